@@ -1,0 +1,42 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3
+BIN := .venv/bin
+# torch is pinned in the same command as everything that needs it: a bare `torch` may pull gigabytes of CUDA packages.
+PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: install demo test test-slow lint format clean
+
+install: .venv/installed
+
+.venv/installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed. Got " + sys.version.split()[0] + " instead. Name another with `make PYTHON=...`.")'
+	$(PYTHON) -m venv .venv
+	$(PIP_INSTALL) --editable .
+	@touch $@
+
+.venv/tested: .venv/installed
+	$(PIP_INSTALL) --editable '.[test,lint]'
+	@touch $@
+
+demo: install
+	$(BIN)/vaekit train digits --recipe digits --out runs/digits
+	$(BIN)/vaekit evaluate runs/digits
+	$(BIN)/vaekit report runs/digits
+
+test: .venv/tested
+	$(BIN)/python -m pytest
+
+test-slow: .venv/tested
+	$(BIN)/python -m pytest -m slow
+
+lint: .venv/tested
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: .venv/tested
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf .venv dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

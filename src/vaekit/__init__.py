@@ -1,0 +1,45 @@
+"""vaekit: variational autoencoders with honest numbers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "train": "vaekit.api",
+    "load": "vaekit.api",
+    "Run": "vaekit.run",
+    "Recipe": "vaekit.recipe",
+    "VariationalAutoEncoder": "vaekit.models",
+    "Autoencoder": "vaekit.models",
+    "Decoder": "vaekit.models",
+    "GaussianEncoder": "vaekit.models",
+    "StandardNormal": "vaekit.models",
+    "ProbabilisticPCA": "vaekit.models",
+    "VaekitError": "vaekit.errors",
+}
+
+__all__ = ["__version__", *_HOMES]
+
+if TYPE_CHECKING:
+    from vaekit.api import load as load
+    from vaekit.api import train as train
+    from vaekit.errors import VaekitError as VaekitError
+    from vaekit.models import Autoencoder as Autoencoder
+    from vaekit.models import Decoder as Decoder
+    from vaekit.models import GaussianEncoder as GaussianEncoder
+    from vaekit.models import ProbabilisticPCA as ProbabilisticPCA
+    from vaekit.models import StandardNormal as StandardNormal
+    from vaekit.models import VariationalAutoEncoder as VariationalAutoEncoder
+    from vaekit.recipe import Recipe as Recipe
+    from vaekit.run import Run as Run
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first asked for, so that `import vaekit` and the command line start at once."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'vaekit' has no attribute '{name}'")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,222 @@
+"""The verbs of the command line as Python functions."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+
+from vaekit.data import Part, Rows, Schema, Source, Split, Transform, choose_transforms, infer_schema, open_source
+from vaekit.data.batches import to_tensor
+from vaekit.data.source import Progress
+from vaekit.errors import RunError, VaekitError
+from vaekit.evaluation import measure_autoencoder
+from vaekit.models import LIKELIHOODS, Autoencoder
+from vaekit.recipe import Recipe, build_model, load_recipe, resolve, start_model
+from vaekit.run import Run, make_split
+from vaekit.runs import RunFolder
+from vaekit.training import Reporter, SilentReporter, Trainer
+from vaekit.training.state import GOOD
+
+FIT_ROWS = 20_000
+"""Training rows from which shifts, scales and the start of the model are measured."""
+
+
+def train(
+    source: object = None,
+    *,
+    test: object = None,
+    recipe: str | Path | Mapping[str, Any] | Recipe = "auto",
+    settings: Mapping[str, Any] | Iterable[str] = (),
+    out: str | Path | None = None,
+    seed: int | None = None,
+    resume: str | Path | None = None,
+    reporter: Reporter | None = None,
+    progress: Progress | None = None,
+) -> Run:
+    """Train a model on data, or go on with a run that was interrupted.
+
+    Args:
+        source: `digits`, a path, an array (n, *shape), a data frame or a `Source`; not needed to resume a run from a path.
+        test: held-out data of the same form; else the source's own test part, else a share of the rows.
+        recipe: a bundled recipe's name, a TOML file, a mapping or a `Recipe`.
+        settings: dotted keys and values that replace the recipe's.
+        out: the run folder to make; by default a new one under `runs/`.
+        seed: replaces the recipe's seed.
+        resume: the run folder to go on with; the result is what it would have been without the interruption.
+        reporter: who is told of progress; by default sentences go to the logger `vaekit`.
+        progress: told how many pictures are decoded.
+
+    Returns:
+        The trained run.
+
+    Raises:
+        DataError: if the data cannot be used.
+        RecipeError: if the recipe has errors, or does not fit the data.
+        RunError: if the folder holds a run already, or cannot be written or read.
+        TrainingError: if numbers keep going bad.
+        Interrupted: on Ctrl-C or SIGTERM, after saving.
+
+    Examples:
+        >>> import tempfile
+        >>> run = train("digits", settings={"training.epochs": 1}, out=tempfile.mkdtemp())
+        >>> run.sample(2).shape
+        (2, 8, 8, 1)
+    """
+    reporter = reporter or SilentReporter()
+    if resume is not None:
+        return _resume(RunFolder(resume), source, test, reporter, progress)
+    if source is None:
+        raise VaekitError("a source must be given", "none", "Name a file, a folder or `digits`, or a run to resume")
+    plan = load_recipe(recipe, settings, seed)
+    folder = RunFolder(out) if out is not None else _new_folder(source)
+    folder.check_free()
+    opened, held_out = _open(source, test, plan, progress)
+    split = make_split(opened, held_out, plan)
+    schema = infer_schema(split.train, picture=opened.picture, levels=opened.levels, columns=opened.columns)
+    for part in (split.validation, split.test):
+        if part.values is not split.train.values:
+            schema.check(part.values, (held_out or opened.test or opened).columns)
+        else:
+            schema.check(part.take(0, len(part)))
+    plan, notes = resolve(plan, schema, len(split.train))
+    transform = _fit_transform(split.train, schema, plan)
+    run = _untrained(folder, plan, schema, transform, {"source": opened.origin})
+    start_model(run.model, Rows(split.train.some(FIT_ROWS, plan.seed), transform, plan.seed).tensor())
+    run.provenance |= _provenance(opened, held_out, split, notes)
+    folder.create(
+        plan.model_dump(mode="json"),
+        {"schema": schema.model_dump(mode="json"), "transform": transform.model_dump(mode="json")},
+        run.provenance,
+    )
+    for note in notes:
+        reporter.say(note)
+    return _fit(run, split, reporter, resume=False)
+
+
+def load(path: str | Path) -> Run:
+    """Read a run; no code from its folder is run.
+
+    Args:
+        path: the run folder.
+
+    Returns:
+        The run, with its best weights.
+
+    Raises:
+        RunError: if the folder is missing, damaged, from a newer version, or not trained yet.
+
+    Examples:
+        >>> load("nowhere")
+        Traceback (most recent call last):
+        ...
+        vaekit.errors.RunError: the run folder must exist. Got 'nowhere' instead.
+    """
+    run = _read(RunFolder(path))
+    weights, _ = run.folder.read_tensors("weights.safetensors")
+    try:
+        run.model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise RunError(
+            "weights.safetensors must fit recipe.toml", f"'{path}': {error}", "Restore both from a copy"
+        ) from error
+    return run
+
+
+def _read(folder: RunFolder) -> Run:
+    folder.open()
+    try:
+        recipe = load_recipe(folder.read_toml("recipe.toml"))
+        described = folder.read_json("schema.json")
+        schema, transform = Schema.model_validate(described["schema"]), Transform.model_validate(described["transform"])
+    except (ValidationError, KeyError, VaekitError) as error:
+        if isinstance(error, RunError):
+            raise
+        raise RunError(
+            "recipe.toml and schema.json must be as training wrote them",
+            f"'{folder.path}': {error}",
+            "Restore them from a copy",
+        ) from error
+    return _untrained(folder, recipe, schema, transform, folder.read_json("provenance.json"))
+
+
+def _untrained(
+    folder: RunFolder, recipe: Recipe, schema: Schema, transform: Transform, provenance: dict[str, Any]
+) -> Run:
+    with torch.random.fork_rng():
+        torch.manual_seed(recipe.seed)
+        model = build_model(recipe, schema)
+    return Run(folder, recipe, schema, transform, model, provenance)
+
+
+def _open(source: object, test: object, recipe: Recipe, progress: Progress | None) -> tuple[Source, Source | None]:
+    size = recipe.data.height_width
+    return open_source(source, size, progress), None if test is None else open_source(test, size, progress)
+
+
+def _new_folder(source: object) -> RunFolder:
+    """The first free of runs/NAME, runs/NAME-2, …"""
+    name = Path(source).expanduser().resolve().stem if isinstance(source, str | Path) else "run"
+    candidates = [Path("runs") / name, *(Path("runs") / f"{name}-{i}" for i in range(2, 10_000))]
+    return RunFolder(next(path for path in candidates if not path.exists()))
+
+
+def _fit_transform(train_part: Part, schema: Schema, recipe: Recipe) -> Transform:
+    rows = to_tensor(train_part.some(FIT_ROWS, recipe.seed).take(0, FIT_ROWS)).double()
+    density = recipe.model == "vae" and LIKELIHOODS[recipe.likelihood.name].density
+    return choose_transforms(schema, rows, binarize=recipe.data.binarize, scaling=recipe.data.scaling, density=density)
+
+
+def _provenance(source: Source, test: Source | None, split: Split, notes: list[str]) -> dict[str, Any]:
+    packages = ("vaekit", "torch", "numpy", "accelerate", "safetensors")
+    return {
+        "command": sys.argv,
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
+        "threads": torch.get_num_threads(),
+        "source": source.origin,
+        "test_source": test.origin if test else None,
+        "fingerprint": split.train.fingerprint(),
+        "rows": {"train": len(split.train), "validation": len(split.validation), "test": len(split.test)},
+        "choices": notes,
+    }
+
+
+def _resume(folder: RunFolder, source: object, test: object, reporter: Reporter, progress: Progress | None) -> Run:
+    run = _read(folder)
+    folder.clean()
+    if source is not None:
+        run.source = _open(source, test, run.recipe, progress)
+    split = run.split()
+    start_model(run.model, Rows(split.train.some(FIT_ROWS, run.recipe.seed), run.transform, run.recipe.seed).tensor())
+    if torch.get_num_threads() != run.provenance["threads"]:
+        reporter.say(
+            f"The run began with {run.provenance['threads']} threads and goes on with {torch.get_num_threads()}: the last digits may differ."
+        )
+    return _fit(run, split, reporter, resume=(folder.path / GOOD).exists())
+
+
+def _fit(run: Run, split: Split, reporter: Reporter, resume: bool) -> Run:
+    train_rows, validation = (Rows(part, run.transform, run.recipe.seed) for part in (split.train, split.validation))
+    trainer = Trainer(
+        run.model,
+        run.recipe.objective.name,
+        run.recipe.objective.kl_weight,
+        train_rows,
+        validation,
+        run.recipe.training,
+        run.recipe.seed,
+        run.folder,
+        reporter,
+    )
+    trainer.run(resume)
+    if isinstance(run.model, Autoencoder):
+        run.model.prior.fit(torch.from_numpy(measure_autoencoder(run.model, train_rows)[1]))
+        run.folder.write_tensors("weights.safetensors", run.model.state_dict())
+    return replace(run)

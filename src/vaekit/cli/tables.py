@@ -1,0 +1,127 @@
+"""Tables for people, on standard output."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from vaekit.data import Schema, infer_schema, open_source
+from vaekit.evaluation import diagnose
+from vaekit.recipe import describe_keys, load_recipe, recipe_names, resolve
+from vaekit.run import Run, make_split
+
+console = Console(highlight=False)
+SIGNS = {"good": "+", "note": "·", "warning": "!"}
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in columns:
+        table.add_column(name, overflow="fold")
+    return table
+
+
+def _pairs(rows: list[tuple[str, str]]) -> None:
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for name, value in rows:
+        table.add_row(name, value)
+    console.print(table, markup=False)
+
+
+def figure_rows(figures: dict[str, Any]) -> list[tuple[str, str]]:
+    """The figures of an evaluation, as pairs of texts."""
+    if figures["elbo"] is None:
+        return [
+            ("reconstruction error", f"{figures['reconstruction_error']:.4g} squared, per held-out example"),
+            ("on training rows", f"{figures['train_reconstruction_error']:.4g}" if figures["train_reconstruction_error"] else "–"),
+            ("active units", f"{figures['active_units']} of {figures['latent_dim']}"),
+        ]
+    estimate = figures["log_likelihood"]
+    error = "–" if estimate["standard_error"] is None else f"{estimate['standard_error']:.2f}"
+    rows = [
+        ("log-likelihood", f"≥ {estimate['value']:.2f} ± {error} nats (K = {estimate['samples']}, {estimate['examples']} examples)"),
+        ("ELBO", f"{figures['elbo']:.2f} nats = −(distortion {figures['distortion']:.2f} + rate {figures['rate']:.2f})"),
+        ("effective β", f"{figures['effective_beta']:g} in training; all figures have weight 1"),
+        ("active units", f"{figures['active_units']} of {figures['latent_dim']}"),
+        ("rate", f"mutual information {figures['mutual_information']:.2f} + marginal KL {figures['marginal_kl']:.2f}"),
+    ]
+    if figures["bits_per_dim"] is not None:
+        rows.insert(1, ("bits/dim", f"{figures['bits_per_dim']:.4f}"))
+    if figures["train_elbo"] is not None:
+        rows.append(("ELBO on training rows", f"{figures['train_elbo']:.2f}"))
+    names = {"ppca": "probabilistic PCA", "factor_analysis": "factor analysis"}
+    return rows + [(names[k], f"{v:.2f}") for k, v in figures["baselines"].items() if v is not None]
+
+
+def show_figures(figures: dict[str, Any]) -> None:
+    """Print the figures and what they mean."""
+    _pairs(figure_rows(figures))
+    console.print()
+    for reading in diagnose(figures):
+        console.print(f"{SIGNS[reading.level]} {reading.text}" + (f" Try: {reading.remedy}" if reading.remedy else ""), markup=False)
+
+
+def _schema_rows(schema: Schema) -> list[tuple[str, str]]:
+    size = " × ".join(str(s) for s in schema.shape)
+    rows = [
+        ("example", f"{'picture' if schema.picture else 'row'} of {size}"),
+        ("kind", schema.kind + (f", {schema.levels} levels" if schema.levels else "") + f" ({schema.dtype})"),
+    ]
+    if schema.columns:
+        shown = ", ".join(schema.columns[:12])
+        rows.append(("columns", shown + (f", … {len(schema.columns)} in all" if len(schema.columns) > 12 else "")))
+    return rows
+
+
+def show_source(source: str, settings: list[str]) -> None:
+    """Print what data are and which choices training would make."""
+    recipe = load_recipe("auto", settings)
+    opened = open_source(source, recipe.data.height_width)
+    split = make_split(opened, None, recipe)
+    schema = infer_schema(split.train, picture=opened.picture, levels=opened.levels, columns=opened.columns)
+    _, notes = resolve(recipe, schema, len(split.train))
+    counts = f"{len(split.train)} to train, {len(split.validation)} to choose the model, {len(split.test)} held out"
+    _pairs([("source", opened.origin), ("rows", counts), *_schema_rows(schema)])
+    console.print("\n`vaekit train` would choose:")
+    for note in notes:
+        console.print(f"· {note}", markup=False)
+
+
+def show_run(run: Run) -> None:
+    """Print what a run holds."""
+    rows, metrics = run.provenance["rows"], run.folder.read_metrics()
+    parameters = sum(p.numel() for p in run.model.parameters())
+    pairs = [
+        ("run", str(run.path)),
+        ("source", run.provenance["source"]),
+        ("rows", f"{rows['train']} trained, {rows['validation']} chose the model, {rows['test']} held out"),
+        *_schema_rows(run.schema),
+        ("model", f"{run.recipe.model}, latent_dim {run.recipe.latent_dim}, {parameters:,} parameters"),
+        ("networks", f"encoder {run.recipe.encoder.network}, decoder {run.recipe.decoder.network}"),
+        ("likelihood", run.recipe.likelihood.name if run.recipe.model == "vae" else "none"),
+        ("seed", str(run.recipe.seed)),
+    ]
+    known = [m for m in metrics if not math.isnan(m["elbo"])]
+    if known:
+        best = max(known, key=lambda m: m["elbo"])
+        pairs.append(("best bound", f"{best['elbo']:.2f} on validation rows, at step {best['step']:.0f} of {metrics[-1]['step']:.0f} done"))
+    _pairs(pairs)
+
+
+def show_recipes() -> None:
+    """Print the bundled recipes."""
+    table = _table("recipe", "what it is for")
+    for name in recipe_names():
+        table.add_row(name, load_recipe(name).description)
+    console.print(table, markup=False)
+
+
+def show_keys() -> None:
+    """Print every key of a recipe."""
+    table = _table("key", "default", "values", "meaning")
+    for row in describe_keys():
+        table.add_row(*row)
+    console.print(table, markup=False)

@@ -1,0 +1,26 @@
+"""Data: a file on disk, its schema, invertible transforms, batches of tensors."""
+
+from vaekit.data.batches import BatchOrder, Rows
+from vaekit.data.noise import RowNoise
+from vaekit.data.part import Part, whole
+from vaekit.data.schema import Schema, infer_schema
+from vaekit.data.source import Source
+from vaekit.data.sources import open_source
+from vaekit.data.split import Split, split_source
+from vaekit.data.transforms import Transform, choose_transforms
+
+__all__ = [
+    "BatchOrder",
+    "Part",
+    "RowNoise",
+    "Rows",
+    "Schema",
+    "Source",
+    "Split",
+    "Transform",
+    "choose_transforms",
+    "infer_schema",
+    "open_source",
+    "split_source",
+    "whole",
+]

@@ -1,0 +1,100 @@
+"""Batches of tensors, a whole batch at a time by one index into resident or memory-mapped rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from vaekit.data.noise import RowNoise
+from vaekit.data.part import Part
+from vaekit.data.source import Values
+from vaekit.data.transforms import Transform
+
+TRANSFORM_STREAM = 0
+"""The stream of `RowNoise` that binarises and dequantises in evaluation."""
+POSTERIOR_STREAM = 1
+"""The stream from which evaluation draws ε."""
+
+
+def to_tensor(rows: Values) -> Tensor:
+    """Integers as float32 where that is exact, everything else as float64."""
+    small = rows.dtype in (np.uint8, np.int8, np.uint16, np.int16)
+    return torch.from_numpy(rows.astype(np.float32 if small else np.float64))
+
+
+class BatchOrder:
+    """Which rows make up the batch of each step: a function of the seed and the step, so nothing has to be stored.
+
+    Rows are shuffled anew in each epoch; rows that do not fill a last batch sit the epoch out.
+
+    Args:
+        rows: number of training rows.
+        batch_size: rows of a batch; at most all.
+        seed: decides the order.
+
+    Examples:
+        >>> order = BatchOrder(10, 4, seed=0)
+        >>> order.steps_per_epoch, sorted(np.concatenate([order.index(0), order.index(1)]))[:2] != []
+        (2, True)
+    """
+
+    def __init__(self, rows: int, batch_size: int, seed: int) -> None:
+        self.rows, self.batch_size, self.seed = rows, min(batch_size, rows), seed
+        self.steps_per_epoch = rows // self.batch_size
+        self._epoch, self._order = -1, np.empty(0, np.int64)
+
+    def index(self, step: int) -> npt.NDArray[np.int64]:
+        """Positions of the rows of this step, counted from 0."""
+        epoch, place = divmod(step, self.steps_per_epoch)
+        if epoch != self._epoch:
+            self._epoch, self._order = epoch, np.random.default_rng([self.seed, 2, epoch]).permutation(self.rows)
+        return self._order[place * self.batch_size : (place + 1) * self.batch_size]
+
+
+class Rows:
+    """A part of the data as the model sees it.
+
+    Args:
+        part: the rows as given.
+        transform: from given to seen.
+        seed: chooses the noise of evaluation.
+    """
+
+    def __init__(self, part: Part, transform: Transform, seed: int = 0) -> None:
+        self.part, self.transform, self.seed = part, transform, seed
+
+    def __len__(self) -> int:
+        return len(self.part)
+
+    def training_batch(self, index: npt.NDArray[np.int64], generator: torch.Generator) -> Tensor:
+        """Rows at these positions with fresh noise, float32, shape (B, *event).
+
+        A transform that asks for fixed noise (fixed binarisation) gets that of evaluation.
+        """
+        rows = self.part.values[self.part.index[index]]
+        if not self.transform.fresh_noise:
+            return self._fixed(rows, RowNoise(rows, self.seed))
+        x = to_tensor(rows)
+        uniform = torch.rand(x.shape, generator=generator) if self.transform.needs_noise else None
+        return self.transform.forward(x, uniform).float()
+
+    def blocks(self, size: int) -> Iterator[tuple[Tensor, RowNoise]]:
+        """All rows in order, with the noise that belongs to them: (x, noise) for `size` rows at a time."""
+        for start in range(0, len(self), size):
+            rows = self.part.take(start, start + size)
+            noise = RowNoise(rows, self.seed)
+            yield self._fixed(rows, noise), noise
+
+    def tensor(self) -> Tensor:
+        """All rows at once, with the noise of evaluation."""
+        rows = self.part.take(0, len(self))
+        return self._fixed(rows, RowNoise(rows, self.seed))
+
+    def _fixed(self, rows: Values, noise: RowNoise) -> Tensor:
+        x = to_tensor(rows)
+        uniform = noise.uniform(x.shape[1:], TRANSFORM_STREAM) if self.transform.needs_noise else None
+        return self.transform.forward(x, uniform).float()

@@ -1,0 +1,43 @@
+"""The `data` section of a recipe."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from vaekit.options import Options
+
+
+class DataOptions(Options):
+    """How data are brought to the model."""
+
+    size: str = Field(
+        "auto",
+        pattern=r"^(auto|[1-9]\d*x[1-9]\d*)$",
+        description="Size HxW to which pictures of a folder are resampled.",
+    )
+    binarize: Literal["auto", "none", "dynamic", "fixed", "threshold"] = Field(
+        "auto",
+        description="How grey levels become zeros and ones: drawn anew at each visit (`dynamic`), drawn once (`fixed`), at the "
+        "middle (`threshold`), or not at all.",
+    )
+    scaling: Literal["auto", "none", "centre", "standardize", "unit"] = Field(
+        "auto",
+        description="Shift and scale before the model, undone afterwards; densities stay those of the data as given.",
+    )
+    validation: float = Field(
+        0.1,
+        ge=0,
+        lt=1,
+        description="Share of the training rows that chooses the model (5,000 rows at most); 0: the last weights.",
+    )
+    test: float = Field(0.1, gt=0, lt=1, description="Share of the rows held out for evaluation where none are given.")
+
+    @property
+    def height_width(self) -> tuple[int, int] | None:
+        """`size` as numbers."""
+        if self.size == "auto":
+            return None
+        height, width = self.size.split("x")
+        return int(height), int(width)

@@ -1,0 +1,125 @@
+"""Folders of pictures, decoded once and in parallel into a memory-mapped cache of bytes."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, UnidentifiedImageError
+
+from vaekit.data.source import Progress, Source
+from vaekit.errors import DataError
+
+ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
+GREY_MODES = {"1", "L", "LA", "I", "I;16", "I;16B", "F"}
+
+
+def cache_folder() -> Path:
+    """Where decoded pictures are kept: `$VAEKIT_CACHE`, or `vaekit` in the user's cache folder."""
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(os.environ.get("VAEKIT_CACHE") or Path(base) / "vaekit")
+
+
+@contextlib.contextmanager
+def _named(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError("every picture must be readable", f"'{path}': {error}", "Repair or remove it") from error
+
+
+def _header(path: Path) -> tuple[tuple[int, int], bool]:
+    with _named(path), Image.open(path) as picture:
+        return (picture.height, picture.width), picture.mode in GREY_MODES
+
+
+def _decode(path: Path, size: tuple[int, int], grey: bool) -> npt.NDArray[np.uint8]:
+    with _named(path), Image.open(path) as picture:
+        loaded: Image.Image = picture
+        if picture.mode.startswith("I;16"):
+            loaded = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
+        loaded = loaded.convert("L" if grey else "RGB")
+        if (loaded.height, loaded.width) != size:
+            loaded = loaded.resize((size[1], size[0]), Image.Resampling.LANCZOS)
+        pixels = np.asarray(loaded)
+        return pixels[..., None] if grey else pixels
+
+
+def _one_size(files: list[Path], sizes: list[tuple[int, int]]) -> tuple[int, int]:
+    if len(set(sizes)) > 1:
+        other = next(i for i, s in enumerate(sizes) if s != sizes[0])
+        raise DataError(
+            "pictures must all be of one size",
+            f"{sizes[0][0]}x{sizes[0][1]} ('{files[0].name}') and {sizes[other][0]}x{sizes[other][1]} ('{files[other].name}')",
+            f"Bring them to one size (height x width) with --set data.size={sizes[0][0]}x{sizes[0][1]}",
+        )
+    return sizes[0]
+
+
+def open_pictures(folder: Path, size: tuple[int, int] | None = None, progress: Progress | None = None) -> Source:
+    """All pictures below a folder, as bytes (n, H, W, C); class sub-folders become labels.
+
+    Args:
+        folder: searched with its sub-folders.
+        size: (H, W) to which each is resampled; by default all must be of one size.
+        progress: told how many are decoded.
+
+    Returns:
+        The source; C is 1 if every picture is grey, else 3.
+
+    Raises:
+        DataError: if there are none, one cannot be read (it is named), or sizes differ.
+    """
+    files = sorted(
+        p for p in folder.rglob("*") if p.suffix.lower() in ENDINGS and not p.name.startswith(".") and p.is_file()
+    )
+    if not files:
+        raise DataError("the folder must hold pictures or IDX files", f"neither in '{folder}'")
+    with ThreadPoolExecutor() as pool:
+        headers = list(pool.map(_header, files))
+    size = size or _one_size(files, [s for s, _ in headers])
+    grey = all(g for _, g in headers)
+    values = _cached(folder, files, size, grey, progress)
+    classes = [p.relative_to(folder).parts[0] if p.parent != folder else "" for p in files]
+    names = sorted(set(classes))
+    labels = np.array([names.index(c) for c in classes]) if len(names) > 1 else None
+    return Source(values, labels, picture=True, levels=256)
+
+
+def _cached(
+    folder: Path, files: list[Path], size: tuple[int, int], grey: bool, progress: Progress | None
+) -> npt.NDArray[Any]:
+    stats = [(str(p.relative_to(folder)), p.stat().st_size, p.stat().st_mtime_ns) for p in files]
+    key = hashlib.sha256(repr((str(folder), stats, size, grey)).encode()).hexdigest()[:24]
+    target = cache_folder() / f"{key}.npy"
+    if not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=target.parent, suffix=".part")
+        os.close(handle)
+        try:
+            _decode_all(Path(name), files, size, grey, progress)
+            os.replace(name, target)
+        finally:
+            Path(name).unlink(missing_ok=True)
+    return np.load(target, mmap_mode="r", allow_pickle=False)
+
+
+def _decode_all(target: Path, files: list[Path], size: tuple[int, int], grey: bool, progress: Progress | None) -> None:
+    shape = (len(files), *size, 1 if grey else 3)
+    cache = np.lib.format.open_memmap(target, mode="w+", dtype=np.uint8, shape=shape)
+    with ThreadPoolExecutor() as pool:
+        for i, pixels in enumerate(pool.map(lambda p: _decode(p, size, grey), files)):
+            cache[i] = pixels
+            if progress is not None:
+                progress(i + 1, len(files))
+    cache.flush()

@@ -1,0 +1,173 @@
+"""What the data are: kind, shape, levels, names, constant columns; inferred once, saved, and checked ever after."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict
+
+from vaekit.data.part import Part
+from vaekit.errors import DataError
+
+Kind = Literal["binary", "levels", "counts", "real"]
+
+
+class Schema(BaseModel):
+    """A description of one example of the data.
+
+    Args:
+        kind: `binary` (0 and 1), `levels` (0 … levels−1), `counts` (0, 1, 2, …) or `real`.
+        shape: shape of one example: (H, W, C) for pictures, (columns,) for tables.
+        levels: number of levels of graded data, 2 for binary data, else 0.
+        picture: whether an example is a picture.
+        columns: names of the columns of a table; empty for pictures and unnamed arrays.
+        constant: index and value of the columns that never vary in training; they are kept out of the likelihood.
+        dtype: the type of the data as given, to which samples return.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Kind
+    shape: tuple[int, ...]
+    levels: int = 0
+    picture: bool = False
+    columns: tuple[str, ...] = ()
+    constant: dict[int, float] = {}
+    dtype: str = "float64"
+
+    @property
+    def event_shape(self) -> tuple[int, ...]:
+        """Shape of an example without the constant columns: what the model sees."""
+        return (self.shape[0] - len(self.constant),) if self.constant else self.shape
+
+    @property
+    def discrete(self) -> bool:
+        """Whether the data have probabilities rather than densities."""
+        return self.kind != "real"
+
+    def name(self, index: int) -> str:
+        """How to speak of the feature with this flat index."""
+        if self.columns:
+            return f"column '{self.columns[index]}'"
+        if self.picture:
+            row, column, channel = np.unravel_index(index, self.shape)
+            return f"pixel ({row}, {column}), channel {channel}"
+        return f"column {index}"
+
+    def check(self, values: npt.NDArray[np.generic], columns: tuple[str, ...] = ()) -> npt.NDArray[np.generic]:
+        """New data in the shape and range that the model was trained on.
+
+        Args:
+            values: rows of any numeric type, shape (n, *shape); a single trailing channel may be missing.
+            columns: their names, where they have any; another order is mended.
+
+        Returns:
+            The values, as (n, *shape).
+
+        Raises:
+            DataError: if columns, shape or values do not fit, naming the first that does not.
+        """
+        if columns and self.columns and columns != self.columns:
+            missing = [name for name in self.columns if name not in columns]
+            if missing:
+                raise DataError(
+                    f"the data must have the columns the model was trained on: {', '.join(self.columns)}",
+                    f"data without {', '.join(repr(m) for m in missing)}",
+                )
+            values = values[:, [columns.index(name) for name in self.columns]]
+        if self.picture and values.shape[1:] == self.shape[:-1] and self.shape[-1] == 1:
+            values = values[..., None]
+        if values.shape[1:] != self.shape:
+            raise DataError(
+                f"each example must have the shape {self.shape} that the model was trained on",
+                f"{values.shape[1:]}",
+                "Pictures can be brought to size by data.size when they are read" if self.picture else "",
+            )
+        values = values.astype(self.dtype, copy=False) if values.dtype.kind == np.dtype(self.dtype).kind else values
+        part = Part(values, np.arange(len(values)))
+        check_finite(part, self)
+        if self.discrete:
+            self._check_range(part)
+        return values.astype(self.dtype, copy=False)
+
+    def _check_range(self, part: Part) -> None:
+        for start, block in part.blocks():
+            flat = np.asarray(block, dtype=np.float64).reshape(len(block), -1)
+            bad = (flat < 0) | (flat != np.floor(flat))
+            if self.levels:
+                bad |= flat > self.levels - 1
+            if bad.any():
+                row, index = np.argwhere(bad)[0]
+                wanted = f"integers from 0 to {self.levels - 1}" if self.levels else "counts 0, 1, 2, …"
+                raise DataError(
+                    f"the data must be {wanted}, as in training",
+                    f"{flat[row, index]:g} in row {part.index[start + row]}, {self.name(index)}",
+                )
+
+
+def check_finite(part: Part, schema: Schema) -> None:
+    """Refuse NaN and infinity, naming the first row and column that holds one."""
+    if part.values.dtype.kind != "f":
+        return
+    for start, block in part.blocks():
+        bad = ~np.isfinite(block.reshape(len(block), -1))
+        if bad.any():
+            row, index = np.argwhere(bad)[0]
+            raise DataError(
+                "every value must be a finite number",
+                f"{block.reshape(len(block), -1)[row, index]} in row {part.index[start + row]}, {schema.name(index)}",
+                "Remove these rows, or fill the cells, before training",
+            )
+
+
+def infer_kind(part: Part, picture: bool, levels: int) -> tuple[Kind, int]:
+    """Kind and number of levels of the values: bytes are levels, other integers counts, the rest reals."""
+    low, high, whole = math.inf, -math.inf, True
+    for _, block in part.blocks():
+        low, high = min(low, float(block.min())), max(high, float(block.max()))
+        whole = whole and (block.dtype.kind in "ui" or bool((block == np.floor(block)).all()))
+    if not whole or low < 0:
+        return "real", 0
+    if high <= 1:
+        return "binary", 2
+    if levels or part.values.dtype == np.uint8 or (picture and high <= 255):
+        return "levels", levels or 256
+    return "counts", 0
+
+
+def constant_columns(part: Part) -> dict[int, float]:
+    """Flat index and value of the features in which nothing varies."""
+    first = part.take(0, 1).reshape(1, -1)
+    varies = np.zeros(first.shape[1], dtype=bool)
+    for _, block in part.blocks():
+        varies |= (block.reshape(len(block), -1) != first).any(axis=0)
+    return {int(i): float(first[0, i]) for i in np.flatnonzero(~varies)}
+
+
+def infer_schema(part: Part, *, picture: bool, levels: int = 0, columns: tuple[str, ...] = ()) -> Schema:
+    """Describe training data.
+
+    Args:
+        part: training rows.
+        picture: whether they are pictures (n, H, W, C).
+        levels: number of levels where the source knows it, else 0.
+        columns: names of the columns of a table.
+
+    Returns:
+        Their schema.
+
+    Raises:
+        DataError: if a value is not finite, or nothing varies.
+    """
+    dtype = str(part.values.dtype)
+    schema = Schema(kind="real", shape=part.event_shape, picture=picture, columns=columns, dtype=dtype)
+    check_finite(part, schema)
+    kind, levels = infer_kind(part, picture, levels)
+    constant = constant_columns(part)
+    if len(constant) == math.prod(schema.shape):
+        raise DataError("the data must vary", f"{len(part)} equal examples")
+    # Pixels stay: a picture needs its grid, and the probability of a level is proper even where it never varies.
+    return schema.model_copy(update={"kind": kind, "levels": levels, "constant": {} if picture else constant})

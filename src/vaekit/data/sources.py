@@ -1,0 +1,93 @@
+"""Where data come from: one opener for each form of source, chosen by what is found on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from vaekit.data import arrays, idx
+from vaekit.data.source import Progress, Source
+from vaekit.errors import DataError, did_you_mean
+
+
+def open_source(source: object, size: tuple[int, int] | None = None, progress: Progress | None = None) -> Source:
+    """Open data by name, path or value.
+
+    Args:
+        source: `digits`; the path of a `.npy`, `.npz`, `.csv` or `.parquet` file, of a folder of IDX files or of
+            pictures; an array; a data frame; or a `Source`.
+        size: (H, W) to which pictures in a folder are brought; by default they must all be of one size.
+        progress: told how many pictures are decoded.
+
+    Returns:
+        The opened source.
+
+    Raises:
+        DataError: if it is missing, empty, damaged, of an unknown form, or of a type that holds no numbers.
+
+    Examples:
+        >>> open_source("digits").values.shape
+        (1797, 8, 8, 1)
+    """
+    if isinstance(source, Source):
+        return source
+    if not isinstance(source, str | Path):
+        return arrays.from_object(source)
+    if str(source) == "digits":
+        return digits()
+    path = Path(source).expanduser().resolve()
+    if not path.exists():
+        raise DataError("the source must exist", f"'{source}'", _nearby(path))
+    found = _open_folder(path, size, progress) if path.is_dir() else _open_file(path)
+    if not len(found.values):
+        raise DataError("the source must hold examples", f"none in '{source}'")
+    return replace(found, origin=str(path))
+
+
+def _nearby(path: Path) -> str:
+    known = ["digits", *(p.name for p in path.parent.iterdir())] if path.parent.is_dir() else ["digits"]
+    hint = did_you_mean(path.name, known)
+    return hint if hint.startswith("Did") else "Give 'digits', a .npy, .npz, .csv or .parquet file, or a folder"
+
+
+def digits() -> Source:
+    """The 1,797 handwritten digits of 8×8 pixels and 17 levels that come with scikit-learn."""
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    return Source(bunch.images.astype(np.uint8)[..., None], bunch.target, picture=True, levels=17, origin="digits")
+
+
+def _open_file(path: Path) -> Source:
+    from vaekit.data import tables  # pyarrow is slow to import
+
+    openers: dict[str, Callable[[Path], Source]] = {
+        ".npy": arrays.open_npy,
+        ".npz": arrays.open_npz,
+        ".csv": tables.open_csv,
+        ".parquet": tables.open_parquet,
+    }
+    if path.suffix.lower() not in openers:
+        raise DataError(
+            f"a file must end in one of {', '.join(openers)}",
+            f"'{path.name}'",
+            "A folder may hold IDX files or pictures",
+        )
+    if path.stat().st_size == 0:
+        raise DataError("the source must hold examples", f"an empty file, '{path}'")
+    return openers[path.suffix.lower()](path)
+
+
+def _open_folder(path: Path, size: tuple[int, int] | None, progress: Progress | None) -> Source:
+    from vaekit.data import pictures
+
+    if idx.is_idx_folder(path):
+        return idx.open_idx(path)
+    parts = {name: path / name for name in ("train", "test") if (path / name).is_dir()}
+    if len(parts) == 2:
+        train, test = (pictures.open_pictures(folder, size, progress) for folder in parts.values())
+        return replace(train, test=test)
+    return pictures.open_pictures(path, size, progress)

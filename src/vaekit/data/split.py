@@ -1,0 +1,61 @@
+"""Which rows train, which choose the model, which are held out: decided once, by a seed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from vaekit.data.part import Part, whole
+from vaekit.data.source import Source
+from vaekit.errors import DataError
+
+MOST_VALIDATION = 5000
+
+
+@dataclass(frozen=True)
+class Split:
+    """Training, validation and test rows; no row is in two of them.
+
+    Args:
+        train: the model is fitted to these.
+        validation: the bound on these chooses the model; may be empty.
+        test: touched by evaluation alone.
+    """
+
+    train: Part
+    validation: Part
+    test: Part
+
+
+def split_source(source: Source, test: Source | None, seed: int, validation: float, held_out: float) -> Split:
+    """Divide a source.
+
+    Args:
+        source: where the training rows come from.
+        test: held-out rows given apart; else the source's own test part; else a share is drawn.
+        seed: decides who goes where.
+        validation: share of the training rows, in [0, 1), that chooses the model; 5,000 rows at most.
+        held_out: share of all rows, in (0, 1), drawn for the test where none is given.
+
+    Returns:
+        The three parts.
+
+    Raises:
+        DataError: if a part that should not be empty would be.
+    """
+    order = np.random.default_rng([seed, 1]).permutation(len(source.values))
+    given = test or source.test
+    n_test = 0 if given else max(1, round(held_out * len(order)))
+    rest = len(order) - n_test
+    n_validation = min(MOST_VALIDATION, max(1, round(validation * rest))) if validation else 0
+    n_train = rest - n_validation
+    if n_train < 2:
+        raise DataError(
+            "there must be at least two rows to train on besides those held out",
+            f"{len(order)} rows, of which {n_test} for the test and {n_validation} for validation",
+            "Give more rows",
+        )
+    sections = np.split(order, [n_test, n_test + n_validation])
+    drawn, chosen, trained = (Part(source.values, np.sort(s), source.labels) for s in sections)
+    return Split(trained, chosen, whole(given) if given else drawn)

@@ -1,0 +1,251 @@
+"""From data as given to data as the model sees them, and back, with the log-determinant that keeps densities honest.
+
+    log p(x as given) = log p(t(x)) + log |det ∂t/∂x|
+
+Steps that need noise (binarisation, dequantisation) are given uniform numbers and draw none themselves.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from functools import cached_property
+from typing import Annotated, ClassVar, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from torch import Tensor
+
+from vaekit.data.schema import Schema
+from vaekit.errors import VaekitError
+
+
+class Step(BaseModel, ABC):
+    """One invertible (or noisy) step; its fields are saved in the run folder."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    needs_noise: ClassVar[bool] = False
+
+    @abstractmethod
+    def forward(self, x: Tensor, uniform: Tensor | None) -> Tensor:
+        """Map x (B, *event); `uniform` in (0, 1) has x's shape where the step needs noise."""
+
+    @abstractmethod
+    def inverse(self, y: Tensor) -> Tensor:
+        """Map back, any leading dimensions."""
+
+    def log_det(self) -> float:
+        """log |det ∂y/∂x| for one example; every step here is affine, so it is the same for all."""
+        return 0.0
+
+
+def given(uniform: Tensor | None) -> Tensor:
+    """The noise that a step cannot do without."""
+    if uniform is None:
+        raise VaekitError("uniform noise must be given to a transform that needs it", "none")
+    return uniform
+
+
+class Binarize(Step):
+    """Grey levels 0 … L−1 to zeros and ones, P(y = 1) = x/(L−1), with fresh noise in training (dynamic binarisation).
+
+    References:
+        Salakhutdinov and Murray, "On the Quantitative Analysis of Deep Belief Networks", 2008.
+    """
+
+    kind: Literal["binarize"] = "binarize"
+    levels: int
+    dynamic: bool = True
+    needs_noise: ClassVar[bool] = True
+
+    def forward(self, x: Tensor, uniform: Tensor | None) -> Tensor:
+        """Ones where the uniform number falls below x/(L−1)."""
+        return (given(uniform) < x / (self.levels - 1)).to(x.dtype)
+
+    def inverse(self, y: Tensor) -> Tensor:
+        """Zeros and ones, or probabilities, to levels."""
+        return y * (self.levels - 1)
+
+
+class Threshold(Step):
+    """Grey levels to zeros and ones, one from the middle level upwards: always the same picture."""
+
+    kind: Literal["threshold"] = "threshold"
+    levels: int
+
+    def forward(self, x: Tensor, uniform: Tensor | None) -> Tensor:  # noqa: ARG002
+        """Ones where x ≥ (L−1)/2."""
+        return (x >= (self.levels - 1) / 2).to(x.dtype)
+
+    def inverse(self, y: Tensor) -> Tensor:
+        """Zeros and ones, or probabilities, to levels."""
+        return y * (self.levels - 1)
+
+
+class Dequantize(Step):
+    """Integers to reals, y = x + u with u uniform in (0, 1), so that a density of y bounds the probability of x.
+
+        log P(x) = log ∫ p(x + u) du ≥ E_u[log p(x + u)]
+
+    References:
+        Theis, van den Oord and Bethge, "A note on the evaluation of generative models", 2016.
+    """
+
+    kind: Literal["dequantize"] = "dequantize"
+    lowest: int = 0
+    highest: int | None = None
+    needs_noise: ClassVar[bool] = True
+
+    def forward(self, x: Tensor, uniform: Tensor | None) -> Tensor:
+        """x + u."""
+        return x + given(uniform).to(x.dtype)
+
+    def inverse(self, y: Tensor) -> Tensor:
+        """Round down, into the known levels."""
+        return y.floor().clamp(self.lowest, self.highest if self.highest is not None else math.inf)
+
+
+class Affine(Step):
+    """y = (x − shift)/scale for each feature, or one shift and scale for all: centring and standardisation."""
+
+    kind: Literal["affine"] = "affine"
+    shift: tuple[float, ...]
+    scale: tuple[float, ...]
+    shape: tuple[int, ...]
+
+    @cached_property
+    def _tensors(self) -> tuple[Tensor, Tensor]:
+        both = (torch.tensor(values, dtype=torch.float64) for values in (self.shift, self.scale))
+        shift, scale = (t.reshape(self.shape) if t.numel() > 1 else t for t in both)
+        return shift, scale
+
+    def forward(self, x: Tensor, uniform: Tensor | None) -> Tensor:  # noqa: ARG002
+        """(x − shift)/scale."""
+        shift, scale = self._tensors
+        return (x - shift) / scale
+
+    def inverse(self, y: Tensor) -> Tensor:
+        """y·scale + shift."""
+        shift, scale = self._tensors
+        return y.double() * scale + shift
+
+    def log_det(self) -> float:
+        """−Σ log scale over the features."""
+        repeats = math.prod(self.shape) // len(self.scale)  # one scale may stand for all features
+        return -repeats * sum(math.log(s) for s in self.scale)
+
+
+class Select(Step):
+    """Keep the columns that vary, and put the constant ones back on the way out."""
+
+    kind: Literal["select"] = "select"
+    keep: tuple[int, ...]
+    columns: int
+    constants: tuple[float, ...]
+
+    def forward(self, x: Tensor, uniform: Tensor | None) -> Tensor:  # noqa: ARG002
+        """The kept columns of (B, columns)."""
+        return x[:, list(self.keep)]
+
+    def inverse(self, y: Tensor) -> Tensor:
+        """All columns, the constant ones at their value."""
+        full = y.new_empty(*y.shape[:-1], self.columns)
+        left_out = [i for i in range(self.columns) if i not in set(self.keep)]
+        full[..., list(self.keep)] = y
+        full[..., left_out] = torch.tensor(self.constants, dtype=y.dtype, device=y.device)
+        return full
+
+
+AnyStep = Annotated[Binarize | Threshold | Dequantize | Affine | Select, Field(discriminator="kind")]
+
+
+class Transform(BaseModel):
+    """The steps from data as given to data as the model sees them.
+
+    Args:
+        steps: applied in order.
+
+    Examples:
+        >>> t = Transform(steps=(Affine(shift=(1.0,), scale=(2.0,), shape=(3,)),))
+        >>> x = torch.tensor([[1.0, 3.0, 5.0]], dtype=torch.float64)
+        >>> t.forward(x).tolist(), t.inverse(t.forward(x)).tolist(), round(t.log_det(), 4)
+        ([[0.0, 1.0, 2.0]], [[1.0, 3.0, 5.0]], -2.0794)
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    steps: tuple[AnyStep, ...] = ()
+
+    @property
+    def needs_noise(self) -> bool:
+        """Whether a step is noisy."""
+        return any(step.needs_noise for step in self.steps)
+
+    @property
+    def fresh_noise(self) -> bool:
+        """Whether training draws noise anew at each visit of a row (unless binarisation is fixed)."""
+        return not any(isinstance(step, Binarize) and not step.dynamic for step in self.steps)
+
+    @property
+    def binarizes(self) -> bool:
+        """Whether grey levels become zeros and ones."""
+        return any(isinstance(step, Binarize | Threshold) for step in self.steps)
+
+    def forward(self, x: Tensor, uniform: Tensor | None = None) -> Tensor:
+        """Data as given, float64 (B, *event), to data as the model sees them, float32 unless x is wider and exact.
+
+        Args:
+            x: data as given.
+            uniform: numbers in (0, 1) of x's shape, where `needs_noise`.
+        """
+        for step in self.steps:
+            x = step.forward(x, uniform)
+            if isinstance(step, Select) and uniform is not None:
+                uniform = step.forward(uniform, None)
+        return x
+
+    def inverse(self, y: Tensor) -> Tensor:
+        """Back to data as given; binary steps give levels, dequantisation rounds down."""
+        for step in reversed(self.steps):
+            y = step.inverse(y)
+        return y
+
+    def log_det(self) -> float:
+        """log |det ∂y/∂x| for one example."""
+        return sum(step.log_det() for step in self.steps)
+
+
+def choose_transforms(schema: Schema, rows: Tensor, *, binarize: str, scaling: str, density: bool) -> Transform:
+    """The steps for data of this schema.
+
+    Args:
+        schema: what the data are.
+        rows: training rows as given, float64 (n, *event), from which shifts and scales are measured.
+        binarize: `none`, `dynamic`, `fixed` or `threshold`.
+        scaling: `none`, `centre`, `standardize` or `unit` (levels to [0, 1]).
+        density: whether the likelihood is a density, so that integers have to be dequantised.
+
+    Returns:
+        The transform.
+    """
+    steps: list[Step] = []
+    shape, extra = schema.shape, 0.0
+    if schema.constant:
+        keep = [i for i in range(shape[0]) if i not in schema.constant]
+        steps.append(Select(keep=tuple(keep), columns=shape[0], constants=tuple(schema.constant.values())))
+        shape, rows = (len(keep),), rows[:, keep]
+    if binarize == "threshold":
+        steps.append(Threshold(levels=schema.levels))
+    elif binarize in ("dynamic", "fixed"):
+        steps.append(Binarize(levels=schema.levels, dynamic=binarize == "dynamic"))
+    if density and schema.kind != "real":
+        steps.append(Dequantize(lowest=0, highest=schema.levels - 1 if schema.levels else None))
+        rows, extra = rows + 0.5, 1 / 12  # mean and variance of u
+    if scaling == "unit":
+        steps.append(Affine(shift=(0.0,), scale=(float(schema.levels - 1),), shape=shape))
+    elif scaling in ("centre", "standardize"):
+        mean = rows.mean(0).flatten()
+        std = (rows.var(0, correction=0).flatten() + extra).sqrt()
+        floor = torch.finfo(torch.float32).tiny + 1e-6 * float(std.max())  # a pixel may be constant
+        scale = std.clamp(min=floor) if scaling == "standardize" else torch.ones_like(std)
+        steps.append(Affine(shift=tuple(mean.tolist()), scale=tuple(scale.tolist()), shape=shape))
+    return TypeAdapter(Transform).validate_python({"steps": steps})

@@ -1,0 +1,73 @@
+"""The few exceptions of the package, all with one form: what must be, what was given, how to mend it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class VaekitError(Exception):
+    """A condition that the user can mend.
+
+    Args:
+        must: what must hold, as a clause without its full stop ("`latent_dim` must be at least 1").
+        given: what was found instead; left out of the message when empty.
+        mend: what to do about it, a sentence without its full stop; left out when empty.
+    """
+
+    def __init__(self, must: str, given: str = "", mend: str = "") -> None:
+        self.must, self.given, self.mend = must, given, mend
+        parts = [must, f"Got {given} instead" if given else "", mend]
+        super().__init__(" ".join(f"{part}." for part in parts if part))
+
+
+class DataError(VaekitError, ValueError):
+    """The data cannot be read, or do not fit what the model was trained on."""
+
+
+class RecipeError(VaekitError, ValueError):
+    """The recipe names something that does not exist, or values that do not go together."""
+
+
+class RunError(VaekitError, OSError):
+    """The run folder is missing, damaged, newer than this version, or cannot be written."""
+
+
+class TrainingError(VaekitError, RuntimeError):
+    """Training cannot go on."""
+
+
+class Interrupted(TrainingError):  # noqa: N818 - it is no fault
+    """Training was asked to stop and has saved its state.
+
+    Args:
+        must: as in `VaekitError`.
+        mend: how to go on.
+        signal: the number of the signal that asked.
+    """
+
+    def __init__(self, must: str, mend: str, signal: int) -> None:
+        super().__init__(must, mend=mend)
+        self.signal = signal
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A sentence that offers the nearest of the known words, or lists them.
+
+    Args:
+        word: what was given.
+        known: the words that would have been understood.
+
+    Returns:
+        ``"Did you mean 'x'?"`` without its end mark, or the list of known words.
+
+    Examples:
+        >>> did_you_mean("latent_dims", ["latent_dim", "prior"])
+        "Did you mean 'latent_dim'"
+    """
+    known = list(known)
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    if not close:  # the last part of a dotted key is what people remember
+        tails = {name.rsplit(".", 1)[-1]: name for name in known}
+        close = [tails[t] for t in difflib.get_close_matches(word.rsplit(".", 1)[-1], tails, n=1, cutoff=0.6)]
+    return f"Did you mean '{close[0]}'" if close else f"Known are: {', '.join(sorted(known))}"

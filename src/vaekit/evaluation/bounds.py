@@ -1,0 +1,118 @@
+"""Held-out bounds, one number per row: deterministic, of all rows, in bounded memory for any number of draws.
+
+    D = −(1/K) Σ_k log p(x|z_k)      R = KL[q(z|x) ‖ p(z)]      ELBO = −(D + R)
+    IWAE_K = log (1/K) Σ_k p(x, z_k)/q(z_k|x)
+
+The draws z_k = μ + σ ⊙ ε_k take their ε from the row itself (`RowNoise`), so neither the order of the rows nor the size
+of the blocks matters. Where data were rescaled, log |det J| is added: figures are of the data as given.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from vaekit.data import RowNoise, Rows
+from vaekit.data.batches import POSTERIOR_STREAM
+from vaekit.distributions import DiagonalNormal
+from vaekit.models import Autoencoder, VariationalAutoEncoder
+
+BUDGET = 1 << 23
+"""Numbers that a block's largest tensor may hold."""
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was measured of each of n rows, in nats of the data as given.
+
+    Args:
+        elbo: −(distortion + rate), shape (n,).
+        distortion: D, shape (n,).
+        rate: R, shape (n,).
+        log_likelihood: IWAE_K, a lower bound of log p(x) in expectation, shape (n,).
+        mean: posterior means, shape (n, latent_dim).
+        std: posterior standard deviations, shape (n, latent_dim).
+        samples: K, the draws really made for each row.
+    """
+
+    elbo: Array
+    distortion: Array
+    rate: Array
+    log_likelihood: Array
+    mean: Array
+    std: Array
+    samples: int
+
+
+def _device(model: torch.nn.Module) -> torch.device:
+    return next(model.parameters()).device
+
+
+def _block_rows(event: int) -> int:
+    return max(1, min(1024, BUDGET // (16 * event)))
+
+
+@torch.no_grad()
+def measure(model: VariationalAutoEncoder, rows: Rows, samples: int = 1) -> Measured:
+    """Measure every row, the last incomplete block too.
+
+    Args:
+        model: in evaluation mode or not; it is measured without dropout and left as it was.
+        rows: the rows.
+        samples: K ≥ 1 draws of z for each row.
+
+    Returns:
+        The measurements.
+    """
+    training = model.training
+    model.eval()
+    event = model.decoder.likelihood.offset.numel()
+    log_det = rows.transform.log_det()
+    parts = [
+        _measure_block(model, x.to(_device(model)), noise, samples, max(1, BUDGET // (event * len(x))))
+        for x, noise in rows.blocks(_block_rows(event))
+    ]
+    model.train(training)
+    distortion, rate, log_likelihood, mean, std = (
+        torch.cat(column).double().cpu().numpy() for column in zip(*parts, strict=True)
+    )
+    distortion = distortion - log_det
+    return Measured(-(distortion + rate), distortion, rate, log_likelihood + log_det, mean, std, samples)
+
+
+def _measure_block(
+    model: VariationalAutoEncoder, x: Tensor, noise: RowNoise, samples: int, chunk: int
+) -> tuple[Tensor, ...]:
+    posterior: DiagonalNormal = model.encoder(x)
+    latent_dim = posterior.event_shape[0]
+    log_likelihood = torch.zeros(len(x), dtype=torch.float64, device=x.device)
+    total = torch.full_like(log_likelihood, -math.inf)
+    for start in range(0, samples, chunk):
+        count = min(chunk, samples - start)
+        epsilon = noise.normal((count, latent_dim), POSTERIOR_STREAM, start * latent_dim).movedim(1, 0)
+        joint = model.joint(x, noise=epsilon.to(x), posterior=posterior)
+        log_likelihood += joint.log_likelihood.double().sum(0)
+        total = torch.logaddexp(total, torch.logsumexp(joint.log_weights().double(), 0))
+    # the number of draws divides once, whatever the chunks were
+    return -log_likelihood / samples, joint.rate(), total - math.log(samples), posterior.mean, posterior.stddev
+
+
+@torch.no_grad()
+def measure_autoencoder(model: Autoencoder, rows: Rows) -> tuple[Array, Array]:
+    """Squared error of each row in the model's units, shape (n,), and its code, shape (n, latent_dim)."""
+    training = model.training
+    model.eval()
+    errors, codes = [], []
+    for x, _ in rows.blocks(1024):
+        code = model.encode(x.to(_device(model)))
+        errors.append((model.decode(code) - x.to(code)).square().flatten(1).sum(1))
+        codes.append(code)
+    model.train(training)
+    return torch.cat(errors).double().cpu().numpy(), torch.cat(codes).double().cpu().numpy()

@@ -1,0 +1,15 @@
+"""The `evaluation` section of a recipe."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from vaekit.options import Options
+
+
+class EvaluationOptions(Options):
+    """How finely the trained model is measured."""
+
+    samples: int = Field(
+        100, ge=1, description="Draws K of the importance-weighted log-likelihood, for evaluate and score."
+    )

@@ -1,0 +1,125 @@
+"""All figures of a trained model on one set of rows, as `vaekit evaluate --json` prints them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from vaekit.data import Rows, Schema
+from vaekit.evaluation.baselines import measure_baselines
+from vaekit.evaluation.bounds import Measured, measure, measure_autoencoder
+from vaekit.evaluation.decomposition import active_units, decompose_rate
+from vaekit.models import Autoencoder, VariationalAutoEncoder
+
+TRAIN_ROWS = 5000
+"""Training rows on which the bound is measured, to be set beside the held-out one."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The figures, and the measurements they come from.
+
+    Args:
+        figures: what `--json` prints.
+        measured: per row; None for an autoencoder, which has no likelihood.
+        code: posterior means or codes, shape (n, latent_dim).
+        kl_per_dimension: average KL of each latent dimension in nats; None for an autoencoder.
+    """
+
+    figures: dict[str, Any]
+    measured: Measured | None
+    code: np.ndarray[Any, np.dtype[np.float64]]
+    kl_per_dimension: np.ndarray[Any, np.dtype[np.float64]] | None
+
+
+@dataclass(frozen=True)
+class Evaluator:
+    """A trained model with the data it was trained on.
+
+    Args:
+        model: the model.
+        schema: what the data are.
+        train: training rows; None where they cannot be had, and then gap and baselines are not measured.
+        kl_weight: β of the training loss, shown beside the figures.
+    """
+
+    model: VariationalAutoEncoder | Autoencoder
+    schema: Schema
+    train: Rows | None
+    kl_weight: float
+
+    def evaluate(self, rows: Rows, samples: int) -> Evaluation:
+        """Measure the model on these rows with K = `samples` draws."""
+        if isinstance(self.model, Autoencoder):
+            return self._autoencoder(self.model, rows)
+        return self._variational(self.model, rows, samples)
+
+    def _some_training_rows(self) -> Rows | None:
+        if self.train is None:
+            return None
+        return Rows(self.train.part.some(TRAIN_ROWS, self.train.seed), self.train.transform, self.train.seed)
+
+    def _autoencoder(self, model: Autoencoder, rows: Rows) -> Evaluation:
+        error, code = measure_autoencoder(model, rows)
+        train = self._some_training_rows()
+        figures = {
+            "examples": len(rows),
+            "elbo": None,
+            "distortion": None,
+            "rate": None,
+            "log_likelihood": None,
+            "bits_per_dim": None,
+            "effective_beta": None,
+            "reconstruction_error": float(error.mean()),
+            "train_reconstruction_error": float(measure_autoencoder(model, train)[0].mean()) if train else None,
+            "active_units": int(active_units(code).sum()),
+            "latent_dim": code.shape[1],
+            "mutual_information": None,
+            "marginal_kl": None,
+            "baselines": {"ppca": None, "factor_analysis": None},
+        }
+        return Evaluation(figures, None, code, None)
+
+    def _variational(self, model: VariationalAutoEncoder, rows: Rows, samples: int) -> Evaluation:
+        measured = measure(model, rows, samples)
+        parts = decompose_rate(measured.mean, measured.std, measured.rate)
+        per_dimension = 0.5 * (measured.std**2 + measured.mean**2 - 1 - 2 * np.log(measured.std)).mean(0)
+        log_likelihood, error = _mean_and_error(measured.log_likelihood)
+        dims = math.prod(self.schema.event_shape)
+        train = self._some_training_rows()
+        figures = {
+            "examples": len(rows),
+            "elbo": float(measured.elbo.mean()),
+            "distortion": float(measured.distortion.mean()),
+            "rate": float(measured.rate.mean()),
+            "log_likelihood": {
+                "value": log_likelihood,
+                "standard_error": error,
+                "samples": samples,
+                "examples": len(rows),
+            },
+            "bits_per_dim": -log_likelihood / (math.log(2) * dims) if self.schema.discrete else None,
+            "effective_beta": self.kl_weight,
+            "train_elbo": float(measure(model, train, 1).elbo.mean()) if train else None,
+            "active_units": int(active_units(measured.mean).sum()),
+            "latent_dim": measured.mean.shape[1],
+            "mutual_information": parts.mutual_information,
+            "mutual_information_ceiling": parts.ceiling,
+            "marginal_kl": parts.marginal_kl,
+            "baselines": self._baselines(model, rows, measured.mean.shape[1]),
+        }
+        return Evaluation(figures, measured, measured.mean, per_dimension)
+
+    def _baselines(self, model: VariationalAutoEncoder, rows: Rows, latent_dim: int) -> dict[str, float | None]:
+        if self.train is None:
+            return {"ppca": None, "factor_analysis": None}
+        return measure_baselines(self.train, rows, self.schema, model.decoder.likelihood.density, latent_dim)
+
+
+def _mean_and_error(values: np.ndarray[Any, np.dtype[np.float64]]) -> tuple[float, float | None]:
+    """Mean, and its standard error std/√n; None for a single row."""
+    error = float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else None
+    return float(values.mean()), error

@@ -1,0 +1,78 @@
+"""The deterministic autoencoder, min E‖x − dec(enc(x))‖²: what a variational autoencoder is compared with."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import MultivariateNormal
+
+from vaekit.networks import Rescale
+
+
+class FittedGaussian(nn.Module):
+    """A Gaussian fitted to codes after training, so that an autoencoder without a prior can still be sampled.
+
+    Args:
+        latent_dim: number of latent dimensions, ≥ 1.
+    """
+
+    mean: Tensor
+    cholesky: Tensor
+
+    def __init__(self, latent_dim: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(latent_dim))
+        self.register_buffer("cholesky", torch.eye(latent_dim))
+
+    def fit(self, codes: Tensor) -> None:
+        """Take mean and covariance from codes of shape (N, latent_dim), N ≥ 2."""
+        codes = codes.double()
+        covariance = torch.atleast_2d(torch.cov(codes.T))
+        jitter = 1e-6 * covariance.diagonal().mean().clamp(min=1e-12)  # unused codes have no variance of their own
+        factor = torch.linalg.cholesky(covariance + jitter * torch.eye(codes.shape[1], dtype=torch.float64))
+        self.mean.copy_(codes.mean(0))
+        self.cholesky.copy_(factor)
+
+    def forward(self) -> MultivariateNormal:
+        """The fitted distribution, with event shape (latent_dim,)."""
+        return MultivariateNormal(self.mean, scale_tril=self.cholesky, validate_args=False)
+
+
+class Autoencoder(nn.Module):
+    """dec(enc(x)), trained by the squared error ‖x − dec(enc(x))‖².
+
+    Args:
+        encoder: network from (B, *event) to (B, latent_dim).
+        decoder: network from (..., latent_dim) to (..., *event, 1).
+        latent_dim: number of latent dimensions, ≥ 1.
+        rescale: applied to x before the encoder.
+
+    References:
+        Hinton and Salakhutdinov, "Reducing the Dimensionality of Data with Neural Networks", 2006.
+
+    Examples:
+        >>> from vaekit.networks import MLP
+        >>> y, loss = Autoencoder(MLP((6,), (2,)), MLP((2,), (6, 1)), latent_dim=2)(torch.zeros(5, 6))
+        >>> y.shape
+        torch.Size([5, 6])
+    """
+
+    def __init__(self, encoder: nn.Module, decoder: nn.Module, latent_dim: int, rescale: Rescale | None = None) -> None:
+        super().__init__()
+        self.encoder, self.decoder = encoder, decoder
+        self.rescale = rescale if rescale is not None else Rescale()
+        self.prior = FittedGaussian(latent_dim)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Reconstruct x and compute the mean over examples of ‖x − y‖²."""
+        y = self.decode(self.encode(x))
+        return y, (x - y).square().flatten(1).sum(1).mean()
+
+    def encode(self, x: Tensor) -> Tensor:
+        """The codes of x, shape (B, latent_dim)."""
+        return self.encoder(self.rescale(x))
+
+    def decode(self, z: Tensor) -> Tensor:
+        """The reconstruction from codes, shape (..., *event)."""
+        y = self.decoder(z).squeeze(-1)
+        return y.to(torch.promote_types(y.dtype, torch.float32))

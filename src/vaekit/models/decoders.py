@@ -1,0 +1,42 @@
+"""Generative networks p(x|z; θ): a network joined to a likelihood."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.distributions import Distribution, Independent
+
+from vaekit.models.likelihoods import Likelihood
+
+
+class Decoder(nn.Module):
+    """p(x|z), the likelihood of x with parameters that a network computes from z.
+
+    Args:
+        network: maps (..., latent_dim) to (..., *event, likelihood.parameters).
+        likelihood: turns those parameters into a distribution over x.
+
+    Examples:
+        >>> import torch
+        >>> from vaekit.models.likelihoods import Bernoulli
+        >>> from vaekit.networks import MLP
+        >>> p = Decoder(MLP((2,), (6, 1)), Bernoulli((6,)))(torch.zeros(3, 5, 2))
+        >>> p.batch_shape, p.event_shape
+        (torch.Size([3, 5]), torch.Size([6]))
+    """
+
+    def __init__(self, network: nn.Module, likelihood: Likelihood) -> None:
+        super().__init__()
+        self.network = network
+        self.likelihood = likelihood
+
+    def forward(self, z: Tensor) -> Independent[Distribution]:
+        """The distribution of x given z.
+
+        Args:
+            z: latent vectors, shape (..., latent_dim).
+
+        Returns:
+            A distribution with batch shape (...,) and event shape (*event,): `log_prob` sums over features, and
+            `.base_dist.log_prob` keeps them apart.
+        """
+        return self.likelihood(self.network(z))

@@ -1,0 +1,37 @@
+"""The Bernoulli likelihood of binary data."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.distributions import Bernoulli as TorchBernoulli
+
+from vaekit.models.likelihoods.base import Likelihood
+
+
+class Bernoulli(Likelihood):
+    """p(x|z) = Π_i π_i^{x_i} (1 − π_i)^{1 − x_i}, π = sigmoid(network(z)).
+
+    It is a likelihood of zeros and ones only: grey values have to be binarised, or given another likelihood.
+
+    Examples:
+        >>> p = Bernoulli((3,))(torch.zeros(2, 3, 1))
+        >>> round(float(p.log_prob(torch.ones(2, 3))[0].exp()), 6)
+        0.125
+    """
+
+    kinds = frozenset({"binary"})
+
+    @property
+    def parameters_per_feature(self) -> int:
+        """The logit."""
+        return 1
+
+    def start(self, x: Tensor) -> None:
+        """Begin at the frequency of ones, smoothed by one example of each kind."""
+        frequency = (x.sum(0) + 1) / (len(x) + 2)
+        self.offset.data.copy_(torch.logit(frequency).unsqueeze(-1))
+
+    def distribution(self, parameters: Tensor) -> TorchBernoulli:
+        """Bernoulli with these logits."""
+        return TorchBernoulli(logits=parameters.squeeze(-1), validate_args=False)

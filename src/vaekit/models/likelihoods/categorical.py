@@ -1,0 +1,38 @@
+"""The categorical likelihood of data with L levels, free of any shape."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from vaekit.distributions import Levels
+from vaekit.models.likelihoods.base import Likelihood
+
+
+class Categorical(Likelihood):
+    """p(x|z) = Π_i softmax(network(z)_i)_{x_i} over the levels 0 … L−1.
+
+    Costs L outputs for each feature: meant for few levels.
+
+    Examples:
+        >>> import torch
+        >>> p = Categorical((3,), levels=4)(torch.zeros(2, 3, 4))
+        >>> round(float(p.log_prob(torch.ones(2, 3))[0].exp() * 4**3), 6)
+        1.0
+    """
+
+    kinds = frozenset({"levels", "binary"})
+
+    @property
+    def parameters_per_feature(self) -> int:
+        """A logit for each level."""
+        return self.levels
+
+    def start(self, x: Tensor) -> None:
+        """Begin at the frequency of each level, smoothed by one example in all."""
+        counts = F.one_hot(x.long(), self.levels).sum(0)
+        self.offset.data.copy_(((counts + 1 / self.levels) / (len(x) + 1)).log())
+
+    def distribution(self, parameters: Tensor) -> Levels:
+        """Categorical with these logits."""
+        return Levels(parameters)

@@ -1,0 +1,75 @@
+"""Likelihoods of counts 0, 1, 2, …"""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.distributions import NegativeBinomial as TorchNegativeBinomial
+from torch.distributions import Poisson as TorchPoisson
+
+from vaekit.models.likelihoods.base import Likelihood
+from vaekit.networks import soft_clamp
+
+LOG_MEAN = (-15.0, 20.0)
+LOG_DISPERSION = (-6.0, 8.0)
+
+
+class Poisson(Likelihood):
+    """p(x|z) = Π_i μ_i^{x_i} e^{−μ_i} / x_i!, μ = exp(network(z)).
+
+    Examples:
+        >>> import torch
+        >>> round(float(Poisson((1,))(torch.zeros(1, 1, 1)).log_prob(torch.zeros(1, 1))), 4)
+        -1.0
+    """
+
+    kinds = frozenset({"counts", "binary", "levels"})
+
+    @property
+    def parameters_per_feature(self) -> int:
+        """The logarithm of the mean."""
+        return 1
+
+    def start(self, x: Tensor) -> None:
+        """Begin at the mean count, smoothed by half a count."""
+        self.offset.data.copy_(((x.sum(0) + 0.5) / (len(x) + 1)).log().unsqueeze(-1))
+
+    def distribution(self, parameters: Tensor) -> TorchPoisson:
+        """Poisson with these log-means."""
+        return TorchPoisson(soft_clamp(parameters.squeeze(-1), *LOG_MEAN).exp(), validate_args=False)
+
+
+class NegativeBinomial(Likelihood):
+    """p(x|z) = Π_i Γ(x_i + r_i)/(Γ(r_i) x_i!) · (r_i/(r_i + μ_i))^{r_i} (μ_i/(r_i + μ_i))^{x_i}.
+
+    Mean μ, variance μ + μ²/r: counts more scattered than Poisson's, which is the limit of large r.
+
+    References:
+        Lopez et al., "Deep generative modeling for single-cell transcriptomics", 2018.
+
+    Examples:
+        >>> import torch
+        >>> p = NegativeBinomial((1,))(torch.zeros(1, 1, 2))
+        >>> round(float(p.log_prob(torch.zeros(1, 1)).exp()), 4)
+        0.5
+    """
+
+    kinds = frozenset({"counts", "binary", "levels"})
+
+    @property
+    def parameters_per_feature(self) -> int:
+        """The logarithms of mean and r."""
+        return 2
+
+    def start(self, x: Tensor) -> None:
+        """Begin at the mean count, and at r by the method of moments."""
+        mean = (x.sum(0) + 0.5) / (len(x) + 1)
+        excess = (x.var(0, correction=0) - mean).clamp(min=0.01 * mean)
+        r = (mean.square() / excess).clamp(0.01, 1000.0)
+        self.offset.data[..., 0].copy_(mean.log())
+        self.offset.data[..., 1].copy_(r.log())
+
+    def distribution(self, parameters: Tensor) -> TorchNegativeBinomial:
+        """Negative binomial with these log-means and log-dispersions."""
+        log_mean = soft_clamp(parameters[..., 0], *LOG_MEAN)
+        log_r = soft_clamp(parameters[..., 1], *LOG_DISPERSION)
+        return TorchNegativeBinomial(log_r.exp(), logits=log_mean - log_r, validate_args=False)

@@ -1,0 +1,165 @@
+"""The variational autoencoder: encoder, decoder and prior bound into one joint distribution.
+
+    log p(x) = ELBO + KL[q(z|x) ‖ p(z|x)]
+    ELBO     = E_q[log p(x|z)] − KL[q(z|x) ‖ p(z)]
+             =      −D         −        R              (distortion and rate, in nats)
+
+log-probabilities sum over the features of an example and are kept apart for each example.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution, Independent, kl_divergence
+
+from vaekit.distributions import DiagonalNormal
+from vaekit.errors import VaekitError
+from vaekit.models.decoders import Decoder
+from vaekit.models.encoders import GaussianEncoder
+from vaekit.models.priors import StandardNormal
+
+
+@dataclass(frozen=True)
+class Joint:
+    """What M draws z ~ q(z|x) tell of a batch: the terms from which every bound is made.
+
+    Args:
+        posterior: q(z|x), batch shape (B,).
+        prior: p(z).
+        z: draws, shape (M, B, latent_dim).
+        likelihood: p(x|z), batch shape (M, B).
+        log_likelihood: log p(x|z), shape (M, B).
+    """
+
+    posterior: Distribution
+    prior: Distribution
+    z: Tensor
+    likelihood: Independent[Distribution]
+    log_likelihood: Tensor
+
+    def distortion(self) -> Tensor:
+        """D = −(1/M) Σ_m log p(x|z_m), shape (B,)."""
+        return -self.log_likelihood.mean(0)
+
+    def rate(self) -> Tensor:
+        """R = KL[q(z|x) ‖ p(z)], shape (B,): in closed form where there is one, else by the M draws."""
+        try:
+            return kl_divergence(self.posterior, self.prior)
+        except NotImplementedError:
+            return (self.posterior.log_prob(self.z) - self.prior.log_prob(self.z)).mean(0)
+
+    def log_weights(self) -> Tensor:
+        """log w_m = log p(x|z_m) + log p(z_m) − log q(z_m|x), shape (M, B)."""
+        return self.log_likelihood + self.prior.log_prob(self.z) - self.posterior.log_prob(self.z)
+
+
+class VariationalAutoEncoder(nn.Module):
+    """Encoder q(z|x), decoder p(x|z) and prior p(z), trained by the evidence lower bound.
+
+        loss = D + kl_weight · R
+
+    averaged over examples. With `kl_weight` = 1 the loss is −ELBO; any other value is a training device, and every
+    reported bound still has weight 1.
+
+    Args:
+        encoder: x ↦ q(z|x).
+        decoder: z ↦ p(x|z).
+        prior: p(z); a module returning a distribution, or an int: N(0, I) of that many dimensions.
+        kl_weight: β ≥ 0 of the loss.
+        samples: M ≥ 1 draws of z for each example.
+
+    Raises:
+        VaekitError: if `samples` is below 1 or `kl_weight` is negative.
+
+    References:
+        Kingma and Welling, "Auto-Encoding Variational Bayes", 2014;
+        Rezende, Mohamed and Wierstra, "Stochastic Backpropagation", 2014;
+        Higgins et al., "β-VAE", 2017, for weights other than 1.
+
+    Examples:
+        >>> from vaekit.models import Decoder, GaussianEncoder
+        >>> from vaekit.models.likelihoods import Bernoulli
+        >>> from vaekit.networks import MLP
+        >>> model = VariationalAutoEncoder(
+        ...     GaussianEncoder(MLP((6,), (4,), hidden=[16])), Decoder(MLP((2,), (6, 1), hidden=[16]), Bernoulli((6,))), 2)
+        >>> y, loss = model(torch.ones(5, 6))
+        >>> y.shape, loss.shape
+        (torch.Size([5, 6]), torch.Size([]))
+    """
+
+    def __init__(
+        self,
+        encoder: GaussianEncoder,
+        decoder: Decoder,
+        prior: nn.Module | int,
+        kl_weight: float = 1.0,
+        samples: int = 1,
+    ) -> None:
+        super().__init__()
+        if samples < 1:
+            raise VaekitError("samples must be at least 1", str(samples))
+        if not kl_weight >= 0:
+            raise VaekitError("kl_weight must be at least 0", str(kl_weight))
+        self.encoder, self.decoder = encoder, decoder
+        self.prior = StandardNormal(prior) if isinstance(prior, int) else prior
+        self.kl_weight, self.samples = kl_weight, samples
+
+    @staticmethod
+    def kl_divergence(mu: Tensor, std: Tensor) -> Tensor:
+        """KL[N(μ, diag σ²) ‖ N(0, I)] = ½ Σ (σ² + μ² − 1 − log σ²), averaged over examples.
+
+        Args:
+            mu: μ, shape (B, d).
+            std: σ > 0, shape (B, d).
+
+        Returns:
+            A scalar in nats.
+        """
+        prior = DiagonalNormal(torch.zeros_like(mu), torch.ones_like(std))
+        return kl_divergence(DiagonalNormal(mu, std), prior).mean()
+
+    def joint(
+        self,
+        x: Tensor,
+        samples: int | None = None,
+        noise: Tensor | None = None,
+        posterior: DiagonalNormal | None = None,
+    ) -> Joint:
+        """Draw z ~ q(z|x) and evaluate the terms of the bound.
+
+        Args:
+            x: data as the model sees them, shape (B, *event).
+            samples: M draws for each example; the model's own number by default.
+            noise: ε of shape (M, B, latent_dim), to draw z = μ + σ ⊙ ε deterministically.
+            posterior: q(z|x), where it is known already.
+
+        Returns:
+            The terms for each draw and example.
+        """
+        q = self.encoder(x) if posterior is None else posterior
+        z = q.rsample((samples or self.samples,)) if noise is None else q.reparameterize(noise)
+        p = self.decoder(z)
+        return Joint(q, self.prior(), z, p, p.log_prob(x))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Reconstruct x and compute the loss D + kl_weight · R.
+
+        Args:
+            x: data as the model sees them, shape (B, *event).
+
+        Returns:
+            y, the mean of p(x|z) over the draws, shape (B, *event), and the scalar loss in nats per example.
+        """
+        joint = self.joint(x)
+        return joint.likelihood.mean.mean(0), (joint.distortion() + self.kl_weight * joint.rate()).mean()
+
+    def encode(self, x: Tensor) -> Tensor:
+        """The posterior mean, E_q[z], shape (B, latent_dim)."""
+        return self.encoder(x).mean
+
+    def decode(self, z: Tensor) -> Tensor:
+        """The mean of p(x|z), shape (..., *event)."""
+        return self.decoder(z).mean

@@ -1,0 +1,11 @@
+"""Networks: tensor to tensor, no probability.
+
+An encoder's network maps pictures or rows (B, *event) to features (B, n); a decoder's network maps latent
+vectors (..., d) to parameters (..., *event, p), p of them for each feature.
+"""
+
+from vaekit.networks.convolutional import ConvolutionalDecoder, ConvolutionalEncoder
+from vaekit.networks.layers import ACTIVATIONS, Rescale, soft_clamp
+from vaekit.networks.mlp import BLOCKS, MLP
+
+__all__ = ["ACTIVATIONS", "BLOCKS", "MLP", "ConvolutionalDecoder", "ConvolutionalEncoder", "Rescale", "soft_clamp"]

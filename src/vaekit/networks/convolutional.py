@@ -1,0 +1,128 @@
+"""Residual convolutional networks for pictures of any height, width and number of channels.
+
+Pictures are (..., H, W, C), as they lie on disk. Each stage halves height and width, rounding up; the decoder
+passes through the same sizes in reverse, so odd and non-square sizes need no cropping.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vaekit.networks.layers import ACTIVATIONS
+
+
+def stage_sizes(height: int, width: int, stages: int) -> list[tuple[int, int]]:
+    """Heights and widths before each stage and after the last.
+
+    Examples:
+        >>> stage_sizes(13, 30, 2)
+        [(13, 30), (7, 15), (4, 8)]
+    """
+    sizes = [(height, width)]
+    for _ in range(stages):
+        height, width = math.ceil(height / 2), math.ceil(width / 2)
+        sizes.append((height, width))
+    return sizes
+
+
+def _norm(channels: int) -> nn.GroupNorm:
+    return nn.GroupNorm(math.gcd(channels, 8), channels)
+
+
+class ResidualConvolution(nn.Module):
+    """x + conv(f(norm(conv(f(norm(x)))))), the last convolution starting at zero.
+
+    Args:
+        channels: number of channels, ≥ 1.
+        activation: one of `ACTIVATIONS`.
+    """
+
+    def __init__(self, channels: int, activation: str) -> None:
+        super().__init__()
+        last = nn.Conv2d(channels, channels, 3, padding=1)
+        nn.init.zeros_(last.weight)
+        f = ACTIVATIONS[activation]
+        self.body = nn.Sequential(
+            _norm(channels), f(), nn.Conv2d(channels, channels, 3, padding=1), _norm(channels), f(), last
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, channels, H, W) to the same shape."""
+        return x + self.body(x)
+
+
+class ConvolutionalEncoder(nn.Module):
+    """Pictures (B, H, W, C) to features (B, n).
+
+    Args:
+        shape: (H, W, C).
+        features: n ≥ 1.
+        channels: channels of each stage; one halving of the picture per entry.
+        activation: one of `ACTIVATIONS`.
+    """
+
+    def __init__(self, shape: Sequence[int], features: int, channels: Sequence[int], activation: str = "silu") -> None:
+        super().__init__()
+        height, width, depth = shape
+        layers: list[nn.Module] = [nn.Conv2d(depth, channels[0], 3, padding=1)]
+        previous = channels[0]
+        for size in channels:
+            layers += [nn.Conv2d(previous, size, 3, stride=2, padding=1), ResidualConvolution(size, activation)]
+            previous = size
+        height, width = stage_sizes(height, width, len(channels))[-1]
+        self.layers = nn.Sequential(*layers, _norm(previous), ACTIVATIONS[activation](), nn.Flatten())
+        self.output = nn.Linear(previous * height * width, features)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, H, W, C) to (B, n)."""
+        return self.output(self.layers(x.movedim(-1, 1)))
+
+
+class ConvolutionalDecoder(nn.Module):
+    """Latent vectors (..., d) to parameters (..., H, W, C, p).
+
+    Args:
+        latent_dim: d ≥ 1.
+        shape: (H, W, C).
+        parameters: p ≥ 1 for each pixel and channel.
+        channels: channels of each stage, in the encoder's order; one doubling of the picture per entry.
+        activation: one of `ACTIVATIONS`.
+    """
+
+    def __init__(
+        self,
+        latent_dim: int,
+        shape: Sequence[int],
+        parameters: int,
+        channels: Sequence[int],
+        activation: str = "silu",
+    ) -> None:
+        super().__init__()
+        height, width, depth = shape
+        self.sizes = stage_sizes(height, width, len(channels))[::-1]
+        self.first, self.out_shape = (channels[-1], *self.sizes[0]), (depth, parameters)
+        self.input = nn.Linear(latent_dim, math.prod(self.first))
+        outwards = [*channels[::-1], channels[0]]
+        self.stages = nn.ModuleList(
+            nn.Sequential(ResidualConvolution(size, activation), nn.Conv2d(size, following, 3, padding=1))
+            for size, following in pairwise(outwards)
+        )
+        self.output = nn.Sequential(
+            ResidualConvolution(channels[0], activation),
+            _norm(channels[0]),
+            ACTIVATIONS[activation](),
+            nn.Conv2d(channels[0], depth * parameters, 3, padding=1),
+        )
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Map (..., d) to (..., H, W, C, p)."""
+        x = self.input(z.reshape(-1, z.shape[-1])).unflatten(-1, self.first)
+        for stage, size in zip(self.stages, self.sizes[1:], strict=True):
+            x = F.interpolate(stage(x), size=size, mode="nearest")
+        x = self.output(x).movedim(1, -1).unflatten(-1, self.out_shape)
+        return x.reshape(*z.shape[:-1], *x.shape[1:])

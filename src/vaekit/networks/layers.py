@@ -1,0 +1,62 @@
+"""Small pieces that the networks and likelihoods share."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "silu": nn.SiLU,
+    "gelu": nn.GELU,
+    "relu": nn.ReLU,
+    "tanh": nn.Tanh,
+    "elu": nn.ELU,
+}
+
+
+def soft_clamp(raw: Tensor, low: float, high: float) -> Tensor:
+    """Bound a value smoothly, staying near the identity between the bounds.
+
+        low + softplus(raw − low) − softplus(raw − high)
+
+    The gradient never vanishes exactly, so a parameter that reached a bound can come back.
+
+    Args:
+        raw: any real tensor.
+        low: lower bound.
+        high: upper bound, above `low`.
+
+    Returns:
+        A tensor of the same shape with values in [low, high].
+
+    Examples:
+        >>> soft_clamp(torch.tensor([-100.0, 0.0, 100.0]), -8, 8).round(decimals=2)
+        tensor([-8.0000,  0.0000,  8.0000])
+    """
+    return low + F.softplus(raw - low) - F.softplus(raw - high)
+
+
+class Rescale(nn.Module):
+    """Bring data to mean zero and unit spread for a network, x ↦ (f(x) − shift)/scale, f = log(1 + x) for counts.
+
+    Only what the network sees changes: the likelihood is of x itself, so no log-determinant is due.
+
+    Args:
+        shift: subtracted.
+        scale: divided by, > 0.
+        logarithm: whether to take log(1 + x) first; values must then be ≥ 0.
+    """
+
+    shift: Tensor
+    scale: Tensor
+
+    def __init__(self, shift: float = 0.0, scale: float = 1.0, logarithm: bool = False) -> None:
+        super().__init__()
+        self.register_buffer("shift", torch.tensor(float(shift)))
+        self.register_buffer("scale", torch.tensor(float(scale)))
+        self.logarithm = logarithm
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Rescale x, any shape."""
+        return ((torch.log1p(x) if self.logarithm else x) - self.shift) / self.scale

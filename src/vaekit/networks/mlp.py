@@ -1,0 +1,108 @@
+"""Multilayer perceptrons: plain, gated or residual; without hidden layers, a linear map."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from vaekit.networks.layers import ACTIVATIONS
+
+
+class Plain(nn.Sequential):
+    """f(Wx + b)."""
+
+    def __init__(self, inputs: int, outputs: int, activation: str, dropout: float) -> None:
+        super().__init__(nn.Linear(inputs, outputs), ACTIVATIONS[activation](), nn.Dropout(dropout))
+
+
+class Gated(nn.Module):
+    """(Vx + c) ⊙ σ(Wx + b).
+
+    References:
+        Dauphin, Fan, Auli and Grangier, "Language Modeling with Gated Convolutional Networks", 2017.
+    """
+
+    def __init__(self, inputs: int, outputs: int, activation: str, dropout: float) -> None:  # noqa: ARG002
+        super().__init__()
+        self.linear = nn.Linear(inputs, 2 * outputs)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (..., inputs) to (..., outputs)."""
+        value, gate = self.linear(x).chunk(2, -1)
+        return self.dropout(value * torch.sigmoid(gate))
+
+
+class Residual(nn.Module):
+    """x + V f(W norm(x)), the second map starting at zero so that the block starts as the identity.
+
+    References:
+        He, Zhang, Ren and Sun, "Identity Mappings in Deep Residual Networks", 2016.
+    """
+
+    def __init__(self, inputs: int, outputs: int, activation: str, dropout: float) -> None:
+        super().__init__()
+        self.skip = nn.Identity() if inputs == outputs else nn.Linear(inputs, outputs)
+        self.body = nn.Sequential(
+            nn.LayerNorm(inputs), nn.Linear(inputs, outputs), ACTIVATIONS[activation](), nn.Dropout(dropout)
+        )
+        self.last = nn.Linear(outputs, outputs)
+        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(self.last.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (..., inputs) to (..., outputs)."""
+        return self.skip(x) + self.last(self.body(x))
+
+
+BLOCKS: dict[str, type[nn.Module]] = {"plain": Plain, "gated": Gated, "residual": Residual}
+
+
+class MLP(nn.Module):
+    """Multilayer perceptron between tensors of any shape.
+
+    A residual perceptron opens with a linear map to the first width and closes with norm and activation, so the
+    list of widths counts its blocks. With no hidden layer the network is linear.
+
+    Args:
+        in_shape: shape of one input; it is flattened.
+        out_shape: shape of one output.
+        hidden: widths of the hidden layers, each ≥ 1; empty for a linear map.
+        block: one of `BLOCKS`.
+        activation: one of `ACTIVATIONS`; gated blocks do without.
+        dropout: probability in [0, 1) of dropping a hidden unit in training.
+
+    Examples:
+        >>> MLP((8, 8, 1), (4,), hidden=[32, 32])(torch.zeros(5, 8, 8, 1)).shape
+        torch.Size([5, 4])
+    """
+
+    def __init__(
+        self,
+        in_shape: Sequence[int],
+        out_shape: Sequence[int],
+        hidden: Sequence[int] = (),
+        block: str = "plain",
+        activation: str = "silu",
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.in_dims, self.out_shape = len(in_shape), tuple(out_shape)
+        width = math.prod(in_shape)
+        layers: list[nn.Module] = []
+        if block == "residual" and hidden:
+            layers.append(nn.Linear(width, hidden[0]))
+            width = hidden[0]
+        for size in hidden:
+            layers.append(BLOCKS[block](width, size, activation, dropout))
+            width = size
+        if block == "residual" and hidden:
+            layers += [nn.LayerNorm(width), ACTIVATIONS[activation]()]
+        self.layers = nn.Sequential(*layers, nn.Linear(width, math.prod(out_shape)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (..., *in_shape) to (..., *out_shape)."""
+        return self.layers(x.flatten(-self.in_dims)).unflatten(-1, self.out_shape)

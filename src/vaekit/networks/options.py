@@ -1,0 +1,48 @@
+"""The `encoder` and `decoder` sections of a recipe, and the networks they describe."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+from pydantic import Field
+from torch import nn
+
+from vaekit.networks.convolutional import ConvolutionalDecoder, ConvolutionalEncoder
+from vaekit.networks.mlp import MLP
+from vaekit.options import Options
+
+Width = Annotated[int, Field(ge=1, le=100_000)]
+
+
+class NetworkOptions(Options):
+    """A network and its size."""
+
+    network: Literal["auto", "linear", "mlp", "convolutional"] = Field("auto", description="Kind of network.")
+    hidden: tuple[Width, ...] = Field(
+        (512, 512), description="Widths of the hidden layers of an mlp, in its own order."
+    )
+    block: Literal["plain", "gated", "residual"] = Field(
+        "residual", description="What a hidden layer of an mlp is made of."
+    )
+    channels: tuple[Width, ...] = Field(
+        (32, 64), min_length=1, description="Channels of the stages of a convolutional network, outermost first."
+    )
+    activation: Literal["silu", "gelu", "relu", "tanh", "elu"] = Field("silu", description="Nonlinearity.")
+    dropout: float = Field(0.0, ge=0, lt=1, description="Probability of dropping a hidden unit of an mlp in training.")
+
+    def encoder(self, event_shape: Sequence[int], features: int) -> nn.Module:
+        """A network from (B, *event) to (B, features)."""
+        if self.network == "convolutional":
+            return ConvolutionalEncoder(event_shape, features, self.channels, self.activation)
+        return self._mlp(event_shape, (features,))
+
+    def decoder(self, latent_dim: int, event_shape: Sequence[int], parameters: int) -> nn.Module:
+        """A network from (..., latent_dim) to (..., *event, parameters)."""
+        if self.network == "convolutional":
+            return ConvolutionalDecoder(latent_dim, event_shape, parameters, self.channels, self.activation)
+        return self._mlp((latent_dim,), (*event_shape, parameters))
+
+    def _mlp(self, in_shape: Sequence[int], out_shape: Sequence[int]) -> MLP:
+        hidden = () if self.network == "linear" else self.hidden
+        return MLP(in_shape, out_shape, hidden, self.block, self.activation, self.dropout)

@@ -1,0 +1,145 @@
+"""Rows to files: the ending of the name chooses the form."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vaekit.data import Schema
+from vaekit.errors import RunError, VaekitError, did_you_mean
+from vaekit.runs import atomic_path
+
+ENDINGS = (".npy", ".npz", ".csv", ".parquet", ".png")
+MOST_ON_A_SHEET = 400
+
+Array = npt.NDArray[Any]
+
+
+def check_out(out: Path, schema: Schema) -> None:
+    """Refuse, before any work, a name that could not be written.
+
+    Args:
+        out: where rows are to go.
+        schema: what the data are; only pictures can become PNG.
+
+    Raises:
+        VaekitError: for an unknown ending, or pictures of what is none.
+    """
+    ending = out.suffix.lower()
+    if ending and ending not in ENDINGS:
+        raise VaekitError(f"--out must end in {', '.join(ENDINGS)}, or name a folder", f"'{out}'", did_you_mean(ending, ENDINGS))
+    if ending in ("", ".png") and not schema.picture:
+        raise VaekitError("--out must end in .npy, .npz, .csv or .parquet unless the rows are pictures", f"'{out}'")
+    if out.is_dir() and ending:
+        raise RunError("--out must be a file", f"the folder '{out}'")
+
+
+def write_rows(out: Path, values: Array, schema: Schema, name: str) -> None:
+    """Write rows in the form that the ending of `out` names.
+
+    Args:
+        out: a file ending in one of `ENDINGS`, or a folder for PNG files.
+        values: shape (n, ...).
+        schema: what the data are, for names of columns and levels of pictures.
+        name: what a column is called (`z0`, `z1`, …) where the schema has no names for them.
+
+    Raises:
+        VaekitError: if the values are no pictures but a picture was asked for.
+    """
+    ending = out.suffix.lower()
+    if ending in ("", ".png"):
+        if values.shape[1:] != schema.shape:
+            raise VaekitError("--out must end in .npy, .npz, .csv or .parquet unless the rows are pictures", f"'{out}'")
+        return _write_pictures(out, as_bytes(values, schema))
+    with atomic_path(out) as temporary:
+        if ending == ".npy":
+            with temporary.open("wb") as file:
+                np.save(file, values, allow_pickle=False)
+        elif ending == ".npz":
+            with temporary.open("wb") as file:
+                np.savez_compressed(file, **{name: values})
+        else:
+            _write_table(temporary, values, column_names(values, schema, name))
+    return None
+
+
+def column_names(values: Array, schema: Schema, name: str) -> list[str]:
+    """Names for the flattened features of rows."""
+    count = math.prod(values.shape[1:])
+    if schema.columns and values.shape[1:] == schema.shape:
+        return list(schema.columns)
+    return [name] if count == 1 else [f"{name}{i}" for i in range(count)]
+
+
+def _write_table(path: Path, values: Array, names: list[str]) -> None:
+    import pyarrow as pa
+    import pyarrow.csv
+    import pyarrow.parquet
+
+    table = pa.table(dict(zip(names, values.reshape(len(values), -1).T, strict=True)))
+    if path.suffix.lower() == ".csv":
+        pyarrow.csv.write_csv(table, path)
+    else:
+        pyarrow.parquet.write_table(table, path)
+
+
+def as_bytes(values: Array, schema: Schema) -> npt.NDArray[np.uint8]:
+    """Pictures in 0 … 255 from levels, or from reals by their range.
+
+    Args:
+        values: shape (n, H, W, C).
+        schema: says how many levels there are.
+
+    Returns:
+        Bytes of the same shape.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    low, high = (0.0, schema.levels - 1.0) if schema.levels else (float(values.min()), float(values.max()))
+    return ((values - low) / max(high - low, 1e-12) * 255).round().clip(0, 255).astype(np.uint8)
+
+
+def contact_sheet(pictures: npt.NDArray[np.uint8], columns: int | None = None, zoom: int = 1) -> npt.NDArray[np.uint8]:
+    """Pictures side by side on a white ground.
+
+    Args:
+        pictures: shape (n, H, W, C).
+        columns: pictures in a row; nearly square by default.
+        zoom: how many times each pixel is repeated.
+
+    Returns:
+        One picture (H', W', C).
+    """
+    pictures = pictures.repeat(zoom, axis=1).repeat(zoom, axis=2)
+    n, height, width, channels = pictures.shape
+    columns = columns or math.ceil(math.sqrt(n))
+    rows = math.ceil(n / columns)
+    sheet = np.full((rows * (height + 2) + 2, columns * (width + 2) + 2, channels), 255, np.uint8)
+    for i, picture in enumerate(pictures):
+        top, left = 2 + (i // columns) * (height + 2), 2 + (i % columns) * (width + 2)
+        sheet[top : top + height, left : left + width] = picture
+    return sheet
+
+
+def _write_pictures(out: Path, pictures: npt.NDArray[np.uint8]) -> None:
+    from PIL import Image
+
+    def squeezed(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        return picture[..., 0] if picture.shape[-1] == 1 else picture
+
+    if out.suffix:
+        zoom = max(1, 32 // max(pictures.shape[1:3]))
+        sheet = contact_sheet(pictures[:MOST_ON_A_SHEET], zoom=zoom)
+        with atomic_path(out) as temporary:
+            Image.fromarray(squeezed(sheet)).save(temporary)
+        return
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise RunError("the folder for pictures must be new or empty", f"'{out}'", "Choose another")
+    out.mkdir(parents=True, exist_ok=True)
+    digits = len(str(len(pictures) - 1))
+    for i, picture in enumerate(pictures):
+        with atomic_path(out / f"{i:0{digits}d}.png") as temporary:
+            Image.fromarray(squeezed(picture)).save(temporary)

@@ -1,0 +1,17 @@
+"""Recipes: typed configuration, the choices that data decide, and the model that comes of it."""
+
+from vaekit.recipe.build import build_model, start_model
+from vaekit.recipe.keys import describe_keys
+from vaekit.recipe.recipe import PriorOptions, Recipe, load_recipe, recipe_names
+from vaekit.recipe.resolve import resolve
+
+__all__ = [
+    "PriorOptions",
+    "Recipe",
+    "build_model",
+    "describe_keys",
+    "load_recipe",
+    "recipe_names",
+    "resolve",
+    "start_model",
+]

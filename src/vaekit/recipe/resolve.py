@@ -1,0 +1,166 @@
+"""From a recipe with open choices and data with a schema to a recipe without: each choice with its reason, said aloud."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from typing import Any
+
+import torch
+
+from vaekit.data import Schema
+from vaekit.errors import RecipeError, did_you_mean
+from vaekit.models.likelihoods import LIKELIHOODS
+from vaekit.networks.options import NetworkOptions
+from vaekit.recipe.recipe import Recipe
+
+PLANNED_STEPS = 6000
+CONVOLVE_ABOVE = 4096
+"""Numbers in a picture above which a convolutional network is chosen."""
+
+
+def resolve(recipe: Recipe, schema: Schema, rows: int) -> tuple[Recipe, list[str]]:
+    """Fill in every `auto`, and refuse what does not go together.
+
+    Args:
+        recipe: as asked for.
+        schema: what the training data are.
+        rows: number of training rows.
+
+    Returns:
+        The complete recipe, and a sentence for each choice.
+
+    Raises:
+        RecipeError: if likelihood and data do not fit, or a network does not fit the data.
+    """
+    notes = _data_notes(schema)
+    content: dict[str, Any] = recipe.model_dump()
+    if recipe.model == "vae":
+        notes += _likelihood(content, schema)
+    else:
+        content["data"]["binarize"] = "none" if recipe.data.binarize == "auto" else recipe.data.binarize
+    _scaling(content, schema)
+    notes += _networks(content, schema)
+    if recipe.latent_dim == "auto":
+        features = math.prod(schema.event_shape)
+        content["latent_dim"] = 32 if schema.picture else min(10, max(1, features // 2))
+        notes.append(
+            f"latent_dim={content['latent_dim']}: the customary size for {'pictures' if schema.picture else f'{features} columns'}."
+        )
+    content["objective"]["name"] = "elbo" if recipe.model == "vae" else "reconstruction"
+    notes += _training(content["training"], rows)
+    return Recipe.model_validate(content), notes
+
+
+def _data_notes(schema: Schema) -> list[str]:
+    if not schema.constant:
+        return []
+    names = ", ".join(schema.name(i) for i in list(schema.constant)[:5]) + (", …" if len(schema.constant) > 5 else "")
+    return [f"Left out of the likelihood, because they never vary: {len(schema.constant)} columns ({names})."]
+
+
+def _likelihood(content: dict[str, Any], schema: Schema) -> list[str]:
+    data, name, notes = content["data"], content["likelihood"]["name"], []
+    if data["binarize"] == "auto" or schema.kind == "binary":
+        data["binarize"] = "none"
+    if data["binarize"] != "none" and not schema.levels:
+        raise RecipeError(
+            "data.binarize must be none unless the data have levels", f"'{data['binarize']}' for {schema.kind} data"
+        )
+    kind = "binary" if data["binarize"] != "none" else schema.kind
+    if name == "auto":
+        name, reason = _default_likelihood(kind, schema)
+        content["likelihood"]["name"] = name
+        notes.append(f"likelihood={name}: {reason}")
+    if name not in LIKELIHOODS:
+        raise RecipeError("the likelihood must be known", f"'{name}'", did_you_mean(name, LIKELIHOODS))
+    chosen = LIKELIHOODS[name]
+    if chosen.density and kind != "real":
+        if data["binarize"] != "none":
+            raise RecipeError(
+                "binarised data must have a likelihood of binary data",
+                f"'{name}'",
+                "Choose likelihood=bernoulli, or data.binarize=none",
+            )
+        notes.append(
+            f"likelihood={name} is a density: uniform noise is added to the whole numbers, so that its bound is one on their probability."
+        )
+    elif kind not in chosen.kinds:
+        raise RecipeError(
+            f"the {name} likelihood must be given {' or '.join(sorted(chosen.kinds))} data",
+            "grey levels" if kind == "levels" else f"{kind} data",
+            "Add data.binarize=dynamic, or choose likelihood=discretized_logistic"
+            if name == "bernoulli" and kind == "levels"
+            else f"Choose likelihood={_default_likelihood(kind, schema)[0]}",
+        )
+    return notes
+
+
+def _default_likelihood(kind: str, schema: Schema) -> tuple[str, str]:
+    return {
+        "binary": ("bernoulli", "the values are zeros and ones."),
+        "levels": ("discretized_logistic", f"the values are {schema.levels} levels, of which it gives probabilities."),
+        "counts": ("negative_binomial", "the values are counts, which may scatter more than Poisson's."),
+        "real": ("gaussian", "the values are real numbers; its variance is learned for each feature."),
+    }[kind]
+
+
+def _scaling(content: dict[str, Any], schema: Schema) -> None:
+    data, name = content["data"], content["likelihood"]["name"]
+    reals = content["model"] == "autoencoder" or LIKELIHOODS[name].density
+    if data["scaling"] == "auto":
+        autoencoder_pixels = content["model"] == "autoencoder" and schema.levels and data["binarize"] == "none"
+        data["scaling"] = (
+            "unit" if autoencoder_pixels else "standardize" if reals and data["binarize"] == "none" else "none"
+        )
+    if data["scaling"] != "none" and not reals:
+        raise RecipeError(
+            f"data.scaling must be none for the {name} likelihood, which speaks of whole numbers",
+            f"'{data['scaling']}'",
+        )
+    if data["scaling"] == "unit" and not schema.levels:
+        raise RecipeError(
+            "data.scaling=unit must be given data with levels", f"{schema.kind} data", "Choose data.scaling=standardize"
+        )
+
+
+def _networks(content: dict[str, Any], schema: Schema) -> list[str]:
+    notes, size = [], math.prod(schema.event_shape)
+    for side in ("encoder", "decoder"):
+        network = content[side]["network"]
+        if network == "auto":
+            network = "convolutional" if schema.picture and size > CONVOLVE_ABOVE else "mlp"
+            content[side]["network"] = network
+            notes.append(
+                f"{side}={network}: an example is {'a picture' if schema.picture else 'a row'} of {size} numbers."
+            )
+        if network == "convolutional" and not schema.picture:
+            raise RecipeError(f"a convolutional {side} must be given pictures", "a table", f"Choose {side}=mlp")
+        NetworkOptions.model_validate(content[side])
+    return notes
+
+
+def _training(training: dict[str, Any], rows: int) -> list[str]:
+    notes = []
+    if training["epochs"] == "auto":
+        per_epoch = rows // min(training["batch_size"], rows)
+        training["epochs"] = min(1000, max(10, round(PLANNED_STEPS / per_epoch)))
+        notes.append(f"training.epochs={training['epochs']}: about {training['epochs'] * per_epoch} steps.")
+    if training["precision"] == "auto":
+        training["precision"] = "bfloat16" if has_bfloat16() else "float32"
+        notes.append(f"training.precision={training['precision']}: what this processor multiplies fastest.")
+    if (
+        training["compile"]
+        and not any(shutil.which(c) for c in ("c++", "g++", "clang++"))
+        and not torch.cuda.is_available()
+    ):
+        training["compile"] = False
+        notes.append("training.compile=false: no C++ compiler was found; training will take longer.")
+    return notes
+
+
+def has_bfloat16() -> bool:
+    """Whether the processor or accelerator multiplies bfloat16 natively."""
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return bool(getattr(torch.cpu, "_is_avx512_bf16_supported", bool)())

@@ -1,0 +1,205 @@
+"""A trained run: encode, reconstruct, sample, score, evaluate."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from vaekit.data import Part, Rows, Schema, Source, Split, Transform, open_source, split_source
+from vaekit.errors import DataError, VaekitError
+from vaekit.evaluation import Evaluation, Evaluator, measure, measure_autoencoder
+from vaekit.models import Autoencoder, VariationalAutoEncoder
+from vaekit.recipe import Recipe
+from vaekit.runs import RunFolder
+
+Array = npt.NDArray[Any]
+BLOCK = 1 << 20
+"""Numbers of data in a block of encoded, decoded or drawn rows."""
+
+
+@dataclass
+class Run:
+    """A model with the data's schema and transform, as `vaekit.train` returns and `vaekit.load` reads it.
+
+    Every method is deterministic: the same rows give the same numbers on every call, in any order and company.
+
+    Args:
+        folder: where it is kept.
+        recipe: the complete recipe.
+        schema: what the data are.
+        transform: from data as given to data as the model sees them.
+        model: with its best weights.
+        provenance: versions, seed, source and fingerprint of the data, choices and their reasons.
+    """
+
+    folder: RunFolder
+    recipe: Recipe
+    schema: Schema
+    transform: Transform
+    model: VariationalAutoEncoder | Autoencoder
+    provenance: dict[str, Any]
+
+    @property
+    def path(self) -> Path:
+        """The run folder."""
+        return self.folder.path
+
+    @property
+    def score_name(self) -> str:
+        """What `score` gives: log-likelihoods, or an autoencoder's negative squared errors."""
+        return "negative_squared_error" if isinstance(self.model, Autoencoder) else "log_likelihood"
+
+    def encode(self, X: object) -> Array:
+        """Posterior means E_q[z] (an autoencoder's codes).
+
+        Args:
+            X: rows as `vaekit.train` takes them: an array (n, *shape), a data frame, or a path.
+
+        Returns:
+            Array (n, latent_dim), float32.
+
+        Raises:
+            DataError: if X does not fit the schema.
+        """
+        return self._map(self.rows(X), lambda x: self.model.encode(x)).astype(np.float32)
+
+    def reconstruct(self, X: object) -> Array:
+        """The mean of p(x|z) at the posterior mean, in units of the data as given.
+
+        Args:
+            X: rows, as in `encode`.
+
+        Returns:
+            Array (n, *shape), float32.
+        """
+        rows = self.rows(X)
+        return self._map(rows, lambda x: self._as_given(self.model.decode(self.model.encode(x)))).astype(np.float32)
+
+    def score(self, X: object, samples: int | None = None) -> Array:
+        """log p(x) of each row in nats of the data as given, by the importance-weighted bound.
+
+        An autoencoder has no likelihood; it gives minus the squared error of each row.
+
+        Args:
+            X: rows, as in `encode`.
+            samples: draws K; the recipe's `evaluation.samples` by default.
+
+        Returns:
+            Array (n,), float64: the greater, the more usual the row.
+        """
+        rows = self.rows(X)
+        if isinstance(self.model, Autoencoder):
+            return -measure_autoencoder(self.model, rows)[0]
+        return measure(
+            self.model, rows, _at_least_one(samples or self.recipe.evaluation.samples, "samples")
+        ).log_likelihood
+
+    def sample(self, n: int, seed: int = 0, mean: bool = False) -> Array:
+        """New rows: z ~ p(z), then x ~ p(x|z).
+
+        Args:
+            n: how many, ≥ 1.
+            seed: the same seed gives the same rows.
+            mean: whether to return the mean of p(x|z) rather than a draw from it; an autoencoder only has the mean.
+
+        Returns:
+            Array (n, *shape) in units of the data as given; draws have the type of the data.
+        """
+        _at_least_one(n, "n")
+        size = max(1, BLOCK // math.prod(self.schema.shape))
+        with torch.no_grad(), torch.random.fork_rng():
+            torch.manual_seed(seed)
+            z = self.model.prior().sample((n,))
+            if mean or isinstance(self.model, Autoencoder):
+                blocks = [self._as_given(self.model.decode(part)) for part in z.split(size)]
+                return np.concatenate(blocks).astype(np.float32)
+            blocks = [self._as_given(self.model.decoder(part).sample()) for part in z.split(size)]
+        drawn = np.concatenate(blocks)
+        return (drawn.round() if np.dtype(self.schema.dtype).kind in "ui" else drawn).astype(self.schema.dtype)
+
+    def evaluate(self, X: object | None = None, samples: int | None = None) -> dict[str, Any]:
+        """The figures of the model on rows: bounds with standard errors, parts of the rate, baselines.
+
+        Args:
+            X: rows, as in `encode`; the held-out rows of the run's own source by default.
+            samples: draws K; the recipe's `evaluation.samples` by default.
+
+        Returns:
+            A dictionary of numbers, in nats per example of the data as given.
+        """
+        return self.evaluation(X, samples).figures
+
+    def evaluation(self, X: object | None = None, samples: int | None = None) -> Evaluation:
+        """As `evaluate`, with the measurements of each row."""
+        try:
+            split = self.split()
+        except DataError:
+            if X is None:
+                raise
+            split = None  # the source is gone: no gap and no baselines, but the rows given can be measured
+        train = Rows(split.train, self.transform, self.recipe.seed) if split else None
+        if X is not None:
+            rows = self.rows(X)
+        elif split is not None:
+            rows = Rows(split.test, self.transform, self.recipe.seed)
+        evaluator = Evaluator(self.model, self.schema, train, self.recipe.objective.kl_weight)
+        return evaluator.evaluate(rows, _at_least_one(samples or self.recipe.evaluation.samples, "samples"))
+
+    def rows(self, X: object) -> Rows:
+        """New rows, checked against the schema and ready for the model."""
+        source = open_source(X, self.recipe.data.height_width)
+        values = self.schema.check(source.values, source.columns)
+        return Rows(Part(values, np.arange(len(values)), source.labels), self.transform, self.recipe.seed)
+
+    @cached_property
+    def source(self) -> tuple[Source, Source | None]:
+        """The source of the run and its separate test source, opened anew.
+
+        Raises:
+            DataError: if they are not where they were, or are other data than those trained on.
+        """
+        origin, test = self.provenance["source"], self.provenance["test_source"]
+        if "memory" in (origin, test):
+            raise DataError("the data of the run must be given", "a run that was trained on an array", "Pass the rows")
+        size = self.recipe.data.height_width
+        return open_source(origin, size), None if test is None else open_source(test, size)
+
+    def split(self) -> Split:
+        """The training, validation and test rows, as they were divided."""
+        split = make_split(*self.source, self.recipe)
+        if split.train.fingerprint() != self.provenance["fingerprint"]:
+            raise DataError(
+                "the source must hold the data that the run was trained on",
+                f"other data in '{self.provenance['source']}'",
+                "Restore them, or name the rows to be evaluated",
+            )
+        test = self.schema.check(split.test.values)
+        return Split(split.train, split.validation, Part(test, split.test.index, split.test.labels))
+
+    def _map(self, rows: Rows, function: Any) -> Array:
+        device = next(self.model.parameters()).device
+        self.model.eval()
+        with torch.no_grad():
+            parts = [function(x.to(device)) for x, _ in rows.blocks(max(1, BLOCK // math.prod(self.schema.shape)))]
+        return np.concatenate([p.cpu().numpy() if isinstance(p, torch.Tensor) else p for p in parts])
+
+    def _as_given(self, y: torch.Tensor) -> Array:
+        return self.transform.inverse(y.cpu()).numpy()
+
+
+def make_split(source: Source, test: Source | None, recipe: Recipe) -> Split:
+    """The division of the rows that a recipe asks for."""
+    return split_source(source, test, recipe.seed, recipe.data.validation, recipe.data.test)
+
+
+def _at_least_one(value: int, name: str) -> int:
+    if value < 1:
+        raise VaekitError(f"{name} must be at least 1", str(value))
+    return value

@@ -1,0 +1,305 @@
+"""The loop.
+
+for each step:  x = a batch;  loss = objective(x);  gradients;  clip;  AdamW;  average the weights
+now and then:   measure the true bound (β = 1, fixed noise, averaged weights) on the validation rows, keep the best
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import math
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from vaekit.data import BatchOrder, Rows
+from vaekit.errors import Interrupted, TrainingError
+from vaekit.evaluation import active_units, measure, measure_autoencoder
+from vaekit.models import Autoencoder, VariationalAutoEncoder
+from vaekit.objectives import OBJECTIVES, Terms
+from vaekit.runs import RunFolder
+from vaekit.training.options import TrainingOptions
+from vaekit.training.reporter import Reporter
+from vaekit.training.schedules import kl_weight, learning_rate, validation_steps
+from vaekit.training.state import GOOD, LATEST, TrainingState
+
+MOST_RECOVERIES = 3
+SAVE_SECONDS = 60.0
+"""How often the state is saved between validations; when does not influence what is computed."""
+
+
+@dataclass
+class Trainer:
+    """One training run.
+
+    Args:
+        model: the model; it holds the best weights at the end.
+        objective: name of the objective.
+        final_kl_weight: β at the end of its warm-up.
+        train: training rows.
+        validation: rows whose bound chooses the model; may be empty.
+        options: the `training` section of the recipe, resolved.
+        seed: decides batches and noise.
+        folder: where state, weights and metrics go.
+        reporter: who is told.
+    """
+
+    model: VariationalAutoEncoder | Autoencoder
+    objective: str
+    final_kl_weight: float
+    train: Rows
+    validation: Rows
+    options: TrainingOptions
+    seed: int
+    folder: RunFolder
+    reporter: Reporter
+
+    def __post_init__(self) -> None:
+        self.order = BatchOrder(len(self.train), self.options.batch_size, self.seed)
+        self.steps = int(self.options.epochs) * self.order.steps_per_epoch
+        self.accelerator = make_accelerator(self.options, self.folder)
+        objective: nn.Module = OBJECTIVES[self.objective](self.model.to(self.accelerator.device))
+        if self.options.compile:
+            objective.compile()
+        optimizer = torch.optim.AdamW(
+            self.model.parameters(), lr=self.options.learning_rate, weight_decay=self.options.weight_decay, fused=True
+        )
+        self.loss, self.optimizer = self.accelerator.prepare(objective, optimizer)
+        average = {name: p.detach().clone() for name, p in self.model.named_parameters()}
+        sums = torch.zeros(3, dtype=torch.float64, device=self.accelerator.device)
+        self.state = TrainingState(self.model, average, optimizer, sums)
+        self.generator = torch.Generator()
+        self.metrics: list[dict[str, float]] = []
+
+    def run(self, resume: bool = False) -> None:
+        """Train to the planned step or to the patience's end.
+
+        Args:
+            resume: whether to go on from the folder's state.
+
+        Raises:
+            Interrupted: on Ctrl-C or SIGTERM, after saving.
+            TrainingError: if numbers keep going bad.
+            RunError: if the folder cannot be written; the state saved before survives.
+        """
+        validations = validation_steps(self.steps, self.options.validations)
+        with torch.random.fork_rng(), asked_to_stop() as stop, self._reporting():
+            self._start(resume)
+            saved = time.monotonic()
+            while self.state.counters.step < self.steps and not self.state.counters.finished:
+                if not self._step(self.state.counters.step):
+                    continue
+                step = self.state.counters.step
+                if step in validations:
+                    self._validate(step)
+                elif stop.signal or time.monotonic() - saved > SAVE_SECONDS:
+                    self._save(LATEST)
+                    saved = time.monotonic()
+                if stop.signal:
+                    raise Interrupted(
+                        f"training was asked to stop and has saved its state at step {step} of {self.steps}",
+                        f"Go on with `vaekit train --resume {self.folder.path}`",
+                        stop.signal,
+                    )
+            self._finish()
+
+    @contextlib.contextmanager
+    def _reporting(self) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            self.reporter.end()
+            self.accelerator.end_training()
+
+    def _start(self, resume: bool) -> None:
+        if resume:
+            self.state.load_newest(self.folder)
+            self.metrics = [row for row in self.folder.read_metrics() if row["step"] <= self.state.counters.step]
+        else:
+            self._save(GOOD)
+        self.model.train()
+        self.reporter.begin(self.state.counters.step, self.steps, self.order.batch_size)
+
+    def _step(self, step: int) -> bool:
+        """One step; False if a number went bad and training went back instead."""
+        seed = int(
+            np.random.SeedSequence([self.seed, 3, step, self.accelerator.process_index]).generate_state(1, np.uint64)[0]
+            >> 1
+        )
+        torch.manual_seed(seed)  # for ε and dropout, inside a fork of the global generator
+        rate = self.state.counters.rate_scale * learning_rate(step, self.steps, self.options)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        mine = self.order.index(step)[self.accelerator.process_index :: self.accelerator.num_processes]
+        x = self.train.training_batch(mine, self.generator.manual_seed(seed)).to(self.accelerator.device)
+        beta = kl_weight(step, self.steps, self.final_kl_weight, self.options.kl_warmup)
+        terms: Terms = self.loss(x, torch.tensor(beta, device=x.device))
+        self.optimizer.zero_grad(set_to_none=True)
+        self.accelerator.backward(terms.loss.mean())
+        norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.options.gradient_clip or math.inf)
+        if not math.isfinite(norm):
+            self._go_back(step, terms)
+            return False
+        self.optimizer.step()
+        self.state.update_average(self.options.average)
+        self.state.sums += torch.stack(
+            [terms.distortion.detach().sum(), terms.rate.detach().sum(), norm.new_tensor(len(x))]
+        )
+        self.state.counters.step = step + 1
+        self.reporter.advance(step + 1)
+        return True
+
+    def _go_back(self, step: int, terms: Terms) -> None:
+        """Return to the last good state with half the step size, or give up after three times."""
+        culprit = self._culprit(terms)
+        counters = copy.copy(self.state.counters)
+        counters.recoveries += 1
+        if counters.recoveries > MOST_RECOVERIES:
+            raise TrainingError(
+                "every loss and gradient must be finite",
+                f"{culprit} at step {step}, for the {counters.recoveries}th time, with a step size lowered to {counters.rate_scale:g} of what was asked",
+                "Try a smaller training.learning_rate or training.gradient_clip, look for extreme values in the data, or choose a likelihood with heavier tails",
+            )
+        self.state.load(self.folder, GOOD)
+        self.state.counters.recoveries = counters.recoveries
+        self.state.counters.rate_scale = 0.5**counters.recoveries
+        self.folder.remove(LATEST)
+        self._save(GOOD)
+        self.reporter.say(
+            f"Step {step}: {culprit} was not finite. Back to step {self.state.counters.step} with {self.state.counters.rate_scale:g} of the step size."
+        )
+
+    def _culprit(self, terms: Terms) -> str:
+        for name in ("distortion", "rate", "loss"):
+            if not torch.isfinite(getattr(terms, name)).all():
+                return f"the {name}"
+        for name, parameter in self.model.named_parameters():
+            if parameter.grad is not None and not torch.isfinite(parameter.grad).all():
+                return f"the gradient of {name}"
+        return "the norm of the gradient"
+
+    def _validate(self, step: int) -> None:
+        """Measure the true bound with the averaged weights, note it, keep the weights if they are the best."""
+        live = {key: value.clone() for key, value in self.model.state_dict().items()}
+        self.model.load_state_dict(self.state.averaged_weights())
+        row, score = self._measure()
+        distortion, rate, count = self.state.sums.tolist()
+        beta = kl_weight(step - 1, self.steps, self.final_kl_weight, self.options.kl_warmup)
+        self.metrics.append(
+            {
+                "step": step,
+                "epoch": step / self.order.steps_per_epoch,
+                "train_elbo": self.train.transform.log_det() - (distortion + rate) / count,
+                "train_distortion": distortion / count - self.train.transform.log_det(),
+                "train_rate": rate / count,
+                **row,
+                "kl_weight": beta,
+                "learning_rate": self.optimizer.param_groups[0]["lr"],
+            }
+        )
+        counters = self.state.counters
+        if score is None or counters.best is None or score > counters.best:
+            counters.best, counters.best_step, counters.stale = score, step, 0
+            if self.accelerator.is_main_process:
+                self.folder.write_tensors("weights.safetensors", self.model.state_dict(), {"step": str(step)})
+        else:
+            counters.stale += 1
+        self.model.load_state_dict(live)
+        self.state.sums.zero_()
+        counters.finished = step == self.steps or bool(
+            self.options.patience and counters.stale >= self.options.patience
+        )
+        self._save(GOOD)
+        if self.accelerator.is_main_process:
+            self.folder.remove(LATEST)
+        self.accelerator.log({k: v for k, v in self.metrics[-1].items() if k != "step"}, step=step)
+        self.reporter.validated(self.metrics[-1])
+
+    def _measure(self) -> tuple[dict[str, float], float | None]:
+        """Figures of the validation rows and what the choice goes by; without such rows the last weights are taken."""
+        if not len(self.validation):
+            return {"elbo": math.nan, "distortion": math.nan, "rate": math.nan, "active_units": math.nan}, None
+        if isinstance(self.model, Autoencoder):
+            error, code = measure_autoencoder(self.model, self.validation)
+            distortion, rate = float(error.mean()), 0.0
+        else:
+            measured = measure(self.model, self.validation)
+            distortion, rate, code = float(measured.distortion.mean()), float(measured.rate.mean()), measured.mean
+        row = {
+            "elbo": -(distortion + rate),
+            "distortion": distortion,
+            "rate": rate,
+            "active_units": int(active_units(code).sum()),
+        }
+        return row, row["elbo"] if math.isfinite(row["elbo"]) else -math.inf
+
+    def _save(self, name: str) -> None:
+        if self.accelerator.is_main_process:
+            self.folder.write_metrics(self.metrics)  # first: rows beyond the saved step are dropped on resuming
+            self.state.save(self.folder, name)
+
+    def _finish(self) -> None:
+        counters = self.state.counters
+        if counters.step < self.steps:
+            self.reporter.say(
+                f"Stopped at step {counters.step} of {self.steps}: the held-out bound has not risen since step {counters.best_step}."
+            )
+        self.accelerator.wait_for_everyone()
+        self.model.load_state_dict(self.folder.read_tensors("weights.safetensors")[0])
+
+
+class Stop:
+    """Whether, and by which signal, training was asked to stop."""
+
+    signal: int = 0
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        """Note the signal; a second one ends the process as usual."""
+        self.signal = number
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+
+
+@contextlib.contextmanager
+def asked_to_stop() -> Iterator[Stop]:
+    """Turn SIGINT and SIGTERM into a request that the loop heeds after its step (in the main thread only)."""
+    stop, before = Stop(), {}
+    with contextlib.suppress(ValueError):  # other threads may not set handlers
+        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def make_accelerator(options: TrainingOptions, folder: RunFolder) -> Any:
+    """Accelerate's handle on device, precision, processes and trackers.
+
+    Raises:
+        TrainingError: if a tracker's package is missing.
+    """
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
+
+    AcceleratorState._reset_state()  # a second run in one process may ask for another precision
+    precision = "bf16" if options.precision == "bfloat16" else "no"
+    if not options.trackers:
+        return Accelerator(mixed_precision=precision)
+    try:
+        accelerator = Accelerator(mixed_precision=precision, log_with=list(options.trackers), project_dir=folder.path)
+        accelerator.init_trackers("vaekit")
+    except (ImportError, ValueError) as error:
+        raise TrainingError(
+            "the trackers' packages must be installed",
+            f"{', '.join(options.trackers)}: {error}",
+            f"Install them with `pip install {' '.join(options.trackers)}`",
+        ) from error
+    return accelerator

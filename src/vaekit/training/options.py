@@ -1,0 +1,47 @@
+"""The `training` section of a recipe."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from vaekit.options import Options
+
+
+class TrainingOptions(Options):
+    """The loop and its optimiser. Schedules are fractions of the planned steps, so they always end where they should."""
+
+    epochs: int | Literal["auto"] = Field(
+        "auto", gt=0, description="Passes over the training rows; `auto` aims at 6,000 steps."
+    )
+    batch_size: int = Field(128, ge=1, description="Rows of a batch.")
+    learning_rate: float = Field(2e-3, gt=0, description="Step size of AdamW at its height.")
+    final_rate: float = Field(0.01, ge=0, le=1, description="Share of the step size left at the end of the cosine.")
+    warmup: float = Field(0.02, ge=0, lt=1, description="Fraction of the steps over which the step size rises.")
+    weight_decay: float = Field(0.0, ge=0, description="Decoupled weight decay of AdamW.")
+    gradient_clip: float = Field(
+        100.0, ge=0, description="Largest norm of the gradient, in nats; 0 leaves it as it is."
+    )
+    average: float = Field(
+        0.999, ge=0, lt=1, description="Decay of the average of the weights (EMA); 0 takes the weights themselves."
+    )
+    kl_warmup: float = Field(
+        0.0, ge=0, lt=1, description="Fraction of the steps over which kl_weight rises from 0 to its value."
+    )
+    validations: int = Field(
+        50, ge=1, description="How often the held-out bound is measured, evenly over the planned steps."
+    )
+    patience: int = Field(
+        15, ge=0, description="Validations without a better bound after which training stops; 0: never."
+    )
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "float32",
+        description="Arithmetic of the networks in training; `auto` takes bfloat16 where the processor has it. Evaluation is float32.",
+    )
+    compile: bool = Field(
+        False, description="Compile the step (needs a C++ compiler; pays on runs of several minutes)."
+    )
+    trackers: tuple[Literal["tensorboard", "wandb", "mlflow", "comet_ml", "aim"], ...] = Field(
+        (), description="Experiment trackers that are told the metrics besides metrics.csv."
+    )

@@ -1,0 +1,50 @@
+"""Schedules over the planned steps. Each is a function of the step alone, and reaches its end value whatever the length."""
+
+from __future__ import annotations
+
+import math
+
+from vaekit.training.options import TrainingOptions
+
+
+def learning_rate(step: int, steps: int, options: TrainingOptions) -> float:
+    """Linear warm-up, then half a cosine down to `final_rate`.
+
+    References:
+        Loshchilov and Hutter, "SGDR", 2017.
+
+    Examples:
+        >>> o = TrainingOptions(learning_rate=1.0, warmup=0.1, final_rate=0.0)
+        >>> [round(learning_rate(s, 100, o), 3) for s in (0, 9, 10, 55, 100)]
+        [0.1, 1.0, 1.0, 0.5, 0.0]
+    """
+    rising = round(options.warmup * steps)
+    if step < rising:
+        return options.learning_rate * (step + 1) / rising
+    fraction = (step - rising) / max(1, steps - rising)
+    cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, fraction)))
+    return options.learning_rate * (options.final_rate + (1 - options.final_rate) * cosine)
+
+
+def kl_weight(step: int, steps: int, final: float, warmup: float) -> float:
+    """Linear rise from 0 to `final` over the fraction `warmup` of the steps, then constant.
+
+    References:
+        Bowman et al., "Generating Sentences from a Continuous Space", 2016.
+
+    Examples:
+        >>> [kl_weight(s, 10, 2.0, 0.5) for s in (0, 4, 5, 9)]
+        [0.0, 1.6, 2.0, 2.0]
+    """
+    rising = warmup * steps
+    return final * min(1.0, step / rising) if rising else final
+
+
+def validation_steps(steps: int, validations: int) -> set[int]:
+    """Numbers of done steps after which the held-out bound is measured; the last step is always one.
+
+    Examples:
+        >>> sorted(validation_steps(10, 4))
+        [2, 5, 8, 10]
+    """
+    return {math.floor(steps * i / validations + 0.5) for i in range(1, validations + 1)} - {0}
