@@ -18,7 +18,7 @@ class VaekitError(Exception):
     def __init__(self, must: str, given: str = "", mend: str = "") -> None:
         self.must, self.given, self.mend = must, given, mend
         parts = [must, f"Got {given} instead" if given else "", mend]
-        super().__init__(" ".join(f"{part}." for part in parts if part))
+        super().__init__(" ".join(part if part.endswith("?") else f"{part.rstrip('.')}." for part in parts if part))
 
 
 class DataError(VaekitError, ValueError):
@@ -59,15 +59,15 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
         known: the words that would have been understood.
 
     Returns:
-        ``"Did you mean 'x'?"`` without its end mark, or the list of known words.
+        ``"Did you mean 'x'?"``, or the list of known words.
 
     Examples:
         >>> did_you_mean("latent_dims", ["latent_dim", "prior"])
-        "Did you mean 'latent_dim'"
+        "Did you mean 'latent_dim'?"
     """
     known = list(known)
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     if not close:  # the last part of a dotted key is what people remember
         tails = {name.rsplit(".", 1)[-1]: name for name in known}
         close = [tails[t] for t in difflib.get_close_matches(word.rsplit(".", 1)[-1], tails, n=1, cutoff=0.6)]
-    return f"Did you mean '{close[0]}'" if close else f"Known are: {', '.join(sorted(known))}"
+    return f"Did you mean '{close[0]}'?" if close else f"Known are: {', '.join(sorted(known))}"

@@ -31,7 +31,9 @@ def check_out(out: Path, schema: Schema) -> None:
     """
     ending = out.suffix.lower()
     if ending and ending not in ENDINGS:
-        raise VaekitError(f"--out must end in {', '.join(ENDINGS)}, or name a folder", f"'{out}'", did_you_mean(ending, ENDINGS))
+        raise VaekitError(
+            f"--out must end in {', '.join(ENDINGS)}, or name a folder", f"'{out}'", did_you_mean(ending, ENDINGS)
+        )
     if ending in ("", ".png") and not schema.picture:
         raise VaekitError("--out must end in .npy, .npz, .csv or .parquet unless the rows are pictures", f"'{out}'")
     if out.is_dir() and ending:

@@ -29,9 +29,13 @@ SourceArgument = Annotated[
 ]
 OutOption = Annotated[
     Path,
-    typer.Option("--out", help="Where to: .npy, .npz, .csv, .parquet, .png (a contact sheet), or a folder of PNG files."),
+    typer.Option(
+        "--out", help="Where to: .npy, .npz, .csv, .parquet, .png (a contact sheet), or a folder of PNG files."
+    ),
 ]
-SamplesOption = Annotated[int | None, typer.Option("--samples", min=1, help="Draws K of the importance-weighted bound.")]
+SamplesOption = Annotated[
+    int | None, typer.Option("--samples", min=1, help="Draws K of the importance-weighted bound.")
+]
 
 
 def _version(wanted: bool) -> None:
@@ -53,15 +57,26 @@ def _root(
 
 @app.command()
 def train(
-    source: Annotated[str | None, typer.Argument(metavar="[SOURCE]", help="Data to train on: `digits`, a file or a folder.")] = None,
-    test: Annotated[str | None, typer.Option("--test", metavar="SOURCE", help="Held-out data; else a part of SOURCE.")] = None,
+    source: Annotated[
+        str | None, typer.Argument(metavar="[SOURCE]", help="Data to train on: `digits`, a file or a folder.")
+    ] = None,
+    test: Annotated[
+        str | None, typer.Option("--test", metavar="SOURCE", help="Held-out data; else a part of SOURCE.")
+    ] = None,
     recipe: Annotated[str, typer.Option("--recipe", metavar="NAME|FILE.toml", help="See `vaekit recipes`.")] = "auto",
     settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a value of the recipe; may be repeated.")
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a value of the recipe; may be repeated."),
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", metavar="RUN", help="The run folder to make; runs/NAME by default.")] = None,
-    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Decides splits, weights, batches and noise.")] = None,
-    resume: Annotated[Path | None, typer.Option("--resume", metavar="RUN", help="Go on with an interrupted run.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="RUN", help="The run folder to make; runs/NAME by default.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", min=0, help="Decides splits, weights, batches and noise.")
+    ] = None,
+    resume: Annotated[
+        Path | None, typer.Option("--resume", metavar="RUN", help="Go on with an interrupted run.")
+    ] = None,
 ) -> None:
     """Train a model, or go on with an interrupted run."""
     from vaekit import api
@@ -87,7 +102,9 @@ def train(
 @app.command()
 def evaluate(
     run: RunArgument,
-    source: Annotated[str | None, typer.Argument(metavar="[SOURCE]", help="Rows to measure; the held-out ones by default.")] = None,
+    source: Annotated[
+        str | None, typer.Argument(metavar="[SOURCE]", help="Rows to measure; the held-out ones by default.")
+    ] = None,
     samples: SamplesOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -147,7 +164,9 @@ def _write(path: Path, out: Path, make: Any) -> None:
 @app.command()
 def report(
     run: RunArgument,
-    beside: Annotated[Path | None, typer.Option("--beside", metavar="RUN", help="Another run on the same data to set beside it.")] = None,
+    beside: Annotated[
+        Path | None, typer.Option("--beside", metavar="RUN", help="Another run on the same data to set beside it.")
+    ] = None,
 ) -> None:
     """Write RUN/report.html: figures with readings, curves, pictures."""
     from vaekit import api

@@ -111,7 +111,14 @@ class BarReporter:
 def decoding_progress() -> Iterator[DecodingProgress]:
     """A bar for the decoding of pictures, shown only once decoding begins."""
     console = Console(stderr=True)
-    bar = Progress(TextColumn("Decoding pictures"), BarColumn(), MofNCompleteColumn(), console=console, transient=True, disable=not console.is_terminal)
+    bar = Progress(
+        TextColumn("Decoding pictures"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
     task = bar.add_task("", total=None)
 
     def tell(done: int, total: int) -> None:

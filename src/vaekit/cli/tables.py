@@ -6,6 +6,8 @@ import math
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
 
 from vaekit.data import Schema, infer_schema, open_source
@@ -36,14 +38,23 @@ def figure_rows(figures: dict[str, Any]) -> list[tuple[str, str]]:
     if figures["elbo"] is None:
         return [
             ("reconstruction error", f"{figures['reconstruction_error']:.4g} squared, per held-out example"),
-            ("on training rows", f"{figures['train_reconstruction_error']:.4g}" if figures["train_reconstruction_error"] else "–"),
+            (
+                "on training rows",
+                f"{figures['train_reconstruction_error']:.4g}" if figures["train_reconstruction_error"] else "–",
+            ),
             ("active units", f"{figures['active_units']} of {figures['latent_dim']}"),
         ]
     estimate = figures["log_likelihood"]
     error = "–" if estimate["standard_error"] is None else f"{estimate['standard_error']:.2f}"
     rows = [
-        ("log-likelihood", f"≥ {estimate['value']:.2f} ± {error} nats (K = {estimate['samples']}, {estimate['examples']} examples)"),
-        ("ELBO", f"{figures['elbo']:.2f} nats = −(distortion {figures['distortion']:.2f} + rate {figures['rate']:.2f})"),
+        (
+            "log-likelihood",
+            f"≥ {estimate['value']:.2f} ± {error} nats (K = {estimate['samples']}, {estimate['examples']} examples)",
+        ),
+        (
+            "ELBO",
+            f"{figures['elbo']:.2f} nats = −(distortion {figures['distortion']:.2f} + rate {figures['rate']:.2f})",
+        ),
         ("effective β", f"{figures['effective_beta']:g} in training; all figures have weight 1"),
         ("active units", f"{figures['active_units']} of {figures['latent_dim']}"),
         ("rate", f"mutual information {figures['mutual_information']:.2f} + marginal KL {figures['marginal_kl']:.2f}"),
@@ -61,7 +72,10 @@ def show_figures(figures: dict[str, Any]) -> None:
     _pairs(figure_rows(figures))
     console.print()
     for reading in diagnose(figures):
-        console.print(f"{SIGNS[reading.level]} {reading.text}" + (f" Try: {reading.remedy}" if reading.remedy else ""), markup=False)
+        console.print(
+            f"{SIGNS[reading.level]} {reading.text}" + (f" Try: {reading.remedy}" if reading.remedy else ""),
+            markup=False,
+        )
 
 
 def _schema_rows(schema: Schema) -> list[tuple[str, str]]:
@@ -107,7 +121,12 @@ def show_run(run: Run) -> None:
     known = [m for m in metrics if not math.isnan(m["elbo"])]
     if known:
         best = max(known, key=lambda m: m["elbo"])
-        pairs.append(("best bound", f"{best['elbo']:.2f} on validation rows, at step {best['step']:.0f} of {metrics[-1]['step']:.0f} done"))
+        pairs.append(
+            (
+                "best bound",
+                f"{best['elbo']:.2f} on validation rows, at step {best['step']:.0f} of {metrics[-1]['step']:.0f} done",
+            )
+        )
     _pairs(pairs)
 
 
@@ -120,8 +139,7 @@ def show_recipes() -> None:
 
 
 def show_keys() -> None:
-    """Print every key of a recipe."""
-    table = _table("key", "default", "values", "meaning")
-    for row in describe_keys():
-        table.add_row(*row)
-    console.print(table, markup=False)
+    """Print every key of a recipe, with its default, its values and what it means."""
+    for key, default, values, meaning in describe_keys():
+        console.print(f"[bold]{key}[/bold] = {escape(default)}   ({escape(values)})")
+        console.print(Padding(escape(meaning), (0, 0, 0, 4)))

@@ -12,7 +12,7 @@ from torch import Size, Tensor
 from torch.distributions import Independent, Normal, register_kl
 
 
-class DiagonalNormal(Independent):  # type: ignore[type-arg] - torch's class cannot be subscripted at run time
+class DiagonalNormal(Independent):  # type: ignore[type-arg]  # torch's class has no subscript at run time
     """Gaussian over vectors with independent coordinates, reparameterized by explicit noise.
 
     Args:

@@ -89,5 +89,6 @@ class ProbabilisticPCA:
 
     def posterior(self, X: npt.ArrayLike) -> tuple[Array, Array]:
         """Mean (n, k) and covariance (k, k) of p(z|x); the covariance is the same for every x."""
-        inverse: Array = np.linalg.inv(self.weight.T @ self.weight + self.variance * np.eye(self.weight.shape[1]))
+        inner = self.weight.T @ self.weight + self.variance * np.eye(self.weight.shape[1])  # M
+        inverse = np.linalg.inv(inner).astype(np.float64)
         return (np.asarray(X, dtype=np.float64) - self.bias) @ self.weight @ inverse, self.variance * inverse
