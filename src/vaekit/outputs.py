@@ -63,7 +63,7 @@ def write_rows(out: Path, values: Array, schema: Schema, name: str) -> None:
                 np.save(file, values, allow_pickle=False)
         elif ending == ".npz":
             with temporary.open("wb") as file:
-                np.savez_compressed(file, **{name: values})
+                np.savez_compressed(file, allow_pickle=False, **{name: values})
         else:
             _write_table(temporary, values, column_names(values, schema, name))
     return None

@@ -68,6 +68,11 @@ def atomic_path(path: Path) -> Iterator[Path]:
         ) from error
 
 
+def _number(text: str) -> float:
+    """The number that was written: whole ones stay whole, so that rewriting a file gives the same bytes."""
+    return int(text) if text.isdigit() else float(text)
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
@@ -210,6 +215,6 @@ class RunFolder:
             return []
         try:
             with path.open(newline="", encoding="utf-8") as file:
-                return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+                return [{key: _number(value) for key, value in row.items()} for row in csv.DictReader(file)]
         except (OSError, ValueError, TypeError) as error:
             raise RunError("metrics.csv must hold numbers", f"'{path}': {error}", "Restore it from a copy") from error

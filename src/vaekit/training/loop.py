@@ -13,12 +13,13 @@ import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from types import FrameType
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from vaekit.data import BatchOrder, Rows
 from vaekit.errors import Interrupted, TrainingError
@@ -68,14 +69,17 @@ class Trainer:
         self.accelerator = make_accelerator(self.options, self.folder)
         objective: nn.Module = OBJECTIVES[self.objective](self.model.to(self.accelerator.device))
         if self.options.compile:
-            objective.compile()
+            objective.forward = torch.compile(
+                objective.forward
+            )  # inside Accelerate's wrapper, which would break the graph
+        self.parameters: list[Tensor] = list(self.model.parameters())
         optimizer = torch.optim.AdamW(
-            self.model.parameters(), lr=self.options.learning_rate, weight_decay=self.options.weight_decay, fused=True
+            self.parameters, lr=self.options.learning_rate, weight_decay=self.options.weight_decay, fused=True
         )
         self.loss, self.optimizer = self.accelerator.prepare(objective, optimizer)
         average = {name: p.detach().clone() for name, p in self.model.named_parameters()}
         sums = torch.zeros(3, dtype=torch.float64, device=self.accelerator.device)
-        self.state = TrainingState(self.model, average, optimizer, sums)
+        self.state = TrainingState(self.model, self.parameters, average, optimizer, sums)
         self.generator = torch.Generator()
         self.metrics: list[dict[str, float]] = []
 
@@ -144,7 +148,7 @@ class Trainer:
         terms: Terms = self.loss(x, torch.tensor(beta, device=x.device))
         self.optimizer.zero_grad(set_to_none=True)
         self.accelerator.backward(terms.loss.mean())
-        norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.options.gradient_clip or math.inf)
+        norm = self.accelerator.clip_grad_norm_(self.parameters, self.options.gradient_clip or math.inf)
         if not math.isfinite(norm):
             self._go_back(step, terms)
             return False
@@ -291,15 +295,14 @@ def make_accelerator(options: TrainingOptions, folder: RunFolder) -> Any:
 
     AcceleratorState._reset_state()  # a second run in one process may ask for another precision
     precision = "bf16" if options.precision == "bfloat16" else "no"
-    if not options.trackers:
-        return Accelerator(mixed_precision=precision)
-    try:
-        accelerator = Accelerator(mixed_precision=precision, log_with=list(options.trackers), project_dir=folder.path)
-        accelerator.init_trackers("vaekit")
-    except (ImportError, ValueError) as error:
+    missing = [name for name in options.trackers if find_spec(name) is None]
+    if missing:
         raise TrainingError(
             "the trackers' packages must be installed",
-            f"{', '.join(options.trackers)}: {error}",
-            f"Install them with `pip install {' '.join(options.trackers)}`",
-        ) from error
+            f"training.trackers without {', '.join(missing)}",
+            f"Install them with `pip install {' '.join(missing)}`",
+        )
+    accelerator = Accelerator(mixed_precision=precision, log_with=list(options.trackers) or None, project_dir=folder.path)
+    if options.trackers:
+        accelerator.init_trackers("vaekit")
     return accelerator

@@ -47,6 +47,7 @@ class TrainingState:
 
     Args:
         model: the model in training.
+        parameters: its parameters, in its order.
         average: its averaged parameters, in the model's order.
         optimizer: AdamW, possibly wrapped.
         sums: totals since the last validation: distortion, rate, examples.
@@ -54,6 +55,7 @@ class TrainingState:
     """
 
     model: nn.Module
+    parameters: list[Tensor]
     average: dict[str, Tensor]
     optimizer: torch.optim.Optimizer
     sums: Tensor
@@ -107,8 +109,7 @@ class TrainingState:
     def update_average(self, decay: float) -> None:
         """ā ← decay·ā + (1 − decay)·a, with a smaller decay in the first steps."""
         decay = min(decay, (1 + self.counters.step) / (10 + self.counters.step))
-        values = [parameter.data for parameter in self.model.parameters()]
-        torch._foreach_lerp_(list(self.average.values()), values, 1 - decay)
+        torch._foreach_lerp_(list(self.average.values()), self.parameters, 1 - decay)
 
     def averaged_weights(self) -> dict[str, Tensor]:
         """The model's state with averaged parameters."""

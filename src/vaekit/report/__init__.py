@@ -1,0 +1,37 @@
+"""The report of a run: one HTML file with figures, what they mean, curves and pictures; it needs no network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vaekit.errors import RunError
+from vaekit.report.page import render
+from vaekit.report.subject import Subject
+from vaekit.run import Run
+
+__all__ = ["write_report"]
+
+
+def write_report(run: Run, beside: Run | None = None) -> Path:
+    """Write RUN/report.html; the same run gives the same bytes.
+
+    Args:
+        run: the run that the report is about.
+        beside: another run on data of the same shape, measured on the same held-out rows.
+
+    Returns:
+        Where the report is.
+
+    Raises:
+        DataError: if the source of the run cannot be opened, or holds other data now.
+        RunError: if the two runs do not fit together, or the folder cannot be written.
+    """
+    if beside is not None and beside.schema.shape != run.schema.shape:
+        raise RunError(
+            f"the run beside must be trained on examples of the same shape, {run.schema.shape}",
+            f"{beside.schema.shape} in '{beside.path}'",
+            "Name a run on the same source",
+        )
+    subject = Subject.of(run)
+    run.folder.write("report.html", render(subject, subject.judge(beside) if beside is not None else None))
+    return run.path / "report.html"

@@ -1,0 +1,192 @@
+"""The charts. No name from the data reaches them, as they have not the letters of every language: the page shows those."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vaekit.report.canvas import CLASSES, FIRST, INK, SECOND, THIRD, chart
+from vaekit.report.numbers import nats
+
+Array = npt.NDArray[Any]
+
+MARKERS = {"●": "o", "■": "s", "▲": "^", "◆": "D", "▼": "v", "✚": "P", "★": "*", "✖": "X", "◀": "<", "▶": ">"}
+"""The sign that stands for a class in the legend, and how matplotlib calls it."""
+
+
+def class_style(index: int) -> tuple[str, int]:
+    """Sign and colour of a class: classes differ in both, so that neither is needed alone."""
+    return list(MARKERS)[index % len(MARKERS)], index % len(CLASSES)
+
+
+@chart(height=2.9)
+def curves(ax: Any, epochs: Array, train: Array, held_out: Array, best: int | None, label: str) -> str:
+    """One figure against epochs, of training rows and of held-out ones.
+
+    Args:
+        ax: where to paint.
+        epochs: shape (n,).
+        train: shape (n,).
+        held_out: shape (n,), NaN where nothing was held out.
+        best: which point was kept, if any was chosen.
+        label: of the figure, with its unit.
+    """
+    marker = "o" if len(epochs) < 3 else None  # one point makes no line
+    ax.plot(epochs, train, color=SECOND, linestyle=(0, (4, 2)), marker=marker, label="training rows")
+    if np.isfinite(held_out).any():
+        ax.plot(epochs, held_out, color=FIRST, marker=marker, label="held-out rows")
+    if best is not None:
+        ax.plot(epochs[best], held_out[best], "o", color=FIRST, markersize=8, label="weights kept")
+    _frame(ax, np.concatenate([train[len(train) // 5 :], held_out[len(held_out) // 5 :]]))
+    ax.set(xlabel="epoch", ylabel=label)
+    ax.legend()
+    return f"{label} against epochs, from {nats(train[0])} to {nats(train[-1])} on training rows"
+
+
+def _frame(ax: Any, values: Array) -> None:
+    """Leave the steep beginning out, which would flatten the rest."""
+    low, high = np.nanmin(values), np.nanmax(values)
+    margin = 0.15 * (high - low) or 0.05 * abs(high) or 1.0
+    ax.set_ylim(low - margin, high + margin)
+
+
+@chart(height=2.4)
+def ladder(ax: Any, names: list[str], values: list[float], errors: list[float], label: str) -> str:
+    """Figures of one kind under each other, each a dot with its value.
+
+    Args:
+        ax: where to paint.
+        names: of the figures.
+        values: one for each name.
+        errors: standard errors; 0 where there is none.
+        label: of the axis, with its unit.
+    """
+    rows = np.arange(len(names))[::-1]
+    ax.errorbar(values, rows, xerr=errors, fmt="o", color=FIRST, markersize=8, capsize=4, linestyle="none")
+    for row, value in zip(rows, values, strict=True):
+        ax.annotate(nats(value), (value, row), xytext=(0, 7), textcoords="offset points", ha="center")
+    ax.set(yticks=rows, yticklabels=names, ylim=(-0.6, len(names) - 0.2), xlabel=label)
+    ax.margins(x=0.2)
+    return "; ".join(f"{name} {nats(value)}" for name, value in zip(names, values, strict=True))
+
+
+@chart(height=2.9)
+def kl_bars(ax: Any, kl: Array, active: Array) -> str:
+    """The KL of each latent dimension, the largest first, active ones filled.
+
+    Args:
+        ax: where to paint.
+        kl: nats, shape (latent_dim,).
+        active: truth values of the same shape.
+    """
+    order = np.argsort(-kl, kind="stable")
+    places = np.arange(len(kl))
+    for chosen, style, label in (
+        (active[order], {"color": FIRST}, "active"),
+        (~active[order], {"facecolor": "none", "edgecolor": INK, "hatch": "////"}, "not active"),
+    ):
+        if chosen.any():
+            ax.bar(places[chosen], kl[order][chosen], label=label, **style)
+    if len(kl) <= 20:
+        ax.set_xticks(places, [str(j) for j in order])
+    ax.grid(axis="x", visible=False)
+    ax.set(xlabel="latent dimension" + (" j" if len(kl) <= 20 else ", sorted"), ylabel="KL in nats")
+    ax.legend()
+    return f"KL of {len(kl)} latent dimensions, the largest {nats(kl[order[0]])} nats"
+
+
+@chart(height=2.4)
+def rate_parts(ax: Any, information: float, marginal: float, rate: float, ceiling: float) -> str:
+    """The rate and its two parts, with the ceiling of the mutual information.
+
+    Args:
+        ax: where to paint.
+        information: I_q(x; z).
+        marginal: KL(q(z) ‖ p(z)).
+        rate: their sum.
+        ceiling: log N.
+    """
+    values = [rate, information, marginal]
+    names = ["rate", "mutual\ninformation", "marginal KL"]
+    ax.barh([2, 1, 0], values, left=[0, 0, information], color=[INK, FIRST, SECOND], height=0.6)
+    ends = [rate, information, max(information, rate)]
+    for row, end, value in zip([2, 1, 0], ends, values, strict=True):
+        ax.annotate(nats(value), (end, row), xytext=(4, 0), textcoords="offset points", va="center")
+    ax.plot([ceiling, ceiling], [0.55, 1.45], color=THIRD, linewidth=3)
+    ax.annotate(f"log N = {nats(ceiling)}", (ceiling, 1.45), xytext=(0, 3), textcoords="offset points", ha="center")
+    ax.set(yticks=[2, 1, 0], yticklabels=names, xlabel="nats per example")
+    ax.set_xlim(right=1.2 * max(rate, ceiling, information))
+    ax.grid(axis="y", visible=False)
+    return f"rate {nats(rate)}, mutual information {nats(information)}, marginal KL {nats(marginal)}"
+
+
+@chart(height=4.2)
+def latent_map(ax: Any, points: Array, classes: Array | None, labels: tuple[str, str]) -> str:
+    """Latent means in the plane.
+
+    Args:
+        ax: where to paint.
+        points: shape (n, 2).
+        classes: 0, 1, … for each point, where they are known.
+        labels: of the two axes.
+    """
+    groups = np.zeros(len(points), dtype=int) if classes is None else classes
+    for group in np.unique(groups):
+        sign, colour = class_style(int(group))
+        chosen = points[groups == group]
+        ax.plot(*chosen.T, MARKERS[sign], color=CLASSES[colour], markersize=5, markeredgewidth=0, alpha=0.8)
+    ax.set(xlabel=labels[0], ylabel=labels[1])
+    return f"{len(points)} latent means, {labels[0]} against {labels[1]}"
+
+
+@chart(height=2.4)
+def code_histogram(ax: Any, codes: Array, label: str) -> str:
+    """How often each value of a single latent dimension occurs.
+
+    Args:
+        ax: where to paint.
+        codes: shape (n,).
+        label: of the axis.
+    """
+    ax.hist(codes, bins=30, color=FIRST)
+    ax.set(xlabel=label, ylabel="rows")
+    return f"histogram of {len(codes)} codes from {codes.min():.3g} to {codes.max():.3g}"
+
+
+@chart(height=2.3, columns=2)
+def column(axes: Any, held_out: Array, sampled: Array, observed: Array, reconstructed: Array) -> str:
+    """One column of a table: held-out values against samples, and observed against reconstructed values.
+
+    Args:
+        axes: where to paint, two.
+        held_out: values, shape (n,).
+        sampled: values, shape (m,).
+        observed: values, shape (k,).
+        reconstructed: values of the same rows, shape (k,).
+    """
+    left, right = axes
+    bins = _bins(held_out, sampled)
+    left.hist(held_out, bins=bins, density=True, color=FIRST, alpha=0.55, label="held out")
+    left.hist(sampled, bins=bins, density=True, histtype="step", color=SECOND, linewidth=2, label="samples")
+    left.set(xlabel="value", yticks=[])
+    left.margins(y=0.45)
+    left.legend(loc="upper center", ncols=2, handlelength=1, columnspacing=1, handletextpad=0.5, borderpad=0)
+    both = [observed.min(), observed.max()]
+    right.plot(both, both, color=INK, linewidth=1, linestyle="--")
+    right.plot(observed, reconstructed, "o", color=FIRST, markersize=3, markeredgewidth=0, alpha=0.7)
+    right.set(xlabel="observed", ylabel="reconstructed")
+    for ax in axes:
+        ax.locator_params(axis="x", nbins=4)
+    return f"held-out mean {held_out.mean():.3g}, mean of samples {sampled.mean():.3g}"
+
+
+def _bins(held_out: Array, sampled: Array) -> Array:
+    """Edges common to both: one bin for each of few whole numbers, else 30 over what is held out and most samples."""
+    whole = held_out.dtype.kind in "ui" or bool((held_out == np.floor(held_out)).all())
+    low, high = np.quantile(np.concatenate([held_out, sampled]).astype(np.float64), [0.001, 0.999])
+    low, high = min(low, float(held_out.min())), max(high, float(held_out.max()))
+    if whole and high - low <= 30:
+        return np.arange(np.floor(low), np.ceil(high) + 2) - 0.5
+    return np.linspace(low, high if high > low else low + 1.0, 31)

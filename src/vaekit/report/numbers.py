@@ -1,0 +1,35 @@
+"""How the report writes numbers."""
+
+from __future__ import annotations
+
+import math
+
+
+def nats(value: float) -> str:
+    """Two decimals, with a true minus sign.
+
+    Examples:
+        >>> nats(-1234.5678), nats(-0.001)
+        ('−1,234.57', '0.00')
+    """
+    return f"{round(value, 2) + 0.0:,.2f}".replace("-", "−")
+
+
+def significant(value: float) -> str:
+    """Four significant digits, with a true minus sign.
+
+    Examples:
+        >>> significant(-0.00123456)
+        '−0.001235'
+    """
+    return f"{value:.4g}".replace("-", "−")
+
+
+def with_error(value: float, error: float | None) -> str:
+    """A value with its standard error, where there is one.
+
+    Examples:
+        >>> with_error(-90.123, 0.456), with_error(-90.123, None)
+        ('−90.12 ± 0.46', '−90.12')
+    """
+    return nats(value) if error is None or math.isnan(error) else f"{nats(value)} ± {nats(error)}"

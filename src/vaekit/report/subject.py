@@ -1,0 +1,95 @@
+"""What a report is about: a run with its held-out rows and what was measured on them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from vaekit.data import Part, Source
+from vaekit.evaluation import Evaluation
+from vaekit.models import Autoencoder
+from vaekit.run import Run
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A run on some held-out rows.
+
+    Args:
+        run: the run.
+        held_out: the rows it is judged by.
+        evaluation: its figures on them.
+    """
+
+    run: Run
+    held_out: Part
+    evaluation: Evaluation
+
+    @classmethod
+    def of(cls, run: Run) -> Subject:
+        """A run on the held-out rows of its own source."""
+        return cls(run, run.split().test, run.evaluation())
+
+    def judge(self, other: Run) -> Subject:
+        """Another run on the same held-out rows."""
+        rows = self.held_out.take(0, len(self.held_out))
+        return Subject(other, self.held_out, other.evaluation(self._source(rows)))
+
+    @property
+    def name(self) -> str:
+        """What the run is called."""
+        return self.run.path.resolve().name
+
+    @property
+    def figures(self) -> dict[str, Any]:
+        """The figures of the evaluation."""
+        return self.evaluation.figures
+
+    @property
+    def is_autoencoder(self) -> bool:
+        """Whether it is deterministic, and so without a likelihood."""
+        return isinstance(self.run.model, Autoencoder)
+
+    @property
+    def binary(self) -> bool:
+        """Whether p(x|z) speaks of zeros and ones."""
+        return self.run.schema.kind == "binary" or self.run.transform.binarizes
+
+    @cached_property
+    def squared_error(self) -> float:
+        """Mean over held-out rows and values of (x − reconstruction)², in squared units of the data as given."""
+        total = 0.0
+        for _, block in self.held_out.blocks():
+            total += float(np.square(self.reconstruct(block) - block.astype(np.float64)).sum())
+        return total / (len(self.held_out) * math.prod(self.run.schema.shape))
+
+    def some(self, limit: int) -> Array:
+        """At most this many held-out rows, spread over all of them: sources are often sorted by class."""
+        return np.asarray(self.held_out.some(limit, self.run.recipe.seed).take(0, limit))
+
+    def reconstruct(self, rows: Array) -> Array:
+        """Rows and back, in units of the data as given."""
+        return self.run.reconstruct(self._source(rows))
+
+    def encode(self, rows: Array) -> Array:
+        """Posterior means, or codes."""
+        return self.run.encode(self._source(rows))
+
+    def decode(self, z: Array) -> Array:
+        """The mean of p(x|z) at latent vectors (n, latent_dim), in units of the data as given."""
+        model = self.run.model.eval()
+        with torch.no_grad():
+            y = model.decode(torch.from_numpy(z).to(next(model.parameters())))
+        return self.run.transform.inverse(y.cpu()).numpy()
+
+    def _source(self, rows: Array) -> Source:
+        # said outright, so that nobody has to guess from the shape whether they are pictures
+        return Source(rows, picture=self.run.schema.picture)

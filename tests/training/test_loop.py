@@ -1,0 +1,301 @@
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+
+import vaekit
+from vaekit.errors import Interrupted, RunError, TrainingError
+from vaekit.training import loop
+from vaekit.training.state import GOOD, LATEST
+
+TINY = {
+    "encoder.hidden": [16],
+    "decoder.hidden": [16],
+    "latent_dim": 2,
+    "training.epochs": 6,
+    "training.batch_size": 64,
+    "training.validations": 4,
+}
+
+
+def table(rows=300, columns=4, seed=0):
+    rng = np.random.default_rng(seed)
+    return (rng.normal(size=(rows, 2)) @ rng.normal(size=(2, columns)) + 0.3 * rng.normal(size=(rows, columns))).astype(
+        np.float64
+    )
+
+
+class Watcher(vaekit.training.SilentReporter):
+    """Calls a function after each step, and keeps what is said."""
+
+    def __init__(self, at_step=lambda step: None):
+        self.at_step, self.said, self.rows = at_step, [], []
+
+    def say(self, text):
+        self.said.append(text)
+
+    def advance(self, step):
+        self.at_step(step)
+
+    def validated(self, row):
+        self.rows.append(row)
+
+
+def content(run, name="weights.safetensors"):
+    return (run.path / name).read_bytes()
+
+
+def test_same_seed_gives_the_same_bytes_and_another_seed_does_not(tmp_path):
+    X = table()
+    runs = [vaekit.train(X, settings=TINY, out=tmp_path / str(i), seed=s) for i, s in enumerate((1, 1, 2))]
+    assert content(runs[0]) == content(runs[1])
+    assert content(runs[0], "metrics.csv") == content(runs[1], "metrics.csv")
+    assert content(runs[0], GOOD) == content(runs[1], GOOD)
+    assert content(runs[0]) != content(runs[2])
+
+
+def test_training_leaves_the_global_generator_alone(tmp_path):
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    vaekit.train(table(), settings=TINY, out=tmp_path / "run")
+    assert torch.equal(torch.rand(3), expected)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("model", ["vae", "autoencoder"])
+def test_an_interrupted_run_resumes_bit_for_bit(tmp_path, number, model):
+    settings = TINY | {"model": model, "encoder.dropout": 0.1, "training.kl_warmup": 0.5}
+    whole = vaekit.train("digits", settings=settings, out=tmp_path / "whole")
+
+    def stop(step):
+        if step in (7, 50, 51):
+            os.kill(os.getpid(), number)
+
+    with pytest.raises(Interrupted, match="--resume") as caught:
+        vaekit.train("digits", settings=settings, out=tmp_path / "cut", reporter=Watcher(stop))
+    assert caught.value.signal == number
+    assert (tmp_path / "cut" / LATEST).exists()
+    for _ in range(2):
+        with pytest.raises(Interrupted):
+            vaekit.train(resume=tmp_path / "cut", reporter=Watcher(stop))
+    cut = vaekit.train(resume=tmp_path / "cut")
+    for name in ("weights.safetensors", GOOD, "metrics.csv"):
+        assert content(cut, name) == content(whole, name)
+    assert not (tmp_path / "cut" / LATEST).exists()
+
+
+def test_a_killed_process_resumes_bit_for_bit(tmp_path):
+    settings = [f"{key}={value}" for key, value in (TINY | {"training.epochs": 40}).items()]
+    arguments = [part for setting in settings for part in ("--set", setting)]
+    command = [sys.executable, "-c", "from vaekit.cli import main; main()", "train"]
+    whole = vaekit.train("digits", settings=settings, out=tmp_path / "whole")
+    process = subprocess.Popen(
+        [*command, "digits", *arguments, "--out", str(tmp_path / "cut")], stderr=subprocess.DEVNULL
+    )
+    while not (tmp_path / "cut" / "metrics.csv").exists() and process.poll() is None:
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    cut = vaekit.train(resume=tmp_path / "cut")
+    assert content(cut) == content(whole)
+    assert content(cut, "metrics.csv") == content(whole, "metrics.csv")
+
+
+def test_a_run_killed_before_its_first_state_starts_anew(tmp_path):
+    whole = vaekit.train("digits", settings=TINY, out=tmp_path / "whole")
+    vaekit.train("digits", settings=TINY, out=tmp_path / "cut")
+    for name in ("weights.safetensors", "metrics.csv", GOOD):
+        (tmp_path / "cut" / name).unlink()
+    assert content(vaekit.train(resume=tmp_path / "cut")) == content(whole)
+
+
+def test_a_state_left_over_from_before_the_last_validation_is_ignored(tmp_path):
+    whole = vaekit.train("digits", settings=TINY, out=tmp_path / "whole")
+
+    def stop(step):
+        if step == 7:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(Interrupted):
+        vaekit.train("digits", settings=TINY, out=tmp_path / "cut", reporter=Watcher(stop))
+    old = (tmp_path / "cut" / LATEST).read_bytes()
+    vaekit.train(resume=tmp_path / "cut")
+    (tmp_path / "cut" / LATEST).write_bytes(old)
+    assert content(vaekit.train(resume=tmp_path / "cut")) == content(whole)
+
+
+def test_resuming_on_other_data_is_refused(tmp_path):
+    np.save(tmp_path / "x.npy", table())
+    vaekit.train(tmp_path / "x.npy", settings=TINY, out=tmp_path / "run")
+    np.save(tmp_path / "x.npy", table(seed=1))
+    with pytest.raises(vaekit.VaekitError, match="trained on"):
+        vaekit.train(resume=tmp_path / "run")
+
+
+def poison(monkeypatch, bad_steps, name="distortion"):
+    """Make the named term of these steps NaN, as many times as each is listed."""
+    left = list(bad_steps)
+    original = loop.Trainer._step
+
+    def step(self, number):
+        if number in left:
+            left.remove(number)
+            objective = self.loss
+            bad = torch.tensor(math.nan)
+            self.loss = lambda x, beta: objective(x, beta)._replace(
+                **{name: objective(x, beta).distortion * bad, "loss": objective(x, beta).loss * bad}
+            )
+            try:
+                return original(self, number)
+            finally:
+                self.loss = objective
+        return original(self, number)
+
+    monkeypatch.setattr(loop.Trainer, "_step", step)
+
+
+def test_a_number_gone_bad_is_named_and_training_goes_back_with_a_smaller_step(tmp_path, monkeypatch):
+    poison(monkeypatch, [20])
+    watcher = Watcher()
+    run = vaekit.train("digits", settings=TINY, out=tmp_path / "run", reporter=watcher)
+    said = [text for text in watcher.said if "not finite" in text]
+    assert len(said) == 1
+    assert "Step 20: the distortion" in said[0]
+    metrics = run.folder.read_metrics()
+    clean = vaekit.train(
+        "digits", settings=TINY | {"training.learning_rate": 1e-3}, out=tmp_path / "clean"
+    ).folder.read_metrics()
+    assert metrics[-1]["learning_rate"] == pytest.approx(clean[-1]["learning_rate"])  # half of 2e-3
+    assert all(math.isfinite(row["train_elbo"]) for row in metrics)
+
+
+def test_recovery_is_remembered_by_a_resumed_run(tmp_path, monkeypatch):
+    poison(monkeypatch, [40])
+    whole = vaekit.train("digits", settings=TINY, out=tmp_path / "whole")
+    poison(monkeypatch, [40])
+
+    def stop(step):
+        if step == 60:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(Interrupted):
+        vaekit.train("digits", settings=TINY, out=tmp_path / "cut", reporter=Watcher(stop))
+    assert content(vaekit.train(resume=tmp_path / "cut")) == content(whole)
+
+
+def test_a_number_that_goes_bad_every_time_ends_training_with_its_name(tmp_path, monkeypatch):
+    poison(monkeypatch, [10] * 4, name="rate")
+    with pytest.raises(TrainingError, match="the rate at step 10, for the 4th time"):
+        vaekit.train("digits", settings=TINY, out=tmp_path / "run")
+
+
+def test_a_bad_gradient_is_named_by_its_parameter(tmp_path, monkeypatch):
+    original = torch.nn.utils.clip_grad_norm_
+
+    def clip(parameters, limit, **options):
+        parameters = list(parameters)
+        parameters[0].grad[:] = math.inf
+        return original(parameters, limit, **options)
+
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", clip)
+    with pytest.raises(
+        TrainingError, match=r"the gradient of encoder\.network\.layers\.0\.weight"
+    ):
+        vaekit.train("digits", settings=TINY, out=tmp_path / "run")
+
+
+def test_a_full_disk_leaves_the_run_so_far(tmp_path, monkeypatch):
+    import errno
+
+    from vaekit import runs
+
+    whole = vaekit.train("digits", settings=TINY, out=tmp_path / "whole")
+    original, calls = runs.save_file, []
+
+    def save(*arguments):
+        calls.append(1)
+        if len(calls) == 5:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return original(*arguments)
+
+    monkeypatch.setattr(runs, "save_file", save)
+    with pytest.raises(RunError, match="room on the disk"):
+        vaekit.train("digits", settings=TINY, out=tmp_path / "cut")
+    assert content(vaekit.train(resume=tmp_path / "cut")) == content(whole)
+
+
+def test_the_chosen_weights_are_those_of_the_best_true_bound(tmp_path):
+    """Whatever β training uses, and however noisy it is, the choice goes by the held-out bound with weight 1."""
+    settings = TINY | {
+        "objective.kl_weight": 4.0,
+        "training.learning_rate": 0.05,
+        "training.epochs": 20,
+        "training.validations": 10,
+    }
+    run = vaekit.train("digits", settings=settings, out=tmp_path / "run")
+    metrics = run.folder.read_metrics()
+    best = max(metrics, key=lambda row: row["elbo"])
+    _, metadata = run.folder.read_tensors("weights.safetensors")
+    assert int(metadata["step"]) == best["step"]
+    split = run.split()
+    measured = vaekit.evaluation.measure(run.model, vaekit.data.Rows(split.validation, run.transform, run.recipe.seed))
+    assert measured.elbo.mean() == pytest.approx(best["elbo"], abs=1e-9)
+    assert best["elbo"] == pytest.approx(-(best["distortion"] + best["rate"]))
+
+
+def test_training_stops_when_the_held_out_bound_has_not_risen(tmp_path):
+    settings = TINY | {
+        "training.epochs": 200,
+        "training.validations": 100,
+        "training.patience": 2,
+        "training.learning_rate": 0.05,
+    }
+    watcher = Watcher()
+    run = vaekit.train(table(60), settings=settings, out=tmp_path / "run", reporter=watcher)
+    metrics = run.folder.read_metrics()
+    bounds = [row["elbo"] for row in metrics]
+    assert len(metrics) < 100
+    assert len(bounds) - 1 - int(np.argmax(bounds)) == 2
+    assert any("has not risen" in text for text in watcher.said)
+
+
+def test_without_validation_rows_the_last_weights_are_taken(tmp_path):
+    run = vaekit.train(table(), settings=TINY | {"data.validation": 0.0}, out=tmp_path / "run")
+    metrics = run.folder.read_metrics()
+    assert all(math.isnan(row["elbo"]) for row in metrics)
+    assert int(run.folder.read_tensors("weights.safetensors")[1]["step"]) == metrics[-1]["step"]
+
+
+def test_kl_warmup_is_logged_and_ends_at_its_value(tmp_path):
+    run = vaekit.train(
+        "digits", settings=TINY | {"training.kl_warmup": 0.5, "objective.kl_weight": 2.0}, out=tmp_path / "run"
+    )
+    weights = [row["kl_weight"] for row in run.folder.read_metrics()]
+    assert weights[0] < 2.0
+    assert weights[-1] == 2.0
+
+
+def test_averaged_weights_are_the_exponential_average(tmp_path):
+    run = vaekit.train(table(), settings=TINY | {"training.average": 0.0, "data.validation": 0.0}, out=tmp_path / "run")
+    tensors, _ = run.folder.read_tensors(GOOD)
+    for name, value in run.model.named_parameters():
+        assert torch.equal(tensors[f"model.{name}"], value)  # decay 0: the average is the weights themselves
+
+
+def test_a_second_run_may_use_another_precision(tmp_path):
+    first = vaekit.train("digits", settings=TINY | {"training.precision": "bfloat16"}, out=tmp_path / "a")
+    second = vaekit.train("digits", settings=TINY, out=tmp_path / "b")
+    assert content(first) != content(second)
+    assert first.evaluate()["elbo"] == pytest.approx(second.evaluate()["elbo"], rel=0.02)
+
+
+def test_a_missing_tracker_is_named(tmp_path):
+    with pytest.raises(TrainingError, match="pip install aim"):
+        vaekit.train("digits", settings=TINY | {"training.trackers": ["aim"]}, out=tmp_path / "run")
