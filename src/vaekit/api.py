@@ -80,7 +80,9 @@ def train(
     folder.check_free()
     opened, held_out = _open(source, test, plan, progress)
     split = make_split(opened, held_out, plan)
-    schema = infer_schema(split.train, picture=opened.picture, levels=opened.levels, columns=opened.columns)
+    schema = infer_schema(
+        split.train, picture=opened.picture, levels=opened.levels, columns=opened.columns, kind=plan.data.kind
+    )
     for part in (split.validation, split.test):
         if part.values is not split.train.values:
             schema.check(part.values, (held_out or opened.test or opened).columns)

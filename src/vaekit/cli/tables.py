@@ -95,7 +95,9 @@ def show_source(source: str, settings: list[str]) -> None:
     recipe = load_recipe("auto", settings)
     opened = open_source(source, recipe.data.height_width)
     split = make_split(opened, None, recipe)
-    schema = infer_schema(split.train, picture=opened.picture, levels=opened.levels, columns=opened.columns)
+    schema = infer_schema(
+        split.train, picture=opened.picture, levels=opened.levels, columns=opened.columns, kind=recipe.data.kind
+    )
     _, notes = resolve(recipe, schema, len(split.train))
     counts = f"{len(split.train)} to train, {len(split.validation)} to choose the model, {len(split.test)} held out"
     _pairs([("source", opened.origin), ("rows", counts), *_schema_rows(schema)])

@@ -17,6 +17,9 @@ class DataOptions(Options):
         pattern=r"^(auto|[1-9]\d*x[1-9]\d*)$",
         description="Size HxW to which pictures of a folder are resampled.",
     )
+    kind: Literal["auto", "binary", "levels", "counts", "real"] = Field(
+        "auto", description="What the values are; `auto` looks at them. Whole numbers may be declared real."
+    )
     binarize: Literal["auto", "none", "dynamic", "fixed", "threshold"] = Field(
         "auto",
         description="How grey levels become zeros and ones: drawn anew at each visit (`dynamic`), drawn once (`fixed`), at the "

@@ -123,6 +123,15 @@ def check_finite(part: Part, schema: Schema) -> None:
             )
 
 
+POSSIBLE: dict[Kind, tuple[Kind, ...]] = {
+    "binary": ("binary", "counts", "real"),
+    "levels": ("levels", "counts", "real"),
+    "counts": ("counts", "real"),
+    "real": ("real",),
+}
+"""What values that look like the first may be declared to be."""
+
+
 def infer_kind(part: Part, picture: bool, levels: int) -> tuple[Kind, int]:
     """Kind and number of levels of the values: bytes are levels, other integers counts, the rest reals."""
     low, high, whole = math.inf, -math.inf, True
@@ -147,7 +156,9 @@ def constant_columns(part: Part) -> dict[int, float]:
     return {int(i): float(first[0, i]) for i in np.flatnonzero(~varies)}
 
 
-def infer_schema(part: Part, *, picture: bool, levels: int = 0, columns: tuple[str, ...] = ()) -> Schema:
+def infer_schema(
+    part: Part, *, picture: bool, levels: int = 0, columns: tuple[str, ...] = (), kind: Kind | Literal["auto"] = "auto"
+) -> Schema:
     """Describe training data.
 
     Args:
@@ -155,6 +166,7 @@ def infer_schema(part: Part, *, picture: bool, levels: int = 0, columns: tuple[s
         picture: whether they are pictures (n, H, W, C).
         levels: number of levels where the source knows it, else 0.
         columns: names of the columns of a table.
+        kind: what the values are declared to be, instead of what they look like.
 
     Returns:
         Their schema.
@@ -165,9 +177,20 @@ def infer_schema(part: Part, *, picture: bool, levels: int = 0, columns: tuple[s
     dtype = str(part.values.dtype)
     schema = Schema(kind="real", shape=part.event_shape, picture=picture, columns=columns, dtype=dtype)
     check_finite(part, schema)
-    kind, levels = infer_kind(part, picture, levels)
+    found, levels = infer_kind(part, picture, levels)
+    declared = found if kind == "auto" else kind
+    if declared not in POSSIBLE[found]:
+        raise DataError(f"data.kind must be one of {', '.join(POSSIBLE[found])} for these values", f"'{declared}'")
+    if declared == "levels" and not levels:
+        raise DataError("data.kind=levels must be given bytes or pictures", f"values of type {dtype}")
     constant = constant_columns(part)
     if len(constant) == math.prod(schema.shape):
         raise DataError("the data must vary", f"{len(part)} equal examples")
     # Pixels stay: a picture needs its grid, and the probability of a level is proper even where it never varies.
-    return schema.model_copy(update={"kind": kind, "levels": levels, "constant": {} if picture else constant})
+    return schema.model_copy(
+        update={
+            "kind": declared,
+            "levels": levels if declared in ("binary", "levels") else 0,
+            "constant": {} if picture else constant,
+        }
+    )

@@ -6,6 +6,17 @@ vectors (..., d) to parameters (..., *event, p), p of them for each feature.
 
 from vaekit.networks.convolutional import ConvolutionalDecoder, ConvolutionalEncoder
 from vaekit.networks.layers import ACTIVATIONS, Rescale, soft_clamp
+from vaekit.networks.linear import LinearDecoder, LinearEncoder
 from vaekit.networks.mlp import BLOCKS, MLP
 
-__all__ = ["ACTIVATIONS", "BLOCKS", "MLP", "ConvolutionalDecoder", "ConvolutionalEncoder", "Rescale", "soft_clamp"]
+__all__ = [
+    "ACTIVATIONS",
+    "BLOCKS",
+    "MLP",
+    "ConvolutionalDecoder",
+    "ConvolutionalEncoder",
+    "LinearDecoder",
+    "LinearEncoder",
+    "Rescale",
+    "soft_clamp",
+]

@@ -9,6 +9,7 @@ from pydantic import Field
 from torch import nn
 
 from vaekit.networks.convolutional import ConvolutionalDecoder, ConvolutionalEncoder
+from vaekit.networks.linear import LinearDecoder, LinearEncoder
 from vaekit.networks.mlp import MLP
 from vaekit.options import Options
 
@@ -35,14 +36,15 @@ class NetworkOptions(Options):
         """A network from (B, *event) to (B, features)."""
         if self.network == "convolutional":
             return ConvolutionalEncoder(event_shape, features, self.channels, self.activation)
-        return self._mlp(event_shape, (features,))
+        if self.network == "linear":
+            return LinearEncoder(event_shape, features)
+        return MLP(event_shape, (features,), self.hidden, self.block, self.activation, self.dropout)
 
     def decoder(self, latent_dim: int, event_shape: Sequence[int], parameters: int) -> nn.Module:
         """A network from (..., latent_dim) to (..., *event, parameters)."""
         if self.network == "convolutional":
             return ConvolutionalDecoder(latent_dim, event_shape, parameters, self.channels, self.activation)
-        return self._mlp((latent_dim,), (*event_shape, parameters))
-
-    def _mlp(self, in_shape: Sequence[int], out_shape: Sequence[int]) -> MLP:
-        hidden = () if self.network == "linear" else self.hidden
-        return MLP(in_shape, out_shape, hidden, self.block, self.activation, self.dropout)
+        if self.network == "linear":
+            return LinearDecoder(latent_dim, event_shape, parameters)
+        out_shape = (*event_shape, parameters)
+        return MLP((latent_dim,), out_shape, self.hidden, self.block, self.activation, self.dropout)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from vaekit.data import Schema
 from vaekit.models import LIKELIHOODS, PRIORS, Autoencoder, Decoder, GaussianEncoder, VariationalAutoEncoder
-from vaekit.networks import Rescale
+from vaekit.networks import LinearDecoder, LinearEncoder, Rescale
 from vaekit.recipe.recipe import Recipe
 
 
@@ -46,9 +46,15 @@ def start_model(model: VariationalAutoEncoder | Autoencoder, x: Tensor) -> None:
         model: as built.
         x: some training rows as the model sees them, shape (n, *event).
     """
-    rescale = model.rescale if isinstance(model, Autoencoder) else model.encoder.rescale
+    if isinstance(model, Autoencoder):
+        rescale, encoder, decoder = model.rescale, model.encoder, model.decoder
+    else:
+        rescale, encoder, decoder = model.encoder.rescale, model.encoder.network, model.decoder.network
+        model.decoder.likelihood.start(x)
     seen = rescale(x)  # still without shift and scale, but with its logarithm
     rescale.shift.copy_(seen.mean())
     rescale.scale.copy_(seen.std().clamp(min=torch.finfo(torch.float32).tiny))
-    if isinstance(model, VariationalAutoEncoder):
-        model.decoder.likelihood.start(x)
+    if isinstance(encoder, LinearEncoder):
+        encoder.start(rescale(x), model.prior().event_shape[0])
+    if isinstance(decoder, LinearDecoder):
+        decoder.start(x)

@@ -144,7 +144,7 @@ def _training(training: dict[str, Any], rows: int) -> list[str]:
     notes = []
     if training["epochs"] == "auto":
         per_epoch = rows // min(training["batch_size"], rows)
-        training["epochs"] = min(1000, max(10, round(PLANNED_STEPS / per_epoch)))
+        training["epochs"] = max(10, round(PLANNED_STEPS / per_epoch))
         notes.append(f"training.epochs={training['epochs']}: about {training['epochs'] * per_epoch} steps.")
     if training["precision"] == "auto":
         training["precision"] = "bfloat16" if has_bfloat16() else "float32"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from vaekit.report.canvas import CLASSES, FIRST, INK, SECOND, THIRD, chart
-from vaekit.report.numbers import nats
+from vaekit.report.numbers import nats, significant
 
 Array = npt.NDArray[Any]
 
@@ -36,40 +37,44 @@ def curves(ax: Any, epochs: Array, train: Array, held_out: Array, best: int | No
     marker = "o" if len(epochs) < 3 else None  # one point makes no line
     ax.plot(epochs, train, color=SECOND, linestyle=(0, (4, 2)), marker=marker, label="training rows")
     if np.isfinite(held_out).any():
-        ax.plot(epochs, held_out, color=FIRST, marker=marker, label="held-out rows")
+        ax.plot(epochs, held_out, color=FIRST, marker=marker, label="held-out rows (validation)")
     if best is not None:
         ax.plot(epochs[best], held_out[best], "o", color=FIRST, markersize=8, label="weights kept")
-    _frame(ax, np.concatenate([train[len(train) // 5 :], held_out[len(held_out) // 5 :]]))
+    _frame(ax, train, held_out)
     ax.set(xlabel="epoch", ylabel=label)
     ax.legend()
-    return f"{label} against epochs, from {nats(train[0])} to {nats(train[-1])} on training rows"
+    return f"{label} against epochs, from {significant(train[0])} to {significant(train[-1])} on training rows"
 
 
-def _frame(ax: Any, values: Array) -> None:
-    """Leave the steep beginning out, which would flatten the rest."""
-    low, high = np.nanmin(values), np.nanmax(values)
-    margin = 0.15 * (high - low) or 0.05 * abs(high) or 1.0
-    ax.set_ylim(low - margin, high + margin)
+def _frame(ax: Any, *lines: Array) -> None:
+    """Leave a steep beginning out of the frame where it would flatten the rest."""
+    values, later = np.concatenate(lines), np.concatenate([line[len(line) // 5 :] for line in lines])
+    low, high = np.nanmin(later), np.nanmax(later)
+    if np.nanmax(values) - np.nanmin(values) > 3 * (high - low) > 0:
+        margin = 0.15 * (high - low)
+        ax.set_ylim(low - margin, high + margin)
 
 
 @chart(height=2.4)
-def ladder(ax: Any, names: list[str], values: list[float], errors: list[float], label: str) -> str:
+def ladder(
+    ax: Any, values: dict[str, float], errors: dict[str, float], write: Callable[[float], str], label: str
+) -> str:
     """Figures of one kind under each other, each a dot with its value.
 
     Args:
         ax: where to paint.
-        names: of the figures.
-        values: one for each name.
-        errors: standard errors; 0 where there is none.
+        values: the figures by name.
+        errors: standard errors by name, of those that have one.
+        write: how a value is written.
         label: of the axis, with its unit.
     """
-    rows = np.arange(len(names))[::-1]
-    ax.errorbar(values, rows, xerr=errors, fmt="o", color=FIRST, markersize=8, capsize=4, linestyle="none")
-    for row, value in zip(rows, values, strict=True):
-        ax.annotate(nats(value), (value, row), xytext=(0, 7), textcoords="offset points", ha="center")
-    ax.set(yticks=rows, yticklabels=names, ylim=(-0.6, len(names) - 0.2), xlabel=label)
+    rows, bars = np.arange(len(values))[::-1], [errors.get(name, 0.0) for name in values]
+    ax.errorbar(list(values.values()), rows, xerr=bars, fmt="o", color=FIRST, markersize=8, capsize=4, linestyle="none")
+    for row, value in zip(rows, values.values(), strict=True):
+        ax.annotate(write(value), (value, row), xytext=(0, 7), textcoords="offset points", ha="center")
+    ax.set(yticks=rows, yticklabels=list(values), ylim=(-0.6, len(values) - 0.2), xlabel=label)
     ax.margins(x=0.2)
-    return "; ".join(f"{name} {nats(value)}" for name, value in zip(names, values, strict=True))
+    return "; ".join(f"{name} {write(value)}" for name, value in values.items())
 
 
 @chart(height=2.9)
@@ -109,15 +114,13 @@ def rate_parts(ax: Any, information: float, marginal: float, rate: float, ceilin
         ceiling: log N.
     """
     values = [rate, information, marginal]
-    names = ["rate", "mutual\ninformation", "marginal KL"]
+    names = ["rate", "mutual information", "marginal KL"]
     ax.barh([2, 1, 0], values, left=[0, 0, information], color=[INK, FIRST, SECOND], height=0.6)
-    ends = [rate, information, max(information, rate)]
-    for row, end, value in zip([2, 1, 0], ends, values, strict=True):
-        ax.annotate(nats(value), (end, row), xytext=(4, 0), textcoords="offset points", va="center")
-    ax.plot([ceiling, ceiling], [0.55, 1.45], color=THIRD, linewidth=3)
-    ax.annotate(f"log N = {nats(ceiling)}", (ceiling, 1.45), xytext=(0, 3), textcoords="offset points", ha="center")
-    ax.set(yticks=[2, 1, 0], yticklabels=names, xlabel="nats per example")
-    ax.set_xlim(right=1.2 * max(rate, ceiling, information))
+    ax.plot([ceiling, ceiling], [0.6, 1.4], color=THIRD, linewidth=4)
+    ax.annotate(f"log N = {nats(ceiling)}", (ceiling, 1), xytext=(6, 0), textcoords="offset points", va="center")
+    labels = [f"{name}\n{nats(value)}" for name, value in zip(names, values, strict=True)]
+    ax.set(yticks=[2, 1, 0], yticklabels=labels, xlabel="nats per example")
+    ax.set_xlim(right=max(1.1 * rate, 1.5 * ceiling))
     ax.grid(axis="y", visible=False)
     return f"rate {nats(rate)}, mutual information {nats(information)}, marginal KL {nats(marginal)}"
 
@@ -168,8 +171,9 @@ def column(axes: Any, held_out: Array, sampled: Array, observed: Array, reconstr
     """
     left, right = axes
     bins = _bins(held_out, sampled)
+    inside = np.clip(sampled, bins[0], bins[-1])  # rare far samples count in the outermost bins
     left.hist(held_out, bins=bins, density=True, color=FIRST, alpha=0.55, label="held out")
-    left.hist(sampled, bins=bins, density=True, histtype="step", color=SECOND, linewidth=2, label="samples")
+    left.hist(inside, bins=bins, density=True, histtype="step", color=SECOND, linewidth=2, label="samples")
     left.set(xlabel="value", yticks=[])
     left.margins(y=0.45)
     left.legend(loc="upper center", ncols=2, handlelength=1, columnspacing=1, handletextpad=0.5, borderpad=0)

@@ -15,7 +15,7 @@ from PIL import Image
 Array = npt.NDArray[Any]
 
 SHEET = 900
-"""Pixels that a strip is wide at most, unless the pictures themselves are large."""
+"""Pixels that a strip is wide, about: as many as the page has, and more for large pictures."""
 GAP = 4
 
 
@@ -66,7 +66,7 @@ def columns_for(width: int) -> int:
 
 def make_strip(label: str, pictures: Array, scale: Scale, columns: int) -> Strip:
     """Put pictures (n, H, W, C) into rows of `columns`."""
-    zoom = max(1, SHEET // (columns * pictures.shape[2]) - 1)
+    zoom = max(1, round(SHEET / (columns * pictures.shape[2])))
     sheet = tile(colours(scale.bytes(pictures)), columns, zoom)
     buffer = io.BytesIO()
     Image.fromarray(sheet).save(buffer, "PNG", optimize=True)

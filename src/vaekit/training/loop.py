@@ -302,7 +302,9 @@ def make_accelerator(options: TrainingOptions, folder: RunFolder) -> Any:
             f"training.trackers without {', '.join(missing)}",
             f"Install them with `pip install {' '.join(missing)}`",
         )
-    accelerator = Accelerator(mixed_precision=precision, log_with=list(options.trackers) or None, project_dir=folder.path)
+    accelerator = Accelerator(
+        mixed_precision=precision, log_with=list(options.trackers) or None, project_dir=folder.path
+    )
     if options.trackers:
         accelerator.init_trackers("vaekit")
     return accelerator

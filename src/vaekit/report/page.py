@@ -1,0 +1,96 @@
+"""The page: sections in their order, through one template that escapes whatever it is given."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from importlib import resources
+
+import tomli_w
+from jinja2 import Environment, StrictUndefined
+
+from vaekit.evaluation import diagnose
+from vaekit.report import panels
+from vaekit.report.panels import Panel
+from vaekit.report.subject import Subject
+from vaekit.report.words import cards, comparison, table
+
+FRAME = "A line may leave the frame at its beginning, where a steep part would flatten all the rest."
+
+
+@dataclass(frozen=True)
+class Section:
+    """Panels under one heading, with a sentence for all of them."""
+
+    title: str
+    panels: list[Panel] = field(default_factory=list)
+    text: str = ""
+
+
+def render(subject: Subject, beside: Subject | None = None) -> str:
+    """The page about a run.
+
+    Args:
+        subject: the run.
+        beside: another run, judged by the same rows.
+
+    Returns:
+        HTML that refers to nothing outside itself.
+    """
+    subjects = [subject] if beside is None else [subject, beside]
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    template = environment.from_string((resources.files("vaekit.report") / "page.html").read_text(encoding="utf-8"))
+    run = subject.run
+    return template.render(
+        name=subject.name,
+        facts=_facts(subject),
+        cards=cards(subject),
+        readings=diagnose(subject.figures),
+        names=[s.name for s in subjects],
+        table=table(subjects),
+        comparison=[] if beside is None else comparison(subject, beside),
+        sections=_sections(subjects),
+        choices=run.provenance["choices"],
+        recipe=tomli_w.dumps(run.recipe.model_dump(mode="json")),
+        provenance=json.dumps(run.folder.read_json("provenance.json"), indent=2, ensure_ascii=False),
+    )
+
+
+def _facts(subject: Subject) -> list[tuple[str, str]]:
+    run, rows = subject.run, subject.run.provenance["rows"]
+    model = (
+        f"{'autoencoder' if subject.is_autoencoder else 'variational autoencoder'}, latent_dim {run.recipe.latent_dim}"
+    )
+    networks = f"{run.recipe.encoder.network} encoder, {run.recipe.decoder.network} decoder"
+    likelihood = "" if subject.is_autoencoder else f", {run.recipe.likelihood.name} likelihood"
+    size = " × ".join(str(s) for s in run.schema.shape)
+    return [
+        ("source", run.provenance["source"]),
+        ("examples", f"{'pictures' if run.schema.picture else 'rows'} of {size} values ({run.schema.kind}): {rows['train']:,} trained, {rows['validation']:,} chose the weights, {rows['test']:,} held out"),
+        ("recipe", f"{model}; {networks}{likelihood}. {run.recipe.description}".strip()),
+    ]  # fmt: skip
+
+
+def _sections(subjects: list[Subject]) -> list[Section]:
+    subject = subjects[0]
+    codes = panels.map_panel(subject)
+    found = [
+        Section("Training", [*panels.training_panels(subject), panels.gap_panel(subject)], FRAME),
+        Section("What the code costs", panels.latent_panels(subject)),
+    ]
+    if subject.run.schema.picture:
+        found.append(Section("Pictures", panels.picture_panels(subjects)))
+    found.append(Section("Codes", [codes] if codes else []))
+    if not subject.run.schema.picture:
+        found.append(Section("Columns", panels.column_panels(subjects), _columns_text(subjects)))
+    return [section for section in found if section.panels]
+
+
+def _columns_text(subjects: list[Subject]) -> str:
+    order = f" From top to bottom: {', '.join(s.name for s in subjects)}." if len(subjects) > 1 else ""
+    fitted = [s.name for s in subjects if s.is_autoencoder]
+    drawn = f" Samples of {', '.join(fitted)} are decoded from a Gaussian fitted to its codes." if fitted else ""
+    return (
+        "Left: samples (line) should follow the held-out values (filled). Right: reconstructed values should follow the observed "
+        f"ones along the dashed line, the closer the more of a column the code keeps.{order}{drawn}"
+    )

@@ -1,0 +1,244 @@
+"""The pictures and charts of a report, each with the sentence that says what to look for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vaekit.evaluation import active_units
+from vaekit.report import charts
+from vaekit.report.numbers import nats, significant
+from vaekit.report.pictures import Scale, Strip, columns_for, make_strip
+from vaekit.report.subject import Subject
+from vaekit.report.words import BASELINES
+
+Array = npt.NDArray[Any]
+
+MOST_POINTS = 1000
+MOST_CLASSES = 12
+MOST_COLUMNS = 12
+MOST_TRAVERSALS = 8
+TABLE_ROWS = 2000
+SCATTERED = 300
+
+
+@dataclass(frozen=True)
+class Key:
+    """A line of a legend: a class with its sign, colour and number of points."""
+
+    label: str
+    sign: str
+    colour: int
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A chart or strips of pictures.
+
+    Args:
+        title: what is shown.
+        caption: what one should see if all is well.
+        charts: SVG elements, under each other.
+        strips: pictures.
+        legend: of classes.
+        wide: whether it takes the whole width.
+    """
+
+    title: str
+    caption: str
+    charts: list[str] = field(default_factory=list)
+    strips: list[Strip] = field(default_factory=list)
+    legend: list[Key] = field(default_factory=list)
+    wide: bool = False
+
+
+def training_panels(subject: Subject) -> list[Panel]:
+    """Curves of the training, from metrics.csv."""
+    metrics = subject.run.folder.read_metrics()
+    if not metrics:
+        return []
+    columns = {name: np.array([row[name] for row in metrics]) for name in metrics[0]}
+    score = columns["elbo"]
+    best = int(np.nanargmax(score)) if np.isfinite(score).any() else None
+
+    def panel(title: str, name: str, label: str, caption: str) -> Panel:
+        drawn = charts.curves(columns["epoch"], columns[f"train_{name}"], columns[name], best, label)
+        return Panel(title, caption, [drawn])
+
+    if subject.is_autoencoder:
+        caption = (
+            "Both lines should fall and level out together; a held-out line that turns upwards means over-fitting."
+        )
+        return [panel("Reconstruction error", "distortion", "squared error per example", caption)]
+    return [
+        panel("ELBO", "elbo", "ELBO in nats",
+              "Both lines should rise and level out together; a held-out line that turns downwards means over-fitting, "
+              "before which the weights were kept. Training rows are measured as they train, with dropout if there is any."),
+        panel("Distortion", "distortion", "distortion in nats",
+              "It should fall and level out: reconstruction gets better."),
+        panel("Rate", "rate", "rate in nats",
+              "It should rise from near zero and settle: the code is used. A rate that stays at zero is a collapsed posterior."),
+    ]  # fmt: skip
+
+
+def gap_panel(subject: Subject) -> Panel:
+    """Training rows against held-out ones."""
+    f, title = subject.figures, "Training against held-out rows"
+    if subject.is_autoencoder:
+        both = {"training rows": f["train_reconstruction_error"], "held-out rows": f["reconstruction_error"]}
+        known = {name: value for name, value in both.items() if value is not None}
+        caption = "The two should lie close together; held-out rows far to the right mean over-fitting."
+        return Panel(title, caption, [charts.ladder(known, {}, significant, "squared error per example")])
+    estimate = f["log_likelihood"]
+    bounds = {
+        "ELBO, training rows": f["train_elbo"],
+        "ELBO, held-out rows": f["elbo"],
+        "log-likelihood": estimate["value"],
+        **{name: f["baselines"][key] for key, name in BASELINES.items()},
+    }
+    known = {name: value for name, value in bounds.items() if value is not None}
+    caption = (
+        "The two bounds should lie close together (held-out far to the left means over-fitting), the log-likelihood a little "
+        "to the right of the held-out one, and any linear model to its left; the bar is one standard error."
+    )
+    errors = {"log-likelihood": estimate["standard_error"] or 0.0}
+    return Panel(title, caption, [charts.ladder(known, errors, nats, "nats per example")])
+
+
+def latent_panels(subject: Subject) -> list[Panel]:
+    """What the latent dimensions cost, and what for; an autoencoder's cost nothing."""
+    kl, f = subject.evaluation.kl_per_dimension, subject.figures
+    if kl is None:
+        return []
+    return [
+        Panel("KL of each latent dimension",
+              "A few or many filled bars, and perhaps some hatched ones near zero, are well: a dimension without use equals "
+              "the prior and costs nothing. No filled bar at all is a collapsed posterior.",
+              [charts.kl_bars(kl, active_units(subject.evaluation.code))]),
+        Panel("Where the rate goes",
+              "Most of the rate should be mutual information, which tells of x, and little of it marginal KL, by which codes "
+              "and prior differ; at the ceiling log N (N examples) the parts cannot be told apart well.",
+              [charts.rate_parts(f["mutual_information"], f["marginal_kl"], f["rate"], f["mutual_information_ceiling"])]),
+    ]  # fmt: skip
+
+
+def picture_panels(subjects: list[Subject]) -> list[Panel]:
+    """Originals, reconstructions, samples, traversals."""
+    first = subjects[0]
+    count = columns_for(first.run.schema.shape[1])
+    originals = first.some(2 * count)
+    scale = Scale.of(originals, first.run.schema.levels)
+    panels = [_reconstructions(subjects, originals, scale, count), _samples(subjects, scale, count)]
+    return panels if first.is_autoencoder else [*panels, _traversals(first, originals[:1], scale, count)]
+
+
+def _by(subject: Subject, subjects: list[Subject]) -> str:
+    return f" by {subject.name}" if len(subjects) > 1 else ""
+
+
+def _reconstructions(subjects: list[Subject], originals: Array, scale: Scale, count: int) -> Panel:
+    strips = []
+    for part in (originals[:count], originals[count:]):
+        if len(part):
+            strips.append(make_strip("as given", part, scale, count))
+            strips += [
+                make_strip(f"reconstructed{_by(s, subjects)}", s.reconstruct(part), scale, count) for s in subjects
+            ]
+    grey = (
+        " It is shown grey as given, while the model sees it binarised." if subjects[0].run.transform.binarizes else ""
+    )
+    caption = f"Each held-out example should be recognised in what is under it, if a little smoother.{grey}"
+    return Panel("Held-out examples and their reconstructions", caption, strips=strips, wide=True)
+
+
+def _samples(subjects: list[Subject], scale: Scale, count: int) -> Panel:
+    strips, captions = [], []
+    for s in subjects:
+        by, whose = _by(s, subjects), f"{s.name}: " if len(subjects) > 1 else ""
+        means = s.run.sample(2 * count, mean=True)
+        if s.is_autoencoder:
+            strips.append(make_strip(f"decoded{by}", means, scale, count))
+            captions.append(
+                f"{whose}Codes are drawn from a Gaussian fitted to those of training rows, as an autoencoder has no prior; "
+                "if it fits them, the pictures look like the data."
+            )
+            continue
+        strips.append(make_strip(f"means of p(x|z){by}", means, scale, count))
+        strips.append(make_strip(f"draws from p(x|z){by}", s.run.sample(2 * count), scale, count))
+        drawn = "draws are zeros and ones" if s.binary else "draws add the noise of each value apart"
+        captions.append(
+            f"{whose}Codes z are drawn from the prior; the means of p(x|z) should look like smooth examples of the data, while {drawn} and look grainy."
+        )
+    return Panel("New samples", " ".join(captions), strips=strips, wide=True)
+
+
+def _traversals(subject: Subject, example: Array, scale: Scale, count: int) -> Panel:
+    kl = subject.evaluation.kl_per_dimension
+    assert kl is not None, "only a variational autoencoder has traversals"
+    steps = np.linspace(-3, 3, max(5, (count - 1) | 1))  # an odd number has 0 in the middle
+    strips = []
+    for j in np.argsort(-kl, kind="stable")[:MOST_TRAVERSALS]:
+        z = subject.encode(example).repeat(len(steps), axis=0)
+        z[:, j] = steps
+        strips.append(make_strip(f"dimension {j}: KL {nats(kl[j])} nats", subject.decode(z), scale, len(steps)))
+    caption = (
+        "In each row one latent dimension goes from −3 (left) to 3 (right), while the others stay at the posterior mean of the first "
+        "example above: rows with much KL should change it smoothly, rows with none not at all."
+    )
+    return Panel("Traversals of the most active dimensions", caption, strips=strips, wide=True)
+
+
+def map_panel(subject: Subject) -> Panel | None:
+    """Latent means in the plane, coloured by class where the source has classes."""
+    code, labels = subject.evaluation.code, subject.held_out.classes()
+    if len(code) < 3:
+        return None
+    if code.shape[1] == 1:
+        caption = "If all is well the codes spread about as the prior does, between −3 and 3 around 0, unless they are an autoencoder's."
+        return Panel("Map of the codes", caption, [charts.code_histogram(code[:, 0], "z")])
+    plane, axes = project(code)
+    keys: list[Key] = []
+    groups = None
+    caption = "Each point is a held-out example; without clear clusters in the data, points fill one round cloud."
+    if labels is not None:
+        names, groups = np.unique(labels, return_inverse=True)
+        if len(names) <= MOST_CLASSES:
+            keys = [Key(str(name), *charts.class_style(i)) for i, name in enumerate(names)]
+            caption = "Each point is a held-out example: classes that the codes tell apart form patches of one sign and colour."
+        else:
+            groups, caption = None, f"{caption} There are {len(names)} classes, too many for signs and colours."
+    shown = np.sort(np.random.default_rng(0).permutation(len(plane))[:MOST_POINTS])
+    drawn = charts.latent_map(plane[shown], None if groups is None else groups[shown], axes)
+    return Panel("Map of the codes", caption, [drawn], legend=keys)
+
+
+def project(code: Array) -> tuple[Array, tuple[str, str]]:
+    """Codes (n, d ≥ 2) in the plane, with labels of its axes: the two dimensions themselves, or principal components."""
+    if code.shape[1] == 2:
+        return code, ("z, dimension 0", "z, dimension 1")
+    centred = code - code.mean(0)
+    _, singular, axes = np.linalg.svd(centred, full_matrices=False)
+    axes = axes[:2] * np.sign(axes[:2][np.arange(2), np.abs(axes[:2]).argmax(1)])[:, None]  # the sign is arbitrary
+    shares = 100 * singular[:2] ** 2 / max(float((singular**2).sum()), 1e-300)
+    labels = [f"principal component {i + 1} ({share:.0f} %)" for i, share in enumerate(shares)]
+    return centred @ axes.T, (labels[0], labels[1])
+
+
+def column_panels(subjects: list[Subject]) -> list[Panel]:
+    """For tables: samples against held-out values, and reconstructions against observed ones, column by column."""
+    schema = subjects[0].run.schema
+    held_out = subjects[0].some(TABLE_ROWS)
+    observed = held_out[:: max(1, len(held_out) // SCATTERED)]
+    made = [(s.run.sample(len(held_out)), s.reconstruct(observed)) for s in subjects]
+    varying = [i for i in range(schema.shape[0]) if i not in schema.constant]
+    return [
+        Panel(
+            schema.name(i),
+            "",
+            [charts.column(held_out[:, i], new[:, i], observed[:, i], back[:, i]) for new, back in made],
+        )
+        for i in varying[:MOST_COLUMNS]
+    ]

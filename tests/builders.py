@@ -1,0 +1,70 @@
+"""Tiny models and rows with known parameters, from which the mathematical tests start."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import nn
+
+from vaekit.data import Part, Rows, Transform
+from vaekit.distributions import DiagonalNormal
+from vaekit.models import Decoder, GaussianEncoder, VariationalAutoEncoder
+from vaekit.models.likelihoods import Bernoulli, Gaussian, LikelihoodOptions
+from vaekit.networks import MLP
+
+
+class AffineEncoder(nn.Module):
+    """q(z|x) = N(Vx + c, diag std²) with given V, c, std."""
+
+    def __init__(self, V, c, std):
+        super().__init__()
+        self.V, self.c, self.std = (nn.Parameter(torch.as_tensor(np.array(value))) for value in (V, c, std))
+
+    def forward(self, x):
+        mean = x @ self.V.T + self.c
+        return DiagonalNormal(mean, self.std.expand(mean.shape))
+
+
+def linear(W, b):
+    """The MLP z ↦ Wz + b with one parameter for each feature."""
+    network = MLP((W.shape[1],), (len(b), 1)).double()
+    network.layers[0].weight.data = torch.from_numpy(np.array(W))
+    network.layers[0].bias.data = torch.from_numpy(np.array(b))
+    return network
+
+
+def linear_vae(oracle, V, c, std, **options):
+    """The linear-Gaussian model of an oracle with an affine encoder, in float64."""
+    likelihood = Gaussian((len(oracle.b),), LikelihoodOptions(variance=oracle.variance))
+    decoder = Decoder(linear(oracle.W, oracle.b), likelihood)
+    return VariationalAutoEncoder(AffineEncoder(V, c, std), decoder, oracle.W.shape[1], **options).double()
+
+
+def exact_vae(oracle, **options):
+    """The linear-Gaussian model with its own posterior as encoder; W must have orthogonal columns."""
+    origin, covariance = oracle.posterior(np.zeros((1, len(oracle.b))))
+    assert np.abs(covariance - np.diag(np.diag(covariance))).max() < 1e-12
+    V = oracle.posterior(np.eye(len(oracle.b)))[0].T - origin.T
+    return linear_vae(oracle, V, origin[0], np.sqrt(np.diag(covariance)), **options)
+
+
+def bernoulli_vae(features=4, latent_dim=1, seed=0, dropout=0.0, **options):
+    """A small nonlinear model of binary data, whose decoder is W₂ tanh(W₁z + b₁) + b₂, in float32."""
+    torch.manual_seed(seed)
+    encoder = GaussianEncoder(MLP((features,), (2 * latent_dim,), hidden=[6], block="plain", dropout=dropout))
+    network = MLP((latent_dim,), (features, 1), hidden=[8], block="plain", activation="tanh", dropout=dropout)
+    with torch.no_grad():
+        network.layers[0][0].weight.mul_(2)
+        network.layers[1].weight.mul_(4)
+    return VariationalAutoEncoder(encoder, Decoder(network, Bernoulli((features,))), latent_dim, **options)
+
+
+def decoder_weights(model):
+    """W₁, b₁, W₂, b₂ of the decoder of `bernoulli_vae`."""
+    first, last = model.decoder.network.layers[0][0], model.decoder.network.layers[1]
+    return tuple(t.detach().double().numpy() for t in (first.weight, first.bias, last.weight, last.bias))
+
+
+def rows_of(X, *steps, seed=0):
+    """Rows with the given transform steps."""
+    return Rows(Part(X, np.arange(len(X))), Transform(steps=steps), seed)

@@ -1,0 +1,246 @@
+import json
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+import vaekit
+from vaekit.cli import main
+from vaekit.cli.app import app
+from vaekit.data import open_source
+from vaekit.errors import Interrupted
+
+
+@pytest.fixture
+def invoke():
+    def run(*arguments):
+        result = CliRunner().invoke(app, [str(a) for a in arguments])
+        assert result.exit_code == 0, (result.output, result.exception)
+        return result
+
+    return run
+
+
+@pytest.fixture
+def rows(workplace):
+    """Some digits in a file."""
+    values = open_source("digits").values[:25]
+    np.save(workplace / "rows.npy", values)
+    return values
+
+
+def test_version(invoke):
+    assert invoke("--version").stdout == f"vaekit {vaekit.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "verb", ["train", "evaluate", "encode", "reconstruct", "score", "sample", "report", "describe", "recipes"]
+)
+def test_every_verb_explains_itself(invoke, verb):
+    for option in ("--help", "-h"):
+        assert f"vaekit {verb}" in invoke(verb, option).stdout or f" {verb} " in invoke(verb, option).stdout
+
+
+def test_train_says_what_it_chose_and_where_the_run_is(invoke, workplace, table, tiny_set):
+    result = invoke("train", table, "--out", "mine", "--seed", 3, *tiny_set)
+    assert result.stdout == "Trained: mine\n"
+    assert "likelihood=gaussian: the values are real numbers" in result.stderr
+    assert "100 %  bound " in result.stderr
+    run = vaekit.load("mine")
+    assert (run.recipe.seed, run.recipe.latent_dim, run.recipe.training.epochs) == (3, 2, 1)
+    assert run.provenance["source"] == str(table)
+    assert [p.name for p in workplace.iterdir()] == ["mine"]
+
+
+def test_train_is_the_python_twin(invoke, workplace, table, tiny_set):
+    invoke("train", table, "--out", "one", *tiny_set)
+    settings = dict(part.split("=", 1) for part in tiny_set[1::2])
+    run = vaekit.train(str(table), settings=[f"{k}={v}" for k, v in settings.items()], out="two")
+    one, two = (vaekit.load(n).model.state_dict() for n in ("one", run.path))
+    assert all((one[key] == two[key]).all() for key in one)
+
+
+def test_runs_are_numbered_where_no_name_is_given(invoke, workplace, table, tiny_set):
+    for name in ("table", "table-2", "table-3"):
+        assert invoke("train", table, *tiny_set).stdout == f"Trained: runs/{name}\n"
+
+
+def test_train_with_a_recipe_file_and_separate_test_rows(invoke, workplace, rows, tiny_set):
+    (workplace / "r.toml").write_text('[likelihood]\nname = "categorical"\n')
+    invoke("train", "digits", "--test", "rows.npy", "--recipe", "r.toml", "--out", "run", *tiny_set)
+    run = vaekit.load("run")
+    assert run.recipe.likelihood.name == "categorical"
+    assert run.provenance["rows"]["test"] == 25
+    assert run.provenance["rows"]["train"] + run.provenance["rows"]["validation"] == 1797
+    np.testing.assert_array_equal(run.split().test.take(0, 99), rows)
+
+
+def test_evaluate_prints_one_object_with_all_figures(invoke, table_run):
+    figures = json.loads(invoke("evaluate", table_run.path, "--json", "--samples", 7).stdout)
+    assert set(figures) >= {
+        "elbo",
+        "distortion",
+        "rate",
+        "log_likelihood",
+        "bits_per_dim",
+        "effective_beta",
+        "active_units",
+        "latent_dim",
+        "mutual_information",
+        "marginal_kl",
+        "baselines",
+    }
+    assert set(figures["log_likelihood"]) == {"value", "standard_error", "samples", "examples"}
+    assert set(figures["baselines"]) == {"ppca", "factor_analysis"}
+    assert figures["elbo"] == pytest.approx(-(figures["distortion"] + figures["rate"]), rel=1e-9)
+    assert figures["log_likelihood"]["value"] >= figures["elbo"] - 0.05
+    assert figures["log_likelihood"]["samples"] == 7
+    assert figures["latent_dim"] == 2
+    assert figures["effective_beta"] == 1.0
+    assert figures["bits_per_dim"] is None  # reals have densities
+    assert figures == table_run.evaluate(samples=7)
+
+
+def test_evaluate_for_people_has_the_same_figures(invoke, table_run):
+    text = invoke("evaluate", table_run.path, "--samples", 7).stdout
+    figures = table_run.evaluate(samples=7)
+    assert (
+        f"≥ {figures['log_likelihood']['value']:.2f} ± {figures['log_likelihood']['standard_error']:.2f} nats" in text
+    )
+    assert (
+        f"{figures['elbo']:.2f} nats = −(distortion {figures['distortion']:.2f} + rate {figures['rate']:.2f})" in text
+    )
+    assert re.search(rf"probabilistic PCA\s+{figures['baselines']['ppca']:.2f}", text)
+    assert "bits/dim" not in text
+
+
+def test_the_effective_beta_stands_beside_the_figures(invoke, workplace, table, tiny_set):
+    invoke("train", table, "--out", "run", *tiny_set, "--set", "objective.kl_weight=0.5")
+    assert json.loads(invoke("evaluate", "run", "--json", "--samples", 2).stdout)["effective_beta"] == 0.5
+    assert "0.5 in training; all figures have weight 1" in invoke("evaluate", "run", "--samples", 2).stdout
+
+
+def test_evaluate_on_given_rows(invoke, table_run, table):
+    figures = json.loads(invoke("evaluate", table_run.path, table, "--json", "--samples", 2).stdout)
+    assert figures["log_likelihood"]["examples"] == figures["examples"] == 120
+
+
+@pytest.mark.parametrize("ending", ["npy", "npz", "csv", "parquet"])
+def test_encode_is_its_python_twin(invoke, digits_run, rows, ending):
+    out = f"new/z.{ending}"
+    assert invoke("encode", digits_run.path, "rows.npy", "--out", out).stdout == f"Wrote 25 rows: {out}\n"
+    source = open_source(out)
+    np.testing.assert_array_equal(source.values.astype(np.float32), digits_run.encode(rows))
+    if ending in ("csv", "parquet"):
+        assert source.columns == ("z0", "z1", "z2", "z3")
+
+
+def test_score_is_its_python_twin(invoke, digits_run, rows):
+    invoke("score", digits_run.path, "rows.npy", "--out", "s.csv", "--samples", 6)
+    source = open_source("s.csv")
+    assert source.columns == ("log_likelihood",)
+    np.testing.assert_array_equal(source.values[:, 0], digits_run.score(rows, samples=6))
+    invoke("score", digits_run.path, "rows.npy", "--out", "s.npy")
+    np.testing.assert_array_equal(np.load("s.npy")[:, 0], digits_run.score(rows))
+
+
+def test_reconstruct_is_its_python_twin(invoke, digits_run, rows, table_run, table):
+    invoke("reconstruct", digits_run.path, "rows.npy", "--out", "y.npy")
+    np.testing.assert_array_equal(np.load("y.npy"), digits_run.reconstruct(rows))
+    invoke("reconstruct", table_run.path, table, "--out", "y.parquet")
+    source = open_source("y.parquet")
+    assert source.columns == ("length", "mass", "share", "heat")
+    np.testing.assert_array_equal(source.values, table_run.reconstruct(str(table)))
+
+
+def test_sample_is_its_python_twin(invoke, workplace, digits_run):
+    invoke("sample", digits_run.path, "--out", "x.npy", "-n", 9, "--seed", 4)
+    np.testing.assert_array_equal(np.load("x.npy"), digits_run.sample(9, seed=4))
+    invoke("sample", digits_run.path, "--out", "m.npy", "-n", 9, "--seed", 4, "--mean")
+    np.testing.assert_array_equal(np.load("m.npy"), digits_run.sample(9, seed=4, mean=True))
+    invoke("sample", digits_run.path, "--out", "d.npy")
+    np.testing.assert_array_equal(np.load("d.npy"), digits_run.sample(100, seed=0))
+
+
+def test_sample_as_pictures(invoke, workplace, digits_run):
+    invoke("sample", digits_run.path, "--out", "pictures", "-n", 4)
+    invoke("sample", digits_run.path, "--out", "sheet.png", "-n", 4)
+    drawn = digits_run.sample(4)[..., 0]
+    for i in range(4):
+        with Image.open(workplace / "pictures" / f"{i}.png") as picture:
+            np.testing.assert_array_equal(np.asarray(picture), (drawn[i] / 16 * 255).round())
+    with Image.open("sheet.png") as picture:
+        sheet = np.asarray(picture)
+    assert sheet.shape == (2 * 34 + 2, 2 * 34 + 2)  # each pixel four times
+    np.testing.assert_array_equal(sheet[2:34:4, 2:34:4], (drawn[0] / 16 * 255).round())
+
+
+def test_describe_a_source(invoke, workplace, table, write_csv):
+    text = invoke("describe", table).stdout
+    for words in (
+        "97 to train, 11 to choose the model, 12 held out",
+        "row of 4",
+        "real (float64)",
+        "length, mass, share, heat",
+        "likelihood=gaussian",
+    ):
+        assert words in text
+    text = invoke("describe", "digits", "--set", "likelihood=categorical").stdout
+    assert "picture of 8 × 8 × 1" in text
+    assert "levels, 17 levels (uint8)" in text
+    assert "likelihood=" not in text  # nothing to choose
+    rows = np.column_stack([np.arange(30.0), np.full(30, 2.5)])
+    text = invoke("describe", write_csv(workplace / "c.csv", rows, ("a", "[b]"))).stdout
+    assert "column '[b]'" in " ".join(text.split())
+
+
+def test_describe_a_run(invoke, table_run):
+    text = invoke("describe", table_run.path).stdout
+    best = max(table_run.folder.read_metrics(), key=lambda row: row["elbo"])
+    for words in ("latent_dim 2", "encoder mlp, decoder mlp", "gaussian", f"{best['elbo']:.2f} on validation rows"):
+        assert words in text
+
+
+def test_recipes_and_their_keys(invoke):
+    text = invoke("recipes").stdout
+    for name in ("auto", "autoencoder", "convolutional", "digits", "linear", "mnist"):
+        assert re.search(rf"^{name}\s", text, re.MULTILINE)
+    text = invoke("recipes", "--keys").stdout
+    for line in (
+        "latent_dim = auto",
+        "training.batch_size = 128",
+        "objective.kl_weight = 1.0",
+        "encoder.hidden = [512, 512]",
+    ):
+        assert line in text
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (Interrupted("training was asked to stop", "Go on", 15), 143, "vaekit: training was asked to stop. Go on.\n"),
+        (Interrupted("training was asked to stop", "Go on", 2), 130, "vaekit: training was asked to stop. Go on.\n"),
+        (KeyboardInterrupt(), 130, ""),
+        (vaekit.VaekitError("x must be small", "9"), 2, "vaekit: x must be small. Got 9 instead.\n"),
+    ],
+)
+def test_exit_codes(monkeypatch, capsys, error, code, message):
+    def fail():
+        raise error
+
+    monkeypatch.setattr("vaekit.cli.app.app", fail)
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == code
+    assert capsys.readouterr().err == message
+
+
+def test_faults_of_the_program_itself_are_not_hidden(monkeypatch):
+    def fail():
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("vaekit.cli.app.app", fail)
+    with pytest.raises(ZeroDivisionError):
+        main()

@@ -1,0 +1,185 @@
+import numpy as np
+import pytest
+import torch
+
+from vaekit.data.arrays import from_array, from_object, open_npy, open_npz
+from vaekit.errors import DataError
+
+RNG = np.random.default_rng(0)
+
+
+class Frame:
+    """What every data frame has."""
+
+    def __init__(self, values, columns):
+        self.values, self.columns = values, columns
+
+    def to_numpy(self):
+        return self.values
+
+
+def test_two_dimensions_are_a_table():
+    values = RNG.normal(size=(5, 3))
+    source = from_array(values, columns=("a", "b", "c"))
+    assert source.values is values
+    assert source.columns == ("a", "b", "c")
+    assert not source.picture
+    assert source.origin == "memory"
+
+
+def test_three_dimensions_are_grey_pictures():
+    values = RNG.integers(0, 9, (5, 4, 6))
+    source = from_array(values)
+    assert source.picture
+    np.testing.assert_array_equal(source.values, values[..., None])
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_channels_may_come_first_or_last(channels):
+    last = RNG.integers(0, 256, (5, 7, 6, channels)).astype(np.uint8)
+    first = np.moveaxis(last, -1, 1)
+    np.testing.assert_array_equal(from_array(last).values, last)
+    np.testing.assert_array_equal(from_array(first).values, last)
+    assert from_array(first).picture
+
+
+def test_booleans_are_zeros_and_ones_and_half_precision_is_widened():
+    truth = RNG.random((6, 2)) < 0.5
+    assert from_array(truth).values.dtype == np.uint8
+    np.testing.assert_array_equal(from_array(truth).values, truth.astype(int))
+    half = np.array([[0.1, -65504.0]], np.float16)
+    assert from_array(half).values.dtype == np.float32
+    np.testing.assert_array_equal(from_array(half).values, half.astype(np.float32))
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i4", "f4", "f8"])
+def test_other_types_stay(dtype):
+    assert from_array(np.ones((2, 2), dtype)).values.dtype == dtype
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        (np.array([["a", "b"]]), "must hold real numbers. Got values of type <U1"),
+        (np.array([[{}, 1]], dtype=object), "must hold real numbers. Got values of type object"),
+        (np.ones((2, 2)) * 1j, "must hold real numbers. Got values of type complex128"),
+        (np.zeros((2, 2), "M8[s]"), "must hold real numbers"),
+        (np.array(3.0), r"an example per row.*Got shape \(\)"),
+        (np.ones(4), r"an example per row.*Got shape \(4,\)"),
+        (np.ones((2,) * 5), "an example per row"),
+        (np.ones((0, 3)), "must hold examples"),
+        (np.ones((3, 0)), "must hold examples"),
+    ],
+)
+def test_what_is_no_numeric_array_is_refused(values, words):
+    with pytest.raises(DataError, match=words):
+        from_array(values)
+
+
+def test_frames_tensors_and_lists():
+    values = RNG.normal(size=(4, 2))
+    frame = from_object(Frame(values, ["x", 7]))
+    assert frame.columns == ("x", "7")
+    np.testing.assert_array_equal(frame.values, values)
+    tensor = torch.from_numpy(values).clone().requires_grad_()
+    np.testing.assert_array_equal(from_object(tensor).values, values)
+    np.testing.assert_array_equal(from_object(values.tolist()).values, values)
+
+
+@pytest.mark.parametrize("value", [None, 3, {"a": 1}, ["a", "b"], object()])
+def test_objects_that_hold_no_numbers_are_refused(value):
+    with pytest.raises(DataError, match="the array must"):
+        from_object(value)
+
+
+def test_npy_is_memory_mapped(tmp_path):
+    values = RNG.integers(0, 256, (9, 4, 4)).astype(np.uint8)
+    np.save(tmp_path / "x.npy", values)
+    source = open_npy(tmp_path / "x.npy")
+    np.testing.assert_array_equal(source.values[..., 0], values)
+    base = source.values
+    while not isinstance(base, np.memmap) and base.base is not None:
+        base = base.base
+    assert isinstance(base, np.memmap)
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[:20], lambda b: b[:-8], lambda b: b"hello", lambda b: b""])
+def test_a_damaged_npy_is_named(tmp_path, damage):
+    path = tmp_path / "x.npy"
+    np.save(path, RNG.normal(size=(5, 3)))
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(DataError, match=r"a \.npy file must hold a plain numeric array.*x\.npy"):
+        open_npy(path)
+
+
+@pytest.mark.parametrize(
+    ("train", "labels", "test", "test_labels"),
+    [
+        ("x_train", "y_train", "x_test", "y_test"),
+        ("X", "y", "X_test", "test_labels"),
+        ("train_images", "train_labels", "test_images", "test_labels"),
+    ],
+)
+def test_npz_with_customary_names(tmp_path, train, labels, test, test_labels):
+    parts = {
+        train: RNG.normal(size=(6, 3)),
+        labels: np.arange(6)[:, None],
+        test: RNG.normal(size=(2, 3)),
+        test_labels: np.array([8, 9]),
+    }
+    np.savez(tmp_path / "x.npz", **parts, unrelated=np.ones(3))
+    source = open_npz(tmp_path / "x.npz")
+    np.testing.assert_array_equal(source.values, parts[train])
+    assert source.labels.tolist() == list(range(6))
+    np.testing.assert_array_equal(source.test.values, parts[test])
+    assert source.test.labels.tolist() == [8, 9]
+
+
+def test_npz_with_one_array_of_any_name(tmp_path):
+    values = RNG.normal(size=(4, 2))
+    np.savez_compressed(tmp_path / "x.npz", whatever=values)
+    source = open_npz(tmp_path / "x.npz")
+    np.testing.assert_array_equal(source.values, values)
+    assert source.labels is None
+    assert source.test is None
+
+
+def test_npz_training_rows_go_before_the_general_name(tmp_path):
+    np.savez(tmp_path / "x.npz", data=np.zeros((3, 2)), x_train=np.ones((3, 2)))
+    assert open_npz(tmp_path / "x.npz").values.tolist() == [[1, 1]] * 3
+
+
+def test_npz_labels_that_do_not_fit_are_left(tmp_path):
+    np.savez(tmp_path / "x.npz", X=np.ones((3, 2)), y=np.arange(5))
+    assert open_npz(tmp_path / "x.npz").labels is None
+
+
+def test_npz_that_does_not_say_what_its_rows_are_is_refused(tmp_path):
+    np.savez(tmp_path / "x.npz", first=np.ones((3, 2)), second=np.ones((3, 2)))
+    with pytest.raises(DataError, match=r"one of x_train.*Got first, second instead"):
+        open_npz(tmp_path / "x.npz")
+
+
+def test_npz_with_pickles_is_refused_and_does_not_run_them(tmp_path):
+    ran = []
+
+    class Trap:
+        def __reduce__(self):
+            return (ran.append, (1,))
+
+    np.savez(tmp_path / "x.npz", X=np.array([[Trap(), 1]], dtype=object))
+    with pytest.raises(DataError, match=r"plain numeric arrays.*x\.npz"):
+        open_npz(tmp_path / "x.npz")
+    np.save(tmp_path / "x.npy", np.array([[Trap(), 1]], dtype=object), allow_pickle=True)
+    with pytest.raises(DataError, match=r"plain numeric array.*x\.npy"):
+        open_npy(tmp_path / "x.npy")
+    assert ran == []
+
+
+@pytest.mark.parametrize("content", [b"PK\x03\x04 cut", b"hello", b""])
+def test_a_damaged_npz_is_named_and_nobody_is_told_to_unpickle_it(tmp_path, content):
+    (tmp_path / "x.npz").write_bytes(content)
+    with pytest.raises(DataError, match=r"plain numeric arrays.*x\.npz") as error:
+        open_npz(tmp_path / "x.npz")
+    assert "unsafely" not in str(error.value)
+    assert "allow_pickle" not in str(error.value)

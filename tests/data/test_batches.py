@@ -1,0 +1,125 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vaekit.data import BatchOrder, Part, RowNoise, Rows, Transform
+from vaekit.data.batches import TRANSFORM_STREAM, to_tensor
+from vaekit.data.transforms import Affine, Binarize, Dequantize, Select
+
+GREY = np.random.default_rng(0).integers(0, 17, (40, 3, 2, 1)).astype(np.uint8)
+
+
+def part(values=GREY):
+    return Part(values, np.arange(len(values)))
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+@given(rows=st.integers(1, 300), batch_size=st.integers(1, 400), seed=st.integers(0, 10**6), epoch=st.integers(0, 5))
+def test_each_epoch_is_a_permutation_cut_into_full_batches(rows, batch_size, seed, epoch):
+    order = BatchOrder(rows, batch_size, seed)
+    size = min(batch_size, rows)
+    assert order.steps_per_epoch == rows // size
+    steps = range(epoch * order.steps_per_epoch, (epoch + 1) * order.steps_per_epoch)
+    batches = [order.index(step) for step in steps]
+    assert {len(b) for b in batches} == {size}
+    seen = np.concatenate(batches)
+    assert len(set(seen.tolist())) == len(seen)
+    assert seen.min() >= 0
+    assert seen.max() < rows
+    if rows % size == 0:
+        assert sorted(seen.tolist()) == list(range(rows))
+
+
+@given(seed=st.integers(0, 10**6), steps=st.lists(st.integers(0, 60), min_size=1, max_size=20))
+def test_the_batch_is_a_function_of_the_step_alone(seed, steps):
+    visited = BatchOrder(23, 5, seed)
+    for step in steps:  # in any order, with repetitions
+        np.testing.assert_array_equal(visited.index(step), BatchOrder(23, 5, seed).index(step))
+
+
+def test_epochs_and_seeds_differ_and_no_row_sits_out_for_ever():
+    order = BatchOrder(10, 4, 0)
+    epochs = [np.concatenate([order.index(2 * e), order.index(2 * e + 1)]).tolist() for e in range(30)]
+    assert len({tuple(e) for e in epochs}) == 30
+    assert set(range(10)) == {i for e in epochs[:10] for i in e}
+    assert BatchOrder(10, 4, 1).index(0).tolist() != order.index(0).tolist()
+
+
+@pytest.mark.parametrize(
+    ("dtype", "wanted"),
+    [("u1", "float32"), ("i1", "float32"), ("u2", "float32"), ("i2", "float32"), ("i4", "float64"), ("i8", "float64")],
+)
+def test_integers_become_the_smallest_real_that_holds_them(dtype, wanted):
+    limits = np.iinfo(dtype)
+    extremes = np.array([[limits.min, max(limits.min, -(2**53))], [limits.max, 1]]).astype(dtype)
+    tensor = to_tensor(np.clip(extremes, -(2**53), 2**53).astype(dtype))
+    assert str(tensor.dtype) == f"torch.{wanted}"
+    assert tensor.numpy().astype(dtype).tolist() == np.clip(extremes, -(2**53), 2**53).astype(dtype).tolist()
+
+
+def test_blocks_cover_all_rows_with_the_last_incomplete_one():
+    rows = Rows(part(), Transform(), seed=3)
+    blocks = [x for x, _ in rows.blocks(16)]
+    assert [len(b) for b in blocks] == [16, 16, 8]
+    np.testing.assert_array_equal(torch.cat(blocks).numpy(), GREY.astype(np.float32))
+    assert torch.equal(torch.cat(blocks), rows.tensor())
+    assert blocks[0].dtype == torch.float32
+
+
+@pytest.mark.parametrize("dynamic", [True, False])
+def test_noise_of_evaluation_belongs_to_the_row_not_to_its_place(dynamic):
+    transform = Transform(steps=(Binarize(levels=17, dynamic=dynamic),))
+    whole = Rows(part(), transform, seed=3)
+    for size in (1, 7, 40):
+        assert torch.equal(torch.cat([x for x, _ in whole.blocks(size)]), whole.tensor())
+    backwards = Rows(Part(GREY, np.arange(40)[::-1]), transform, seed=3)
+    assert torch.equal(backwards.tensor().flip(0), whole.tensor())
+    assert not torch.equal(Rows(part(), transform, seed=4).tensor(), whole.tensor())
+    noise = RowNoise(GREY, 3).uniform((3, 2, 1), TRANSFORM_STREAM)
+    assert torch.equal(whole.tensor(), (noise < torch.from_numpy(GREY / 16)).float())
+
+
+def test_dynamic_binarisation_is_drawn_anew_and_fixed_is_always_the_same():
+    index = np.array([4, 1, 30])
+    dynamic = Rows(part(), Transform(steps=(Binarize(levels=17, dynamic=True),)), seed=3)
+    first = dynamic.training_batch(index, generator(0))
+    assert torch.equal(first, dynamic.training_batch(index, generator(0)))
+    assert not torch.equal(first, dynamic.training_batch(index, generator(1)))
+    fixed = Rows(part(), Transform(steps=(Binarize(levels=17, dynamic=False),)), seed=3)
+    batches = [fixed.training_batch(index, generator(epoch)) for epoch in range(3)]
+    assert torch.equal(batches[0], batches[1])
+    assert torch.equal(batches[0], batches[2])
+    assert torch.equal(batches[0], fixed.tensor()[index])  # and the same as in evaluation
+
+
+def test_training_batches_are_rows_of_the_part_at_these_positions():
+    chosen = Part(GREY, np.arange(39, -1, -1))
+    batch = Rows(chosen, Transform(), 0).training_batch(np.array([0, 3]), generator())
+    np.testing.assert_array_equal(batch.numpy(), GREY[[39, 36]].astype(np.float32))
+    assert batch.dtype == torch.float32
+
+
+def test_dequantisation_in_training_stays_within_its_level():
+    rows = Rows(part(), Transform(steps=(Dequantize(highest=16),)), 0)
+    batch = rows.training_batch(np.arange(40), generator())
+    assert torch.equal(batch.floor(), torch.from_numpy(GREY).float())
+    assert 0.4 < float((batch - batch.floor()).mean()) < 0.6
+
+
+def test_large_values_are_scaled_before_they_lose_digits():
+    values = np.array([[1e9], [1e9 + 1], [1e9 + 2]])  # not to be told apart in float32
+    transform = Transform(steps=(Affine(shift=(1e9,), scale=(1.0,), shape=(1,)),))
+    assert Rows(part(values), transform).tensor().flatten().tolist() == [0.0, 1.0, 2.0]
+    assert Rows(part(values), transform).training_batch(np.arange(3), generator()).flatten().tolist() == [0, 1, 2]
+
+
+def test_left_out_columns_do_not_shift_the_noise_of_the_others():
+    values = np.array([[5, 1, 8], [5, 0, 3]], dtype=np.int64)
+    select = Select(keep=(1, 2), columns=3, constants=(5.0,))
+    seen = Rows(part(values), Transform(steps=(select, Dequantize())), 0).tensor()
+    assert torch.equal(seen.floor(), torch.tensor([[1.0, 8.0], [0.0, 3.0]]))

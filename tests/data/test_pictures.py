@@ -1,0 +1,249 @@
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vaekit.data import open_source, pictures
+from vaekit.data.pictures import open_pictures
+from vaekit.errors import DataError
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    """A cache that is empty for each test."""
+    monkeypatch.setenv("VAEKIT_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    made = tmp_path / "pictures"
+    made.mkdir()
+    return made
+
+
+def grey(height=5, width=3):
+    return RNG.integers(0, 256, (height, width)).astype(np.uint8)
+
+
+def colour(height=5, width=3, channels=3):
+    return RNG.integers(0, 256, (height, width, channels)).astype(np.uint8)
+
+
+@pytest.mark.parametrize(("height", "width"), [(5, 3), (1, 7), (13, 29)])
+def test_grey_pictures_of_any_size(folder, height, width):
+    values = [grey(height, width) for _ in range(4)]
+    for i, v in enumerate(values):
+        Image.fromarray(v).save(folder / f"{i}.png")
+    source = open_pictures(folder)
+    np.testing.assert_array_equal(source.values, np.stack(values)[..., None])
+    assert source.values.dtype == np.uint8
+    assert (source.picture, source.levels, source.labels) == (True, 256, None)
+
+
+def test_colours_stay_in_their_channels(folder):
+    values = [colour() for _ in range(3)]
+    for i, v in enumerate(values):
+        Image.fromarray(v).save(folder / f"{i}.bmp")
+    np.testing.assert_array_equal(open_pictures(folder).values, np.stack(values))
+
+
+def test_grey_among_colours_is_given_three_equal_channels(folder):
+    a, b = grey(), colour()
+    Image.fromarray(a).save(folder / "a.png")
+    Image.fromarray(b).save(folder / "b.png")
+    np.testing.assert_array_equal(open_pictures(folder).values, np.stack([np.stack([a] * 3, -1), b]))
+
+
+def test_palettes_are_looked_up(folder):
+    picture = Image.fromarray(np.array([[0, 1], [2, 1]], np.uint8)).convert("P")
+    picture.putdata([0, 1, 2, 1])
+    picture.putpalette([10, 20, 30, 200, 0, 5, 7, 255, 9])
+    picture.save(folder / "p.png")
+    wanted = [[[10, 20, 30], [200, 0, 5]], [[7, 255, 9], [200, 0, 5]]]
+    assert open_pictures(folder).values[0].tolist() == wanted
+
+
+def test_transparency_is_left_out(folder):
+    values = colour(channels=4)
+    Image.fromarray(values).save(folder / "a.png")
+    np.testing.assert_array_equal(open_pictures(folder).values[0], values[..., :3])
+    (folder / "a.png").unlink()
+    both = colour(channels=2)
+    Image.fromarray(both).save(folder / "b.png")
+    np.testing.assert_array_equal(open_pictures(folder).values[0], both[..., :1])
+
+
+def test_black_and_white_is_grey(folder):
+    values = grey() > 128
+    Image.fromarray(values).save(folder / "a.png")
+    np.testing.assert_array_equal(open_pictures(folder).values[0, ..., 0], values * 255)
+
+
+@pytest.mark.parametrize("ending", ["png", "tif"])
+def test_sixteen_bits_are_scaled_to_eight_not_cut(folder, ending):
+    values = RNG.integers(0, 65536, (5, 3)).astype(np.uint16)
+    values[0] = [0, 255, 65535]
+    Image.fromarray(values).save(folder / f"a.{ending}")
+    np.testing.assert_array_equal(open_pictures(folder).values[0, ..., 0], values >> 8)
+
+
+def test_pictures_of_reals_do_not_turn_black(folder):
+    Image.fromarray(RNG.random((5, 3)).astype(np.float32)).save(folder / "a.tif")
+    try:
+        told = open_pictures(folder).values.std() > 0
+    except DataError as error:
+        told = "a.tif" in str(error)
+    assert told
+
+
+def test_only_files_with_endings_of_pictures_count_in_the_order_of_their_paths(folder):
+    values = {name: grey() for name in ("b.PNG", "a.png", "c.tiff")}
+    for name, v in values.items():
+        Image.fromarray(v).save(folder / name)
+    (folder / "notes.txt").write_text("no picture")
+    (folder / ".hidden.png").write_bytes(b"no picture")
+    wanted = [values[name][..., None] for name in ("a.png", "b.PNG", "c.tiff")]
+    np.testing.assert_array_equal(open_pictures(folder).values, np.stack(wanted))
+
+
+def test_sub_folders_are_classes(folder):
+    for name in ("dog", "cat"):
+        for i in range(2):
+            (folder / name).mkdir(exist_ok=True)
+            Image.fromarray(np.full((2, 2), len(name) * 10 + (name == "dog"), np.uint8)).save(
+                folder / name / f"{i}.png"
+            )
+    source = open_pictures(folder)
+    assert source.labels.tolist() == [0, 0, 1, 1]  # cat, dog
+    assert source.values[:, 0, 0, 0].tolist() == [30, 30, 31, 31]
+
+
+def test_train_and_test_folders(folder):
+    sets = {"train": [grey() for _ in range(3)], "test": [grey() for _ in range(2)]}
+    for name, values in sets.items():
+        for i, v in enumerate(values):
+            place = folder / name / "abc"[i]
+            place.mkdir(parents=True)
+            Image.fromarray(v).save(place / "x.png")
+    source = open_source(str(folder))
+    np.testing.assert_array_equal(source.values[..., 0], np.stack(sets["train"]))
+    np.testing.assert_array_equal(source.test.values[..., 0], np.stack(sets["test"]))
+    assert source.labels.tolist() == [0, 1, 2]
+    assert source.origin == str(folder)
+
+
+def test_sizes_that_differ_are_named_and_can_be_mended(folder):
+    Image.fromarray(np.full((4, 6), 77, np.uint8)).save(folder / "a.png")
+    Image.fromarray(np.full((9, 5), 200, np.uint8)).save(folder / "b.png")
+    with pytest.raises(DataError, match=r"4x6 \('a.png'\) and 9x5 \('b.png'\).*data.size=4x6"):
+        open_pictures(folder)
+    source = open_pictures(folder, size=(3, 7))
+    assert source.values.shape == (2, 3, 7, 1)
+    assert np.unique(source.values[0]).tolist() == [77]  # one colour stays one colour
+    assert np.unique(source.values[1]).tolist() == [200]
+
+
+def test_resampling_keeps_left_left_and_top_top(folder):
+    values = np.zeros((8, 12), np.uint8)
+    values[:4, 6:] = 255
+    Image.fromarray(values).save(folder / "a.png")
+    small = open_pictures(folder, size=(4, 6)).values[0, ..., 0]
+    assert small[0, 5] > 250
+    assert small[0, 0] < 5
+    assert small[3, 5] < 5
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[:30], lambda b: b[: len(b) // 2], lambda b: b"hello", lambda b: b""])
+def test_a_picture_that_cannot_be_read_is_named(folder, cache, damage):
+    for name in "abc":
+        Image.fromarray(grey(20, 20)).save(folder / f"{name}.png")
+    path = folder / "b.png"
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(DataError, match=r"every picture must be readable.*b\.png.*Repair or remove it"):
+        open_pictures(folder)
+    assert not cache.exists() or not any(cache.iterdir())  # no half-written cache
+
+
+def test_an_empty_folder_is_refused(folder):
+    with pytest.raises(DataError, match="must hold pictures or IDX files"):
+        open_pictures(folder)
+
+
+def fill(folder, n=3):
+    for i in range(n):
+        Image.fromarray(grey()).save(folder / f"{i}.png")
+
+
+def test_pictures_are_decoded_once(folder, cache, monkeypatch):
+    fill(folder)
+    told = []
+    first = open_pictures(folder, progress=lambda done, total: told.append((done, total)))
+    assert told == [(1, 3), (2, 3), (3, 3)]
+    assert len(list(cache.iterdir())) == 1
+    monkeypatch.setattr(pictures, "_decode", lambda *_: pytest.fail("decoded again"))
+    again = open_pictures(folder, progress=lambda *_: pytest.fail("nothing to tell"))
+    np.testing.assert_array_equal(first.values, again.values)
+    assert isinstance(again.values, np.memmap)
+
+
+@pytest.mark.parametrize("change", ["content", "time", "name", "more", "fewer", "size"])
+def test_the_cache_is_not_used_once_anything_changed(folder, cache, change):
+    fill(folder)
+    open_pictures(folder)
+    path, size = folder / "1.png", None
+    stat = path.stat()
+    if change == "content":
+        Image.fromarray(np.zeros((5, 3), np.uint8)).save(path)
+    elif change == "time":
+        os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
+    elif change == "name":
+        path.rename(folder / "z.png")
+    elif change == "more":
+        Image.fromarray(grey()).save(folder / "4.png")
+    elif change == "fewer":
+        path.unlink()
+    else:
+        size = (4, 4)
+    source = open_pictures(folder, size)
+    assert len(list(cache.iterdir())) == 2
+    wanted = []
+    for p in sorted(folder.iterdir()):
+        with Image.open(p) as picture:
+            wanted.append(np.asarray(picture.resize((4, 4), Image.Resampling.LANCZOS) if size else picture))
+    np.testing.assert_array_equal(source.values[..., 0], np.stack(wanted))
+
+
+def test_two_folders_do_not_share_a_cache(folder, tmp_path):
+    values = [np.full((2, 2), i * 50, np.uint8) for i in range(2)]
+    other = tmp_path / "other"
+    other.mkdir()
+    for place, v in ((folder, values[0]), (other, values[1])):
+        Image.fromarray(v).save(place / "a.png")
+        os.utime(place / "a.png", ns=(10**18, 10**18))
+    assert open_pictures(folder).values.max() == 0
+    assert open_pictures(other).values.min() == 50
+
+
+def test_a_damaged_cache_is_made_anew_or_named(folder, cache):
+    fill(folder)
+    open_pictures(folder)
+    (kept,) = cache.iterdir()
+    kept.write_bytes(kept.read_bytes()[:40])
+    try:
+        told = open_pictures(folder).values.shape == (3, 5, 3, 1)  # decoded anew
+    except DataError as error:
+        told = "cache" in str(error)
+    assert told
+
+
+def test_the_cache_folder_follows_the_environment(monkeypatch, tmp_path):
+    monkeypatch.delenv("VAEKIT_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "x"))
+    assert pictures.cache_folder() == tmp_path / "x" / "vaekit"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert pictures.cache_folder() == tmp_path / "home" / ".cache" / "vaekit"

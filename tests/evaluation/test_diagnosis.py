@@ -1,0 +1,113 @@
+"""Readings of the figures: each appears at its threshold, and says the figures it rests on."""
+
+from __future__ import annotations
+
+import pytest
+
+from vaekit.evaluation import diagnose
+
+
+def figures(**changes):
+    """A healthy evaluation."""
+    return {
+        "elbo": -100.0,
+        "rate": 20.0,
+        "distortion": 80.0,
+        "log_likelihood": {"value": -95.0, "standard_error": 0.5, "samples": 100, "examples": 1000},
+        "effective_beta": 1.0,
+        "train_elbo": -99.0,
+        "active_units": 10,
+        "latent_dim": 16,
+        "mutual_information": 5.0,
+        "mutual_information_ceiling": 6.9,
+        "marginal_kl": 2.0,
+        "baselines": {"ppca": -120.0, "factor_analysis": -118.0},
+    } | changes
+
+
+def reading(words, **changes):
+    """The one reading that contains the words, or None."""
+    found = [r for r in diagnose(figures(**changes)) if words in r.text]
+    assert len(found) <= 1
+    return found[0] if found else None
+
+
+def test_a_healthy_model_gets_no_warning():
+    readings = diagnose(figures())
+    assert {r.level for r in readings} == {"good", "note"}
+    assert not any(r.remedy for r in readings)
+
+
+@pytest.mark.parametrize(
+    ("active", "level", "words"),
+    [
+        (0, "warning", "collapsed onto the prior"),
+        (1, "note", "1 of 16"),
+        (3, "note", "3 of 16"),
+        (4, "good", "4 of 16"),
+        (16, "note", "All 16"),
+    ],
+)
+def test_active_units(active, level, words):
+    found = reading(words, active_units=active)
+    assert found.level == level
+    assert bool(found.remedy) == (level != "good")
+
+
+def test_collapse_comes_first():
+    assert diagnose(figures(active_units=0, train_elbo=0.0))[0].level == "warning"
+    assert "collapsed" in diagnose(figures(active_units=0, train_elbo=0.0))[0].text
+
+
+@pytest.mark.parametrize(
+    ("elbo", "train", "fits"), [(-100.0, -95.1, True), (-100.0, -94.9, False), (-2.0, -1.01, True), (-2.0, -0.9, False)]
+)
+def test_a_gap_of_a_twentieth_or_one_nat_is_over_fitting(elbo, train, fits):
+    changes = {"elbo": elbo, "train_elbo": train}
+    assert (reading("over-fitted", **changes) is None) == fits
+    assert (reading("no sign of over-fitting", **changes) is not None) == fits
+
+
+def test_the_gap_is_named():
+    assert "20.00 nats above" in reading("over-fitted", train_elbo=-80.0).text
+
+
+def test_the_best_baseline_is_the_one_to_beat():
+    assert "(factor analysis) by 23.00 nats" in reading("beats", train_elbo=-99.0).text
+    worse = reading("better", baselines={"ppca": -90.0, "factor_analysis": None})
+    assert worse.level == "warning"
+    assert "(probabilistic PCA) is 5.00 nats" in worse.text
+    assert reading("linear model", baselines={"ppca": None, "factor_analysis": None}) is None
+
+
+def test_the_estimate_names_draws_examples_error_and_gap():
+    text = reading("log p(x)").text
+    for words in ("-95.00 ± 0.50", "K = 100", "1000 examples", "5.00 below"):
+        assert words in text
+
+
+def test_an_error_of_zero_is_shown_as_zero():
+    exact = {"value": -95.0, "standard_error": 0.0, "samples": 1, "examples": 10}
+    assert "-95.00 ± 0.00" in reading("log p(x)", log_likelihood=exact).text
+
+
+def test_information_at_its_ceiling_is_said():
+    assert reading("log N = 6.90", mutual_information=6.6) is not None
+    assert reading("log N", mutual_information=6.5) is None
+
+
+def test_rate_spent_on_mismatch_is_said():
+    assert "11.00 of 20.00 nats" in reading("mismatch", marginal_kl=11.0).text
+    assert reading("mismatch", marginal_kl=9.0) is None
+
+
+def test_a_weight_other_than_one_is_said():
+    assert "β = 4" in reading("true bounds", effective_beta=4.0).text
+    assert reading("true bounds", effective_beta=1.0) is None
+
+
+@pytest.mark.parametrize(("error", "count"), [(1.2, 1), (1.4, 2)])
+def test_an_autoencoder_is_read_by_its_errors(error, count):
+    found = diagnose({"elbo": None, "reconstruction_error": error, "train_reconstruction_error": 1.0})
+    assert len(found) == count
+    assert "no likelihood" in found[0].text

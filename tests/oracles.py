@@ -1,0 +1,149 @@
+"""What the tests hold the package against: textbook mathematics in numpy and scipy, sharing no code with it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import integrate, stats
+from scipy.special import expit, log_expit, logsumexp
+
+
+def gaussian_kl(mean, covariance, other_mean, other_covariance):
+    """KL between two Gaussians with full covariances."""
+    difference = other_mean - mean
+    solved = np.linalg.solve(other_covariance, np.column_stack([covariance, difference]))
+    trace, quadratic = np.trace(solved[:, :-1]), difference @ solved[:, -1]
+    log_ratio = np.linalg.slogdet(other_covariance)[1] - np.linalg.slogdet(covariance)[1]
+    return 0.5 * (trace + quadratic - len(mean) + log_ratio)
+
+
+def standard_normal_kl(mean, std):
+    """KL[N(mean, diag std²) ‖ N(0, I)] of each row, as the sum of full-covariance ones."""
+    identity = np.eye(mean.shape[1])
+    return np.array([gaussian_kl(m, np.diag(s**2), 0 * m, identity) for m, s in zip(mean, std, strict=True)])
+
+
+@dataclass(frozen=True)
+class LinearGaussian:
+    """x = Wz + b + noise of the given variance, z ~ N(0, I), by conditioning the joint Gaussian of (z, x)."""
+
+    W: np.ndarray
+    b: np.ndarray
+    variance: float
+
+    @property
+    def covariance(self):
+        return self.W @ self.W.T + self.variance * np.eye(len(self.b))
+
+    def log_prob(self, X):
+        return np.atleast_1d(stats.multivariate_normal(self.b, self.covariance).logpdf(X))
+
+    def posterior(self, X):
+        """Means (n, k) and the common covariance (k, k) of p(z|x)."""
+        gain = self.W.T @ np.linalg.inv(self.covariance)
+        return (X - self.b) @ gain.T, np.eye(self.W.shape[1]) - gain @ self.W
+
+    def expected_distortion(self, X, mean, covariance):
+        """−E[log p(x|z)] over z ~ N(mean, covariance), shape (n,)."""
+        residual = ((X - self.b - mean @ self.W.T) ** 2).sum(1)
+        spread = np.trace(self.W @ covariance @ self.W.T)
+        return 0.5 * (len(self.b) * math.log(2 * math.pi * self.variance) + (residual + spread) / self.variance)
+
+    def log_weight(self, x, z, mean, std):
+        """log p(x|z) + log p(z) − log q(z|x) of one row and draws (..., k)."""
+        log_x = stats.norm(z @ self.W.T + self.b, math.sqrt(self.variance)).logpdf(x).sum(-1)
+        return log_x + stats.norm.logpdf(z).sum(-1) - stats.norm(mean, std).logpdf(z).sum(-1)
+
+    def sample(self, n, rng):
+        z = rng.normal(size=(n, self.W.shape[1]))
+        return z @ self.W.T + self.b + math.sqrt(self.variance) * rng.normal(size=(n, len(self.b)))
+
+
+def sigma_points(dimension):
+    """Noise of shape (2d, d) whose equally weighted mean integrates every quadratic exactly against N(0, I)."""
+    return math.sqrt(dimension) * np.concatenate([np.eye(dimension), -np.eye(dimension)])
+
+
+def log_mean_exp(values, axis=0):
+    return logsumexp(values, axis=axis) - math.log(values.shape[axis])
+
+
+def soft_clamp(raw, low, high):
+    return low + np.logaddexp(0, raw - low) - np.logaddexp(0, raw - high)
+
+
+def discretized_logistic(k, location, scale, levels):
+    """log P(x = k), from whichever tail is the smaller, so that nothing cancels."""
+    a, b = (k + 0.5 - location) / scale, (k - 0.5 - location) / scale
+    if k == 0:
+        return log_expit(a)
+    if k == levels - 1:
+        return log_expit(-b)
+    high, low = (log_expit(a), log_expit(b)) if a + b < 0 else (log_expit(-b), log_expit(-a))
+    return high + np.log(-np.expm1(low - high))
+
+
+def bernoulli_evidence(x, logits):
+    """log ∫ N(z; 0, 1) Π_i Bernoulli(x_i; logits_i(z)) dz over one latent dimension, by quadrature."""
+
+    def integrand(z):
+        return stats.norm.pdf(z) * np.exp(log_expit((2 * x - 1) * logits(z)).sum())
+
+    value, error = integrate.quad(integrand, -12, 12, epsabs=1e-13, epsrel=1e-11, limit=500, points=[-4, 0, 4])
+    assert error < 1e-8 * value
+    return math.log(value)
+
+
+def tanh_network(z, weights):
+    """W₂ tanh(W₁z + b₁) + b₂ of a scalar z."""
+    W1, b1, W2, b2 = weights
+    return W2 @ np.tanh(W1[:, 0] * z + b1) + b2
+
+
+def mutual_information(mean, std, noise):
+    """(1/N) Σ_n of log q(z|x_n) − log q(z) at the draws given by noise (n, draws, d), pair by pair."""
+    total = []
+    for n in range(len(mean)):
+        for epsilon in noise[n]:
+            z = mean[n] + std[n] * epsilon
+            densities = [stats.norm.logpdf(z, mean[m], std[m]).sum() for m in range(len(mean))]
+            total.append(densities[n] - log_mean_exp(np.array(densities)))
+    return float(np.mean(total))
+
+
+def mixture_entropy(mean, std):
+    """−∫ q log q of the equal mixture of one-dimensional Gaussians, by quadrature."""
+
+    def integrand(z):
+        log_q = logsumexp(stats.norm.logpdf(z, mean, std)) - math.log(len(mean))
+        return -math.exp(log_q) * log_q
+
+    low, high = (mean - 12 * std).min(), (mean + 12 * std).max()
+    return integrate.quad(integrand, low, high, limit=1000, points=sorted(mean))[0]
+
+
+def principal_components(X, k):
+    """The maximum-likelihood W, b, variance of probabilistic PCA, from the singular values of the centred data."""
+    b = X.mean(0)
+    _, singular, vectors = np.linalg.svd(X - b, full_matrices=False)
+    eigenvalues = np.zeros(X.shape[1])
+    eigenvalues[: len(singular)] = singular**2 / len(X)
+    variance = eigenvalues[k:].mean()
+    return LinearGaussian(vectors[:k].T * np.sqrt(eigenvalues[:k] - variance), b, variance), eigenvalues
+
+
+def z_scores(sample, expected):
+    """How many standard errors the mean of the sample (n, ...) is from what it should be."""
+    return (sample.mean(0) - expected) / (sample.std(0, ddof=1) / math.sqrt(len(sample)))
+
+
+def entropy_of_rows(X):
+    """Entropy in nats of the empirical distribution of the rows: no probability fits them better."""
+    counts = np.unique(X, axis=0, return_counts=True)[1] / len(X)
+    return float(-(counts * np.log(counts)).sum())
+
+
+def sigmoid(x):
+    return expit(x)

@@ -1,0 +1,41 @@
+from vaekit.models import LIKELIHOODS
+from vaekit.recipe import Recipe, describe_keys, load_recipe
+from vaekit.recipe.recipe import recipe_keys
+
+
+def test_every_key_is_described_with_its_default_and_a_sentence():
+    rows = {key: (default, values, text) for key, default, values, text in describe_keys()}
+    assert set(rows) == set(recipe_keys())
+    for key, (_, values, text) in rows.items():
+        assert values, key
+        assert text.endswith("."), key
+        assert text[0].isupper(), key
+    assert rows["latent_dim"][:2] == ("auto", "whole number or auto")
+    assert rows["training.batch_size"][0] == "128"
+    assert rows["encoder.hidden"][0] == "[512, 512]"
+    assert rows["training.compile"][1] == "true or false"
+    assert rows["likelihood.variance"][1] == "number or learned, per_feature, predicted"
+    assert rows["data.binarize"][1] == "auto, none, dynamic, fixed, threshold"
+
+
+def test_every_likelihood_is_listed():
+    (values,) = (values for key, _, values, _ in describe_keys() if key == "likelihood.name")
+    assert values.split(", ") == ["auto", *LIKELIHOODS]
+
+
+def test_the_keys_are_those_of_a_whole_recipe():
+    def flat(content, before=""):
+        for key, value in content.items():
+            if isinstance(value, dict):
+                yield from flat(value, f"{before}{key}.")
+            else:
+                yield f"{before}{key}"
+
+    assert list(flat(Recipe().model_dump())) == list(recipe_keys())
+
+
+def test_each_default_may_be_set_to_itself():
+    """What `--keys` prints as the default can be given back."""
+    for key, default, _, _ in describe_keys():
+        if key not in ("latent_dim", "training.epochs", "description"):  # asked for in the tests of the recipe
+            assert load_recipe("auto", [f"{key}={default.lower() if default in ('True', 'False') else default}"]), key

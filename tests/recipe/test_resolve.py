@@ -1,0 +1,186 @@
+import sys
+
+import numpy as np
+import pytest
+
+from vaekit.data import Schema
+from vaekit.errors import RecipeError
+from vaekit.models import LIKELIHOODS
+from vaekit.recipe import load_recipe, resolve
+from vaekit.recipe.recipe import recipe_keys
+
+MODULE = sys.modules[resolve.__module__]
+
+BINARY = Schema(kind="binary", shape=(6,), levels=2)
+GREY = Schema(kind="levels", shape=(8, 8, 1), levels=17, picture=True, dtype="uint8")
+LARGE = Schema(kind="levels", shape=(65, 64, 1), levels=256, picture=True, dtype="uint8")
+COUNTS = Schema(kind="counts", shape=(30,))
+REAL = Schema(kind="real", shape=(7,))
+
+
+def choose(schema, *settings, rows=1000, recipe="auto"):
+    return resolve(load_recipe(recipe, settings), schema, rows)
+
+
+@pytest.mark.parametrize(
+    ("schema", "likelihood", "scaling"),
+    [
+        (BINARY, "bernoulli", "none"),
+        (GREY, "discretized_logistic", "none"),
+        (COUNTS, "negative_binomial", "none"),
+        (REAL, "gaussian", "standardize"),
+    ],
+)
+def test_the_likelihood_follows_the_data_and_is_said_aloud(schema, likelihood, scaling):
+    recipe, notes = choose(schema)
+    assert (recipe.likelihood.name, recipe.data.scaling, recipe.data.binarize) == (likelihood, scaling, "none")
+    assert any(note.startswith(f"likelihood={likelihood}: ") for note in notes)
+    assert recipe.objective.name == "elbo"
+
+
+@pytest.mark.parametrize("schema", [BINARY, GREY, LARGE, COUNTS, REAL])
+def test_nothing_is_left_open(schema):
+    recipe, notes = choose(schema)
+    content = recipe.model_dump()
+    for key in set(recipe_keys()) - {"data.size", "data.kind"}:
+        section, _, name = key.rpartition(".")
+        assert (content[section] if section else content)[name] != "auto", key
+    again, silent = resolve(recipe, schema, 1000)
+    assert again == recipe  # a complete recipe stays as it is
+    assert silent == []
+    assert all(note.endswith(".") for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("schema", "latent_dim"),
+    [(GREY, 32), (LARGE, 32), (REAL, 3), (COUNTS, 10), (Schema(kind="real", shape=(1,)), 1)],
+)
+def test_the_latent_dimension(schema, latent_dim):
+    assert choose(schema)[0].latent_dim == latent_dim
+    assert choose(schema, "latent_dim=5")[0].latent_dim == 5
+
+
+def test_constant_columns_are_told_and_do_not_count():
+    schema = Schema(kind="real", shape=(9,), constant={1: 2.0, 4: 0.0}, columns=tuple("abcdefghi"))
+    recipe, notes = choose(schema)
+    assert recipe.latent_dim == 3  # of seven columns that vary
+    assert any("Left out of the likelihood" in note and "column 'b', column 'e'" in note for note in notes)
+    many = Schema(kind="real", shape=(9,), constant=dict.fromkeys(range(8), 0.0))
+    (note,) = (note for note in choose(many)[1] if "Left out" in note)
+    assert "8 columns (column 0, column 1, column 2, column 3, column 4, …)" in note
+
+
+@pytest.mark.parametrize(("schema", "network"), [(GREY, "mlp"), (LARGE, "convolutional"), (REAL, "mlp")])
+def test_the_network_follows_the_size(schema, network):
+    recipe, notes = choose(schema)
+    assert (recipe.encoder.network, recipe.decoder.network) == (network, network)
+    assert sum(f"coder={network}" in note for note in notes) == 2
+    assert choose(schema, "encoder=linear")[0].encoder.network == "linear"
+
+
+def test_convolutions_over_a_table_are_refused():
+    with pytest.raises(RecipeError, match=r"a convolutional decoder must be given pictures. Got a table.*decoder=mlp"):
+        choose(REAL, "decoder=convolutional")
+
+
+@pytest.mark.parametrize(
+    ("rows", "batch_size", "epochs"),
+    [(1000, 128, 857), (1000, 1000, 6000), (60_000, 128, 13), (10**7, 128, 10), (5, 128, 6000), (256, 128, 3000)],
+)
+def test_the_number_of_epochs_makes_six_thousand_steps(rows, batch_size, epochs):
+    recipe, notes = choose(REAL, f"training.batch_size={batch_size}", rows=rows)
+    assert recipe.training.epochs == epochs
+    steps = epochs * (rows // min(rows, batch_size))
+    assert f"training.epochs={epochs}: about {steps} steps." in notes
+    assert choose(REAL, "training.epochs=3")[0].training.epochs == 3
+
+
+def test_grey_levels_have_no_bernoulli_likelihood_unless_binarised():
+    with pytest.raises(RecipeError, match=r"bernoulli likelihood must be given binary data. Got grey levels") as error:
+        choose(GREY, "likelihood=bernoulli")
+    assert "data.binarize=dynamic" in str(error.value)
+    assert "likelihood=discretized_logistic" in str(error.value)
+    for how in ("dynamic", "fixed", "threshold"):
+        recipe, _ = choose(GREY, "likelihood=bernoulli", f"data.binarize={how}")
+        assert (recipe.likelihood.name, recipe.data.binarize) == ("bernoulli", how)
+        assert choose(GREY, f"data.binarize={how}")[0].likelihood.name == "bernoulli"
+
+
+def test_every_likelihood_refuses_data_it_is_no_likelihood_of():
+    schemas = {"binary": BINARY, "levels": GREY, "counts": COUNTS, "real": REAL}
+    for name, likelihood in LIKELIHOODS.items():
+        for kind, schema in schemas.items():
+            if kind in likelihood.kinds or likelihood.density:
+                assert choose(schema, f"likelihood={name}")[0].likelihood.name == name
+            else:
+                with pytest.raises(RecipeError, match=f"the {name} likelihood must be given"):
+                    choose(schema, f"likelihood={name}")
+
+
+def test_a_density_on_whole_numbers_says_what_its_figures_are():
+    recipe, notes = choose(GREY, "likelihood=gaussian")
+    assert recipe.data.scaling == "standardize"
+    assert any("uniform noise is added to the whole numbers" in note for note in notes)
+    assert not any("uniform noise" in note for note in choose(REAL)[1])
+
+
+@pytest.mark.parametrize(
+    ("schema", "settings", "words"),
+    [
+        (GREY, ["likelihood=gausian"], r"the likelihood must be known.*Did you mean 'gaussian'\?"),
+        (
+            GREY,
+            ["likelihood=gaussian", "data.binarize=dynamic"],
+            "binarised data must have a likelihood of binary data",
+        ),
+        (
+            REAL,
+            ["data.binarize=dynamic"],
+            "data.binarize must be none unless the data have levels. Got 'dynamic' for real",
+        ),
+        (COUNTS, ["data.scaling=standardize"], "data.scaling must be none for the negative_binomial likelihood"),
+        (REAL, ["data.scaling=unit"], "data.scaling=unit must be given data with levels. Got real data"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(schema, settings, words):
+    with pytest.raises(RecipeError, match=words):
+        choose(schema, *settings)
+
+
+def test_binarisation_of_binary_data_does_nothing():
+    assert choose(BINARY, "data.binarize=dynamic")[0].data.binarize == "none"
+
+
+def test_an_autoencoder_has_no_likelihood_to_choose():
+    recipe, notes = choose(GREY, recipe="autoencoder")
+    assert (recipe.objective.name, recipe.data.scaling, recipe.data.binarize) == ("reconstruction", "unit", "none")
+    assert not any("likelihood" in note for note in notes)
+    assert choose(REAL, recipe="autoencoder")[0].data.scaling == "standardize"
+
+
+def test_precision_follows_the_machine(monkeypatch):
+    for has, wanted in ((True, "bfloat16"), (False, "float32")):
+        monkeypatch.setattr(MODULE, "has_bfloat16", lambda has=has: has)
+        recipe, notes = choose(REAL, "training.precision=auto")
+        assert recipe.training.precision == wanted
+        assert any(note.startswith(f"training.precision={wanted}: ") for note in notes)
+
+
+def test_without_a_compiler_nothing_is_compiled_and_this_is_said(monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(MODULE.shutil, "which", lambda name: None)
+    recipe, notes = choose(REAL, "training.compile=true")
+    assert recipe.training.compile is False
+    assert any("no C++ compiler was found" in note for note in notes)
+    monkeypatch.setattr(MODULE.shutil, "which", lambda name: "/usr/bin/c++")
+    assert choose(REAL, "training.compile=true")[0].training.compile is True
+
+
+def test_the_choice_does_not_depend_on_the_row_count_but_for_the_epochs():
+    few, many = (choose(GREY, rows=n)[0].model_dump() for n in (100, 10**6))
+    few["training"].pop("epochs")
+    many["training"].pop("epochs")
+    assert few == many
+    assert np.isfinite(few["training"]["learning_rate"])

@@ -1,0 +1,136 @@
+"""The order of the rooms, and what no room may do."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import vaekit
+
+ROOT = Path(vaekit.__file__).parent
+ROOMS = (
+    "errors",
+    "options",
+    "data",
+    "distributions",
+    "networks",
+    "models",
+    "objectives",
+    "evaluation",
+    "runs",
+    "training",
+    "recipe",
+    "run",
+    "outputs",
+    "api",
+    "report",
+    "cli",
+)
+"""Each may import those before it."""
+
+FILES = sorted(p for p in ROOT.rglob("*.py"))
+TREES = {str(p.relative_to(ROOT)): ast.parse(p.read_text(encoding="utf-8")) for p in FILES}
+
+
+def room(path):
+    return path.split("/")[0].removesuffix(".py")
+
+
+def imports(tree):
+    """Names of all modules that are imported, at the top or within functions."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            yield node, node.module
+            if node.module == "vaekit":
+                yield from ((node, f"vaekit.{alias.name}") for alias in node.names)
+
+
+def test_every_file_is_in_a_room():
+    assert {room(path) for path in TREES} - {"__init__"} <= set(ROOMS)
+
+
+@pytest.mark.parametrize("path", [p for p in TREES if p != "__init__.py"])
+def test_a_room_imports_only_earlier_ones(path):
+    own = ROOMS.index(room(path))
+    for node, name in imports(TREES[path]):
+        parts = name.split(".")
+        if parts[0] == "vaekit" and len(parts) > 1 and parts[1] != "__version__":
+            assert ROOMS.index(parts[1]) <= own, f"{path}:{node.lineno} imports {name}"
+
+
+@pytest.mark.parametrize("path", list(TREES))
+def test_what_no_file_does(path):
+    for node, name in imports(TREES[path]):
+        top = name.split(".")[0]
+        assert top not in {"pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}, f"{path}:{node.lineno}"
+    for node in ast.walk(TREES[path]):
+        where = f"{path}:{getattr(node, 'lineno', 0)}"
+        assert not isinstance(node, ast.Assert), f"{where}: a check that -O removes"
+        if isinstance(node, ast.ExceptHandler):
+            assert node.type is not None, f"{where}: a bare except"
+        if isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            assert called not in {"eval", "exec", "torch.load", "torch.save", "os.system"}, f"{where}: {called}"
+            if room(path) != "cli":
+                assert called not in {"print", "typer.echo"}, f"{where}: {called}"
+            for keyword in node.keywords:
+                if keyword.arg == "allow_pickle":
+                    assert ast.unparse(keyword.value) == "False", where
+                assert keyword.arg != "weights_only", where
+
+
+def test_numpy_never_loads_without_refusing_pickles():
+    for path, tree in TREES.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in {"np.load", "numpy.load"}:
+                assert "allow_pickle" in {k.arg for k in node.keywords}, f"{path}:{node.lineno}"
+
+
+def public(tree):
+    """Public functions and classes of a module, and public methods of these."""
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+            yield node.name, node
+            if isinstance(node, ast.ClassDef):
+                for inner in node.body:
+                    if isinstance(inner, ast.FunctionDef) and not inner.name.startswith("_"):
+                        yield f"{node.name}.{inner.name}", inner
+
+
+@pytest.mark.parametrize("path", list(TREES))
+def test_what_is_public_is_documented_and_typed(path):
+    assert ast.get_docstring(TREES[path]), f"{path} has no docstring"
+    for name, node in public(TREES[path]):
+        assert ast.get_docstring(node), f"{path}: {name} has no docstring"
+        if isinstance(node, ast.FunctionDef):
+            assert node.returns is not None, f"{path}: {name} does not say what it returns"
+            arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+            bare = [a.arg for a in arguments if a.annotation is None and a.arg not in ("self", "cls")]
+            assert not bare, f"{path}: {name} has arguments without a type: {bare}"
+
+
+def test_the_command_line_and_the_package_import_no_heavy_libraries():
+    code = (
+        "import sys, vaekit, vaekit.cli, vaekit.cli.app, vaekit.errors;"
+        "heavy = {'torch', 'numpy', 'scipy', 'sklearn', 'pyarrow', 'accelerate', 'matplotlib', 'pydantic', 'PIL'};"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_help_imports_no_torch_and_works():
+    code = (
+        "import sys; sys.argv = ['vaekit', '--help']\n"
+        "from vaekit.cli import main\n"
+        "try:\n    main()\nfinally:\n    print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0
+    assert "Train a model" in done.stdout
+    assert done.stdout.endswith("False\n")

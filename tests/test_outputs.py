@@ -1,0 +1,201 @@
+import errno
+
+import numpy as np
+import pyarrow.csv
+import pyarrow.parquet
+import pytest
+from PIL import Image
+
+from vaekit.data import Schema, open_source
+from vaekit.errors import RunError, VaekitError
+from vaekit.outputs import MOST_ON_A_SHEET, as_bytes, check_out, column_names, contact_sheet, write_rows
+
+RNG = np.random.default_rng(0)
+TABLE = Schema(kind="real", shape=(3,), columns=("a", "b", "c"))
+GREY = Schema(kind="levels", shape=(5, 4, 1), levels=17, picture=True, dtype="uint8")
+COLOUR = Schema(kind="levels", shape=(5, 4, 3), levels=256, picture=True, dtype="uint8")
+
+
+def pixels(path):
+    with Image.open(path) as picture:
+        return np.asarray(picture)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "uint8", "int64"])
+@pytest.mark.parametrize("ending", ["npy", "npz", "csv", "parquet"])
+def test_rows_return_as_they_were_written(tmp_path, ending, dtype):
+    values = (RNG.normal(size=(20, 3)) * 100).astype("int8" if dtype == "uint8" else dtype).astype(dtype)
+    out = tmp_path / "new" / f"x.{ending}"
+    write_rows(out, values, TABLE, "x")
+    read = open_source(out).values
+    if ending != "csv":
+        assert read.dtype == dtype
+    np.testing.assert_array_equal(read.astype(dtype), values)
+    assert [p.name for p in out.parent.iterdir()] == [out.name]
+
+
+def test_an_npz_holds_the_rows_under_their_name(tmp_path):
+    write_rows(tmp_path / "x.npz", np.ones((2, 5)), TABLE, "z")
+    with np.load(tmp_path / "x.npz") as archive:
+        assert archive.files == ["z"]
+
+
+def test_columns_have_the_names_of_the_data_or_of_the_verb(tmp_path):
+    assert column_names(np.ones((2, 3)), TABLE, "x") == ["a", "b", "c"]
+    assert column_names(np.ones((2, 2)), TABLE, "z") == ["z0", "z1"]
+    assert column_names(np.ones((2, 1)), TABLE, "log_likelihood") == ["log_likelihood"]
+    assert column_names(np.ones((2, 5, 4, 1)), GREY, "x") == [f"x{i}" for i in range(20)]
+    write_rows(tmp_path / "x.csv", np.ones((2, 3)), TABLE, "x")
+    assert pyarrow.csv.read_csv(tmp_path / "x.csv").column_names == ["a", "b", "c"]
+    write_rows(tmp_path / "z.parquet", np.ones((2, 2)), TABLE, "z")
+    assert pyarrow.parquet.read_table(tmp_path / "z.parquet").column_names == ["z0", "z1"]
+
+
+def test_pictures_in_a_table_are_flattened_row_by_row(tmp_path):
+    values = RNG.integers(0, 17, (6, 5, 4, 1)).astype(np.uint8)
+    write_rows(tmp_path / "x.csv", values, GREY, "x")
+    np.testing.assert_array_equal(open_source(tmp_path / "x.csv").values, values.reshape(6, -1))
+
+
+@pytest.mark.parametrize("schema", [GREY, COLOUR])
+def test_a_folder_of_pictures_holds_their_levels(tmp_path, schema):
+    values = RNG.integers(0, schema.levels, (12, *schema.shape))
+    write_rows(tmp_path / "made", values, schema, "x")
+    files = sorted((tmp_path / "made").iterdir())
+    assert [f.name for f in files] == [f"{i:02d}.png" for i in range(12)]
+    read = np.stack([pixels(f) for f in files]).reshape(values.shape)
+    np.testing.assert_array_equal(np.round(read / 255 * (schema.levels - 1)), values)
+    if schema is COLOUR:
+        np.testing.assert_array_equal(read, values)
+
+
+def test_levels_span_black_to_white_whatever_is_among_them():
+    values = np.array([0, 4, 8]).reshape(3, 1, 1, 1)
+    schema = Schema(kind="levels", shape=(1, 1, 1), levels=17, picture=True)
+    assert as_bytes(values, schema).flatten().tolist() == [0, 64, 128]
+    reals = schema.model_copy(update={"kind": "real", "levels": 0})
+    assert as_bytes(values - 4.0, reals).flatten().tolist() == [0, 128, 255]
+    assert as_bytes(np.full((2, 1, 1, 1), 3.0), reals).flatten().tolist() == [0, 0]
+    assert as_bytes(np.array([-5.0, 40.0]).reshape(2, 1, 1, 1), schema).flatten().tolist() == [0, 255]  # no wrapping
+
+
+def test_a_contact_sheet_shows_each_picture_in_its_place(tmp_path):
+    values = RNG.integers(0, 256, (5, 40, 33, 3))
+    schema = Schema(kind="levels", shape=(40, 33, 3), levels=256, picture=True)
+    write_rows(tmp_path / "x.png", values, schema, "x")
+    sheet = pixels(tmp_path / "x.png")
+    assert sheet.shape == (2 * 42 + 2, 3 * 35 + 2, 3)
+    for i in range(5):
+        top, left = 2 + (i // 3) * 42, 2 + (i % 3) * 35
+        np.testing.assert_array_equal(sheet[top : top + 40, left : left + 33], values[i])
+    assert (sheet[44:, 2 + 2 * 35 :] == 255).all()  # the last place is empty
+    assert (sheet[:2] == 255).all()
+
+
+def test_small_pictures_are_enlarged_without_blurring(tmp_path):
+    values = RNG.integers(0, 17, (4, 5, 4, 1))
+    write_rows(tmp_path / "x.png", values, GREY, "x")
+    sheet = pixels(tmp_path / "x.png")
+    zoom = 32 // 5
+    assert sheet.shape == (2 * (5 * zoom + 2) + 2, 2 * (4 * zoom + 2) + 2)
+    first = sheet[2 : 2 + 5 * zoom, 2 : 2 + 4 * zoom]
+    np.testing.assert_array_equal(first, (values[0, ..., 0] / 16 * 255).round().repeat(zoom, 0).repeat(zoom, 1))
+
+
+def test_a_contact_sheet_has_an_end(tmp_path):
+    write_rows(
+        tmp_path / "x.png",
+        np.zeros((MOST_ON_A_SHEET + 100, 32, 1, 1)),
+        Schema(kind="levels", shape=(32, 1, 1), levels=2, picture=True),
+        "x",
+    )
+    assert pixels(tmp_path / "x.png").shape == (20 * 34 + 2, 20 * 3 + 2)
+
+
+def test_columns_of_a_sheet_may_be_chosen():
+    assert contact_sheet(np.zeros((6, 3, 3, 1), np.uint8), columns=6).shape == (7, 32, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "schema", "words"),
+    [
+        (
+            "x.cvs",
+            TABLE,
+            r"must end in .npy, .npz, .csv, .parquet, .png, or name a folder. Got '.*x.cvs' instead. Did you mean '.csv'\?",
+        ),
+        ("x.txt", GREY, "must end in"),
+        ("x.png", TABLE, "unless the rows are pictures"),
+        ("folder", TABLE, "unless the rows are pictures"),
+        ("there.npy", TABLE, "must be a file. Got the folder"),
+    ],
+)
+def test_names_that_could_not_be_written_are_refused_before_any_work(tmp_path, name, schema, words):
+    (tmp_path / "there.npy").mkdir()
+    with pytest.raises(VaekitError, match=words):
+        check_out(tmp_path / name, schema)
+
+
+@pytest.mark.parametrize("name", ["x.npy", "x.NPZ", "x.csv", "x.parquet", "x.png", "folder"])
+def test_names_that_can_be_written_pass(tmp_path, name):
+    check_out(tmp_path / name, GREY)
+
+
+@pytest.mark.parametrize("name", ["x.png", "folder"])
+def test_codes_are_no_pictures(tmp_path, name):
+    with pytest.raises(VaekitError, match="unless the rows are pictures"):
+        write_rows(tmp_path / name, np.ones((3, 2)), GREY, "z")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["x.png", "folder"])
+def test_channels_that_no_picture_has_are_refused_in_words(tmp_path, name):
+    schema = Schema(kind="real", shape=(4, 4, 5), picture=True)
+    with pytest.raises(VaekitError, match="channels"):
+        write_rows(tmp_path / name, np.ones((3, 4, 4, 5)), schema, "x")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_pictures_do_not_go_among_other_files(tmp_path):
+    (tmp_path / "kept.txt").write_text("kept")
+    with pytest.raises(RunError, match="must be new or empty"):
+        write_rows(tmp_path, np.zeros((2, 5, 4, 1)), GREY, "x")
+    assert [p.name for p in tmp_path.iterdir()] == ["kept.txt"]
+
+
+def full(*arguments, **options):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize(
+    ("ending", "target"),
+    [
+        ("npy", "numpy.save"),
+        ("npz", "numpy.savez_compressed"),
+        ("csv", "pyarrow.csv.write_csv"),
+        ("parquet", "pyarrow.parquet.write_table"),
+        ("png", "PIL.Image.Image.save"),
+    ],
+)
+def test_a_failure_leaves_what_was_there_and_nothing_else(tmp_path, monkeypatch, ending, target):
+    out = tmp_path / f"x.{ending}"
+    out.write_text("the day before")
+    monkeypatch.setattr(target, full)
+    with pytest.raises(RunError, match="there must be room on the disk") as error:
+        write_rows(out, np.ones((3, 5, 4, 1)), GREY, "x")
+    assert [p.name for p in tmp_path.iterdir()] == [out.name]
+    assert out.read_text() == "the day before"
+    assert "--resume" not in str(error.value)  # there is nothing to resume
+
+
+def test_a_folder_of_pictures_that_could_not_be_finished_is_not_left_half_full(tmp_path, monkeypatch):
+    save, count = Image.Image.save, []
+
+    def save_some(self, *arguments, **options):
+        count.append(1)
+        return full() if len(count) == 3 else save(self, *arguments, **options)
+
+    monkeypatch.setattr(Image.Image, "save", save_some)
+    with pytest.raises(RunError, match="there must be room on the disk"):
+        write_rows(tmp_path / "made", np.zeros((5, 5, 4, 1)), GREY, "x")
+    assert list(tmp_path.iterdir()) == []

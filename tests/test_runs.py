@@ -1,0 +1,220 @@
+import errno
+import json
+import math
+import os
+import stat
+
+import numpy as np
+import pytest
+import torch
+
+from vaekit.errors import RunError
+from vaekit.runs import FORMAT, RunFolder, atomic_path
+
+
+def names(folder):
+    return sorted(p.name for p in folder.iterdir())
+
+
+def create(path):
+    folder = RunFolder(path)
+    folder.create({"latent_dim": 2, "encoder": {"hidden": [3]}}, {"schema": {"kind": "real"}}, {"seed": 5})
+    return folder
+
+
+def test_a_file_appears_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "deep" / "er" / "x.txt"
+    with atomic_path(path) as temporary:
+        temporary.write_text("new")
+        assert not path.exists()
+        assert temporary.parent == path.parent  # on the same disk, so that renaming is one step
+        assert temporary.suffix == ".txt"
+    assert path.read_text() == "new"
+    assert names(path.parent) == ["x.txt"]
+
+
+@pytest.mark.parametrize("error", [KeyError("body"), OSError(errno.EIO, "broken"), KeyboardInterrupt()])
+def test_what_stood_there_survives_a_failure_and_nothing_is_left_beside_it(tmp_path, error):
+    path = tmp_path / "x.txt"
+    path.write_text("old")
+
+    def fail():
+        with atomic_path(path) as temporary:
+            temporary.write_text("half")
+            raise error
+
+    with pytest.raises(RunError if isinstance(error, OSError) else type(error)):
+        fail()
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["x.txt"]
+
+
+def test_a_full_disk_is_called_so(tmp_path):
+    with (
+        pytest.raises(RunError, match=r"there must be room on the disk.*x\.txt") as error,
+        atomic_path(tmp_path / "x.txt"),
+    ):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert isinstance(error.value, OSError)
+    assert names(tmp_path) == []
+
+
+def test_other_faults_are_not_called_a_full_disk(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(RunError, match="the place must be writable") as error, atomic_path(tmp_path / "file" / "x.txt"):
+        pytest.fail("there is no place to write")
+    assert "room" not in str(error.value)
+
+
+def test_files_have_the_permissions_that_others_have(tmp_path):
+    before = os.umask(0o027)
+    try:
+        with atomic_path(tmp_path / "x.txt") as temporary:
+            temporary.write_text("x")
+        assert os.umask(0o027) == 0o027
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "x.txt").stat().st_mode) == 0o640
+
+
+def test_a_folder_is_created_whole(tmp_path):
+    folder = create(tmp_path / "runs" / "first")
+    assert names(folder.path) == ["provenance.json", "recipe.toml", "schema.json"]
+    assert names(tmp_path / "runs") == ["first"]
+    folder.open()
+    assert folder.read_toml("recipe.toml") == {"latent_dim": 2, "encoder": {"hidden": [3]}}
+    assert folder.read_json("schema.json") == {"schema": {"kind": "real"}}
+    assert folder.read_json("provenance.json") == {"format": FORMAT, "seed": 5}
+
+
+def test_an_empty_folder_may_become_a_run(tmp_path):
+    (tmp_path / "run").mkdir()
+    create(tmp_path / "run").open()
+
+
+def test_a_folder_that_cannot_be_made_leaves_nothing(tmp_path):
+    with pytest.raises(ValueError, match="JSON"):
+        RunFolder(tmp_path / "run").create({}, {"x": math.nan}, {})
+    assert names(tmp_path) == []
+    (tmp_path / "file").touch()
+    with pytest.raises(RunError, match="the place must be writable"):
+        create(tmp_path / "file" / "run")
+
+
+def test_a_run_is_never_written_over(tmp_path):
+    folder = create(tmp_path / "run")
+    before = {p.name: p.read_bytes() for p in folder.path.iterdir()}
+    with pytest.raises(RunError, match=r"which holds a run.*--out, or go on with `vaekit train --resume .*run`"):
+        create(folder.path)
+    assert {p.name: p.read_bytes() for p in folder.path.iterdir()} == before
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "thesis.txt").write_text("years of work")
+    with pytest.raises(RunError, match="which holds other files"):
+        create(other)
+    assert (other / "thesis.txt").read_text() == "years of work"
+    with pytest.raises(RunError, match="must be new or empty"):
+        create(other / "thesis.txt")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ('{"format": 2}', "format 1 or older. Got format 2 instead. Install a newer vaekit"),
+        ('{"format": 0}', "must name its format"),
+        ('{"format": "1"}', "must name its format"),
+        ("{}", "must name its format. Got None"),
+        ("[1]", "must hold one object. Got list"),
+        ("{", "provenance.json must be readable"),
+        ("", "provenance.json must be readable"),
+    ],
+)
+def test_folders_of_other_forms_are_refused(tmp_path, content, words):
+    folder = create(tmp_path / "run")
+    (folder.path / "provenance.json").write_text(content)
+    with pytest.raises(RunError, match=words):
+        folder.open()
+
+
+def test_a_folder_that_is_missing_or_no_run(tmp_path):
+    with pytest.raises(RunError, match=r"the run folder must exist. Got '.*nowhere'"):
+        RunFolder(tmp_path / "nowhere").open()
+    with pytest.raises(RunError, match=r"must hold provenance.json"):
+        RunFolder(tmp_path).open()
+
+
+def test_tensors_return_bit_for_bit_with_their_types(tmp_path):
+    folder = RunFolder(tmp_path)
+    tensors = {
+        "a": torch.randn(3, 4, generator=torch.Generator().manual_seed(0)),
+        "b": torch.tensor([1.0, math.nan, -math.inf], dtype=torch.float64),
+        "c": torch.tensor(7),
+        "d": torch.arange(6.0).reshape(2, 3).T,
+        "e": torch.tensor([1.5], dtype=torch.bfloat16),
+        "f": torch.ones(2, requires_grad=True),
+        "g": torch.zeros(0, 3),
+    }
+    folder.write_tensors("state/x.safetensors", tensors, {"step": "12"})
+    read, metadata = folder.read_tensors("state/x.safetensors")
+    assert metadata == {"step": "12"}
+    assert set(read) == set(tensors)
+    for key, value in tensors.items():
+        assert read[key].dtype == value.dtype
+        np.testing.assert_array_equal(read[key].double().numpy(), value.detach().double().numpy())
+
+
+@pytest.mark.parametrize("keep", [0, 5, 60, -1])
+def test_cut_tensors_are_refused(tmp_path, keep):
+    folder = RunFolder(tmp_path)
+    folder.write_tensors("x.safetensors", {"a": torch.ones(100)})
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(RunError, match=r"x\.safetensors must be whole. Got a damaged file.*Restore it from a copy"):
+        folder.read_tensors("x.safetensors")
+
+
+def test_missing_tensors_are_named(tmp_path):
+    with pytest.raises(RunError, match=r"must hold weights\.safetensors"):
+        RunFolder(tmp_path).read_tensors("weights.safetensors")
+
+
+def test_json_is_strict(tmp_path):
+    folder = RunFolder(tmp_path)
+    with pytest.raises(ValueError, match="JSON"):
+        folder.write_json("x.json", {"value": math.inf})
+    assert names(tmp_path) == []
+    folder.write_json("x.json", {"name": "größe", "pi": math.pi})
+    assert json.loads((tmp_path / "x.json").read_text(encoding="utf-8")) == {"name": "größe", "pi": math.pi}
+
+
+def test_metrics_return_to_the_last_digit(tmp_path):
+    folder = RunFolder(tmp_path)
+    assert folder.read_metrics() == []
+    folder.write_metrics([])
+    assert names(tmp_path) == []
+    rows = [{"step": 1, "elbo": -math.pi * 100}, {"step": 2, "elbo": math.nan}]
+    folder.write_metrics(rows)
+    read = folder.read_metrics()
+    assert read[0] == rows[0]
+    assert read[1]["step"] == 2
+    assert math.isnan(read[1]["elbo"])
+    (tmp_path / "metrics.csv").write_text("step,elbo\n1,many\n")
+    with pytest.raises(RunError, match=r"metrics\.csv must hold numbers"):
+        folder.read_metrics()
+
+
+def test_cleaning_removes_what_was_interrupted_and_nothing_else(tmp_path):
+    folder = create(tmp_path / "run")
+    folder.write_tensors("state/good.safetensors", {"a": torch.ones(2)})
+    (folder.path / ".weights-abc123.safetensors").write_bytes(b"half")
+    (folder.path / "state" / ".good-xyz.safetensors").write_bytes(b"half")
+    folder.clean()
+    assert names(folder.path) == ["provenance.json", "recipe.toml", "schema.json", "state"]
+    assert names(folder.path / "state") == ["good.safetensors"]
+
+
+def test_removing_what_is_not_there_is_no_error(tmp_path):
+    folder = create(tmp_path / "run")
+    folder.remove("metrics.csv")
+    folder.remove("schema.json")
+    assert names(folder.path) == ["provenance.json", "recipe.toml"]

@@ -1,0 +1,116 @@
+"""What others build on: verbs, options, public names, keys of a recipe. A change here is a change of the interface."""
+
+import importlib
+import inspect
+
+import pytest
+import typer
+
+import vaekit
+from vaekit.cli.app import app
+from vaekit.recipe.recipe import recipe_keys
+
+VERBS = {
+    "train": {"source", "--test", "--recipe", "--set", "--out", "--seed", "--resume"},
+    "evaluate": {"run", "source", "--samples", "--json"},
+    "encode": {"run", "source", "--out"},
+    "reconstruct": {"run", "source", "--out"},
+    "score": {"run", "source", "--out", "--samples"},
+    "sample": {"run", "--out", "-n", "--seed", "--mean"},
+    "report": {"run", "--beside"},
+    "describe": {"what", "--set"},
+    "recipes": {"--keys"},
+}
+
+NAMES = {
+    "__version__",
+    "train",
+    "load",
+    "Run",
+    "Recipe",
+    "VariationalAutoEncoder",
+    "Autoencoder",
+    "Decoder",
+    "GaussianEncoder",
+    "StandardNormal",
+    "ProbabilisticPCA",
+    "VaekitError",
+}
+
+
+def test_the_verbs_and_their_options():
+    commands = typer.main.get_command(app).commands
+    assert {name: {p.opts[-1] for p in command.params} for name, command in commands.items()} == VERBS
+
+
+def test_the_options_of_the_program_itself():
+    assert {o for p in typer.main.get_command(app).params for o in p.opts} == {"--version"}
+
+
+def test_the_public_names():
+    assert set(vaekit.__all__) == NAMES
+    for name in NAMES:
+        value = getattr(vaekit, name)
+        assert value is getattr(vaekit, name)
+        if name != "__version__":
+            assert getattr(importlib.import_module(value.__module__), name) is value
+    with pytest.raises(AttributeError, match="no attribute 'trian'"):
+        vaekit.trian  # noqa: B018
+
+
+def test_the_keys_that_others_write():
+    keys = recipe_keys()
+    for key in (
+        "latent_dim",
+        "training.epochs",
+        "training.batch_size",
+        "objective.samples",
+        "objective.kl_weight",
+        "data.size",
+    ):
+        assert key in keys
+    assert keys["objective.samples"].default == 1
+    assert keys["objective.kl_weight"].default == 1.0
+
+
+def test_the_python_twins_of_the_verbs():
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    train = inspect.signature(vaekit.train).parameters
+    assert next(iter(train)) == "source"
+    assert {n for n, p in train.items() if p.kind is keyword} >= {"test", "recipe", "settings", "out", "seed", "resume"}
+    assert list(inspect.signature(vaekit.load).parameters) == ["path"]
+    methods = {
+        "encode": ["self", "X"],
+        "reconstruct": ["self", "X"],
+        "score": ["self", "X", "samples"],
+        "sample": ["self", "n", "seed", "mean"],
+        "evaluate": ["self", "X", "samples"],
+    }
+    for name, parameters in methods.items():
+        assert list(inspect.signature(getattr(vaekit.Run, name)).parameters) == parameters
+
+
+def test_the_model_of_the_textbook():
+    assert list(inspect.signature(vaekit.VariationalAutoEncoder.forward).parameters) == ["self", "x"]
+    assert list(inspect.signature(vaekit.VariationalAutoEncoder.kl_divergence).parameters) == ["mu", "std"]
+    assert "kl_weight" in inspect.signature(vaekit.VariationalAutoEncoder).parameters
+    assert "samples" in inspect.signature(vaekit.VariationalAutoEncoder).parameters
+
+
+def test_errors_are_of_one_family_and_of_the_usual_kinds():
+    from vaekit import errors
+
+    for name, kind in (
+        ("DataError", ValueError),
+        ("RecipeError", ValueError),
+        ("RunError", OSError),
+        ("TrainingError", RuntimeError),
+    ):
+        assert issubclass(getattr(errors, name), vaekit.VaekitError)
+        assert issubclass(getattr(errors, name), kind)
+    error = vaekit.VaekitError("x must be small", "9", "Make it smaller")
+    assert str(error) == "x must be small. Got 9 instead. Make it smaller."
+    assert str(vaekit.VaekitError("x must be small")) == "x must be small."
+    assert (
+        str(vaekit.VaekitError("x must be", "y", "Did you mean 'z'?")) == "x must be. Got y instead. Did you mean 'z'?"
+    )
