@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import ValidationError
 
 from vaekit.data import Part, Rows, Schema, Source, Split, Transform, choose_transforms, infer_schema, open_source
 from vaekit.data.batches import to_tensor
@@ -25,6 +24,8 @@ from vaekit.runs import RunFolder
 from vaekit.training import Reporter, SilentReporter, Trainer
 from vaekit.training.state import GOOD
 
+PROVENANCE = ("source", "test_source", "fingerprint", "rows", "threads", "choices")
+"""What a run cannot do without."""
 FIT_ROWS = 20_000
 """Training rows from which shifts, scales and the start of the model are measured."""
 
@@ -85,7 +86,7 @@ def train(
     )
     for part in (split.validation, split.test):
         if part.values is not split.train.values:
-            schema.check(part.values, (held_out or opened.test or opened).columns)
+            schema.check(part.values)
         else:
             schema.check(part.take(0, len(part)))
     plan, notes = resolve(plan, schema, len(split.train))
@@ -138,15 +139,17 @@ def _read(folder: RunFolder) -> Run:
         recipe = load_recipe(folder.read_toml("recipe.toml"))
         described = folder.read_json("schema.json")
         schema, transform = Schema.model_validate(described["schema"]), Transform.model_validate(described["transform"])
-    except (ValidationError, KeyError, VaekitError) as error:
-        if isinstance(error, RunError):
-            raise
+        provenance = folder.read_json("provenance.json")
+        if missing := [key for key in PROVENANCE if key not in provenance]:
+            raise KeyError(f"provenance.json without {', '.join(missing)}")
+        return _untrained(folder, recipe, schema, transform, provenance)
+    except (KeyError, ValueError, TypeError, RuntimeError) as error:
+        said = str(error).partition("For further information")[0].strip()  # pydantic adds an address
         raise RunError(
-            "recipe.toml and schema.json must be as training wrote them",
-            f"'{folder.path}': {error}",
+            "recipe.toml, schema.json and provenance.json must be as training wrote them",
+            f"'{folder.path}': {said}",
             "Restore them from a copy",
         ) from error
-    return _untrained(folder, recipe, schema, transform, folder.read_json("provenance.json"))
 
 
 def _untrained(

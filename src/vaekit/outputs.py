@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from vaekit.data import Schema
 from vaekit.errors import RunError, VaekitError, did_you_mean
-from vaekit.runs import atomic_path
+from vaekit.runs import atomic_folder, atomic_path
 
 ENDINGS = (".npy", ".npz", ".csv", ".parquet", ".png")
 MOST_ON_A_SHEET = 400
@@ -36,6 +36,11 @@ def check_out(out: Path, schema: Schema) -> None:
         )
     if ending in ("", ".png") and not schema.picture:
         raise VaekitError("--out must end in .npy, .npz, .csv or .parquet unless the rows are pictures", f"'{out}'")
+    if ending in ("", ".png") and schema.shape[-1] not in (1, 3, 4):
+        raise VaekitError(
+            "--out must end in .npy, .npz, .csv or .parquet unless pictures have 1, 3 or 4 channels",
+            f"'{out}' for {schema.shape[-1]} channels",
+        )
     if out.is_dir() and ending:
         raise RunError("--out must be a file", f"the folder '{out}'")
 
@@ -140,8 +145,7 @@ def _write_pictures(out: Path, pictures: npt.NDArray[np.uint8]) -> None:
         return
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise RunError("the folder for pictures must be new or empty", f"'{out}'", "Choose another")
-    out.mkdir(parents=True, exist_ok=True)
     digits = len(str(len(pictures) - 1))
-    for i, picture in enumerate(pictures):
-        with atomic_path(out / f"{i:0{digits}d}.png") as temporary:
-            Image.fromarray(squeezed(picture)).save(temporary)
+    with atomic_folder(out) as temporary:
+        for i, picture in enumerate(pictures):
+            Image.fromarray(squeezed(picture)).save(temporary / f"{i:0{digits}d}.png")

@@ -14,7 +14,7 @@ import torch
 
 from vaekit.data import Part, Rows, Schema, Source, Split, Transform, open_source, split_source
 from vaekit.errors import DataError, VaekitError
-from vaekit.evaluation import Evaluation, Evaluator, measure, measure_autoencoder
+from vaekit.evaluation import Evaluation, Evaluator, evaluating, measure, measure_autoencoder
 from vaekit.models import Autoencoder, VariationalAutoEncoder
 from vaekit.recipe import Recipe
 from vaekit.runs import RunFolder
@@ -80,7 +80,9 @@ class Run:
             Array (n, *shape), float32.
         """
         rows = self.rows(X)
-        return self._map(rows, lambda x: self._as_given(self.model.decode(self.model.encode(x)))).astype(np.float32)
+        return self._map(rows, lambda x: self._mean_as_given(self.model.decode(self.model.encode(x)))).astype(
+            np.float32
+        )
 
     def score(self, X: object, samples: int | None = None) -> Array:
         """log p(x) of each row in nats of the data as given, by the importance-weighted bound.
@@ -97,9 +99,7 @@ class Run:
         rows = self.rows(X)
         if isinstance(self.model, Autoencoder):
             return -measure_autoencoder(self.model, rows)[0]
-        return measure(
-            self.model, rows, _at_least_one(samples or self.recipe.evaluation.samples, "samples")
-        ).log_likelihood
+        return measure(self.model, rows, self._samples(samples)).log_likelihood
 
     def sample(self, n: int, seed: int = 0, mean: bool = False) -> Array:
         """New rows: z ~ p(z), then x ~ p(x|z).
@@ -114,13 +114,13 @@ class Run:
         """
         _at_least_one(n, "n")
         size = max(1, BLOCK // math.prod(self.schema.shape))
-        with torch.no_grad(), torch.random.fork_rng():
+        with evaluating(self.model), torch.random.fork_rng():
             torch.manual_seed(seed)
             z = self.model.prior().sample((n,))
             if mean or isinstance(self.model, Autoencoder):
-                blocks = [self._as_given(self.model.decode(part)) for part in z.split(size)]
+                blocks = [self._mean_as_given(self.model.decode(part)) for part in z.split(size)]
                 return np.concatenate(blocks).astype(np.float32)
-            blocks = [self._as_given(self.model.decoder(part).sample()) for part in z.split(size)]
+            blocks = [self.transform.inverse(self.model.decoder(p).sample().cpu()).numpy() for p in z.split(size)]
         drawn = np.concatenate(blocks)
         return (drawn.round() if np.dtype(self.schema.dtype).kind in "ui" else drawn).astype(self.schema.dtype)
 
@@ -150,12 +150,12 @@ class Run:
         elif split is not None:
             rows = Rows(split.test, self.transform, self.recipe.seed)
         evaluator = Evaluator(self.model, self.schema, train, self.recipe.objective.kl_weight)
-        return evaluator.evaluate(rows, _at_least_one(samples or self.recipe.evaluation.samples, "samples"))
+        return evaluator.evaluate(rows, self._samples(samples))
 
     def rows(self, X: object) -> Rows:
         """New rows, checked against the schema and ready for the model."""
-        source = open_source(X, self.recipe.data.height_width)
-        values = self.schema.check(source.values, source.columns)
+        source = open_source(X, self.recipe.data.height_width).in_order(self.schema.columns)
+        values = self.schema.check(source.values)
         return Rows(Part(values, np.arange(len(values)), source.labels), self.transform, self.recipe.seed)
 
     @cached_property
@@ -185,13 +185,15 @@ class Run:
 
     def _map(self, rows: Rows, function: Any) -> Array:
         device = next(self.model.parameters()).device
-        self.model.eval()
-        with torch.no_grad():
+        with evaluating(self.model):
             parts = [function(x.to(device)) for x, _ in rows.blocks(max(1, BLOCK // math.prod(self.schema.shape)))]
         return np.concatenate([p.cpu().numpy() if isinstance(p, torch.Tensor) else p for p in parts])
 
-    def _as_given(self, y: torch.Tensor) -> Array:
-        return self.transform.inverse(y.cpu()).numpy()
+    def _mean_as_given(self, y: torch.Tensor) -> Array:
+        return self.transform.inverse_mean(y.cpu()).numpy()
+
+    def _samples(self, samples: int | None) -> int:
+        return _at_least_one(self.recipe.evaluation.samples if samples is None else samples, "samples")
 
 
 def make_split(source: Source, test: Source | None, recipe: Recipe) -> Split:

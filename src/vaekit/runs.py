@@ -35,17 +35,35 @@ FORMAT = 1
 
 
 @contextlib.contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
+def _writing(path: Path, mend: str) -> Iterator[None]:
+    """Turn failures to write into errors that say what survives."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except (OSError, SafetensorError) as error:
+        if isinstance(error, RunError):
+            raise
+        if getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error):
+            raise RunError(
+                "there must be room on the disk",
+                f"'{path}': {error}",
+                f"What was saved before is intact; make room and {mend}",
+            ) from error
+        raise RunError("the place must be writable", f"'{path}': {error}") from error
+
+
+@contextlib.contextmanager
+def atomic_path(path: Path, mend: str = "try again") -> Iterator[Path]:
     """A temporary name beside `path` that becomes `path` in one step, or vanishes if the body fails.
 
     Args:
-        path: the file or folder to be written.
+        path: the file to be written.
+        mend: how to go on once a full disk has room again.
 
     Raises:
         RunError: if the disk is full or the place cannot be written; what stood there before survives.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with _writing(path, mend):
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
         os.close(handle)
         temporary = Path(name)
@@ -57,26 +75,27 @@ def atomic_path(path: Path) -> Iterator[Path]:
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
-    except (OSError, SafetensorError) as error:
-        if isinstance(error, RunError):
-            raise
-        full = getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error)
-        raise RunError(
-            "there must be room on the disk" if full else "the place must be writable",
-            f"'{path}': {error}",
-            "What was saved before is intact; make room and go on with `vaekit train --resume`" if full else "",
-        ) from error
 
 
-def _number(text: str) -> float:
-    """The number that was written: whole ones stay whole, so that rewriting a file gives the same bytes."""
-    return int(text) if text.isdigit() else float(text)
+@contextlib.contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """A temporary folder that becomes `path` (new, or empty) in one step, or vanishes if the body fails."""
+    with _writing(path, "try again"), tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as name:
+        made = Path(name) / "made"
+        made.mkdir()
+        yield made
+        os.replace(made, path)
 
 
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def _number(text: str) -> float:
+    """The number that was written: whole ones stay whole, so that rewriting a file gives the same bytes."""
+    return int(text) if text.isdigit() else float(text)
 
 
 class RunFolder:
@@ -88,6 +107,7 @@ class RunFolder:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        self._mend = f"go on with `vaekit train --resume {path}`"
 
     def create(self, recipe: dict[str, Any], schema: dict[str, Any], provenance: dict[str, Any]) -> None:
         """Make the folder with its three descriptions in one step: it is there whole, or not at all.
@@ -96,18 +116,11 @@ class RunFolder:
             RunError: if it holds a run already, or other files, or cannot be made.
         """
         self.check_free()
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=self.path.parent, prefix=f".{self.path.name}-") as name:
-                made = RunFolder(Path(name) / "run")
-                made.write_toml("recipe.toml", recipe)
-                made.write_json("schema.json", schema)
-                made.write_json("provenance.json", {"format": FORMAT, **provenance})
-                os.replace(made.path, self.path)
-        except OSError as error:
-            if isinstance(error, RunError):
-                raise
-            raise RunError("the place must be writable", f"'{self.path}': {error}") from error
+        with atomic_folder(self.path) as temporary:
+            made = RunFolder(temporary)
+            made.write_toml("recipe.toml", recipe)
+            made.write_json("schema.json", schema)
+            made.write_json("provenance.json", {"format": FORMAT, **provenance})
 
     def check_free(self) -> None:
         """Refuse a folder that holds a run already, or other files."""
@@ -144,7 +157,7 @@ class RunFolder:
 
     def write(self, name: str, content: str) -> None:
         """Write a text file."""
-        with atomic_path(self.path / name) as temporary:
+        with atomic_path(self.path / name, self._mend) as temporary:
             temporary.write_text(content, encoding="utf-8")
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:
@@ -179,7 +192,7 @@ class RunFolder:
     def write_tensors(self, name: str, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
         """Write tensors to a safetensors file."""
         plain = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
-        with atomic_path(self.path / name) as temporary:
+        with atomic_path(self.path / name, self._mend) as temporary:
             save_file(plain, temporary, metadata)
 
     def read_tensors(self, name: str) -> tuple[dict[str, Tensor], dict[str, str]]:

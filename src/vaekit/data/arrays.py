@@ -53,10 +53,12 @@ def from_array(
         )
     if 0 in values.shape:
         raise DataError(f"{where} must hold examples", f"shape {values.shape}")
+    if not values.dtype.isnative:
+        values = values.astype(values.dtype.newbyteorder("="))
     if values.dtype.kind == "b":
         values = values.astype(np.uint8)
-    elif values.dtype == np.float16:
-        values = values.astype(np.float32)
+    elif values.dtype.kind == "f" and values.dtype not in (np.float32, np.float64):
+        values = values.astype(np.float32 if values.dtype.itemsize < 4 else np.float64)
     if values.ndim == 2:
         return Source(values, labels, columns)
     if values.ndim == 3:
@@ -83,6 +85,10 @@ TEST_LABEL_NAMES = ("y_test", "test_labels")
 
 def open_npz(path: Path) -> Source:
     """A `.npz` file: the rows under a customary name (`X`, `x_train`, …) or the only array, labels beside them."""
+    if not zipfile.is_zipfile(path):
+        raise DataError(
+            "a .npz file must hold plain numeric arrays", f"'{path}', which is no zip archive or a damaged one"
+        )
     try:
         with np.load(path, allow_pickle=False) as archive:
             names = archive.files
@@ -96,13 +102,13 @@ def open_npz(path: Path) -> Source:
                 return next((archive[n] for n in wanted if n in names), None)
 
             source = from_array(
-                archive[first], _labels(pick(LABEL_NAMES), len(archive[first])), where=f"'{first}' in '{path.name}'"
+                archive[first], labels_of(pick(LABEL_NAMES), len(archive[first])), where=f"'{first}' in '{path.name}'"
             )
             held_out = pick(TEST_NAMES)
             if held_out is None:
                 return source
             test = from_array(
-                held_out, _labels(pick(TEST_LABEL_NAMES), len(held_out)), where=f"the test part of '{path.name}'"
+                held_out, labels_of(pick(TEST_LABEL_NAMES), len(held_out)), where=f"the test part of '{path.name}'"
             )
     except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
         if isinstance(error, DataError):
@@ -111,5 +117,6 @@ def open_npz(path: Path) -> Source:
     return Source(source.values, source.labels, picture=source.picture, test=test)
 
 
-def _labels(labels: npt.NDArray[Any] | None, rows: int) -> npt.NDArray[Any] | None:
+def labels_of(labels: npt.NDArray[Any] | None, rows: int) -> npt.NDArray[Any] | None:
+    """Labels as one for each row, or none if their number does not fit."""
     return labels.ravel() if labels is not None and labels.size == rows else None

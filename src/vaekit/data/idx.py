@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import math
+import re
 import zlib
 from pathlib import Path
 from typing import Any
@@ -11,15 +12,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vaekit.data.arrays import from_array
+from vaekit.data.arrays import from_array, labels_of
 from vaekit.data.source import Source
 from vaekit.errors import DataError
 
+NAME = re.compile(r"[-._]idx\d(-|\.|$)|ubyte(\.gz)?$")
 TYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if p.is_file() and ("idx" in p.name or "ubyte" in p.name))
+    return sorted(p for p in folder.iterdir() if p.is_file() and NAME.search(p.name))
 
 
 def is_idx_folder(folder: Path) -> bool:
@@ -58,7 +60,9 @@ def open_idx(folder: Path) -> Source:
             "a folder of IDX files must hold training images", f"none in '{folder}'", "Name it train-images-idx3-ubyte"
         )
     sources = [
-        from_array(part["images"], part.get("labels"), where=f"the IDX file in '{folder}'")
+        from_array(
+            part["images"], labels_of(part.get("labels"), len(part["images"])), where=f"the IDX file in '{folder}'"
+        )
         for part in (parts[False], parts[True])
         if "images" in part
     ]

@@ -61,8 +61,8 @@ class RowNoise:
         with np.errstate(over="ignore"):
             keys = mix(self.keys + mix(np.uint64(stream + 1) * GOLDEN + np.zeros(1, np.uint64)))
             counters = np.arange(start + 1, start + count + 1, dtype=np.uint64) * GOLDEN
-            bits = mix(keys[:, None] + counters[None, :]) >> np.uint64(11)
-        return torch.from_numpy((bits.astype(np.float64) + 0.5) * 2.0**-53).reshape(len(keys), *shape)
+            bits = mix(keys[:, None] + counters[None, :]) >> np.uint64(12)
+        return torch.from_numpy((bits.astype(np.float64) + 0.5) * 2.0**-52).reshape(len(keys), *shape)
 
     def normal(self, shape: Sequence[int], stream: int = 0, start: int = 0) -> Tensor:
         """Standard normal numbers, shape (B, *shape), float32, by the inverse of the distribution function."""

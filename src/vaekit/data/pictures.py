@@ -16,10 +16,10 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from vaekit.data.source import Progress, Source
-from vaekit.errors import DataError
+from vaekit.errors import DataError, VaekitError
 
 ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
-GREY_MODES = {"1", "L", "LA", "I", "I;16", "I;16B", "F"}
+GREY_MODES = {"1", "L", "LA", "I;16", "I;16B", "I;16L"}
 
 
 def cache_folder() -> Path:
@@ -40,6 +40,12 @@ def _named(path: Path) -> Iterator[None]:
 
 def _header(path: Path) -> tuple[tuple[int, int], bool]:
     with _named(path), Image.open(path) as picture:
+        if picture.mode in ("F", "I"):
+            raise DataError(
+                "a picture must have 8 or 16 bits for each channel",
+                f"'{path}' of mode {picture.mode}",
+                "Save its values as .npy instead",
+            )
         return (picture.height, picture.width), picture.mode in GREY_MODES
 
 
@@ -102,7 +108,9 @@ def _cached(
     stats = [(str(p.relative_to(folder)), p.stat().st_size, p.stat().st_mtime_ns) for p in files]
     key = hashlib.sha256(repr((str(folder), stats, size, grey)).encode()).hexdigest()[:24]
     target = cache_folder() / f"{key}.npy"
-    if not target.exists():
+    try:
+        with contextlib.suppress(FileNotFoundError, ValueError, EOFError):  # absent or damaged: decode (again)
+            return np.load(target, mmap_mode="r", allow_pickle=False)
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=target.parent, suffix=".part")
         os.close(handle)
@@ -111,7 +119,15 @@ def _cached(
             os.replace(name, target)
         finally:
             Path(name).unlink(missing_ok=True)
-    return np.load(target, mmap_mode="r", allow_pickle=False)
+        return np.load(target, mmap_mode="r", allow_pickle=False)
+    except OSError as error:
+        if isinstance(error, VaekitError):
+            raise
+        raise DataError(
+            "the cache of decoded pictures must be writable",
+            f"'{target.parent}': {error}",
+            "Name another folder with VAEKIT_CACHE",
+        ) from error
 
 
 def _decode_all(target: Path, files: list[Path], size: tuple[int, int], grey: bool, progress: Progress | None) -> None:

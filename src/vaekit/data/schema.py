@@ -7,12 +7,13 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 
 from vaekit.data.part import Part
 from vaekit.errors import DataError
 
 Kind = Literal["binary", "levels", "counts", "real"]
+DTYPES = (*(f"{kind}{bits}" for kind in ("uint", "int") for bits in (8, 16, 32, 64)), "float32", "float64")
 
 
 class Schema(BaseModel):
@@ -25,7 +26,7 @@ class Schema(BaseModel):
         picture: whether an example is a picture.
         columns: names of the columns of a table; empty for pictures and unnamed arrays.
         constant: index and value of the columns that never vary in training; they are kept out of the likelihood.
-        dtype: the type of the data as given, to which samples return.
+        dtype: the type of the data as given, to which samples return; a floating one for reals.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -37,6 +38,13 @@ class Schema(BaseModel):
     columns: tuple[str, ...] = ()
     constant: dict[int, float] = {}
     dtype: str = "float64"
+
+    @field_validator("dtype")
+    @classmethod
+    def _known_dtype(cls, dtype: str) -> str:
+        if dtype not in DTYPES:
+            raise ValueError(f"must be one of {', '.join(DTYPES)}")
+        return dtype
 
     @property
     def event_shape(self) -> tuple[int, ...]:
@@ -57,27 +65,18 @@ class Schema(BaseModel):
             return f"pixel ({row}, {column}), channel {channel}"
         return f"column {index}"
 
-    def check(self, values: npt.NDArray[np.generic], columns: tuple[str, ...] = ()) -> npt.NDArray[np.generic]:
+    def check(self, values: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
         """New data in the shape and range that the model was trained on.
 
         Args:
             values: rows of any numeric type, shape (n, *shape); a single trailing channel may be missing.
-            columns: their names, where they have any; another order is mended.
 
         Returns:
             The values, as (n, *shape).
 
         Raises:
-            DataError: if columns, shape or values do not fit, naming the first that does not.
+            DataError: if shape or values do not fit, naming the first that does not.
         """
-        if columns and self.columns and columns != self.columns:
-            missing = [name for name in self.columns if name not in columns]
-            if missing:
-                raise DataError(
-                    f"the data must have the columns the model was trained on: {', '.join(self.columns)}",
-                    f"data without {', '.join(repr(m) for m in missing)}",
-                )
-            values = values[:, [columns.index(name) for name in self.columns]]
         if self.picture and values.shape[1:] == self.shape[:-1] and self.shape[-1] == 1:
             values = values[..., None]
         if values.shape[1:] != self.shape:
@@ -86,7 +85,6 @@ class Schema(BaseModel):
                 f"{values.shape[1:]}",
                 "Pictures can be brought to size by data.size when they are read" if self.picture else "",
             )
-        values = values.astype(self.dtype, copy=False) if values.dtype.kind == np.dtype(self.dtype).kind else values
         part = Part(values, np.arange(len(values)))
         check_finite(part, self)
         if self.discrete:
@@ -187,8 +185,10 @@ def infer_schema(
     if len(constant) == math.prod(schema.shape):
         raise DataError("the data must vary", f"{len(part)} equal examples")
     # Pixels stay: a picture needs its grid, and the probability of a level is proper even where it never varies.
+    dtype = "float64" if declared == "real" and part.values.dtype.kind in "ui" else dtype
     return schema.model_copy(
         update={
+            "dtype": dtype,
             "kind": declared,
             "levels": levels if declared in ("binary", "levels") else 0,
             "constant": {} if picture else constant,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy.typing as npt
+
+from vaekit.errors import DataError
 
 Values = npt.NDArray[Any]
 Progress = Callable[[int, int], None]
@@ -34,3 +36,20 @@ class Source:
     levels: int = 0
     test: Source | None = None
     origin: str = "memory"
+
+    def in_order(self, columns: tuple[str, ...]) -> Source:
+        """The same rows with their columns in this order.
+
+        Raises:
+            DataError: if one of the columns is missing.
+        """
+        if not columns or not self.columns or columns == self.columns:
+            return self
+        missing = [name for name in columns if name not in self.columns]
+        if missing:
+            raise DataError(
+                f"the data must have the columns the model was trained on: {', '.join(columns)}",
+                f"data without {', '.join(repr(name) for name in missing)}",
+            )
+        values = self.values[:, [self.columns.index(name) for name in columns]]
+        return replace(self, values=values, columns=columns)

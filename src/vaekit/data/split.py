@@ -46,6 +46,8 @@ def split_source(source: Source, test: Source | None, seed: int, validation: flo
     """
     order = np.random.default_rng([seed, 1]).permutation(len(source.values))
     given = test or source.test
+    if given:
+        given = given.in_order(source.columns)
     n_test = 0 if given else max(1, round(held_out * len(order)))
     rest = len(order) - n_test
     n_validation = min(MOST_VALIDATION, max(1, round(validation * rest))) if validation else 0

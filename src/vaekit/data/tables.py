@@ -15,28 +15,30 @@ from vaekit.data.source import Source
 from vaekit.errors import DataError
 
 
-def _is_number(text: str) -> bool:
+def _is_name(text: str) -> bool:
+    """Whether a cell of a first line is the name of a column: neither a number nor empty."""
     try:
         float(text)
     except ValueError:
-        return False
-    return True
+        return bool(text.strip())
+    return False
 
 
 def _has_header(path: Path) -> bool:
-    with path.open(newline="", encoding="utf-8", errors="replace") as file:
-        first = next(csv.reader(file), [])
-    return not all(_is_number(cell) for cell in first)
+    with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
+        return any(_is_name(cell) for cell in next(csv.reader(file), []))
 
 
 def open_csv(path: Path) -> Source:
     """A comma-separated file of numbers; a first line of names is recognised by not being numbers."""
     header = _has_header(path)
+    options = pyarrow.csv.ReadOptions(autogenerate_column_names=not header, use_threads=False)  # errors name the row
     try:
-        table = pyarrow.csv.read_csv(path, read_options=pyarrow.csv.ReadOptions(autogenerate_column_names=not header))
+        return from_table(pyarrow.csv.read_csv(path, read_options=options), path, named=header)
+    except UnicodeDecodeError as error:
+        raise DataError("a CSV file must be encoded in UTF-8", f"'{path}': {error}") from error
     except (pa.ArrowInvalid, OSError) as error:
         raise DataError("a CSV file must have as many cells in each line", f"'{path}': {error}") from error
-    return from_table(table, path, named=header)
 
 
 def open_parquet(path: Path) -> Source:
@@ -58,23 +60,23 @@ def from_table(table: Any, path: Path, named: bool) -> Source:
     double = {name for name in names if names.count(name) > 1}
     if double:
         raise DataError("columns must have different names", f"'{min(double)}' twice in '{path.name}'")
+    if not table.num_rows or not names:
+        raise DataError("the source must hold examples", f"none in '{path}'")
     columns = []
     for name, column in zip(names, table.columns, strict=True):
         kind = column.type
+        if column.null_count:
+            row = int(np.flatnonzero(column.is_null().to_numpy())[0])
+            raise DataError(
+                "every cell must hold a finite number",
+                f"an empty cell in column '{name}', row {row} ({column.null_count} of {len(column)} cells of the column are empty)",
+                "Remove these rows, or fill the cells, before training",
+            )
         if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
             raise DataError(
                 "every column must hold numbers",
                 f"column '{name}' of type {kind} in '{path.name}'",
                 "Leave it out, or code it as numbers",
             )
-        if column.null_count:
-            row = int(np.flatnonzero(column.is_null().to_numpy())[0])
-            raise DataError(
-                "every cell must hold a finite number",
-                f"{column.null_count} empty cells in column '{name}', the first in row {row}",
-                "Remove these rows, or fill the cells, before training",
-            )
         columns.append(column.cast(pa.uint8()).to_numpy() if pa.types.is_boolean(kind) else column.to_numpy())
-    if not columns or not len(columns[0]):
-        raise DataError("the source must hold examples", f"none in '{path}'")
     return Source(np.column_stack(columns), columns=names if named else ())

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from functools import cached_property
+from functools import lru_cache
 from typing import Annotated, ClassVar, Literal
 
 import torch
@@ -33,6 +33,10 @@ class Step(BaseModel, ABC):
     @abstractmethod
     def inverse(self, y: Tensor) -> Tensor:
         """Map back, any leading dimensions."""
+
+    def inverse_mean(self, y: Tensor) -> Tensor:
+        """Map a mean back, which need not be a possible value."""
+        return self.inverse(y)
 
     def log_det(self) -> float:
         """log |det ∂y/∂x| for one example; every step here is affine, so it is the same for all."""
@@ -97,12 +101,22 @@ class Dequantize(Step):
     needs_noise: ClassVar[bool] = True
 
     def forward(self, x: Tensor, uniform: Tensor | None) -> Tensor:
-        """x + u."""
-        return x + given(uniform).to(x.dtype)
+        """x + u, below x + 1 even after rounding."""
+        return torch.minimum(x + given(uniform).to(x.dtype), torch.nextafter(x + 1, x))
 
     def inverse(self, y: Tensor) -> Tensor:
         """Round down, into the known levels."""
         return y.floor().clamp(self.lowest, self.highest if self.highest is not None else math.inf)
+
+    def inverse_mean(self, y: Tensor) -> Tensor:
+        """E[x] = E[y] − ½."""
+        return y - 0.5
+
+
+@lru_cache(maxsize=16)
+def _constants(values: tuple[float, ...], shape: tuple[int, ...]) -> Tensor:
+    tensor = torch.tensor(values, dtype=torch.float64)
+    return tensor.reshape(shape) if len(values) > 1 else tensor
 
 
 class Affine(Step):
@@ -113,20 +127,14 @@ class Affine(Step):
     scale: tuple[float, ...]
     shape: tuple[int, ...]
 
-    @cached_property
-    def _tensors(self) -> tuple[Tensor, Tensor]:
-        both = (torch.tensor(values, dtype=torch.float64) for values in (self.shift, self.scale))
-        shift, scale = (t.reshape(self.shape) if t.numel() > 1 else t for t in both)
-        return shift, scale
-
     def forward(self, x: Tensor, uniform: Tensor | None) -> Tensor:  # noqa: ARG002
         """(x − shift)/scale."""
-        shift, scale = self._tensors
+        shift, scale = _constants(self.shift, self.shape), _constants(self.scale, self.shape)
         return (x - shift) / scale
 
     def inverse(self, y: Tensor) -> Tensor:
         """y·scale + shift."""
-        shift, scale = self._tensors
+        shift, scale = _constants(self.shift, self.shape), _constants(self.scale, self.shape)
         return y.double() * scale + shift
 
     def log_det(self) -> float:
@@ -209,6 +217,12 @@ class Transform(BaseModel):
             y = step.inverse(y)
         return y
 
+    def inverse_mean(self, y: Tensor) -> Tensor:
+        """Bring means back to the units of the data as given, fractions and all."""
+        for step in reversed(self.steps):
+            y = step.inverse_mean(y)
+        return y
+
     def log_det(self) -> float:
         """log |det ∂y/∂x| for one example."""
         return sum(step.log_det() for step in self.steps)
@@ -245,7 +259,7 @@ def choose_transforms(schema: Schema, rows: Tensor, *, binarize: str, scaling: s
     elif scaling in ("centre", "standardize"):
         mean = rows.mean(0).flatten()
         std = (rows.var(0, correction=0).flatten() + extra).sqrt()
-        floor = torch.finfo(torch.float32).tiny + 1e-6 * float(std.max())  # a pixel may be constant
-        scale = std.clamp(min=floor) if scaling == "standardize" else torch.ones_like(std)
+        varies = std > 1e-12 * mean.abs()  # a pixel may be constant, to rounding
+        scale = torch.where(varies, std, std.max()) if scaling == "standardize" else torch.ones_like(std)
         steps.append(Affine(shift=tuple(mean.tolist()), scale=tuple(scale.tolist()), shape=shape))
     return TypeAdapter(Transform).validate_python({"steps": steps})

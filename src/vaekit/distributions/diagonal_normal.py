@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import torch
 from torch import Size, Tensor
-from torch.distributions import Independent, Normal, register_kl
+from torch.distributions import Distribution, Independent, Normal, register_kl
 
 
 class DiagonalNormal(Independent):  # type: ignore[type-arg]  # torch's class has no subscript at run time
@@ -31,6 +31,11 @@ class DiagonalNormal(Independent):  # type: ignore[type-arg]  # torch's class ha
     def __init__(self, mean: Tensor, std: Tensor) -> None:
         super().__init__(Normal(mean, std, validate_args=False), 1, validate_args=False)
 
+    def expand(self, batch_shape: Size | list[int], _instance: Distribution | None = None) -> DiagonalNormal:  # type: ignore[override]
+        """The same distribution over a larger batch."""
+        shape = (*batch_shape, self.event_shape[0])
+        return DiagonalNormal(self.base_dist.loc.expand(shape), self.base_dist.scale.expand(shape))
+
     def reparameterize(self, noise: Tensor) -> Tensor:
         """Turn standard normal noise into draws, z = μ + σ ⊙ ε.
 
@@ -50,8 +55,8 @@ class DiagonalNormal(Independent):  # type: ignore[type-arg]  # torch's class ha
     def kl_per_dimension(self, other: DiagonalNormal) -> Tensor:
         """The summands of KL[self ‖ other], one per coordinate, shape (..., d)."""
         mean, std, m, s = self.base_dist.loc, self.base_dist.scale, other.base_dist.loc, other.base_dist.scale
-        ratio = (std / s).square()
-        return 0.5 * (ratio + ((mean - m) / s).square() - 1 - ratio.log())
+        ratio = std / s
+        return 0.5 * (ratio.square() + ((mean - m) / s).square() - 1) - ratio.log()
 
 
 @register_kl(DiagonalNormal, DiagonalNormal)

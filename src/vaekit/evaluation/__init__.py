@@ -1,7 +1,7 @@
 """Evaluation: held-out bounds with standard errors, the parts of the rate, baselines, and what to make of them."""
 
 from vaekit.evaluation.baselines import measure_baselines
-from vaekit.evaluation.bounds import Measured, measure, measure_autoencoder
+from vaekit.evaluation.bounds import Measured, evaluating, measure, measure_autoencoder
 from vaekit.evaluation.decomposition import RateParts, active_units, decompose_rate
 from vaekit.evaluation.diagnosis import Reading, diagnose
 from vaekit.evaluation.summary import Evaluation, Evaluator
@@ -15,6 +15,7 @@ __all__ = [
     "active_units",
     "decompose_rate",
     "diagnose",
+    "evaluating",
     "measure",
     "measure_autoencoder",
     "measure_baselines",

@@ -10,6 +10,8 @@ of the blocks matters. Where data were rescaled, log |det J| is added: figures a
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,7 +61,19 @@ def _block_rows(event: int) -> int:
     return max(1, min(1024, BUDGET // (16 * event)))
 
 
-@torch.no_grad()
+@contextmanager
+def evaluating(model: torch.nn.Module) -> Iterator[None]:
+    """Without dropout and gradients; every module is left in the mode it was in."""
+    modes = [(module, module.training) for module in model.modules()]
+    try:
+        with torch.no_grad():
+            model.eval()
+            yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
 def measure(model: VariationalAutoEncoder, rows: Rows, samples: int = 1) -> Measured:
     """Measure every row, the last incomplete block too.
 
@@ -71,15 +85,13 @@ def measure(model: VariationalAutoEncoder, rows: Rows, samples: int = 1) -> Meas
     Returns:
         The measurements.
     """
-    training = model.training
-    model.eval()
     event = model.decoder.likelihood.offset.numel()
     log_det = rows.transform.log_det()
-    parts = [
-        _measure_block(model, x.to(_device(model)), noise, samples, max(1, BUDGET // (event * len(x))))
-        for x, noise in rows.blocks(_block_rows(event))
-    ]
-    model.train(training)
+    with evaluating(model):
+        parts = [
+            _measure_block(model, x.to(_device(model)), noise, samples, max(1, BUDGET // (event * len(x))))
+            for x, noise in rows.blocks(_block_rows(event))
+        ]
     distortion, rate, log_likelihood, mean, std = (
         torch.cat(column).double().cpu().numpy() for column in zip(*parts, strict=True)
     )
@@ -104,15 +116,12 @@ def _measure_block(
     return -log_likelihood / samples, joint.rate(), total - math.log(samples), posterior.mean, posterior.stddev
 
 
-@torch.no_grad()
 def measure_autoencoder(model: Autoencoder, rows: Rows) -> tuple[Array, Array]:
     """Squared error of each row in the model's units, shape (n,), and its code, shape (n, latent_dim)."""
-    training = model.training
-    model.eval()
     errors, codes = [], []
-    for x, _ in rows.blocks(1024):
-        code = model.encode(x.to(_device(model)))
-        errors.append((model.decode(code) - x.to(code)).square().flatten(1).sum(1))
-        codes.append(code)
-    model.train(training)
+    with evaluating(model):
+        for x, _ in rows.blocks(1024):
+            code = model.encode(x.to(_device(model)))
+            errors.append((model.decode(code) - x.to(code)).square().flatten(1).sum(1))
+            codes.append(code)
     return torch.cat(errors).double().cpu().numpy(), torch.cat(codes).double().cpu().numpy()

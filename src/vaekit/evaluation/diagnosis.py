@@ -117,8 +117,9 @@ def _baseline(f: dict[str, Any]) -> Reading | None:
 def _estimate(f: dict[str, Any]) -> Reading:
     estimate = f["log_likelihood"]
     gap = estimate["value"] - f["elbo"]
+    error = "" if estimate["standard_error"] is None else f" ± {estimate['standard_error']:.2f}"
     text = (
-        f"log p(x) ≥ {estimate['value']:.2f} ± {estimate['standard_error'] or float('nan'):.2f} nats (K = {estimate['samples']}, "
+        f"log p(x) ≥ {estimate['value']:.2f}{error} nats (K = {estimate['samples']}, "
         f"{estimate['examples']} examples); the ELBO is {gap:.2f} below it, which is what the approximate posterior costs at least."
     )
     return Reading("note", text)

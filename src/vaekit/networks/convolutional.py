@@ -31,7 +31,8 @@ def stage_sizes(height: int, width: int, stages: int) -> list[tuple[int, int]]:
 
 
 def _norm(channels: int) -> nn.GroupNorm:
-    return nn.GroupNorm(math.gcd(channels, 8), channels)
+    """Groups of several channels each: a group of one would see nothing once a picture has shrunk to one pixel."""
+    return nn.GroupNorm(math.gcd(channels, 8) if channels >= 32 else 1, channels)
 
 
 class ResidualConvolution(nn.Module):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
@@ -20,7 +19,7 @@ def soft_clamp(raw: Tensor, low: float, high: float) -> Tensor:
 
         low + softplus(raw − low) − softplus(raw − high)
 
-    The gradient never vanishes exactly, so a parameter that reached a bound can come back.
+    The gradient stays positive until it underflows, so a parameter that reached a bound can come back.
 
     Args:
         raw: any real tensor.
@@ -34,7 +33,14 @@ def soft_clamp(raw: Tensor, low: float, high: float) -> Tensor:
         >>> soft_clamp(torch.tensor([-100.0, 0.0, 100.0]), -8, 8).round(decimals=2)
         tensor([-8.0000,  0.0000,  8.0000])
     """
-    return low + F.softplus(raw - low) - F.softplus(raw - high)
+    below = low + softplus(raw - low) - softplus(raw - high)
+    above = high + softplus(low - raw) - softplus(high - raw)  # the same, without cancellation on its side
+    return torch.where(raw < (low + high) / 2, below, above)
+
+
+def softplus(x: Tensor) -> Tensor:
+    """log(1 + eˣ) for all x; torch's own turns into x, and its gradient into exactly 1, beyond 20."""
+    return torch.logaddexp(x, x.new_zeros(()))
 
 
 class Rescale(nn.Module):

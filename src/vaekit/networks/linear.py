@@ -4,14 +4,15 @@
 
 U and Λ are the eigenvectors and eigenvalues of the data's covariance, measured once and then fixed; A and b are learned.
 The maps that can be expressed are the same as without them, but columns of very different scale or strongly correlated
-ones no longer make the optimisation ill-conditioned. Learning starts from principal component analysis (A the leading
-rows of the identity); the noise, the posterior and the shrinkage of W are what remains to be learned.
+ones no longer make the optimisation ill-conditioned. Learning starts from probabilistic principal component analysis: far
+from it, the noise of the stiffest direction (λ_1/σ² may be 10⁶) would drown the gradients of all others.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -20,24 +21,43 @@ MOST_AXES = 512
 """Leading axes kept; the optimum of a linear-Gaussian model lies within the leading `latent_dim` of them."""
 
 
-def principal_axes(x: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean, leading eigenvectors and square roots of the eigenvalues of the covariance.
+@dataclass(frozen=True)
+class PrincipalAxes:
+    """Principal components of some rows.
 
     Args:
-        x: rows, shape (n, p).
-        count: number of axes r ≤ p.
-
-    Returns:
-        Mean (p,), axes (p, r) and standard deviations along them (r,); both zero beyond the rank of the data.
+        mean: shape (p,).
+        axes: leading eigenvectors of the covariance, shape (p, r); zero beyond the rank of the data.
+        std: standard deviations along them, shape (r,).
+        total: sum of all variances.
     """
-    x = x.double()
+
+    mean: Tensor
+    axes: Tensor
+    std: Tensor
+    total: Tensor
+
+    def noise(self, latent_dim: int) -> Tensor:
+        """σ², the mean of the variances that `latent_dim` axes leave over (Tipping and Bishop 1999)."""
+        left = self.total - self.std[:latent_dim].square().sum()
+        return left.clamp(min=1e-9 * float(self.total)) / max(1, len(self.mean) - latent_dim)
+
+    def share(self, latent_dim: int) -> Tensor:
+        """σ²/λ_j of the leading axes, at most one: the posterior variance of each code."""
+        return (self.noise(latent_dim) / self.std[:latent_dim].square()).clamp(max=1.0)
+
+
+def principal_axes(x: Tensor, count: int) -> PrincipalAxes:
+    """The `count` leading principal components of rows x, shape (n, ...)."""
+    x = x.flatten(1).double()
     mean = x.mean(0)
     _, singular, axes = torch.linalg.svd(x - mean, full_matrices=False)
     std, axes = singular[:count] / math.sqrt(len(x)), axes[:count].T
     known = std > 1e-9 * std[0]
     padding = count - len(std)
     std, axes = torch.where(known, std, 0.0), torch.where(known, axes, 0.0)
-    return mean, nn.functional.pad(axes, (0, padding)), nn.functional.pad(std, (0, padding))
+    total = (x - mean).square().sum() / len(x)
+    return PrincipalAxes(mean, nn.functional.pad(axes, (0, padding)), nn.functional.pad(std, (0, padding)), total)
 
 
 class LinearEncoder(nn.Module):
@@ -61,18 +81,21 @@ class LinearEncoder(nn.Module):
 
     @torch.no_grad()
     def start(self, x: Tensor, codes: int) -> None:
-        """Take the axes from rows as the network sees them; begin with the leading ones as codes.
+        """Take the axes from rows as the network sees them; begin with probabilistic PCA's posterior.
 
         Args:
             x: rows, shape (n, *event).
-            codes: how many of the features are codes; the others begin at zero.
+            codes: number of means among the features; logarithms of standard deviations may follow.
         """
-        mean, axes, std = principal_axes(x.flatten(1), self.whiten.shape[1])
-        self.mean.copy_(mean)
-        self.whiten.copy_(torch.where(std > 0, axes / std, 0.0))
-        nn.init.zeros_(self.linear.weight)
-        nn.init.zeros_(self.linear.bias)
-        nn.init.eye_(self.linear.weight[:codes])
+        found = principal_axes(x, self.whiten.shape[1])
+        share = found.share(codes)
+        self.mean.copy_(found.mean)
+        self.whiten.copy_(torch.where(found.std > 0, found.axes / found.std, 0.0))
+        self.linear.weight.zero_()
+        self.linear.bias.zero_()
+        self.linear.weight[:codes].fill_diagonal_(1.0).mul_((1 - share).sqrt().unsqueeze(1))
+        if len(self.linear.bias) == 2 * codes:
+            self.linear.bias[codes:].copy_(0.5 * share.log())
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, *event) to (B, features)."""
@@ -93,22 +116,21 @@ class LinearDecoder(nn.Module):
     def __init__(self, latent_dim: int, event_shape: Sequence[int], parameters: int) -> None:
         super().__init__()
         width = math.prod(event_shape)
-        self.event_shape, axes = tuple(event_shape), min(width, MOST_AXES)
+        axes = min(width, MOST_AXES)
+        self.event_shape, self.inner_shape = tuple(event_shape), (axes, parameters)
         self.register_buffer("colour", torch.eye(width)[:, :axes])
-        maps = [nn.Linear(latent_dim, axes, bias=False) for _ in range(parameters)]
-        self.linears = nn.ModuleList(maps)
+        self.linear = nn.Linear(latent_dim, axes * parameters, bias=False)
 
     @torch.no_grad()
     def start(self, x: Tensor) -> None:
-        """Take the axes from rows, in units of their root mean square deviation; begin as the codes' inverse."""
-        _, axes, std = principal_axes(x.flatten(1), self.colour.shape[1])
-        unit = std.square().sum().div(len(self.colour)).sqrt()
-        self.colour.copy_(axes * std / unit)
-        for linear in self.linears:
-            nn.init.zeros_(linear.weight)
-        nn.init.eye_(self.linears[0].weight)
+        """Take the axes from rows, in units of their root mean square deviation; begin with probabilistic PCA's W."""
+        found = principal_axes(x, self.colour.shape[1])
+        unit = (found.total / len(self.colour)).sqrt()
+        self.colour.copy_(found.axes * found.std / unit)
+        weight = self.linear.weight.zero_().unflatten(0, self.inner_shape)
+        weight[:, 0].fill_diagonal_(1.0).mul_((1 - found.share(weight.shape[-1])).sqrt())  # the first is the location
 
     def forward(self, z: Tensor) -> Tensor:
         """Map (..., latent_dim) to (..., *event, parameters)."""
-        outputs = [(linear(z) @ self.colour.T).unflatten(-1, self.event_shape) for linear in self.linears]
-        return torch.stack(outputs, -1)
+        inner = self.linear(z).unflatten(-1, self.inner_shape)
+        return (self.colour @ inner).unflatten(-2, self.event_shape)

@@ -6,14 +6,14 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
 from vaekit.data.options import DataOptions
 from vaekit.errors import RecipeError, did_you_mean
 from vaekit.evaluation.options import EvaluationOptions
-from vaekit.models.likelihoods import LikelihoodOptions
+from vaekit.models.likelihoods import LIKELIHOODS, LikelihoodOptions
 from vaekit.networks.options import NetworkOptions
 from vaekit.objectives.options import ObjectiveOptions
 from vaekit.options import Options
@@ -33,7 +33,9 @@ class Recipe(Options):
     model: Literal["vae", "autoencoder"] = Field(
         "vae", description="Variational, or the deterministic one to compare with."
     )
-    latent_dim: int | Literal["auto"] = Field("auto", gt=0, description="Number of latent dimensions.")
+    latent_dim: Annotated[int, Field(gt=0)] | Literal["auto"] = Field(
+        "auto", description="Number of latent dimensions."
+    )
     seed: int = Field(0, ge=0, lt=2**31, description="Decides splits, starting weights, batches and noise.")
     data: DataOptions = DataOptions()
     encoder: NetworkOptions = NetworkOptions()
@@ -135,11 +137,18 @@ def _set(content: dict[str, Any], key: str, value: Any) -> str:
     if key not in keys:
         return str(RecipeError("a key must be known", f"'{key}'", did_you_mean(key, keys)))
     section, _, name = key.rpartition(".")
-    (content.setdefault(section, {}) if section else content)[name] = value
+    place = content.setdefault(section, {}) if section else content
+    if not isinstance(place, dict):
+        return ""  # what stands there is refused by itself
+    place[name] = value
     return ""
 
 
 def _validate(content: dict[str, Any], errors: list[str]) -> Recipe:
+    likelihood = content.get("likelihood")
+    name = likelihood.get("name", "auto") if isinstance(likelihood, dict) else "auto"
+    if isinstance(name, str) and name not in ("auto", *LIKELIHOODS):
+        errors.append(str(RecipeError("the likelihood must be known", f"'{name}'", did_you_mean(name, LIKELIHOODS))))
     try:
         recipe = Recipe.model_validate(content)
     except ValidationError as error:
@@ -151,13 +160,19 @@ def _validate(content: dict[str, Any], errors: list[str]) -> Recipe:
 
 def _messages(error: ValidationError) -> list[str]:
     keys, found = recipe_keys(), {}
+    sections = dict.fromkeys(key.partition(".")[0] for key in keys if "." in key)
     for problem in error.errors():
         path = ".".join(str(part) for part in problem["loc"])
         key = next((k for k in sorted(keys, key=len, reverse=True) if path == k or path.startswith(f"{k}.")), path)
         if problem["type"] == "extra_forbidden":
-            found[key] = str(RecipeError("a key must be known", f"'{path}'", did_you_mean(path, keys)))
+            found[key] = str(RecipeError("a key must be known", f"'{path}'", did_you_mean(path, [*keys, *sections])))
         else:
-            must = problem["msg"].replace("Input should be", "must be").replace("String should", "must")
+            form = "must have the form HxW, height and width in pixels"
+            must = (
+                form
+                if key == "data.size"
+                else problem["msg"].replace("Input should be", "must be").replace("String should", "must")
+            )
             before = found.get(key, "")
             alternative = f"{before.partition('. Got')[0].rstrip('.')}, or {must}" if before else f"'{key}' {must}"
             found[key] = str(RecipeError(alternative, repr(problem["input"])))

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from vaekit.data import Schema
-from vaekit.errors import RecipeError, did_you_mean
+from vaekit.errors import RecipeError
 from vaekit.models.likelihoods import LIKELIHOODS
 from vaekit.networks.options import NetworkOptions
 from vaekit.recipe.recipe import Recipe
@@ -72,8 +72,6 @@ def _likelihood(content: dict[str, Any], schema: Schema) -> list[str]:
         name, reason = _default_likelihood(kind, schema)
         content["likelihood"]["name"] = name
         notes.append(f"likelihood={name}: {reason}")
-    if name not in LIKELIHOODS:
-        raise RecipeError("the likelihood must be known", f"'{name}'", did_you_mean(name, LIKELIHOODS))
     chosen = LIKELIHOODS[name]
     if chosen.density and kind != "real":
         if data["binarize"] != "none":

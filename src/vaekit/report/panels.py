@@ -132,7 +132,8 @@ def picture_panels(subjects: list[Subject]) -> list[Panel]:
     originals = first.some(2 * count)
     scale = Scale.of(originals, first.run.schema.levels)
     panels = [_reconstructions(subjects, originals, scale, count), _samples(subjects, scale, count)]
-    return panels if first.is_autoencoder else [*panels, _traversals(first, originals[:1], scale, count)]
+    kl = first.evaluation.kl_per_dimension  # an autoencoder has none, and no dimensions to choose by it
+    return panels if kl is None else [*panels, _traversals(first, kl, originals[:1], scale, count)]
 
 
 def _by(subject: Subject, subjects: list[Subject]) -> str:
@@ -175,9 +176,7 @@ def _samples(subjects: list[Subject], scale: Scale, count: int) -> Panel:
     return Panel("New samples", " ".join(captions), strips=strips, wide=True)
 
 
-def _traversals(subject: Subject, example: Array, scale: Scale, count: int) -> Panel:
-    kl = subject.evaluation.kl_per_dimension
-    assert kl is not None, "only a variational autoencoder has traversals"
+def _traversals(subject: Subject, kl: Array, example: Array, scale: Scale, count: int) -> Panel:
     steps = np.linspace(-3, 3, max(5, (count - 1) | 1))  # an odd number has 0 in the middle
     strips = []
     for j in np.argsort(-kl, kind="stable")[:MOST_TRAVERSALS]:

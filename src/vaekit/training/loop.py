@@ -134,16 +134,13 @@ class Trainer:
 
     def _step(self, step: int) -> bool:
         """One step; False if a number went bad and training went back instead."""
-        seed = int(
-            np.random.SeedSequence([self.seed, 3, step, self.accelerator.process_index]).generate_state(1, np.uint64)[0]
-            >> 1
-        )
-        torch.manual_seed(seed)  # for ε and dropout, inside a fork of the global generator
+        latent_seed, data_seed = self._noise_seeds(step)
+        torch.manual_seed(latent_seed)  # for ε and dropout, inside a fork of the global generator
         rate = self.state.counters.rate_scale * learning_rate(step, self.steps, self.options)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         mine = self.order.index(step)[self.accelerator.process_index :: self.accelerator.num_processes]
-        x = self.train.training_batch(mine, self.generator.manual_seed(seed)).to(self.accelerator.device)
+        x = self.train.training_batch(mine, self.generator.manual_seed(data_seed)).to(self.accelerator.device)
         beta = kl_weight(step, self.steps, self.final_kl_weight, self.options.kl_warmup)
         terms: Terms = self.loss(x, torch.tensor(beta, device=x.device))
         self.optimizer.zero_grad(set_to_none=True)
@@ -160,6 +157,12 @@ class Trainer:
         self.state.counters.step = step + 1
         self.reporter.advance(step + 1)
         return True
+
+    def _noise_seeds(self, step: int) -> tuple[int, int]:
+        """Seeds of the noise in the latent space and of that in the data: two, lest the one predict the other."""
+        sequence = np.random.SeedSequence([self.seed, 3, step, self.accelerator.process_index])
+        latent, data = sequence.generate_state(2, np.uint64) >> np.uint64(1)
+        return int(latent), int(data)
 
     def _go_back(self, step: int, terms: Terms) -> None:
         """Return to the last good state with half the step size, or give up after three times."""
@@ -196,13 +199,15 @@ class Trainer:
         self.model.load_state_dict(self.state.averaged_weights())
         row, score = self._measure()
         distortion, rate, count = self.state.sums.tolist()
+        # a squared error stays in the model's units; a density becomes one of the data as given
+        log_det = 0.0 if isinstance(self.model, Autoencoder) else self.train.transform.log_det()
         beta = kl_weight(step - 1, self.steps, self.final_kl_weight, self.options.kl_warmup)
         self.metrics.append(
             {
                 "step": step,
                 "epoch": step / self.order.steps_per_epoch,
-                "train_elbo": self.train.transform.log_det() - (distortion + rate) / count,
-                "train_distortion": distortion / count - self.train.transform.log_det(),
+                "train_elbo": log_det - (distortion + rate) / count,
+                "train_distortion": distortion / count - log_det,
                 "train_rate": rate / count,
                 **row,
                 "kl_weight": beta,

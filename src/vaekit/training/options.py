@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -12,8 +12,8 @@ from vaekit.options import Options
 class TrainingOptions(Options):
     """The loop and its optimiser. Schedules are fractions of the planned steps, so they always end where they should."""
 
-    epochs: int | Literal["auto"] = Field(
-        "auto", gt=0, description="Passes over the training rows; `auto` aims at 6,000 steps."
+    epochs: Annotated[int, Field(gt=0)] | Literal["auto"] = Field(
+        "auto", description="Passes over the training rows; `auto` aims at 6,000 steps."
     )
     batch_size: int = Field(128, ge=1, description="Rows of a batch.")
     learning_rate: float = Field(2e-3, gt=0, description="Step size of AdamW at its height.")

@@ -4,7 +4,7 @@ from vaekit.models.likelihoods.base import Likelihood, LikelihoodOptions
 from vaekit.models.likelihoods.bernoulli import Bernoulli
 from vaekit.models.likelihoods.categorical import Categorical
 from vaekit.models.likelihoods.counts import NegativeBinomial, Poisson
-from vaekit.models.likelihoods.location_scale import Gaussian, Laplace, StudentT
+from vaekit.models.likelihoods.location_scale import Gaussian, Laplace, LocationScale, StudentT
 from vaekit.models.likelihoods.logistic import DiscretizedLogistic, DiscretizedLogisticMixture
 
 LIKELIHOODS: dict[str, type[Likelihood]] = {
@@ -29,6 +29,7 @@ __all__ = [
     "Laplace",
     "Likelihood",
     "LikelihoodOptions",
+    "LocationScale",
     "NegativeBinomial",
     "Poisson",
     "StudentT",

@@ -50,6 +50,12 @@ class LocationScale(Likelihood):
         self.reference.copy_((x - mean).square().mean().sqrt().clamp(min=torch.finfo(x.dtype).tiny))
         self.offset.data[..., 0].copy_(mean / self.reference)
 
+    @torch.no_grad()
+    def start_noise(self, variance: float) -> None:
+        """Begin at this variance instead, where one or one per feature is learned."""
+        if self.options.variance in ("learned", "per_feature"):
+            self.log_ratio.fill_(0.5 * math.log(variance) - math.log(float(self.reference)))
+
     def std(self, parameters: Tensor) -> Tensor:
         """√λ, broadcastable to the features."""
         if isinstance(self.options.variance, float):
