@@ -101,7 +101,7 @@ def call(monkeypatch, capsys):
 
 
 @pytest.fixture
-def refused(call, tmp_path):
+def expect_refusal(call, tmp_path):
     """Call the command line; it must end with one message that has all the words, and leave every file as it was."""
 
     def run(*arguments, words=()):

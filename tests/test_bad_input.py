@@ -26,11 +26,11 @@ def _here(workplace):
 
 
 @pytest.fixture
-def train(refused, tiny_set):
+def train(expect_refusal, tiny_set):
     """Training that must be refused; no run folder may be left."""
 
     def run(source, *options, words=()):
-        return refused("train", source, "--out", "run", *tiny_set, *options, words=words)
+        return expect_refusal("train", source, "--out", "run", *tiny_set, *options, words=words)
 
     return run
 
@@ -281,21 +281,21 @@ def test_auto_may_be_asked_for(call, table, tiny_set):
 # --- where to --------------------------------------------------------------------------------------------------------
 
 
-def test_a_run_is_never_written_over(train, refused, table, copied, tiny_set):
+def test_a_run_is_never_written_over(train, expect_refusal, table, copied, tiny_set):
     words = ["must be new or empty", "which holds a run", "vaekit train --resume copied"]
-    refused("train", table, "--out", "copied", *tiny_set, words=words)
+    expect_refusal("train", table, "--out", "copied", *tiny_set, words=words)
 
 
-def test_other_files_are_never_mixed_with_a_run(refused, table, workplace, tiny_set):
+def test_other_files_are_never_mixed_with_a_run(expect_refusal, table, workplace, tiny_set):
     (workplace / "thesis").mkdir()
     (workplace / "thesis" / "chapter.tex").write_text("years of work")
-    refused("train", table, "--out", "thesis", *tiny_set, words=["which holds other files", "'thesis'"])
-    refused("train", table, "--out", "thesis/chapter.tex", *tiny_set, words=["must be new or empty"])
-    refused("train", table, "--out", "thesis/chapter.tex/run", *tiny_set, words=["must be writable"])
+    expect_refusal("train", table, "--out", "thesis", *tiny_set, words=["which holds other files", "'thesis'"])
+    expect_refusal("train", table, "--out", "thesis/chapter.tex", *tiny_set, words=["must be new or empty"])
+    expect_refusal("train", table, "--out", "thesis/chapter.tex/run", *tiny_set, words=["must be writable"])
 
 
-def test_no_source_at_all(refused):
-    refused("train", words=["a source must be given"])
+def test_no_source_at_all(expect_refusal):
+    expect_refusal("train", words=["a source must be given"])
 
 
 @pytest.mark.parametrize(
@@ -307,54 +307,56 @@ def test_no_source_at_all(refused):
         ("sample", "z", ["unless the rows are pictures"]),
     ],
 )
-def test_wrong_endings(refused, table_run, table, verb, out, words):
+def test_wrong_endings(expect_refusal, table_run, table, verb, out, words):
     source = [] if verb == "sample" else [table]
-    refused(verb, table_run.path, *source, "--out", out, words=words)
+    expect_refusal(verb, table_run.path, *source, "--out", out, words=words)
 
 
-def test_a_folder_in_the_place_of_the_file(refused, table_run, workplace):
+def test_a_folder_in_the_place_of_the_file(expect_refusal, table_run, workplace):
     (workplace / "x.npy").mkdir()
-    refused("sample", table_run.path, "--out", "x.npy", words=["must be a file", "'x.npy'"])
+    expect_refusal("sample", table_run.path, "--out", "x.npy", words=["must be a file", "'x.npy'"])
 
 
 # --- run folders -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("verb", ["evaluate", "sample", "describe", "report"])
-def test_no_run(refused, verb, workplace):
+def test_no_run(expect_refusal, verb, workplace):
     (workplace / "empty").mkdir()
     out = ["--out", "x.npy"] if verb == "sample" else []
-    refused(verb, "nowhere", *out, words=["must exist", "'nowhere'"])
+    expect_refusal(verb, "nowhere", *out, words=["must exist", "'nowhere'"])
     if verb != "describe":
-        refused(verb, "empty", *out, words=["must hold provenance.json", "'empty'"])
+        expect_refusal(verb, "empty", *out, words=["must hold provenance.json", "'empty'"])
 
 
 @pytest.mark.parametrize("keep", [0, 5, 200, -1])
-def test_truncated_weights(refused, copied, keep):
+def test_truncated_weights(expect_refusal, copied, keep):
     path = copied / "weights.safetensors"
     path.write_bytes(path.read_bytes()[:keep])
-    refused("sample", copied, "--out", "x.npy", words=["weights.safetensors must be whole", "Restore it from a copy"])
+    expect_refusal(
+        "sample", copied, "--out", "x.npy", words=["weights.safetensors must be whole", "Restore it from a copy"]
+    )
 
 
-def test_missing_weights(refused, copied):
+def test_missing_weights(expect_refusal, copied):
     (copied / "weights.safetensors").unlink()
-    refused("sample", copied, "--out", "x.npy", words=["must hold weights.safetensors"])
+    expect_refusal("sample", copied, "--out", "x.npy", words=["must hold weights.safetensors"])
 
 
-def test_weights_of_another_model(refused, copied, digits_run):
+def test_weights_of_another_model(expect_refusal, copied, digits_run):
     shutil.copy(digits_run.path / "weights.safetensors", copied)
-    refused("sample", copied, "--out", "x.npy", words=["weights.safetensors must fit recipe.toml"])
+    expect_refusal("sample", copied, "--out", "x.npy", words=["weights.safetensors must fit recipe.toml"])
 
 
 @pytest.mark.parametrize("name", ["recipe.toml", "schema.json", "provenance.json"])
 @pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda b: b"\xff\xfe\0", lambda b: b"", None])
-def test_damaged_descriptions(refused, copied, name, damage):
+def test_damaged_descriptions(expect_refusal, copied, name, damage):
     path = copied / name
     if damage is None:
         path.unlink()
     else:
         path.write_bytes(damage(path.read_bytes()))
-    refused("sample", copied, "--out", "x.npy", words=[name])
+    expect_refusal("sample", copied, "--out", "x.npy", words=[name])
 
 
 @pytest.mark.parametrize(
@@ -375,62 +377,62 @@ def test_damaged_descriptions(refused, copied, name, damage):
         ("schema.json", '"schema"', '"schemas"'),
     ],
 )
-def test_descriptions_that_were_meddled_with(refused, copied, name, old, new):
+def test_descriptions_that_were_meddled_with(expect_refusal, copied, name, old, new):
     path = copied / name
     text = path.read_text(encoding="utf-8")
     assert old in text
     path.write_text(text.replace(old, new), encoding="utf-8")
-    message = refused("sample", copied, "--out", "x.npy")
+    message = expect_refusal("sample", copied, "--out", "x.npy")
     assert name in message
     assert "pydantic" not in message
 
 
 @pytest.mark.parametrize("verb", ["evaluate", "describe", "train"])
-def test_a_provenance_that_lacks_what_it_should_tell(refused, copied, verb):
+def test_a_provenance_that_lacks_what_it_should_tell(expect_refusal, copied, verb):
     (copied / "provenance.json").write_text('{"format": 1}')
-    refused(verb, *(["--resume"] if verb == "train" else []), copied, words=["provenance.json"])
+    expect_refusal(verb, *(["--resume"] if verb == "train" else []), copied, words=["provenance.json"])
 
 
-def test_a_folder_from_a_newer_version(refused, copied):
+def test_a_folder_from_a_newer_version(expect_refusal, copied):
     path = copied / "provenance.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "format": 99}))
     for arguments in (["sample", copied, "--out", "x.npy"], ["evaluate", copied], ["train", "--resume", copied]):
-        refused(*arguments, words=["format 1 or older", "format 99", "Install a newer vaekit"])
+        expect_refusal(*arguments, words=["format 1 or older", "format 99", "Install a newer vaekit"])
 
 
-def test_damaged_metrics(refused, copied):
+def test_damaged_metrics(expect_refusal, copied):
     (copied / "metrics.csv").write_text("step,elbo\n1,many\n")
-    refused("describe", copied, words=["metrics.csv must hold numbers"])
+    expect_refusal("describe", copied, words=["metrics.csv must hold numbers"])
 
 
 # --- new data --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("verb", ["encode", "reconstruct", "score"])
-def test_data_of_another_shape(refused, table_run, digits_run, verb):
+def test_data_of_another_shape(expect_refusal, table_run, digits_run, verb):
     npy(X)
-    refused(verb, table_run.path, "x.npy", "--out", "y.npy", words=["shape (4,)", "(3,)"])
-    refused(verb, table_run.path, "digits", "--out", "y.npy", words=["shape (4,)", "(8, 8, 1)"])
-    refused(verb, digits_run.path, "x.npy", "--out", "y.npy", words=["shape (8, 8, 1)", "(3,)"])
+    expect_refusal(verb, table_run.path, "x.npy", "--out", "y.npy", words=["shape (4,)", "(3,)"])
+    expect_refusal(verb, table_run.path, "digits", "--out", "y.npy", words=["shape (4,)", "(8, 8, 1)"])
+    expect_refusal(verb, digits_run.path, "x.npy", "--out", "y.npy", words=["shape (8, 8, 1)", "(3,)"])
 
 
-def test_data_out_of_range(refused, digits_run):
+def test_data_out_of_range(expect_refusal, digits_run):
     values = open_source("digits").values[:5].astype(np.int64)
     values[3, 2, 1, 0] = 17
     npy(values)
     words = ["integers from 0 to 16", "17 in row 3, pixel (2, 1), channel 0"]
-    refused("score", digits_run.path, "x.npy", "--out", "y.npy", words=words)
+    expect_refusal("score", digits_run.path, "x.npy", "--out", "y.npy", words=words)
 
 
-def test_new_numbers_that_are_none(refused, table_run):
+def test_new_numbers_that_are_none(expect_refusal, table_run):
     values = np.ones((9, 4))
     values[6, 3] = np.nan
     npy(values)
-    refused("encode", table_run.path, "x.npy", "--out", "y.npy", words=["nan in row 6, column 'heat'"])
+    expect_refusal("encode", table_run.path, "x.npy", "--out", "y.npy", words=["nan in row 6, column 'heat'"])
 
 
 def test_columns_in_another_order_are_mended_and_missing_ones_refused(
-    call, refused, table_run, table, write_csv, workplace
+    call, expect_refusal, table_run, table, write_csv, workplace
 ):
     rows, names = open_source(str(table)).values, ["length", "mass", "share", "heat"]
     order = [2, 0, 3, 1]
@@ -440,18 +442,18 @@ def test_columns_in_another_order_are_mended_and_missing_ones_refused(
         assert call(verb, table_run.path, "other.csv", "--out", "b.npy").code == 0
         np.testing.assert_array_equal(np.load("a.npy"), np.load("b.npy"))
     write_csv(workplace / "less.csv", rows[:, order[1:]], [names[i] for i in order[1:]])
-    refused("score", table_run.path, "less.csv", "--out", "y.npy", words=["without 'share'"])
+    expect_refusal("score", table_run.path, "less.csv", "--out", "y.npy", words=["without 'share'"])
 
 
-def test_the_source_of_a_run_has_changed_or_gone(call, refused, workplace, table, tiny_set):
+def test_the_source_of_a_run_has_changed_or_gone(call, expect_refusal, workplace, table, tiny_set):
     shutil.copy(table, "mine.csv")
     assert call("train", "mine.csv", "--out", "run", *tiny_set).code == 0
     lines = (workplace / "mine.csv").read_text().splitlines()
     (workplace / "mine.csv").write_text("\n".join([lines[0], *lines[:0:-1]]) + "\n")
     for arguments in (["evaluate", "run"], ["train", "--resume", "run"]):
-        refused(*arguments, words=["must hold the data that the run was trained on", "mine.csv"])
+        expect_refusal(*arguments, words=["must hold the data that the run was trained on", "mine.csv"])
     (workplace / "mine.csv").unlink()
-    refused("evaluate", "run", words=["the source must exist", "mine.csv"])
+    expect_refusal("evaluate", "run", words=["the source must exist", "mine.csv"])
     assert call("evaluate", "run", table, "--samples", 2, "--json").code == 0  # given rows can still be measured
 
 
@@ -469,18 +471,18 @@ def test_the_source_of_a_run_has_changed_or_gone(call, refused, workplace, table
         ["--test", "digits"],
     ],
 )
-def test_resuming_stands_alone(refused, copied, options):
-    refused("train", *options, "--resume", copied, words=["--resume must stand alone"])
+def test_resuming_stands_alone(expect_refusal, copied, options):
+    expect_refusal("train", *options, "--resume", copied, words=["--resume must stand alone"])
 
 
-def test_resuming_nothing(refused):
-    refused("train", "--resume", "nowhere", words=["the run folder must exist", "'nowhere'"])
+def test_resuming_nothing(expect_refusal):
+    expect_refusal("train", "--resume", "nowhere", words=["the run folder must exist", "'nowhere'"])
 
 
-def test_a_damaged_state(refused, copied):
+def test_a_damaged_state(expect_refusal, copied):
     path = copied / "state" / "good.safetensors"
     path.write_bytes(path.read_bytes()[:100])
-    refused("train", "--resume", copied, words=["state/good.safetensors must be whole"])
+    expect_refusal("train", "--resume", copied, words=["state/good.safetensors must be whole"])
 
 
 # --- the disk --------------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import PartialState
 
 from vaekit.data import Part, Rows, Schema, Source, Split, Transform, choose_transforms, infer_schema, open_source
 from vaekit.data.batches import to_tensor
@@ -71,7 +72,8 @@ def train(
         >>> run.sample(2).shape
         (2, 8, 8, 1)
     """
-    reporter = reporter or SilentReporter()
+    if reporter is None or not PartialState().is_main_process:
+        reporter = SilentReporter()
     if resume is not None:
         return _resume(RunFolder(resume), source, test, reporter, progress)
     if source is None:
@@ -85,20 +87,18 @@ def train(
         split.train, picture=opened.picture, levels=opened.levels, columns=opened.columns, kind=plan.data.kind
     )
     for part in (split.validation, split.test):
-        if part.values is not split.train.values:
-            schema.check(part.values)
-        else:
-            schema.check(part.take(0, len(part)))
+        schema.check_part(part)
     plan, notes = resolve(plan, schema, len(split.train))
     transform = _fit_transform(split.train, schema, plan)
     run = _untrained(folder, plan, schema, transform, {"source": opened.origin})
     start_model(run.model, Rows(split.train.some(FIT_ROWS, plan.seed), transform, plan.seed).tensor())
     run.provenance |= _provenance(opened, held_out, split, notes)
-    folder.create(
-        plan.model_dump(mode="json"),
-        {"schema": schema.model_dump(mode="json"), "transform": transform.model_dump(mode="json")},
-        run.provenance,
-    )
+    described = {"schema": schema.model_dump(mode="json"), "transform": transform.model_dump(mode="json")}
+    processes = PartialState()  # one, unless the run was launched data-parallel
+    processes.wait_for_everyone()
+    if processes.is_main_process:
+        folder.create(plan.model_dump(mode="json"), described, run.provenance)
+    processes.wait_for_everyone()
     for note in notes:
         reporter.say(note)
     return _fit(run, split, reporter, resume=False)
@@ -223,5 +223,6 @@ def _fit(run: Run, split: Split, reporter: Reporter, resume: bool) -> Run:
     trainer.run(resume)
     if isinstance(run.model, Autoencoder):
         run.model.prior.fit(torch.from_numpy(measure_autoencoder(run.model, train_rows)[1]))
-        run.folder.write_tensors("weights.safetensors", run.model.state_dict())
+        if PartialState().is_main_process:
+            run.folder.write_tensors("weights.safetensors", run.model.state_dict())
     return replace(run)

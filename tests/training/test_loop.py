@@ -205,9 +205,7 @@ def test_a_bad_gradient_is_named_by_its_parameter(tmp_path, monkeypatch):
         return original(parameters, limit, **options)
 
     monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", clip)
-    with pytest.raises(
-        TrainingError, match=r"the gradient of encoder\.network\.layers\.0\.weight"
-    ):
+    with pytest.raises(TrainingError, match=r"the gradient of encoder\.network\.layers\.0\.weight"):
         vaekit.train("digits", settings=TINY, out=tmp_path / "run")
 
 

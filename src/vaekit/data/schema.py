@@ -79,17 +79,27 @@ class Schema(BaseModel):
         """
         if self.picture and values.shape[1:] == self.shape[:-1] and self.shape[-1] == 1:
             values = values[..., None]
-        if values.shape[1:] != self.shape:
+        if self.kind == "real":  # whole numbers are checked as they come, before they could be cut off
+            with np.errstate(over="ignore"):
+                values = values.astype(self.dtype, copy=False)
+        self.check_part(Part(values, np.arange(len(values))))
+        return values.astype(self.dtype, copy=False)
+
+    def check_part(self, part: Part) -> None:
+        """Refuse rows of another shape or range, without reading more than a block at a time.
+
+        Raises:
+            DataError: naming the first value that does not fit.
+        """
+        if part.event_shape != self.shape:
             raise DataError(
                 f"each example must have the shape {self.shape} that the model was trained on",
-                f"{values.shape[1:]}",
+                f"{part.event_shape}",
                 "Pictures can be brought to size by data.size when they are read" if self.picture else "",
             )
-        part = Part(values, np.arange(len(values)))
         check_finite(part, self)
         if self.discrete:
             self._check_range(part)
-        return values.astype(self.dtype, copy=False)
 
     def _check_range(self, part: Part) -> None:
         for start, block in part.blocks():

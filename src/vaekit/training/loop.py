@@ -9,12 +9,10 @@ from __future__ import annotations
 import contextlib
 import copy
 import math
-import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -30,6 +28,7 @@ from vaekit.runs import RunFolder
 from vaekit.training.options import TrainingOptions
 from vaekit.training.reporter import Reporter
 from vaekit.training.schedules import kl_weight, learning_rate, validation_steps
+from vaekit.training.signals import asked_to_stop
 from vaekit.training.state import GOOD, LATEST, TrainingState
 
 MOST_RECOVERIES = 3
@@ -69,9 +68,8 @@ class Trainer:
         self.accelerator = make_accelerator(self.options, self.folder)
         objective: nn.Module = OBJECTIVES[self.objective](self.model.to(self.accelerator.device))
         if self.options.compile:
-            objective.forward = torch.compile(
-                objective.forward
-            )  # inside Accelerate's wrapper, which would break the graph
+            # the method, not the module: Accelerate's wrapper around it would break the graph
+            objective.forward = torch.compile(objective.forward)
         self.parameters: list[Tensor] = list(self.model.parameters())
         optimizer = torch.optim.AdamW(
             self.parameters, lr=self.options.learning_rate, weight_decay=self.options.weight_decay, fused=True
@@ -263,30 +261,6 @@ class Trainer:
             )
         self.accelerator.wait_for_everyone()
         self.model.load_state_dict(self.folder.read_tensors("weights.safetensors")[0])
-
-
-class Stop:
-    """Whether, and by which signal, training was asked to stop."""
-
-    signal: int = 0
-
-    def __call__(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        """Note the signal; a second one ends the process as usual."""
-        self.signal = number
-        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
-
-
-@contextlib.contextmanager
-def asked_to_stop() -> Iterator[Stop]:
-    """Turn SIGINT and SIGTERM into a request that the loop heeds after its step (in the main thread only)."""
-    stop, before = Stop(), {}
-    with contextlib.suppress(ValueError):  # other threads may not set handlers
-        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def make_accelerator(options: TrainingOptions, folder: RunFolder) -> Any:
