@@ -34,15 +34,21 @@ def check_out(out: Path, schema: Schema) -> None:
         raise VaekitError(
             f"--out must end in {', '.join(ENDINGS)}, or name a folder", f"'{out}'", did_you_mean(ending, ENDINGS)
         )
-    if ending in ("", ".png") and not schema.picture:
-        raise VaekitError("--out must end in .npy, .npz, .csv or .parquet unless the rows are pictures", f"'{out}'")
-    if ending in ("", ".png") and schema.shape[-1] not in (1, 3, 4):
-        raise VaekitError(
-            "--out must end in .npy, .npz, .csv or .parquet unless pictures have 1, 3 or 4 channels",
-            f"'{out}' for {schema.shape[-1]} channels",
-        )
+    if ending in ("", ".png"):
+        _check_pictures(out, schema.shape if schema.picture else ())
     if out.is_dir() and ending:
         raise RunError("--out must be a file", f"the folder '{out}'")
+
+
+def _check_pictures(out: Path, shape: tuple[int, ...]) -> None:
+    if not shape:
+        raise VaekitError("--out must end in .npy, .npz, .csv or .parquet unless the rows are pictures", f"'{out}'")
+    if shape[-1] not in (1, 3, 4):
+        raise VaekitError(
+            "pictures must have 1, 3 or 4 channels to become PNG",
+            f"{shape[-1]} channels for '{out}'",
+            "Write a .npy file",
+        )
 
 
 def write_rows(out: Path, values: Array, schema: Schema, name: str) -> None:
@@ -59,8 +65,7 @@ def write_rows(out: Path, values: Array, schema: Schema, name: str) -> None:
     """
     ending = out.suffix.lower()
     if ending in ("", ".png"):
-        if values.shape[1:] != schema.shape:
-            raise VaekitError("--out must end in .npy, .npz, .csv or .parquet unless the rows are pictures", f"'{out}'")
+        _check_pictures(out, values.shape[1:] if schema.picture and values.shape[1:] == schema.shape else ())
         return _write_pictures(out, as_bytes(values, schema))
     with atomic_path(out) as temporary:
         if ending == ".npy":

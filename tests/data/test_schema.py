@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from vaekit.data import Part, Schema, infer_schema
+from vaekit.data import Part, Schema, Source, infer_schema
 from vaekit.data import part as part_module
 from vaekit.errors import DataError
 
@@ -35,7 +35,7 @@ def test_the_kind_follows_the_values(values, kind, levels):
     schema = infer(values)
     assert (schema.kind, schema.levels) == (kind, levels)
     assert schema.shape == values.shape[1:]
-    assert schema.dtype == str(values.dtype)
+    assert schema.dtype == ("float64" if kind == "real" and values.dtype.kind == "i" else str(values.dtype))
     assert schema.discrete == (kind != "real")
 
 
@@ -136,16 +136,21 @@ COUNTS = Schema(kind="counts", shape=(2,), dtype="int64")
 
 def test_columns_in_another_order_are_mended():
     values = RNG.normal(size=(5, 3))
-    np.testing.assert_array_equal(TABLE.check(values[:, [2, 0, 1]], ("c", "a", "b")), values)
-    np.testing.assert_array_equal(TABLE.check(values, ("a", "b", "c")), values)
-    np.testing.assert_array_equal(TABLE.check(values), values)  # without names, the order is trusted
+    np.testing.assert_array_equal(
+        Source(values[:, [2, 0, 1]], columns=("c", "a", "b")).in_order(TABLE.columns).values, values
+    )
+    np.testing.assert_array_equal(Source(values, columns=("a", "b", "c")).in_order(TABLE.columns).values, values)
+    np.testing.assert_array_equal(
+        Source(values).in_order(TABLE.columns).values, values
+    )  # no names: the order is trusted
 
 
 def test_columns_too_many_are_left_and_missing_ones_are_named():
     values = RNG.normal(size=(5, 4))
-    np.testing.assert_array_equal(TABLE.check(values, ("b", "x", "a", "c")), values[:, [2, 0, 3]])
+    named = Source(values, columns=("b", "x", "a", "c"))
+    np.testing.assert_array_equal(named.in_order(TABLE.columns).values, values[:, [2, 0, 3]])
     with pytest.raises(DataError, match=r"must have the columns .*: a, b, c. Got data without 'a', 'c' instead"):
-        TABLE.check(values[:, :2], ("b", "x"))
+        Source(values[:, :2], columns=("b", "x")).in_order(TABLE.columns)
 
 
 def test_a_single_channel_may_be_missing():
@@ -199,7 +204,7 @@ def test_values_of_another_type_become_the_trained_one():
 
 def test_reals_that_happened_to_be_whole_in_training_do_not_lose_their_fractions():
     schema = infer(RNG.integers(-9, 9, (30, 2)))
-    assert (schema.kind, schema.dtype) == ("real", "int64")
+    assert (schema.kind, schema.dtype) == ("real", "float64")
     values = np.array([[0.75, -1.5]])
     try:
         kept = schema.check(values).tolist() == values.tolist()

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vaekit.data.arrays import from_array, labels_of
+from vaekit.data.pictures import ENDINGS
 from vaekit.data.source import Source
 from vaekit.errors import DataError
 
@@ -21,7 +22,9 @@ TYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if p.is_file() and NAME.search(p.name))
+    return sorted(
+        p for p in folder.iterdir() if p.is_file() and NAME.search(p.name) and p.suffix.lower() not in ENDINGS
+    )
 
 
 def is_idx_folder(folder: Path) -> bool:

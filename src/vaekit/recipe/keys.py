@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Union, get_args, get_origin
+from typing import Annotated, Literal, Union, get_args, get_origin
 
 from vaekit.models.likelihoods import LIKELIHOODS
 from vaekit.recipe.recipe import recipe_keys
@@ -10,6 +10,8 @@ from vaekit.recipe.recipe import recipe_keys
 
 def _values(annotation: object) -> str:
     """The values a key may have, in words."""
+    if get_origin(annotation) is Annotated:
+        return _values(get_args(annotation)[0])
     if get_origin(annotation) is Literal:
         return ", ".join(str(a) for a in get_args(annotation))
     if get_origin(annotation) is tuple:

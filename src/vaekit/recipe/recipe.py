@@ -174,6 +174,10 @@ def _messages(error: ValidationError) -> list[str]:
                 else problem["msg"].replace("Input should be", "must be").replace("String should", "must")
             )
             before = found.get(key, "")
-            alternative = f"{before.partition('. Got')[0].rstrip('.')}, or {must}" if before else f"'{key}' {must}"
+            alternative = (
+                f"{before.partition('. Got')[0].rstrip('.')}, or {must.removeprefix('must be ')}"
+                if before
+                else f"'{key}' {must}"
+            )
             found[key] = str(RecipeError(alternative, repr(problem["input"])))
     return list(found.values())
