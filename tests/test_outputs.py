@@ -133,12 +133,12 @@ def test_columns_of_a_sheet_may_be_chosen():
 def test_names_that_could_not_be_written_are_refused_before_any_work(tmp_path, name, schema, words):
     (tmp_path / "there.npy").mkdir()
     with pytest.raises(VaekitError, match=words):
-        check_out(tmp_path / name, schema)
+        check_out(tmp_path / name, schema, like_data=True)
 
 
 @pytest.mark.parametrize("name", ["x.npy", "x.NPZ", "x.csv", "x.parquet", "x.png", "folder"])
 def test_names_that_can_be_written_pass(tmp_path, name):
-    check_out(tmp_path / name, GREY)
+    check_out(tmp_path / name, GREY, like_data=True)
 
 
 @pytest.mark.parametrize("name", ["x.png", "folder"])

@@ -276,8 +276,10 @@ def test_rows_may_come_in_any_form(table_run, table, tmp_path):
         table_run.encode(X[:, :3])
 
 
-def test_a_run_on_an_array_asks_for_its_rows(binary_run):
-    run, X = binary_run
+def test_a_run_on_an_array_asks_for_its_rows_once_it_was_loaded(binary_run):
+    trained, X = binary_run
+    assert trained.evaluate(samples=2)["examples"] == trained.provenance["rows"]["test"]
+    run = vaekit.load(trained.path)
     with pytest.raises(DataError, match="must be given"):
         run.evaluate()
     figures = run.evaluate(X[:50], samples=4)

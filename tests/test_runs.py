@@ -206,11 +206,20 @@ def test_metrics_return_to_the_last_digit(tmp_path):
 def test_cleaning_removes_what_was_interrupted_and_nothing_else(tmp_path):
     folder = create(tmp_path / "run")
     folder.write_tensors("state/good.safetensors", {"a": torch.ones(2)})
-    (folder.path / ".weights-abc123.safetensors").write_bytes(b"half")
-    (folder.path / "state" / ".good-xyz.safetensors").write_bytes(b"half")
+    (folder.path / ".vaekit-weights-abc123.safetensors").write_bytes(b"half")
+    (folder.path / "state" / ".vaekit-good-xyz.safetensors").write_bytes(b"half")
+    (folder.path / ".notes.txt").write_text("of somebody else")
     folder.clean()
-    assert names(folder.path) == ["provenance.json", "recipe.toml", "schema.json", "state"]
+    assert names(folder.path) == [".notes.txt", "provenance.json", "recipe.toml", "schema.json", "state"]
     assert names(folder.path / "state") == ["good.safetensors"]
+
+
+def test_a_state_that_is_a_link_is_refused(tmp_path):
+    folder = create(tmp_path / "run")
+    (tmp_path / "elsewhere").mkdir()
+    (folder.path / "state").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(RunError, match="must not be a link"):
+        folder.open()
 
 
 def test_removing_what_is_not_there_is_no_error(tmp_path):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import platform
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,18 @@ from typing import Any
 import torch
 from accelerate import PartialState
 
-from vaekit.data import Part, Rows, Schema, Source, Split, Transform, choose_transforms, infer_schema, open_source
+from vaekit.data import (
+    Part,
+    Rows,
+    Schema,
+    Source,
+    Split,
+    Transform,
+    choose_transforms,
+    infer_schema,
+    open_source,
+    whole,
+)
 from vaekit.data.batches import to_tensor
 from vaekit.data.source import Progress
 from vaekit.errors import RunError, VaekitError
@@ -27,8 +38,8 @@ from vaekit.training.state import GOOD
 
 PROVENANCE = ("source", "test_source", "fingerprint", "rows", "threads", "choices")
 """What a run cannot do without."""
-FIT_ROWS = 20_000
-"""Training rows from which shifts, scales and the start of the model are measured."""
+FIT_ROWS, FIT_NUMBERS = 20_000, 1 << 25
+"""Training rows, and numbers in them, from which shifts, scales and the start of the model are measured."""
 
 
 def train(
@@ -84,14 +95,19 @@ def train(
     opened, held_out = _open(source, test, plan, progress)
     split = make_split(opened, held_out, plan)
     schema = infer_schema(
-        split.train, picture=opened.picture, levels=opened.levels, columns=opened.columns, kind=plan.data.kind
+        split.train,
+        picture=opened.picture,
+        levels=opened.levels,
+        columns=opened.columns,
+        kind=plan.data.kind,
+        everything=whole(opened),
     )
     for part in (split.validation, split.test):
         schema.check_part(part)
     plan, notes = resolve(plan, schema, len(split.train))
     transform = _fit_transform(split.train, schema, plan)
     run = _untrained(folder, plan, schema, transform, {"source": opened.origin})
-    start_model(run.model, Rows(split.train.some(FIT_ROWS, plan.seed), transform, plan.seed).tensor())
+    start_model(run.model, Rows(_some(split.train, plan.seed), transform, plan.seed).tensor())
     run.provenance |= _provenance(opened, held_out, split, notes)
     described = {"schema": schema.model_dump(mode="json"), "transform": transform.model_dump(mode="json")}
     processes = PartialState()  # one, unless the run was launched data-parallel
@@ -101,6 +117,7 @@ def train(
     processes.wait_for_everyone()
     for note in notes:
         reporter.say(note)
+    run.source = (opened, held_out)
     return _fit(run, split, reporter, resume=False)
 
 
@@ -173,8 +190,12 @@ def _new_folder(source: object) -> RunFolder:
     return RunFolder(next(path for path in candidates if not path.exists()))
 
 
+def _some(part: Part, seed: int) -> Part:
+    return part.some(max(2, min(FIT_ROWS, FIT_NUMBERS // math.prod(part.event_shape))), seed)
+
+
 def _fit_transform(train_part: Part, schema: Schema, recipe: Recipe) -> Transform:
-    rows = to_tensor(train_part.some(FIT_ROWS, recipe.seed).take(0, FIT_ROWS)).double()
+    rows = to_tensor(_some(train_part, recipe.seed).take(0, FIT_ROWS)).double()
     density = recipe.model == "vae" and LIKELIHOODS[recipe.likelihood.name].density
     return choose_transforms(schema, rows, binarize=recipe.data.binarize, scaling=recipe.data.scaling, density=density)
 
@@ -199,7 +220,7 @@ def _resume(folder: RunFolder, source: object, test: object, reporter: Reporter,
     if source is not None:
         run.source = _open(source, test, run.recipe, progress)
     split = run.split()
-    start_model(run.model, Rows(split.train.some(FIT_ROWS, run.recipe.seed), run.transform, run.recipe.seed).tensor())
+    start_model(run.model, Rows(_some(split.train, run.recipe.seed), run.transform, run.recipe.seed).tensor())
     if torch.get_num_threads() != run.provenance["threads"]:
         reporter.say(
             f"The run began with {run.provenance['threads']} threads and goes on with {torch.get_num_threads()}: the last digits may differ."
@@ -225,4 +246,4 @@ def _fit(run: Run, split: Split, reporter: Reporter, resume: bool) -> Run:
         run.model.prior.fit(torch.from_numpy(measure_autoencoder(run.model, train_rows)[1]))
         if PartialState().is_main_process:
             run.folder.write_tensors("weights.safetensors", run.model.state_dict())
-    return replace(run)
+    return run

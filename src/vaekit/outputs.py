@@ -19,12 +19,13 @@ MOST_ON_A_SHEET = 400
 Array = npt.NDArray[Any]
 
 
-def check_out(out: Path, schema: Schema) -> None:
+def check_out(out: Path, schema: Schema, like_data: bool) -> None:
     """Refuse, before any work, a name that could not be written.
 
     Args:
         out: where rows are to go.
         schema: what the data are; only pictures can become PNG.
+        like_data: whether the rows will have the shape of the data, rather than be codes or scores.
 
     Raises:
         VaekitError: for an unknown ending, or pictures of what is none.
@@ -35,7 +36,9 @@ def check_out(out: Path, schema: Schema) -> None:
             f"--out must end in {', '.join(ENDINGS)}, or name a folder", f"'{out}'", did_you_mean(ending, ENDINGS)
         )
     if ending in ("", ".png"):
-        _check_pictures(out, schema.shape if schema.picture else ())
+        _check_pictures(out, schema.shape if schema.picture and like_data else ())
+        if not ending:
+            _check_folder(out)
     if out.is_dir() and ending:
         raise RunError("--out must be a file", f"the folder '{out}'")
 
@@ -49,6 +52,11 @@ def _check_pictures(out: Path, shape: tuple[int, ...]) -> None:
             f"{shape[-1]} channels for '{out}'",
             "Write a .npy file",
         )
+
+
+def _check_folder(out: Path) -> None:
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise RunError("the folder for pictures must be new or empty", f"'{out}'", "Choose another")
 
 
 def write_rows(out: Path, values: Array, schema: Schema, name: str) -> None:
@@ -73,7 +81,7 @@ def write_rows(out: Path, values: Array, schema: Schema, name: str) -> None:
                 np.save(file, values, allow_pickle=False)
         elif ending == ".npz":
             with temporary.open("wb") as file:
-                np.savez_compressed(file, allow_pickle=False, **{name: values})
+                np.savez_compressed(file, **{name: values})  # type: ignore[arg-type]
         else:
             _write_table(temporary, values, column_names(values, schema, name))
     return None
@@ -148,8 +156,7 @@ def _write_pictures(out: Path, pictures: npt.NDArray[np.uint8]) -> None:
         with atomic_path(out) as temporary:
             Image.fromarray(squeezed(sheet)).save(temporary)
         return
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise RunError("the folder for pictures must be new or empty", f"'{out}'", "Choose another")
+    _check_folder(out)
     digits = len(str(len(pictures) - 1))
     with atomic_folder(out) as temporary:
         for i, picture in enumerate(pictures):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,14 +13,12 @@ import torch
 
 from vaekit.data import Part, Rows, Schema, Source, Split, Transform, open_source, split_source
 from vaekit.errors import DataError, VaekitError
-from vaekit.evaluation import Evaluation, Evaluator, evaluating, measure, measure_autoencoder
+from vaekit.evaluation import Evaluation, Evaluator, block_rows, evaluating, measure, measure_autoencoder
 from vaekit.models import Autoencoder, VariationalAutoEncoder
 from vaekit.recipe import Recipe
 from vaekit.runs import RunFolder
 
 Array = npt.NDArray[Any]
-BLOCK = 1 << 20
-"""Numbers of data in a block of encoded, decoded or drawn rows."""
 
 
 @dataclass
@@ -79,10 +76,27 @@ class Run:
         Returns:
             Array (n, *shape), float32.
         """
-        rows = self.rows(X)
-        return self._map(rows, lambda x: self._mean_as_given(self.model.decode(self.model.encode(x)))).astype(
-            np.float32
-        )
+        return self._map(self.rows(X), lambda x: self._as_given(self.model.encode(x))).astype(np.float32)
+
+    def decode(self, z: npt.ArrayLike) -> Array:
+        """The mean of p(x|z) at latent vectors, in units of the data as given.
+
+        Args:
+            z: latent vectors, shape (n, latent_dim).
+
+        Returns:
+            Array (n, *shape), float32.
+
+        Raises:
+            VaekitError: if z has another shape.
+        """
+        codes = torch.as_tensor(np.asarray(z, dtype=np.float32))
+        if codes.ndim != 2 or codes.shape[1] != self.recipe.latent_dim:
+            raise VaekitError(f"z must have shape (n, {self.recipe.latent_dim})", str(tuple(codes.shape)))
+        device = next(self.model.parameters()).device
+        with evaluating(self.model):
+            parts = [self._as_given(part.to(device)) for part in codes.split(self._block)]
+        return np.concatenate(parts).astype(np.float32)
 
     def score(self, X: object, samples: int | None = None) -> Array:
         """log p(x) of each row in nats of the data as given, by the importance-weighted bound.
@@ -113,16 +127,19 @@ class Run:
             Array (n, *shape) in units of the data as given; draws have the type of the data.
         """
         _at_least_one(n, "n")
-        size = max(1, BLOCK // math.prod(self.schema.shape))
         with evaluating(self.model), torch.random.fork_rng():
             torch.manual_seed(seed)
             z = self.model.prior().sample((n,))
             if mean or isinstance(self.model, Autoencoder):
-                blocks = [self._mean_as_given(self.model.decode(part)) for part in z.split(size)]
+                blocks = [self._as_given(part) for part in z.split(self._block)]
                 return np.concatenate(blocks).astype(np.float32)
-            blocks = [self.transform.inverse(self.model.decoder(p).sample().cpu()).numpy() for p in z.split(size)]
-        drawn = np.concatenate(blocks)
-        return (drawn.round() if np.dtype(self.schema.dtype).kind in "ui" else drawn).astype(self.schema.dtype)
+            blocks = [
+                self.transform.inverse(self.model.decoder(p).sample().cpu()).numpy() for p in z.split(self._block)
+            ]
+        drawn, dtype = np.concatenate(blocks), np.dtype(self.schema.dtype)
+        if dtype.kind in "ui":  # a model of counts may draw more than the type of the data holds
+            drawn = drawn.round().clip(np.iinfo(dtype).min, np.iinfo(dtype).max)
+        return drawn.astype(dtype)
 
     def evaluate(self, X: object | None = None, samples: int | None = None) -> dict[str, Any]:
         """The figures of the model on rows: bounds with standard errors, parts of the rate, baselines.
@@ -180,17 +197,21 @@ class Run:
                 f"other data in '{self.provenance['source']}'",
                 "Restore them, or name the rows to be evaluated",
             )
-        test = self.schema.check(split.test.values)
-        return Split(split.train, split.validation, Part(test, split.test.index, split.test.labels))
+        self.schema.check_part(split.test)
+        return split
 
     def _map(self, rows: Rows, function: Any) -> Array:
         device = next(self.model.parameters()).device
         with evaluating(self.model):
-            parts = [function(x.to(device)) for x, _ in rows.blocks(max(1, BLOCK // math.prod(self.schema.shape)))]
+            parts = [function(x.to(device)) for x, _ in rows.blocks(self._block)]
         return np.concatenate([p.cpu().numpy() if isinstance(p, torch.Tensor) else p for p in parts])
 
-    def _mean_as_given(self, y: torch.Tensor) -> Array:
-        return self.transform.inverse_mean(y.cpu()).numpy()
+    @property
+    def _block(self) -> int:
+        return block_rows(self.model)
+
+    def _as_given(self, z: torch.Tensor) -> Array:
+        return self.transform.inverse_mean(self.model.decode(z).cpu()).numpy()
 
     def _samples(self, samples: int | None) -> int:
         return _at_least_one(self.recipe.evaluation.samples if samples is None else samples, "samples")

@@ -30,6 +30,8 @@ from torch import Tensor
 
 from vaekit.errors import RunError
 
+TEMPORARY = ".vaekit-"
+"""How the names of half-written files begin."""
 FORMAT = 1
 """Version of the folder's form; a folder from a later one is refused."""
 
@@ -64,7 +66,7 @@ def atomic_path(path: Path, mend: str = "try again") -> Iterator[Path]:
         RunError: if the disk is full or the place cannot be written; what stood there before survives.
     """
     with _writing(path, mend):
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{TEMPORARY}{path.stem}-", suffix=path.suffix)
         os.close(handle)
         temporary = Path(name)
         try:
@@ -80,7 +82,10 @@ def atomic_path(path: Path, mend: str = "try again") -> Iterator[Path]:
 @contextlib.contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
     """A temporary folder that becomes `path` (new, or empty) in one step, or vanishes if the body fails."""
-    with _writing(path, "try again"), tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as name:
+    with (
+        _writing(path, "try again"),
+        tempfile.TemporaryDirectory(dir=path.parent, prefix=f"{TEMPORARY}{path.name}-") as name,
+    ):
         made = Path(name) / "made"
         made.mkdir()
         yield made
@@ -134,10 +139,11 @@ class RunFolder:
         )
 
     def clean(self) -> None:
-        """Remove what an interrupted write left behind."""
+        """Remove what an interrupted write left behind, and nothing else."""
         for folder in (self.path, self.path / "state"):
-            for leftover in folder.glob(".*.*") if folder.is_dir() else ():
-                leftover.unlink(missing_ok=True)
+            for leftover in folder.glob(f"{TEMPORARY}*"):
+                if leftover.is_file() and not leftover.is_symlink():
+                    leftover.unlink()
 
     def open(self) -> None:
         """Check that the folder holds a run that this version understands.
@@ -147,6 +153,10 @@ class RunFolder:
         """
         if not self.path.is_dir():
             raise RunError("the run folder must exist", f"'{self.path}'")
+        if links := [p.name for p in (self.path / "state", *self.path.glob("state/*")) if p.is_symlink()]:
+            raise RunError(
+                "the state of a run must not be a link, as it is written to", f"'{links[0]}' in '{self.path}'"
+            )
         version = self.read_json("provenance.json").get("format")
         if not isinstance(version, int) or version < 1:
             raise RunError("provenance.json must name its format", f"{version!r} in '{self.path}'")

@@ -7,7 +7,7 @@ from rich.console import Console
 from vaekit.cli import progress
 from vaekit.cli.progress import BarReporter, LineReporter, Throughput, decoding_progress, make_reporter
 
-ROW = {"elbo": -12.345, "train_elbo": -11.0, "distortion": 10.0, "rate": 2.345, "active_units": 3.0}
+ROW = {"elbo": -12.345, "train_elbo": -11.0, "distortion": 10.0, "rate": 2.345, "active_units": 3.0, "kl_weight": 1.0}
 
 
 @pytest.fixture

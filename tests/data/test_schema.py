@@ -24,7 +24,7 @@ PIXELS = RNG.integers(0, 200, (20, 3, 2, 1))
         (PIXELS, "levels", 256),
         (PIXELS.astype(float), "levels", 256),
         (PIXELS * 10, "counts", 0),
-        (PIXELS / 255, "real", 0),
+        (PIXELS / 99, "real", 0),
         (RNG.poisson(5, (30, 3)), "counts", 0),
         (RNG.poisson(5, (30, 3)).astype(np.float32), "counts", 0),
         (RNG.integers(-5, 5, (30, 3)), "real", 0),
@@ -132,6 +132,26 @@ def test_the_row_that_is_named_is_that_of_the_source():
 TABLE = Schema(kind="real", shape=(3,), columns=("a", "b", "c"))
 LEVELS = Schema(kind="levels", shape=(2, 2, 1), levels=17, picture=True, dtype="uint8")
 COUNTS = Schema(kind="counts", shape=(2,), dtype="int64")
+
+
+def test_pixels_divided_by_255_are_refused_unless_declared_real():
+    scaled = PIXELS / 255
+    with pytest.raises(DataError, match=r"Got bytes divided by 255 instead.*data.kind=real"):
+        infer(scaled)
+    part = Part(scaled, np.arange(len(scaled)))
+    assert infer_schema(part, picture=True, kind="real").kind == "real"
+
+
+def test_the_kind_does_not_depend_on_who_is_held_out():
+    values = np.array([[0, 1], [1, 0], [1, 1], [0, 2]])
+    train, everything = (Part(values, np.arange(n)) for n in (3, 4))
+    assert infer_schema(train, picture=False, everything=everything).kind == "counts"
+
+
+def test_a_constant_column_that_varies_later_is_warned_of():
+    schema = Schema(kind="real", shape=(2,), constant={1: 3.0})
+    with pytest.warns(UserWarning, match=r"column 1 was 3 in all training rows.*1000 in row 1"):
+        schema.check(np.array([[0.5, 3.0], [0.1, 1000.0]]))
 
 
 def test_columns_in_another_order_are_mended():

@@ -138,3 +138,26 @@ def test_a_damaged_parquet_is_named(parquet, damage):
 def test_a_parquet_without_columns_holds_no_examples(parquet):
     with pytest.raises(DataError, match="must hold examples"):
         open_parquet(parquet())
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_separators_are_recognised(tmp_path, separator):
+    (tmp_path / "x.csv").write_text("\n".join(separator.join(row) for row in (("a", "b"), ("1", "2.5"), ("3", "4"))))
+    source = open_csv(tmp_path / "x.csv")
+    assert source.columns == ("a", "b")
+    np.testing.assert_array_equal(source.values, [[1, 2.5], [3, 4]])
+
+
+def test_a_header_of_counted_columns_is_no_row(tmp_path):
+    (tmp_path / "x.csv").write_text("0,1,2\n5,6,7\n8,9,1\n")
+    source = open_csv(tmp_path / "x.csv")
+    assert source.columns == ("0", "1", "2")
+    np.testing.assert_array_equal(source.values, [[5, 6, 7], [8, 9, 1]])
+
+
+@pytest.mark.parametrize("header", [",a,b", ",0,1"])
+def test_the_index_of_a_data_frame_is_left_out(tmp_path, header):
+    (tmp_path / "x.csv").write_text(f"{header}\n0,5,6\n1,8,9\n")
+    source = open_csv(tmp_path / "x.csv")
+    assert source.columns == tuple(header.split(",")[1:])
+    np.testing.assert_array_equal(source.values, [[5, 6], [8, 9]])

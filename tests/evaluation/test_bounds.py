@@ -137,7 +137,7 @@ def test_the_number_of_draws_is_the_number_made(linear, monkeypatch, budget, sam
 def test_the_last_incomplete_block_is_counted(linear, monkeypatch, size):
     _, X, model = linear
     whole = measure(model, rows_of(X), 3)
-    monkeypatch.setattr(bounds, "_block_rows", lambda event: size)
+    monkeypatch.setattr(bounds, "block_rows", lambda event: size)
     found = measure(model, rows_of(X), 3)
     assert len(found.elbo) == 60
     agree(found, whole)

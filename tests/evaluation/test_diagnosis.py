@@ -60,10 +60,11 @@ def test_collapse_comes_first():
 
 
 @pytest.mark.parametrize(
-    ("elbo", "train", "fits"), [(-100.0, -95.1, True), (-100.0, -94.9, False), (-2.0, -1.01, True), (-2.0, -0.9, False)]
+    ("error", "train", "fits"), [(1.0, -96.1, True), (1.0, -95.9, False), (0.1, -99.61, True), (0.1, -99.59, False)]
 )
-def test_a_gap_of_a_twentieth_or_one_nat_is_over_fitting(elbo, train, fits):
-    changes = {"elbo": elbo, "train_elbo": train}
+def test_a_gap_of_four_standard_errors_is_over_fitting_whatever_the_units(error, train, fits):
+    estimate = figures()["log_likelihood"] | {"standard_error": error}
+    changes = {"elbo": -100.0, "train_elbo": train, "log_likelihood": estimate}
     assert (reading("over-fitted", **changes) is None) == fits
     assert (reading("no sign of over-fitting", **changes) is not None) == fits
 

@@ -307,3 +307,19 @@ def test_kinds_of_data_that_each_likelihood_fits():
     assert [name for name, kind in LIKELIHOODS.items() if "levels" not in kind.kinds and "real" not in kind.kinds] == [
         "bernoulli"
     ]
+
+
+@pytest.mark.parametrize("count", [10, 10**4, 10**6])
+def test_large_counts_lose_nothing_to_cancellation(count):
+    from vaekit.models.likelihoods import NegativeBinomial, Poisson
+
+    x, log_mean = torch.tensor([[float(count)]]), math.log(count)
+    poisson = Poisson((1,))(torch.tensor([[[log_mean]]]))
+    rate = float(poisson.base_dist.rate.detach())
+    assert float(poisson.log_prob(x).detach()) == pytest.approx(stats.poisson.logpmf(count, rate), abs=1e-6)
+    negative = NegativeBinomial((1,))(torch.tensor([[[log_mean, math.log(50.0)]]]))
+    r, p = (
+        float(negative.base_dist.total_count.detach()),
+        float(torch.sigmoid(-negative.base_dist.logits.detach().double())),
+    )
+    assert float(negative.log_prob(x).detach()) == pytest.approx(stats.nbinom.logpmf(count, r, p), abs=1e-6)

@@ -17,7 +17,7 @@ def test_the_bundled_recipes():
 
 def test_what_the_bundled_recipes_choose():
     digits, mnist, linear = load_recipe("digits"), load_recipe("mnist"), load_recipe("linear")
-    assert (digits.latent_dim, digits.likelihood.name, digits.training.epochs) == (16, "categorical", 300)
+    assert (digits.latent_dim, digits.likelihood.name, digits.training.epochs) == (16, "discretized_logistic", 150)
     assert (mnist.latent_dim, mnist.likelihood.name, mnist.data.binarize) == (40, "bernoulli", "dynamic")
     assert (linear.encoder.network, linear.decoder.network, linear.likelihood.variance) == (
         "linear",

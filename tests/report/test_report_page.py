@@ -255,7 +255,7 @@ def test_runs_of_other_shape_are_refused(vae, table):
 def test_run_without_its_source_is_refused(folder):
     run = vaekit.train(np.random.default_rng(0).normal(size=(40, 3)), settings=SMALL, out=folder / "memory")
     with pytest.raises(DataError, match="must be given"):
-        write_report(run)
+        write_report(vaekit.load(run.path))
     assert not (run.path / "report.html").exists()
 
 

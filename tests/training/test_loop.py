@@ -297,3 +297,17 @@ def test_a_second_run_may_use_another_precision(tmp_path):
 def test_a_missing_tracker_is_named(tmp_path):
     with pytest.raises(TrainingError, match="pip install aim"):
         vaekit.train("digits", settings=TINY | {"training.trackers": ["aim"]}, out=tmp_path / "run")
+
+
+def test_weights_are_chosen_only_once_beta_has_reached_its_value(tmp_path):
+    """Else the figures would be shown beside a β with which the chosen weights were never trained."""
+    settings = TINY | {
+        "training.kl_warmup": 0.6,
+        "training.epochs": 20,
+        "training.validations": 10,
+        "training.patience": 1,
+    }
+    run = vaekit.train("digits", settings=settings, out=tmp_path / "run")
+    step = int(run.folder.read_tensors("weights.safetensors")[1]["step"])
+    chosen = next(row for row in run.folder.read_metrics() if row["step"] == step)
+    assert chosen["kl_weight"] == 1.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import NoReturn
 
 
 def main() -> None:
@@ -13,13 +14,22 @@ def main() -> None:
     try:
         app()
     except Interrupted as stop:
-        print(f"vaekit: {stop}", file=sys.stderr)  # noqa: T201
-        sys.exit(128 + stop.signal)
+        _end(str(stop), 128 + stop.signal)
     except VaekitError as error:
-        print(f"vaekit: {error}", file=sys.stderr)  # noqa: T201
-        sys.exit(2)
+        _end(str(error), 2)
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output has gone, as with `| head`
         sys.exit(0)
+    except (OSError, MemoryError) as error:
+        _end(f"the machine refused: {str(error) or 'out of memory'}.", 2)
+    except RuntimeError as error:
+        if "allocate" not in str(error):  # torch's way to say that memory is short
+            raise
+        _end(f"the machine refused: {str(error).splitlines()[0]}", 2)
+
+
+def _end(message: str, code: int) -> NoReturn:
+    sys.stderr.write(f"vaekit: {message}\n")
+    sys.exit(code)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from vaekit.errors import VaekitError
+
+if TYPE_CHECKING:
+    from vaekit.run import Run
 
 app = typer.Typer(
     help="Variational autoencoders with honest numbers: train, evaluate, sample, encode and score from data on disk.",
@@ -123,19 +127,19 @@ def evaluate(
 @app.command()
 def encode(run: RunArgument, source: SourceArgument, out: OutOption) -> None:
     """Write the posterior mean of each row."""
-    _write(run, out, lambda r: (r.encode(source), "z"))
+    _write(run, out, lambda r: r.encode(source), "z")
 
 
 @app.command()
 def reconstruct(run: RunArgument, source: SourceArgument, out: OutOption) -> None:
     """Write the reconstruction of each row, in units of the data."""
-    _write(run, out, lambda r: (r.reconstruct(source), "x"))
+    _write(run, out, lambda r: r.reconstruct(source))
 
 
 @app.command()
 def score(run: RunArgument, source: SourceArgument, out: OutOption, samples: SamplesOption = None) -> None:
     """Write log p(x) of each row, in nats of the data as given."""
-    _write(run, out, lambda r: (r.score(source, samples)[:, None], r.score_name))
+    _write(run, out, lambda r: r.score(source, samples)[:, None], "score")
 
 
 @app.command()
@@ -147,18 +151,22 @@ def sample(
     mean: Annotated[bool, typer.Option("--mean", help="The mean of p(x|z) instead of a draw from it.")] = False,
 ) -> None:
     """Draw new rows from the model."""
-    _write(run, out, lambda r: (r.sample(n, seed, mean), "x"))
+    _write(run, out, lambda r: r.sample(n, seed, mean))
 
 
-def _write(path: Path, out: Path, make: Any) -> None:
+def _write(path: Path, out: Path, make: Callable[[Run], Any], name: str = "x") -> None:
+    """Write rows of the data's shape, or codes or scores under another name."""
     from vaekit import api
-    from vaekit.outputs import check_out, write_rows
+    from vaekit.outputs import MOST_ON_A_SHEET, check_out, write_rows
 
     run = api.load(path)
-    check_out(out, run.schema)
-    values, name = make(run)
-    write_rows(out, values, run.schema, name)
-    typer.echo(f"Wrote {len(values)} rows: {out}")
+    check_out(out, run.schema, like_data=name == "x")
+    values = make(run)
+    write_rows(out, values, run.schema, run.score_name if name == "score" else name)
+    shown = (
+        f" (the first {MOST_ON_A_SHEET} on the sheet)" if out.suffix == ".png" and len(values) > MOST_ON_A_SHEET else ""
+    )
+    typer.echo(f"Wrote {len(values)} rows{shown}: {out}")
 
 
 @app.command()

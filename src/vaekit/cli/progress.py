@@ -21,6 +21,8 @@ def make_reporter() -> Reporter:
 
 
 def _figures(row: dict[str, float]) -> str:
+    if row["kl_weight"] != row["kl_weight"]:  # an autoencoder has no bound
+        return f"squared error {row['distortion']:.4g}"
     if row["elbo"] != row["elbo"]:  # nothing was held out to choose by
         return f"train bound {row['train_elbo']:.2f}"
     return f"bound {row['elbo']:.2f}  D {row['distortion']:.2f}  R {row['rate']:.2f}  active {row['active_units']:.0f}"

@@ -123,12 +123,9 @@ def show_run(run: Run) -> None:
     known = [m for m in metrics if not math.isnan(m["elbo"])]
     if known:
         best = max(known, key=lambda m: m["elbo"])
-        pairs.append(
-            (
-                "best bound",
-                f"{best['elbo']:.2f} on validation rows, at step {best['step']:.0f} of {metrics[-1]['step']:.0f} done",
-            )
-        )
+        name, value = ("best bound", best["elbo"]) if run.recipe.model == "vae" else ("least error", best["distortion"])
+        where = f"on validation rows, at step {best['step']:.0f} of {metrics[-1]['step']:.0f} done"
+        pairs.append((name, f"{value:.4g} {where}" if run.recipe.model == "autoencoder" else f"{value:.2f} {where}"))
     _pairs(pairs)
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
 from vaekit.data.source import Source
 from vaekit.errors import DataError
@@ -20,9 +22,15 @@ def from_object(source: object) -> Source:
     columns = getattr(source, "columns", None)
     if columns is not None and hasattr(source, "to_numpy"):
         return from_array(source.to_numpy(), columns=tuple(str(c) for c in columns))
-    if hasattr(source, "detach"):
-        source = source.detach().cpu().numpy()
-    return from_array(np.asarray(source))
+    if isinstance(source, Tensor):
+        source = source.detach().cpu()
+        source = source.float().numpy() if source.dtype == torch.bfloat16 else source.numpy()
+    try:
+        return from_array(np.asarray(source))
+    except ValueError as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError("the array must be rectangular", str(error)) from error
 
 
 def from_array(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Literal
 
 import numpy as np
@@ -100,6 +101,22 @@ class Schema(BaseModel):
         check_finite(part, self)
         if self.discrete:
             self._check_range(part)
+        if self.constant:
+            self._check_constants(part)
+
+    def _check_constants(self, part: Part) -> None:
+        """Warn of rows in which a column varies that never did in training: the likelihood says nothing of it."""
+        index, value = list(self.constant), np.array(list(self.constant.values()))
+        for start, block in part.blocks():
+            differs = block[:, index] != value
+            if differs.any():
+                row, place = np.argwhere(differs)[0]
+                warnings.warn(
+                    f"{self.name(index[place])} was {value[place]:g} in all training rows, so the likelihood leaves it out, but it is "
+                    f"{block[row, index[place]]:g} in row {part.index[start + row]}: scores do not tell that this is strange",
+                    stacklevel=2,
+                )
+                return
 
     def _check_range(self, part: Part) -> None:
         for start, block in part.blocks():
@@ -155,6 +172,18 @@ def infer_kind(part: Part, picture: bool, levels: int) -> tuple[Kind, int]:
     return "counts", 0
 
 
+def _refuse_scaled_pixels(part: Part) -> None:
+    """Refuse pixels k/255: a density of them would be no bound on anything, and could rise without end."""
+    sample = part.take(0, 1000).astype(np.float64)
+    scaled = sample * 255
+    if sample.min() >= 0 and sample.max() <= 1 and np.abs(scaled - scaled.round()).max() < 1e-3:
+        raise DataError(
+            "pixels must be given as the bytes they were",
+            "bytes divided by 255",
+            "Multiply by 255 and store them as uint8, or declare data.kind=real if a density is really meant",
+        )
+
+
 def constant_columns(part: Part) -> dict[int, float]:
     """Flat index and value of the features in which nothing varies."""
     first = part.take(0, 1).reshape(1, -1)
@@ -165,7 +194,13 @@ def constant_columns(part: Part) -> dict[int, float]:
 
 
 def infer_schema(
-    part: Part, *, picture: bool, levels: int = 0, columns: tuple[str, ...] = (), kind: Kind | Literal["auto"] = "auto"
+    part: Part,
+    *,
+    picture: bool,
+    levels: int = 0,
+    columns: tuple[str, ...] = (),
+    kind: Kind | Literal["auto"] = "auto",
+    everything: Part | None = None,
 ) -> Schema:
     """Describe training data.
 
@@ -175,17 +210,20 @@ def infer_schema(
         levels: number of levels where the source knows it, else 0.
         columns: names of the columns of a table.
         kind: what the values are declared to be, instead of what they look like.
+        everything: all rows of the source, from which the kind is told: it must not depend on who is held out.
 
     Returns:
         Their schema.
 
     Raises:
-        DataError: if a value is not finite, or nothing varies.
+        DataError: if a value is not finite, nothing varies, or pixels were divided by 255.
     """
     dtype = str(part.values.dtype)
     schema = Schema(kind="real", shape=part.event_shape, picture=picture, columns=columns, dtype=dtype)
     check_finite(part, schema)
-    found, levels = infer_kind(part, picture, levels)
+    found, levels = infer_kind(everything or part, picture, levels)
+    if kind == "auto" and found == "real" and picture:
+        _refuse_scaled_pixels(part)
     declared = found if kind == "auto" else kind
     if declared not in POSSIBLE[found]:
         raise DataError(f"data.kind must be one of {', '.join(POSSIBLE[found])} for these values", f"'{declared}'")

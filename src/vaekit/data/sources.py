@@ -38,8 +38,12 @@ def open_source(source: object, size: tuple[int, int] | None = None, progress: P
         return arrays.from_object(source)
     if str(source) == "digits":
         return digits()
-    path = Path(source).expanduser().resolve()
-    if not path.exists():
+    try:
+        path = Path(source).expanduser().resolve()
+        exists = path.exists()
+    except (OSError, RuntimeError) as error:  # too long a name, an unknown user
+        raise DataError("the source must be a path", f"'{source}': {error}") from error
+    if not exists:
         raise DataError("the source must exist", f"'{source}'", _nearby(path))
     found = _open_folder(path, size, progress) if path.is_dir() else _open_file(path)
     if not len(found.values):
@@ -68,6 +72,7 @@ def _open_file(path: Path) -> Source:
         ".npy": arrays.open_npy,
         ".npz": arrays.open_npz,
         ".csv": tables.open_csv,
+        ".tsv": tables.open_csv,
         ".parquet": tables.open_parquet,
     }
     if path.suffix.lower() not in openers:

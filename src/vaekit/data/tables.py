@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 from typing import Any
 
@@ -24,21 +23,42 @@ def _is_name(text: str) -> bool:
     return False
 
 
-def _has_header(path: Path) -> bool:
+def _first_line(path: Path) -> tuple[list[str], str]:
+    """The cells of the first line, and what separates them: a comma, a semicolon or a tab."""
     with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-        return any(_is_name(cell) for cell in next(csv.reader(file), []))
+        line = file.readline()
+    delimiter = max(",;\t", key=line.count)
+    return [cell.strip().strip('"') for cell in line.rstrip("\r\n").split(delimiter)], delimiter
+
+
+def _is_header(cells: list[str]) -> bool:
+    """Whether a first line names columns: some cell is a name, or they count 0, 1, 2, … as data frames do."""
+    numbered = [str(i) for i in range(len(cells))]
+    return any(_is_name(cell) for cell in cells) or cells in (numbered, ["", *numbered[:-1]])
 
 
 def open_csv(path: Path) -> Source:
-    """A comma-separated file of numbers; a first line of names is recognised by not being numbers."""
-    header = _has_header(path)
+    """A file of numbers separated by commas, semicolons or tabs; a first line of names is recognised by not being numbers."""
+    cells, delimiter = _first_line(path)
+    header = _is_header(cells)
     options = pyarrow.csv.ReadOptions(autogenerate_column_names=not header, use_threads=False)  # errors name the row
     try:
-        return from_table(pyarrow.csv.read_csv(path, read_options=options), path, named=header)
+        table = pyarrow.csv.read_csv(
+            path, read_options=options, parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter)
+        )
+        return from_table(_without_index(table), path, named=header)
     except UnicodeDecodeError as error:
         raise DataError("a CSV file must be encoded in UTF-8", f"'{path}': {error}") from error
     except (pa.ArrowInvalid, OSError) as error:
         raise DataError("a CSV file must have as many cells in each line", f"'{path}': {error}") from error
+
+
+def _without_index(table: Any) -> Any:
+    """The table without the nameless first column 0, 1, 2, … in which data frames write their index."""
+    if table.num_columns < 2 or table.column_names[0] or not pa.types.is_integer(table.column(0).type):
+        return table
+    index = table.column(0).to_numpy()
+    return table.drop_columns([""]) if np.array_equal(index, np.arange(len(index))) else table
 
 
 def open_parquet(path: Path) -> Source:

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Annotated, ClassVar, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 from torch import Tensor
 
 from vaekit.data.schema import Schema
@@ -124,8 +124,14 @@ class Affine(Step):
 
     kind: Literal["affine"] = "affine"
     shift: tuple[float, ...]
-    scale: tuple[float, ...]
+    scale: tuple[Annotated[float, Field(gt=0)], ...]
     shape: tuple[int, ...]
+
+    @model_validator(mode="after")
+    def _one_for_each(self) -> Affine:
+        if {len(self.shift), len(self.scale)} - {1, math.prod(self.shape)}:
+            raise ValueError("shift and scale must be one number, or one for each feature")
+        return self
 
     def forward(self, x: Tensor, uniform: Tensor | None) -> Tensor:  # noqa: ARG002
         """(x − shift)/scale."""

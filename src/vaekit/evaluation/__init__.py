@@ -1,7 +1,7 @@
 """Evaluation: held-out bounds with standard errors, the parts of the rate, baselines, and what to make of them."""
 
 from vaekit.evaluation.baselines import measure_baselines
-from vaekit.evaluation.bounds import Measured, evaluating, measure, measure_autoencoder
+from vaekit.evaluation.bounds import Measured, block_rows, evaluating, measure, measure_autoencoder
 from vaekit.evaluation.decomposition import RateParts, active_units, decompose_rate
 from vaekit.evaluation.diagnosis import Reading, diagnose
 from vaekit.evaluation.summary import Evaluation, Evaluator
@@ -13,6 +13,7 @@ __all__ = [
     "RateParts",
     "Reading",
     "active_units",
+    "block_rows",
     "decompose_rate",
     "diagnose",
     "evaluating",

@@ -73,4 +73,6 @@ def _factors(train: Array, test: Array, latent_dim: int) -> float | None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # an unfinished fit is still a model, and so a bound
         model = FactorAnalysis(latent_dim, max_iter=200, tol=1e-3, random_state=0).fit(train)
+        if (model.noise_variance_ < 1e-6 * train.var(axis=0)).any():  # a column without noise has no bounded density
+            return None
         return float(model.score(test))

@@ -57,8 +57,15 @@ def _device(model: torch.nn.Module) -> torch.device:
     return next(model.parameters()).device
 
 
-def _block_rows(event: int) -> int:
-    return max(1, min(1024, BUDGET // (16 * event)))
+def widest(model: VariationalAutoEncoder | Autoencoder) -> int:
+    """Numbers that the widest layer holds for one example."""
+    outputs = 1 if isinstance(model, Autoencoder) else model.decoder.likelihood.offset.numel()
+    return max(outputs, *(int(getattr(module, "widest", 1)) for module in model.modules()))
+
+
+def block_rows(model: VariationalAutoEncoder | Autoencoder) -> int:
+    """Rows that go through the model at a time, so that memory is bounded whatever the networks."""
+    return max(1, min(1024, BUDGET // (4 * widest(model))))
 
 
 @contextmanager
@@ -85,12 +92,11 @@ def measure(model: VariationalAutoEncoder, rows: Rows, samples: int = 1) -> Meas
     Returns:
         The measurements.
     """
-    event = model.decoder.likelihood.offset.numel()
     log_det = rows.transform.log_det()
     with evaluating(model):
         parts = [
-            _measure_block(model, x.to(_device(model)), noise, samples, max(1, BUDGET // (event * len(x))))
-            for x, noise in rows.blocks(_block_rows(event))
+            _measure_block(model, x.to(_device(model)), noise, samples, max(1, BUDGET // (widest(model) * len(x))))
+            for x, noise in rows.blocks(block_rows(model))
         ]
     distortion, rate, log_likelihood, mean, std = (
         torch.cat(column).double().cpu().numpy() for column in zip(*parts, strict=True)
@@ -120,7 +126,7 @@ def measure_autoencoder(model: Autoencoder, rows: Rows) -> tuple[Array, Array]:
     """Squared error of each row in the model's units, shape (n,), and its code, shape (n, latent_dim)."""
     errors, codes = [], []
     with evaluating(model):
-        for x, _ in rows.blocks(1024):
+        for x, _ in rows.blocks(block_rows(model)):
             code = model.encode(x.to(_device(model)))
             errors.append((model.decode(code) - x.to(code)).square().flatten(1).sum(1))
             codes.append(code)

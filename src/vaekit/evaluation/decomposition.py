@@ -32,7 +32,7 @@ class RateParts:
     Args:
         mutual_information: I_q(x; z).
         marginal_kl: KL(q(z) ‖ p(z)).
-        standard_error: of either, over rows.
+        standard_error: of the mutual information, over rows.
         ceiling: log N, which the mutual information cannot exceed.
         draws: draws of z for each row.
     """
@@ -82,12 +82,14 @@ def decompose_rate(mean: Array, std: Array, rate: Array, draws: int = 1, block: 
         block: rows worked on at a time.
 
     Returns:
-        The two parts, which add up to the average rate of the rows used (10,000 at most).
+        The two parts, which add up to the average rate; the mixture is made of 10,000 rows at most.
 
     References:
         Hoffman and Johnson, "ELBO surgery", 2016.
     """
-    mean, std, rate = mean[:MOST_ROWS], std[:MOST_ROWS], rate[:MOST_ROWS]
+    average = float(rate.mean())
+    some = np.sort(np.random.default_rng(0).permutation(len(mean))[:MOST_ROWS])  # sources are often sorted
+    mean, std = mean[some], std[some]
     noise = RowNoise(mean, seed=1).normal((draws, mean.shape[1])).double().numpy()
     information = np.zeros(len(mean))
     for start in range(0, len(mean), block):
@@ -98,4 +100,4 @@ def decompose_rate(mean: Array, std: Array, rate: Array, draws: int = 1, block: 
             information[here] += (log_q - log_aggregate(z, mean, std)) / draws
     mutual = float(information.mean())
     error = float(information.std(ddof=1) / math.sqrt(len(information))) if len(information) > 1 else math.nan
-    return RateParts(mutual, float(rate.mean()) - mutual, error, math.log(len(mean)), draws)
+    return RateParts(mutual, average - mutual, error, math.log(len(mean)), draws)

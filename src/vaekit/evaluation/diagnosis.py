@@ -86,8 +86,7 @@ def _fit(f: dict[str, Any]) -> Reading | None:
     if f["train_elbo"] is None:
         return None
     gap = f["train_elbo"] - f["elbo"]
-    scale = max(1.0, 0.05 * abs(f["elbo"]))
-    if gap > scale:
+    if gap > 4 * (f["log_likelihood"]["standard_error"] or 0.0) > 0:  # more than chance, whatever the units
         return Reading(
             "warning",
             f"The bound on training rows is {gap:.2f} nats above that on held-out rows: it is over-fitted.",

@@ -70,6 +70,7 @@ class ConvolutionalEncoder(nn.Module):
     def __init__(self, shape: Sequence[int], features: int, channels: Sequence[int], activation: str = "silu") -> None:
         super().__init__()
         height, width, depth = shape
+        self.widest = max(channels) * height * width
         layers: list[nn.Module] = [nn.Conv2d(depth, channels[0], 3, padding=1)]
         previous = channels[0]
         for size in channels:
@@ -105,6 +106,7 @@ class ConvolutionalDecoder(nn.Module):
     ) -> None:
         super().__init__()
         height, width, depth = shape
+        self.widest = height * width * max(*channels, depth * parameters)
         self.sizes = stage_sizes(height, width, len(channels))[::-1]
         self.first, self.out_shape = (channels[-1], *self.sizes[0]), (depth, parameters)
         self.input = nn.Linear(latent_dim, math.prod(self.first))

@@ -33,7 +33,7 @@ class Recipe(Options):
     model: Literal["vae", "autoencoder"] = Field(
         "vae", description="Variational, or the deterministic one to compare with."
     )
-    latent_dim: Annotated[int, Field(gt=0)] | Literal["auto"] = Field(
+    latent_dim: Annotated[int, Field(gt=0, le=100_000)] | Literal["auto"] = Field(
         "auto", description="Number of latent dimensions."
     )
     seed: int = Field(0, ge=0, lt=2**31, description="Decides splits, starting weights, batches and noise.")

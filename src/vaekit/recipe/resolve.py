@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import shutil
+import sysconfig
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -147,14 +149,16 @@ def _training(training: dict[str, Any], rows: int) -> list[str]:
     if training["precision"] == "auto":
         training["precision"] = "bfloat16" if has_bfloat16() else "float32"
         notes.append(f"training.precision={training['precision']}: what this processor multiplies fastest.")
-    if (
-        training["compile"]
-        and not any(shutil.which(c) for c in ("c++", "g++", "clang++"))
-        and not torch.cuda.is_available()
-    ):
+    if training["compile"] and not can_compile():
         training["compile"] = False
-        notes.append("training.compile=false: no C++ compiler was found; training will take longer.")
+        notes.append("training.compile=false: no C++ compiler with Python's headers was found; training takes longer.")
     return notes
+
+
+def can_compile() -> bool:
+    """Whether torch can compile here: it needs a C++ compiler and Python's headers."""
+    headers = Path(sysconfig.get_path("include")) / "Python.h"
+    return headers.exists() and any(shutil.which(name) for name in ("c++", "g++", "clang++"))
 
 
 def has_bfloat16() -> bool:

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from vaekit.data import Part, Source
 from vaekit.evaluation import Evaluation
@@ -85,10 +84,7 @@ class Subject:
 
     def decode(self, z: Array) -> Array:
         """The mean of p(x|z) at latent vectors (n, latent_dim), in units of the data as given."""
-        model = self.run.model.eval()
-        with torch.no_grad():
-            y = model.decode(torch.from_numpy(z).to(next(model.parameters())))
-        return self.run.transform.inverse(y.cpu()).numpy()
+        return self.run.decode(z)
 
     def _source(self, rows: Array) -> Source:
         # said outright, so that nobody has to guess from the shape whether they are pictures

@@ -208,11 +208,13 @@ class Trainer:
                 "train_distortion": distortion / count - log_det,
                 "train_rate": rate / count,
                 **row,
-                "kl_weight": beta,
+                "kl_weight": math.nan if isinstance(self.model, Autoencoder) else beta,
                 "learning_rate": self.optimizer.param_groups[0]["lr"],
             }
         )
         counters = self.state.counters
+        if step <= self.options.kl_warmup * self.steps:
+            score = None  # the choice begins where β has reached its value
         if score is None or counters.best is None or score > counters.best:
             counters.best, counters.best_step, counters.stale = score, step, 0
             if self.accelerator.is_main_process:
@@ -274,6 +276,7 @@ def make_accelerator(options: TrainingOptions, folder: RunFolder) -> Any:
 
     AcceleratorState._reset_state()  # a second run in one process may ask for another precision
     precision = "bf16" if options.precision == "bfloat16" else "no"
+    cpu = torch.backends.mps.is_available()  # Apple's accelerator has no float64, in which totals are kept
     missing = [name for name in options.trackers if find_spec(name) is None]
     if missing:
         raise TrainingError(
@@ -282,7 +285,7 @@ def make_accelerator(options: TrainingOptions, folder: RunFolder) -> Any:
             f"Install them with `pip install {' '.join(missing)}`",
         )
     accelerator = Accelerator(
-        mixed_precision=precision, log_with=list(options.trackers) or None, project_dir=folder.path
+        mixed_precision=precision, cpu=cpu, log_with=list(options.trackers) or None, project_dir=folder.path
     )
     if options.trackers:
         accelerator.init_trackers("vaekit")

@@ -26,7 +26,7 @@ class Counters:
         step: steps done.
         rate_scale: factor on the step size, halved at each recovery.
         recoveries: how often training went back after a number that was not finite.
-        best: greatest held-out bound so far (for an autoencoder, minus the error); −∞ as None.
+        best: greatest held-out bound so far (for an autoencoder, minus the error); None before the first choice.
         best_step: the step at which it was measured.
         stale: validations since.
         finished: whether training is over.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F
+import torch
 from torch import Tensor
 
 from vaekit.distributions import Levels
@@ -15,7 +15,6 @@ class Categorical(Likelihood):
     Costs L outputs for each feature: meant for few levels.
 
     Examples:
-        >>> import torch
         >>> p = Categorical((3,), levels=4)(torch.zeros(2, 3, 4))
         >>> round(float(p.log_prob(torch.ones(2, 3))[0].exp() * 4**3), 6)
         1.0
@@ -30,7 +29,7 @@ class Categorical(Likelihood):
 
     def start(self, x: Tensor) -> None:
         """Begin at the frequency of each level, smoothed by one example in all."""
-        counts = F.one_hot(x.long(), self.levels).sum(0)
+        counts = torch.stack([(x == level).sum(0) for level in range(self.levels)], -1)
         self.offset.data.copy_(((counts + 1 / self.levels) / (len(x) + 1)).log())
 
     def distribution(self, parameters: Tensor) -> Levels:

@@ -9,6 +9,24 @@ from torch.distributions import Poisson as TorchPoisson
 from vaekit.models.likelihoods.base import Likelihood
 from vaekit.networks import soft_clamp
 
+
+class ExactPoisson(TorchPoisson):
+    """Poisson whose log-probability is computed in float64: in float32 the terms of a large count cancel."""
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """log P(x = value), float64."""
+        return TorchPoisson(self.rate.double(), validate_args=False).log_prob(value.double())
+
+
+class ExactNegativeBinomial(TorchNegativeBinomial):
+    """Negative binomial whose log-probability is computed in float64."""
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """log P(x = value), float64."""
+        wide = TorchNegativeBinomial(self.total_count.double(), logits=self.logits.double(), validate_args=False)
+        return wide.log_prob(value.double())
+
+
 LOG_MEAN = (-15.0, 20.0)
 LOG_DISPERSION = (-6.0, 8.0)
 
@@ -33,9 +51,9 @@ class Poisson(Likelihood):
         """Begin at the mean count, smoothed by half a count."""
         self.offset.data.copy_(((x.sum(0) + 0.5) / (len(x) + 1)).log().unsqueeze(-1))
 
-    def distribution(self, parameters: Tensor) -> TorchPoisson:
+    def distribution(self, parameters: Tensor) -> ExactPoisson:
         """Poisson with these log-means."""
-        return TorchPoisson(soft_clamp(parameters.squeeze(-1), *LOG_MEAN).exp(), validate_args=False)
+        return ExactPoisson(soft_clamp(parameters.squeeze(-1), *LOG_MEAN).exp(), validate_args=False)
 
 
 class NegativeBinomial(Likelihood):
@@ -68,8 +86,8 @@ class NegativeBinomial(Likelihood):
         self.offset.data[..., 0].copy_(mean.log())
         self.offset.data[..., 1].copy_(r.log())
 
-    def distribution(self, parameters: Tensor) -> TorchNegativeBinomial:
+    def distribution(self, parameters: Tensor) -> ExactNegativeBinomial:
         """Negative binomial with these log-means and log-dispersions."""
         log_mean = soft_clamp(parameters[..., 0], *LOG_MEAN)
         log_r = soft_clamp(parameters[..., 1], *LOG_DISPERSION)
-        return TorchNegativeBinomial(log_r.exp(), logits=log_mean - log_r, validate_args=False)
+        return ExactNegativeBinomial(log_r.exp(), logits=log_mean - log_r, validate_args=False)
