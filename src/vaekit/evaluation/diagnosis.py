@@ -92,7 +92,10 @@ def _fit(f: dict[str, Any]) -> Reading | None:
             f"The bound on training rows is {gap:.2f} nats above that on held-out rows: it is over-fitted.",
             "Dropout, narrower layers, weight decay, or more data.",
         )
-    return Reading("good", f"Training and held-out bounds are {abs(gap):.2f} nats apart: no sign of over-fitting.")
+    return Reading(
+        "good",
+        f"Training and held-out bounds are {abs(gap):.2f} nats apart, which chance explains: no sign of over-fitting.",
+    )
 
 
 def _baseline(f: dict[str, Any]) -> Reading | None:

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
 from vaekit.data import Rows, Schema
+from vaekit.distributions import DiagonalNormal
 from vaekit.evaluation.baselines import measure_baselines
 from vaekit.evaluation.bounds import Measured, measure, measure_autoencoder
 from vaekit.evaluation.decomposition import active_units, decompose_rate
@@ -86,7 +88,8 @@ class Evaluator:
     def _variational(self, model: VariationalAutoEncoder, rows: Rows, samples: int) -> Evaluation:
         measured = measure(model, rows, samples)
         parts = decompose_rate(measured.mean, measured.std, measured.rate)
-        per_dimension = 0.5 * (measured.std**2 + measured.mean**2 - 1 - 2 * np.log(measured.std)).mean(0)
+        posterior = DiagonalNormal(torch.from_numpy(measured.mean), torch.from_numpy(measured.std))
+        per_dimension = posterior.kl_per_dimension(model.prior()).mean(0).numpy()
         log_likelihood, error = _mean_and_error(measured.log_likelihood)
         dims = math.prod(self.schema.event_shape)
         train = self._some_training_rows()

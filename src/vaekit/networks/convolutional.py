@@ -115,8 +115,7 @@ class ConvolutionalDecoder(nn.Module):
             nn.Sequential(ResidualConvolution(size, activation), nn.Conv2d(size, following, 3, padding=1))
             for size, following in pairwise(outwards)
         )
-        self.output = nn.Sequential(
-            ResidualConvolution(channels[0], activation),
+        self.output = nn.Sequential(  # one convolution at full size: more would cost more than all the rest
             _norm(channels[0]),
             ACTIVATIONS[activation](),
             nn.Conv2d(channels[0], depth * parameters, 3, padding=1),

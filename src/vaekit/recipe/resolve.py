@@ -16,7 +16,8 @@ from vaekit.models.likelihoods import LIKELIHOODS
 from vaekit.networks.options import NetworkOptions
 from vaekit.recipe.recipe import Recipe
 
-PLANNED_STEPS = 6000
+PLANNED_STEPS, PLANNED_NUMBERS = 6000, 1 << 29
+"""Steps of a training of open length, and numbers of data in all its batches; whichever comes first ends it."""
 CONVOLVE_ABOVE = 4096
 """Numbers in a picture above which a convolutional network is chosen."""
 
@@ -50,7 +51,7 @@ def resolve(recipe: Recipe, schema: Schema, rows: int) -> tuple[Recipe, list[str
             f"latent_dim={content['latent_dim']}: the customary size for {'pictures' if schema.picture else f'{features} columns'}."
         )
     content["objective"]["name"] = "elbo" if recipe.model == "vae" else "reconstruction"
-    notes += _training(content["training"], rows)
+    notes += _training(content["training"], rows, math.prod(schema.event_shape))
     return Recipe.model_validate(content), notes
 
 
@@ -140,11 +141,13 @@ def _networks(content: dict[str, Any], schema: Schema) -> list[str]:
     return notes
 
 
-def _training(training: dict[str, Any], rows: int) -> list[str]:
+def _training(training: dict[str, Any], rows: int, features: int) -> list[str]:
     notes = []
     if training["epochs"] == "auto":
-        per_epoch = rows // min(training["batch_size"], rows)
-        training["epochs"] = max(10, round(PLANNED_STEPS / per_epoch))
+        batch = min(training["batch_size"], rows)
+        per_epoch = rows // batch
+        steps = min(PLANNED_STEPS, max(300, PLANNED_NUMBERS // (batch * features)))
+        training["epochs"] = max(10, round(steps / per_epoch))
         notes.append(f"training.epochs={training['epochs']}: about {training['epochs'] * per_epoch} steps.")
     if training["precision"] == "auto":
         training["precision"] = "bfloat16" if has_bfloat16() else "float32"

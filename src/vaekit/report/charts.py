@@ -74,6 +74,7 @@ def ladder(
         ax.annotate(write(value), (value, row), xytext=(0, 7), textcoords="offset points", ha="center")
     ax.set(yticks=rows, yticklabels=list(values), ylim=(-0.6, len(values) - 0.2), xlabel=label)
     ax.margins(x=0.2)
+    ax.locator_params(axis="x", nbins=5)  # long numbers need room
     return "; ".join(f"{name} {write(value)}" for name, value in values.items())
 
 
