@@ -67,14 +67,17 @@ def test_palettes_are_looked_up(folder):
     assert open_pictures(folder).values[0].tolist() == wanted
 
 
-def test_transparency_is_left_out(folder):
+def test_transparency_is_laid_on_white(folder):
     values = colour(channels=4)
     Image.fromarray(values).save(folder / "a.png")
-    np.testing.assert_array_equal(open_pictures(folder).values[0], values[..., :3])
+    alpha = values[..., 3:] / 255
+    wanted = values[..., :3] * alpha + 255 * (1 - alpha)
+    np.testing.assert_allclose(open_pictures(folder).values[0], wanted, atol=1)
     (folder / "a.png").unlink()
     both = colour(channels=2)
     Image.fromarray(both).save(folder / "b.png")
-    np.testing.assert_array_equal(open_pictures(folder).values[0], both[..., :1])
+    alpha = both[..., 1:] / 255
+    np.testing.assert_allclose(open_pictures(folder).values[0], both[..., :1] * alpha + 255 * (1 - alpha), atol=1)
 
 
 def test_black_and_white_is_grey(folder):
@@ -247,3 +250,15 @@ def test_the_cache_folder_follows_the_environment(monkeypatch, tmp_path):
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     assert pictures.cache_folder() == tmp_path / "home" / ".cache" / "vaekit"
+
+
+def test_pictures_are_turned_as_the_camera_says(tmp_path):
+    from PIL import Image
+
+    upright = np.random.default_rng(0).integers(0, 255, (4, 6, 3), dtype=np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned clockwise by a quarter
+    for i in range(2):
+        Image.fromarray(np.rot90(upright)).save(tmp_path / f"{i}.png", exif=exif)
+    values = open_pictures(tmp_path).values
+    np.testing.assert_array_equal(values[0], upright)

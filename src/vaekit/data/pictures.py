@@ -13,12 +13,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from vaekit.data.source import Progress, Source
 from vaekit.errors import DataError, VaekitError
 
 ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
+ORIENTATION = 0x0112
+"""The EXIF tag by which cameras say how a picture is to be turned."""
 GREY_MODES = {"1", "L", "LA", "I;16", "I;16B", "I;16L"}
 
 
@@ -46,14 +48,19 @@ def _header(path: Path) -> tuple[tuple[int, int], bool]:
                 f"'{path}' of mode {picture.mode}",
                 "Save its values as .npy instead",
             )
-        return (picture.height, picture.width), picture.mode in GREY_MODES
+        turned = picture.getexif().get(ORIENTATION, 1) >= 5  # a quarter turn
+        size = (picture.width, picture.height) if turned else (picture.height, picture.width)
+        return size, picture.mode in GREY_MODES
 
 
 def _decode(path: Path, size: tuple[int, int], grey: bool) -> npt.NDArray[np.uint8]:
     with _named(path), Image.open(path) as picture:
-        loaded: Image.Image = picture
+        loaded: Image.Image = ImageOps.exif_transpose(picture)
         if picture.mode.startswith("I;16"):
-            loaded = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
+            loaded = Image.fromarray((np.asarray(loaded) >> 8).astype(np.uint8))
+        if loaded.has_transparency_data:
+            white = Image.new("RGBA", loaded.size, "white")
+            loaded = Image.alpha_composite(white, loaded.convert("RGBA"))
         loaded = loaded.convert("L" if grey else "RGB")
         if (loaded.height, loaded.width) != size:
             loaded = loaded.resize((size[1], size[0]), Image.Resampling.LANCZOS)
