@@ -302,9 +302,9 @@ def test_no_source_at_all(expect_refusal):
     ("verb", "out", "words"),
     [
         ("encode", "z.cvs", ["--out must end in", "Did you mean '.csv'?"]),
-        ("score", "z.png", ["unless the rows are pictures"]),
-        ("reconstruct", "folder", ["unless the rows are pictures"]),
-        ("sample", "z", ["unless the rows are pictures"]),
+        ("score", "z.png", ["unless what is written are pictures"]),
+        ("reconstruct", "folder", ["unless what is written are pictures"]),
+        ("sample", "z", ["unless what is written are pictures"]),
     ],
 )
 def test_wrong_endings(expect_refusal, table_run, table, verb, out, words):

@@ -125,8 +125,8 @@ def test_columns_of_a_sheet_may_be_chosen():
             r"must end in .npy, .npz, .csv, .parquet, .png, or name a folder. Got '.*x.cvs' instead. Did you mean '.csv'\?",
         ),
         ("x.txt", GREY, "must end in"),
-        ("x.png", TABLE, "unless the rows are pictures"),
-        ("folder", TABLE, "unless the rows are pictures"),
+        ("x.png", TABLE, "unless what is written are pictures"),
+        ("folder", TABLE, "unless what is written are pictures"),
         ("there.npy", TABLE, "must be a file. Got the folder"),
     ],
 )
@@ -143,7 +143,7 @@ def test_names_that_can_be_written_pass(tmp_path, name):
 
 @pytest.mark.parametrize("name", ["x.png", "folder"])
 def test_codes_are_no_pictures(tmp_path, name):
-    with pytest.raises(VaekitError, match="unless the rows are pictures"):
+    with pytest.raises(VaekitError, match="unless what is written are pictures"):
         write_rows(tmp_path / name, np.ones((3, 2)), GREY, "z")
     assert list(tmp_path.iterdir()) == []
 

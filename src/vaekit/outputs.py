@@ -45,7 +45,9 @@ def check_out(out: Path, schema: Schema, like_data: bool) -> None:
 
 def _check_pictures(out: Path, shape: tuple[int, ...]) -> None:
     if not shape:
-        raise VaekitError("--out must end in .npy, .npz, .csv or .parquet unless the rows are pictures", f"'{out}'")
+        raise VaekitError(
+            "--out must end in .npy, .npz, .csv or .parquet unless what is written are pictures", f"'{out}'"
+        )
     if shape[-1] not in (1, 3, 4):
         raise VaekitError(
             "pictures must have 1, 3 or 4 channels to become PNG",

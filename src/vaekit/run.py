@@ -43,6 +43,11 @@ class Run:
     model: VariationalAutoEncoder | Autoencoder
     provenance: dict[str, Any]
 
+    def __repr__(self) -> str:
+        size = "×".join(str(s) for s in self.schema.shape)
+        rows = self.provenance["rows"]["train"]
+        return f"Run('{self.path}': {self.recipe.model}, {size} {self.schema.kind}, latent_dim={self.recipe.latent_dim}, {rows} training rows)"
+
     @property
     def path(self) -> Path:
         """The run folder."""
@@ -195,7 +200,7 @@ class Run:
             raise DataError(
                 "the source must hold the data that the run was trained on",
                 f"other data in '{self.provenance['source']}'",
-                "Restore them, or name the rows to be evaluated",
+                "Restore them, name the rows to be measured, or start a new run",
             )
         self.schema.check_part(split.test)
         return split

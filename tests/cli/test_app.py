@@ -222,7 +222,7 @@ def test_recipes_and_their_keys(invoke):
     [
         (Interrupted("training was asked to stop", "Go on", 15), 143, "vaekit: training was asked to stop. Go on.\n"),
         (Interrupted("training was asked to stop", "Go on", 2), 130, "vaekit: training was asked to stop. Go on.\n"),
-        (KeyboardInterrupt(), 130, ""),
+        (KeyboardInterrupt(), 130, "vaekit: interrupted before there was anything to save.\n"),
         (vaekit.VaekitError("x must be small", "9"), 2, "vaekit: x must be small. Got 9 instead.\n"),
     ],
 )

@@ -60,13 +60,21 @@ def test_collapse_comes_first():
 
 
 @pytest.mark.parametrize(
-    ("error", "train", "fits"), [(1.0, -96.1, True), (1.0, -95.9, False), (0.1, -99.61, True), (0.1, -99.59, False)]
+    ("error", "train", "fits"), [(1.0, -98.1, True), (1.0, -95.9, False), (0.1, -99.81, True), (0.1, -99.59, False)]
 )
 def test_a_gap_of_four_standard_errors_is_over_fitting_whatever_the_units(error, train, fits):
     estimate = figures()["log_likelihood"] | {"standard_error": error}
     changes = {"elbo": -100.0, "train_elbo": train, "log_likelihood": estimate}
     assert (reading("over-fitted", **changes) is None) == fits
     assert (reading("no sign of over-fitting", **changes) is not None) == fits
+
+
+def test_a_gap_between_two_and_four_standard_errors_is_left_open():
+    estimate = figures()["log_likelihood"] | {"standard_error": 1.0}
+    found = reading("cannot tell", elbo=-100.0, train_elbo=-97.0, log_likelihood=estimate)
+    assert found.level == "note"
+    lone = figures()["log_likelihood"] | {"standard_error": None}
+    assert reading("cannot tell", elbo=-100.0, train_elbo=-97.0, log_likelihood=lone).level == "note"
 
 
 def test_the_gap_is_named():

@@ -140,5 +140,7 @@ def show_recipes() -> None:
 def show_keys() -> None:
     """Print every key of a recipe, with its default, its values and what it means."""
     for key, default, values, meaning in describe_keys():
-        console.print(f"[bold]{key}[/bold] = {escape(default)}   ({escape(values)})")
+        section, _, last = key.rpartition(".")
+        short = f", in short {section}" if last in ("name", "network") else ""
+        console.print(f"[bold]{key}[/bold]{short} = {escape(default)}   ({escape(values)})")
         console.print(Padding(escape(meaning), (0, 0, 0, 4)))

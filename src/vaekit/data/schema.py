@@ -138,15 +138,18 @@ def check_finite(part: Part, schema: Schema) -> None:
     if part.values.dtype.kind != "f":
         return
     for start, block in part.blocks():
-        bad = ~np.isfinite(block.reshape(len(block), -1))
+        bad = ~(np.abs(block.reshape(len(block), -1)) <= LARGEST)
         if bad.any():
             row, index = np.argwhere(bad)[0]
             raise DataError(
-                "every value must be a finite number",
+                f"every value must be a finite number, at most {LARGEST:g} in size",
                 f"{block.reshape(len(block), -1)[row, index]} in row {part.index[start + row]}, {schema.name(index)}",
                 "Remove these rows, or fill the cells, before training",
             )
 
+
+LARGEST = 1e30
+"""Beyond this, squares overflow in single precision."""
 
 POSSIBLE: dict[Kind, tuple[Kind, ...]] = {
     "binary": ("binary", "counts", "real"),

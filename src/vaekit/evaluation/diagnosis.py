@@ -86,7 +86,14 @@ def _fit(f: dict[str, Any]) -> Reading | None:
     if f["train_elbo"] is None:
         return None
     gap = f["train_elbo"] - f["elbo"]
-    if gap > 4 * (f["log_likelihood"]["standard_error"] or 0.0) > 0:  # more than chance, whatever the units
+    error = f["log_likelihood"]["standard_error"]
+    if error is None or 2 * error < gap <= 4 * error:
+        return Reading(
+            "note",
+            f"The bound on training rows is {gap:.2f} nats above that on held-out rows: {f['log_likelihood']['examples']} held-out rows cannot tell whether it is over-fitted.",
+            "More held-out rows (data.test), or cross-checking with another seed.",
+        )
+    if gap > 4 * error:  # more than chance, whatever the units
         return Reading(
             "warning",
             f"The bound on training rows is {gap:.2f} nats above that on held-out rows: it is over-fitted.",
@@ -94,7 +101,7 @@ def _fit(f: dict[str, Any]) -> Reading | None:
         )
     return Reading(
         "good",
-        f"Training and held-out bounds are {abs(gap):.2f} nats apart, which chance explains: no sign of over-fitting.",
+        f"Training and held-out bounds are {abs(gap):.2f} nats apart: no sign of over-fitting.",
     )
 
 
