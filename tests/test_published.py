@@ -18,7 +18,10 @@ from vaekit.training import SilentReporter
 DATA = Path(os.environ.get("VAEKIT_DATA", Path(__file__).parents[2] / "shared" / "data"))
 needs_data = pytest.mark.skipif(not DATA.exists(), reason=f"no data folder at '{DATA}': set VAEKIT_DATA")
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:torch"),  # torch's compiler uses what torch deprecates
+]
 
 
 def gap_to_the_optimum(run):
