@@ -21,9 +21,6 @@ from vaekit.data import (
     Split,
     Transform,
     choose_transforms,
-    infer_schema,
-    open_source,
-    whole,
 )
 from vaekit.data.batches import to_tensor
 from vaekit.data.source import Progress
@@ -31,7 +28,7 @@ from vaekit.errors import RunError, VaekitError
 from vaekit.evaluation import measure_autoencoder
 from vaekit.models import LIKELIHOODS, Autoencoder
 from vaekit.recipe import Recipe, build_model, load_recipe, resolve, start_model
-from vaekit.run import Run, make_split
+from vaekit.run import Run, make_schema, make_split, open_both
 from vaekit.runs import RunFolder
 from vaekit.training import Reporter, SilentReporter, Trainer
 from vaekit.training.state import GOOD
@@ -92,22 +89,15 @@ def train(
     plan = load_recipe(recipe, settings, seed)
     folder = RunFolder(out) if out is not None else _new_folder(source)
     folder.check_free()
-    opened, held_out = _open(source, test, plan, progress)
+    opened, held_out = open_both(source, test, plan, progress)
     split = make_split(opened, held_out, plan)
-    schema = infer_schema(
-        split.train,
-        picture=opened.picture,
-        levels=opened.levels,
-        columns=opened.columns,
-        kind=plan.data.kind,
-        everything=whole(opened),
-    )
+    schema = make_schema(opened, split, plan)
     for part in (split.validation, split.test):
         schema.check_part(part)
     plan, notes = resolve(plan, schema, len(split.train))
     transform = _fit_transform(split.train, schema, plan)
     run = _untrained(folder, plan, schema, transform, {"source": opened.origin})
-    start_model(run.model, Rows(_some(split.train, plan.seed), transform, plan.seed).tensor())
+    _start(run, split)
     run.provenance |= _provenance(opened, held_out, split, notes)
     described = {"schema": schema.model_dump(mode="json"), "transform": transform.model_dump(mode="json")}
     processes = PartialState()  # one, unless the run was launched data-parallel
@@ -178,11 +168,6 @@ def _untrained(
     return Run(folder, recipe, schema, transform, model, provenance)
 
 
-def _open(source: object, test: object, recipe: Recipe, progress: Progress | None) -> tuple[Source, Source | None]:
-    size = recipe.data.height_width
-    return open_source(source, size, progress), None if test is None else open_source(test, size, progress)
-
-
 def _new_folder(source: object) -> RunFolder:
     """The first free of runs/NAME, runs/NAME-2, …"""
     name = Path(source).expanduser().resolve().stem if isinstance(source, str | Path) else "run"
@@ -192,6 +177,10 @@ def _new_folder(source: object) -> RunFolder:
 
 def _some(part: Part, seed: int) -> Part:
     return part.some(max(2, min(FIT_ROWS, FIT_NUMBERS // math.prod(part.event_shape))), seed)
+
+
+def _start(run: Run, split: Split) -> None:
+    start_model(run.model, Rows(_some(split.train, run.recipe.seed), run.transform, run.recipe.seed).tensor())
 
 
 def _fit_transform(train_part: Part, schema: Schema, recipe: Recipe) -> Transform:
@@ -218,14 +207,16 @@ def _resume(folder: RunFolder, source: object, test: object, reporter: Reporter,
     run = _read(folder)
     folder.clean()
     if source is not None:
-        run.source = _open(source, test, run.recipe, progress)
+        run.source = open_both(source, test, run.recipe, progress)
     split = run.split()
-    start_model(run.model, Rows(_some(split.train, run.recipe.seed), run.transform, run.recipe.seed).tensor())
+    begun = (folder.path / GOOD).exists()
+    if not begun:  # else the state brings all that the start would set
+        _start(run, split)
     if torch.get_num_threads() != run.provenance["threads"]:
         reporter.say(
             f"The run began with {run.provenance['threads']} threads and goes on with {torch.get_num_threads()}: the last digits may differ."
         )
-    return _fit(run, split, reporter, resume=(folder.path / GOOD).exists())
+    return _fit(run, split, reporter, resume=begun)
 
 
 def _fit(run: Run, split: Split, reporter: Reporter, resume: bool) -> Run:

@@ -11,7 +11,19 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from vaekit.data import Part, Rows, Schema, Source, Split, Transform, open_source, split_source
+from vaekit.data import (
+    Part,
+    Rows,
+    Schema,
+    Source,
+    Split,
+    Transform,
+    infer_schema,
+    open_source,
+    split_source,
+    whole,
+)
+from vaekit.data.source import Progress
 from vaekit.errors import DataError, VaekitError
 from vaekit.evaluation import Evaluation, Evaluator, block_rows, evaluating, measure, measure_autoencoder
 from vaekit.models import Autoencoder, VariationalAutoEncoder
@@ -70,7 +82,7 @@ class Run:
         Raises:
             DataError: if X does not fit the schema.
         """
-        return self._map(self.rows(X), lambda x: self.model.encode(x)).astype(np.float32)
+        return self._map(self.rows(X), self.model.encode).astype(np.float32)
 
     def reconstruct(self, X: object) -> Array:
         """The mean of p(x|z) at the posterior mean, in units of the data as given.
@@ -98,8 +110,7 @@ class Run:
         codes = torch.as_tensor(np.asarray(z, dtype=np.float32))
         if codes.ndim != 2 or codes.shape[1] != self.recipe.latent_dim:
             raise VaekitError(f"z must have shape (n, {self.recipe.latent_dim})", str(tuple(codes.shape)))
-        device = next(self.model.parameters()).device
-        with evaluating(self.model):
+        with evaluating(self.model) as device:
             parts = [self._as_given(part.to(device)) for part in codes.split(self._block)]
         return np.concatenate(parts).astype(np.float32)
 
@@ -190,11 +201,14 @@ class Run:
         origin, test = self.provenance["source"], self.provenance["test_source"]
         if "memory" in (origin, test):
             raise DataError("the data of the run must be given", "a run that was trained on an array", "Pass the rows")
-        size = self.recipe.data.height_width
-        return open_source(origin, size), None if test is None else open_source(test, size)
+        return open_both(origin, test, self.recipe)
 
     def split(self) -> Split:
         """The training, validation and test rows, as they were divided."""
+        return self._split
+
+    @cached_property
+    def _split(self) -> Split:
         split = make_split(*self.source, self.recipe)
         if split.train.fingerprint() != self.provenance["fingerprint"]:
             raise DataError(
@@ -206,8 +220,7 @@ class Run:
         return split
 
     def _map(self, rows: Rows, function: Any) -> Array:
-        device = next(self.model.parameters()).device
-        with evaluating(self.model):
+        with evaluating(self.model) as device:
             parts = [function(x.to(device)) for x, _ in rows.blocks(self._block)]
         return np.concatenate([p.cpu().numpy() if isinstance(p, torch.Tensor) else p for p in parts])
 
@@ -220,6 +233,26 @@ class Run:
 
     def _samples(self, samples: int | None) -> int:
         return _at_least_one(self.recipe.evaluation.samples if samples is None else samples, "samples")
+
+
+def open_both(
+    source: object, test: object, recipe: Recipe, progress: Progress | None = None
+) -> tuple[Source, Source | None]:
+    """A source and its separate test source, where there is one."""
+    size = recipe.data.height_width
+    return open_source(source, size, progress), None if test is None else open_source(test, size, progress)
+
+
+def make_schema(source: Source, split: Split, recipe: Recipe) -> Schema:
+    """What the training rows of a source are; only their kind is told from all of its rows."""
+    return infer_schema(
+        split.train,
+        picture=source.picture,
+        levels=source.levels,
+        columns=source.columns,
+        kind=recipe.data.kind,
+        everything=whole(source),
+    )
 
 
 def make_split(source: Source, test: Source | None, recipe: Recipe) -> Split:

@@ -10,10 +10,10 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
-from vaekit.data import Schema, infer_schema, open_source
+from vaekit.data import Schema
 from vaekit.evaluation import diagnose
 from vaekit.recipe import describe_keys, load_recipe, recipe_names, resolve
-from vaekit.run import Run, make_split
+from vaekit.run import Run, make_schema, make_split, open_both
 
 console = Console(highlight=False)
 SIGNS = {"good": "+", "note": "·", "warning": "!"}
@@ -93,11 +93,9 @@ def _schema_rows(schema: Schema) -> list[tuple[str, str]]:
 def show_source(source: str, settings: list[str]) -> None:
     """Print what data are and which choices training would make."""
     recipe = load_recipe("auto", settings)
-    opened = open_source(source, recipe.data.height_width)
+    opened, _ = open_both(source, None, recipe)
     split = make_split(opened, None, recipe)
-    schema = infer_schema(
-        split.train, picture=opened.picture, levels=opened.levels, columns=opened.columns, kind=recipe.data.kind
-    )
+    schema = make_schema(opened, split, recipe)
     _, notes = resolve(recipe, schema, len(split.train))
     counts = f"{len(split.train)} to train, {len(split.validation)} to choose the model, {len(split.test)} held out"
     _pairs([("source", opened.origin), ("rows", counts), *_schema_rows(schema)])
@@ -123,9 +121,12 @@ def show_run(run: Run) -> None:
     known = [m for m in metrics if not math.isnan(m["elbo"])]
     if known:
         best = max(known, key=lambda m: m["elbo"])
-        name, value = ("best bound", best["elbo"]) if run.recipe.model == "vae" else ("least error", best["distortion"])
+        variational = run.recipe.model == "vae"
+        name, value = (
+            ("best bound", f"{best['elbo']:.2f}") if variational else ("least error", f"{best['distortion']:.4g}")
+        )
         where = f"on validation rows, at step {best['step']:.0f} of {metrics[-1]['step']:.0f} done"
-        pairs.append((name, f"{value:.4g} {where}" if run.recipe.model == "autoencoder" else f"{value:.2f} {where}"))
+        pairs.append((name, f"{value} {where}"))
     _pairs(pairs)
 
 

@@ -53,10 +53,6 @@ class Measured:
     samples: int
 
 
-def _device(model: torch.nn.Module) -> torch.device:
-    return next(model.parameters()).device
-
-
 def widest(model: VariationalAutoEncoder | Autoencoder) -> int:
     """Numbers that the widest layer holds for one example."""
     outputs = 1 if isinstance(model, Autoencoder) else model.decoder.likelihood.offset.numel()
@@ -69,13 +65,13 @@ def block_rows(model: VariationalAutoEncoder | Autoencoder) -> int:
 
 
 @contextmanager
-def evaluating(model: torch.nn.Module) -> Iterator[None]:
-    """Without dropout and gradients; every module is left in the mode it was in."""
+def evaluating(model: torch.nn.Module) -> Iterator[torch.device]:
+    """Without dropout and gradients, on the device that is given; every module is left in the mode it was in."""
     modes = [(module, module.training) for module in model.modules()]
     try:
         with torch.no_grad():
             model.eval()
-            yield
+            yield next(model.parameters()).device
     finally:
         for module, training in modes:
             module.training = training
@@ -92,10 +88,10 @@ def measure(model: VariationalAutoEncoder, rows: Rows, samples: int = 1) -> Meas
     Returns:
         The measurements.
     """
-    log_det = rows.transform.log_det()
-    with evaluating(model):
+    log_det, width = rows.transform.log_det(), widest(model)
+    with evaluating(model) as device:
         parts = [
-            _measure_block(model, x.to(_device(model)), noise, samples, max(1, BUDGET // (widest(model) * len(x))))
+            _measure_block(model, x.to(device), noise, samples, max(1, BUDGET // (width * len(x))))
             for x, noise in rows.blocks(block_rows(model))
         ]
     distortion, rate, log_likelihood, mean, std = (
@@ -125,9 +121,10 @@ def _measure_block(
 def measure_autoencoder(model: Autoencoder, rows: Rows) -> tuple[Array, Array]:
     """Squared error of each row in the model's units, shape (n,), and its code, shape (n, latent_dim)."""
     errors, codes = [], []
-    with evaluating(model):
+    with evaluating(model) as device:
         for x, _ in rows.blocks(block_rows(model)):
-            code = model.encode(x.to(_device(model)))
-            errors.append((model.decode(code) - x.to(code)).square().flatten(1).sum(1))
+            x = x.to(device)
+            code = model.encode(x)
+            errors.append((model.decode(code) - x).square().flatten(1).sum(1))
             codes.append(code)
     return torch.cat(errors).double().cpu().numpy(), torch.cat(codes).double().cpu().numpy()

@@ -122,13 +122,21 @@ class LinearDecoder(nn.Module):
         self.linear = nn.Linear(latent_dim, axes * parameters, bias=False)
 
     @torch.no_grad()
-    def start(self, x: Tensor) -> None:
-        """Take the axes from rows, in units of their root mean square deviation; begin with probabilistic PCA's W."""
+    def start(self, x: Tensor) -> float:
+        """Take the axes from rows, in units of their root mean square deviation; begin with probabilistic PCA's W.
+
+        Args:
+            x: rows, shape (n, *event).
+
+        Returns:
+            σ², the variance that W leaves to the noise.
+        """
         found = principal_axes(x, self.colour.shape[1])
         unit = (found.total / len(self.colour)).sqrt()
         self.colour.copy_(found.axes * found.std / unit)
         weight = self.linear.weight.zero_().unflatten(0, self.inner_shape)
         weight[:, 0].fill_diagonal_(1.0).mul_((1 - found.share(weight.shape[-1])).sqrt())  # the first is the location
+        return float(found.noise(weight.shape[-1]))
 
     def forward(self, z: Tensor) -> Tensor:
         """Map (..., latent_dim) to (..., *event, parameters)."""

@@ -9,7 +9,6 @@ from vaekit.data import Schema
 from vaekit.models import LIKELIHOODS, PRIORS, Autoencoder, Decoder, GaussianEncoder, VariationalAutoEncoder
 from vaekit.models.likelihoods import LocationScale
 from vaekit.networks import LinearDecoder, LinearEncoder, Rescale
-from vaekit.networks.linear import principal_axes
 from vaekit.recipe.recipe import Recipe
 
 
@@ -59,7 +58,6 @@ def start_model(model: VariationalAutoEncoder | Autoencoder, x: Tensor) -> None:
     if isinstance(encoder, LinearEncoder):
         encoder.start(rescale(x), model.prior().event_shape[0])
     if isinstance(decoder, LinearDecoder):
-        decoder.start(x)
+        noise = decoder.start(x)
         if isinstance(model, VariationalAutoEncoder) and isinstance(model.decoder.likelihood, LocationScale):
-            latent_dim = model.prior().event_shape[0]
-            model.decoder.likelihood.start_noise(float(principal_axes(x, latent_dim).noise(latent_dim)))
+            model.decoder.likelihood.start_noise(noise)

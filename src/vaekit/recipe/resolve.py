@@ -13,7 +13,6 @@ import torch
 from vaekit.data import Schema
 from vaekit.errors import RecipeError
 from vaekit.models.likelihoods import LIKELIHOODS
-from vaekit.networks.options import NetworkOptions
 from vaekit.recipe.recipe import Recipe
 
 PLANNED_STEPS, PLANNED_NUMBERS = 6000, 1 << 29
@@ -137,7 +136,6 @@ def _networks(content: dict[str, Any], schema: Schema) -> list[str]:
             )
         if network == "convolutional" and not schema.picture:
             raise RecipeError(f"a convolutional {side} must be given pictures", "a table", f"Choose {side}=mlp")
-        NetworkOptions.model_validate(content[side])
     return notes
 
 

@@ -182,7 +182,7 @@ def _traversals(subject: Subject, kl: Array, example: Array, scale: Scale, count
     for j in np.argsort(-kl, kind="stable")[:MOST_TRAVERSALS]:
         z = subject.encode(example).repeat(len(steps), axis=0)
         z[:, j] = steps
-        strips.append(make_strip(f"dimension {j}: KL {nats(kl[j])} nats", subject.decode(z), scale, len(steps)))
+        strips.append(make_strip(f"dimension {j}: KL {nats(kl[j])} nats", subject.run.decode(z), scale, len(steps)))
     caption = (
         "In each row one latent dimension goes from −3 (left) to 3 (right), while the others stay at the posterior mean of the first "
         "example above: rows with much KL should change it smoothly, rows with none not at all."

@@ -82,10 +82,6 @@ class Subject:
         """Posterior means, or codes."""
         return self.run.encode(self._source(rows))
 
-    def decode(self, z: Array) -> Array:
-        """The mean of p(x|z) at latent vectors (n, latent_dim), in units of the data as given."""
-        return self.run.decode(z)
-
     def _source(self, rows: Array) -> Source:
         # said outright, so that nobody has to guess from the shape whether they are pictures
         return Source(rows, picture=self.run.schema.picture)
