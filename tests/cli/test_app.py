@@ -244,3 +244,12 @@ def test_faults_of_the_program_itself_are_not_hidden(monkeypatch):
     monkeypatch.setattr("vaekit.cli.app.app", fail)
     with pytest.raises(ZeroDivisionError):
         main()
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_describe_tells_the_kind_that_training_would_use(call, tmp_path, seed):
+    """Whoever is held out: here a single 2 among zeros and ones."""
+    values = np.random.default_rng(0).integers(0, 2, (40, 3))
+    values[7, 1] = 2
+    np.save(tmp_path / "x.npy", values)
+    assert "counts" in call("describe", tmp_path / "x.npy", "--set", f"seed={seed}").out
