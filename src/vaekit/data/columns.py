@@ -1,0 +1,311 @@
+"""What a column of a table is, and its cells as numbers: the code that the model's transform starts from.
+
+A categorical cell is coded by the place of its value in a list (first those with a place of their own in the model, then
+rare ones that share a place, last all that were never seen),
+a date by its microseconds since 1970, any other cell by its number; a missing cell by NaN.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import BaseModel, ConfigDict
+
+from vaekit.errors import DataError
+
+ColumnKind = Literal[
+    "real",
+    "positive",
+    "bounded",
+    "count",
+    "binary",
+    "categorical",
+    "ordinal",
+    "datetime",
+    "constant",
+    "identifier",
+    "text",
+]
+NUMERIC: tuple[ColumnKind, ...] = ("real", "positive", "bounded", "count", "datetime")
+"""Kinds whose values lie on a line."""
+CATEGORICAL: tuple[ColumnKind, ...] = ("binary", "categorical", "ordinal")
+"""Kinds whose values are a list."""
+LEFT_OUT: tuple[ColumnKind, ...] = ("constant", "identifier", "text")
+"""Kinds of which the model says nothing."""
+LARGEST = 1e30
+"""Beyond this, squares overflow in single precision."""
+
+Array = npt.NDArray[np.float64]
+Category = bool | float | str
+
+
+def family(kind: pa.DataType) -> Literal["number", "truth", "date", "text", "other"]:
+    """What the cells of an Arrow type are, whatever their width."""
+    if pa.types.is_dictionary(kind):
+        return family(kind.value_type)
+    if pa.types.is_boolean(kind):
+        return "truth"
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        return "number"
+    if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
+        return "date"
+    text = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_null)
+    return "text" if any(is_type(kind) for is_type in text) else "other"
+
+
+def plain(cells: Any) -> Any:
+    """Cells of any width as bool, float64, string or timestamp in microseconds; NaN becomes a missing cell.
+
+    Args:
+        cells: an Arrow array, chunked or not.
+
+    Returns:
+        An Arrow array in one piece.
+
+    Raises:
+        pyarrow.ArrowInvalid: if a cell does not survive.
+    """
+    cells = cells.combine_chunks() if isinstance(cells, pa.ChunkedArray) else cells
+    if pa.types.is_dictionary(cells.type):
+        cells = cells.dictionary_decode()
+    found = family(cells.type)
+    if found == "number":
+        cells = cells.cast(pa.float64(), safe=False)
+        return pc.if_else(pc.is_nan(cells), pa.scalar(None, pa.float64()), cells)
+    if found == "date":
+        zoneless = pa.timestamp("us", getattr(cells.type, "tz", None))
+        return cells.cast(zoneless, safe=False).cast(pa.timestamp("us"), safe=False)
+    return cells.cast(pa.string()) if found == "text" else cells
+
+
+class Column(BaseModel):
+    """A column of a table.
+
+    Args:
+        name: its name.
+        kind: what its values are.
+        type: its Arrow type as given, to which output returns.
+        categories: the values of a categorical kind that have a place of their own, in order of their codes.
+        rare: values that share the place after the last, with their counts; values never seen share it too.
+        step: distance between neighbouring values of a kind on the line; 0 where there is none.
+        lowest: the least value that is possible, where that is known.
+        highest: the greatest value that is possible, where that is known.
+        value: of a constant column, its only value (None: all missing).
+        reason: why the kind was chosen, for `vaekit describe`.
+
+    Examples:
+        >>> colour = Column(name="colour", kind="categorical", type="string", categories=("blue", "red"))
+        >>> colour.code(pa.array(["red", None, "green"])).tolist()
+        [1.0, nan, 2.0]
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, ignored_types=(cached_property,))
+
+    name: str
+    kind: ColumnKind
+    type: str
+    categories: tuple[Category, ...] = ()
+    rare: tuple[tuple[Category, int], ...] = ()
+    step: float = 0.0
+    lowest: float | None = None
+    highest: float | None = None
+    value: Category | None = None
+    reason: str = ""
+
+    @property
+    def modelled(self) -> bool:
+        """Whether the model speaks of it."""
+        return self.kind not in LEFT_OUT
+
+    @property
+    def open(self) -> bool:
+        """Whether the model leaves a place for rare and unknown values."""
+        return self.kind == "categorical" or bool(self.rare)
+
+    @property
+    def places(self) -> int:
+        """How many places the model has for the values of a categorical kind, the shared one included."""
+        return len(self.categories) + self.open
+
+    @property
+    def unseen(self) -> int:
+        """The code of values that were never seen."""
+        return len(self.categories) + len(self.rare)
+
+    @property
+    def arrow_type(self) -> Any:
+        """The Arrow type as given."""
+        return parse_type(self.type)
+
+    @cached_property
+    def _codes(self) -> dict[Category, int]:
+        values = [*self.categories, *(value for value, _ in self.rare)]
+        return {value: code for code, value in enumerate(values)}
+
+    def code(self, cells: Any, first_row: int = 0) -> Array:
+        """Cells as numbers.
+
+        Args:
+            cells: an Arrow array of a type akin to the column's.
+            first_row: the number of its first row, for messages.
+
+        Returns:
+            Shape (n,), NaN where a cell is missing.
+
+        Raises:
+            DataError: if a cell is no number, no date, infinite, or no possible value.
+        """
+        if pa.types.is_null(cells.type):
+            return np.full(len(cells), np.nan)
+        cells = self._akin(cells, first_row)
+        if self.kind in CATEGORICAL:
+            return self._code_categories(cells, first_row)
+        if self.kind == "datetime":
+            cells = cells.cast(pa.int64()).cast(pa.float64(), safe=False)
+        else:
+            cells = cells.cast(pa.float64())
+        numbers: Array = cells.to_numpy(zero_copy_only=False)
+        with np.errstate(invalid="ignore"):
+            bad = (np.abs(numbers) > LARGEST) | np.isinf(numbers)
+            if self.lowest is not None and self.kind in ("count", "positive", "bounded"):
+                bad |= numbers < self.lowest
+            if self.highest is not None and self.kind == "bounded":
+                bad |= numbers > self.highest
+            if self.kind == "count":
+                bad |= numbers != np.floor(numbers)
+        if bad.any():
+            row = int(np.flatnonzero(bad)[0])
+            raise DataError(self._must, f"{numbers[row]:g} in row {first_row + row}")
+        return numbers
+
+    @property
+    def _must(self) -> str:
+        wanted = {
+            "count": "a count 0, 1, 2, …",
+            "positive": f"a number from {self.lowest:g} upwards" if self.lowest is not None else "positive",
+            "bounded": f"a number from {self.lowest} to {self.highest}",
+            "datetime": "a date",
+        }.get(self.kind, f"a finite number, at most {LARGEST:g} in size")
+        return f"every cell of column '{self.name}' must be {wanted}, or empty"
+
+    def _akin(self, cells: Any, first_row: int) -> Any:
+        """Cells as the family of the column, read from text or numbers where they hold the same."""
+        wanted = "date" if self.kind == "datetime" else family(self.arrow_type)
+        found = plain(cells)
+        have = family(found.type)
+        if have == wanted:
+            return found
+        target = {"number": pa.float64(), "truth": pa.bool_(), "date": pa.timestamp("us"), "text": pa.string()}[wanted]
+        if wanted == "text" and have == "number":  # 1.0 was written 1
+            found = pc.if_else(pc.equal(found, pc.floor(found)), found.cast(pa.int64(), safe=False).cast(pa.string()), found.cast(pa.string()))  # fmt: skip
+        try:
+            return found.cast(target)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            row, cell = _first_bad(found, target)
+            words = {"number": "a number", "truth": "true or false", "date": "a date", "text": "text"}[wanted]
+            raise DataError(
+                f"every cell of column '{self.name}' must be {words}, as in training, or empty",
+                f"'{cell}' in row {first_row + row}",
+            ) from error
+
+    def _code_categories(self, cells: Any, first_row: int) -> Array:
+        codes = np.full(len(cells), np.nan)
+        encoded = cells.dictionary_encode()
+        known = np.array([self._codes.get(value, self.unseen) for value in encoded.dictionary.to_pylist()], np.float64)
+        present = np.asarray(encoded.indices.is_valid())
+        codes[present] = known[np.asarray(encoded.indices.drop_null())]
+        new = codes == self.unseen
+        if new.any() and not self.open:
+            row = int(np.flatnonzero(new)[0])
+            raise DataError(
+                f"every cell of column '{self.name}' must be one of {', '.join(map(str, self.categories[:12]))}, or empty",
+                f"'{cells[row]}' in row {first_row + row}",
+                "Declare the column categorical to leave a place for others",
+            )
+        return codes
+
+    def decode(self, codes: Array) -> Any:
+        """Numbers back to cells of the type as given.
+
+        Args:
+            codes: shape (n,), NaN for a missing cell.
+
+        Returns:
+            An Arrow array.
+        """
+        kind, missing = self.arrow_type, np.isnan(codes)
+        if self.kind in CATEGORICAL:
+            values = [*self._codes, None, None]
+            found = pa.array([values[code] for code in np.where(missing, self.unseen, codes).astype(int)])
+            return found.cast(kind)
+        if self.kind == "datetime":
+            step = max(self.step, 1.0)
+            whole = (np.round(np.where(missing, 0, codes) / step) * step).astype(np.int64)
+            zone = getattr(kind, "tz", None)
+            found = pa.array(whole, mask=missing).cast(pa.timestamp("us", "UTC" if zone else None))
+            return found.cast(kind, safe=False)
+        if pa.types.is_integer(kind):
+            whole = np.round(np.where(missing, 0, codes)).clip(*_range(kind))
+            return pa.array(whole, mask=missing).cast(kind)
+        return pa.array(codes, mask=missing).cast(kind, safe=False)
+
+    def draw_rare(self, codes: Array, rng: np.random.Generator) -> Array:
+        """Codes in which the shared place has become one of the rare values, drawn by their counts.
+
+        Args:
+            codes: shape (n,), as a model draws them: the shared place stands after the last category.
+            rng: draws.
+        """
+        shared = codes == len(self.categories)
+        if self.kind not in CATEGORICAL or len(self.rare) < 2 or not shared.any():
+            return codes
+        counts = np.array([count for _, count in self.rare], np.float64)
+        codes = codes.copy()
+        codes[shared] += rng.choice(len(counts), int(shared.sum()), p=counts / counts.sum())
+        return codes
+
+    def log_share(self) -> Array:
+        """log P(value | its place) by code: 0 for a place of its own; in the shared one by counts, one for all unseen."""
+        counts = np.array([*(count for _, count in self.rare), 1.0])
+        return np.concatenate([np.zeros(len(self.categories)), np.log(counts / counts.sum())])
+
+
+def parse_type(text: str) -> Any:
+    """The Arrow type that prints as this text.
+
+    Raises:
+        DataError: if there is none.
+    """
+    if text.startswith("dictionary"):
+        return pa.string() if "values=string" in text or "values=large_string" in text else pa.float64()
+    for unit in ("s", "ms", "us", "ns"):
+        if text.startswith(f"timestamp[{unit}"):
+            zone = text.partition("tz=")[2].rstrip("]")
+            return pa.timestamp(unit, zone or None)
+    if text.startswith("decimal"):
+        return pa.float64()
+    names = {"date32[day]": "date32", "date64[ms]": "date64", "float": "float32", "double": "float64", "halffloat": "float16"}  # fmt: skip
+    try:
+        return pa.type_for_alias(names.get(text, text))
+    except ValueError as error:
+        raise DataError("the type of a column must be known", f"'{text}'") from error
+
+
+def _range(kind: Any) -> tuple[float, float]:
+    info = np.iinfo(kind.to_pandas_dtype())
+    return float(info.min), float(info.max) if info.max < 2**53 else float(2**53)
+
+
+def _first_bad(cells: Any, target: Any) -> tuple[int, Any]:
+    """Row and content of the first cell that cannot be cast."""
+    for row, cell in enumerate(cells):
+        try:
+            pa.array([cell.as_py()], cells.type).cast(target)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            return row, cell.as_py()
+    return 0, cells[0].as_py()

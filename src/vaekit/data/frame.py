@@ -1,0 +1,128 @@
+"""Tables whose columns may be of any type, read in batches so that a file need not fit into memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet
+
+from vaekit.errors import DataError
+
+BATCH = 1 << 16
+"""Rows of a batch."""
+
+Native = Callable[[pa.Table], Any]
+"""From an Arrow table to a data frame of the library that the rows came from."""
+
+
+def as_arrow(table: pa.Table) -> Any:
+    """The table as it is."""
+    return table
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Rows of named columns.
+
+    Args:
+        schema: names and Arrow types of the columns.
+        rows: how many rows.
+        read: gives the rows anew, in order, as Arrow tables of at most `BATCH` rows.
+        named: whether the source names its columns; made-up names (`column0`, …) are matched by position.
+        native: brings an Arrow table back to the library that the rows came from.
+    """
+
+    schema: pa.Schema
+    rows: int
+    read: Callable[[], Iterator[pa.Table]]
+    named: bool = True
+    native: Native = as_arrow
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the columns."""
+        return tuple(self.schema.names)
+
+    def pieces(self) -> Iterator[Frame]:
+        """The same rows as frames of at most `BATCH` rows."""
+        for table in self.read():
+            yield frame_of_table(table, self.named, self.native)
+
+    def table(self) -> pa.Table:
+        """All rows at once."""
+        return pa.concat_tables([self.schema.empty_table(), *self.read()])
+
+    def in_order(self, names: Sequence[str]) -> Frame:
+        """The same rows with these columns, in this order; further columns are left out.
+
+        Args:
+            names: the columns wanted. A frame without names of its own is matched by position.
+
+        Raises:
+            DataError: if a column is missing, or a nameless frame has another number of columns.
+        """
+        if not self.named and len(self.names) == len(names):
+            renamed = pa.schema([field.with_name(n) for field, n in zip(self.schema, names, strict=True)])
+            return replace(
+                self, schema=renamed, read=lambda: (t.rename_columns(list(names)) for t in self.read()), named=True
+            )
+        missing = [name for name in names if name not in self.names]
+        if missing:
+            raise DataError(
+                f"the data must have the columns the model was trained on: {', '.join(names)}",
+                f"data without {', '.join(repr(name) for name in missing)}",
+            )
+        wanted = list(names)
+        chosen = pa.schema([self.schema.field(name) for name in wanted])
+        return replace(self, schema=chosen, read=lambda: (t.select(wanted) for t in self.read()))
+
+
+def frame_of_table(table: pa.Table, named: bool = True, native: Native = as_arrow) -> Frame:
+    """The rows of an Arrow table in memory.
+
+    Raises:
+        DataError: if it has no rows or columns, or two columns of one name.
+    """
+    _check(table.schema, table.num_rows)
+
+    def read() -> Iterator[pa.Table]:
+        for start in range(0, len(table), BATCH):
+            yield table.slice(start, BATCH)
+
+    return Frame(table.schema, len(table), read, named, native)
+
+
+def frame_of_parquet(path: Path) -> Frame:
+    """The rows of a Parquet file, read a batch at a time.
+
+    Raises:
+        DataError: if the file is damaged, has no rows or columns, or two columns of one name.
+    """
+    try:
+        with pyarrow.parquet.ParquetFile(path) as file:
+            schema, rows = file.schema_arrow.remove_metadata(), file.metadata.num_rows
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DataError("a Parquet file must be whole", f"'{path}': {error}") from error
+    _check(schema, rows)
+
+    def read() -> Iterator[pa.Table]:
+        try:
+            with pyarrow.parquet.ParquetFile(path) as file:
+                for batch in file.iter_batches(BATCH):
+                    yield pa.Table.from_batches([batch]).replace_schema_metadata()
+        except (pa.ArrowInvalid, OSError) as error:
+            raise DataError("a Parquet file must be whole", f"'{path}': {error}") from error
+
+    return Frame(schema, rows, read)
+
+
+def _check(schema: pa.Schema, rows: int) -> None:
+    if not rows or not schema.names:
+        raise DataError("the source must hold examples", f"{rows} rows of {len(schema.names)} columns")
+    double = next((name for name in schema.names if schema.names.count(name) > 1), None)
+    if double is not None:
+        raise DataError("columns must have different names", f"'{double}' twice")
