@@ -27,9 +27,11 @@ from vaekit.data.source import Progress
 from vaekit.errors import RunError, VaekitError
 from vaekit.evaluation import measure_autoencoder
 from vaekit.models import LIKELIHOODS, Autoencoder
+from vaekit.opening import make_schema, make_split, open_both
 from vaekit.recipe import Recipe, build_model, load_recipe, resolve, start_model
-from vaekit.run import Run, make_schema, make_split, open_both
+from vaekit.run import Run
 from vaekit.runs import RunFolder
+from vaekit.table_run import TableRun
 from vaekit.training import Reporter, SilentReporter, Trainer
 from vaekit.training.state import GOOD
 
@@ -90,6 +92,8 @@ def train(
     folder = RunFolder(out) if out is not None else _new_folder(source)
     folder.check_free()
     opened, held_out = open_both(source, test, plan, progress)
+    if opened.table and recipe == "auto":
+        plan = load_recipe("table", settings, seed)
     split = make_split(opened, held_out, plan)
     schema = make_schema(opened, split, plan)
     for part in (split.validation, split.test):
@@ -164,8 +168,9 @@ def _untrained(
 ) -> Run:
     with torch.random.fork_rng():
         torch.manual_seed(recipe.seed)
-        model = build_model(recipe, schema)
-    return Run(folder, recipe, schema, transform, model, provenance)
+        model = build_model(recipe, schema, transform)
+    kind = TableRun if schema.kind == "mixed" else Run
+    return kind(folder, recipe, schema, transform, model, provenance)
 
 
 def _new_folder(source: object) -> RunFolder:
@@ -207,7 +212,7 @@ def _resume(folder: RunFolder, source: object, test: object, reporter: Reporter,
     run = _read(folder)
     folder.clean()
     if source is not None:
-        run.source = open_both(source, test, run.recipe, progress)
+        run.source = open_both(source, test, run.recipe, progress, run.schema.table)
     split = run.split()
     begun = (folder.path / GOOD).exists()
     if not begun:  # else the state brings all that the start would set
@@ -220,7 +225,9 @@ def _resume(folder: RunFolder, source: object, test: object, reporter: Reporter,
 
 
 def _fit(run: Run, split: Split, reporter: Reporter, resume: bool) -> Run:
-    train_rows, validation = (Rows(part, run.transform, run.recipe.seed) for part in (split.train, split.validation))
+    hide = 0.0 if run.recipe.data.hide == "auto" else run.recipe.data.hide
+    train_rows = Rows(split.train, run.transform, run.recipe.seed, hide)
+    validation = Rows(split.validation, run.transform, run.recipe.seed)
     trainer = Trainer(
         run.model,
         run.recipe.objective.name,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +16,20 @@ from vaekit.errors import RunError, VaekitError, did_you_mean
 from vaekit.runs import atomic_folder, atomic_path
 
 ENDINGS = (".npy", ".npz", ".csv", ".parquet", ".png")
+TABLE_ENDINGS = (".csv", ".parquet")
 MOST_ON_A_SHEET = 400
 
 Array = npt.NDArray[Any]
 
 
-def check_out(out: Path, schema: Schema, like_data: bool) -> None:
+def check_out(out: Path, schema: Schema, like_data: bool, table: bool = False) -> None:
     """Refuse, before any work, a name that could not be written.
 
     Args:
         out: where rows are to go.
         schema: what the data are; only pictures can become PNG.
         like_data: whether the rows will have the shape of the data, rather than be codes or scores.
+        table: whether they will be a table, whose columns may be of any type.
 
     Raises:
         VaekitError: for an unknown ending, or pictures of what is none.
@@ -35,6 +39,8 @@ def check_out(out: Path, schema: Schema, like_data: bool) -> None:
         raise VaekitError(
             f"--out must end in {', '.join(ENDINGS)}, or name a folder", f"'{out}'", did_you_mean(ending, ENDINGS)
         )
+    if (table or (like_data and schema.kind == "mixed")) and ending not in TABLE_ENDINGS:
+        raise VaekitError(f"--out must end in {' or '.join(TABLE_ENDINGS)}, as a mixed table is written", f"'{out}'")
     if ending in ("", ".png"):
         _check_pictures(out, schema.shape if schema.picture and like_data else ())
         if not ending:
@@ -87,6 +93,31 @@ def write_rows(out: Path, values: Array, schema: Schema, name: str) -> None:
         else:
             _write_table(temporary, values, column_names(values, schema, name))
     return None
+
+
+def write_tables(out: Path, tables: Iterable[Any]) -> int:
+    """Write Arrow tables under each other, one at a time.
+
+    Args:
+        out: a file ending in `.csv` or `.parquet`.
+        tables: of the same columns.
+
+    Returns:
+        How many rows were written.
+    """
+    import pyarrow.csv
+    import pyarrow.parquet
+
+    rows, writer = 0, None
+    with atomic_path(out) as temporary, contextlib.ExitStack() as stack:
+        for table in tables:
+            if writer is None:
+                kind = pyarrow.csv.CSVWriter if out.suffix.lower() == ".csv" else pyarrow.parquet.ParquetWriter
+                writer, schema = stack.enter_context(kind(temporary, table.schema)), table.schema
+            writer.write_table(table.cast(schema))
+            rows += len(table)
+        stack.close()  # before the file is brought to its place
+    return rows
 
 
 def column_names(values: Array, schema: Schema, name: str) -> list[str]:

@@ -11,22 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from vaekit.data import (
-    Part,
-    Rows,
-    Schema,
-    Source,
-    Split,
-    Transform,
-    infer_schema,
-    open_source,
-    split_source,
-    whole,
-)
-from vaekit.data.source import Progress
+from vaekit.data import Part, Rows, Schema, Source, Split, Transform
 from vaekit.errors import DataError, VaekitError
 from vaekit.evaluation import Evaluation, Evaluator, block_rows, evaluating, measure, measure_autoencoder
 from vaekit.models import Autoencoder, VariationalAutoEncoder
+from vaekit.opening import make_split, open_both, open_rows, settle
 from vaekit.recipe import Recipe
 from vaekit.runs import RunFolder
 
@@ -142,7 +131,7 @@ class Run:
         Returns:
             Array (n, *shape) in units of the data as given; draws have the type of the data.
         """
-        _at_least_one(n, "n")
+        at_least_one(n, "n")
         with evaluating(self.model), torch.random.fork_rng():
             torch.manual_seed(seed)
             z = self.model.prior().sample((n,))
@@ -187,7 +176,15 @@ class Run:
 
     def rows(self, X: object) -> Rows:
         """New rows, checked against the schema and ready for the model."""
-        source = open_source(X, self.recipe.data.height_width).in_order(self.schema.columns)
+        return self.checked(self.open(X))
+
+    def open(self, X: object) -> Source:
+        """New rows as numbers, their columns in the order of training."""
+        rows = settle(open_rows(X, self.recipe), self.recipe, self.schema.table)
+        return rows.in_order(self.schema.columns)
+
+    def checked(self, source: Source) -> Rows:
+        """Rows that fit the schema, ready for the model."""
         values = self.schema.check(source.values)
         return Rows(Part(values, np.arange(len(values)), source.labels), self.transform, self.recipe.seed)
 
@@ -201,7 +198,7 @@ class Run:
         origin, test = self.provenance["source"], self.provenance["test_source"]
         if "memory" in (origin, test):
             raise DataError("the data of the run must be given", "a run that was trained on an array", "Pass the rows")
-        return open_both(origin, test, self.recipe)
+        return open_both(origin, test, self.recipe, table=self.schema.table)
 
     def split(self) -> Split:
         """The training, validation and test rows, as they were divided."""
@@ -232,35 +229,11 @@ class Run:
         return self.transform.inverse_mean(self.model.decode(z).cpu()).numpy()
 
     def _samples(self, samples: int | None) -> int:
-        return _at_least_one(self.recipe.evaluation.samples if samples is None else samples, "samples")
+        return at_least_one(self.recipe.evaluation.samples if samples is None else samples, "samples")
 
 
-def open_both(
-    source: object, test: object, recipe: Recipe, progress: Progress | None = None
-) -> tuple[Source, Source | None]:
-    """A source and its separate test source, where there is one."""
-    size = recipe.data.height_width
-    return open_source(source, size, progress), None if test is None else open_source(test, size, progress)
-
-
-def make_schema(source: Source, split: Split, recipe: Recipe) -> Schema:
-    """What the training rows of a source are; only their kind is told from all of its rows."""
-    return infer_schema(
-        split.train,
-        picture=source.picture,
-        levels=source.levels,
-        columns=source.columns,
-        kind=recipe.data.kind,
-        everything=whole(source),
-    )
-
-
-def make_split(source: Source, test: Source | None, recipe: Recipe) -> Split:
-    """The division of the rows that a recipe asks for."""
-    return split_source(source, test, recipe.seed, recipe.data.validation, recipe.data.test)
-
-
-def _at_least_one(value: int, name: str) -> int:
+def at_least_one(value: int, name: str) -> int:
+    """The value, refused below 1."""
     if value < 1:
         raise VaekitError(f"{name} must be at least 1", str(value))
     return value

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from vaekit.data import BatchOrder, Part, RowNoise, Rows, Transform
 from vaekit.data.batches import TRANSFORM_STREAM, to_tensor
-from vaekit.data.transforms import Affine, Binarize, Dequantize, Select
+from vaekit.data.steps import Affine, Binarize, Dequantize, Select
 
 GREY = np.random.default_rng(0).integers(0, 17, (40, 3, 2, 1)).astype(np.uint8)
 

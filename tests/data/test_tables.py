@@ -5,8 +5,16 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from vaekit.data.tables import open_csv, open_parquet
+from vaekit.data import tables
 from vaekit.errors import DataError
+
+
+def open_csv(path):
+    return tables.numeric_source(tables.open_csv(path), path)
+
+
+def open_parquet(path):
+    return tables.numeric_source(tables.open_parquet(path), path)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from vaekit.data import Part, Transform, choose_transforms, infer_schema
-from vaekit.data.transforms import Affine, Binarize, Dequantize, Select, Threshold
+from vaekit.data.steps import Affine, Binarize, Dequantize, Select, Threshold
 from vaekit.errors import VaekitError
 
 REALS = st.floats(-1e6, 1e6, allow_subnormal=False)

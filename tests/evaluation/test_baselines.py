@@ -12,7 +12,7 @@ from sklearn.decomposition import FactorAnalysis
 import oracles
 from builders import rows_of
 from vaekit.data.schema import Schema
-from vaekit.data.transforms import Affine, Dequantize
+from vaekit.data.steps import Affine, Dequantize
 from vaekit.evaluation import baselines, measure_baselines
 
 

@@ -14,7 +14,7 @@ import oracles
 from builders import bernoulli_vae, decoder_weights, exact_vae, linear_vae, rows_of
 from vaekit.data import RowNoise
 from vaekit.data.batches import POSTERIOR_STREAM
-from vaekit.data.transforms import Affine, Dequantize
+from vaekit.data.steps import Affine, Dequantize
 from vaekit.evaluation import bounds, measure, measure_autoencoder
 from vaekit.models import Autoencoder
 from vaekit.networks import MLP

@@ -12,7 +12,7 @@ import torch
 import oracles
 from builders import bernoulli_vae, exact_vae, rows_of
 from vaekit.data.schema import Schema
-from vaekit.data.transforms import Affine
+from vaekit.data.steps import Affine
 from vaekit.evaluation import Evaluator, measure
 from vaekit.models import Autoencoder
 from vaekit.networks import MLP

@@ -28,7 +28,7 @@ SourceArgument = Annotated[
     str,
     typer.Argument(
         metavar="SOURCE",
-        help="`digits`, a .npy, .npz, .csv or .parquet file, or a folder of IDX files or pictures.",
+        help="`digits`, a .npy, .npz, .csv or .parquet file, a folder of IDX files or pictures, or a database with --set data.query.",
     ),
 ]
 OutOption = Annotated[
@@ -78,6 +78,9 @@ def train(
     seed: Annotated[
         int | None, typer.Option("--seed", min=0, help="Decides splits, weights, batches and noise.")
     ] = None,
+    query: Annotated[
+        str | None, typer.Option("--query", metavar="SQL", help="The rows wanted, where SOURCE is a database.")
+    ] = None,
     resume: Annotated[
         Path | None, typer.Option("--resume", metavar="RUN", help="Go on with an interrupted run.")
     ] = None,
@@ -86,14 +89,14 @@ def train(
     from vaekit import api
     from vaekit.cli.progress import decoding_progress, make_reporter
 
-    if resume is not None and (source, test, settings, out, seed, recipe) != (None, None, None, None, None, "auto"):
+    if resume is not None and (source, test, settings, out, seed, query, recipe) != (*[None] * 6, "auto"):
         raise VaekitError("--resume must stand alone, as a run goes on as it began", "other options beside it")
     with decoding_progress() as progress:
         run = api.train(
             source,
             test=test,
             recipe=recipe,
-            settings=settings or (),
+            settings=[*(settings or ()), *([f"data.query={json.dumps(query)}"] if query else ())],
             out=out,
             seed=seed,
             resume=resume,
@@ -127,19 +130,60 @@ def evaluate(
 @app.command()
 def encode(run: RunArgument, source: SourceArgument, out: OutOption) -> None:
     """Write the posterior mean of each row."""
-    _write(run, out, lambda r: r.encode(source), "z")
+    _write(run, out, lambda r, rows: r.encode(rows), "z", source)
 
 
 @app.command()
 def reconstruct(run: RunArgument, source: SourceArgument, out: OutOption) -> None:
     """Write the reconstruction of each row, in units of the data."""
-    _write(run, out, lambda r: r.reconstruct(source))
+    _write(run, out, lambda r, rows: r.reconstruct(rows), "x", source)
 
 
 @app.command()
-def score(run: RunArgument, source: SourceArgument, out: OutOption, samples: SamplesOption = None) -> None:
+def score(
+    run: RunArgument,
+    source: SourceArgument,
+    out: OutOption,
+    samples: SamplesOption = None,
+    explain: Annotated[
+        bool,
+        typer.Option("--explain", help="Also how strange each cell of a mixed table is, given the others of its row."),
+    ] = False,
+) -> None:
     """Write log p(x) of each row, in nats of the data as given."""
-    _write(run, out, lambda r: r.score(source, samples)[:, None], "score")
+    if explain:
+        _write(run, out, lambda r, rows: _tables().with_reasons(r, rows, samples), "table", source)
+    else:
+        _write(run, out, lambda r, rows: r.score(rows, samples)[:, None], "score", source)
+
+
+@app.command()
+def impute(
+    run: RunArgument,
+    source: SourceArgument,
+    out: OutOption,
+    draws: Annotated[
+        int | None,
+        typer.Option("--draws", min=1, help="Write so many complete tables drawn from the model, under each other."),
+    ] = None,
+    uncertainty: Annotated[
+        Path | None,
+        typer.Option(
+            "--uncertainty", help="Also write how sure each filled cell is: standard deviation, or probability."
+        ),
+    ] = None,
+    samples: SamplesOption = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Another seed gives other draws.")] = 0,
+) -> None:
+    """Fill the missing cells of a mixed table: means and likeliest values, or draws."""
+    if draws is None:
+        _write(run, out, lambda r, rows: _tables().table_run(r).impute(rows, samples), "table", source)
+    elif uncertainty is not None:
+        raise VaekitError("--uncertainty must be left out beside --draws, which show it", "both")
+    else:
+        _write(run, out, lambda r, rows: _tables().stacked(r, rows, draws, samples, seed), "table", source)
+    if uncertainty is not None:
+        _write(run, uncertainty, lambda r, rows: _tables().table_run(r).uncertainty(rows, samples), "table", source)
 
 
 @app.command()
@@ -149,24 +193,33 @@ def sample(
     n: Annotated[int, typer.Option("-n", min=1, help="How many rows to draw.")] = 100,
     seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same rows.")] = 0,
     mean: Annotated[bool, typer.Option("--mean", help="The mean of p(x|z) instead of a draw from it.")] = False,
+    given: Annotated[
+        list[str] | None,
+        typer.Option("--given", metavar="COLUMN=VALUE", help="A cell of a mixed table that is given; may be repeated."),
+    ] = None,
 ) -> None:
     """Draw new rows from the model."""
-    _write(run, out, lambda r: r.sample(n, seed, mean))
+    if given and mean:
+        raise VaekitError("--mean must be left out where cells are given", "both")
+    if given:
+        _write(run, out, lambda r, _: _tables().conditioned(r, n, given, seed), "table")
+    else:
+        _write(run, out, lambda r, _: r.sample(n, seed, mean), "x")
 
 
-def _write(path: Path, out: Path, make: Callable[[Run], Any], name: str = "x") -> None:
-    """Write rows of the data's shape, or codes or scores under another name."""
+def _tables() -> Any:
+    """What only mixed tables need; imported when a verb runs."""
+    from vaekit.cli import writing
+
+    return writing
+
+
+def _write(path: Path, out: Path, make: Callable[[Run, Any], Any], name: str, source: str | None = None) -> None:
+    """Write what a run makes of a source: rows of the data (`x`), codes, scores, or a table."""
     from vaekit import api
-    from vaekit.outputs import MOST_ON_A_SHEET, check_out, write_rows
+    from vaekit.cli.writing import write_made
 
-    run = api.load(path)
-    check_out(out, run.schema, like_data=name == "x")
-    values = make(run)
-    write_rows(out, values, run.schema, run.score_name if name == "score" else name)
-    shown = (
-        f" (the first {MOST_ON_A_SHEET} on the sheet)" if out.suffix == ".png" and len(values) > MOST_ON_A_SHEET else ""
-    )
-    typer.echo(f"Wrote {len(values)} rows{shown}: {out}")
+    typer.echo(write_made(api.load(path), out, make, name, source))
 
 
 @app.command()

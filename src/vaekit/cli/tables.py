@@ -11,9 +11,10 @@ from rich.padding import Padding
 from rich.table import Table
 
 from vaekit.data import Schema
-from vaekit.evaluation import diagnose
+from vaekit.evaluation import BASELINES, diagnose
+from vaekit.opening import make_schema, make_split, open_both
 from vaekit.recipe import describe_keys, load_recipe, recipe_names, resolve
-from vaekit.run import Run, make_schema, make_split, open_both
+from vaekit.run import Run
 
 console = Console(highlight=False)
 SIGNS = {"good": "+", "note": "·", "warning": "!"}
@@ -63,8 +64,7 @@ def figure_rows(figures: dict[str, Any]) -> list[tuple[str, str]]:
         rows.insert(1, ("bits/dim", f"{figures['bits_per_dim']:.4f}"))
     if figures["train_elbo"] is not None:
         rows.append(("ELBO on training rows", f"{figures['train_elbo']:.2f}"))
-    names = {"ppca": "probabilistic PCA", "factor_analysis": "factor analysis"}
-    return rows + [(names[k], f"{v:.2f}") for k, v in figures["baselines"].items() if v is not None]
+    return rows + [(BASELINES[k], f"{v:.2f}") for k, v in figures["baselines"].items() if v is not None]
 
 
 def show_figures(figures: dict[str, Any]) -> None:
@@ -84,7 +84,7 @@ def _schema_rows(schema: Schema) -> list[tuple[str, str]]:
         ("example", f"{'picture' if schema.picture else 'row'} of {size}"),
         ("kind", schema.kind + (f", {schema.levels} levels" if schema.levels else "") + f" ({schema.dtype})"),
     ]
-    if schema.columns:
+    if schema.columns and not schema.table:
         shown = ", ".join(schema.columns[:12])
         rows.append(("columns", shown + (f", … {len(schema.columns)} in all" if len(schema.columns) > 12 else "")))
     return rows
@@ -94,14 +94,28 @@ def show_source(source: str, settings: list[str]) -> None:
     """Print what data are and which choices training would make."""
     recipe = load_recipe("auto", settings)
     opened, _ = open_both(source, None, recipe)
+    if opened.table:
+        recipe = load_recipe("table", settings)
     split = make_split(opened, None, recipe)
     schema = make_schema(opened, split, recipe)
     _, notes = resolve(recipe, schema, len(split.train))
     counts = f"{len(split.train)} to train, {len(split.validation)} to choose the model, {len(split.test)} held out"
     _pairs([("source", opened.origin), ("rows", counts), *_schema_rows(schema)])
+    _show_columns(schema)
     console.print("\n`vaekit train` would choose:")
     for note in notes:
         console.print(f"· {note}", markup=False)
+
+
+def _show_columns(schema: Schema) -> None:
+    """Print what the columns of a mixed table are taken for."""
+    if not schema.table:
+        return
+    table = _table("column", "kind", "because")
+    for column in schema.table:
+        table.add_row(escape(column.name), column.kind, escape(column.reason))
+    console.print()
+    console.print(table)
 
 
 def show_run(run: Run) -> None:
@@ -128,6 +142,7 @@ def show_run(run: Run) -> None:
         where = f"on validation rows, at step {best['step']:.0f} of {metrics[-1]['step']:.0f} done"
         pairs.append((name, f"{value} {where}"))
     _pairs(pairs)
+    _show_columns(run.schema)
 
 
 def show_recipes() -> None:

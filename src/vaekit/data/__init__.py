@@ -1,9 +1,12 @@
 """Data: a file on disk, its schema, invertible transforms, batches of tensors."""
 
 from vaekit.data.batches import BatchOrder, Rows
+from vaekit.data.cells import Cells, Layout
+from vaekit.data.columns import Column
+from vaekit.data.frame import Frame
 from vaekit.data.noise import RowNoise
 from vaekit.data.part import Part, whole
-from vaekit.data.schema import Schema, infer_schema
+from vaekit.data.schema import Schema, infer_schema, table_schema
 from vaekit.data.source import Source
 from vaekit.data.sources import open_source
 from vaekit.data.split import Split, split_source
@@ -11,6 +14,10 @@ from vaekit.data.transforms import Transform, choose_transforms
 
 __all__ = [
     "BatchOrder",
+    "Cells",
+    "Column",
+    "Frame",
+    "Layout",
     "Part",
     "RowNoise",
     "Rows",
@@ -22,5 +29,6 @@ __all__ = [
     "infer_schema",
     "open_source",
     "split_source",
+    "table_schema",
     "whole",
 ]

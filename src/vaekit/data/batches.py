@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +26,10 @@ def to_tensor(rows: Values) -> Tensor:
     """Integers as float32 where that is exact, everything else as float64."""
     small = rows.dtype in (np.uint8, np.int8, np.uint16, np.int16)
     return torch.from_numpy(rows.astype(np.float32 if small else np.float64))
+
+
+MOST_RESIDENT = 1 << 25
+"""Numbers of a part that are kept ready for training."""
 
 
 class BatchOrder:
@@ -62,25 +68,43 @@ class Rows:
         part: the rows as given.
         transform: from given to seen.
         seed: chooses the noise of evaluation.
+        hide: share of the rows of a training batch in which cells are hidden at random (mixed tables only).
     """
 
-    def __init__(self, part: Part, transform: Transform, seed: int = 0) -> None:
-        self.part, self.transform, self.seed = part, transform, seed
+    def __init__(self, part: Part, transform: Transform, seed: int = 0, hide: float = 0.0) -> None:
+        self.part, self.transform, self.seed, self.hide = part, transform, seed, hide
 
     def __len__(self) -> int:
         return len(self.part)
+
+    def whole(self, batch: int) -> int:
+        """How many rows of a training batch have no hidden cells; they come first."""
+        return batch - int(self.hide * batch)
+
+    @cached_property
+    def _resident(self) -> Tensor | None:
+        """All rows as the model sees them, where that never changes and does not need much memory."""
+        still = not self.transform.needs_noise and len(self) * math.prod(self.part.event_shape) <= MOST_RESIDENT
+        return self.tensor() if still else None
 
     def training_batch(self, index: npt.NDArray[np.int64], generator: torch.Generator) -> Tensor:
         """Rows at these positions with fresh noise, float32, shape (B, *event).
 
         A transform that asks for fixed noise (fixed binarisation) gets that of evaluation.
         """
+        if self._resident is not None:
+            return self._hidden(self._resident[index], generator)
         rows = self.part.values[self.part.index[index]]
         if not self.transform.fresh_noise:
             return self._fixed(rows, RowNoise(rows, self.seed))
         x = to_tensor(rows)
         uniform = torch.rand(x.shape, generator=generator) if self.transform.needs_noise else None
-        return self.transform.forward(x, uniform).float()
+        return self._hidden(self.transform.forward(x, uniform).float(), generator)
+
+    def _hidden(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """Hide cells of the last rows of a batch, so that the model learns any cells from any others."""
+        cells = self.transform.cells
+        return x if cells is None or not self.hide else cells.hide(x, self.whole(len(x)), generator)
 
     def blocks(self, size: int) -> Iterator[tuple[Tensor, RowNoise]]:
         """All rows in order, with the noise that belongs to them: (x, noise) for `size` rows at a time."""

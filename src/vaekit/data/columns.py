@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict
 
+from vaekit.data.dates import read_dates, write_dates
 from vaekit.errors import DataError
 
 ColumnKind = Literal[
@@ -123,14 +124,9 @@ class Column(BaseModel):
         return self.kind not in LEFT_OUT
 
     @property
-    def open(self) -> bool:
-        """Whether the model leaves a place for rare and unknown values."""
-        return self.kind == "categorical" or bool(self.rare)
-
-    @property
     def places(self) -> int:
-        """How many places the model has for the values of a categorical kind, the shared one included."""
-        return len(self.categories) + self.open
+        """How many places the model has for the values of a categorical kind: the last is for rare and unknown ones."""
+        return len(self.categories) + 1
 
     @property
     def unseen(self) -> int:
@@ -158,40 +154,26 @@ class Column(BaseModel):
             Shape (n,), NaN where a cell is missing.
 
         Raises:
-            DataError: if a cell is no number, no date, infinite, or no possible value.
+            DataError: if a cell is no number, no date, or infinite.
         """
         if pa.types.is_null(cells.type):
             return np.full(len(cells), np.nan)
         cells = self._akin(cells, first_row)
         if self.kind in CATEGORICAL:
-            return self._code_categories(cells, first_row)
+            return self._code_categories(cells)
         if self.kind == "datetime":
             cells = cells.cast(pa.int64()).cast(pa.float64(), safe=False)
         else:
             cells = cells.cast(pa.float64())
         numbers: Array = cells.to_numpy(zero_copy_only=False)
-        with np.errstate(invalid="ignore"):
-            bad = (np.abs(numbers) > LARGEST) | np.isinf(numbers)
-            if self.lowest is not None and self.kind in ("count", "positive", "bounded"):
-                bad |= numbers < self.lowest
-            if self.highest is not None and self.kind == "bounded":
-                bad |= numbers > self.highest
-            if self.kind == "count":
-                bad |= numbers != np.floor(numbers)
+        bad = np.abs(numbers) > LARGEST  # infinity too, but not NaN
         if bad.any():
             row = int(np.flatnonzero(bad)[0])
-            raise DataError(self._must, f"{numbers[row]:g} in row {first_row + row}")
+            raise DataError(
+                f"every cell of column '{self.name}' must be a finite number, at most {LARGEST:g} in size, or empty",
+                f"{numbers[row]:g} in row {first_row + row}",
+            )
         return numbers
-
-    @property
-    def _must(self) -> str:
-        wanted = {
-            "count": "a count 0, 1, 2, …",
-            "positive": f"a number from {self.lowest:g} upwards" if self.lowest is not None else "positive",
-            "bounded": f"a number from {self.lowest} to {self.highest}",
-            "datetime": "a date",
-        }.get(self.kind, f"a finite number, at most {LARGEST:g} in size")
-        return f"every cell of column '{self.name}' must be {wanted}, or empty"
 
     def _akin(self, cells: Any, first_row: int) -> Any:
         """Cells as the family of the column, read from text or numbers where they hold the same."""
@@ -204,7 +186,7 @@ class Column(BaseModel):
         if wanted == "text" and have == "number":  # 1.0 was written 1
             found = pc.if_else(pc.equal(found, pc.floor(found)), found.cast(pa.int64(), safe=False).cast(pa.string()), found.cast(pa.string()))  # fmt: skip
         try:
-            return found.cast(target)
+            return read_dates(found) if wanted == "date" and have == "text" else found.cast(target)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             row, cell = _first_bad(found, target)
             words = {"number": "a number", "truth": "true or false", "date": "a date", "text": "text"}[wanted]
@@ -213,20 +195,12 @@ class Column(BaseModel):
                 f"'{cell}' in row {first_row + row}",
             ) from error
 
-    def _code_categories(self, cells: Any, first_row: int) -> Array:
+    def _code_categories(self, cells: Any) -> Array:
         codes = np.full(len(cells), np.nan)
         encoded = cells.dictionary_encode()
         known = np.array([self._codes.get(value, self.unseen) for value in encoded.dictionary.to_pylist()], np.float64)
         present = np.asarray(encoded.indices.is_valid())
         codes[present] = known[np.asarray(encoded.indices.drop_null())]
-        new = codes == self.unseen
-        if new.any() and not self.open:
-            row = int(np.flatnonzero(new)[0])
-            raise DataError(
-                f"every cell of column '{self.name}' must be one of {', '.join(map(str, self.categories[:12]))}, or empty",
-                f"'{cells[row]}' in row {first_row + row}",
-                "Declare the column categorical to leave a place for others",
-            )
         return codes
 
     def decode(self, codes: Array) -> Any:
@@ -248,7 +222,7 @@ class Column(BaseModel):
             whole = (np.round(np.where(missing, 0, codes) / step) * step).astype(np.int64)
             zone = getattr(kind, "tz", None)
             found = pa.array(whole, mask=missing).cast(pa.timestamp("us", "UTC" if zone else None))
-            return found.cast(kind, safe=False)
+            return write_dates(found, self.step) if kind == pa.string() else found.cast(kind, safe=False)
         if pa.types.is_integer(kind):
             whole = np.round(np.where(missing, 0, codes)).clip(*_range(kind))
             return pa.array(whole, mask=missing).cast(kind)

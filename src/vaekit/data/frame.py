@@ -34,6 +34,9 @@ class Frame:
         read: gives the rows anew, in order, as Arrow tables of at most `BATCH` rows.
         named: whether the source names its columns; made-up names (`column0`, …) are matched by position.
         native: brings an Arrow table back to the library that the rows came from.
+        origin: where the rows come from: a path, an address, or `memory`.
+        array: whether the rows came as an array.
+        first: number of the first row, where this is a piece of a larger frame.
     """
 
     schema: pa.Schema
@@ -41,6 +44,9 @@ class Frame:
     read: Callable[[], Iterator[pa.Table]]
     named: bool = True
     native: Native = as_arrow
+    origin: str = "memory"
+    array: bool = False
+    first: int = 0
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -49,8 +55,10 @@ class Frame:
 
     def pieces(self) -> Iterator[Frame]:
         """The same rows as frames of at most `BATCH` rows."""
+        first = self.first
         for table in self.read():
-            yield frame_of_table(table, self.named, self.native)
+            yield replace(self, rows=len(table), read=lambda table=table: iter((table,)), first=first)  # type: ignore[misc]
+            first += len(table)
 
     def table(self) -> pa.Table:
         """All rows at once."""
@@ -81,19 +89,19 @@ class Frame:
         return replace(self, schema=chosen, read=lambda: (t.select(wanted) for t in self.read()))
 
 
-def frame_of_table(table: pa.Table, named: bool = True, native: Native = as_arrow) -> Frame:
+def frame_of_table(table: pa.Table, named: bool = True, native: Native = as_arrow, array: bool = False) -> Frame:
     """The rows of an Arrow table in memory.
 
     Raises:
         DataError: if it has no rows or columns, or two columns of one name.
     """
-    _check(table.schema, table.num_rows)
+    check_columns(table.schema, table.num_rows)
 
     def read() -> Iterator[pa.Table]:
         for start in range(0, len(table), BATCH):
             yield table.slice(start, BATCH)
 
-    return Frame(table.schema, len(table), read, named, native)
+    return Frame(table.schema, len(table), read, named, native, array=array)
 
 
 def frame_of_parquet(path: Path) -> Frame:
@@ -107,7 +115,7 @@ def frame_of_parquet(path: Path) -> Frame:
             schema, rows = file.schema_arrow.remove_metadata(), file.metadata.num_rows
     except (pa.ArrowInvalid, OSError) as error:
         raise DataError("a Parquet file must be whole", f"'{path}': {error}") from error
-    _check(schema, rows)
+    check_columns(schema, rows)
 
     def read() -> Iterator[pa.Table]:
         try:
@@ -120,7 +128,16 @@ def frame_of_parquet(path: Path) -> Frame:
     return Frame(schema, rows, read)
 
 
-def _check(schema: pa.Schema, rows: int) -> None:
+def check_columns(schema: pa.Schema, rows: int) -> None:
+    """Refuse a table without rows or columns.
+
+    Args:
+        schema: names and types of the columns.
+        rows: how many rows.
+
+    Raises:
+        DataError: if it has no rows or columns, or two columns of one name.
+    """
     if not rows or not schema.names:
         raise DataError("the source must hold examples", f"{rows} rows of {len(schema.names)} columns")
     double = next((name for name in schema.names if schema.names.count(name) > 1), None)

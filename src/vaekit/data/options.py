@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
+from vaekit.data.columns import ColumnKind
 from vaekit.options import Options
 
 
@@ -17,9 +18,20 @@ class DataOptions(Options):
         pattern=r"^(auto|[1-9]\d*x[1-9]\d*)$",
         description="Size HxW to which pictures of a folder are resampled.",
     )
-    kind: Literal["auto", "binary", "levels", "counts", "real"] = Field(
-        "auto", description="What the values are; `auto` looks at them. Whole numbers may be declared real."
+    kind: Literal["auto", "binary", "levels", "counts", "real", "mixed"] = Field(
+        "auto",
+        description="What the values are; `auto` looks at them. Whole numbers may be declared real; in a mixed table every column has a kind of its own.",
     )
+    columns: dict[str, ColumnKind | Literal["ignore"]] = Field(
+        {},
+        description="Kinds of columns of a mixed table that are not what they look like: data.columns.NAME=categorical, or ignore.",
+    )
+    hide: Annotated[float, Field(ge=0, lt=1)] | Literal["auto"] = Field(
+        "auto",
+        description="Share of the training rows of a mixed table in which cells are hidden at random, so that any cells can be asked of any others.",
+    )
+
+    query: str = Field("", description="The SQL query whose rows are the data, where the source is a database.")
     binarize: Literal["auto", "none", "dynamic", "fixed", "threshold"] = Field(
         "auto",
         description="How grey levels become zeros and ones: drawn anew at each visit (`dynamic`), drawn once (`fixed`), at the "

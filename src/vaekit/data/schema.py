@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, field_validator
 
+from vaekit.data.columns import LARGEST, Column
 from vaekit.data.part import Part
 from vaekit.errors import DataError
 
-Kind = Literal["binary", "levels", "counts", "real"]
+Kind = Literal["binary", "levels", "counts", "real", "mixed"]
 DTYPES = (*(f"{kind}{bits}" for kind in ("uint", "int") for bits in (8, 16, 32, 64)), "float32", "float64")
 
 
@@ -21,13 +22,15 @@ class Schema(BaseModel):
     """A description of one example of the data.
 
     Args:
-        kind: `binary` (0 and 1), `levels` (0 … levels−1), `counts` (0, 1, 2, …) or `real`.
+        kind: `binary` (0 and 1), `levels` (0 … levels−1), `counts` (0, 1, 2, …), `real`, or `mixed`: each column its own.
         shape: shape of one example: (H, W, C) for pictures, (columns,) for tables.
         levels: number of levels of graded data, 2 for binary data, else 0.
         picture: whether an example is a picture.
         columns: names of the columns of a table; empty for pictures and unnamed arrays.
         constant: index and value of the columns that never vary in training; they are kept out of the likelihood.
         dtype: the type of the data as given, to which samples return; a floating one for reals.
+        table: the columns of a mixed table, those left out too; `shape` and `columns` count the modelled ones.
+        array: whether a mixed table came as an array, and samples go out as one.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -39,6 +42,8 @@ class Schema(BaseModel):
     columns: tuple[str, ...] = ()
     constant: dict[int, float] = {}
     dtype: str = "float64"
+    table: tuple[Column, ...] = ()
+    array: bool = False
 
     @field_validator("dtype")
     @classmethod
@@ -55,7 +60,12 @@ class Schema(BaseModel):
     @property
     def discrete(self) -> bool:
         """Whether the data have probabilities rather than densities."""
-        return self.kind != "real"
+        return self.kind not in ("real", "mixed")
+
+    @property
+    def modelled(self) -> tuple[Column, ...]:
+        """The columns of a mixed table that the model speaks of."""
+        return tuple(column for column in self.table if column.modelled)
 
     def name(self, index: int) -> str:
         """How to speak of the feature with this flat index."""
@@ -98,6 +108,8 @@ class Schema(BaseModel):
                 f"{part.event_shape}",
                 "Pictures can be brought to size by data.size when they are read" if self.picture else "",
             )
+        if self.kind == "mixed":  # its columns were checked when they were coded
+            return
         check_finite(part, self)
         if self.discrete:
             self._check_range(part)
@@ -148,14 +160,12 @@ def check_finite(part: Part, schema: Schema) -> None:
             )
 
 
-LARGEST = 1e30
-"""Beyond this, squares overflow in single precision."""
-
 POSSIBLE: dict[Kind, tuple[Kind, ...]] = {
     "binary": ("binary", "counts", "real"),
     "levels": ("levels", "counts", "real"),
     "counts": ("counts", "real"),
     "real": ("real",),
+    "mixed": ("mixed",),
 }
 """What values that look like the first may be declared to be."""
 
@@ -194,6 +204,19 @@ def constant_columns(part: Part) -> dict[int, float]:
     for _, block in part.blocks():
         varies |= (block.reshape(len(block), -1) != first).any(axis=0)
     return {int(i): float(first[0, i]) for i in np.flatnonzero(~varies)}
+
+
+def table_schema(table: tuple[Column, ...], array: bool) -> Schema:
+    """The schema of a mixed table.
+
+    Raises:
+        DataError: if no column is left to be modelled.
+    """
+    names = tuple(column.name for column in table if column.modelled)
+    if not names:
+        left_out = "; ".join(f"'{column.name}' is {column.kind}" for column in table[:5])
+        raise DataError("a table must have columns that vary and can be modelled", left_out)
+    return Schema(kind="mixed", shape=(len(names),), columns=names, table=table, array=array)
 
 
 def infer_schema(

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy.typing as npt
 
+from vaekit.data.columns import Column
+from vaekit.data.frame import Frame
 from vaekit.errors import DataError
 
 Values = npt.NDArray[Any]
@@ -25,6 +27,8 @@ class Source:
         columns: names of the columns of a table.
         picture: whether the rows are pictures.
         levels: number of levels of the values where the source knows it, else 0.
+        table: what the columns of a mixed table are; `values` are then codes of their cells.
+        frame: the rows of a mixed table as they were given.
         test: held-out rows, where the source brings its own.
         origin: where the rows come from: an absolute path, a name, or `memory`.
     """
@@ -34,6 +38,8 @@ class Source:
     columns: tuple[str, ...] = ()
     picture: bool = False
     levels: int = 0
+    table: tuple[Column, ...] = ()
+    frame: Frame | None = None
     test: Source | None = None
     origin: str = "memory"
 

@@ -9,21 +9,25 @@ from pathlib import Path
 import numpy as np
 
 from vaekit.data import arrays, idx
+from vaekit.data.frame import Frame, frame_of_table
 from vaekit.data.source import Progress, Source
 from vaekit.errors import DataError, did_you_mean
 
 
-def open_source(source: object, size: tuple[int, int] | None = None, progress: Progress | None = None) -> Source:
+def open_source(
+    source: object, size: tuple[int, int] | None = None, progress: Progress | None = None, query: str = ""
+) -> Source | Frame:
     """Open data by name, path or value.
 
     Args:
         source: `digits`; the path of a `.npy`, `.npz`, `.csv` or `.parquet` file, of a folder of IDX files or of
-            pictures; an array; a data frame; or a `Source`.
+            pictures; the address of a database; an array; a data frame; or a `Source` or `Frame`.
         size: (H, W) to which pictures in a folder are brought; by default they must all be of one size.
         progress: told how many pictures are decoded.
+        query: the SQL query whose rows are wanted, where the source is a database.
 
     Returns:
-        The opened source.
+        The opened source; tables as frames, whose columns may be of any type.
 
     Raises:
         DataError: if it is missing, empty, damaged, of an unknown form, or of a type that holds no numbers.
@@ -32,12 +36,21 @@ def open_source(source: object, size: tuple[int, int] | None = None, progress: P
         >>> open_source("digits").values.shape
         (1797, 8, 8, 1)
     """
-    if isinstance(source, Source):
+    from vaekit.data import database, tables  # pyarrow is slow to import
+
+    if isinstance(source, Source | Frame):
         return source
     if not isinstance(source, str | Path):
-        return arrays.from_object(source)
+        return tables.open_frame(source) or arrays.from_object(source)
     if str(source) == "digits":
         return digits()
+    if database.is_database(str(source)):
+        address = database.without_password(str(source))
+        return replace(frame_of_table(database.read_query(str(source), query)), origin=address)
+    if query:
+        raise DataError(
+            "data.query must go with a database", f"the source '{source}'", "Name postgresql://… or sqlite:///…"
+        )
     try:
         path = Path(source).expanduser().resolve()
         exists = path.exists()
@@ -46,7 +59,7 @@ def open_source(source: object, size: tuple[int, int] | None = None, progress: P
     if not exists:
         raise DataError("the source must exist", f"'{source}'", _nearby(path))
     found = _open_folder(path, size, progress) if path.is_dir() else _open_file(path)
-    if not len(found.values):
+    if isinstance(found, Source) and not len(found.values):
         raise DataError("the source must hold examples", f"none in '{source}'")
     return replace(found, origin=str(path))
 
@@ -65,17 +78,20 @@ def digits() -> Source:
     return Source(bunch.images.astype(np.uint8)[..., None], bunch.target, picture=True, levels=17, origin="digits")
 
 
-def _open_file(path: Path) -> Source:
+def _open_file(path: Path) -> Source | Frame:
     from vaekit.data import tables  # pyarrow is slow to import
 
-    openers: dict[str, Callable[[Path], Source]] = {
+    openers: dict[str, Callable[[Path], Source | Frame]] = {
         ".npy": arrays.open_npy,
         ".npz": arrays.open_npz,
         ".csv": tables.open_csv,
         ".tsv": tables.open_csv,
+        ".csv.gz": tables.open_csv,
+        ".tsv.gz": tables.open_csv,
         ".parquet": tables.open_parquet,
     }
-    if path.suffix.lower() not in openers:
+    ending = "".join(path.suffixes[-2:]).lower() if path.suffix.lower() == ".gz" else path.suffix.lower()
+    if ending not in openers:
         raise DataError(
             f"a file must end in one of {', '.join(openers)}",
             f"'{path.name}'",
@@ -83,7 +99,7 @@ def _open_file(path: Path) -> Source:
         )
     if path.stat().st_size == 0:
         raise DataError("the source must hold examples", f"an empty file, '{path}'")
-    return openers[path.suffix.lower()](path)
+    return openers[ending](path)
 
 
 def _open_folder(path: Path, size: tuple[int, int] | None, progress: Progress | None) -> Source:

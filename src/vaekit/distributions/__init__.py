@@ -3,5 +3,15 @@
 from vaekit.distributions.diagonal_normal import DiagonalNormal
 from vaekit.distributions.discretized_logistic import DiscretizedLogistic
 from vaekit.distributions.levels import Levels
+from vaekit.distributions.logistic_mixture import LogisticMixture
+from vaekit.distributions.slots import PlaceGroup, ScoreGroup, Slots
 
-__all__ = ["DiagonalNormal", "DiscretizedLogistic", "Levels"]
+__all__ = [
+    "DiagonalNormal",
+    "DiscretizedLogistic",
+    "Levels",
+    "LogisticMixture",
+    "PlaceGroup",
+    "ScoreGroup",
+    "Slots",
+]

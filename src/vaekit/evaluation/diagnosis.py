@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from vaekit.evaluation.baselines import BASELINES
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -110,15 +112,12 @@ def _baseline(f: dict[str, Any]) -> Reading | None:
     if not known:
         return None
     name = max(known, key=lambda n: known[n])
-    gain, label = (
-        f["log_likelihood"]["value"] - known[name],
-        {"ppca": "probabilistic PCA", "factor_analysis": "factor analysis"}[name],
-    )
+    gain, label = f["log_likelihood"]["value"] - known[name], BASELINES[name]
     if gain > 0:
-        return Reading("good", f"It beats the best linear model ({label}) by {gain:.2f} nats per example.")
+        return Reading("good", f"It beats the best simple model ({label}) by {gain:.2f} nats per example.")
     return Reading(
         "warning",
-        f"A linear model ({label}) is {-gain:.2f} nats per example better: the network buys nothing here.",
+        f"A simple model ({label}) is {-gain:.2f} nats per example better: the network buys nothing here.",
         "More training (training.epochs), a likelihood that fits the data, another learning rate, or the linear model itself.",
     )
 

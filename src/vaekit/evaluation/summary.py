@@ -11,10 +11,11 @@ import torch
 
 from vaekit.data import Rows, Schema
 from vaekit.distributions import DiagonalNormal
-from vaekit.evaluation.baselines import measure_baselines
+from vaekit.evaluation.baselines import measure_baselines, measure_independent
 from vaekit.evaluation.bounds import Measured, measure, measure_autoencoder
 from vaekit.evaluation.decomposition import active_units, decompose_rate
 from vaekit.models import Autoencoder, VariationalAutoEncoder
+from vaekit.models.likelihoods import Mixed
 
 TRAIN_ROWS = 5000
 """Training rows on which the bound is measured, to be set beside the held-out one."""
@@ -119,6 +120,8 @@ class Evaluator:
     def _baselines(self, model: VariationalAutoEncoder, rows: Rows, latent_dim: int) -> dict[str, float | None]:
         if self.train is None:
             return {"ppca": None, "factor_analysis": None}
+        if isinstance(model.decoder.likelihood, Mixed):
+            return {"independent": measure_independent(self.train, rows, model.decoder.likelihood)}
         return measure_baselines(self.train, rows, self.schema, model.decoder.likelihood.density, latent_dim)
 
 

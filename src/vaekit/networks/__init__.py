@@ -8,6 +8,7 @@ from vaekit.networks.convolutional import ConvolutionalDecoder, ConvolutionalEnc
 from vaekit.networks.layers import ACTIVATIONS, Rescale, soft_clamp
 from vaekit.networks.linear import LinearDecoder, LinearEncoder
 from vaekit.networks.mlp import BLOCKS, MLP
+from vaekit.networks.table import TableInput
 
 __all__ = [
     "ACTIVATIONS",
@@ -18,5 +19,6 @@ __all__ = [
     "LinearDecoder",
     "LinearEncoder",
     "Rescale",
+    "TableInput",
     "soft_clamp",
 ]

@@ -9,9 +9,14 @@ from typing import Any
 
 from vaekit.objectives.elbo import NegativeELBO
 from vaekit.objectives.importance import log_mean_exp
+from vaekit.objectives.iwae import NegativeIWAE
 from vaekit.objectives.reconstruction import ReconstructionError
 from vaekit.objectives.terms import Terms
 
-OBJECTIVES: dict[str, Callable[..., Any]] = {"elbo": NegativeELBO, "reconstruction": ReconstructionError}
+OBJECTIVES: dict[str, Callable[..., Any]] = {
+    "elbo": NegativeELBO,
+    "iwae": NegativeIWAE,
+    "reconstruction": ReconstructionError,
+}
 
-__all__ = ["OBJECTIVES", "NegativeELBO", "ReconstructionError", "Terms", "log_mean_exp"]
+__all__ = ["OBJECTIVES", "NegativeELBO", "NegativeIWAE", "ReconstructionError", "Terms", "log_mean_exp"]

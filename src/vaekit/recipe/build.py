@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from vaekit.data import Schema
+from vaekit.data import Schema, Transform
 from vaekit.models import LIKELIHOODS, PRIORS, Autoencoder, Decoder, GaussianEncoder, VariationalAutoEncoder
-from vaekit.models.likelihoods import LocationScale
-from vaekit.networks import LinearDecoder, LinearEncoder, Rescale
+from vaekit.models.likelihoods import Likelihood, LocationScale, Mixed
+from vaekit.networks import LinearDecoder, LinearEncoder, Rescale, TableInput
 from vaekit.recipe.recipe import Recipe
 
 
-def build_model(recipe: Recipe, schema: Schema) -> VariationalAutoEncoder | Autoencoder:
+def build_model(recipe: Recipe, schema: Schema, transform: Transform) -> VariationalAutoEncoder | Autoencoder:
     """The model that a complete recipe describes, with weights drawn from torch's global generator.
 
     Args:
         recipe: without any `auto`.
         schema: what the data are.
+        transform: how the model sees them.
 
     Returns:
         The model, on the CPU.
@@ -28,15 +29,29 @@ def build_model(recipe: Recipe, schema: Schema) -> VariationalAutoEncoder | Auto
         return Autoencoder(
             recipe.encoder.encoder(shape, latent_dim), recipe.decoder.decoder(latent_dim, shape, 1), latent_dim, rescale
         )
-    levels = 2 if recipe.data.binarize != "none" else schema.levels
-    likelihood = LIKELIHOODS[recipe.likelihood.name](shape, recipe.likelihood, levels)
+    likelihood = _likelihood(recipe, schema, transform)
+    if transform.cells is not None:
+        width = recipe.encoder.hidden[0] if recipe.encoder.hidden else 2 * latent_dim
+        reader: nn.Module = TableInput(transform.cells.layout, width)
+        encoder: nn.Module = nn.Sequential(reader, recipe.encoder.encoder((width,), 2 * latent_dim))
+    else:
+        encoder = recipe.encoder.encoder(shape, 2 * latent_dim)
     return VariationalAutoEncoder(
-        GaussianEncoder(recipe.encoder.encoder(shape, 2 * latent_dim), rescale),
-        Decoder(recipe.decoder.decoder(latent_dim, shape, likelihood.parameters_per_feature), likelihood),
+        GaussianEncoder(encoder, rescale),
+        Decoder(
+            recipe.decoder.decoder(latent_dim, likelihood.event_shape, likelihood.parameters_per_feature), likelihood
+        ),
         PRIORS[recipe.prior.name](latent_dim),
         recipe.objective.kl_weight,
-        recipe.objective.samples,
+        1 if recipe.objective.samples == "auto" else recipe.objective.samples,
     )
+
+
+def _likelihood(recipe: Recipe, schema: Schema, transform: Transform) -> Likelihood:
+    if transform.cells is not None:
+        return Mixed(transform.cells.layout, recipe.likelihood)
+    levels = 2 if recipe.data.binarize != "none" else schema.levels
+    return LIKELIHOODS[recipe.likelihood.name](schema.event_shape, recipe.likelihood, levels)
 
 
 @torch.no_grad()
@@ -52,6 +67,8 @@ def start_model(model: VariationalAutoEncoder | Autoencoder, x: Tensor) -> None:
     else:
         rescale, encoder, decoder = model.encoder.rescale, model.encoder.network, model.decoder.network
         model.decoder.likelihood.start(x)
+        if isinstance(model.decoder.likelihood, Mixed):  # scores are normal already
+            return
     seen = rescale(x)  # still without shift and scale, but with its logarithm
     rescale.shift.copy_(seen.mean())
     rescale.scale.copy_(seen.std().clamp(min=torch.finfo(torch.float32).tiny))

@@ -131,6 +131,10 @@ def _parse(text: str) -> tuple[str, Any]:
 
 def _set(content: dict[str, Any], key: str, value: Any) -> str:
     """Put a value in its place; returns what is wrong with the key, if anything."""
+    if key.startswith("data.columns."):  # names of columns may hold dots themselves
+        section = content.setdefault("data", {})
+        section["columns"] = {**section.get("columns", {}), key.removeprefix("data.columns."): value}
+        return ""
     keys = recipe_keys()
     for choice in (f"{key}.name", f"{key}.network"):
         key = choice if choice in keys else key

@@ -17,6 +17,8 @@ from vaekit.recipe.recipe import Recipe
 
 PLANNED_STEPS, PLANNED_NUMBERS = 6000, 1 << 29
 """Steps of a training of open length, and numbers of data in all its batches; whichever comes first ends it."""
+MOST_CODES = (10, 16)
+"""Latent dimensions of a table whose size is left open: of one kind, and mixed."""
 CONVOLVE_ABOVE = 4096
 """Numbers in a picture above which a convolutional network is chosen."""
 
@@ -37,7 +39,9 @@ def resolve(recipe: Recipe, schema: Schema, rows: int) -> tuple[Recipe, list[str
     """
     notes = _data_notes(schema)
     content: dict[str, Any] = recipe.model_dump()
-    if recipe.model == "vae":
+    if schema.kind == "mixed":
+        _mixed(content)
+    elif recipe.model == "vae":
         notes += _likelihood(content, schema)
     else:
         content["data"]["binarize"] = "none" if recipe.data.binarize == "auto" else recipe.data.binarize
@@ -45,16 +49,30 @@ def resolve(recipe: Recipe, schema: Schema, rows: int) -> tuple[Recipe, list[str
     notes += _networks(content, schema)
     if recipe.latent_dim == "auto":
         features = math.prod(schema.event_shape)
-        content["latent_dim"] = 32 if schema.picture else min(10, max(1, features // 2))
+        content["latent_dim"] = 32 if schema.picture else min(MOST_CODES[schema.kind == "mixed"], max(1, features // 2))
         notes.append(
             f"latent_dim={content['latent_dim']}: the customary size for {'pictures' if schema.picture else f'{features} columns'}."
         )
-    content["objective"]["name"] = "elbo" if recipe.model == "vae" else "reconstruction"
+    if recipe.model == "autoencoder" or recipe.objective.name == "auto":
+        content["objective"]["name"] = "elbo" if recipe.model == "vae" else "reconstruction"
+    if recipe.objective.samples == "auto":
+        content["objective"]["samples"] = 1 if content["objective"]["name"] != "iwae" else 8
     notes += _training(content["training"], rows, math.prod(schema.event_shape))
     return Recipe.model_validate(content), notes
 
 
+def _mixed(content: dict[str, Any]) -> None:
+    """What goes without saying where every column has a kind of its own."""
+    content["data"] |= {"kind": "mixed", "binarize": "none", "scaling": "none"}
+    if content["data"]["hide"] == "auto":
+        content["data"]["hide"] = 0.25
+    content["likelihood"]["name"] = "mixed"
+
+
 def _data_notes(schema: Schema) -> list[str]:
+    if schema.kind == "mixed":
+        out = [column for column in schema.table if not column.modelled]
+        return [f"Column '{column.name}' is left out: {column.kind}, {column.reason}." for column in out]
     if not schema.constant:
         return []
     names = ", ".join(schema.name(i) for i in list(schema.constant)[:5]) + (", …" if len(schema.constant) > 5 else "")

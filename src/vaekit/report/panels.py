@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vaekit.evaluation import active_units
+from vaekit.evaluation import BASELINES, active_units
 from vaekit.report import charts
 from vaekit.report.numbers import nats, significant
 from vaekit.report.pictures import Scale, Strip, columns_for, make_strip
 from vaekit.report.subject import Subject
-from vaekit.report.words import BASELINES
 
 Array = npt.NDArray[Any]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from vaekit.evaluation import BASELINES
 from vaekit.report.numbers import nats, significant, with_error
 from vaekit.report.subject import Subject
 
-BASELINES = {"ppca": "probabilistic PCA", "factor_analysis": "factor analysis"}
 MISSING = "–"
 
 

@@ -6,8 +6,10 @@ from vaekit.models.likelihoods.categorical import Categorical
 from vaekit.models.likelihoods.counts import NegativeBinomial, Poisson
 from vaekit.models.likelihoods.location_scale import Gaussian, Laplace, LocationScale, StudentT
 from vaekit.models.likelihoods.logistic import DiscretizedLogistic, DiscretizedLogisticMixture
+from vaekit.models.likelihoods.mixed import Mixed
 
 LIKELIHOODS: dict[str, type[Likelihood]] = {
+    "mixed": Mixed,
     "bernoulli": Bernoulli,
     "gaussian": Gaussian,
     "laplace": Laplace,
@@ -30,6 +32,7 @@ __all__ = [
     "Likelihood",
     "LikelihoodOptions",
     "LocationScale",
+    "Mixed",
     "NegativeBinomial",
     "Poisson",
     "StudentT",

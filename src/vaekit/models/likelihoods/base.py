@@ -25,7 +25,14 @@ class LikelihoodOptions(Options):
         description="Variance λ of gaussian, laplace and student_t, in the units the model sees: a number, one `learned`, "
         "one learned `per_feature`, or `predicted` from z for each feature.",
     )
-    components: int = Field(5, ge=1, le=100, description="Number of components of discretized_logistic_mixture.")
+    components: Annotated[int, Field(ge=1, le=100)] | Literal["auto"] = Field(
+        "auto",
+        description="Number of components of discretized_logistic_mixture (5) and of the numbers of mixed tables (3).",
+    )
+
+    def components_or(self, default: int) -> int:
+        """`components`, or a likelihood's own number where it is open."""
+        return default if self.components == "auto" else self.components
 
 
 class Likelihood(nn.Module, ABC):
@@ -57,6 +64,11 @@ class Likelihood(nn.Module, ABC):
     def parameters_per_feature(self) -> int:
         """How many numbers the network gives for each feature."""
 
+    @property
+    def event_dims(self) -> int:
+        """Over how many dimensions of the distribution an example's log-probability sums."""
+        return len(self.event_shape)
+
     @abstractmethod
     def start(self, x: Tensor) -> None:
         """Set the offset (and scales) to the best constant model of x, shape (n, *event)."""
@@ -70,4 +82,4 @@ class Likelihood(nn.Module, ABC):
 
         Reduced precision ends here: the offset is float32 or wider.
         """
-        return Independent(self.distribution(raw + self.offset), len(self.event_shape), validate_args=False)
+        return Independent(self.distribution(raw + self.offset), self.event_dims, validate_args=False)

@@ -73,11 +73,11 @@ class DiscretizedLogisticMixture(DiscretizedLogistic):
     @property
     def parameters_per_feature(self) -> int:
         """Weight, location and log-scale of each component."""
-        return 3 * self.options.components
+        return 3 * self.options.components_or(5)
 
     def start(self, x: Tensor) -> None:
         """Begin at equal weights, with locations spread over each feature's quantiles."""
-        scaled, count = x / self.half_range - 1, self.options.components
+        scaled, count = x / self.half_range - 1, self.options.components_or(5)
         middles = torch.linspace(0, 1, 2 * count + 1)[1::2] * (len(scaled[:1000]) - 1)
         quantiles = scaled[:1000].sort(0).values[middles.round().long()]
         spread = scaled.std(0, correction=0).clamp(min=0.5 / self.half_range) / count**0.5

@@ -1,0 +1,84 @@
+"""Anomalies: how well each method ranks what is strange, on 12 sets of ADBench.
+
+Trained on half of the normal rows without labels; tested by AUROC on the other half and all anomalies. Nothing is
+tuned. The peers are PyOD's with their defaults, on features standardised by the training rows; vaekit is given the
+sets as they are.
+"""
+
+from __future__ import annotations
+
+import statistics
+
+import numpy as np
+import pandas as pd
+from common import Measure, Trials, arguments, cell, data_folder, markdown_table, run_peer, star, stopwatch
+from sklearn.metrics import roc_auc_score
+
+SETS = [
+    *("annthyroid", "campaign", "cardio", "letter", "mammography", "musk"),
+    *("optdigits", "pendigits", "satimage-2", "shuttle", "thyroid", "vowels"),
+]
+METHODS = ["vaekit", "pyod-vae", "iforest", "knn", "pca"]
+
+
+def split(name: str, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Training rows, test rows, and the test rows' labels."""
+    with np.load(data_folder() / "adbench" / f"{name}.npz", allow_pickle=False) as file:
+        X, y = file["X"], file["y"].astype(bool)
+    normal = np.random.default_rng(seed).permutation(np.flatnonzero(~y))
+    half = len(normal) // 2
+    test = np.concatenate([normal[half:], np.flatnonzero(y)])
+    return X[normal[:half]], X[test], y[test]
+
+
+def scores(method: str, train: np.ndarray, test: np.ndarray, seed: int) -> tuple[np.ndarray, dict[str, float]]:
+    """How strange each test row is, and what fitting took."""
+    if method == "vaekit":
+        from vaekit import VAE
+
+        with stopwatch() as took:
+            model = VAE(random_state=seed).fit(train)
+        return -np.asarray(model.score_samples(test)), took
+    tables = {name: pd.DataFrame(X).rename(columns=str) for name, X in {"train": train, "test": test}.items()}
+    answer, took = run_peer(method, tables, seed=seed)
+    return answer["score"].to_numpy(), took
+
+
+def trial(name: str, method: str, seed: int) -> dict:
+    train, test, labels = split(name, seed)
+    score, took = scores(method, train, test, seed)
+    finite = np.nan_to_num(
+        score.astype(float), nan=np.nan
+    )  # infinities are the greatest numbers; NaN is a failed trial
+    return {"auroc": float(roc_auc_score(labels, finite)), "minutes": took["seconds"] / 60, **took, "rows": len(train)}
+
+
+def report(trials: Trials) -> str:
+    """Sets down, methods across, and the mean of the medians over the sets that every method has."""
+    methods = trials.methods(METHODS)
+    sets = [name for name in SETS if all(trials.of(name, method) for method in methods)]
+    auroc = Measure("auroc", "AUROC")
+    rows = [[name, *(cell(trials.of(name, method), auroc) for method in methods)] for name in SETS]
+    medians = {m: [statistics.median(r["auroc"] for r in trials.of(name, m)) for name in sets] for m in methods}
+    rows.append([f"mean of {len(sets)} sets", *(f"{statistics.mean(medians[m] or [np.nan]):.3f}" for m in methods)])
+    rows.append(["minutes to train, all of them", *(total(trials, sets, method) for method in methods)])
+    rows.append(["seeds", *(str(min([len(trials.of(name, m)) for name in sets] or [0])) for m in methods)])
+    return f"# Anomalies\n\n{__doc__.split(chr(10), 2)[2].strip()}\n\n{markdown_table(['AUROC', *methods], rows)}\n"
+
+
+def total(trials: Trials, sets: list[str], method: str) -> str:
+    """The sum over sets of the median minutes."""
+    every = [trials.of(name, method) for name in sets]
+    minutes = sum(statistics.median(r["minutes"] for r in records) for records in every)
+    return f"{minutes:.2f}" + star([r for records in every for r in records])
+
+
+def main() -> None:
+    chosen = arguments(__doc__, SETS, METHODS).parse_args()
+    trials = Trials("anomalies", chosen)
+    trials.run(trial)
+    trials.write(report(trials))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""What the verbs make of a run and a source, written piece by piece where the source is a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import typer
+
+from vaekit.data import Frame
+from vaekit.errors import VaekitError
+from vaekit.opening import as_frame, open_rows
+from vaekit.outputs import MOST_ON_A_SHEET, check_out, column_names, write_rows, write_tables
+from vaekit.run import Run
+from vaekit.table_run import TableRun
+
+
+def write_made(run: Run, out: Path, make: Callable[[Any, Any], Any], name: str, source: str | None) -> str:
+    """Write what `make` makes of the rows of a source; a sentence that says what was written.
+
+    Args:
+        run: the run.
+        out: where to.
+        make: from the run and some rows to an array or a table.
+        name: `x` for rows of the data, `table` for a table, else what a column is called.
+        source: where the rows come from; None where none are needed.
+    """
+    if name == "table":
+        table_run(run)
+    check_out(out, run.schema, like_data=name == "x", table=name == "table")
+    called = run.score_name if name == "score" else name
+    if isinstance(run, TableRun) and out.suffix.lower() in (".csv", ".parquet"):
+        rows = write_tables(out, (_as_table(run, made, called) for made in _pieces(run, make, source)))
+        return f"Wrote {rows} rows: {out}"
+    values = make(run, source) if not isinstance(run, TableRun) else np.concatenate(list(_pieces(run, make, source)))
+    write_rows(out, values, run.schema, called)
+    sheet = out.suffix == ".png" and len(values) > MOST_ON_A_SHEET
+    return f"Wrote {len(values)} rows{f' (the first {MOST_ON_A_SHEET} on the sheet)' if sheet else ''}: {out}"
+
+
+def _pieces(run: TableRun, make: Callable[[Any, Any], Any], source: str | None) -> Iterator[Any]:
+    """What is made of each piece of a source, so that it need not fit into memory."""
+    if source is None:
+        yield make(run, None)
+        return
+    for piece in as_frame(open_rows(source, run.recipe)).pieces():
+        yield make(run, piece)
+
+
+def _as_table(run: TableRun, made: Any, name: str) -> pa.Table:
+    if isinstance(made, pa.Table):
+        return made
+    return pa.table(dict(zip(column_names(made, run.schema, name), made.T, strict=True)))
+
+
+def table_run(run: Run) -> TableRun:
+    """The run as one on a mixed table.
+
+    Raises:
+        VaekitError: if it is none.
+    """
+    if not isinstance(run, TableRun):
+        raise VaekitError(
+            "this verb must be given a run on a mixed table",
+            f"'{run.path}', trained on {run.schema.kind} data",
+            "Train with --set data.kind=mixed",
+        )
+    return run
+
+
+def with_reasons(run: TableRun, rows: Frame, samples: int | None) -> pa.Table:
+    """Scores, the strangest column of each row, and how strange each cell is."""
+    reasons = run.explain(rows, samples)
+    matrix = np.stack([column.to_numpy(zero_copy_only=False) for column in reasons.columns], 1)
+    nothing = np.isnan(matrix).all(1)
+    strangest = np.where(np.isnan(matrix), np.inf, matrix).argmin(1)
+    names = [None if empty else reasons.column_names[i] for i, empty in zip(strangest, nothing, strict=True)]
+    cells = {f"surprise_{name}": reasons[name] for name in reasons.column_names}
+    return pa.table({run.score_name: run.score(rows, samples), "strangest": pa.array(names, pa.string()), **cells})
+
+
+def stacked(run: TableRun, rows: Frame, draws: int, samples: int | None, seed: int) -> pa.Table:
+    """Complete tables under each other, numbered by a first column `draw`."""
+    tables = []
+    for i, table in enumerate(run.impute_draws(rows, draws, samples, seed)):
+        found = table if isinstance(table, pa.Table) else pa.table(dict(zip(rows.names, table.T, strict=True)))
+        tables.append(found.add_column(0, "draw", pa.array([i + 1] * len(found))))
+    return pa.concat_tables(tables)
+
+
+def conditioned(run: TableRun, n: int, given: list[str], seed: int) -> Any:
+    """New rows with some cells given; how many independent ones stand behind them is said on standard error."""
+    pairs = [text.partition("=") for text in given]
+    for name, equals, _ in pairs:
+        if not equals:
+            raise VaekitError("--given must have the form COLUMN=VALUE", f"'{name}'")
+    table, size = run.condition(n, {name.strip(): value.strip() for name, _, value in pairs}, seed)
+    typer.echo(f"Effective sample size: {size:,.0f} for {n} rows.", err=True)
+    return table

@@ -1,0 +1,87 @@
+"""Columns whose kind the user declares, and what the cells of each must be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from vaekit.data.columns import Column
+from vaekit.data.frame import Frame
+from vaekit.data.kinds import make_bounded, make_categorical, make_count, make_datetime, make_positive, make_real
+from vaekit.data.tally import Tally
+from vaekit.data.texts import NUMBER, first_cell, is_dates, make_text_dates
+from vaekit.errors import DataError
+
+_MAKERS: dict[str, Callable[[Tally], Column]] = {"real": make_real, "count": make_count, "positive": make_positive}
+
+
+def declare(frame: Frame, tally: Tally, kind: str) -> Column:
+    """A column of the declared kind.
+
+    Args:
+        frame: the rows, read again for the place of a cell that is amiss.
+        tally: what was seen of it: two different values at least.
+        kind: what it is declared to be.
+
+    Returns:
+        The column.
+
+    Raises:
+        DataError: if its cells cannot be of this kind.
+    """
+    column = _make(frame, tally, kind)
+    return column.model_copy(update={"reason": f"declared; {column.reason}"})
+
+
+def _make(frame: Frame, tally: Tally, kind: str) -> Column:
+    if kind == "categorical" and tally.family in ("number", "truth", "text") and not tally.cut:
+        return make_categorical(tally, "categorical")
+    if kind == "binary" and tally.family in ("number", "truth", "text") and not tally.cut:
+        if tally.distinct > 2:
+            raise _refusal(tally, kind, "two different values", f"{tally.distinct} or more")
+        return make_categorical(tally, "binary")
+    if kind == "ordinal" and tally.levels:
+        return make_categorical(tally, "ordinal")
+    if kind in ("categorical", "binary"):
+        raise _refusal(tally, kind, "numbers, short text, or true and false", f"cells of type {tally.type}")
+    if kind == "datetime":
+        if tally.family == "date":
+            return make_datetime(tally)
+        if tally.family == "text" and is_dates(pa.array(tally.counts)):
+            return make_text_dates(tally)
+        raise _refusal(tally, kind, "dates as in 2020-12-31", f"cells of type {tally.type}")
+    if tally.family != "number":
+        raise _refusal(tally, kind, "numbers", _no_number(frame, tally))
+    if kind == "ordinal":
+        return make_categorical(tally, "ordinal")
+    if kind in ("count", "positive"):
+        _check(frame, tally, kind, "no negative numbers", lambda x: pc.less(x, 0))
+    if kind == "count":
+        _check(frame, tally, kind, "whole numbers", lambda x: pc.not_equal(x, pc.floor(x)))
+    return _MAKERS[kind](tally) if kind in _MAKERS else make_bounded(tally, *_bounds(tally))
+
+
+def _bounds(tally: Tally) -> tuple[float, float]:
+    """0 and 1, or 0 and 100, or else the least and the greatest number."""
+    return next(((0.0, top) for top in (1.0, 100.0) if tally.low >= 0 and tally.high <= top), (tally.low, tally.high))
+
+
+def _check(frame: Frame, tally: Tally, kind: str, wanted: str, wrong: Callable[[Any], Any]) -> None:
+    found = first_cell(frame, tally.name, wrong)
+    if found is not None:
+        raise _refusal(tally, kind, wanted, f"{found[1]:g} in row {found[0]}")
+
+
+def _no_number(frame: Frame, tally: Tally) -> str:
+    """The first cell that is no number."""
+    if tally.family != "text":
+        return f"cells of type {tally.type}"
+    found = first_cell(frame, tally.name, lambda x: pc.invert(pc.match_substring_regex(x, NUMBER)))
+    return f"'{found[1]}' in row {found[0]}" if found else "numbers stored as text"
+
+
+def _refusal(tally: Tally, kind: str, wanted: str, given: str) -> DataError:
+    return DataError(f"column '{tally.name}', declared as data.columns.{tally.name}={kind}, must hold {wanted}", given)

@@ -1,0 +1,185 @@
+"""What the columns of a table are, told from all of its rows and from what the user declares."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import get_args
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from vaekit.data.columns import LEFT_OUT, Column, ColumnKind
+from vaekit.data.dates import date_text
+from vaekit.data.declared import declare
+from vaekit.data.frame import Frame
+from vaekit.data.kinds import is_coded, make_categorical, make_column, make_datetime, make_number, many, shown
+from vaekit.data.order import in_order, indicators, normal_scores
+from vaekit.data.tally import Tally, tally_columns
+from vaekit.data.texts import check_numbers, is_dates, make_text_dates, size
+from vaekit.errors import DataError, did_you_mean
+
+Array = npt.NDArray[np.float64]
+
+IGNORE = "ignore"
+FEW = 20
+"""So many different whole numbers may be codes; more are counts."""
+REPEATS = 5
+"""How often, on average, a value must come for it to be a code."""
+UNIQUE = 0.95
+"""From this share of different cells on, they are nearly all different."""
+LEAST = 10
+"""Fewer rows show no identifier."""
+WORDS, LENGTH = 4, 40
+"""From so many words on, or beyond so many characters, on average, text is no name of a row."""
+PROFILE = 200
+"""Features of the other columns by which it is told whether codes stand in order."""
+MANY = 0.5
+"""Values that differ in more than this share of the cells are a list only if those that come again are as many."""
+_ID = re.compile(r"(^|[\W_])(id|uuid|guid|key|row_?id|row_?names?|index)$|[a-z]I[dD]$|^unnamed", re.IGNORECASE)
+
+
+def infer_columns(frame: Frame, declared: Mapping[str, str] | None = None) -> tuple[Column, ...]:
+    """What each column of a table is.
+
+    Args:
+        frame: the rows, all of which are read, once.
+        declared: kinds of columns by name, which stand above what their cells look like; `ignore` leaves one out.
+
+    Returns:
+        One for each column of the frame, in order.
+
+    Raises:
+        DataError: for a declared column or kind that there is not, or a kind that the cells cannot have; for an infinite
+            number; for a column of numbers or dates with a cell that is none.
+
+    Examples:
+        >>> from vaekit.data.tables import open_frame
+        >>> rng = np.random.default_rng(0)
+        >>> table = pa.table({"age": rng.integers(0, 90, 500), "city": rng.choice(["Bonn", "Köln", "Ulm"], 500)})
+        >>> for column in infer_columns(open_frame(table)):
+        ...     print(column.name, column.kind, f"({column.reason})")
+        age count (90 whole numbers from 0 to 89)
+        city categorical (3 text values)
+    """
+    kinds = _checked(dict(declared or {}), frame)
+    tallies = tally_columns(frame, {name for name, kind in kinds.items() if kind == IGNORE})
+    looks = _Looks(frame, tallies, kinds)
+    return tuple(looks.column(tally) for tally in tallies)
+
+
+def _checked(declared: dict[str, str], frame: Frame) -> dict[str, str]:
+    known = [*get_args(ColumnKind), IGNORE]
+    for name, kind in declared.items():
+        if name not in frame.names:
+            raise DataError("data.columns must name columns of the data", f"'{name}'", did_you_mean(name, frame.names))
+        if kind not in known:
+            raise DataError(f"data.columns.{name} must be a kind of column", f"'{kind}'", did_you_mean(kind, known))
+    return declared
+
+
+class _Looks:
+    """What columns look like, beside each other.
+
+    Args:
+        frame: the rows, read again for the place of a cell that is amiss.
+        tallies: what was seen of each column.
+        declared: kinds by name.
+    """
+
+    def __init__(self, frame: Frame, tallies: Sequence[Tally], declared: Mapping[str, str]) -> None:
+        self.frame, self.tallies, self.declared = frame, tallies, declared
+        self.sampled = max((len(tally.sample) for tally in tallies if tally.family != "other"), default=0)
+        self._features: dict[str, Array] = {}
+
+    def column(self, tally: Tally) -> Column:
+        """What one column is."""
+        kind = self.declared.get(tally.name)
+        if kind in (IGNORE, *LEFT_OUT):
+            return make_column(tally, "text" if kind == "text" else "identifier", "declared")
+        if tally.family == "other":
+            return make_column(tally, "text", f"cells of type {tally.type}, which are not modelled")
+        if not tally.rows:
+            return make_column(tally, "constant", "no cell has a value")
+        if tally.distinct == 1:
+            value = next(iter(tally.counts))
+            reason = f"always {shown(value)}" + (", or empty" if tally.missing else "")
+            kept = date_text(value, tally.type) if tally.family == "date" else value
+            return make_column(tally, "constant", reason, value=kept)
+        if kind is not None:
+            return declare(self.frame, tally, kind)
+        if tally.family == "number":
+            return self._number(tally)
+        if tally.family == "text":
+            return self._text(tally)
+        if tally.family == "truth":
+            return make_column(tally, "binary", "true and false", categories=(False, True))
+        return make_datetime(tally)
+
+    def _text(self, tally: Tally) -> Column:
+        if tally.levels:
+            return make_categorical(tally, "ordinal", f"{tally.distinct} text values in the order of their type")
+        if is_coded(tally):
+            return make_categorical(tally, "binary" if tally.distinct == 2 else "categorical")
+        if is_dates(pa.array(tally.counts)):
+            return make_text_dates(tally)
+        check_numbers(self.frame, tally)
+        if tally.distinct == 2:
+            return make_categorical(tally, "binary")
+        words, length = size(tally)
+        enough = tally.rows >= LEAST
+        if enough and tally.share > UNIQUE and words < WORDS and length <= LENGTH:
+            return make_column(tally, "identifier", f"{many(tally)} text values, hardly one of them twice")
+        column = make_categorical(tally, "categorical")
+        own = sum(tally.counts[value] for value in column.categories)
+        if tally.cut or (enough and tally.share > MANY and (words >= WORDS or own < MANY * tally.rows)):
+            return make_column(tally, "text", f"{many(tally)} texts of {words:.1f} words on average")
+        return column
+
+    def _number(self, tally: Tally) -> Column:
+        if tally.distinct == 2 and (tally.whole or is_coded(tally) or tally.rows >= LEAST):
+            return make_categorical(tally, "binary")
+        if is_coded(tally):
+            return make_categorical(tally, "ordinal" if tally.levels else "categorical")
+        if tally.whole and _is_identifier(tally):
+            return make_column(tally, "identifier", "whole numbers, hardly one of them twice")
+        few = tally.exact and tally.distinct <= FEW
+        if few and tally.whole and tally.rows >= REPEATS * tally.distinct:
+            return make_categorical(tally, "ordinal" if self._is_ordered(tally) else "categorical")
+        if few and tally.step and tally.rows >= 4 * REPEATS * tally.distinct:
+            return make_categorical(tally, "ordinal")
+        return make_number(tally)
+
+    def _is_ordered(self, tally: Tally) -> bool:
+        """Whether few whole numbers are levels: negative, no codes 0, 1, 2, …, or in an order that other columns show."""
+        if tally.low < 0 or tally.low > 1 or tally.high - tally.low + 1 > 1.5 * tally.distinct:
+            return True
+        return in_order(tally.numbers, self._profile(tally))
+
+    def _profile(self, without: Tally) -> Array:
+        """Features of all other columns in the sampled rows."""
+        others = (tally for tally in self.tallies if tally is not without and tally.rows)
+        features = [self._feature(tally) for tally in others]
+        return np.concatenate([np.empty((self.sampled, 0)), *features], 1)[:, :PROFILE]
+
+    def _feature(self, tally: Tally) -> Array:
+        if tally.name not in self._features:
+            few = tally.exact and tally.distinct <= FEW
+            found = np.empty((self.sampled, 0))
+            if tally.family in ("number", "date") and not (tally.monotone and tally.whole):
+                found = normal_scores(tally.numbers)[:, None]
+            elif tally.family in ("text", "truth") and few:
+                found = indicators(tally.sample.to_pylist(), list(tally.counts))
+            self._features[tally.name] = found
+        return self._features[tally.name]
+
+
+def _is_identifier(tally: Tally) -> bool:
+    """Whether whole numbers are names of the rows: they count them, only rise, or are called so."""
+    rows, gapless = tally.rows, tally.high - tally.low == tally.rows - 1
+    if rows < LEAST:
+        return False
+    if tally.monotone and (gapless or rows >= REPEATS * LEAST):
+        return True
+    return (gapless and tally.share == 1) or (tally.share > UNIQUE and bool(_ID.search(tally.name)))

@@ -1,0 +1,108 @@
+"""The lattice on which the numbers of a column lie: whole numbers, cents, halves, days."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+FINEST = 9
+"""Most decimals that are looked for."""
+COARSE = 1e6
+"""From so many steps between the quartiles on, a lattice is as good as none."""
+FEW = 10
+"""Fewer different values show no step but that of their decimals."""
+TOLERANCE, DENSITY = 1e-5, 50
+"""How near multiples of a step that is no decimal must be, and how many points of its lattice there may be for a value."""
+UNITS = (86_400_000_000, 3_600_000_000, 60_000_000, 1_000_000, 1_000, 1)
+"""A day, hour, minute, second, millisecond and microsecond, in microseconds."""
+
+
+class Lattice:
+    """Finds the number of decimals, and what divides all numbers, as they come by.
+
+    Args:
+        kind: Arrow type of the numbers, which tells how exact they are.
+    """
+
+    def __init__(self, kind: Any) -> None:
+        single, half = kind in (pa.float32(), pa.float16()), kind == pa.float16()
+        self.decimals: int | None = 0
+        """How many decimals are enough for all numbers; None if none are."""
+        self._date = pa.types.is_date(kind) or pa.types.is_timestamp(kind)
+        self._integer = pa.types.is_integer(kind) or self._date
+        self._error = 2.0 ** (-11 if half else -24 if single else -53)
+        self._divisor = 0
+
+    def add(self, x: npt.NDArray[np.float64]) -> None:
+        """Take in further numbers, shape (n,)."""
+        while self.decimals is not None:
+            scaled = np.abs(x) * 10.0**self.decimals
+            near = np.round(scaled)
+            slack = 4 * self._error * scaled
+            if self.decimals == 0 and (near == scaled).all() and (self._integer or near.max() <= 1 / self._error):
+                break
+            if self.decimals == FINEST or slack.max() > 1e-2:  # a lattice so fine that any number lies on it
+                self.decimals = None
+                return
+            if self.decimals and (np.abs(scaled - near) <= slack).all():
+                break
+            self.decimals += 1
+            self._divisor *= 10
+        else:
+            return
+        whole = near[near < 2.0**62].astype(np.int64)
+        self._divisor = int(np.gcd(self._divisor, np.gcd.reduce(whole)) if len(whole) else 1)
+
+    def step(self, values: npt.NDArray[np.float64], distinct: int, spread: float) -> float:
+        """The step, 0 where there is none that matters.
+
+        Args:
+            values: all different values, increasing, or none if there are too many.
+            distinct: how many were seen.
+            spread: distance of the quartiles.
+        """
+        if self.decimals is None:
+            found = _common_step(values)
+        elif self._date:
+            found = _unit(self._divisor)
+        else:
+            found = (_round_divisor(self._divisor) if distinct >= FEW else 1) / 10**self.decimals
+        return found if found and spread / found < COARSE else 0.0
+
+
+def step_of_dates(microseconds: npt.NDArray[np.int64]) -> float:
+    """The step of dates: a day, hour, minute, second, or less, in microseconds; 0 where it does not matter."""
+    unit, (low, high) = _unit(int(np.gcd.reduce(microseconds))), np.quantile(microseconds, (0.25, 0.75))
+    return unit if (high - low) / unit < COARSE else 0.0
+
+
+def _unit(divisor: int) -> float:
+    return float(next(unit for unit in UNITS if divisor % unit == 0))
+
+
+def _round_divisor(divisor: int) -> int:
+    """The greatest round number (1, 2, 5, 25 or 125 times a power of ten) that divides a whole number.
+
+    Examples:
+        >>> _round_divisor(80), _round_divisor(50), _round_divisor(7)
+        (20, 50, 1)
+    """
+    powers = [10**k for k in range(19)]
+    round_numbers = [digits * power for digits in (1, 2, 5, 25, 125) for power in powers]
+    return max((n for n in round_numbers if n <= divisor and divisor % n == 0), default=1)
+
+
+def _common_step(values: npt.NDArray[np.float64]) -> float:
+    """The step of which all values are multiples, such as 1/3 or 1/255; 0 if there is none."""
+    if len(values) < FEW:
+        return 0.0
+    step = float(np.diff(values).min())
+    if (values[-1] - values[0]) / step > DENSITY * len(values):
+        return 0.0
+    largest = float(np.abs(values).max())
+    step = largest / round(largest / step)  # the same, with a smaller error
+    multiples = values / step
+    return step if bool((np.abs(multiples - np.round(multiples)) < TOLERANCE).all()) else 0.0

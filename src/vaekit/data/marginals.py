@@ -1,0 +1,179 @@
+"""A monotone map that brings a column of numbers to normal scores, fitted to its distribution function.
+
+    y = t(x), piecewise linear, with t(x_q) = Φ⁻¹(q) at quantiles x_q of the training rows
+
+So columns of any scale, with several modes or heavy tails, look alike to the model: none dominates, none vanishes. What
+the model says of y is turned into what it says of x exactly:
+
+    density of a real column              log p(x) = log f(y) + log t'(x)
+    probability on a lattice of step h    P(x) = F(t(x + h/2)) − F(t(x − h/2))
+
+Values that many rows share ("92 % are 0") are atoms: points with a probability of their own beside the continuum.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Annotated
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from scipy.special import ndtri
+
+from vaekit.data.columns import Column
+
+Array = npt.NDArray[np.float64]
+
+MOST_ATOMS, LEAST_COUNT = 40, 10
+RARE_ATOM, COMMON_ATOM = 0.01, 0.05
+"""Share of the rows from which a value is an atom: in a column of many values, and in one whose every value has its knot."""
+FEW_VALUES = 256
+"""Up to so many different values on a lattice each get a knot of their own."""
+MOST_BINS, ROWS_PER_BIN = 32, 50
+OUTER = 0.1
+"""Share of the rows at either end from which the slope of a tail is measured."""
+
+
+class Marginal(BaseModel):
+    """The map of one column.
+
+    Args:
+        bounds: least and greatest value that are possible, where they are known: samples stay between them.
+        knots: values, increasing.
+        scores: their images, increasing.
+        tails: slopes beyond the first and the last knot, > 0.
+        step: distance of the lattice of values; 0 for reals.
+        atoms: values with a probability of their own, increasing.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, ignored_types=(cached_property,))
+
+    bounds: tuple[float | None, float | None] = (None, None)
+    knots: tuple[float, ...] = Field(min_length=2)
+    scores: tuple[float, ...] = Field(min_length=2)
+    tails: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
+    step: float = Field(0.0, ge=0)
+    atoms: tuple[float, ...] = ()
+
+    @model_validator(mode="after")
+    def _increases(self) -> Marginal:
+        if len(self.knots) != len(self.scores) or min(np.diff(self.knots).min(), np.diff(self.scores).min()) <= 0:
+            raise ValueError("knots and scores must be as many, and increase")
+        return self
+
+    @cached_property
+    def _lines(self) -> tuple[Array, Array, Array]:
+        """Knots, scores, and the slopes before, between and after them."""
+        knots, scores = np.array(self.knots), np.array(self.scores)
+        return knots, scores, np.concatenate([self.tails[:1], np.diff(scores) / np.diff(knots), self.tails[1:]])
+
+    def forward(self, x: Array) -> Array:
+        """t(x), any shape."""
+        knots, scores, slopes = self._lines
+        place = np.searchsorted(knots, x, side="right")
+        anchor = np.maximum(place - 1, 0)
+        return scores[anchor] + (x - knots[anchor]) * slopes[place]
+
+    def log_slope(self, x: Array) -> Array:
+        """log t'(x)."""
+        knots, _, slopes = self._lines
+        found: Array = np.log(slopes[np.searchsorted(knots, x, side="right")])
+        return found
+
+    def cell(self, x: Array) -> tuple[Array, Array]:
+        """Scores and log-measures of values: (y, log t') of reals, (middle, log width) of the interval on a lattice."""
+        if not self.step:
+            return self.forward(x), self.log_slope(x)
+        below, above = self.forward(x - self.step / 2), self.forward(x + self.step / 2)
+        return (below + above) / 2, np.log(above - below)
+
+    def inverse(self, y: Array) -> Array:
+        """From scores to values: on the lattice where there is one, within the bounds where there are any."""
+        knots, scores, slopes = self._lines
+        place = np.searchsorted(scores, y, side="right")
+        anchor = np.maximum(place - 1, 0)
+        x = knots[anchor] + (y - scores[anchor]) / slopes[place]
+        if self.step:
+            x = np.round(x / self.step) * self.step
+        return x if self.bounds == (None, None) else np.clip(x, *self.bounds)
+
+    @property
+    def edge_scores(self) -> tuple[float, float]:
+        """Scores of the least and greatest level, which take the tails; ±inf where the lattice has no end."""
+        if not self.step:
+            return -np.inf, np.inf
+        ends = [
+            outside if end is None else float(self.cell(np.array([end]))[0][0])
+            for end, outside in zip(self.bounds, (-np.inf, np.inf), strict=True)
+        ]
+        return ends[0], ends[1]
+
+
+def fit_marginal(column: Column, x: Array) -> Marginal:
+    """The map of a column, from its cells in training rows.
+
+    Args:
+        column: kind, step and bounds.
+        x: values that are there, shape (n,), n ≥ 1.
+
+    Returns:
+        The map.
+
+    Examples:
+        >>> t = fit_marginal(Column(name="x", kind="real", type="double"), np.random.default_rng(0).normal(5, 2, 4000))
+        >>> bool(abs(t.forward(np.array([5.0]))[0]) < 0.1), bool(abs(t.forward(np.array([9.0]))[0] - 2) < 0.2)
+        (True, True)
+    """
+    values, counts = np.unique(x, return_counts=True)
+    few = column.step > 0 and len(values) <= FEW_VALUES and len(x) >= 10 * len(values)
+    least = max(LEAST_COUNT, (COMMON_ATOM if few else RARE_ATOM) * len(x))
+    atoms = np.sort(values[counts >= least][np.argsort(-counts[counts >= least])][:MOST_ATOMS])
+    between = ~np.isin(values, atoms)
+    if between.sum() >= 2:
+        values, counts = values[between], counts[between]
+    knots, share = (_level_knots if few else _quantile_knots)(values, counts, column.step)
+    low = 0.5 / min(max(counts.sum(), ROWS_PER_BIN), 2000)
+    scores = ndtri(np.clip(share, low, 1 - low))
+    scores = np.maximum.accumulate(scores) + 1e-6 * np.arange(len(scores))
+    return Marginal(
+        bounds=(column.lowest, column.highest),
+        knots=tuple(knots.tolist()),
+        scores=tuple(scores.tolist()),
+        tails=(_tail(knots, scores, share <= OUTER), _tail(knots, scores, share >= 1 - OUTER)),
+        step=column.step,
+        atoms=tuple(atoms.tolist()),
+    )
+
+
+def _level_knots(values: Array, counts: npt.NDArray[np.int64], step: float) -> tuple[Array, Array]:
+    """Both edges of every level, and the share of rows below each; levels that nobody has get one row between them."""
+    edges = np.stack([values - step / 2, values + step / 2], 1).ravel()
+    gaps = np.maximum(np.diff(np.append(values, values[-1])) / step - 1, 0)
+    gaps[gaps < 0.5] = 0
+    mass = np.stack([counts.astype(float), gaps / max(gaps.sum(), 1.0)], 1).ravel()
+    share = np.concatenate([[0.0], np.cumsum(mass)[:-1]]) / mass.sum()
+    keep = np.append(True, np.diff(edges) > 1e-3 * step)
+    return edges[keep], share[keep]
+
+
+def _quantile_knots(values: Array, counts: npt.NDArray[np.int64], step: float) -> tuple[Array, Array]:
+    """Quantiles, on the edges of the lattice where there is one, and the share of rows below each."""
+    total = counts.sum()
+    bins = int(np.clip(total // ROWS_PER_BIN, 4, MOST_BINS))
+    reached = np.cumsum(counts) / total
+    inner = np.unique(np.searchsorted(reached, np.arange(1, bins) / bins))
+    inner = inner[inner < len(values) - 1]
+    if step:
+        knots = np.concatenate([values[:1] - step / 2, values[inner] + step / 2, values[-1:] + step / 2])
+        return knots, np.concatenate([[0.0], reached[inner], [1.0]])
+    knots = np.concatenate([values[:1], (values[inner] + values[inner + 1]) / 2, values[-1:]])
+    if len(values) == 1:
+        knots = values[0] + max(abs(values[0]), 1.0) * np.array([-1e-3, 1e-3])
+    return knots, np.concatenate([[0.0], reached[inner], [1.0]])
+
+
+def _tail(knots: Array, scores: Array, outer: npt.NDArray[np.bool_]) -> float:
+    """The slope of a tail: that of the outermost tenth of the rows, or of all where one knot holds them."""
+    some = outer if outer.sum() > 1 else np.ones_like(outer)
+    return float((scores[some][-1] - scores[some][0]) / (knots[some][-1] - knots[some][0]))

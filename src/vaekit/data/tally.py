@@ -1,0 +1,202 @@
+"""What is to be known of a column before its kind can be told, gathered in one reading and in bounded memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from vaekit.data.columns import LARGEST, family, plain
+from vaekit.data.frame import Frame
+from vaekit.data.lattice import Lattice
+from vaekit.errors import DataError
+
+DISTINCT = 20_000
+"""So many different values of a column are counted; of more, the most frequent."""
+SAMPLE, SAMPLE_CELLS = 20_000, 4_000_000
+"""Rows and cells that are drawn for what is judged from a sample."""
+LONGEST = 200
+"""Characters after which text is cut: longer cells are no categories."""
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass
+class Tally:
+    """What was seen of a column.
+
+    Args:
+        name: its name.
+        type: its Arrow type.
+        rows: cells that are there.
+        missing: cells that are not.
+        low: the least number.
+        high: the greatest number.
+        monotone: whether every number is greater than the one before, or every one less.
+        exact: whether all different values were counted.
+        share: how many of the cells differ from all before, as a share, while all were counted.
+        cut: whether a text was too long.
+        levels: the values of a categorical type with an order, in that order.
+    """
+
+    name: str
+    type: Any
+    rows: int = 0
+    missing: int = 0
+    low: float = np.inf
+    high: float = -np.inf
+    monotone: bool = True
+    exact: bool = True
+    share: float = 1.0
+    cut: bool = False
+    levels: tuple[Any, ...] = ()
+    _last: Array = field(default_factory=lambda: np.empty(0))
+    _direction: float = 0.0
+    _counted: Any = None
+    _lattice: Lattice = field(init=False)
+    _sample: list[Any] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._lattice = Lattice(self.type)
+
+    @property
+    def family(self) -> Literal["number", "truth", "date", "text", "other"]:
+        """What its cells are."""
+        return family(self.type)
+
+    @cached_property
+    def counts(self) -> dict[Any, int]:
+        """Values and how often each was seen, by descending count, then value."""
+        if self._counted is None:
+            return {}
+        table = self._counted.sort_by([("n", "descending"), ("v", "ascending")])
+        values = table["v"].to_numpy().tolist() if self.family == "number" else table["v"].to_pylist()
+        return dict(zip(values, table["n"].to_pylist(), strict=True))
+
+    @property
+    def distinct(self) -> int:
+        """How many different values were counted."""
+        return self._counted.num_rows if self._counted is not None else 0
+
+    @property
+    def whole(self) -> bool:
+        """Whether all numbers are whole."""
+        return self._lattice.decimals == 0
+
+    @cached_property
+    def sample(self) -> Any:
+        """Cells of the sampled rows, the same rows of every column."""
+        kind = plain(pa.nulls(0, self.type)).type if self.family != "other" else pa.string()
+        return pa.chunked_array(self._sample, kind).combine_chunks()
+
+    @cached_property
+    def numbers(self) -> Array:
+        """Numbers in the sampled rows, dates as microseconds, shape (rows,), NaN where missing."""
+        cells = self.sample.cast(pa.int64()) if self.family == "date" else self.sample
+        return np.asarray(cells.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
+
+    @cached_property
+    def quantiles(self) -> Array:
+        """Numbers below which 1 %, 5 %, 25 %, 50 %, 75 %, 95 % and 99 % of the sample lie."""
+        found = self.numbers[~np.isnan(self.numbers)]
+        middle = found if len(found) else np.array([self.low, self.high])
+        return np.quantile(middle, [0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99])
+
+    @cached_property
+    def step(self) -> float:
+        """Distance of the lattice on which the numbers lie; 0 where there is none that matters."""
+        values = np.array(sorted(self.counts)) if self.exact and self.family == "number" else np.empty(0)
+        spread = self.quantiles[4] - self.quantiles[2] or self.high - self.low
+        return self._lattice.step(values, self.distinct, spread)
+
+    def add(self, cells: Any, first_row: int, drawn: npt.NDArray[np.int64]) -> None:
+        """Take in further rows.
+
+        Args:
+            cells: an Arrow array.
+            first_row: the number of its first row.
+            drawn: which of its rows belong to the sample.
+
+        Raises:
+            DataError: if a number is infinite or too large.
+        """
+        if self.family == "other":
+            self.missing += cells.null_count
+            self.rows += len(cells) - cells.null_count
+            return
+        if pa.types.is_dictionary(self.type) and self.type.ordered and not self.levels:
+            self.levels = tuple(cells.chunk(0).dictionary.to_pylist())
+        cells = plain(cells)
+        if self.family == "text":
+            self.cut = self.cut or (pc.max(pc.utf8_length(cells)).as_py() or 0) > LONGEST
+            cells = pc.utf8_slice_codeunits(cells, 0, LONGEST)
+        self._sample.append(cells.take(pa.array(drawn)))
+        present = cells.drop_null()
+        self.missing += cells.null_count
+        self.rows += len(present)
+        self._count(present)
+        if self.family in ("number", "date") and len(present):
+            self._measure(cells, present, first_row)
+
+    def _count(self, present: Any) -> None:
+        found = pc.value_counts(present)
+        table = pa.table({"v": found.field(0), "n": found.field(1)})
+        if self._counted is not None:
+            table = pa.concat_tables([self._counted, table]).group_by("v").aggregate([("n", "sum")])
+            table = table.select(["v", "n_sum"]).rename_columns(["v", "n"])
+        if self.exact and self.rows:
+            self.share = table.num_rows / self.rows
+            self.exact = table.num_rows <= DISTINCT
+        if table.num_rows > 2 * DISTINCT:  # what is frequent comes again
+            table = table.sort_by([("n", "descending"), ("v", "ascending")]).slice(0, DISTINCT)
+        self._counted = table
+
+    def _measure(self, cells: Any, present: Any, first_row: int) -> None:
+        if self.family == "date":
+            present = present.cast(pa.int64())
+        x = present.cast(pa.float64(), safe=False).to_numpy()
+        self.low, self.high = min(self.low, float(x.min())), max(self.high, float(x.max()))
+        if max(-self.low, self.high) > LARGEST:
+            row = pc.index(pc.greater(pc.abs(cells), LARGEST), value=True).as_py()
+            raise DataError(
+                f"every number must be finite, and at most {LARGEST:g} in size",
+                f"{cells[row].as_py():g} in column '{self.name}', row {first_row + row}",
+                f"Mend the cell, or leave it empty; data.columns.{self.name}=ignore leaves the column out",
+            )
+        self._lattice.add(x)
+        signs = np.sign(np.diff(x, prepend=self._last))
+        if len(signs):
+            self._direction = self._direction or float(signs[0])
+            self.monotone = self.monotone and self._direction != 0 and bool((signs == self._direction).all())
+        self._last = x[-1:]
+
+
+def tally_columns(frame: Frame, ignored: set[str]) -> list[Tally]:
+    """What is to be known of each column, from all rows.
+
+    Args:
+        frame: the rows.
+        ignored: columns that are not looked at.
+
+    Returns:
+        One for each column of the frame, in order.
+
+    Raises:
+        DataError: if a number is infinite or too large.
+    """
+    tallies = [Tally(column.name, column.type) for column in frame.schema]
+    size = min(SAMPLE, max(SAMPLE_CELLS // len(tallies), 1000), frame.rows)
+    drawn = np.sort(np.random.default_rng(0).choice(frame.rows, size, replace=False))
+    row = 0
+    for table in frame.read():
+        here = drawn[(drawn >= row) & (drawn < row + len(table))] - row
+        for tally, cells in zip(tallies, table.columns, strict=True):
+            if tally.name not in ignored:
+                tally.add(cells, row, here)
+        row += len(table)
+    return tallies

@@ -1,0 +1,49 @@
+"""The first layer of a network that reads rows of a mixed table, cells of which may be missing."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from vaekit.data import Layout
+
+
+class TableInput(nn.Module):
+    """Slots and measures (B, 2S) to features (B, width): a learned vector for each place, a linear map of the scores.
+
+    A missing place has a vector of its own; a missing score counts as 0, and the map sees which are there.
+
+    Args:
+        layout: what the slots are.
+        width: number of features.
+
+    Examples:
+        >>> TableInput(Layout(sizes=(3,), lattice=(False,), edges=((0, 0),)), 8)(torch.zeros(5, 4)).shape
+        torch.Size([5, 8])
+    """
+
+    first: Tensor
+
+    def __init__(self, layout: Layout, width: int) -> None:
+        super().__init__()
+        self.places, self.numbers = len(layout.sizes), len(layout.lattice)
+        self.widest = width
+        starts = torch.tensor([0, *(size + 1 for size in layout.sizes)]).cumsum(0)
+        self.register_buffer("first", starts[:-1], persistent=False)
+        self.register_buffer("missing", starts[1:] - 1, persistent=False)
+        self.vectors = nn.EmbeddingBag(int(starts[-1]), width, mode="sum") if self.places else None
+        if self.vectors is not None:
+            nn.init.normal_(self.vectors.weight, std=1 / math.sqrt(self.places))
+        self.scores = nn.Linear(2 * self.numbers, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, 2S) to (B, width)."""
+        places, scores = x[:, : self.places], x[:, self.places : self.places + self.numbers]
+        there = ~torch.isnan(scores)
+        features = self.scores(torch.cat([torch.where(there, scores, 0.0), there.to(x.dtype)], 1))
+        if self.vectors is None:
+            return features
+        index = torch.where(torch.isnan(places), self.get_buffer("missing"), places.nan_to_num() + self.first).long()
+        return features + self.vectors(index)

@@ -1,0 +1,120 @@
+"""From a source and a recipe to rows that are divided and described: the same way in training, resuming and describing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from vaekit.data import (
+    Column,
+    Frame,
+    Schema,
+    Source,
+    Split,
+    infer_schema,
+    open_source,
+    split_source,
+    table_schema,
+    whole,
+)
+from vaekit.data.coding import code_frame, frame_of_array
+from vaekit.data.inference import infer_columns
+from vaekit.data.schema import infer_kind
+from vaekit.data.source import Progress
+from vaekit.data.tables import numeric_source
+from vaekit.errors import DataError
+from vaekit.recipe import Recipe
+
+
+def open_both(
+    source: object,
+    test: object,
+    recipe: Recipe,
+    progress: Progress | None = None,
+    table: tuple[Column, ...] | None = None,
+) -> tuple[Source, Source | None]:
+    """A source and its separate test source, where there is one.
+
+    Args:
+        source: as `open_source` takes it.
+        test: likewise, or None.
+        recipe: declares kinds of data and columns.
+        progress: told how many pictures are decoded.
+        table: the columns, where they are known already; by default they are inferred.
+    """
+    opened = settle(open_rows(source, recipe, progress), recipe, table)
+    if test is None:
+        return opened, None
+    return opened, settle(open_rows(test, recipe, progress), recipe, opened.table)
+
+
+def open_rows(source: object, recipe: Recipe, progress: Progress | None = None) -> Source | Frame:
+    """Rows by name, path, query or value, as they are."""
+    return open_source(source, recipe.data.height_width, progress, recipe.data.query)
+
+
+def settle(rows: Source | Frame, recipe: Recipe, table: tuple[Column, ...] | None = None) -> Source:
+    """Rows as numbers: coded column by column where the table is mixed, side by side where it is not.
+
+    Args:
+        rows: as they were opened.
+        recipe: declares kinds of data and columns.
+        table: the columns of a mixed table, empty for other data; inferred by default.
+    """
+    if table is None:
+        table = infer_columns(as_frame(rows), recipe.data.columns) if is_mixed(rows, recipe) else ()
+    if not table:
+        return numeric_source(rows) if isinstance(rows, Frame) else rows
+    held_out = rows.test if isinstance(rows, Source) else None
+    coded = code_frame(as_frame(rows), table, rows.origin)
+    return replace(coded, test=settle(held_out, recipe, table)) if held_out is not None else coded
+
+
+def as_frame(rows: Source | Frame) -> Frame:
+    """Rows as a frame, an array's too."""
+    return rows if isinstance(rows, Frame) else frame_of_array(rows.values, rows.columns)
+
+
+def is_mixed(rows: Source | Frame, recipe: Recipe) -> bool:
+    """Whether each column has a kind of its own: unless all are zeros and ones, or the recipe says otherwise."""
+    kind, likelihood = recipe.data.kind, recipe.likelihood.name
+    if recipe.model != "vae" or kind not in ("auto", "mixed") or likelihood not in ("auto", "mixed"):
+        return False
+    if "mixed" in (kind, likelihood) or recipe.data.columns:
+        if isinstance(rows, Source) and rows.picture:
+            raise DataError("a mixed table must have an example per row: (n, columns)", "pictures")
+        return True
+    if isinstance(rows, Frame):
+        return not _all_binary(rows)
+    if rows.picture or rows.levels or rows.values.dtype == np.uint8:
+        return False
+    return bool(np.isnan(rows.values).any()) or infer_kind(whole(rows), False, 0)[0] == "real"
+
+
+def _all_binary(frame: Frame) -> bool:
+    """Whether a frame holds zeros and ones and nothing else."""
+    for piece in frame.read():
+        for cells in piece.columns:
+            if cells.null_count or not set(cells.unique().to_pylist()) <= {0, 1}:
+                return False
+    return True
+
+
+def make_schema(source: Source, split: Split, recipe: Recipe) -> Schema:
+    """What the training rows of a source are; only their kinds are told from all of its rows."""
+    if source.table:
+        return table_schema(source.table, source.frame is not None and source.frame.array)
+    return infer_schema(
+        split.train,
+        picture=source.picture,
+        levels=source.levels,
+        columns=source.columns,
+        kind=recipe.data.kind,
+        everything=whole(source),
+    )
+
+
+def make_split(source: Source, test: Source | None, recipe: Recipe) -> Split:
+    """The division of the rows that a recipe asks for."""
+    return split_source(source, test, recipe.seed, recipe.data.validation, recipe.data.test)

@@ -1,0 +1,182 @@
+"""A trained run on a mixed table: rows go in and come out as tables, with their columns' names, order and types."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from vaekit.data import Source
+from vaekit.data.cells import Cells
+from vaekit.data.coding import as_array, write_back
+from vaekit.errors import DataError, VaekitError, did_you_mean
+from vaekit.evaluation import TableModel
+from vaekit.models import VariationalAutoEncoder
+from vaekit.run import Run, at_least_one
+
+Array = npt.NDArray[Any]
+
+
+class TableRun(Run):
+    """A model of a mixed table, as `vaekit.train` returns and `vaekit.load` reads it.
+
+    Data frames come back as the library they were given in (pandas, polars or Arrow), arrays as arrays, and what was read
+    from a file as an Arrow table. Cells may be missing wherever rows are given.
+    """
+
+    def reconstruct(self, X: object) -> Any:
+        """A typical row for the posterior mean of each row: the likeliest category, the middle of a number's distribution.
+
+        Args:
+            X: rows, as in `encode`.
+
+        Returns:
+            A table of n rows; every cell is the model's, missing ones included.
+        """
+        source = self.open(X)
+        codes = self._map(self.checked(source), lambda x: self._as_given(self.model.encode(x)))
+        return self._native(codes, source)
+
+    def decode(self, z: npt.ArrayLike) -> Any:
+        """A typical row for each latent vector, shape (n, latent_dim); a table of n rows."""
+        return self._own(super().decode(z).astype(np.float64))
+
+    def sample(self, n: int, seed: int = 0, mean: bool = False, given: Mapping[str, Any] | None = None) -> Any:
+        """New rows: z ~ p(z), then every cell from p(x|z); categories are drawn by their probabilities.
+
+        Args:
+            n: how many, ≥ 1.
+            seed: the same seed gives the same rows.
+            mean: whether to return typical rows rather than draws.
+            given: columns and the value that they have in all rows, as `condition` takes them.
+
+        Returns:
+            A table of n rows.
+        """
+        if given:
+            if mean:
+                raise VaekitError("`mean` must be left out where cells are given, as `impute` gives means", "mean=True")
+            return self.condition(n, given, seed)[0]
+        codes = np.asarray(super().sample(n, seed, mean), dtype=np.float64)
+        return self._own(codes if mean else self._rare(codes, seed))
+
+    def condition(self, n: int, given: Mapping[str, Any], seed: int = 0) -> tuple[Any, float]:
+        """New rows in which some cells are given, by importance resampling from the joint distribution.
+
+        Args:
+            n: how many, ≥ 1.
+            given: columns and their values, any subset.
+            seed: the same seed gives the same rows.
+
+        Returns:
+            A table of n rows, and the effective sample size behind it: far below n, rows repeat each other's latent vector.
+
+        Raises:
+            DataError: for an unknown column or an impossible value.
+        """
+        at_least_one(n, "n")
+        codes, size = self._table_model(None).condition(self._given(given), n, seed)
+        return self._own(codes), size
+
+    def _given(self, given: Mapping[str, Any]) -> npt.NDArray[np.float64]:
+        names = list(self.schema.columns)
+        row = np.full(len(names), np.nan)
+        for name, value in given.items():
+            if name not in names:
+                raise DataError("a given column must be one that is modelled", f"'{name}'", did_you_mean(name, names))
+            column = self.schema.modelled[names.index(name)]
+            try:
+                row[names.index(name)] = column.code(pa.array([value]))[0]
+            except pa.ArrowInvalid as error:
+                raise DataError(f"the value of '{name}' must be of its type, {column.type}", f"{value!r}") from error
+            if row[names.index(name)] == column.unseen and column.categories:
+                known = [str(category) for category in column.categories]
+                raise DataError(f"the value of '{name}' must be known", f"{value!r}", did_you_mean(str(value), known))
+        return row
+
+    def impute(self, X: object, samples: int | None = None) -> Any:
+        """The same rows with their missing cells filled: conditional means of numbers, likeliest values of lists.
+
+        Args:
+            X: rows, as in `encode`.
+            samples: draws K of z for each row; the recipe's `evaluation.samples` by default.
+
+        Returns:
+            A table of n rows.
+
+        References:
+            Mattei and Frellsen, "MIWAE", 2019.
+        """
+        source = self.open(X)
+        return self._native(self._table_model(samples).impute(self.checked(source))[0], source)
+
+    def uncertainty(self, X: object, samples: int | None = None) -> pa.Table:
+        """How sure `impute` is: of each filled number its standard deviation, of each filled category its probability.
+
+        Args:
+            X: rows, as in `encode`.
+            samples: draws K, as in `impute`.
+
+        Returns:
+            An Arrow table of numbers with the modelled columns, empty where a cell was there.
+        """
+        certain = self._table_model(samples).impute(self.checked(self.open(X)))[1]
+        return pa.table({n: pa.array(c, mask=np.isnan(c)) for n, c in zip(self.schema.columns, certain.T, strict=True)})
+
+    def impute_draws(self, X: object, draws: int, samples: int | None = None, seed: int = 0) -> list[Any]:
+        """Complete tables whose missing cells are drawn from p(x_missing|x_observed): multiple imputation.
+
+        Args:
+            X: rows, as in `encode`.
+            draws: how many tables, M ≥ 1.
+            samples: draws K of z for each row, of which each table follows one.
+            seed: another seed gives other draws.
+
+        Returns:
+            M tables of n rows.
+        """
+        source = self.open(X)
+        codes = self._table_model(samples).draw(self.checked(source), at_least_one(draws, "draws"), seed)
+        return [self._native(each, source) for each in codes]
+
+    def explain(self, X: object, samples: int | None = None) -> pa.Table:
+        """Which cells make a row strange: log p(cell|others of its row), less what is usual for such a cell, in nats.
+
+        Args:
+            X: rows, as in `encode`.
+            samples: draws K for each cell.
+
+        Returns:
+            An Arrow table of numbers with the modelled columns: 0 is usual, far below 0 strange; empty where a cell is missing.
+        """
+        found = self._table_model(samples).explain(self.checked(self.open(X)))
+        return pa.table({n: pa.array(c, mask=np.isnan(c)) for n, c in zip(self.schema.columns, found.T, strict=True)})
+
+    def _table_model(self, samples: int | None) -> TableModel:
+        cells = self.transform.cells
+        if not isinstance(cells, Cells) or not isinstance(self.model, VariationalAutoEncoder):
+            raise VaekitError("a table run must have cells and a likelihood", f"'{self.path}'")
+        return TableModel(self.model, self.schema, cells, self._samples(samples))
+
+    def _rare(self, codes: npt.NDArray[np.float64], seed: int) -> npt.NDArray[np.float64]:
+        rng = np.random.default_rng([seed, 6])
+        drawn = [c.draw_rare(codes[:, i], rng) for i, c in enumerate(self.schema.modelled)]
+        return np.stack(drawn, 1)
+
+    def _own(self, codes: npt.NDArray[np.float64]) -> Any:
+        """Rows of the model's own making: an Arrow table, or an array where it was trained on one."""
+        table = write_back(codes, self.schema.table)
+        return as_array(table) if self.schema.array else table
+
+    def _native(self, codes: npt.NDArray[np.float64], source: Source) -> Any:
+        """Rows that answer given ones, in the library of these."""
+        given = source.frame
+        if given is None:
+            raise VaekitError("rows must have come from a table", "a source without one")
+        left_out = [c.name for c in self.schema.table if not c.modelled and c.name in given.names]
+        return given.native(
+            write_back(codes, self.schema.table, given.in_order(left_out).table() if left_out else None)
+        )
