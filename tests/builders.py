@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from vaekit.data import Part, Rows, Transform
+from vaekit.data import Frame, Part, Rows, Transform, open_source
+from vaekit.data.tables import numeric_source
 from vaekit.distributions import DiagonalNormal
 from vaekit.models import Decoder, GaussianEncoder, VariationalAutoEncoder
 from vaekit.models.likelihoods import Bernoulli, Gaussian, LikelihoodOptions
@@ -63,6 +64,12 @@ def decoder_weights(model):
     """W₁, b₁, W₂, b₂ of the decoder of `bernoulli_vae`."""
     first, last = model.decoder.network.layers[0][0], model.decoder.network.layers[1]
     return tuple(t.detach().double().numpy() for t in (first.weight, first.bias, last.weight, last.bias))
+
+
+def read_numbers(path):
+    """The rows of a file of numbers as one array, with the names of its columns."""
+    rows = open_source(str(path))
+    return numeric_source(rows) if isinstance(rows, Frame) else rows
 
 
 def rows_of(X, *steps, seed=0):

@@ -59,11 +59,12 @@ def table(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def table_run(table, tmp_path_factory):
-    """A run on the real-valued table: a Gaussian, standardised columns."""
+    """A run on the table as rows of real numbers: a Gaussian, standardised columns."""
     import vaekit
 
-    content = {**TINY, "training.epochs": 20, "training.batch_size": 32, "training.validations": 2, "latent_dim": 2}
-    return vaekit.train(str(table), settings=content, out=tmp_path_factory.mktemp("runs") / "table")
+    content = {"training.epochs": 20, "training.batch_size": 32, "training.validations": 2, "latent_dim": 2}
+    settings = TINY | content | {"data.kind": "real"}
+    return vaekit.train(str(table), settings=settings, out=tmp_path_factory.mktemp("runs") / "table")
 
 
 @pytest.fixture

@@ -13,11 +13,14 @@ import pytest
 from PIL import Image
 
 import vaekit
+from builders import read_numbers
 from vaekit import runs
 from vaekit.data import open_source
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(40, 3))
+REAL = ("--set", "data.kind=real")
+"""One kind for the whole table."""
 
 
 @pytest.fixture(autouse=True)
@@ -77,7 +80,7 @@ def test_an_empty_folder(train, workplace):
 
 def test_a_file_of_an_unknown_kind(train, workplace):
     (workplace / "x.xlsx").write_bytes(b"PK")
-    train("x.xlsx", words=["must end in one of .npy, .npz, .csv, .tsv, .parquet", "'x.xlsx'"])
+    train("x.xlsx", words=["must end in one of .npy, .npz, .csv, .tsv, .csv.gz, .tsv.gz, .parquet", "'x.xlsx'"])
 
 
 def test_a_test_source_that_is_missing_or_other(train, table, write_csv, workplace):
@@ -129,23 +132,32 @@ def test_a_cache_that_cannot_be_made(train, pictures, workplace, monkeypatch):
 def test_numbers_that_are_none_are_named_with_row_and_column(train, write_csv, workplace, bad, name):
     values = X.copy()
     values[17, 1] = bad
-    train(npy(values), words=["must be a finite number", f"{name} in row 17, column 1"])
+    train(npy(values), *REAL, words=["must be a finite number", f"{name} in row 17, column 1"])
     write_csv(workplace / "x.csv", values, ("a", "b", "c"))
-    train("x.csv", words=["column 'b'", "row 17"])
+    train("x.csv", *REAL, words=["column 'b'", "row 17"])
 
 
-def test_an_empty_cell_is_named(train, write_csv, workplace):
+@pytest.mark.parametrize(("bad", "name"), [(np.inf, "inf"), (-np.inf, "-inf")])
+def test_infinite_cells_of_a_mixed_table_are_named(train, write_csv, workplace, bad, name):
+    values = X.copy()
+    values[17, 1] = bad
+    train(npy(values), words=["every number must be finite", f"{name} in column 'column1', row 17"])
+    write_csv(workplace / "x.csv", values, ("a", "b", "c"))
+    train("x.csv", words=["every number must be finite", f"{name} in column 'b', row 17"])
+
+
+def test_an_empty_cell_among_rows_of_numbers_is_named(train, write_csv, workplace):
     rows = X.tolist()
     rows[9][2] = ""
     write_csv(workplace / "x.csv", rows, ("a", "b", "c"))
-    train("x.csv", words=["empty cell", "column 'c'", "row 9"])
+    train("x.csv", *REAL, words=["empty cell", "column 'c'", "row 9"])
 
 
-def test_a_column_of_text_is_named(train, write_csv, workplace):
+def test_a_column_of_text_among_rows_of_numbers_is_named(train, write_csv, workplace):
     rows = X.tolist()
     rows[9][2] = "cat"
     write_csv(workplace / "x.csv", rows, ("a", "b", "animal"))
-    train("x.csv", words=["every column must hold numbers", "column 'animal'"])
+    train("x.csv", *REAL, words=["every column must hold numbers", "column 'animal'"])
 
 
 def test_a_ragged_table(train, write_csv, workplace):
@@ -166,7 +178,8 @@ def test_fewer_rows_than_a_split_needs(train, rows):
 
 
 def test_nothing_varies(train, pictures):
-    train(npy(np.full((30, 4), 2.5)), words=["the data must vary"])
+    train(npy(np.full((30, 4), 2.5)), *REAL, words=["the data must vary"])
+    train("x.npy", words=["a table must have columns that vary", "'column0' is constant"])
     for path in pictures.iterdir():
         Image.fromarray(np.full((4, 5), 128, np.uint8)).save(path)
     train(pictures, words=["the data must vary"])
@@ -211,7 +224,7 @@ def test_constant_columns_are_left_out_said_aloud_and_put_back(call, workplace, 
     values = X.copy()
     values[:, 1] = 5.25
     write_csv(workplace / "x.csv", values, ("a", "b", "c"))
-    outcome = call("train", "x.csv", "--out", "run", *tiny_set)
+    outcome = call("train", "x.csv", "--out", "run", *tiny_set, *REAL)
     assert outcome.code == 0
     assert "Left out of the likelihood, because they never vary: 1 column" in outcome.err
     assert "column 'b'" in outcome.err
@@ -219,11 +232,13 @@ def test_constant_columns_are_left_out_said_aloud_and_put_back(call, workplace, 
     assert run.model.decoder.likelihood.event_shape == (2,)
     for verb, rest in (("reconstruct", ["x.csv"]), ("sample", [])):
         assert call(verb, "run", *rest, "--out", f"{verb}.csv").code == 0
-        source = open_source(f"{verb}.csv")
+        source = read_numbers(f"{verb}.csv")
         assert source.columns == ("a", "b", "c")
         assert np.unique(source.values[:, 1]).tolist() == [5.25]
         assert source.values[:, 0].std() > 0
-    two = vaekit.train(values[:, [0, 2]], settings=tiny_set[1::2], out="two")  # the likelihood is of the others alone
+    two = vaekit.train(
+        values[:, [0, 2]], settings=[*tiny_set[1::2], REAL[1]], out="two"
+    )  # the likelihood is of the others alone
     np.testing.assert_allclose(run.score(values).mean(), two.score(values[:, [0, 2]]).mean(), atol=1.0)
     assert np.isfinite(run.score(values)).all()
 
@@ -434,7 +449,7 @@ def test_new_numbers_that_are_none(expect_refusal, table_run):
 def test_columns_in_another_order_are_mended_and_missing_ones_refused(
     call, expect_refusal, table_run, table, write_csv, workplace
 ):
-    rows, names = open_source(str(table)).values, ["length", "mass", "share", "heat"]
+    rows, names = read_numbers(table).values, ["length", "mass", "share", "heat"]
     order = [2, 0, 3, 1]
     write_csv(workplace / "other.csv", rows[:, order], [names[i] for i in order])
     for verb in ("encode", "score", "reconstruct"):

@@ -6,7 +6,8 @@ import pyarrow.parquet
 import pytest
 from PIL import Image
 
-from vaekit.data import Schema, open_source
+from builders import read_numbers
+from vaekit.data import Schema
 from vaekit.errors import RunError, VaekitError
 from vaekit.outputs import MOST_ON_A_SHEET, as_bytes, check_out, column_names, contact_sheet, write_rows
 
@@ -27,7 +28,7 @@ def test_rows_return_as_they_were_written(tmp_path, ending, dtype):
     values = (RNG.normal(size=(20, 3)) * 100).astype("int8" if dtype == "uint8" else dtype).astype(dtype)
     out = tmp_path / "new" / f"x.{ending}"
     write_rows(out, values, TABLE, "x")
-    read = open_source(out).values
+    read = read_numbers(out).values
     if ending != "csv":
         assert read.dtype == dtype
     np.testing.assert_array_equal(read.astype(dtype), values)
@@ -54,7 +55,7 @@ def test_columns_have_the_names_of_the_data_or_of_the_verb(tmp_path):
 def test_pictures_in_a_table_are_flattened_row_by_row(tmp_path):
     values = RNG.integers(0, 17, (6, 5, 4, 1)).astype(np.uint8)
     write_rows(tmp_path / "x.csv", values, GREY, "x")
-    np.testing.assert_array_equal(open_source(tmp_path / "x.csv").values, values.reshape(6, -1))
+    np.testing.assert_array_equal(read_numbers(tmp_path / "x.csv").values, values.reshape(6, -1))
 
 
 @pytest.mark.parametrize("schema", [GREY, COLOUR])

@@ -9,14 +9,16 @@ import typer
 import vaekit
 from vaekit.cli.app import app
 from vaekit.recipe.recipe import recipe_keys
+from vaekit.table_run import TableRun
 
 VERBS = {
-    "train": {"source", "--test", "--recipe", "--set", "--out", "--seed", "--resume"},
+    "train": {"source", "--test", "--recipe", "--set", "--out", "--seed", "--query", "--resume"},
     "evaluate": {"run", "source", "--samples", "--json"},
     "encode": {"run", "source", "--out"},
     "reconstruct": {"run", "source", "--out"},
-    "score": {"run", "source", "--out", "--samples"},
-    "sample": {"run", "--out", "-n", "--seed", "--mean"},
+    "score": {"run", "source", "--out", "--samples", "--explain"},
+    "impute": {"run", "source", "--out", "--draws", "--uncertainty", "--samples", "--seed"},
+    "sample": {"run", "--out", "-n", "--seed", "--mean", "--given"},
     "report": {"run", "--beside"},
     "describe": {"what", "--set"},
     "recipes": {"--keys"},
@@ -27,6 +29,7 @@ NAMES = {
     "train",
     "load",
     "Run",
+    "VAE",
     "Recipe",
     "VariationalAutoEncoder",
     "Autoencoder",
@@ -69,7 +72,7 @@ def test_the_keys_that_others_write():
         "data.size",
     ):
         assert key in keys
-    assert keys["objective.samples"].default == 1
+    assert keys["objective.samples"].default == "auto"
     assert keys["objective.kl_weight"].default == 1.0
 
 
@@ -88,6 +91,19 @@ def test_the_python_twins_of_the_verbs():
     }
     for name, parameters in methods.items():
         assert list(inspect.signature(getattr(vaekit.Run, name)).parameters) == parameters
+
+
+def test_what_a_run_on_a_mixed_table_can_do_besides():
+    methods = {
+        "sample": ["self", "n", "seed", "mean", "given"],
+        "condition": ["self", "n", "given", "seed"],
+        "impute": ["self", "X", "samples"],
+        "uncertainty": ["self", "X", "samples"],
+        "impute_draws": ["self", "X", "draws", "samples", "seed"],
+        "explain": ["self", "X", "samples"],
+    }
+    for name, parameters in methods.items():
+        assert list(inspect.signature(getattr(TableRun, name)).parameters) == parameters
 
 
 def test_the_model_of_the_textbook():

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "train": "vaekit.api",
     "load": "vaekit.api",
     "Run": "vaekit.run",
+    "VAE": "vaekit.estimator",
     "Recipe": "vaekit.recipe",
     "VariationalAutoEncoder": "vaekit.models",
     "Autoencoder": "vaekit.models",
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from vaekit.api import load as load
     from vaekit.api import train as train
     from vaekit.errors import VaekitError as VaekitError
+    from vaekit.estimator import VAE as VAE
     from vaekit.models import Autoencoder as Autoencoder
     from vaekit.models import Decoder as Decoder
     from vaekit.models import GaussianEncoder as GaussianEncoder

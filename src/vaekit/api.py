@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy.typing as npt
 import torch
 from accelerate import PartialState
 
@@ -24,7 +25,7 @@ from vaekit.data import (
 )
 from vaekit.data.batches import to_tensor
 from vaekit.data.source import Progress
-from vaekit.errors import RunError, VaekitError
+from vaekit.errors import RecipeError, RunError, VaekitError
 from vaekit.evaluation import measure_autoencoder
 from vaekit.models import LIKELIHOODS, Autoencoder
 from vaekit.opening import make_schema, make_split, open_both
@@ -52,6 +53,8 @@ def train(
     resume: str | Path | None = None,
     reporter: Reporter | None = None,
     progress: Progress | None = None,
+    weights: npt.ArrayLike | None = None,
+    start: Run | None = None,
 ) -> Run:
     """Train a model on data, or go on with a run that was interrupted.
 
@@ -65,13 +68,15 @@ def train(
         resume: the run folder to go on with; the result is what it would have been without the interruption.
         reporter: who is told of progress; by default sentences go to the logger `vaekit`.
         progress: told how many pictures are decoded.
+        weights: how often each row of the source counts, ≥ 0, shape (n,): batches are drawn in proportion to them.
+        start: a run on the same columns, whose schema, transform and weights the training starts from.
 
     Returns:
         The trained run.
 
     Raises:
         DataError: if the data cannot be used.
-        RecipeError: if the recipe has errors, or does not fit the data.
+        RecipeError: if the recipe has errors, or does not fit the data, or the run that is started from.
         RunError: if the folder holds a run already, or cannot be written or read.
         TrainingError: if numbers keep going bad.
         Interrupted: on Ctrl-C or SIGTERM, after saving.
@@ -85,23 +90,26 @@ def train(
     if reporter is None or not PartialState().is_main_process:
         reporter = SilentReporter()
     if resume is not None:
-        return _resume(RunFolder(resume), source, test, reporter, progress)
+        return _resume(RunFolder(resume), source, test, reporter, progress, weights)
     if source is None:
         raise VaekitError("a source must be given", "none", "Name a file, a folder or `digits`, or a run to resume")
     plan = load_recipe(recipe, settings, seed)
     folder = RunFolder(out) if out is not None else _new_folder(source)
     folder.check_free()
-    opened, held_out = open_both(source, test, plan, progress)
+    opened, held_out = open_both(source, test, plan, progress, start.schema.table if start else None)
+    opened = opened if weights is None else opened.weighted(weights)
+    opened = opened.in_order(start.schema.columns) if start else opened
     if opened.table and recipe == "auto":
         plan = load_recipe("table", settings, seed)
     split = make_split(opened, held_out, plan)
-    schema = make_schema(opened, split, plan)
-    for part in (split.validation, split.test):
+    schema = start.schema if start else make_schema(opened, split, plan)
+    parts = (split.train, split.validation, split.test)
+    for part in parts if start else parts[1:]:
         schema.check_part(part)
     plan, notes = resolve(plan, schema, len(split.train))
-    transform = _fit_transform(split.train, schema, plan)
+    transform = start.transform if start else _fit_transform(split.train, schema, plan)
     run = _untrained(folder, plan, schema, transform, {"source": opened.origin})
-    _start(run, split)
+    _start(run, split, start)
     run.provenance |= _provenance(opened, held_out, split, notes)
     described = {"schema": schema.model_dump(mode="json"), "transform": transform.model_dump(mode="json")}
     processes = PartialState()  # one, unless the run was launched data-parallel
@@ -184,7 +192,14 @@ def _some(part: Part, seed: int) -> Part:
     return part.some(max(2, min(FIT_ROWS, FIT_NUMBERS // math.prod(part.event_shape))), seed)
 
 
-def _start(run: Run, split: Split) -> None:
+def _start(run: Run, split: Split, start: Run | None = None) -> None:
+    """Where training starts: at the weights of another run, or at the first look at the data."""
+    if start is not None:
+        try:
+            run.model.load_state_dict(start.model.state_dict())
+        except RuntimeError as error:
+            raise RecipeError("a run that training starts from must have the same networks", str(error)) from error
+        return
     start_model(run.model, Rows(_some(split.train, run.recipe.seed), run.transform, run.recipe.seed).tensor())
 
 
@@ -208,11 +223,19 @@ def _provenance(source: Source, test: Source | None, split: Split, notes: list[s
     }
 
 
-def _resume(folder: RunFolder, source: object, test: object, reporter: Reporter, progress: Progress | None) -> Run:
+def _resume(
+    folder: RunFolder,
+    source: object,
+    test: object,
+    reporter: Reporter,
+    progress: Progress | None,
+    weights: npt.ArrayLike | None,
+) -> Run:
     run = _read(folder)
     folder.clean()
     if source is not None:
-        run.source = open_both(source, test, run.recipe, progress, run.schema.table)
+        opened, held_out = open_both(source, test, run.recipe, progress, run.schema.table)
+        run.source = (opened if weights is None else opened.weighted(weights), held_out)
     split = run.split()
     begun = (folder.path / GOOD).exists()
     if not begun:  # else the state brings all that the start would set

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -43,6 +43,7 @@ class Run:
     transform: Transform
     model: VariationalAutoEncoder | Autoencoder
     provenance: dict[str, Any]
+    mean_dtype: ClassVar[type[np.floating[Any]]] = np.float32
 
     def __repr__(self) -> str:
         size = "×".join(str(s) for s in self.schema.shape)
@@ -101,7 +102,7 @@ class Run:
             raise VaekitError(f"z must have shape (n, {self.recipe.latent_dim})", str(tuple(codes.shape)))
         with evaluating(self.model) as device:
             parts = [self._as_given(part.to(device)) for part in codes.split(self._block)]
-        return np.concatenate(parts).astype(np.float32)
+        return np.concatenate(parts).astype(self.mean_dtype)
 
     def score(self, X: object, samples: int | None = None) -> Array:
         """log p(x) of each row in nats of the data as given, by the importance-weighted bound.
@@ -137,7 +138,7 @@ class Run:
             z = self.model.prior().sample((n,))
             if mean or isinstance(self.model, Autoencoder):
                 blocks = [self._as_given(part) for part in z.split(self._block)]
-                return np.concatenate(blocks).astype(np.float32)
+                return np.concatenate(blocks).astype(self.mean_dtype)
             blocks = [
                 self.transform.inverse(self.model.decoder(p).sample().cpu()).numpy() for p in z.split(self._block)
             ]
@@ -170,9 +171,16 @@ class Run:
         if X is not None:
             rows = self.rows(X)
         elif split is not None:
-            rows = Rows(split.test, self.transform, self.recipe.seed)
+            rows = self._held_out(split)
         evaluator = Evaluator(self.model, self.schema, train, self.recipe.objective.kl_weight)
         return evaluator.evaluate(rows, self._samples(samples))
+
+    def _held_out(self, split: Split) -> Rows:
+        if not len(split.test):
+            raise DataError(
+                "rows must be given where none were held out", "none, of a run with data.test=0", "Pass the rows"
+            )
+        return Rows(split.test, self.transform, self.recipe.seed)
 
     def rows(self, X: object) -> Rows:
         """New rows, checked against the schema and ready for the model."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from vaekit.data import Source
 from vaekit.data.cells import Cells
@@ -27,6 +28,8 @@ class TableRun(Run):
     from a file as an Arrow table. Cells may be missing wherever rows are given.
     """
 
+    mean_dtype = np.float64  # in single precision, dates would be wrong by minutes
+
     def reconstruct(self, X: object) -> Any:
         """A typical row for the posterior mean of each row: the likeliest category, the middle of a number's distribution.
 
@@ -42,7 +45,7 @@ class TableRun(Run):
 
     def decode(self, z: npt.ArrayLike) -> Any:
         """A typical row for each latent vector, shape (n, latent_dim); a table of n rows."""
-        return self._own(super().decode(z).astype(np.float64))
+        return self._own(super().decode(z))
 
     def sample(self, n: int, seed: int = 0, mean: bool = False, given: Mapping[str, Any] | None = None) -> Any:
         """New rows: z ~ p(z), then every cell from p(x|z); categories are drawn by their probabilities.
@@ -60,7 +63,7 @@ class TableRun(Run):
             if mean:
                 raise VaekitError("`mean` must be left out where cells are given, as `impute` gives means", "mean=True")
             return self.condition(n, given, seed)[0]
-        codes = np.asarray(super().sample(n, seed, mean), dtype=np.float64)
+        codes = super().sample(n, seed, mean)
         return self._own(codes if mean else self._rare(codes, seed))
 
     def condition(self, n: int, given: Mapping[str, Any], seed: int = 0) -> tuple[Any, float]:
@@ -111,7 +114,7 @@ class TableRun(Run):
             Mattei and Frellsen, "MIWAE", 2019.
         """
         source = self.open(X)
-        return self._native(self._table_model(samples).impute(self.checked(source))[0], source)
+        return self._native(self._table_model(samples).impute(self.checked(source))[0], source, keep=True)
 
     def uncertainty(self, X: object, samples: int | None = None) -> pa.Table:
         """How sure `impute` is: of each filled number its standard deviation, of each filled category its probability.
@@ -140,7 +143,7 @@ class TableRun(Run):
         """
         source = self.open(X)
         codes = self._table_model(samples).draw(self.checked(source), at_least_one(draws, "draws"), seed)
-        return [self._native(each, source) for each in codes]
+        return [self._native(each, source, keep=True) for each in codes]
 
     def explain(self, X: object, samples: int | None = None) -> pa.Table:
         """Which cells make a row strange: log p(cell|others of its row), less what is usual for such a cell, in nats.
@@ -162,21 +165,40 @@ class TableRun(Run):
         return TableModel(self.model, self.schema, cells, self._samples(samples))
 
     def _rare(self, codes: npt.NDArray[np.float64], seed: int) -> npt.NDArray[np.float64]:
-        rng = np.random.default_rng([seed, 6])
-        drawn = [c.draw_rare(codes[:, i], rng) for i, c in enumerate(self.schema.modelled)]
+        uniform = np.random.default_rng([seed, 6]).random(codes.shape)
+        drawn = [c.draw_rare(codes[:, i], uniform[:, i]) for i, c in enumerate(self.schema.modelled)]
         return np.stack(drawn, 1)
 
     def _own(self, codes: npt.NDArray[np.float64]) -> Any:
-        """Rows of the model's own making: an Arrow table, or an array where it was trained on one."""
-        table = write_back(codes, self.schema.table)
-        return as_array(table) if self.schema.array else table
+        """Rows of the model's own making: an Arrow table, or an array where it was trained on one, NaN in left-out columns."""
+        if not self.schema.array:
+            return write_back(codes, self.schema.table)
+        unknown = {c.name: pa.nulls(len(codes)) for c in self.schema.table if c.kind in ("identifier", "text")}
+        return as_array(write_back(codes, self.schema.table, pa.table(unknown)))
 
-    def _native(self, codes: npt.NDArray[np.float64], source: Source) -> Any:
-        """Rows that answer given ones, in the library of these."""
-        given = source.frame
-        if given is None:
+    def _native(self, codes: npt.NDArray[np.float64], source: Source, keep: bool = False) -> Any:
+        """Rows that answer given ones, in the library of these; `keep` leaves every cell that is there as it was given."""
+        frame = source.frame
+        if frame is None:
             raise VaekitError("rows must have come from a table", "a source without one")
-        left_out = [c.name for c in self.schema.table if not c.modelled and c.name in given.names]
-        return given.native(
-            write_back(codes, self.schema.table, given.in_order(left_out).table() if left_out else None)
-        )
+        by_place = not frame.named and len(frame.names) == len(self.schema.table)
+        names = [c.name for c in self.schema.table if by_place or c.name in frame.names]
+        given = frame.in_order(names).table()
+        fixed = () if keep else ("constant",)  # whose missing cells can be filled, too
+        left_out = [c.name for c in self.schema.table if c.kind in ("identifier", "text", *fixed) and c.name in names]
+        found = write_back(codes, self.schema.table, given.select(left_out))
+        for place, name in enumerate(found.column_names):
+            if keep and name in names:
+                found = found.set_column(place, name, _where_missing(given[name], found[name]))
+        return frame.native(found)
+
+
+def _where_missing(given: Any, filled: Any) -> Any:
+    """Given cells as they are, filled ones where they are missing; filled throughout where the types have nothing in common."""
+    there = pc.invert(given.is_null(nan_is_null=True))
+    for kind in (given.type, filled.type):
+        try:
+            return pc.if_else(there, given.cast(kind), filled.cast(kind))
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            continue
+    return filled

@@ -7,6 +7,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import vaekit
+from builders import read_numbers
 from vaekit.cli import main
 from vaekit.cli.app import app
 from vaekit.data import open_source
@@ -44,7 +45,7 @@ def test_every_verb_explains_itself(invoke, verb):
 
 
 def test_train_says_what_it_chose_and_where_the_run_is(invoke, workplace, table, tiny_set):
-    result = invoke("train", table, "--out", "mine", "--seed", 3, *tiny_set)
+    result = invoke("train", table, "--out", "mine", "--seed", 3, *tiny_set, "--set", "data.kind=real")
     assert result.stdout == "Trained: mine\n"
     assert "likelihood=gaussian: the values are real numbers" in result.stderr
     assert "100 %  bound " in result.stderr
@@ -131,7 +132,7 @@ def test_evaluate_on_given_rows(invoke, table_run, table):
 def test_encode_is_its_python_twin(invoke, digits_run, rows, ending):
     out = f"new/z.{ending}"
     assert invoke("encode", digits_run.path, "rows.npy", "--out", out).stdout == f"Wrote 25 rows: {out}\n"
-    source = open_source(out)
+    source = read_numbers(out)
     np.testing.assert_array_equal(source.values.astype(np.float32), digits_run.encode(rows))
     if ending in ("csv", "parquet"):
         assert source.columns == ("z0", "z1", "z2", "z3")
@@ -139,7 +140,7 @@ def test_encode_is_its_python_twin(invoke, digits_run, rows, ending):
 
 def test_score_is_its_python_twin(invoke, digits_run, rows):
     invoke("score", digits_run.path, "rows.npy", "--out", "s.csv", "--samples", 6)
-    source = open_source("s.csv")
+    source = read_numbers("s.csv")
     assert source.columns == ("log_likelihood",)
     np.testing.assert_array_equal(source.values[:, 0], digits_run.score(rows, samples=6))
     invoke("score", digits_run.path, "rows.npy", "--out", "s.npy")
@@ -150,7 +151,7 @@ def test_reconstruct_is_its_python_twin(invoke, digits_run, rows, table_run, tab
     invoke("reconstruct", digits_run.path, "rows.npy", "--out", "y.npy")
     np.testing.assert_array_equal(np.load("y.npy"), digits_run.reconstruct(rows))
     invoke("reconstruct", table_run.path, table, "--out", "y.parquet")
-    source = open_source("y.parquet")
+    source = read_numbers("y.parquet")
     assert source.columns == ("length", "mass", "share", "heat")
     np.testing.assert_array_equal(source.values, table_run.reconstruct(str(table)))
 
@@ -178,7 +179,7 @@ def test_sample_as_pictures(invoke, workplace, digits_run):
 
 
 def test_describe_a_source(invoke, workplace, table, write_csv):
-    text = invoke("describe", table).stdout
+    text = invoke("describe", table, "--set", "data.kind=real").stdout
     for words in (
         "97 to train, 11 to choose the model, 12 held out",
         "row of 4",
@@ -192,7 +193,8 @@ def test_describe_a_source(invoke, workplace, table, write_csv):
     assert "levels, 17 levels (uint8)" in text
     assert "likelihood=" not in text  # nothing to choose
     rows = np.column_stack([np.arange(30.0), np.full(30, 2.5)])
-    text = invoke("describe", write_csv(workplace / "c.csv", rows, ("a", "[b]"))).stdout
+    path = write_csv(workplace / "c.csv", rows, ("a", "[b]"))
+    text = invoke("describe", path, "--set", "data.kind=real").stdout
     assert "column '[b]'" in " ".join(text.split())
 
 

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
+from builders import read_numbers
 from vaekit.data import Source, open_source
 from vaekit.errors import DataError
 
@@ -39,7 +40,7 @@ def test_the_ending_chooses_the_reader(name, workplace):
     else:
         pyarrow.parquet.write_table(pa.table({c: X[:, i] for i, c in enumerate("abc")}), name)
     for form in (name, workplace / name):
-        source = open_source(form)
+        source = read_numbers(form)
         np.testing.assert_array_equal(source.values, X)
         assert source.origin == str(workplace / name)  # absolute, to be found again from elsewhere
 
@@ -62,7 +63,9 @@ def test_a_missing_source_offers_the_nearest_name(workplace):
 
 def test_unknown_endings_and_empty_files_are_refused(workplace):
     (workplace / "x.txt").write_text("1 2 3")
-    with pytest.raises(DataError, match=r"must end in one of .npy, .npz, .csv, .tsv, .parquet. Got 'x.txt'"):
+    with pytest.raises(
+        DataError, match=r"must end in one of .npy, .npz, .csv, .tsv, .csv.gz, .tsv.gz, .parquet. Got 'x.txt'"
+    ):
         open_source("x.txt")
     for name in ("x.npy", "x.npz", "x.csv", "x.parquet"):
         (workplace / name).touch()

@@ -8,7 +8,7 @@ import torch
 
 from vaekit.models import Autoencoder
 from vaekit.networks import MLP
-from vaekit.objectives import OBJECTIVES, NegativeELBO, ReconstructionError
+from vaekit.objectives import OBJECTIVES, NegativeELBO, NegativeIWAE, ReconstructionError
 
 
 @pytest.mark.parametrize("beta", [0.0, 1.0, 9.0])
@@ -28,4 +28,4 @@ def test_terms_of_each_example(beta):
 
 
 def test_table_of_objectives():
-    assert {"elbo": NegativeELBO, "reconstruction": ReconstructionError} == OBJECTIVES
+    assert {"elbo": NegativeELBO, "iwae": NegativeIWAE, "reconstruction": ReconstructionError} == OBJECTIVES

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from vaekit.data import Schema
+from vaekit.data import Schema, Transform
 from vaekit.models import LIKELIHOODS, Autoencoder
 from vaekit.recipe import build_model, load_recipe, resolve, start_model
 
@@ -30,7 +30,7 @@ def data(kind, n=200):
 def build(kind, *settings, recipe="auto"):
     complete, _ = resolve(load_recipe(recipe, [*SMALL, *settings]), SCHEMAS[kind], 200)
     torch.manual_seed(0)
-    return build_model(complete, SCHEMAS[kind])
+    return build_model(complete, SCHEMAS[kind], Transform())
 
 
 @pytest.mark.parametrize("kind", SCHEMAS)
@@ -57,7 +57,7 @@ def test_options_reach_the_model():
 def test_constant_columns_are_not_modelled():
     schema = Schema(kind="real", shape=(5,), constant={1: 0.0})
     complete, _ = resolve(load_recipe("auto", SMALL), schema, 200)
-    assert build_model(complete, schema).decoder.likelihood.event_shape == (4,)
+    assert build_model(complete, schema, Transform()).decoder.likelihood.event_shape == (4,)
 
 
 def test_binarised_levels_are_two():

@@ -26,7 +26,7 @@ def test_every_likelihood_is_listed():
 def test_the_keys_are_those_of_a_whole_recipe():
     def flat(content, before=""):
         for key, value in content.items():
-            if isinstance(value, dict):
+            if isinstance(value, dict) and key != "columns":
                 yield from flat(value, f"{before}{key}.")
             else:
                 yield f"{before}{key}"

@@ -10,7 +10,7 @@ from vaekit.recipe import Recipe, load_recipe, recipe_names
 
 
 def test_the_bundled_recipes():
-    assert recipe_names() == ["auto", "autoencoder", "convolutional", "digits", "linear", "mnist"]
+    assert recipe_names() == ["auto", "autoencoder", "convolutional", "digits", "linear", "mnist", "table"]
     for name in recipe_names():
         assert len(load_recipe(name).description) > 20
 
@@ -137,7 +137,7 @@ def test_a_recipe_does_not_change():
         ("objective.samples=0", "'objective.samples' must be"),
         ("objective.kl_weight=-0.1", "'objective.kl_weight' must be"),
         ("objective.kl_weight=inf", "'objective.kl_weight' must be a finite number"),
-        ("data.test=0", "'data.test' must be greater than 0"),
+        ("data.test=-0.1", "'data.test' must be greater than or equal to 0"),
         ("data.test=1", "'data.test' must be less than 1"),
         ("data.validation=1", "'data.validation' must be less than 1"),
         ("data.binarize=maybe", "'data.binarize' must be"),

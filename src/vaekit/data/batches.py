@@ -28,7 +28,7 @@ def to_tensor(rows: Values) -> Tensor:
     return torch.from_numpy(rows.astype(np.float32 if small else np.float64))
 
 
-MOST_RESIDENT = 1 << 25
+MOST_RESIDENT = 1 << 23
 """Numbers of a part that are kept ready for training."""
 
 
@@ -41,6 +41,7 @@ class BatchOrder:
         rows: number of training rows.
         batch_size: rows of a batch; at most all.
         seed: decides the order.
+        weights: how often each row comes, on average over the epochs, in proportion; by default once in each.
 
     Examples:
         >>> order = BatchOrder(10, 4, seed=0)
@@ -48,8 +49,9 @@ class BatchOrder:
         (2, True)
     """
 
-    def __init__(self, rows: int, batch_size: int, seed: int) -> None:
+    def __init__(self, rows: int, batch_size: int, seed: int, weights: Values | None = None) -> None:
         self.rows, self.batch_size, self.seed = rows, min(batch_size, rows), seed
+        self._reached = None if weights is None else np.cumsum(weights) / np.sum(weights)
         self.steps_per_epoch = rows // self.batch_size
         self._epoch, self._order = -1, np.empty(0, np.int64)
 
@@ -57,8 +59,15 @@ class BatchOrder:
         """Positions of the rows of this step, counted from 0."""
         epoch, place = divmod(step, self.steps_per_epoch)
         if epoch != self._epoch:
-            self._epoch, self._order = epoch, np.random.default_rng([self.seed, 2, epoch]).permutation(self.rows)
+            self._epoch, self._order = epoch, self._shuffled(np.random.default_rng([self.seed, 2, epoch]))
         return self._order[place * self.batch_size : (place + 1) * self.batch_size]
+
+    def _shuffled(self, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+        """All rows in a new order; of weighted ones each as often as it should come, rounded up or down at random."""
+        if self._reached is None:
+            return rng.permutation(self.rows)
+        places = (np.arange(self.rows) + rng.random()) / self.rows
+        return rng.permutation(np.searchsorted(self._reached, places, side="right").clip(max=self.rows - 1))
 
 
 class Rows:

@@ -50,6 +50,7 @@ class Layout(BaseModel):
         sizes: how many places each of the first K slots chooses from, increasing.
         lattice: of each score, whether values lie on a lattice; these come first.
         edges: of each score, the scores of the least and the greatest level, which take the tails.
+        gates: of each score, the slot of the list whose last place it stands for; −1 where it has none.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -57,6 +58,7 @@ class Layout(BaseModel):
     sizes: tuple[int, ...]
     lattice: tuple[bool, ...]
     edges: tuple[tuple[float, float], ...]
+    gates: tuple[int, ...] = ()
 
     @property
     def slots(self) -> int:
@@ -99,6 +101,7 @@ class Cells(Step):
             sizes=tuple(sizes),
             lattice=tuple(m.step > 0 for m in marginals),
             edges=tuple(m.edge_scores for m in marginals),
+            gates=tuple(place for _, place in sorted((s, p) for p, s in self._slots if s >= 0)),
         )
 
     def forward(self, x: Tensor, uniform: Tensor | None = None) -> Tensor:  # noqa: ARG002
@@ -113,11 +116,10 @@ class Cells(Step):
                 seen[here, slots + place] = np.array(column.log_share)[chosen.astype(np.int64)]
                 continue
             if place >= 0:
-                atom = np.searchsorted(column.atoms, code).clip(max=len(column.atoms) - 1)
-                is_atom = here & (np.array(column.atoms)[atom] == code)
-                seen[here, place] = np.where(is_atom, atom, len(column.atoms))[here]
+                atom = column.atom(code)
+                seen[here, place] = atom[here]
                 seen[here, slots + place] = 0.0
-                here &= ~is_atom
+                here &= atom == len(column.atoms)
             seen[here, score], seen[here, slots + score] = column.cell(code[here])
         return torch.from_numpy(seen).float()
 

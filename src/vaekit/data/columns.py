@@ -228,20 +228,18 @@ class Column(BaseModel):
             return pa.array(whole, mask=missing).cast(kind)
         return pa.array(codes, mask=missing).cast(kind, safe=False)
 
-    def draw_rare(self, codes: Array, rng: np.random.Generator) -> Array:
+    def draw_rare(self, codes: Array, uniform: Array) -> Array:
         """Codes in which the shared place has become one of the rare values, drawn by their counts.
 
         Args:
-            codes: shape (n,), as a model draws them: the shared place stands after the last category.
-            rng: draws.
+            codes: any shape, as a model draws them: the shared place stands after the last category.
+            uniform: numbers in [0, 1) of the same shape.
         """
-        shared = codes == len(self.categories)
-        if self.kind not in CATEGORICAL or len(self.rare) < 2 or not shared.any():
+        if self.kind not in CATEGORICAL or len(self.rare) < 2:
             return codes
-        counts = np.array([count for _, count in self.rare], np.float64)
-        codes = codes.copy()
-        codes[shared] += rng.choice(len(counts), int(shared.sum()), p=counts / counts.sum())
-        return codes
+        reached = np.cumsum([count for _, count in self.rare])
+        rare = np.searchsorted(reached, uniform * reached[-1], side="right").clip(max=len(reached) - 1)
+        return np.where(codes == len(self.categories), codes + rare, codes)
 
     def log_share(self) -> Array:
         """log P(value | its place) by code: 0 for a place of its own; in the shared one by counts, one for all unseen."""

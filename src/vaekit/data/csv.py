@@ -76,7 +76,10 @@ def open_csv(path: Path) -> Frame:
 
     def read() -> Iterator[pa.Table]:
         for block in _blocks(form):
-            columns = [_cast(_cells(c), kind) for c, kind in zip(block.columns[first:], types[first:], strict=True)]
+            try:
+                columns = [_cells(c).cast(kind) for c, kind in zip(block.columns[first:], types[first:], strict=True)]
+            except pa.ArrowInvalid as error:
+                raise DataError("a CSV file must not change while it is read", f"'{path}': {error}") from error
             table = pa.Table.from_arrays(columns, schema=schema)
             yield from (table.slice(start, BATCH) for start in range(0, len(table), BATCH))
 
@@ -97,15 +100,11 @@ def _form(path: Path) -> _Form:
         raise _encoding(path, error) from error
     except (OSError, EOFError) as error:
         raise DataError("a CSV file must be whole", f"'{path}': {error}") from error
-    first = next((line for line in lines if line.strip()), None)
-    if first is None:
+    if not any(line.strip() for line in lines):
         raise DataError("the source must hold examples", f"an empty file, '{path}'")
-    width = {
-        mark: len(next(csv.reader([first], delimiter=mark))) for mark in "\t;,"
-    }  # a comma may stand within numbers
-    delimiter = max(width, key=lambda mark: width[mark]) if max(width.values()) > 1 else ","
-    reader = csv.reader(lines, delimiter=delimiter)
     try:
+        delimiter = _delimiter(lines)
+        reader = csv.reader(lines, delimiter=delimiter)
         cells = next(row for row in reader if row)
         skip = reader.line_num
         rows = [row for row in itertools.islice(reader, HEAD) if row]
@@ -118,6 +117,17 @@ def _form(path: Path) -> _Form:
         raise DataError("the source must hold examples", f"a header without rows in '{path}'")
     names = tuple(cell or f"column{i}" for i, cell in enumerate(cells))
     return _Form(path, delimiter, names, True, skip, indexed=not cells[0])
+
+
+def _delimiter(lines: list[str]) -> str:
+    """What separates cells: a tab or semicolon that divides all lines alike, as a comma may stand within numbers too."""
+    widths = {}
+    for mark in "\t;,":
+        rows = [len(row) for row in itertools.islice(csv.reader(lines, delimiter=mark), HEAD) if row]
+        if mark != "," and min(rows) == max(rows) > 1:
+            return mark
+        widths[mark] = rows[0]
+    return max(",;\t", key=lambda mark: widths[mark])
 
 
 def is_header(cells: list[str], rows: list[list[str]]) -> bool:
@@ -148,7 +158,7 @@ def _is_name(text: str) -> bool:
     if text in MISSING or text.lower() in ("true", "false"):
         return False
     try:
-        float(text)
+        float(text.replace(",", ""))
     except ValueError:
         return _as(pa.array([text]), pa.timestamp("us")) is None
     return False
@@ -163,7 +173,7 @@ def _survey(form: _Form) -> tuple[list[Any], int, bool]:
         types = [_widened(kind, column) for kind, column in zip(types, cells, strict=True)]
         index = index and types[0] == pa.int64() and not cells[0].null_count
         if index:
-            count = _cast(cells[0], types[0]).to_numpy()
+            count = cells[0].cast(types[0]).to_numpy()
             start = int(count[0]) if start is None else start
             index = start in (0, 1) and np.array_equal(count, np.arange(rows, rows + len(count)) + start)
         rows += len(block)
@@ -223,10 +233,6 @@ def _as(cells: Any, kind: Any) -> Any:
     if kind == pa.int64() and pc.any(pc.match_substring(cells, "0x", ignore_case=True)).as_py():
         return None
     try:
-        return _cast(cells, kind)
+        return cells.cast(kind)
     except pa.ArrowInvalid:
         return None
-
-
-def _cast(cells: Any, kind: Any) -> Any:
-    return cells.cast(kind)

@@ -25,10 +25,11 @@ def read_dates(text: Any) -> Any:
 
 
 def write_dates(dates: Any, step: float) -> Any:
-    """Arrow timestamps in microseconds as text, no finer than the step of the dates."""
-    if step >= 1_000_000 and step % 1_000_000 == 0:
-        return pc.strftime(dates.cast(pa.timestamp("s")), "%Y-%m-%d" if step % DAY == 0 else "%Y-%m-%d %H:%M:%S")
-    return dates.cast(pa.string())
+    """Arrow timestamps in microseconds as text, no finer than need be."""
+    if pc.any(pc.not_equal(dates, dates.cast(pa.timestamp("s"), safe=False).cast(dates.type))).as_py():
+        return dates.cast(pa.string())
+    days = step and step % DAY == 0
+    return pc.strftime(dates.cast(pa.timestamp("s")), "%Y-%m-%d" if days else "%Y-%m-%d %H:%M:%S")
 
 
 def date_text(date: datetime.date, kind: Any) -> str:

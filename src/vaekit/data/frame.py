@@ -119,8 +119,8 @@ def frame_of_parquet(path: Path) -> Frame:
 
     def read() -> Iterator[pa.Table]:
         try:
-            with pyarrow.parquet.ParquetFile(path) as file:
-                for batch in file.iter_batches(BATCH):
+            with pyarrow.parquet.ParquetFile(path, pre_buffer=False) as file:  # else whole files are held
+                for batch in file.iter_batches(BATCH, use_threads=False):
                     yield pa.Table.from_batches([batch]).replace_schema_metadata()
         except (pa.ArrowInvalid, OSError) as error:
             raise DataError("a Parquet file must be whole", f"'{path}': {error}") from error

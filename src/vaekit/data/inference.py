@@ -16,7 +16,7 @@ from vaekit.data.declared import declare
 from vaekit.data.frame import Frame
 from vaekit.data.kinds import is_coded, make_categorical, make_column, make_datetime, make_number, many, shown
 from vaekit.data.order import in_order, indicators, normal_scores
-from vaekit.data.tally import Tally, tally_columns
+from vaekit.data.tally import LONGEST, UNIQUE, Tally, tally_columns
 from vaekit.data.texts import check_numbers, is_dates, make_text_dates, size
 from vaekit.errors import DataError, did_you_mean
 
@@ -27,8 +27,6 @@ FEW = 20
 """So many different whole numbers may be codes; more are counts."""
 REPEATS = 5
 """How often, on average, a value must come for it to be a code."""
-UNIQUE = 0.95
-"""From this share of different cells on, they are nearly all different."""
 LEAST = 10
 """Fewer rows show no identifier."""
 WORDS, LENGTH = 4, 40
@@ -37,7 +35,7 @@ PROFILE = 200
 """Features of the other columns by which it is told whether codes stand in order."""
 MANY = 0.5
 """Values that differ in more than this share of the cells are a list only if those that come again are as many."""
-_ID = re.compile(r"(^|[\W_])(id|uuid|guid|key|row_?id|row_?names?|index)$|[a-z]I[dD]$|^unnamed", re.IGNORECASE)
+_ID = re.compile(r"(?i:(^|[\W_])(id|uuid|guid|key|row_?id|row_?names?|index)$|^unnamed)|[a-z]I[dD]$")
 
 
 def infer_columns(frame: Frame, declared: Mapping[str, str] | None = None) -> tuple[Column, ...]:
@@ -98,9 +96,9 @@ class _Looks:
         kind = self.declared.get(tally.name)
         if kind in (IGNORE, *LEFT_OUT):
             return make_column(tally, "text" if kind == "text" else "identifier", "declared")
-        if tally.family == "other":
+        if tally.family == "other" and kind is None:
             return make_column(tally, "text", f"cells of type {tally.type}, which are not modelled")
-        if not tally.rows:
+        if not tally.rows and tally.family != "other":
             return make_column(tally, "constant", "no cell has a value")
         if tally.distinct == 1:
             value = next(iter(tally.counts))
@@ -134,7 +132,8 @@ class _Looks:
         column = make_categorical(tally, "categorical")
         own = sum(tally.counts[value] for value in column.categories)
         if tally.cut or (enough and tally.share > MANY and (words >= WORDS or own < MANY * tally.rows)):
-            return make_column(tally, "text", f"{many(tally)} texts of {words:.1f} words on average")
+            texts = f"{many(tally)} texts of {words:.1f} words on average"
+            return make_column(tally, "text", f"texts with more than {LONGEST} characters" if tally.cut else texts)
         return column
 
     def _number(self, tally: Tally) -> Column:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
-from scipy.stats import skew
 
 from vaekit.data.columns import Category, Column, ColumnKind
 from vaekit.data.tally import DISTINCT, Tally
@@ -44,7 +44,7 @@ def make_categorical(tally: Tally, kind: ColumnKind, reason: str = "") -> Column
     if tally.levels:
         ordered = [value for value in tally.levels if value in counts]
     else:
-        ordered = sorted(counts) if tally.family == "number" else list(counts)
+        ordered = list(counts) if tally.family == "text" else sorted(counts)
     least = max(LEAST_COUNT, LEAST_SHARE * tally.rows) if kind == "categorical" else 0
     frequent = [value for value, count in counts.items() if count >= least][:MOST_PLACES]
     own = set(frequent or list(counts)[:MOST_PLACES])
@@ -122,8 +122,15 @@ def _is_skewed(tally: Tally) -> bool:
     if len(x) < 3:
         return False
     wide = np.quantile(x, 0.99) > RANGE * np.quantile(x, 0.01)
-    slant = skew(x)
-    return bool((slant > SKEW or wide) and abs(skew(np.log(x))) < slant)
+    slant = _skewness(x)
+    return bool((slant > SKEW or wide) and abs(_skewness(np.log(x))) < slant)
+
+
+def _skewness(x: npt.NDArray[np.float64]) -> float:
+    """The third standardised moment; 0 of numbers that hardly differ."""
+    apart = x - x.mean()
+    spread = apart.std()
+    return float(((apart / spread) ** 3).mean()) if spread > 1e-9 * np.abs(x).max() else 0.0
 
 
 def _span(tally: Tally) -> str:
@@ -132,8 +139,8 @@ def _span(tally: Tally) -> str:
     if tally.whole and tally.exact:
         what = f"{tally.distinct} {what}"
     step = f" in steps of {tally.step:g}" if tally.step not in (0, 1) else ""
-    value, count = next(iter(tally.counts.items()))
-    often = f", {100 * count / tally.rows:.0f} % are {shown(value)}" if count >= FREQUENT * tally.rows else ""
+    value, share = tally.usual
+    often = f", {100 * share:.0f} % are {shown(value)}" if share >= FREQUENT else ""
     return f"{what} from {shown(tally.low)} to {shown(tally.high)}{step}{often}"
 
 

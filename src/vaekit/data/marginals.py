@@ -33,6 +33,10 @@ FEW_VALUES = 256
 MOST_BINS, ROWS_PER_BIN = 32, 50
 OUTER = 0.1
 """Share of the rows at either end from which the slope of a tail is measured."""
+LEAST_GAP = 1e-200
+"""Knots that are nearer to each other have no slope between them that is a number."""
+NEAR = 1e-3
+"""Within this share of a step, a number is a value of the lattice."""
 
 
 class Marginal(BaseModel):
@@ -95,8 +99,19 @@ class Marginal(BaseModel):
         anchor = np.maximum(place - 1, 0)
         x = knots[anchor] + (y - scores[anchor]) / slopes[place]
         if self.step:
-            x = np.round(x / self.step) * self.step
+            x = self.nearest(x)
         return x if self.bounds == (None, None) else np.clip(x, *self.bounds)
+
+    def nearest(self, x: Array) -> Array:
+        """The value of the lattice that is nearest; 3 of 1/10 are 3/10, and not 3 · 0.1, which is another number."""
+        whole, parts = np.round(x / self.step), round(1 / self.step)
+        return whole / parts if parts and np.isclose(parts * self.step, 1, rtol=1e-12) else whole * self.step
+
+    def atom(self, x: Array) -> npt.NDArray[np.int64]:
+        """Which atom a value is; as many as there are atoms where it is none."""
+        atoms, slack = np.array(self.atoms), NEAR * self.step
+        place = np.searchsorted(atoms, x - slack).clip(max=len(atoms) - 1)
+        return np.where(np.abs(atoms[place] - x) <= slack, place, len(atoms))
 
     @property
     def edge_scores(self) -> tuple[float, float]:
@@ -115,7 +130,7 @@ def fit_marginal(column: Column, x: Array) -> Marginal:
 
     Args:
         column: kind, step and bounds.
-        x: values that are there, shape (n,), n ≥ 1.
+        x: values that are there, shape (n,); none at all are taken for a nought.
 
     Returns:
         The map.
@@ -125,7 +140,7 @@ def fit_marginal(column: Column, x: Array) -> Marginal:
         >>> bool(abs(t.forward(np.array([5.0]))[0]) < 0.1), bool(abs(t.forward(np.array([9.0]))[0] - 2) < 0.2)
         (True, True)
     """
-    values, counts = np.unique(x, return_counts=True)
+    values, counts = np.unique(x if len(x) else np.zeros(1), return_counts=True)
     few = column.step > 0 and len(values) <= FEW_VALUES and len(x) >= 10 * len(values)
     least = max(LEAST_COUNT, (COMMON_ATOM if few else RARE_ATOM) * len(x))
     atoms = np.sort(values[counts >= least][np.argsort(-counts[counts >= least])][:MOST_ATOMS])
@@ -134,6 +149,8 @@ def fit_marginal(column: Column, x: Array) -> Marginal:
         values, counts = values[between], counts[between]
     knots, share = (_level_knots if few else _quantile_knots)(values, counts, column.step)
     low = 0.5 / min(max(counts.sum(), ROWS_PER_BIN), 2000)
+    outermost = slice(np.searchsorted(share, low, side="right") - 1, np.searchsorted(share, 1 - low) + 1)
+    knots, share = knots[outermost], share[outermost]  # beyond, the tails hold
     scores = ndtri(np.clip(share, low, 1 - low))
     scores = np.maximum.accumulate(scores) + 1e-6 * np.arange(len(scores))
     return Marginal(
@@ -168,9 +185,11 @@ def _quantile_knots(values: Array, counts: npt.NDArray[np.int64], step: float) -
         knots = np.concatenate([values[:1] - step / 2, values[inner] + step / 2, values[-1:] + step / 2])
         return knots, np.concatenate([[0.0], reached[inner], [1.0]])
     knots = np.concatenate([values[:1], (values[inner] + values[inner + 1]) / 2, values[-1:]])
-    if len(values) == 1:
-        knots = values[0] + max(abs(values[0]), 1.0) * np.array([-1e-3, 1e-3])
-    return knots, np.concatenate([[0.0], reached[inner], [1.0]])
+    share = np.concatenate([[0.0], reached[inner], [1.0]])
+    apart = np.append(True, np.diff(knots) > LEAST_GAP)
+    if apart.sum() < 2:
+        return values[0] + max(abs(values[0]), 1.0) * np.array([-1e-3, 1e-3]), np.array([0.0, 1.0])
+    return knots[apart], share[apart]
 
 
 def _tail(knots: Array, scores: Array, outer: npt.NDArray[np.bool_]) -> float:

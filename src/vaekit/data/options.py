@@ -47,7 +47,9 @@ class DataOptions(Options):
         lt=1,
         description="Share of the training rows that chooses the model (5,000 rows at most); 0: the last weights.",
     )
-    test: float = Field(0.1, gt=0, lt=1, description="Share of the rows held out for evaluation where none are given.")
+    test: float = Field(
+        0.1, ge=0, lt=1, description="Share of the rows held out for evaluation where none are given; 0: none are."
+    )
 
     @property
     def height_width(self) -> tuple[int, int] | None:

@@ -24,11 +24,13 @@ class Part:
         values: the array, shape (n, *event); never copied, so that it may be memory-mapped.
         index: which rows, in order.
         labels: classes of all rows of the array.
+        weights: how often each row of the array counts in training; once each by default.
     """
 
     values: Values
     index: npt.NDArray[np.int64]
     labels: Values | None = None
+    weights: Values | None = None
 
     def __len__(self) -> int:
         return len(self.index)
@@ -52,21 +54,27 @@ class Part:
         """Labels of these rows."""
         return None if self.labels is None else self.labels[self.index]
 
+    def weight(self) -> Values | None:
+        """Weights of these rows."""
+        return None if self.weights is None else self.weights[self.index]
+
     def some(self, limit: int, seed: int) -> Part:
         """At most `limit` of the rows, drawn by a seed."""
         if len(self) <= limit:
             return self
         chosen = np.random.default_rng([seed, 4]).choice(len(self), limit, replace=False)
-        return Part(self.values, self.index[np.sort(chosen)], self.labels)
+        return Part(self.values, self.index[np.sort(chosen)], self.labels, self.weights)
 
     def fingerprint(self) -> str:
-        """SHA-256 of shape, type and bytes of the rows."""
+        """SHA-256 of shape, type and bytes of the rows, and of their weights."""
         digest = hashlib.sha256(repr((len(self), self.event_shape, str(self.values.dtype))).encode())
         for _, block in self.blocks():
             digest.update(np.ascontiguousarray(block).tobytes())
+        if self.weights is not None:
+            digest.update(self.weights[self.index].tobytes())
         return digest.hexdigest()
 
 
 def whole(source: Source) -> Part:
     """All rows of a source."""
-    return Part(source.values, np.arange(len(source.values)), source.labels)
+    return Part(source.values, np.arange(len(source.values)), source.labels, source.weights)

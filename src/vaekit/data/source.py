@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from vaekit.data.columns import Column
@@ -31,6 +32,7 @@ class Source:
         frame: the rows of a mixed table as they were given.
         test: held-out rows, where the source brings its own.
         origin: where the rows come from: an absolute path, a name, or `memory`.
+        weights: how often a row counts in training, > 0, shape (n,); once each by default.
     """
 
     values: Values
@@ -42,6 +44,7 @@ class Source:
     frame: Frame | None = None
     test: Source | None = None
     origin: str = "memory"
+    weights: Values | None = None
 
     def in_order(self, columns: tuple[str, ...]) -> Source:
         """The same rows with their columns in this order.
@@ -59,3 +62,23 @@ class Source:
             )
         values = self.values[:, [self.columns.index(name) for name in columns]]
         return replace(self, values=values, columns=columns)
+
+    def weighted(self, weights: npt.ArrayLike) -> Source:
+        """The same rows with their weights; rows of weight 0 are left out.
+
+        Args:
+            weights: how often each row counts, ≥ 0, shape (n,).
+
+        Raises:
+            DataError: if they are not one number for each row, or all zero.
+        """
+        given = np.asarray(weights, dtype=np.float64)
+        if given.shape != (len(self.values),):
+            raise DataError(f"there must be a weight for each of the {len(self.values)} rows", f"shape {given.shape}")
+        if not (np.isfinite(given) & (given >= 0)).all():
+            raise DataError("weights must be finite and not negative", f"{given[~(given >= 0)][:1]}")
+        kept = given > 0
+        if not kept.any():
+            raise DataError("at least one weight must not be zero", f"{len(given)} zeros")
+        labels = None if self.labels is None else self.labels[kept]
+        return replace(self, values=self.values[kept], labels=labels, weights=given[kept])

@@ -20,7 +20,7 @@ class Split:
     Args:
         train: the model is fitted to these.
         validation: the bound on these chooses the model; may be empty.
-        test: touched by evaluation alone.
+        test: touched by evaluation alone; may be empty.
     """
 
     train: Part
@@ -36,7 +36,7 @@ def split_source(source: Source, test: Source | None, seed: int, validation: flo
         test: held-out rows given apart; else the source's own test part; else a share is drawn.
         seed: decides who goes where.
         validation: share of the training rows, in [0, 1), that chooses the model; 5,000 rows at most.
-        held_out: share of all rows, in (0, 1), drawn for the test where none is given.
+        held_out: share of all rows, in [0, 1), drawn for the test where none is given; 0 leaves it empty.
 
     Returns:
         The three parts.
@@ -48,7 +48,7 @@ def split_source(source: Source, test: Source | None, seed: int, validation: flo
     given = test or source.test
     if given:
         given = given.in_order(source.columns)
-    n_test = 0 if given else max(1, round(held_out * len(order)))
+    n_test = 0 if given or not held_out else max(1, round(held_out * len(order)))
     rest = len(order) - n_test
     n_validation = min(MOST_VALIDATION, max(1, round(validation * rest))) if validation else 0
     n_train = rest - n_validation
@@ -59,5 +59,5 @@ def split_source(source: Source, test: Source | None, seed: int, validation: flo
             "Give more rows",
         )
     sections = np.split(order, [n_test, n_test + n_validation])
-    drawn, chosen, trained = (Part(source.values, np.sort(s), source.labels) for s in sections)
+    drawn, chosen, trained = (Part(source.values, np.sort(s), source.labels, source.weights) for s in sections)
     return Split(trained, chosen, whole(given) if given else drawn)

@@ -69,12 +69,16 @@ def open_frame(value: object) -> Frame | None:
         return None  # not worth the import
     import narwhals as nw
 
-    data: Any = nw.from_native(value, pass_through=True)
+    try:
+        data: Any = nw.from_native(value, pass_through=True)
+    except nw.exceptions.DuplicateError:
+        names = [str(name) for name in getattr(value, "columns", ())]
+        double = min((name for name in names if names.count(name) > 1), default="")
+        raise DataError("columns must have different names", f"'{double}' twice") from None
     if isinstance(data, nw.LazyFrame):
         data = data.collect()
     if not isinstance(data, nw.DataFrame):
         return None
-    _check_names([str(name) for name in data.columns])
     if data.implementation.is_pandas():
         return _frame_of_pandas(data.to_native())
     try:
@@ -93,7 +97,7 @@ def _back_to(data: Any) -> Native:
     def back(table: pa.Table) -> Any:
         found = nw.from_arrow(table, backend=data.implementation)
         for name, kind in found.schema.items():
-            if types.get(name, kind) != kind:
+            if types.get(name, kind) != kind and not (kind.is_float() and types[name].is_integer()):
                 try:
                     found = found.with_columns(nw.col(name).cast(types[name]))
                 except Exception:
@@ -115,9 +119,11 @@ def _frame_of_pandas(data: Any) -> Frame:
         for name in found.columns:
             if name in types and found[name].dtype != types[name]:
                 try:
-                    found[name] = found[name].astype(types[name])
+                    cells = found[name].astype(types[name])
                 except (ValueError, TypeError):  # whole numbers of numpy have no place for a missing cell
                     continue
+                if ((cells == found[name]) | found[name].isna()).all():
+                    found[name] = cells
         return found.rename(columns=given)
 
     return frame_of_table(pa.table(columns, names=names), native=back)
@@ -150,12 +156,6 @@ def _is_missing(cell: Any) -> bool:
 def _without_index(frame: Frame) -> Frame:
     kept = [name for name in frame.names if not _INDEX.fullmatch(name)]
     return frame.in_order(kept) if kept and len(kept) < len(frame.names) else frame
-
-
-def _check_names(names: Sequence[str], where: str = "") -> None:
-    double = [name for name in names if names.count(name) > 1]
-    if double:
-        raise DataError("columns must have different names", f"'{min(double)}' twice{where}")
 
 
 def numeric_source(frame: Frame, where: str | Path = "the table") -> Source:

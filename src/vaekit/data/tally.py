@@ -20,6 +20,8 @@ DISTINCT = 20_000
 """So many different values of a column are counted; of more, the most frequent."""
 SAMPLE, SAMPLE_CELLS = 20_000, 4_000_000
 """Rows and cells that are drawn for what is judged from a sample."""
+UNIQUE = 0.95
+"""From this share of different cells on, they are nearly all different."""
 LONGEST = 200
 """Characters after which text is cut: longer cells are no categories."""
 
@@ -57,7 +59,9 @@ class Tally:
     levels: tuple[Any, ...] = ()
     _last: Array = field(default_factory=lambda: np.empty(0))
     _direction: float = 0.0
-    _counted: Any = None
+    _counting: bool = True
+    _values: Any = None
+    _counts: Array = field(default_factory=lambda: np.empty(0))
     _lattice: Lattice = field(init=False)
     _sample: list[Any] = field(default_factory=list)
 
@@ -72,16 +76,26 @@ class Tally:
     @cached_property
     def counts(self) -> dict[Any, int]:
         """Values and how often each was seen, by descending count, then value."""
-        if self._counted is None:
+        if self._values is None:
             return {}
-        table = self._counted.sort_by([("n", "descending"), ("v", "ascending")])
+        table = pa.table({"v": self._values, "n": self._counts.astype(np.int64)})
+        table = table.sort_by([("n", "descending"), ("v", "ascending")])
         values = table["v"].to_numpy().tolist() if self.family == "number" else table["v"].to_pylist()
         return dict(zip(values, table["n"].to_pylist(), strict=True))
 
     @property
     def distinct(self) -> int:
         """How many different values were counted."""
-        return self._counted.num_rows if self._counted is not None else 0
+        return len(self._values) if self._values is not None else 0
+
+    @property
+    def usual(self) -> tuple[Any, float]:
+        """The most frequent value, and the share of the cells that it is."""
+        if self.exact:
+            value, count = next(iter(self.counts.items()))
+            return value, count / self.rows
+        values, counts = np.unique(self.numbers[~np.isnan(self.numbers)], return_counts=True)
+        return float(values[counts.argmax()]), float(counts.max() / counts.sum())
 
     @property
     def whole(self) -> bool:
@@ -144,17 +158,23 @@ class Tally:
             self._measure(cells, present, first_row)
 
     def _count(self, present: Any) -> None:
+        if not self._counting:
+            return
         found = pc.value_counts(present)
-        table = pa.table({"v": found.field(0), "n": found.field(1)})
-        if self._counted is not None:
-            table = pa.concat_tables([self._counted, table]).group_by("v").aggregate([("n", "sum")])
-            table = table.select(["v", "n_sum"]).rename_columns(["v", "n"])
+        values, counts = found.field(0), found.field(1).to_numpy()
+        if self._values is not None:
+            both = pa.concat_arrays([self._values, values]).dictionary_encode()
+            weights = np.concatenate([self._counts, counts])
+            values, counts = both.dictionary, np.bincount(both.indices.to_numpy(), weights, len(both.dictionary))
         if self.exact and self.rows:
-            self.share = table.num_rows / self.rows
-            self.exact = table.num_rows <= DISTINCT
-        if table.num_rows > 2 * DISTINCT:  # what is frequent comes again
-            table = table.sort_by([("n", "descending"), ("v", "ascending")]).slice(0, DISTINCT)
-        self._counted = table
+            self.share = len(values) / self.rows
+            self.exact = len(values) <= DISTINCT
+            # Of numbers no list is made, and what hardly ever comes twice is none.
+            self._counting = self.exact or (self.family == "text" and self.share < UNIQUE)
+        if len(values) > 2 * DISTINCT:  # what is frequent comes again
+            most = np.sort(np.argsort(-counts, kind="stable")[:DISTINCT])
+            values, counts = values.take(pa.array(most)), counts[most]
+        self._values, self._counts = values, counts
 
     def _measure(self, cells: Any, present: Any, first_row: int) -> None:
         if self.family == "date":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -48,7 +49,7 @@ def check_numbers(frame: Frame, tally: Tally) -> None:
         cells, different = int(counts[some].sum()), int(some.sum())
         if cells <= MOSTLY * counts.sum() or (different <= MANY and 2 * different <= cells):
             continue
-        found = first_cell(frame, tally.name, lambda x, p=pattern: pc.invert(pc.match_substring_regex(x, p)))
+        found = first_cell(frame, tally.name, partial(_differs, pattern=pattern))
         row, cell = found or (0, next(iter(tally.counts)))
         written = re.fullmatch(GROUPED, cell) is not None
         mend = (
@@ -82,6 +83,10 @@ def make_text_dates(tally: Tally) -> Column:
 
 def _matches(values: Any, pattern: str) -> npt.NDArray[np.bool_]:
     return np.asarray(pc.match_substring_regex(values, pattern).to_numpy(zero_copy_only=False), dtype=bool)
+
+
+def _differs(cells: Any, pattern: str) -> Any:
+    return pc.invert(pc.match_substring_regex(cells, pattern))
 
 
 def first_cell(frame: Frame, name: str, wrong: Callable[[Any], Any]) -> tuple[int, Any] | None:

@@ -4,6 +4,7 @@ from vaekit.distributions.diagonal_normal import DiagonalNormal
 from vaekit.distributions.discretized_logistic import DiscretizedLogistic
 from vaekit.distributions.levels import Levels
 from vaekit.distributions.logistic_mixture import LogisticMixture
+from vaekit.distributions.missingness import MaskedSlots, Mechanism
 from vaekit.distributions.slots import PlaceGroup, ScoreGroup, Slots
 
 __all__ = [
@@ -11,6 +12,8 @@ __all__ = [
     "DiscretizedLogistic",
     "Levels",
     "LogisticMixture",
+    "MaskedSlots",
+    "Mechanism",
     "PlaceGroup",
     "ScoreGroup",
     "Slots",

@@ -58,6 +58,7 @@ class Slots(Distribution):
 
     def __init__(self, places: Sequence[PlaceGroup], scores: Sequence[ScoreGroup], count: int) -> None:
         self.places, self.scores, self.count = places, scores, count
+        self.plain = self
         batch = (places[0].log_probs if places else scores[0].mixture.location).shape[:-2]
         super().__init__(Size([*batch, count]), validate_args=False)
 
@@ -69,8 +70,11 @@ class Slots(Distribution):
         parts = []
         for group in self.places:
             place = slots[..., group.slots].long().unsqueeze(-1)
-            place = place.expand(*group.log_probs.shape[:-1], 1)
-            parts.append(group.log_probs.gather(-1, place).squeeze(-1) + measure[..., group.slots])
+            both = torch.broadcast_shapes(
+                place.shape[:-1], group.log_probs.shape[:-1]
+            )  # one constant for many rows, too
+            log_probs, place = group.log_probs.expand(*both, -1), place.expand(*both, 1)
+            parts.append(log_probs.gather(-1, place).squeeze(-1) + measure[..., group.slots])
         for score in self.scores:
             y, own = slots[..., score.slots], measure[..., score.slots]
             if score.edges is None:
@@ -102,6 +106,10 @@ class Slots(Distribution):
         with torch.no_grad():
             like = self.places[0].log_probs if self.places else self.scores[0].mixture.location
             return self.draw(torch.rand([*sample_shape, *self.batch_shape, 2], device=like.device))
+
+    def of_missing(self) -> Slots:
+        """p(x_j|z, cell j missing) for every cell: the same, where being missing has nothing to do with x_j."""
+        return self
 
     @property
     def mean(self) -> Tensor:

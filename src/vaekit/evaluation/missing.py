@@ -22,13 +22,13 @@ from torch import Tensor
 
 from vaekit.data import RowNoise, Rows, Schema
 from vaekit.data.batches import POSTERIOR_STREAM
-from vaekit.data.cells import Cells
+from vaekit.data.cells import Cells, Places
 from vaekit.distributions import Slots
 from vaekit.evaluation.bounds import BUDGET, block_rows, evaluating, widest
 from vaekit.models import VariationalAutoEncoder
 
-FILL_STREAM, CHOICE_STREAM = 2, 3
-"""Streams of `RowNoise` from which values of cells, and the z that they follow, are drawn."""
+FILL_STREAM, CHOICE_STREAM, RARE_STREAM = 2, 3, 4
+"""Streams of `RowNoise` from which values of cells, the z that they follow, and rare values of a list are drawn."""
 VALUES_PER_DRAW = 4
 """Values drawn from p(x|z) for each z, where an average over them is taken."""
 
@@ -75,14 +75,19 @@ class TableModel:
             start += len(x)
             yield x, codes, noise
 
-    def _posterior(self, x: Tensor, noise: RowNoise, device: torch.device) -> Weighted:
+    def _posterior(self, x: Tensor, noise: RowNoise, device: torch.device, hidden: bool = False) -> Weighted:
+        """Weighted draws of z; cells that were hidden on purpose say nothing of why cells are missing."""
         latent_dim = self.model.prior().event_shape[0]
         epsilon = noise.normal((self.samples, latent_dim), POSTERIOR_STREAM).movedim(1, 0)
         joint = self.model.joint(x.to(device), noise=epsilon.to(device))
         slots = joint.likelihood.base_dist
         if not isinstance(slots, Slots):
             raise TypeError("a table model has a distribution over slots")
-        return Weighted(joint.z, joint.log_weights().double().log_softmax(0), slots)
+        log_weights = joint.log_weights()
+        if hidden and slots.plain is not slots:
+            slots = slots.plain
+            log_weights = log_weights - joint.log_likelihood + slots.log_prob(x.to(device)).sum(-1)
+        return Weighted(joint.z, log_weights.double().log_softmax(0), slots)
 
     def impute(self, rows: Rows) -> tuple[Array, Array]:
         """Fill missing cells with their conditional mean, or the most probable value of a list (the median if ordered).
@@ -107,31 +112,35 @@ class TableModel:
         count, block = found.log_weights.shape
         uniform = noise.uniform((VALUES_PER_DRAW * count, self.cells.layout.slots, 2), FILL_STREAM)
         uniform = uniform.movedim(1, 0).unflatten(0, (VALUES_PER_DRAW, count)).float()
-        drawn = self.cells.inverse(found.slots.draw(uniform).cpu()).numpy()  # (values, K, B, C)
+        drawn = self.cells.inverse(found.slots.of_missing().draw(uniform).cpu()).numpy()  # (values, K, B, C)
         weights = found.log_weights.exp().cpu().numpy()[None, :, :, None] / VALUES_PER_DRAW
         mean = (weights * drawn).sum((0, 1))
         spread = np.sqrt(np.maximum((weights * np.square(drawn - mean)).sum((0, 1)), 0))
         for column, probabilities in self._places(found).items():
             reached = probabilities.cumsum(-1)
             ordered = self.schema.modelled[column].kind == "ordinal"
-            chosen = (reached < 0.5).sum(-1) if ordered else probabilities.argmax(-1)
+            chosen = (reached < 0.5 * reached[:, -1:]).sum(-1) if ordered else probabilities.argmax(-1)
             mean[:, column] = chosen
             spread[:, column] = probabilities[np.arange(block), chosen]
         return mean, spread
 
     def _places(self, found: Weighted) -> dict[int, Array]:
-        """P(place|x_o) for each column that is a list, shape (B, places)."""
+        """P(value|x_o) of the value that each place gives, for each column that is a list, shape (B, known places)."""
         weights = found.log_weights.exp()[..., None, None]
         result = {}
-        for group in found.slots.places:
+        for group in found.slots.of_missing().places:
             probabilities = (weights * group.log_probs.double().exp()).sum(0).cpu().numpy()
             for k, column in enumerate(self.cells.slot_columns[group.slots].tolist()):
-                if self.schema.modelled[column].categories:
-                    result[column] = probabilities[:, k, : self.schema.modelled[column].places]
+                if isinstance(
+                    listed := self.cells.columns[column], Places
+                ):  # the shared place is its most frequent value
+                    result[column] = probabilities[:, k, : listed.known] * np.exp(listed.log_share[: listed.known])
         return result
 
     def draw(self, rows: Rows, draws: int, seed: int = 0) -> Array:
         """Fill missing cells by draws from p(x_m|x_o): as many complete tables as are asked for.
+
+        The draws of a row are a function of the row; of equal rows each has its own.
 
         Args:
             rows: coded rows, NaN where a cell is missing.
@@ -141,30 +150,32 @@ class TableModel:
         Returns:
             Codes, shape (M, n, C).
         """
-        filled = []
+        filled, copies, start = [], _copies(rows.part.take(0, len(rows))), 0
         with evaluating(self.model) as device:
             for x, codes, noise in self._blocks(rows):
-                found, own = self._posterior(x, noise, device), RowNoise(codes, seed)
+                numbered = np.column_stack([codes, copies[start : start + len(codes)]])
+                start += len(codes)
+                found, own = self._posterior(x, noise, device), RowNoise(numbered, seed)
                 choice = own.uniform((draws,), CHOICE_STREAM).T.to(device)  # (M, B)
                 value = self._values(found, choice, own, draws)
                 filled.append(np.where(np.isnan(codes), value, codes))
         return np.concatenate(filled, 1)
 
-    def _values(self, found: Weighted, choice: Tensor, noise: RowNoise, draws: int) -> Array:
+    def _values(self, found: Weighted, choice: Tensor, noise: RowNoise, draws: int, hidden: bool = False) -> Array:
         """Whole rows that follow, for each draw, one z_k chosen by its weight; shape (M, B, C)."""
         reached = found.log_weights.exp().cumsum(0)
         chosen = (reached.unsqueeze(0) < choice.unsqueeze(1)).sum(1).clamp(max=self.samples - 1)  # (M, B)
         z = found.z.gather(0, chosen.unsqueeze(-1).expand(-1, -1, found.z.shape[-1]))
         uniform = noise.uniform((draws, self.cells.layout.slots, 2), FILL_STREAM).movedim(1, 0).float()
-        slots = self.model.decoder(z).base_dist.draw(uniform.to(z.device))
-        return self._free(self.cells.inverse(slots.cpu()).numpy(), noise)
+        slots = self.model.decoder(z).base_dist
+        slots = (slots.plain if hidden else slots.of_missing()).draw(uniform.to(z.device))
+        codes = self.cells.inverse(slots.cpu()).numpy()
+        return self._free(codes, noise.uniform(codes.shape[::2], RARE_STREAM).movedim(1, 0).numpy())
 
-    def _free(self, codes: Array, noise: RowNoise) -> Array:
+    def _free(self, codes: Array, uniform: Array) -> Array:
         """Codes in which the shared place of a list has become one of its rare values."""
-        rng = np.random.default_rng(noise.keys)
-        for i, column in enumerate(self.schema.modelled):
-            codes[..., i] = column.draw_rare(codes[..., i], rng)
-        return codes
+        drawn = [c.draw_rare(codes[..., i], uniform[..., i]) for i, c in enumerate(self.schema.modelled)]
+        return np.stack(drawn, -1)
 
     def condition(self, row: Array, n: int, seed: int) -> tuple[Array, float]:
         """Draw whole rows given some of their cells, by importance resampling from the joint.
@@ -188,11 +199,13 @@ class TableModel:
             z = torch.cat([own, prior.sample((proposals - len(own),))])
             mixture = torch.logaddexp(posterior.log_prob(z.unsqueeze(1)).squeeze(1), prior.log_prob(z)) - math.log(2)
             parts = z.split(max(1, BUDGET // widest(self.model)))
-            likelihood = torch.cat([self.model.decoder(part).log_prob(x) for part in parts])
+            plain = [self.model.decoder(part).base_dist.plain for part in parts]
+            likelihood = torch.cat([slots.log_prob(x).sum(-1) for slots in plain])
             weights = (likelihood.double() + prior.log_prob(z) - mixture).softmax(0)
             chosen = z[torch.multinomial(weights, n, replacement=True)]
             drawn = torch.cat([self.model.decoder(part).sample() for part in chosen.split(block_rows(self.model))])
-            codes = self._free(self.cells.inverse(drawn.cpu()).numpy(), RowNoise(row[None], seed))
+            codes = self.cells.inverse(drawn.cpu()).numpy()
+            codes = self._free(codes, np.random.default_rng([seed, 6]).random(codes.shape))
         return np.where(np.isnan(row), codes, row), float(1 / weights.square().sum())
 
     def explain(self, rows: Rows) -> Array:
@@ -221,7 +234,7 @@ class TableModel:
         slots = torch.from_numpy(np.flatnonzero(self.cells.slot_columns == column))
         hidden = x.clone()
         hidden[:, slots] = torch.nan
-        found = self._posterior(hidden, noise, device)
+        found = self._posterior(hidden, noise, device, hidden=True)
 
         def log_prob(seen: Tensor) -> Tensor:
             own = found.slots.log_prob(seen.to(device))[..., slots].sum(-1)
@@ -229,9 +242,19 @@ class TableModel:
 
         choice = noise.uniform((VALUES_PER_DRAW * 2,), CHOICE_STREAM).T.to(device)
         usual = torch.zeros(len(x), dtype=torch.float64, device=device)
-        for other in self._values(found, choice, noise, len(choice)):
+        for other in self._values(found, choice, noise, len(choice), hidden=True):
             changed = codes.copy()
             changed[:, column] = other[:, column]
             usual += log_prob(self.cells.forward(torch.from_numpy(changed))) / len(choice)
         found_here: Array = (log_prob(x) - usual).cpu().numpy()
         return found_here
+
+
+def _copies(codes: Array) -> npt.NDArray[np.int64]:
+    """How many rows equal to it stand before each row, shape (n,)."""
+    keys = RowNoise(codes).keys
+    order = np.argsort(keys, kind="stable")
+    first = np.flatnonzero(np.append(True, np.diff(keys[order]) != 0))
+    copies = np.empty(len(keys), np.int64)
+    copies[order] = np.arange(len(keys)) - np.repeat(first, np.diff(np.append(first, len(keys))))
+    return copies

@@ -36,14 +36,16 @@ class TableInput(nn.Module):
         self.vectors = nn.EmbeddingBag(int(starts[-1]), width, mode="sum") if self.places else None
         if self.vectors is not None:
             nn.init.normal_(self.vectors.weight, std=1 / math.sqrt(self.places))
-        self.scores = nn.Linear(2 * self.numbers, width)
+        self.scores = nn.Linear(2 * self.numbers, width) if self.numbers else None
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, 2S) to (B, width)."""
         places, scores = x[:, : self.places], x[:, self.places : self.places + self.numbers]
-        there = ~torch.isnan(scores)
-        features = self.scores(torch.cat([torch.where(there, scores, 0.0), there.to(x.dtype)], 1))
-        if self.vectors is None:
-            return features
-        index = torch.where(torch.isnan(places), self.get_buffer("missing"), places.nan_to_num() + self.first).long()
-        return features + self.vectors(index)
+        features = x.new_zeros(len(x), self.widest)
+        if self.scores is not None:
+            there = ~torch.isnan(scores)
+            features = features + self.scores(torch.cat([torch.where(there, scores, 0.0), there.to(x.dtype)], 1))
+        if self.vectors is not None:
+            index = torch.where(torch.isnan(places), self.get_buffer("missing"), places.nan_to_num() + self.first)
+            features = features + self.vectors(index.long())
+        return features

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 import sysconfig
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ from vaekit.errors import RecipeError
 from vaekit.models.likelihoods import LIKELIHOODS
 from vaekit.recipe.recipe import Recipe
 
-PLANNED_STEPS, PLANNED_NUMBERS = 6000, 1 << 29
-"""Steps of a training of open length, and numbers of data in all its batches; whichever comes first ends it."""
+PLANNED_STEPS, PLANNED_TABLE_STEPS, PLANNED_NUMBERS = 6000, 3000, 1 << 29
+"""Steps of a training of open length (fewer where each takes many draws), and numbers of data in all its batches; whichever
+comes first ends it."""
 MOST_CODES = (10, 16)
 """Latent dimensions of a table whose size is left open: of one kind, and mixed."""
 CONVOLVE_ABOVE = 4096
@@ -57,22 +59,34 @@ def resolve(recipe: Recipe, schema: Schema, rows: int) -> tuple[Recipe, list[str
         content["objective"]["name"] = "elbo" if recipe.model == "vae" else "reconstruction"
     if recipe.objective.samples == "auto":
         content["objective"]["samples"] = 1 if content["objective"]["name"] != "iwae" else 8
-    notes += _training(content["training"], rows, math.prod(schema.event_shape))
+    planned = PLANNED_TABLE_STEPS if schema.kind == "mixed" else PLANNED_STEPS
+    notes += _training(content["training"], rows, math.prod(schema.event_shape), planned)
     return Recipe.model_validate(content), notes
 
 
 def _mixed(content: dict[str, Any]) -> None:
     """What goes without saying where every column has a kind of its own."""
     content["data"] |= {"kind": "mixed", "binarize": "none", "scaling": "none"}
+    modelled = content["likelihood"]["missing"] == "modelled"
     if content["data"]["hide"] == "auto":
-        content["data"]["hide"] = 0.25
+        content["data"]["hide"] = 0.0 if modelled else 0.25
+    if modelled and content["data"]["hide"]:
+        raise RecipeError(
+            "data.hide must be 0 where likelihood.missing=modelled, as hidden cells are not missing for what they hold",
+            str(content["data"]["hide"]),
+        )
     content["likelihood"]["name"] = "mixed"
 
 
 def _data_notes(schema: Schema) -> list[str]:
     if schema.kind == "mixed":
         out = [column for column in schema.table if not column.modelled]
-        return [f"Column '{column.name}' is left out: {column.kind}, {column.reason}." for column in out]
+        kinds = Counter(column.kind for column in schema.modelled)
+        counted = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+        return [
+            *(f"Column '{column.name}' is left out: {column.kind}, {column.reason}." for column in out),
+            f"likelihood=mixed: each column its own ({counted}; see `vaekit describe`).",
+        ]
     if not schema.constant:
         return []
     names = ", ".join(schema.name(i) for i in list(schema.constant)[:5]) + (", …" if len(schema.constant) > 5 else "")
@@ -157,12 +171,12 @@ def _networks(content: dict[str, Any], schema: Schema) -> list[str]:
     return notes
 
 
-def _training(training: dict[str, Any], rows: int, features: int) -> list[str]:
+def _training(training: dict[str, Any], rows: int, features: int, planned: int) -> list[str]:
     notes = []
     if training["epochs"] == "auto":
         batch = min(training["batch_size"], rows)
         per_epoch = rows // batch
-        steps = min(PLANNED_STEPS, max(300, PLANNED_NUMBERS // (batch * features)))
+        steps = min(planned, max(300, PLANNED_NUMBERS // (batch * features)))
         training["epochs"] = max(10, round(steps / per_epoch))
         notes.append(f"training.epochs={training['epochs']}: about {training['epochs'] * per_epoch} steps.")
     if training["precision"] == "auto":

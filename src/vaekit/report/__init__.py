@@ -32,6 +32,23 @@ def write_report(run: Run, beside: Run | None = None) -> Path:
             f"{beside.schema.shape} in '{beside.path}'",
             "Name a run on the same source",
         )
+    if beside is not None and (run.schema.kind == "mixed" or beside.schema.kind == "mixed"):
+        _check_tables(run, beside)
     subject = Subject.of(run)
     run.folder.write("report.html", render(subject, subject.judge(beside) if beside is not None else None))
     return run.path / "report.html"
+
+
+def _check_tables(run: Run, beside: Run) -> None:
+    """Refuse two runs of which only one is on a mixed table, or which model other columns: likelihoods would not compare."""
+    kinds = (run.schema.kind, beside.schema.kind)
+    if kinds != ("mixed", "mixed"):
+        raise RunError(
+            "of two runs both or neither must be of a mixed table",
+            f"{kinds[0]} and {kinds[1]}",
+            "Train both with data.kind=mixed",
+        )
+    one, other = (set(r.schema.columns) for r in (run, beside))
+    if one != other:
+        name = min(one ^ other)
+        raise RunError("two runs on tables must model the same columns", f"'{name}' in only one of them")

@@ -55,19 +55,22 @@ STYLE = {
 }
 
 
-def chart(height: float, columns: int = 1) -> Callable[[Callable[Concatenate[Any, P], str]], Callable[P, Markup]]:
+def chart(
+    height: float, columns: int = 1, width: float = WIDTH
+) -> Callable[[Callable[Concatenate[Any, P], str]], Callable[P, Markup]]:
     """Turn a function that paints axes, and returns what can be read off them, into one that returns inline SVG.
 
     Args:
         height: of the chart in inches.
         columns: how many axes stand side by side; with more than one the function is given an array of them.
+        width: of the chart in inches: less makes text larger where charts are small.
     """
 
     def decorate(paint: Callable[Concatenate[Any, P], str]) -> Callable[P, Markup]:
         @wraps(paint)
         def painted(*args: P.args, **kwargs: P.kwargs) -> Markup:
             with rc_context(STYLE):  # the only way to set the salt of the names in an SVG; undone at the end
-                figure = Figure(figsize=(WIDTH, height), layout="constrained")
+                figure = Figure(figsize=(width, height), layout="constrained")
                 described = paint(figure.subplots(1, columns), *args, **kwargs)
                 return to_svg(figure, described)
 

@@ -33,3 +33,15 @@ def with_error(value: float, error: float | None) -> str:
         ('−90.12 ± 0.46', '−90.12')
     """
     return nats(value) if error is None or math.isnan(error) else f"{nats(value)} ± {nats(error)}"
+
+
+def percent(share: float) -> str:
+    """A share with one decimal.
+
+    Examples:
+        >>> percent(0.2512), percent(0.0), percent(0.00004)
+        ('25.1 %', '0 %', '< 0.1 %')
+    """
+    if 0 < share < 0.0005:
+        return "< 0.1 %"
+    return f"{100 * share:.1f} %" if 0 < share < 1 else f"{100 * share:.0f} %"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
 from importlib import resources
 
 import tomli_w
@@ -11,20 +10,12 @@ from jinja2 import Environment, StrictUndefined
 
 from vaekit.evaluation import diagnose
 from vaekit.report import panels
-from vaekit.report.panels import Panel
+from vaekit.report.panel import Section
 from vaekit.report.subject import Subject
+from vaekit.report.table_panels import table_sections
 from vaekit.report.words import cards, comparison, table
 
 FRAME = "A line may leave the frame at its beginning, where a steep part would flatten all the rest."
-
-
-@dataclass(frozen=True)
-class Section:
-    """Panels under one heading, with a sentence for all of them."""
-
-    title: str
-    panels: list[Panel] = field(default_factory=list)
-    text: str = ""
 
 
 def render(subject: Subject, beside: Subject | None = None) -> str:
@@ -63,10 +54,10 @@ def _facts(subject: Subject) -> list[tuple[str, str]]:
     )
     networks = f"{run.recipe.encoder.network} encoder, {run.recipe.decoder.network} decoder"
     likelihood = "" if subject.is_autoencoder else f", {run.recipe.likelihood.name} likelihood"
-    size = " × ".join(str(s) for s in run.schema.shape)
+    size = f"{' × '.join(str(s) for s in run.schema.shape)} {'columns' if subject.mixed else 'values'}"
     return [
         ("source", run.provenance["source"]),
-        ("examples", f"{'pictures' if run.schema.picture else 'rows'} of {size} values ({run.schema.kind}): {rows['train']:,} trained, {rows['validation']:,} chose the weights, {rows['test']:,} held out"),
+        ("examples", f"{'pictures' if run.schema.picture else 'rows'} of {size} ({run.schema.kind}): {rows['train']:,} trained, {rows['validation']:,} chose the weights, {rows['test']:,} held out"),
         ("recipe", f"{model}; {networks}{likelihood}. {run.recipe.description}".strip()),
     ]  # fmt: skip
 
@@ -81,7 +72,9 @@ def _sections(subjects: list[Subject]) -> list[Section]:
     if subject.run.schema.picture:
         found.append(Section("Pictures", panels.picture_panels(subjects)))
     found.append(Section("Codes", [codes] if codes else []))
-    if not subject.run.schema.picture:
+    if subject.mixed:
+        found += table_sections(subjects)
+    elif not subject.run.schema.picture:
         found.append(Section("Columns", panels.column_panels(subjects), _columns_text(subjects)))
     return [section for section in found if section.panels]
 

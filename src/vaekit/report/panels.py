@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,8 @@ import numpy.typing as npt
 from vaekit.evaluation import BASELINES, active_units
 from vaekit.report import charts
 from vaekit.report.numbers import nats, significant
-from vaekit.report.pictures import Scale, Strip, columns_for, make_strip
+from vaekit.report.panel import Key, Panel
+from vaekit.report.pictures import Scale, columns_for, make_strip
 from vaekit.report.subject import Subject
 
 Array = npt.NDArray[Any]
@@ -22,36 +22,6 @@ MOST_COLUMNS = 12
 MOST_TRAVERSALS = 8
 TABLE_ROWS = 2000
 SCATTERED = 300
-
-
-@dataclass(frozen=True)
-class Key:
-    """A line of a legend: a class with its sign, colour and number of points."""
-
-    label: str
-    sign: str
-    colour: int
-
-
-@dataclass(frozen=True)
-class Panel:
-    """A chart or strips of pictures.
-
-    Args:
-        title: what is shown.
-        caption: what one should see if all is well.
-        charts: SVG elements, under each other.
-        strips: pictures.
-        legend: of classes.
-        wide: whether it takes the whole width.
-    """
-
-    title: str
-    caption: str
-    charts: list[str] = field(default_factory=list)
-    strips: list[Strip] = field(default_factory=list)
-    legend: list[Key] = field(default_factory=list)
-    wide: bool = False
 
 
 def training_panels(subject: Subject) -> list[Panel]:
@@ -96,12 +66,12 @@ def gap_panel(subject: Subject) -> Panel:
         "ELBO, training rows": f["train_elbo"],
         "ELBO, held-out rows": f["elbo"],
         "log-likelihood": estimate["value"],
-        **{name: f["baselines"][key] for key, name in BASELINES.items()},
+        **{name: f["baselines"].get(key) for key, name in BASELINES.items()},
     }
     known = {name: value for name, value in bounds.items() if value is not None}
     caption = (
         "The two bounds should lie close together (held-out far to the left means over-fitting), the log-likelihood a little "
-        "to the right of the held-out one, and any linear model to its left; the bar is one standard error."
+        "to the right of the held-out one, and any simple model to its left; the bar is one standard error."
     )
     errors = {"log-likelihood": estimate["standard_error"] or 0.0}
     return Panel(title, caption, [charts.ladder(known, errors, nats, "nats per example")])

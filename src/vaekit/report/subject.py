@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
-from vaekit.data import Part, Source
+from vaekit.data import Part, Source, whole
+from vaekit.errors import RunError
 from vaekit.evaluation import Evaluation
 from vaekit.models import Autoencoder
 from vaekit.run import Run
@@ -39,6 +41,9 @@ class Subject:
 
     def judge(self, other: Run) -> Subject:
         """Another run on the same held-out rows."""
+        if self.mixed:
+            source = other.open(self.cells())
+            return Subject(other, whole(source), other.evaluation(source.frame))
         rows = self.held_out.take(0, len(self.held_out))
         return Subject(other, self.held_out, other.evaluation(self._source(rows)))
 
@@ -58,6 +63,11 @@ class Subject:
         return isinstance(self.run.model, Autoencoder)
 
     @property
+    def mixed(self) -> bool:
+        """Whether each column of its rows has a kind of its own: rows are then codes of their cells, NaN where one is missing."""
+        return self.run.schema.kind == "mixed"
+
+    @property
     def binary(self) -> bool:
         """Whether p(x|z) speaks of zeros and ones."""
         return self.run.schema.kind == "binary" or self.run.transform.binarizes
@@ -69,6 +79,19 @@ class Subject:
         for _, block in self.held_out.blocks():
             total += float(np.square(self.reconstruct(block) - block.astype(np.float64)).sum())
         return total / (len(self.held_out) * math.prod(self.run.schema.shape))
+
+    def cells(self) -> Any:
+        """The held-out rows of a mixed table as they were given, an Arrow table: another run has codes of its own for them."""
+        source, test = self.run.source
+        given = test or source.test or source
+        if given.frame is None:
+            raise RunError("a run on a mixed table must have rows", f"'{self.run.path}'")
+        rows, first, parts = self.held_out.index, 0, []
+        for piece in given.frame.read():
+            inside = rows[(rows >= first) & (rows < first + len(piece))]
+            parts.append(piece.take(inside - first))
+            first += len(piece)
+        return pa.concat_tables(parts)
 
     def some(self, limit: int) -> Array:
         """At most this many held-out rows, spread over all of them: sources are often sorted by class."""

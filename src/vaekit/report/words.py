@@ -5,11 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from vaekit.data import Column
+from vaekit.data.columns import CATEGORICAL
 from vaekit.evaluation import BASELINES
 from vaekit.report.numbers import nats, significant, with_error
+from vaekit.report.panel import cut
 from vaekit.report.subject import Subject
 
 MISSING = "–"
+COMPARABLE = "Their log-likelihoods are bounds for the same rows in the same units, and can be compared."
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ def beta_note(figures: dict[str, Any]) -> str:
 
 
 def best_baseline(figures: dict[str, Any]) -> tuple[str, float] | None:
-    """Name and log-likelihood of the better linear model."""
+    """Name and log-likelihood of the best simple model."""
     known = [(BASELINES[name], value) for name, value in figures["baselines"].items() if value is not None]
     return max(known, key=lambda pair: pair[1], default=None)
 
@@ -88,7 +92,8 @@ def cards(subject: Subject) -> list[Card]:
 
 def _baseline_card(name: str, value: float, gain: float) -> Card:
     judged = f"{nats(abs(gain))} nats {'below' if gain > 0 else 'above'} this model"
-    return Card("Best linear baseline", nats(value), f"nats per example, {name}: {judged}")
+    title = "Baseline" if name == BASELINES["independent"] else "Best linear baseline"
+    return Card(title, nats(value), f"nats per example, {name}: {judged}")
 
 
 def _squared(subject: Subject) -> Card:
@@ -116,6 +121,8 @@ def table(subjects: list[Subject]) -> list[Row]:
 def _meanings(subject: Subject) -> dict[str, str]:
     of = f"nats per example of {data_unit(subject)}"
     kind = "log-probability" if subject.run.schema.discrete else "log-density"
+    if subject.mixed:
+        kind = "log-probability, of numbers without a step log-density,"
     return {
         "held-out examples": "rows that neither trained nor chose the model",
         "log-likelihood": f"{of}: at least this is the mean {kind} of a held-out example (± one standard error)",
@@ -132,6 +139,7 @@ def _meanings(subject: Subject) -> dict[str, str]:
         "active units": "latent dimensions whose posterior mean has a variance above 0.01",
         "probabilistic PCA": f"{of}: log-likelihood of a linear model with one noise variance",
         "factor analysis": f"{of}: log-likelihood of a linear model with a noise variance for each value",
+        "independent columns": f"{of}: log-likelihood of columns that know nothing of each other",
         "mean squared error": "of reconstructions, per value, in squared units of the data as given",
         "reconstruction error": "squared error summed over a held-out example, in the model's units",
         "reconstruction error on training rows": "the same of training rows: far below the held-out one means over-fitting",
@@ -143,7 +151,7 @@ def _column(subject: Subject) -> dict[str, str]:
     shared = {
         "held-out examples": f"{f['examples']:,}",
         "active units": f"{f['active_units']} of {f['latent_dim']}",
-        "mean squared error": significant(subject.squared_error),
+        "mean squared error": MISSING if subject.mixed else significant(subject.squared_error),
     }
     if subject.is_autoencoder:
         train = f["train_reconstruction_error"]
@@ -160,7 +168,7 @@ def _column(subject: Subject) -> dict[str, str]:
         "mutual information": f["mutual_information"],
         "ceiling of mutual information": f["mutual_information_ceiling"],
         "marginal KL": f["marginal_kl"],
-        **{name: f["baselines"][key] for key, name in BASELINES.items()},
+        **{name: f["baselines"].get(key) for key, name in BASELINES.items()},
     }
     return {
         **shared,
@@ -174,6 +182,8 @@ def _column(subject: Subject) -> dict[str, str]:
 
 def comparison(one: Subject, other: Subject) -> list[str]:
     """What can be compared between two runs on the same held-out rows, and what cannot."""
+    if one.mixed:
+        return _compared_tables(one, other)
     sentences = [
         f"Both reconstructed the same {len(one.held_out):,} held-out rows: the mean squared error is "
         f"{significant(one.squared_error)} for {one.name} and {significant(other.squared_error)} for {other.name}, "
@@ -191,9 +201,34 @@ def comparison(one: Subject, other: Subject) -> list[str]:
     elif data_unit(one) != data_unit(other):
         sentences.append("Their log-likelihoods cannot be compared, as only one of them speaks of binarised data.")
     else:
-        sentences.append("Their log-likelihoods are bounds for the same rows in the same units, and can be compared.")
-    if one.run.provenance["fingerprint"] != other.run.provenance["fingerprint"]:
-        sentences.append(
-            f"They were trained on different rows: some of the held-out rows may have trained {other.name}, which then looks better than it is."
-        )
-    return sentences
+        sentences.append(COMPARABLE)
+    return [*sentences, *_trained_elsewhere(one, other)]
+
+
+def _trained_elsewhere(one: Subject, other: Subject) -> list[str]:
+    if one.run.provenance["fingerprint"] == other.run.provenance["fingerprint"]:
+        return []
+    return [
+        f"They were trained on different rows: some of the held-out rows may have trained {other.name}, which then looks better than it is."
+    ]
+
+
+def _compared_tables(one: Subject, other: Subject) -> list[str]:
+    """Likelihoods of tables compare where each column has probabilities in both runs, or densities in both."""
+    columns = [{c.name: c for c in s.run.schema.modelled} for s in (one, other)]
+    unlike = [cut(n) for n, c in columns[0].items() if _is_density(c) != _is_density(columns[1][n])]
+    if unlike:
+        return [
+            f"Their log-likelihoods cannot be compared: only one of them has a density for {', '.join(unlike[:5])}"
+            + (f" and {len(unlike) - 5} more." if len(unlike) > 5 else ".")
+        ]
+    if columns[0] != columns[1]:  # other codes have another fingerprint, whatever the rows
+        return [
+            COMPARABLE,
+            "They take columns to be of other kinds, so that it is not known whether they were trained on the same rows.",
+        ]
+    return [COMPARABLE, *_trained_elsewhere(one, other)]
+
+
+def _is_density(column: Column) -> bool:
+    return column.kind not in CATEGORICAL and not column.step

@@ -63,7 +63,7 @@ class Trainer:
     reporter: Reporter
 
     def __post_init__(self) -> None:
-        self.order = BatchOrder(len(self.train), self.options.batch_size, self.seed)
+        self.order = BatchOrder(len(self.train), self.options.batch_size, self.seed, self.train.part.weight())
         self.steps = int(self.options.epochs) * self.order.steps_per_epoch
         self.accelerator = make_accelerator(self.options, self.folder)
         objective: nn.Module = OBJECTIVES[self.objective](self.model.to(self.accelerator.device))
@@ -239,13 +239,15 @@ class Trainer:
             return dict.fromkeys(("elbo", "distortion", "rate", "active_units", "bound"), math.nan), None
         if isinstance(self.model, Autoencoder):
             error, code = measure_autoencoder(self.model, self.validation)
-            distortion, rate, bound = float(error.mean()), 0.0, -float(error.mean())
+            distortion, rate = float(np.average(error, weights=self.validation.part.weight())), 0.0
+            bound = -distortion
         else:
             samples = self.model.samples if self.objective == "iwae" else 1
             measured = measure(self.model, self.validation, samples)
-            distortion, rate, code = float(measured.distortion.mean()), float(measured.rate.mean()), measured.mean
-            tighter = self.objective == "iwae"  # what is raised, and a bound with weight 1 as well
-            bound = float(measured.log_likelihood.mean()) if tighter else -(distortion + rate)
+            code, parts = measured.mean, (measured.distortion, measured.rate, measured.log_likelihood)
+            distortion, rate, bound = (float(np.average(part, weights=self.validation.part.weight())) for part in parts)
+            if self.objective != "iwae":  # whose own bound is raised, and has weight 1 as well
+                bound = -(distortion + rate)
         row = {
             "elbo": -(distortion + rate),
             "distortion": distortion,

@@ -13,7 +13,8 @@ class TrainingOptions(Options):
     """The loop and its optimiser. Schedules are fractions of the planned steps, so they always end where they should."""
 
     epochs: Annotated[int, Field(gt=0)] | Literal["auto"] = Field(
-        "auto", description="Passes over the training rows; `auto` aims at 6,000 steps, fewer for large pictures."
+        "auto",
+        description="Passes over the training rows; `auto` aims at 6,000 steps, fewer for large pictures and mixed tables.",
     )
     batch_size: int = Field(128, ge=1, description="Rows of a batch.")
     learning_rate: float = Field(2e-3, gt=0, description="Step size of AdamW at its height.")

@@ -30,6 +30,11 @@ class LikelihoodOptions(Options):
         description="Number of components of discretized_logistic_mixture (5) and of the numbers of mixed tables (3).",
     )
 
+    missing: Literal["ignored", "modelled"] = Field(
+        "ignored",
+        description="Missing cells of mixed tables: left out (missing at random), or with a probability of being missing that depends on what they hold.",
+    )
+
     def components_or(self, default: int) -> int:
         """`components`, or a likelihood's own number where it is open."""
         return default if self.components == "auto" else self.components

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from vaekit.data import Layout
-from vaekit.distributions import LogisticMixture, PlaceGroup, ScoreGroup, Slots
+from vaekit.distributions import LogisticMixture, MaskedSlots, Mechanism, PlaceGroup, ScoreGroup, Slots
 from vaekit.models.likelihoods.base import Likelihood, LikelihoodOptions
 from vaekit.networks import soft_clamp
 
@@ -29,7 +29,8 @@ class Mixed(Likelihood):
 
     References:
         Nazábal, Olmos, Ghahramani and Valera, "Handling Incomplete Heterogeneous Data using VAEs", 2020;
-        Mattei and Frellsen, "MIWAE", 2019, for the likelihood of the observed cells.
+        Mattei and Frellsen, "MIWAE", 2019, for the likelihood of the observed cells;
+        Ipsen, Mattei and Frellsen, "not-MIWAE", 2021, where `missing` is `modelled`.
 
     Examples:
         >>> layout = Layout(sizes=(3,), lattice=(), edges=())
@@ -41,6 +42,7 @@ class Mixed(Likelihood):
     kinds = frozenset({"mixed"})
     absent: Tensor
     edges: Tensor
+    gates: Tensor
 
     def __init__(self, layout: Layout, options: LikelihoodOptions | None = None) -> None:
         self.layout = layout
@@ -50,6 +52,11 @@ class Mixed(Likelihood):
         super().__init__((), options)
         absent = [torch.arange(max(group)) >= torch.tensor(group).unsqueeze(1) for group in self.groups]
         self.register_buffer("absent", torch.cat([a.flatten() for a in absent] or [torch.zeros(0)]) > 0, False)
+        self.models_missing = self.options.missing == "modelled"
+        if self.models_missing:
+            self.missing_places = nn.Parameter(torch.zeros(self.choices))
+            self.missing_lines = nn.Parameter(torch.zeros(self.numbers, 2))
+        self.register_buffer("gates", torch.tensor(layout.gates, dtype=torch.long), False)
         self.register_buffer("edges", torch.tensor(layout.edges).reshape(-1, 2).float().T.contiguous(), False)
 
     @property
@@ -72,11 +79,25 @@ class Mixed(Likelihood):
                 counts = torch.bincount(seen, minlength=size) + 1 / size
                 self.offset[begin : begin + size].copy_((counts / counts.sum()).log())
                 begin, slot = begin + max(group), slot + 1
+        if self.models_missing:
+            self._start_missing(x)
         mixture = self.offset[self.choices :].view(self.numbers, 3, self.components)
         spread = 1 - 1 / self.components
         mixture[:, 0] = 0.0
         mixture[:, 1] = torch.linspace(-spread, spread, self.components)
         mixture[:, 2] = math.log(0.55 * math.sqrt(1 - 0.5 * spread**2))  # near the standard normal
+
+    def _start_missing(self, x: Tensor) -> None:
+        """Begin where being missing has nothing to do with the value."""
+        slots = self.layout.slots
+        logits = torch.logit((x[:, :slots].isnan().sum(0) + 0.5) / (len(x) + 1))
+        begin = slot = 0
+        for group in self.groups:
+            for _ in group:
+                self.missing_places[begin : begin + max(group)].fill_(logits[slot])
+                begin, slot = begin + max(group), slot + 1
+        for number, gate in enumerate(self.layout.gates):
+            self.missing_lines[number, 0] = logits[gate if gate >= 0 else slot + number]
 
     def distribution(self, parameters: Tensor) -> Slots:
         """The slots of a row from its parameters."""
@@ -98,7 +119,16 @@ class Mixed(Likelihood):
             for first, last, lattice in ((0, on_lattice, True), (on_lattice, self.numbers, False))
             if first < last
         ]
-        return Slots(places, scores, self.layout.slots)
+        slots = Slots(places, scores, self.layout.slots)
+        return MaskedSlots(slots, self._mechanism()) if self.models_missing else slots
+
+    def _mechanism(self) -> Mechanism:
+        begin, places = 0, []
+        for group in self.groups:
+            end = begin + len(group) * max(group)
+            places.append(self.missing_places[begin:end].unflatten(0, (len(group), max(group))))
+            begin = end
+        return Mechanism(places, self.missing_lines, self.gates)
 
 
 def _mixture(parameters: Tensor) -> LogisticMixture:

@@ -1,0 +1,5 @@
+"""The package as a scikit-learn estimator."""
+
+from vaekit.estimator.vae import VAE
+
+__all__ = ["VAE"]

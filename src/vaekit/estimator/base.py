@@ -1,0 +1,90 @@
+"""What every method of an estimator needs: rows that are checked, and a fitted model that is noted without its data."""
+
+from __future__ import annotations
+
+import copy
+import math
+import os
+from dataclasses import replace
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, DensityMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from vaekit.data import Frame, Source
+from vaekit.data.tables import open_frame
+from vaekit.errors import VaekitError
+from vaekit.estimator.rows import eager
+from vaekit.run import Run
+from vaekit.table_run import TableRun
+
+
+class Fitted(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, BaseEstimator):  # type: ignore[misc]
+    """The private half of `VAE`: its attributes, and its tags for scikit-learn."""
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        if "run_" in state:  # may be on an accelerator that another machine lacks
+            state = {**state, "run_": replace(self.run_, model=copy.deepcopy(self.run_.model).cpu())}
+        return state
+
+    @property
+    def _n_features_out(self) -> int:
+        return int(self.run_.recipe.latent_dim)
+
+    def _rows(self, X: Any, reset: bool) -> Any:
+        """Rows as `vaekit.train` takes them, their columns noted or compared with those of the training data."""
+        if isinstance(X, str | os.PathLike | Source):
+            return X
+        if nw.dependencies.is_into_dataframe(X):
+            validate_data(self, X, reset=reset, skip_check_array=True)
+            frame = open_frame(X)
+            known = reset or hasattr(self, "feature_names_in_")
+            return frame if known or frame is None else replace(frame, named=False)
+        options = {"ensure_all_finite": "allow-nan", "allow_nd": True, "ensure_min_samples": 2 if reset else 1}
+        return validate_data(self, X, reset=reset, **options)
+
+    def _given(self, X: object) -> tuple[Any, Any]:
+        """Rows as they are, an array if they are no data frame, and as the run takes them."""
+        check_is_fitted(self, "run_")
+        X = eager(X)
+        rows = self._rows(X, reset=False)
+        return (X if isinstance(rows, Frame) else rows), rows
+
+    def _keep(self, run: Run, pattern: Any) -> None:
+        """Note a trained run, but not its data."""
+        for name in ("source", "_split"):
+            run.__dict__.pop(name, None)
+        run.model.zero_grad(set_to_none=True)
+        self.run_, self.schema_, self._pattern = run, run.schema, pattern
+        self.history_ = run.folder.read_metrics()
+        last = self.history_[-1] if self.history_ else {"step": 0, "epoch": 0, "bound": math.nan}
+        self._step = int(run.folder.read_tensors("weights.safetensors")[1].get("step", last["step"]))
+        self.n_iter_ = math.ceil(last["epoch"])
+        self.lower_bound_ = next((row["bound"] for row in self.history_ if row["step"] == self._step), last["bound"])
+
+    def _name_features(self) -> None:
+        """Note the columns of data that were not given as such."""
+        if self._pattern is not None:
+            validate_data(self, self._pattern, skip_check_array=True)
+            return
+        names = [column.name for column in self.schema_.table] or list(self.schema_.columns)
+        self.n_features_in_ = len(names) or self.schema_.shape[0]
+        if names and not self.schema_.array:
+            self.feature_names_in_ = np.array(names, dtype=object)
+        elif hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
+
+    def _table(self) -> TableRun:
+        if isinstance(self.run_, TableRun):
+            return self.run_
+        raise VaekitError(
+            "the model must be of a mixed table", f"one of {self.schema_.kind} data", "Set data.kind=mixed"
+        )

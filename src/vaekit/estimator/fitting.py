@@ -1,0 +1,129 @@
+"""What fitting takes besides the data: settings, a seed, a place on disk; and how a fitted model is kept."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from numbers import Integral
+from pathlib import Path
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+import torch
+from sklearn.utils import check_random_state
+
+from vaekit.api import load
+from vaekit.data import Frame
+from vaekit.errors import Interrupted, RunError
+from vaekit.recipe import load_recipe
+from vaekit.run import Run
+from vaekit.runs import RunFolder, atomic_path
+
+PATTERN = "row.parquet"
+"""A row of the model's own making, which shows the library and types of the training data."""
+SEEDS = 2**31 - 1
+
+
+def seed_of(random_state: Any) -> int:
+    """A seed of the package from what scikit-learn calls a random state; a whole number is taken as it is.
+
+    Examples:
+        >>> seed_of(7)
+        7
+    """
+    if isinstance(random_state, Integral):
+        return int(random_state) % SEEDS
+    return int(check_random_state(random_state).randint(SEEDS))
+
+
+def complete(
+    recipe: Any, settings: Mapping[str, Any], own: Mapping[str, Any], rows: object, random_state: Any
+) -> tuple[dict[str, Any], int | None]:
+    """All settings of a training, and its seed.
+
+    Args:
+        recipe: as asked for.
+        settings: dotted keys and values.
+        own: settings that stand above these where they are not left open.
+        rows: what to train on; each column of a table is modelled by its kind, unless recipe or settings say otherwise.
+        random_state: decides the seed; None leaves it to the recipe, where that has one.
+
+    Returns:
+        Settings, which hold no rows out, and the seed; None where it is the recipe's.
+    """
+    chosen = {k: v.item() if isinstance(v, np.generic) else v for k, v in own.items() if v not in (None, "auto")}
+    full = {"data.test": 0, **settings, **chosen}
+    plan = load_recipe(recipe, full)
+    is_open = plan.model == "vae" and plan.data.kind == "auto" and plan.likelihood.name == "auto"
+    if is_open and (isinstance(rows, Frame) or (isinstance(rows, np.ndarray) and rows.ndim == 2)):
+        full["data.kind"] = "mixed"
+    has_seed = random_state is None and "seed" in plan.model_fields_set
+    return full, None if has_seed else seed_of(random_state)
+
+
+@contextlib.contextmanager
+def place(out: str | Path | None) -> Iterator[str | Path]:
+    """The folder to train in: the one asked for, or one that vanishes."""
+    if out is not None:
+        yield out
+        return
+    with tempfile.TemporaryDirectory(prefix="vaekit-") as name:
+        try:
+            yield Path(name) / "run"
+        except Interrupted as error:
+            mend = "Give `out` a folder, from which `vaekit train --resume` goes on"
+            raise Interrupted("training was asked to stop, and nothing of it is kept", mend, error.signal) from error
+
+
+def precise(run: Run) -> Run:
+    """The run in double precision: rounding that depends on a row's company then stays below what is returned."""
+    if next(run.model.parameters()).is_cuda:  # where doubles may take many times as long
+        return run
+    model = copy.deepcopy(run.model).double()
+    model.encoder.register_forward_pre_hook(_widen)
+    return replace(run, model=model)
+
+
+def _widen(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:  # noqa: ARG001
+    return tuple(x.double() for x in inputs)
+
+
+def write(path: str | Path, run: Run, pattern: Any, history: list[dict[str, float]], step: int) -> None:
+    """Write a run folder.
+
+    Args:
+        path: a new or empty folder.
+        run: the trained run.
+        pattern: a data frame that shows library and types of the training data, if they were one.
+        history: the rows of metrics.csv.
+        step: at which the weights were chosen.
+    """
+    folder = RunFolder(path)
+    described = {"schema": run.schema.model_dump(mode="json"), "transform": run.transform.model_dump(mode="json")}
+    library = None if pattern is None else nw.from_native(pattern).implementation.value
+    folder.create(run.recipe.model_dump(mode="json"), described, {**run.provenance, "library": library})
+    folder.write_tensors("weights.safetensors", run.model.state_dict(), {"step": str(step)})
+    folder.write_metrics(history)
+    if pattern is not None:
+        with atomic_path(folder.path / PATTERN) as temporary:
+            nw.from_native(pattern).write_parquet(temporary)
+
+
+def read(path: str | Path) -> tuple[Run, Any]:
+    """The run of a folder, and a data frame that shows the library of its training data, if it has one.
+
+    Raises:
+        RunError: if the folder cannot be read, or the library is not there.
+    """
+    run = load(path)
+    library = run.provenance.get("library")
+    if library is None:
+        return run, None
+    try:
+        return run, nw.read_parquet(str(run.path / PATTERN), backend=library).to_native()
+    except (OSError, ValueError, ImportError) as error:
+        raise RunError(f"{PATTERN} must be readable, by {library}", f"'{path}': {error}") from error
