@@ -147,3 +147,60 @@ def entropy_of_rows(X):
 
 def sigmoid(x):
     return expit(x)
+
+
+def logistic_mixture_interval(middle, width, weights, location, scale, open_below=False, open_above=False, digits=60):
+    """log of the mass of a mixture of logistics between middle ± width/2, in so many digits that nothing cancels."""
+    import mpmath
+
+    with mpmath.workdps(digits):
+        middle, half = mpmath.mpf(float(middle)), mpmath.mpf(float(width)) / 2
+
+        def mass(m, s):
+            below = 0 if open_below else 1 / (1 + mpmath.exp((m - middle + half) / s))
+            above = 1 if open_above else 1 / (1 + mpmath.exp((m - middle - half) / s))
+            return above - below
+
+        parts = zip(*(map(mpmath.mpf, v) for v in (weights, location, scale)), strict=True)
+        return float(mpmath.log(mpmath.fsum(w * mass(m, s) for w, m, s in parts)))
+
+
+def logistic_mixture_pdf(y, weights, location, scale):
+    """Density at each y of a mixture of logistics; parameters have the components last."""
+    return (weights * stats.logistic.pdf(np.asarray(y)[..., None], location, scale)).sum(-1)
+
+
+def logistic_mixture_cdf(y, weights, location, scale):
+    """Distribution function at each y of a mixture of logistics; parameters have the components last."""
+    return (weights * stats.logistic.cdf(np.asarray(y)[..., None], location, scale)).sum(-1)
+
+
+def mixed_slots(parameters, x, sizes, widths, lattice, edges, components, log_scale=(-7.0, 3.0)):
+    """log p of each slot of one row of a mixed table, 0 where it is NaN.
+
+    Args:
+        parameters: the network's output plus the offset: `widths` logits for each list, of which `sizes` count, then
+            weights, locations and scales for each score.
+        x: S slots and their S measures.
+        sizes, widths: length of each list, and how many logits it has.
+        lattice, edges: of each score, whether it is an interval, and the middles of the outermost ones.
+    """
+    found, begin, slots = [], 0, len(sizes) + len(lattice)
+    for slot, (size, width) in enumerate(zip(sizes, widths, strict=True)):
+        logits = parameters[begin : begin + size]
+        begin += width
+        place = x[slot]
+        found.append(0.0 if np.isnan(place) else logits[int(place)] - logsumexp(logits) + x[slots + slot])
+    for slot, (interval, (lowest, highest)) in enumerate(zip(lattice, edges, strict=True), len(sizes)):
+        logits, location, raw = parameters[begin : begin + 3 * components].reshape(3, components)
+        begin += 3 * components
+        weights, scale = np.exp(logits - logsumexp(logits)), np.exp(soft_clamp(raw, *log_scale))
+        y, measure = x[slot], x[slots + slot]
+        if np.isnan(y):
+            found.append(0.0)
+        elif interval:
+            ends = {"open_below": y <= lowest, "open_above": y >= highest}
+            found.append(logistic_mixture_interval(y, np.exp(measure), weights, location, scale, **ends))
+        else:
+            found.append(np.log(logistic_mixture_pdf(y, weights, location, scale)) + measure)
+    return np.array(found)

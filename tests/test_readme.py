@@ -19,7 +19,7 @@ def blocks(language):
 
 def test_the_readme_is_short_and_shows_code_early():
     lines = README.splitlines()
-    assert len(lines) <= 110
+    assert len(lines) <= 150
     assert next(i for i, line in enumerate(lines, 1) if line.startswith("```python")) <= 35
 
 
@@ -28,8 +28,9 @@ def test_snippets_and_commands(tmp_path, monkeypatch):
     from typer.testing import CliRunner
 
     monkeypatch.chdir(tmp_path)
+    names = {}
     for snippet in blocks("python"):
-        exec(compile(snippet, "README.md", "exec"), {})
+        exec(compile(snippet, "README.md", "exec"), names)
     commands = [shlex.split(line, comments=True) for block in blocks("bash") for line in block.splitlines()]
     for command in filter(None, commands):
         assert command[0] == "vaekit"

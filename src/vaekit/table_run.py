@@ -195,6 +195,7 @@ class TableRun(Run):
 
 def _where_missing(given: Any, filled: Any) -> Any:
     """Given cells as they are, filled ones where they are missing; filled throughout where the types have nothing in common."""
+    given = given.cast(given.type.value_type) if pa.types.is_dictionary(given.type) else given
     there = pc.invert(given.is_null(nan_is_null=True))
     for kind in (given.type, filled.type):
         try:

@@ -424,7 +424,7 @@ NUMBERS = [str(n) for n in range(40)]
     ],
 )
 def test_text_that_is_mostly_numbers_or_dates_is_refused(cells, words):
-    with pytest.raises(DataError, match=words + ".*, or declare data.columns.x=categorical"):
+    with pytest.raises(DataError, match=words + ".*, or declare data.columns.x=categorical or ignore"):
         one(cells)
     assert one(cells, "categorical").kind == "categorical"
     assert one(cells, "ignore").kind == "identifier"

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import html
-import io
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from PIL import Image
+from pages import report
 from sklearn.datasets import load_digits
 
 import vaekit
@@ -32,43 +29,6 @@ SMALL = {
     "decoder.hidden": [32],
     "evaluation.samples": 5,
 }
-VOID = {"meta", "img", "link", "br"}
-
-
-class Page(HTMLParser):
-    """Text, elements and pictures of a page."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.html, self.texts, self.elements, self.open = page, [], [], []
-        self.feed(page)
-        self.text = re.sub(r"\s+", " ", " ".join(self.texts))
-
-    def handle_starttag(self, tag, attrs):
-        self.elements.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if "style" not in self.open and "pre" not in self.open:
-            self.texts.append(data)
-
-    def pictures(self, label):
-        found = [a["src"] for tag, a in self.elements if tag == "img" and a["alt"] == label]
-        return [np.asarray(Image.open(io.BytesIO(base64.b64decode(src.partition("base64,")[2])))) for src in found]
-
-    def cell(self, name):
-        return re.search(rf'<th scope="row">{re.escape(name)}</th><td class="value"[^>]*>([^<]*)</td>', self.html)[1]
-
-
-def report(run, beside=None):
-    return Page(write_report(run, beside).read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
@@ -226,7 +186,7 @@ def table(folder):
     }
     lines = [",".join(columns), *(",".join(map(str, row)) for row in zip(*columns.values(), strict=True))]
     (folder / "table.csv").write_text("\n".join(lines), encoding="utf-8")
-    settings = SMALL | {"latent_dim": 2, "data.validation": 0.0}
+    settings = SMALL | {"latent_dim": 2, "data.validation": 0.0, "data.kind": "real"}
     return vaekit.train(folder / "table.csv", settings=settings, out=folder / "table")
 
 

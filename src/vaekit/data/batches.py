@@ -64,10 +64,11 @@ class BatchOrder:
 
     def _shuffled(self, rng: np.random.Generator) -> npt.NDArray[np.int64]:
         """All rows in a new order; of weighted ones each as often as it should come, rounded up or down at random."""
+        order = rng.permutation(self.rows)
         if self._reached is None:
-            return rng.permutation(self.rows)
-        places = (np.arange(self.rows) + rng.random()) / self.rows
-        return rng.permutation(np.searchsorted(self._reached, places, side="right").clip(max=self.rows - 1))
+            return order
+        places = (order + rng.random()) / self.rows
+        return np.searchsorted(self._reached, places, side="right").clip(max=self.rows - 1)
 
 
 class Rows:

@@ -158,9 +158,12 @@ class _Looks:
 
     def _profile(self, without: Tally) -> Array:
         """Features of all other columns in the sampled rows."""
-        others = (tally for tally in self.tallies if tally is not without and tally.rows)
-        features = [self._feature(tally) for tally in others]
-        return np.concatenate([np.empty((self.sampled, 0)), *features], 1)[:, :PROFILE]
+        features, room = [np.empty((self.sampled, 0))], PROFILE
+        for tally in self.tallies:
+            if tally is not without and tally.rows and room > 0:
+                features.append(self._feature(tally))
+                room -= features[-1].shape[1]
+        return np.concatenate(features, 1)
 
     def _feature(self, tally: Tally) -> Array:
         if tally.name not in self._features:

@@ -28,9 +28,12 @@ Array = npt.NDArray[np.float64]
 MOST_ATOMS, LEAST_COUNT = 40, 10
 RARE_ATOM, COMMON_ATOM = 0.01, 0.05
 """Share of the rows from which a value is an atom: in a column of many values, and in one whose every value has its knot."""
+NEIGHBOURS, PROMINENT = 5, 3
+"""On either side, and how many times as many rows an atom of a lattice has: the commonest of many levels is none for that."""
 FEW_VALUES = 256
 """Up to so many different values on a lattice each get a knot of their own."""
-MOST_BINS, ROWS_PER_BIN = 32, 50
+MOST_BINS, ROWS_PER_BIN, ROWS_BEYOND = 32, 50, 5
+"""Quantiles are so many, or fewer where rows are few; the outermost bins are halved as long as so many rows lie beyond."""
 OUTER = 0.1
 """Share of the rows at either end from which the slope of a tail is measured."""
 LEAST_GAP = 1e-200
@@ -142,15 +145,15 @@ def fit_marginal(column: Column, x: Array) -> Marginal:
     """
     values, counts = np.unique(x if len(x) else np.zeros(1), return_counts=True)
     few = column.step > 0 and len(values) <= FEW_VALUES and len(x) >= 10 * len(values)
-    least = max(LEAST_COUNT, (COMMON_ATOM if few else RARE_ATOM) * len(x))
-    atoms = np.sort(values[counts >= least][np.argsort(-counts[counts >= least])][:MOST_ATOMS])
+    shared = counts >= max(LEAST_COUNT, (COMMON_ATOM if few else RARE_ATOM) * len(x))
+    if column.step and not few:
+        shared &= _stands_out(values, counts, column.step)
+    atoms = np.sort(values[shared][np.argsort(-counts[shared])][:MOST_ATOMS])
     between = ~np.isin(values, atoms)
     if between.sum() >= 2:
         values, counts = values[between], counts[between]
     knots, share = (_level_knots if few else _quantile_knots)(values, counts, column.step)
-    low = 0.5 / min(max(counts.sum(), ROWS_PER_BIN), 2000)
-    outermost = slice(np.searchsorted(share, low, side="right") - 1, np.searchsorted(share, 1 - low) + 1)
-    knots, share = knots[outermost], share[outermost]  # beyond, the tails hold
+    low = 0.5 / max(counts.sum(), ROWS_PER_BIN)  # half a row lies beyond the last knot
     scores = ndtri(np.clip(share, low, 1 - low))
     scores = np.maximum.accumulate(scores) + 1e-6 * np.arange(len(scores))
     return Marginal(
@@ -161,6 +164,14 @@ def fit_marginal(column: Column, x: Array) -> Marginal:
         step=column.step,
         atoms=tuple(atoms.tolist()),
     )
+
+
+def _stands_out(values: Array, counts: npt.NDArray[np.int64], step: float) -> npt.NDArray[np.bool_]:
+    """Whether far more rows share a value than share, on average, a level of the lattice around it."""
+    place, below = np.arange(len(values)), np.append(0, np.cumsum(counts))
+    first, last = np.maximum(place - NEIGHBOURS, 0), np.minimum(place + NEIGHBOURS, len(values) - 1)
+    levels = np.maximum((values[last] - values[first]) / step, 1)
+    return counts > PROMINENT * (below[last + 1] - below[first] - counts) / levels
 
 
 def _level_knots(values: Array, counts: npt.NDArray[np.int64], step: float) -> tuple[Array, Array]:
@@ -179,7 +190,9 @@ def _quantile_knots(values: Array, counts: npt.NDArray[np.int64], step: float) -
     total = counts.sum()
     bins = int(np.clip(total // ROWS_PER_BIN, 4, MOST_BINS))
     reached = np.cumsum(counts) / total
-    inner = np.unique(np.searchsorted(reached, np.arange(1, bins) / bins))
+    halves = 0.5 ** np.arange(1, 50) / bins
+    halves = halves[halves * total >= ROWS_BEYOND]
+    inner = np.unique(np.searchsorted(reached, np.concatenate([np.arange(1, bins) / bins, halves, 1 - halves])))
     inner = inner[inner < len(values) - 1]
     if step:
         knots = np.concatenate([values[:1] - step / 2, values[inner] + step / 2, values[-1:] + step / 2])

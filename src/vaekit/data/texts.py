@@ -59,8 +59,8 @@ def check_numbers(frame: Frame, tally: Tally) -> None:
         )
         raise DataError(
             f"every cell of column '{tally.name}' must be {word}, or empty, as most are",
-            f"'{cell}' in row {row}",
-            f"{mend}, or declare data.columns.{tally.name}=categorical",
+            f"{cell!r} in row {row}",
+            f"{mend}, or declare data.columns.{tally.name}=categorical or ignore",
         )
 
 

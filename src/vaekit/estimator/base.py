@@ -82,9 +82,9 @@ class Fitted(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, Ba
         elif hasattr(self, "feature_names_in_"):
             del self.feature_names_in_
 
-    def _table(self) -> TableRun:
-        if isinstance(self.run_, TableRun):
-            return self.run_
+    def _table(self, run: Run) -> TableRun:
+        if isinstance(run, TableRun):
+            return run
         raise VaekitError(
             "the model must be of a mixed table", f"one of {self.schema_.kind} data", "Set data.kind=mixed"
         )

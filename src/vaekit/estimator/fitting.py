@@ -84,7 +84,8 @@ def precise(run: Run) -> Run:
     if next(run.model.parameters()).is_cuda:  # where doubles may take many times as long
         return run
     model = copy.deepcopy(run.model).double()
-    model.encoder.register_forward_pre_hook(_widen)
+    for part in (model.encoder, model.decoder):
+        part.register_forward_pre_hook(_widen)
     return replace(run, model=model)
 
 

@@ -122,7 +122,7 @@ class VAE(Fitted):
             run = train(
                 rows, recipe=self.recipe, settings=settings, seed=seed, out=folder, weights=sample_weight, start=start
             )
-            self._keep(run, own_row(run, rows))
+            self._keep(run, own_row(run, rows) if start is None else self._pattern)
         if not isinstance(rows, Frame | np.ndarray):
             self._name_features()
         return self
@@ -150,7 +150,7 @@ class VAE(Fitted):
             an array.
         """
         check_is_fitted(self)
-        return as_trained(self.run_.decode(check_array(X)), self.schema_, self._pattern)
+        return as_trained(precise(self.run_).decode(check_array(X)), self.schema_, self._pattern)
 
     def score_samples(self, X: object) -> Array:
         """log p(x) of each row, in nats: the greater, the more usual (of an autoencoder, minus the squared error).
@@ -193,7 +193,7 @@ class VAE(Fitted):
         seed = seed_of(self.random_state if random_state is None else random_state)
         if given is None:
             return as_trained(self.run_.sample(n, seed), self.schema_, self._pattern)
-        drawn = self._table().sample(n, seed, given=by_name(given, self.schema_.array))
+        drawn = self._table(self.run_).sample(n, seed, given=by_name(given, self.schema_.array))
         return as_trained(drawn, self.schema_, self._pattern)
 
     def reconstruct(self, X: object) -> Any:
@@ -206,7 +206,7 @@ class VAE(Fitted):
             n rows in the library of the given ones.
         """
         given, rows = self._given(X)
-        return like(self.run_.reconstruct(rows), given)
+        return like(precise(self.run_).reconstruct(rows), given)
 
     def impute(self, X: object, draws: int | None = None) -> Any:
         """The same rows with their missing cells filled: by conditional means and likeliest values, or by draws.
@@ -219,9 +219,10 @@ class VAE(Fitted):
             n rows in the library of the given ones, every other cell as it was; with `draws`, a list of M such tables.
         """
         given, rows = self._given(X)
+        run = self._table(precise(self.run_))
         if draws is None:
-            return like(self._table().impute(rows), given)
-        return [like(m, given) for m in self._table().impute_draws(rows, draws, seed=seed_of(self.random_state))]
+            return like(run.impute(rows), given)
+        return [like(m, given) for m in run.impute_draws(rows, draws, seed=seed_of(self.random_state))]
 
     def explain(self, X: object) -> Any:
         """Which cells make a row strange: log p(cell|others of its row), less what is usual for such a cell, in nats.
@@ -233,7 +234,7 @@ class VAE(Fitted):
             A table of numbers in the library of the given rows, missing where a cell is; 0 is usual, far below 0 strange.
         """
         given, rows = self._given(X)
-        found = self._table().explain(rows)
+        found = self._table(precise(self.run_)).explain(rows)
         if isinstance(given, np.ndarray):
             nothing = np.full(found.num_rows, np.nan)
             return np.column_stack([found[c.name] if c.modelled else nothing for c in self.schema_.table])

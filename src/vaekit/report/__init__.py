@@ -26,14 +26,14 @@ def write_report(run: Run, beside: Run | None = None) -> Path:
         DataError: if the source of the run cannot be opened, or holds other data now.
         RunError: if the two runs do not fit together, or the folder cannot be written.
     """
-    if beside is not None and beside.schema.shape != run.schema.shape:
+    if beside is not None and "mixed" in (run.schema.kind, beside.schema.kind):
+        _check_tables(run, beside)
+    elif beside is not None and beside.schema.shape != run.schema.shape:
         raise RunError(
             f"the run beside must be trained on examples of the same shape, {run.schema.shape}",
             f"{beside.schema.shape} in '{beside.path}'",
             "Name a run on the same source",
         )
-    if beside is not None and (run.schema.kind == "mixed" or beside.schema.kind == "mixed"):
-        _check_tables(run, beside)
     subject = Subject.of(run)
     run.folder.write("report.html", render(subject, subject.judge(beside) if beside is not None else None))
     return run.path / "report.html"
@@ -46,7 +46,7 @@ def _check_tables(run: Run, beside: Run) -> None:
         raise RunError(
             "of two runs both or neither must be of a mixed table",
             f"{kinds[0]} and {kinds[1]}",
-            "Train both with data.kind=mixed",
+            "Name a run that models the same table",
         )
     one, other = (set(r.schema.columns) for r in (run, beside))
     if one != other:

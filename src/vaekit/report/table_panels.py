@@ -160,13 +160,17 @@ def _told_row(told: list[Told]) -> list[str | Meter]:
     first = told[0]
     if not first.cells:
         return [cut(first.column.name), "no cell is there", *[MISSING] * (1 + 4 * len(told))]
-    cells: list[str | Meter] = [cut(first.column.name), first.measure, _error(first, first.baseline)]
+    cells: list[str | Meter] = [
+        cut(first.column.name),
+        first.measure.replace(" ", "\u00a0"),
+        _error(first, first.baseline),
+    ]
     for t in told:
-        less = 1 - t.error / t.baseline if t.baseline else 0.0
-        gain = nats(t.gain) if math.isnan(t.gain_error) else f"{nats(t.gain)} ± {nats(t.gain_error)}"
+        less = round(1 - t.error / t.baseline, 2) + 0.0 if t.baseline else 0.0
+        gain = nats(t.gain) if math.isnan(t.gain_error) else f"{nats(t.gain)}\u00a0±\u00a0{nats(t.gain_error)}"
         cells += [
             _error(t, t.error),
-            Meter(f"{100 * less:.0f} %".replace("-", "−"), max(0.0, less), bad=less < -0.02),
+            Meter(f"{100 * less:.0f} %".replace("-", "−"), max(0.0, less), bad=less < -0.01),
             nats(t.log_prob),
             gain,
         ]

@@ -1,0 +1,175 @@
+"""The verbs of mixed tables on the command line."""
+
+import csv
+import sqlite3
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import vaekit
+
+
+def make_people(rows=150, seed=0):
+    rng = np.random.default_rng(seed)
+    age = rng.integers(18, 80, rows)
+    work = np.where(age > 60, "retired", rng.choice(["city", "farm"], rows))
+    hole = rng.random((rows, 2)) < 0.2
+    return pa.table(
+        {
+            "name": [f"person {i}" for i in range(rows)],
+            "age": pa.array(age, mask=hole[:, 0]),
+            "work": pa.array(work, mask=hole[:, 1]),
+            "income": rng.lognormal(10, 0.5, rows),
+            "since": pa.array(np.datetime64("2020-01-01") + rng.integers(0, 900, rows)),
+            "planet": ["Earth"] * rows,
+        }
+    )
+
+
+def read(path):
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory):
+    path = tmp_path_factory.mktemp("people") / "people.csv"
+    table = make_people()
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(table.column_names)
+        writer.writerows([["" if v is None else v for v in row.values()] for row in table.to_pylist()])
+    return path
+
+
+TINY_TABLE = {"training.epochs": 3, "training.validations": 1, "encoder.hidden": [16], "decoder.hidden": [16],
+              "objective.samples": 2, "evaluation.samples": 5, "training.batch_size": 32}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def people_run(people, tmp_path_factory):
+    return vaekit.train(people, settings=TINY_TABLE, out=tmp_path_factory.mktemp("runs") / "people").path
+
+
+def test_describe_says_what_each_column_is(call, people):
+    out = call("describe", people).out
+    kinds = {line.split()[0]: line.split()[1] for line in out.splitlines() if len(line.split()) > 2}
+    assert (kinds["age"], kinds["work"], kinds["since"], kinds["planet"]) == (
+        "count",
+        "categorical",
+        "datetime",
+        "constant",
+    )
+    assert kinds["name"] in ("identifier", "text")
+    assert "'name' is left out" in out
+
+
+def test_a_kind_can_be_declared_and_a_wrong_name_is_refused(call, people, expect_refusal):
+    out = call("describe", people, "--set", "data.columns.age=real").out
+    assert next(line for line in out.splitlines() if line.startswith("age")).split()[1] == "real"
+    expect_refusal("describe", people, "--set", "data.columns.agee=real", words=("agee", "'age'"))
+    expect_refusal("describe", people, "--set", "data.columns.age=tall", words=("data.columns", "tall"))
+
+
+def test_impute_fills_the_holes_and_nothing_else(call, people, people_run, tmp_path):
+    assert (
+        call("impute", people_run, people, "--out", tmp_path / "f.csv", "--uncertainty", tmp_path / "u.csv").code == 0
+    )
+    before, after, spread = read(people), read(tmp_path / "f.csv"), read(tmp_path / "u.csv")
+    assert list(before[0]) == list(after[0])
+    assert any(row["age"] == "" for row in before)
+    for old, new, sure in zip(before, after, spread, strict=True):
+        assert old["name"] == new["name"]
+        for column in ("age", "work", "since"):
+            if old[column]:
+                assert new[column] == old[column]
+                assert sure[column] == ""
+            else:
+                assert new[column]
+                assert float(sure[column]) > 0
+        assert 0 < int(new["age"]) < 200
+        assert new["work"] in ("city", "farm", "retired")
+
+
+def test_draws_stand_under_each_other_and_differ(call, people, people_run, tmp_path):
+    assert call("impute", people_run, people, "--draws", 3, "--out", tmp_path / "d.csv").code == 0
+    rows = read(tmp_path / "d.csv")
+    assert [row["draw"] for row in rows].count("2") == 150
+    holes = [i for i, row in enumerate(read(people)) if not row["age"]]
+    first, second = ([rows[k * 150 + i]["age"] for i in holes] for k in (0, 1))
+    assert first != second
+
+
+def test_given_cells_hold_in_every_row(call, people_run, tmp_path, expect_refusal):
+    done = call(
+        "sample", people_run, "-n", 40, "--given", "work=farm", "--given", "age=33", "--out", tmp_path / "s.csv"
+    )
+    assert "Effective sample size" in done.err
+    rows = read(tmp_path / "s.csv")
+    assert {(row["work"], row["age"], row["planet"]) for row in rows} == {("farm", "33", "Earth")}
+    assert len({row["income"] for row in rows}) > 20
+    expect_refusal("sample", people_run, "--given", "wrok=farm", "--out", tmp_path / "t.csv", words=("wrok", "'work'"))
+    expect_refusal("sample", people_run, "--given", "work=sea", "--out", tmp_path / "t.csv", words=("sea",))
+    expect_refusal("sample", people_run, "--given", "work", "--out", tmp_path / "t.csv", words=("COLUMN=VALUE",))
+    expect_refusal("sample", people_run, "--given", "age=old", "--out", tmp_path / "t.csv", words=("a number", "old"))
+
+
+def test_score_explains_the_strange_cell(call, people_run, tmp_path):
+    strange = make_people(5, seed=3).set_column(3, "income", pa.array([1e4, 2e4, 3e7, 2e4, 1e4]))
+    pq.write_table(strange, tmp_path / "new.parquet")
+    assert call("score", people_run, tmp_path / "new.parquet", "--explain", "--out", tmp_path / "s.csv").code == 0
+    rows = read(tmp_path / "s.csv")
+    assert rows[2]["strangest"] == "income"
+    assert int(np.argmin([float(row["log_likelihood"]) for row in rows])) == 2
+
+
+def test_encode_and_score_of_a_table_do_not_depend_on_the_order_of_its_columns(call, people, people_run, tmp_path):
+    table = make_people(20, seed=5)
+    pq.write_table(table, tmp_path / "a.parquet")
+    pq.write_table(table.select(table.column_names[::-1]), tmp_path / "b.parquet")
+    for name in ("a", "b"):
+        assert call("score", people_run, tmp_path / f"{name}.parquet", "--out", tmp_path / f"{name}.csv").code == 0
+        assert call("encode", people_run, tmp_path / f"{name}.parquet", "--out", tmp_path / f"{name}.npy").code == 0
+    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
+    assert (np.load(tmp_path / "a.npy") == np.load(tmp_path / "b.npy")).all()
+
+
+def test_what_cannot_be_read_is_refused_with_its_place(call, people, people_run, tmp_path, expect_refusal):
+    text = people.read_text(encoding="utf-8")
+    bad = tmp_path / "bad.csv"
+    cases = (
+        (text.replace("since", "when", 1), ("'since'",)),
+        (text.replace("2020-", "then ", 1), ("'since'", "a date", "row")),
+    )
+    for content, words in cases:
+        bad.write_text(content, encoding="utf-8")
+        expect_refusal("score", people_run, bad, "--out", tmp_path / "x.csv", words=words)
+    expect_refusal("impute", people_run, people, "--out", tmp_path / "x.npy", words=(".csv or .parquet",))
+
+
+def test_verbs_of_tables_refuse_other_runs(digits_run, expect_refusal, tmp_path):
+    expect_refusal("impute", digits_run.path, "digits", "--out", tmp_path / "x.csv", words=("mixed table",))
+    expect_refusal("sample", digits_run.path, "--given", "a=1", "--out", tmp_path / "x.csv", words=("mixed table",))
+
+
+def test_a_query_trains(call, tmp_path):
+    path = tmp_path / "people.db"
+    table = make_people(80).drop_columns(["since"])
+    with sqlite3.connect(path) as base:
+        base.execute("create table people (name text, age integer, work text, income real, planet text)")
+        base.executemany("insert into people values (?,?,?,?,?)", [tuple(r.values()) for r in table.to_pylist()])
+    settings = [part for key, value in TINY_TABLE.items() for part in ("--set", f"{key}={value}")]
+    query = "select age, work, income from people order by name"
+    done = call("train", f"sqlite:///{path}", "--query", query, "--out", tmp_path / "run", *settings)
+    assert done.code == 0, done.err
+    run = vaekit.load(tmp_path / "run")
+    assert run.schema.columns == ("age", "work", "income")
+    assert run.split().train.fingerprint() == run.provenance["fingerprint"]
+
+
+def test_a_run_on_a_table_resumes(people, people_run, tmp_path):
+    again = vaekit.train(people, settings=TINY_TABLE, out=tmp_path / "again")
+    assert (again.path / "weights.safetensors").read_bytes() == (people_run / "weights.safetensors").read_bytes()
+    assert vaekit.train(resume=again.path).evaluate(samples=5) == again.evaluate(samples=5)
