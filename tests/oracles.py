@@ -200,7 +200,7 @@ def mixed_slots(parameters, x, sizes, widths, lattice, edges, components, log_sc
             found.append(0.0)
         elif interval:
             ends = {"open_below": y <= lowest, "open_above": y >= highest}
-            found.append(logistic_mixture_interval(y, np.exp(measure), weights, location, scale, **ends))
+            found.append(logistic_mixture_interval(y, np.exp(measure), weights, location, scale, **ends, digits=2000))
         else:
-            found.append(np.log(logistic_mixture_pdf(y, weights, location, scale)) + measure)
+            found.append(logsumexp(np.log(weights) + stats.logistic.logpdf(y, location, scale)) + measure)
     return np.array(found)

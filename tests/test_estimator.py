@@ -10,6 +10,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn.base import clone
@@ -350,6 +351,14 @@ def test_plain_arrays_are_tables_whatever_they_hold(values, kinds):
     assert made.dtype == (np.uint8 if array.dtype == bool else array.dtype)
     if array.dtype.kind in "bi":
         assert set(made.ravel()) <= set(range(100))
+
+
+def test_lists_and_tensors_are_arrays():
+    rows = [[None, 1.0], [2.0, 3.5], [1.5, 2.0], [1.1, None], [2.2, 3.2]]
+    fitted = small().fit(rows)
+    assert_array_equal(fitted.impute(rows)[1:3], np.array(rows[1:3]))
+    assert np.isfinite(fitted.impute(rows)).all()
+    assert_array_equal(fitted.transform(torch.tensor(rows[1:3])), fitted.transform(np.float32(rows[1:3])))
 
 
 def test_columns_of_an_array_keep_their_places():

@@ -171,6 +171,14 @@ def test_atoms_are_values_that_many_rows_share():
     assert fit(stats.nbinom(8, 0.1).rvs(9000, random_state=0), 1.0).atoms == ()
 
 
+def test_the_commonest_of_many_levels_is_no_atom_for_that():
+    """An atom of a lattice stands out from its neighbours; else scatter alone would make atoms of ages."""
+    for x in (RNG.integers(17, 77, 500), RNG.poisson(100, 300), stats.nbinom(5, 0.05).rvs(20_000, random_state=0)):
+        assert fit(x, 1.0).atoms == ()
+    heaped = np.where(RNG.random(800) < 0.3, 500.0 * RNG.integers(1, 5, 800), 10.0 * RNG.integers(0, 300, 800))
+    assert fit(heaped, 10.0).atoms == (500.0, 1000.0, 1500.0, 2000.0)
+
+
 def test_no_more_atoms_than_can_be_told_apart():
     x = np.concatenate([np.repeat(np.arange(90.0) * 1.37, 50 + np.arange(90) % 7), RNG.normal(500, 1, 10)])
     atoms = fit(x).atoms

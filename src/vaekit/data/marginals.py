@@ -171,7 +171,7 @@ def _stands_out(values: Array, counts: npt.NDArray[np.int64], step: float) -> np
     place, below = np.arange(len(values)), np.append(0, np.cumsum(counts))
     first, last = np.maximum(place - NEIGHBOURS, 0), np.minimum(place + NEIGHBOURS, len(values) - 1)
     levels = np.maximum((values[last] - values[first]) / step, 1)
-    return counts > PROMINENT * (below[last + 1] - below[first] - counts) / levels
+    return counts > LEAST_COUNT / 2 + PROMINENT * (below[last + 1] - below[first] - counts) / levels
 
 
 def _level_knots(values: Array, counts: npt.NDArray[np.int64], step: float) -> tuple[Array, Array]:

@@ -49,7 +49,8 @@ class Fitted(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, Ba
             known = reset or hasattr(self, "feature_names_in_")
             return frame if known or frame is None else replace(frame, named=False)
         options = {"ensure_all_finite": "allow-nan", "allow_nd": True, "ensure_min_samples": 2 if reset else 1}
-        return validate_data(self, X, reset=reset, **options)
+        rows = validate_data(self, X, reset=reset, **options)
+        return rows.astype(np.float64) if rows.dtype == object else rows  # of a list with None
 
     def _given(self, X: object) -> tuple[Any, Any]:
         """Rows as they are, an array if they are no data frame, and as the run takes them."""
