@@ -90,7 +90,9 @@ def test_probabilities_of_all_rows_of_a_discrete_table_sum_to_one(seed):
     for column in range(3):
         one = np.full((4 if column == 1 else 5 if column == 0 else 3000, 3), np.nan)
         one[:, column] = np.arange(len(one))
-        assert np.exp(log_prob(cells, likelihood, spread(likelihood, seed, 0.7), one)).sum() == pytest.approx(1, abs=1e-5)
+        assert np.exp(log_prob(cells, likelihood, spread(likelihood, seed, 0.7), one)).sum() == pytest.approx(
+            1, abs=1e-5
+        )
 
 
 def test_a_bounded_lattice_ends_where_its_bounds_are():

@@ -89,11 +89,12 @@ class TableModel:
             log_weights = log_weights - joint.log_likelihood + slots.log_prob(x.to(device)).sum(-1)
         return Weighted(joint.z, log_weights.double().log_softmax(0), slots)
 
-    def impute(self, rows: Rows) -> tuple[Array, Array]:
+    def impute(self, rows: Rows, hidden: bool = False) -> tuple[Array, Array]:
         """Fill missing cells with their conditional mean, or the most probable value of a list (the median if ordered).
 
         Args:
             rows: coded rows, NaN where a cell is missing.
+            hidden: whether cells were hidden on purpose, and so not for what they hold.
 
         Returns:
             Codes (n, C), and of each filled cell its standard deviation, or the probability of its value; NaN elsewhere.
@@ -101,7 +102,7 @@ class TableModel:
         filled, certain = [], []
         with evaluating(self.model) as device:
             for x, codes, noise in self._blocks(rows):
-                value, spread = self._expected(self._posterior(x, noise, device), noise)
+                value, spread = self._expected(self._posterior(x, noise, device, hidden), noise)
                 missing = np.isnan(codes)
                 filled.append(np.where(missing, value, codes))
                 certain.append(np.where(missing, spread, np.nan))

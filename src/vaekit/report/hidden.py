@@ -84,7 +84,7 @@ def tell_cells(subject: Subject) -> dict[str, Told]:
     for turn in range(ROUNDS):
         hidden = (order == turn) & ~np.isnan(codes)
         rest = np.where(hidden, np.nan, codes)
-        filled[hidden] = judge.table.impute(judge.rows(rest))[0][hidden]
+        filled[hidden] = judge.table.impute(judge.rows(rest), hidden=True)[0][hidden]
         log_prob[hidden] = judge.log_prob(rest, codes)[hidden]
     alone = judge.log_prob_alone(codes)
     return {
@@ -157,8 +157,10 @@ class _Judge:
                 joint = self.model.joint(x.to(device), noise=epsilon.to(device))
                 seen = self._seen(codes[start : start + len(x)]).to(device)
                 start += len(x)
-                own = by_column(joint.likelihood.base_dist.log_prob(seen).double(), self.cells)
-                weights = joint.log_weights().double().log_softmax(0)
+                slots = joint.likelihood.base_dist.plain  # cells were not hidden for what they hold
+                own = by_column(slots.log_prob(seen).double(), self.cells)
+                plain = slots.log_prob(x.to(device)).sum(-1)
+                weights = (joint.log_weights() - joint.log_likelihood + plain).double().log_softmax(0)
                 found.append(torch.logsumexp(weights.unsqueeze(-1) + own, 0).cpu().numpy())
         return np.concatenate(found)
 
@@ -170,7 +172,7 @@ class _Judge:
         constant = Mixed(likelihood.layout, likelihood.options)
         constant.start(self._seen(self.train))  # numbers are normal scores, so that this is all but its optimum
         with torch.no_grad():
-            slots = constant(torch.zeros_like(constant.offset)).base_dist
+            slots = constant(torch.zeros_like(constant.offset)).base_dist.plain
             return by_column(slots.log_prob(self._seen(codes)).double(), self.cells).numpy()
 
     def _seen(self, codes: Array) -> Tensor:

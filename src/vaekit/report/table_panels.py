@@ -11,7 +11,7 @@ from vaekit.report import table_charts
 from vaekit.report.dependence import Dependence, Difference, measure_dependence
 from vaekit.report.hidden import Told, tell_cells
 from vaekit.report.marginals import Compared, Share, compare
-from vaekit.report.numbers import nats, percent, significant
+from vaekit.report.numbers import nats, percent
 from vaekit.report.panel import Bar, Grid, Line, Meter, Panel, Section, cut
 from vaekit.report.subject import Subject
 from vaekit.report.table_rows import MOST_COLUMNS, TableRows
@@ -22,6 +22,13 @@ MOST_NAMED = 100
 MOST_SAMPLED = 20_000
 FAR = 3.0
 """A distance this many times as large as chance makes it is told."""
+SOME_MISSING = 0.01
+"""Share of missing cells from which on they may make a difference."""
+IGNORED = "Missing cells count in no figure; the model takes it that the rest of a row explains why they are missing, and nothing else does."
+MODELLED = (
+    "The model tells which cells are missing too, by what they hold: log-likelihood and its parts are of the cells that are there and of "
+    "which are missing."
+)
 MISSING = "–"
 
 
@@ -54,6 +61,8 @@ def marginal_section(rows: TableRows, whose: str, not_shown: list[tuple[str, lis
         "variation for lists: 0 is the same, 1 altogether different. Cells beyond an axis count in its outermost bins; frequent "
         f"single values have bars under the histogram of the others.{whose}"
     )
+    if np.isnan(rows.real).mean() > SOME_MISSING:
+        text += " Generated rows are complete: where cells are missing by more than chance, the two may rightly differ."
     told = _names(
         f"Further apart than {FAR:g} times chance:", [f"{cut(c.column.name)} ({c.distance:.2f})" for c in far]
     )
@@ -191,9 +200,9 @@ def columns_section(subject: Subject) -> Section:
     left_out = [f"{cut(c.name)} ({c.kind}: {c.reason})" for c in table if not c.modelled]
     missing = held_out.sum(1)
     text = (
-        f"{percent(float((missing == 0).mean()))} of held-out rows are complete; {significant(float(missing.mean()))} of "
-        f"{held_out.shape[1]} modelled cells of a row are missing on average. Missing cells count in no figure; the model takes it that the rest "
-        "of a row explains why they are missing, and nothing else does."
+        f"{percent(float((missing == 0).mean()))} of held-out rows are complete; {missing.mean():.1f} of "
+        f"{held_out.shape[1]} modelled cells of a row are missing on average. "
+        + (MODELLED if subject.run.recipe.likelihood.missing == "modelled" else IGNORED)
     )
     names = _names("Left out of the model:", left_out)
     if len(rows) > MOST_NAMED:
