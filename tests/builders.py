@@ -10,8 +10,8 @@ from vaekit.data import Frame, Part, Rows, Transform, open_source
 from vaekit.data.tables import numeric_source
 from vaekit.distributions import DiagonalNormal
 from vaekit.models import Decoder, GaussianEncoder, VariationalAutoEncoder
-from vaekit.models.likelihoods import Bernoulli, Gaussian, LikelihoodOptions
-from vaekit.networks import MLP
+from vaekit.models.likelihoods import Bernoulli, Gaussian, LikelihoodOptions, Mixed
+from vaekit.networks import MLP, TableInput
 
 
 class AffineEncoder(nn.Module):
@@ -64,6 +64,22 @@ def decoder_weights(model):
     """W₁, b₁, W₂, b₂ of the decoder of `bernoulli_vae`."""
     first, last = model.decoder.network.layers[0][0], model.decoder.network.layers[1]
     return tuple(t.detach().double().numpy() for t in (first.weight, first.bias, last.weight, last.bias))
+
+
+def mixed_vae(layout, seed=0, components=2, **options):
+    """A small model of a mixed table with one latent dimension and a decoder W₂ tanh(W₁z + b₁) + b₂, all at random.
+
+    q(z|x) differs from row to row and is about as wide as the prior, so that importance sampling works.
+    """
+    torch.manual_seed(seed)
+    likelihood = Mixed(layout, LikelihoodOptions(components=components))
+    encoder = nn.Sequential(TableInput(layout, 6), MLP((6,), (2,), hidden=[6], activation="tanh"))
+    network = MLP((1,), (likelihood.parameters_per_feature,), hidden=[8], activation="tanh")
+    with torch.no_grad():
+        network.layers[0][0].weight.mul_(2)
+        network.layers[1].weight.mul_(3)
+        likelihood.offset.normal_()
+    return VariationalAutoEncoder(GaussianEncoder(encoder), Decoder(network, likelihood), 1, **options)
 
 
 def read_numbers(path):

@@ -204,3 +204,81 @@ def mixed_slots(parameters, x, sizes, widths, lattice, edges, components, log_sc
         else:
             found.append(logsumexp(np.log(weights) + stats.logistic.logpdf(y, location, scale)) + measure)
     return np.array(found)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A column of numbers with its piecewise linear map to scores: a density, or probabilities on the lattice 0, 1, 2, …"""
+
+    knots: tuple[float, ...]
+    scores: tuple[float, ...]
+    tails: tuple[float, float]
+    counts: bool = False
+
+    def score(self, x):
+        knots, scores = self.knots, self.scores
+        below, above = np.minimum(x - knots[0], 0) * self.tails[0], np.maximum(x - knots[-1], 0) * self.tails[1]
+        return np.interp(x, knots, scores) + below + above
+
+    def slope(self, x):
+        inner = np.diff(self.scores) / np.diff(self.knots)
+        return np.concatenate([self.tails[:1], inner, self.tails[1:]])[np.searchsorted(self.knots, x, side="right")]
+
+
+@dataclass(frozen=True)
+class MixedTable:
+    """A mixed table under a one-dimensional z and a decoder W₂ tanh(W₁z + b₁) + b₂, by quadrature over a grid of z.
+
+    Args:
+        weights: W₁, b₁, W₂, b₂, the likelihood's offset added to b₂.
+        columns: number of values of a list, or a `Line`; with where its parameters begin.
+        components: of the mixtures of logistics.
+    """
+
+    weights: tuple[np.ndarray, ...]
+    columns: tuple[tuple[int | Line, int], ...]
+    components: int
+    z: np.ndarray
+
+    @property
+    def log_prior(self):
+        return stats.norm.logpdf(self.z) + np.log(self.z[1] - self.z[0])
+
+    def log_cells(self, column, values):
+        """log p(value|z) of a column, shape (grid, n)."""
+        W1, b1, W2, b2 = self.weights
+        kind, begin = self.columns[column]
+        parameters = np.tanh(self.z[:, None] * W1[:, 0] + b1) @ W2.T + b2
+        values = np.asarray(values, np.float64)
+        if not isinstance(kind, Line):
+            logits = parameters[:, begin : begin + kind]
+            return (logits - logsumexp(logits, axis=1, keepdims=True))[:, values.astype(int)]
+        mixture = parameters[:, begin : begin + 3 * self.components].reshape(len(self.z), 1, 3, self.components)
+        logits, location, raw = (mixture[..., i, :] for i in range(3))
+        weights = np.exp(logits - logsumexp(logits, axis=-1, keepdims=True))
+        scale = np.exp(soft_clamp(raw, -7.0, 3.0))
+        if not kind.counts:
+            return np.log(logistic_mixture_pdf(kind.score(values), weights, location, scale) * kind.slope(values))
+        above = logistic_mixture_cdf(kind.score(values + 0.5), weights, location, scale)
+        below = logistic_mixture_cdf(kind.score(values - 0.5), weights, location, scale)
+        return np.log(above - np.where(values == 0, 0.0, below))
+
+    def log_joint(self, row):
+        """log p(x_observed, z) on the grid; its logsumexp is log p(x_observed)."""
+        observed = (self.log_cells(i, [value])[:, 0] for i, value in enumerate(row) if not np.isnan(value))
+        return self.log_prior + sum(observed)
+
+    def log_evidence(self, row):
+        return float(logsumexp(self.log_joint(row)))
+
+    def conditional(self, row, column, values):
+        """p(value|x_observed) for each of the values, a density for reals."""
+        joint = self.log_joint(row)
+        return np.exp(joint - logsumexp(joint)) @ np.exp(self.log_cells(column, values))
+
+    def pair(self, row, first, second, firsts, seconds):
+        """P(both|x_observed) of two lists, shape (n, m)."""
+        joint = self.log_joint(row)
+        posterior = np.exp(joint - logsumexp(joint))
+        a, b = np.exp(self.log_cells(first, firsts)), np.exp(self.log_cells(second, seconds))
+        return np.einsum("z,zi,zj->ij", posterior, a, b)

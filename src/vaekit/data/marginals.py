@@ -8,7 +8,9 @@ the model says of y is turned into what it says of x exactly:
     density of a real column              log p(x) = log f(y) + log t'(x)
     probability on a lattice of step h    P(x) = F(t(x + h/2)) − F(t(x − h/2))
 
-Values that many rows share ("92 % are 0") are atoms: points with a probability of their own beside the continuum.
+Values that many rows share ("92 % are 0") are atoms: points with a probability of their own beside the continuum. A density
+and a probability cannot be set beside each other, so in a real column with atoms a number between them has the probability
+of an interval as wide as neighbouring values usually are apart, its resolution.
 """
 
 from __future__ import annotations
@@ -52,6 +54,7 @@ class Marginal(BaseModel):
         tails: slopes beyond the first and the last knot, > 0.
         step: distance of the lattice of values; 0 for reals.
         atoms: values with a probability of their own, increasing.
+        resolution: of a real column with atoms; 1, which leaves densities as they are, without.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, ignored_types=(cached_property,))
@@ -62,6 +65,7 @@ class Marginal(BaseModel):
     tails: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
     step: float = Field(0.0, ge=0)
     atoms: tuple[float, ...] = ()
+    resolution: float = Field(1.0, gt=0)
 
     @model_validator(mode="after")
     def _increases(self) -> Marginal:
@@ -89,9 +93,9 @@ class Marginal(BaseModel):
         return found
 
     def cell(self, x: Array) -> tuple[Array, Array]:
-        """Scores and log-measures of values: (y, log t') of reals, (middle, log width) of the interval on a lattice."""
+        """Scores and log-measures of values: (y, log t′ · resolution) of reals, (middle, log width) on a lattice."""
         if not self.step:
-            return self.forward(x), self.log_slope(x)
+            return self.forward(x), self.log_slope(x) + np.log(self.resolution)
         below, above = self.forward(x - self.step / 2), self.forward(x + self.step / 2)
         return (below + above) / 2, np.log(above - below)
 
@@ -163,6 +167,7 @@ def fit_marginal(column: Column, x: Array) -> Marginal:
         tails=(_tail(knots, scores, share <= OUTER), _tail(knots, scores, share >= 1 - OUTER)),
         step=column.step,
         atoms=tuple(atoms.tolist()),
+        resolution=_resolution(values) if len(atoms) and not column.step else 1.0,
     )
 
 
@@ -172,6 +177,12 @@ def _stands_out(values: Array, counts: npt.NDArray[np.int64], step: float) -> np
     first, last = np.maximum(place - NEIGHBOURS, 0), np.minimum(place + NEIGHBOURS, len(values) - 1)
     levels = np.maximum((values[last] - values[first]) / step, 1)
     return counts > LEAST_COUNT / 2 + PROMINENT * (below[last + 1] - below[first] - counts) / levels
+
+
+def _resolution(values: Array) -> float:
+    """How far neighbouring values usually are apart; the whole scale of a single one."""
+    gaps = np.diff(values)
+    return float(np.median(gaps)) if len(gaps) else max(abs(float(values[0])), 1.0)
 
 
 def _level_knots(values: Array, counts: npt.NDArray[np.int64], step: float) -> tuple[Array, Array]:

@@ -164,8 +164,8 @@ class TableModel:
 
     def _values(self, found: Weighted, choice: Tensor, noise: RowNoise, draws: int, hidden: bool = False) -> Array:
         """Whole rows that follow, for each draw, one z_k chosen by its weight; shape (M, B, C)."""
-        reached = found.log_weights.exp().cumsum(0)
-        chosen = (reached.unsqueeze(0) < choice.unsqueeze(1)).sum(1).clamp(max=self.samples - 1)  # (M, B)
+        reached = found.log_weights.exp().cumsum(0).T.contiguous()
+        chosen = torch.searchsorted(reached, choice.T.contiguous()).T.clamp(max=self.samples - 1)  # (M, B)
         z = found.z.gather(0, chosen.unsqueeze(-1).expand(-1, -1, found.z.shape[-1]))
         uniform = noise.uniform((draws, self.cells.layout.slots, 2), FILL_STREAM).movedim(1, 0).float()
         slots = self.model.decoder(z).base_dist

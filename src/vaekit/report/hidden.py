@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -157,7 +157,8 @@ class _Judge:
                 joint = self.model.joint(x.to(device), noise=epsilon.to(device))
                 seen = self._seen(codes[start : start + len(x)]).to(device)
                 start += len(x)
-                slots = joint.likelihood.base_dist.plain  # cells were not hidden for what they hold
+                both: Any = joint.likelihood.base_dist
+                slots = both.plain  # cells were not hidden for what they hold
                 own = by_column(slots.log_prob(seen).double(), self.cells)
                 plain = slots.log_prob(x.to(device)).sum(-1)
                 weights = (joint.log_weights() - joint.log_likelihood + plain).double().log_softmax(0)

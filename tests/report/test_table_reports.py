@@ -503,6 +503,20 @@ def test_two_runs_are_measured_on_the_same_cells(folder, source, run):
     assert heads.count("<td") == 10
 
 
+def test_a_model_of_why_cells_are_missing(folder, source, run):
+    settings = SMALL | {"training.epochs": 2, "likelihood.missing": "modelled", "data.hide": 0.0}
+    other = vaekit.train(source, settings=settings, out=folder / "modelled")
+    page = report(run, other)
+    assert "only one of them tells which cells are missing as well" in page.text
+    assert "Missing cells count in no figure" in page.text
+    assert "tells which cells are missing too" in report(other).text
+    judge = _Judge(other)
+    codes = np.asarray(other.split().test.take(0, 10), float)
+    found = judge.log_prob(codes, codes)
+    assert (found[np.isnan(codes)] == 0).all()  # what is not there is neither likely nor unlikely
+    assert np.isfinite(found).all()
+
+
 def test_runs_that_do_not_compare_are_refused(folder, run):
     frame = make_frame().drop(columns=["group"])
     frame.to_parquet(folder / "fewer.parquet")
