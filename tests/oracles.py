@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy import integrate, stats
@@ -233,39 +233,48 @@ class MixedTable:
         weights: W₁, b₁, W₂, b₂, the likelihood's offset added to b₂.
         columns: number of values of a list, or a `Line`; with where its parameters begin.
         components: of the mixtures of logistics.
+        z: the grid, equidistant.
+        known: what was worked out already.
     """
 
     weights: tuple[np.ndarray, ...]
     columns: tuple[tuple[int | Line, int], ...]
     components: int
     z: np.ndarray
+    known: dict = field(default_factory=dict)
 
     @property
     def log_prior(self):
         return stats.norm.logpdf(self.z) + np.log(self.z[1] - self.z[0])
 
-    def log_cells(self, column, values):
-        """log p(value|z) of a column, shape (grid, n)."""
+    def cells(self, column, values):
+        """p(value|z) of a column, shape (grid, n)."""
+        values = np.asarray(values, np.float64)
+        key = (column, values.tobytes())
+        if key not in self.known:
+            self.known[key] = self._cells(column, values)
+        return self.known[key]
+
+    def _cells(self, column, values):
         W1, b1, W2, b2 = self.weights
         kind, begin = self.columns[column]
         parameters = np.tanh(self.z[:, None] * W1[:, 0] + b1) @ W2.T + b2
-        values = np.asarray(values, np.float64)
         if not isinstance(kind, Line):
             logits = parameters[:, begin : begin + kind]
-            return (logits - logsumexp(logits, axis=1, keepdims=True))[:, values.astype(int)]
+            return np.exp(logits - logsumexp(logits, axis=1, keepdims=True))[:, values.astype(int)]
         mixture = parameters[:, begin : begin + 3 * self.components].reshape(len(self.z), 1, 3, self.components)
         logits, location, raw = (mixture[..., i, :] for i in range(3))
         weights = np.exp(logits - logsumexp(logits, axis=-1, keepdims=True))
         scale = np.exp(soft_clamp(raw, -7.0, 3.0))
         if not kind.counts:
-            return np.log(logistic_mixture_pdf(kind.score(values), weights, location, scale) * kind.slope(values))
+            return logistic_mixture_pdf(kind.score(values), weights, location, scale) * kind.slope(values)
         above = logistic_mixture_cdf(kind.score(values + 0.5), weights, location, scale)
         below = logistic_mixture_cdf(kind.score(values - 0.5), weights, location, scale)
-        return np.log(above - np.where(values == 0, 0.0, below))
+        return above - np.where(values == 0, 0.0, below)
 
     def log_joint(self, row):
         """log p(x_observed, z) on the grid; its logsumexp is log p(x_observed)."""
-        observed = (self.log_cells(i, [value])[:, 0] for i, value in enumerate(row) if not np.isnan(value))
+        observed = (np.log(self.cells(i, [value])[:, 0]) for i, value in enumerate(row) if not np.isnan(value))
         return self.log_prior + sum(observed)
 
     def log_evidence(self, row):
@@ -274,11 +283,10 @@ class MixedTable:
     def conditional(self, row, column, values):
         """p(value|x_observed) for each of the values, a density for reals."""
         joint = self.log_joint(row)
-        return np.exp(joint - logsumexp(joint)) @ np.exp(self.log_cells(column, values))
+        return np.exp(joint - logsumexp(joint)) @ self.cells(column, values)
 
     def pair(self, row, first, second, firsts, seconds):
         """P(both|x_observed) of two lists, shape (n, m)."""
         joint = self.log_joint(row)
         posterior = np.exp(joint - logsumexp(joint))
-        a, b = np.exp(self.log_cells(first, firsts)), np.exp(self.log_cells(second, seconds))
-        return np.einsum("z,zi,zj->ij", posterior, a, b)
+        return np.einsum("z,zi,zj->ij", posterior, self.cells(first, firsts), self.cells(second, seconds))

@@ -93,7 +93,7 @@ class TableRun(Run):
             column = self.schema.modelled[names.index(name)]
             try:
                 row[names.index(name)] = column.code(pa.array([value]))[0]
-            except pa.ArrowInvalid as error:
+            except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
                 raise DataError(f"the value of '{name}' must be of its type, {column.type}", f"{value!r}") from error
             if row[names.index(name)] == column.unseen and column.categories:
                 known = [str(category) for category in column.categories]

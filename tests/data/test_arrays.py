@@ -8,16 +8,6 @@ from vaekit.errors import DataError
 RNG = np.random.default_rng(0)
 
 
-class Frame:
-    """What every data frame has."""
-
-    def __init__(self, values, columns):
-        self.values, self.columns = values, columns
-
-    def to_numpy(self):
-        return self.values
-
-
 def test_two_dimensions_are_a_table():
     values = RNG.normal(size=(5, 3))
     source = from_array(values, columns=("a", "b", "c"))
@@ -76,11 +66,8 @@ def test_what_is_no_numeric_array_is_refused(values, words):
         from_array(values)
 
 
-def test_frames_tensors_and_lists():
+def test_tensors_and_lists():
     values = RNG.normal(size=(4, 2))
-    frame = from_object(Frame(values, ["x", 7]))
-    assert frame.columns == ("x", "7")
-    np.testing.assert_array_equal(frame.values, values)
     tensor = torch.from_numpy(values).clone().requires_grad_()
     np.testing.assert_array_equal(from_object(tensor).values, values)
     np.testing.assert_array_equal(from_object(values.tolist()).values, values)

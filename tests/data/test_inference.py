@@ -14,11 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import datasets
 
-from vaekit.data import tally
 from vaekit.data.columns import Column
-from vaekit.data.inference import infer_columns
-from vaekit.data.lattice import Lattice
-from vaekit.data.order import in_order, indicators, normal_scores
+from vaekit.data.inference import infer_columns, tally
+from vaekit.data.inference.lattice import Lattice
+from vaekit.data.inference.order import in_order, indicators, normal_scores
 from vaekit.data.tables import open_csv, open_frame
 from vaekit.errors import DataError
 

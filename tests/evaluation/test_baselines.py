@@ -6,14 +6,19 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from scipy import stats
 from sklearn.decomposition import FactorAnalysis
 
 import oracles
 from builders import rows_of
+from vaekit.data import Column, Part, Rows, Transform
+from vaekit.data.cells import fit_cells
 from vaekit.data.schema import Schema
 from vaekit.data.steps import Affine, Dequantize
 from vaekit.evaluation import baselines, measure_baselines
+from vaekit.evaluation.baselines import measure_independent
+from vaekit.models.likelihoods import Mixed
 
 
 @pytest.fixture
@@ -127,3 +132,41 @@ def test_only_some_rows_are_used(rng, monkeypatch, most):
     assert shifted.min() > 0
     assert shifted.max() < 1
     assert len(np.unique(shifted)) == shifted.size
+
+
+def mixed_rows(n, seed, missing=0.0):
+    """Independent columns of known distributions as codes, and log p of each cell."""
+    rng = np.random.default_rng(seed)
+    chances, line, count = np.array([0.6, 0.3, 0.1]), stats.gamma(3, scale=200), stats.poisson(40)
+    codes = np.column_stack(
+        [rng.choice(3, n, p=chances), line.rvs(n, random_state=rng), count.rvs(n, random_state=rng)]
+    )
+    log_p = np.column_stack(
+        [np.log(chances)[codes[:, 0].astype(int)], line.logpdf(codes[:, 1]), count.logpmf(codes[:, 2])]
+    )
+    gone = rng.random(codes.shape) < missing
+    return np.where(gone, np.nan, codes), np.where(gone, 0.0, log_p)
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.3])
+def test_independent_columns_reach_the_entropy_of_their_distributions(missing):
+    """No model without z does better: the mean log-likelihood is minus the entropy, less what 6000 rows cannot tell."""
+    columns = (
+        Column(name="c", kind="categorical", type="string", categories=("a", "b", "c")),
+        Column(name="x", kind="positive", type="double", lowest=0.0),
+        Column(name="n", kind="count", type="int64", step=1.0, lowest=0.0),
+    )
+    (fitted, _), (held_out, log_p) = mixed_rows(6000, 0, missing), mixed_rows(6000, 1, missing)
+    transform = Transform(steps=(fit_cells(columns, fitted),))
+    train, test = (Rows(Part(X, np.arange(len(X))), transform) for X in (fitted, held_out))
+    torch.manual_seed(0)
+    likelihood = Mixed(transform.cells.layout)
+    before = likelihood.offset.clone()
+    found = measure_independent(train, test, likelihood)
+    assert torch.equal(likelihood.offset, before)  # the model's own is left alone
+    assert log_p.sum(1).mean() - 0.03 < found < log_p.sum(1).mean() + 0.005
+    entropy = -(0.6 * math.log(0.6) + 0.3 * math.log(0.3) + 0.1 * math.log(0.1))
+    entropy += stats.gamma(3, scale=200).entropy() + stats.poisson(40).entropy()
+    error = log_p.sum(1).std() / math.sqrt(6000)
+    assert abs(found + (1 - missing) * entropy) < 5 * error + 0.03  # false alarm 6e-7
+    assert measure_independent(train, test, likelihood) == found

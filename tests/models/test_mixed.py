@@ -135,12 +135,15 @@ def test_the_density_of_a_real_column_integrates_to_one_in_the_units_of_the_data
 
 
 def test_density_and_atoms_of_a_column_share_one():
+    """A number between atoms has the probability of an interval of the column's resolution, in whatever unit."""
     x = np.concatenate([np.zeros(200), np.full(50, 3.5), RNG.gamma(3, 1, 250)])[:, None]
     cells, likelihood = table([Column(name="x", kind="positive", type="double")], x)
-    assert cells.columns[0].atoms == (0.0, 3.5)
+    (line,) = cells.columns
+    assert line.atoms == (0.0, 3.5)
+    assert line.resolution == np.median(np.diff(np.unique(x[250:])))
     parameters = spread(likelihood)
     grid = np.linspace(-300, 300, 400_002)[:, None]  # meets no atom
-    density = np.exp(log_prob(cells, likelihood, parameters, grid))
+    density = np.exp(log_prob(cells, likelihood, parameters, grid)) / line.resolution
     atoms = np.exp(log_prob(cells, likelihood, parameters, [[0.0], [3.5]]))
     assert np.trapezoid(density, grid[:, 0]) + atoms.sum() == pytest.approx(1.0, abs=1e-3)
 
@@ -155,6 +158,16 @@ def test_another_unit_shifts_the_log_density_by_its_logarithm():
     here = log_prob(metres, likelihood, parameters, x)
     there = log_prob(millimetres, same, parameters, 1000 * x)
     np.testing.assert_allclose(there, here - math.log(1000), rtol=1e-5, atol=1e-5)
+
+
+def test_another_unit_leaves_the_probability_beside_atoms_as_it_is():
+    x = np.concatenate([np.zeros((200, 1)), np.random.default_rng(3).gamma(2, 3, (200, 1))])
+    column = Column(name="x", kind="positive", type="double")
+    metres, likelihood = table([column], x)
+    millimetres, same = table([column], 1000 * x)
+    parameters = spread(likelihood)
+    found = log_prob(millimetres, same, parameters, 1000 * x)
+    np.testing.assert_allclose(found, log_prob(metres, likelihood, parameters, x), rtol=1e-5, atol=1e-5)
 
 
 def test_another_unit_leaves_the_probability_of_a_lattice_as_it_is():

@@ -18,10 +18,7 @@ CHANNELS = (1, 3, 4)
 
 
 def from_object(source: object) -> Source:
-    """An array, tensor, data frame or nested list."""
-    columns = getattr(source, "columns", None)
-    if columns is not None and hasattr(source, "to_numpy"):
-        return from_array(source.to_numpy(), columns=tuple(str(c) for c in columns))
+    """An array, tensor or nested list."""
     if isinstance(source, Tensor):
         source = source.detach().cpu()
         source = source.float().numpy() if source.dtype == torch.bfloat16 else source.numpy()

@@ -12,12 +12,12 @@ import pyarrow as pa
 
 from vaekit.data.columns import LEFT_OUT, Column, ColumnKind
 from vaekit.data.dates import date_text
-from vaekit.data.declared import declare
 from vaekit.data.frame import Frame
-from vaekit.data.kinds import is_coded, make_categorical, make_column, make_datetime, make_number, many, shown
-from vaekit.data.order import in_order, indicators, normal_scores
-from vaekit.data.tally import LONGEST, UNIQUE, Tally, tally_columns
-from vaekit.data.texts import check_numbers, is_dates, make_text_dates, size
+from vaekit.data.inference.declared import declare
+from vaekit.data.inference.kinds import is_coded, make_categorical, make_column, make_datetime, make_number, many, shown
+from vaekit.data.inference.order import in_order, indicators, normal_scores
+from vaekit.data.inference.tally import LONGEST, UNIQUE, Tally, tally_columns
+from vaekit.data.inference.texts import check_numbers, is_dates, make_text_dates, size
 from vaekit.errors import DataError, did_you_mean
 
 Array = npt.NDArray[np.float64]

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from vaekit.data.columns import Category, Column, ColumnKind
-from vaekit.data.tally import DISTINCT, Tally
+from vaekit.data.inference.tally import DISTINCT, Tally
 
 MOST_PLACES, LEAST_COUNT, LEAST_SHARE = 200, 2, 2e-4
 """How many categories have a place of their own, and how many rows, and which share of them, each must have."""

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from vaekit.data.columns import LARGEST, family, plain
 from vaekit.data.frame import Frame
-from vaekit.data.lattice import Lattice
+from vaekit.data.inference.lattice import Lattice
 from vaekit.errors import DataError
 
 DISTINCT = 20_000

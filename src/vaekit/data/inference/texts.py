@@ -15,9 +15,9 @@ import pyarrow.compute as pc
 from vaekit.data.columns import Column, plain
 from vaekit.data.dates import read_dates
 from vaekit.data.frame import Frame
-from vaekit.data.kinds import make_column
-from vaekit.data.lattice import step_of_dates
-from vaekit.data.tally import Tally
+from vaekit.data.inference.kinds import make_column
+from vaekit.data.inference.lattice import step_of_dates
+from vaekit.data.inference.tally import Tally
 from vaekit.errors import DataError
 
 NUMBER = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"

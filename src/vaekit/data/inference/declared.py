@@ -10,9 +10,16 @@ import pyarrow.compute as pc
 
 from vaekit.data.columns import Column
 from vaekit.data.frame import Frame
-from vaekit.data.kinds import make_bounded, make_categorical, make_count, make_datetime, make_positive, make_real
-from vaekit.data.tally import Tally
-from vaekit.data.texts import NUMBER, first_cell, is_dates, make_text_dates
+from vaekit.data.inference.kinds import (
+    make_bounded,
+    make_categorical,
+    make_count,
+    make_datetime,
+    make_positive,
+    make_real,
+)
+from vaekit.data.inference.tally import Tally
+from vaekit.data.inference.texts import NUMBER, first_cell, is_dates, make_text_dates
 from vaekit.errors import DataError
 
 _MAKERS: dict[str, Callable[[Tally], Column]] = {"real": make_real, "count": make_count, "positive": make_positive}
