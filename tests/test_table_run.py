@@ -289,6 +289,21 @@ def test_a_category_that_was_never_seen_has_a_low_and_finite_score(run):
     assert (strange < usual - 1).mean() > 0.95
 
 
+@pytest.mark.parametrize("far", [1e4, 1e10, 1e17, 9e29])
+def test_numbers_however_far_out_have_a_finite_score(run, far):
+    """Which falls with the distance; and the other cells of the row can still be told."""
+    whole = TABLE.filter(TABLE["day"].is_valid()).slice(3, 2)
+    for name, kind in (("height", pa.float64()), ("price", pa.float64()), ("visits", pa.float64())):
+        place = TABLE.column_names.index(name)
+        cells_ = pa.array([far, -far], kind)
+        wrong = whole.set_column(place, name, cells_).set_column(7, "day", pa.nulls(2, pa.date32()))
+        assert np.isfinite(run.score(wrong)).all()
+        assert np.isfinite(run.encode(wrong)).all()
+        assert run.impute(wrong)["day"].null_count == 0
+        assert np.isfinite(np.array(cells(run.explain(wrong))[name])).all()
+    assert (run.score(wrong) < run.score(whole) - 5).all()
+
+
 def test_a_row_of_nothing_scores_nought(run):
     nothing = pa.table({name: pa.nulls(2, TABLE.schema.field(name).type) for name in TABLE.column_names})
     np.testing.assert_allclose(run.score(nothing, samples=5000), 0.0, atol=0.1)

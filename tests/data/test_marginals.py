@@ -213,6 +213,17 @@ def test_a_change_of_unit_moves_nothing_but_the_slope():
     np.testing.assert_allclose(there.log_slope(1000 * x), here.log_slope(x) - np.log(1000), rtol=1e-9)
 
 
+@pytest.mark.parametrize("x", [1e9, 1e17, 9e29])
+def test_values_far_out_have_a_finite_score_and_width(x):
+    """Where x ± step/2 is x, and where a score would overflow."""
+    far = np.array([-x, x])
+    for t in (fit(RNG.poisson(50, 500), 1.0), fit(RNG.normal(size=500)), fit(5 + 1e-12 * RNG.normal(size=500))):
+        y, log_measure = t.cell(far)
+        assert np.isfinite(y.astype(np.float32)).all()
+        assert np.isfinite(log_measure).all()
+        assert y[0] < -9 < 9 < y[1]
+
+
 def test_maps_that_do_not_rise_are_refused():
     for parts in ({"knots": (1.0, 1.0)}, {"scores": (2.0, 1.0)}, {"knots": (1.0, 2.0, 3.0)}, {"tails": (0.0, 1.0)}):
         with pytest.raises(ValueError, match=r"increase|greater than 0"):

@@ -40,6 +40,8 @@ OUTER = 0.1
 """Share of the rows at either end from which the slope of a tail is measured."""
 LEAST_GAP = 1e-200
 """Knots that are nearer to each other have no slope between them that is a number."""
+FARTHEST = 1e30
+"""Scores beyond this would overflow in single precision."""
 NEAR = 1e-3
 """Within this share of a step, a number is a value of the lattice."""
 
@@ -95,9 +97,11 @@ class Marginal(BaseModel):
     def cell(self, x: Array) -> tuple[Array, Array]:
         """Scores and log-measures of values: (y, log t′ · resolution) of reals, (middle, log width) on a lattice."""
         if not self.step:
-            return self.forward(x), self.log_slope(x) + np.log(self.resolution)
+            return self.forward(x).clip(-FARTHEST, FARTHEST), self.log_slope(x) + np.log(self.resolution)
         below, above = self.forward(x - self.step / 2), self.forward(x + self.step / 2)
-        return (below + above) / 2, np.log(above - below)
+        cancelled = self.step * np.exp(self.log_slope(x))  # far out, x ± step/2 is x
+        width = np.where(above > below, above - below, cancelled)
+        return ((below + above) / 2).clip(-FARTHEST, FARTHEST), np.log(width)
 
     def inverse(self, y: Array) -> Array:
         """From scores to values: on the lattice where there is one, within the bounds where there are any."""

@@ -10,6 +10,10 @@ from torch import Tensor, nn
 from vaekit.data import Layout
 
 
+REACH = 20.0
+"""Scores beyond this are read as this: stranger than strange, and their squares would overflow."""
+
+
 class TableInput(nn.Module):
     """Slots and measures (B, 2S) to features (B, width): a learned vector for each place, a linear map of the scores.
 
@@ -44,7 +48,8 @@ class TableInput(nn.Module):
         features = x.new_zeros(len(x), self.widest)
         if self.scores is not None:
             there = ~torch.isnan(scores)
-            features = features + self.scores(torch.cat([torch.where(there, scores, 0.0), there.to(x.dtype)], 1))
+            read = torch.where(there, scores.clamp(-REACH, REACH), 0.0)
+            features = features + self.scores(torch.cat([read, there.to(x.dtype)], 1))
         if self.vectors is not None:
             index = torch.where(torch.isnan(places), self.get_buffer("missing"), places.nan_to_num() + self.first)
             features = features + self.vectors(index.long())
