@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from vaekit.data import Layout
 
-
 REACH = 20.0
 """Scores beyond this are read as this: stranger than strange, and their squares would overflow."""
 
