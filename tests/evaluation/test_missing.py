@@ -15,6 +15,7 @@ from builders import decoder_weights, mixed_vae
 from vaekit.data import Cells, Column, Part, Rows, Schema, Transform
 from vaekit.data.cells import Places
 from vaekit.data.marginals import Marginal
+from vaekit.distributions import DiagonalNormal
 from vaekit.evaluation import TableModel, measure, missing
 
 COLOURS, COUNTS, X = np.arange(3), np.arange(200), np.sinh(np.linspace(-7, 7, 5001))
@@ -152,7 +153,7 @@ def test_imputed_numbers_are_conditional_means_with_their_standard_deviation(mod
 
 
 def test_imputed_categories_are_the_likeliest_with_their_probability(model, exact):
-    found = repeated(lambda seed: np.stack(table_model(model, 2000).impute(rows_of(ROWS, seed))), 25)
+    found = repeated(lambda seed: np.stack(table_model(model, 1000).impute(rows_of(ROWS, seed))), 25)
     for column, values in ((0, COLOURS), (1, COLOURS[:2])):
         gone = np.isnan(ROWS[:, column])
         p = np.stack([exact.conditional(row, column, values) for row in ROWS[gone]])
@@ -228,11 +229,11 @@ def test_multiple_imputations_follow_the_exact_conditional_distribution(model, e
 
 def test_equal_rows_have_draws_of_their_own(model, exact):
     """Else a completed table would repeat one draw wherever a row is repeated."""
-    drawn = table_model(model, 3000).draw(rows_of(np.tile(GIVEN, (1500, 1))), 1)[0]
-    assert len(np.unique(drawn[:, 3])) == 1500
+    drawn = table_model(model, 1500).draw(rows_of(np.tile(GIVEN, (1000, 1))), 1)[0]
+    assert len(np.unique(drawn[:, 3])) == 1000
     p = exact.pair(GIVEN, 0, 1, COLOURS, COLOURS[:2])
-    observed = np.histogram2d(drawn[:, 0], drawn[:, 1], (3, 2))[0] / 1500
-    np.testing.assert_allclose(observed, p, atol=0.06)  # one set of 3000 z's and 1500 draws: about 0.012 each
+    observed = np.histogram2d(drawn[:, 0], drawn[:, 1], (3, 2))[0] / 1000
+    np.testing.assert_allclose(observed, p, atol=0.08)  # one set of 1500 z's and 1000 draws: about 0.015 each
 
 
 def test_draws_are_a_function_of_row_and_seed(model):
@@ -267,12 +268,6 @@ def test_conditional_rows_follow_the_exact_conditional_distribution(model, exact
 
 
 def test_where_the_encoder_is_the_prior_and_nothing_is_given_no_proposal_is_lost(model):
-    class Prior(torch.nn.Module):
-        def forward(self, x):
-            return model.prior().expand((len(x),))
-
-    from vaekit.distributions import DiagonalNormal
-
     class Standard(torch.nn.Module):
         def __init__(self):
             super().__init__()
@@ -304,8 +299,8 @@ def test_conditional_rows_are_a_function_of_the_seed(model):
 
 def test_strangeness_is_the_log_probability_less_what_is_usual(model, exact, monkeypatch):
     """log p(x_j|x_−j) − E[log p(X_j|x_−j)], both by quadrature; |z| < 6 for 12 cells."""
-    monkeypatch.setattr(missing, "VALUES_PER_DRAW", 40)
-    found = repeated(lambda seed: table_model(model, 500).explain(rows_of(WHOLE, seed)), 20)
+    monkeypatch.setattr(missing, "VALUES_PER_DRAW", 20)
+    found = repeated(lambda seed: table_model(model, 400).explain(rows_of(WHOLE, seed)), 16)
     expected = np.empty((3, 4))
     for i, row in enumerate(WHOLE):
         for column, values in enumerate((COLOURS, COLOURS[:2], COUNTS, X)):
@@ -314,7 +309,7 @@ def test_strangeness_is_the_log_probability_less_what_is_usual(model, exact, mon
             here, p = (exact.conditional(others, column, v) for v in (row[column : column + 1], values))
             entropy = -(p * np.log(np.maximum(p, 1e-300)) * (DX if column == 3 else 1.0)).sum()
             expected[i, column] = math.log(here[0]) + entropy
-    assert (np.abs(found.mean(0) - expected) < 6 * found.std(0, ddof=1) / math.sqrt(20) + 0.01).all()
+    assert (np.abs(found.mean(0) - expected) < 6 * found.std(0, ddof=1) / math.sqrt(16) + 0.01).all()
     assert expected.min() < -2  # a strange cell is told from usual ones
     assert expected.max() > 0.2
 
