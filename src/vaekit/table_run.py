@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from vaekit.data import Source
 from vaekit.data.cells import Cells
-from vaekit.data.coding import as_array, write_back
+from vaekit.data.coding import as_array, draw_rare, write_back
 from vaekit.errors import DataError, VaekitError, did_you_mean
 from vaekit.evaluation import TableModel
 from vaekit.models import VariationalAutoEncoder
@@ -64,7 +64,9 @@ class TableRun(Run):
                 raise VaekitError("`mean` must be left out where cells are given, as `impute` gives means", "mean=True")
             return self.condition(n, given, seed)[0]
         codes = super().sample(n, seed, mean)
-        return self._own(codes if mean else self._rare(codes, seed))
+        if not mean:
+            codes = draw_rare(codes, self.schema.modelled, np.random.default_rng([seed, 6]).random(codes.shape))
+        return self._own(codes)
 
     def condition(self, n: int, given: Mapping[str, Any], seed: int = 0) -> tuple[Any, float]:
         """New rows in which some cells are given, by importance resampling from the joint distribution.
@@ -126,8 +128,7 @@ class TableRun(Run):
         Returns:
             An Arrow table of numbers with the modelled columns, empty where a cell was there.
         """
-        certain = self._table_model(samples).impute(self.checked(self.open(X)))[1]
-        return pa.table({n: pa.array(c, mask=np.isnan(c)) for n, c in zip(self.schema.columns, certain.T, strict=True)})
+        return self._figures(self._table_model(samples).impute(self.checked(self.open(X)))[1])
 
     def impute_draws(self, X: object, draws: int, samples: int | None = None, seed: int = 0) -> list[Any]:
         """Complete tables whose missing cells are drawn from p(x_missing|x_observed): multiple imputation.
@@ -155,8 +156,7 @@ class TableRun(Run):
         Returns:
             An Arrow table of numbers with the modelled columns: 0 is usual, far below 0 strange; empty where a cell is missing.
         """
-        found = self._table_model(samples).explain(self.checked(self.open(X)))
-        return pa.table({n: pa.array(c, mask=np.isnan(c)) for n, c in zip(self.schema.columns, found.T, strict=True)})
+        return self._figures(self._table_model(samples).explain(self.checked(self.open(X))))
 
     def _table_model(self, samples: int | None) -> TableModel:
         cells = self.transform.cells
@@ -164,10 +164,10 @@ class TableRun(Run):
             raise VaekitError("a table run must have cells and a likelihood", f"'{self.path}'")
         return TableModel(self.model, self.schema, cells, self._samples(samples))
 
-    def _rare(self, codes: npt.NDArray[np.float64], seed: int) -> npt.NDArray[np.float64]:
-        uniform = np.random.default_rng([seed, 6]).random(codes.shape)
-        drawn = [c.draw_rare(codes[:, i], uniform[:, i]) for i, c in enumerate(self.schema.modelled)]
-        return np.stack(drawn, 1)
+    def _figures(self, cells: npt.NDArray[np.float64]) -> pa.Table:
+        """A number for each modelled cell, shape (n, C), as a table; empty where it is NaN."""
+        columns = {n: pa.array(c, mask=np.isnan(c)) for n, c in zip(self.schema.columns, cells.T, strict=True)}
+        return pa.table(columns)
 
     def _own(self, codes: npt.NDArray[np.float64]) -> Any:
         """Rows of the model's own making: an Arrow table, or an array where it was trained on one, NaN in left-out columns."""

@@ -68,6 +68,19 @@ def as_array(table: pa.Table) -> npt.NDArray[np.float64]:
     return np.column_stack([c.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False) for c in table.columns])
 
 
+def draw_rare(
+    codes: npt.NDArray[np.float64], columns: Sequence[Column], uniform: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Drawn codes in which the shared place of a list has become one of its rare values.
+
+    Args:
+        codes: shape (..., C).
+        columns: the modelled columns.
+        uniform: numbers in (0, 1) of that shape.
+    """
+    return np.stack([c.draw_rare(codes[..., i], uniform[..., i]) for i, c in enumerate(columns)], -1)
+
+
 def write_back(codes: npt.NDArray[np.float64], table: Sequence[Column], given: pa.Table | None = None) -> pa.Table:
     """Coded rows as a table with the columns' names, order and types.
 

@@ -74,10 +74,19 @@ class LogisticMixture(Distribution):
         reached = self.log_weights.exp().cumsum(-1)
         last = reached.shape[-1] - 1
         chosen = (reached < uniform[..., :1]).sum(-1, keepdim=True).clamp(max=last)
-        shape = (*uniform.shape[:-1], last + 1)
-        location = self.location.expand(shape).gather(-1, chosen).squeeze(-1)
-        scale = self.log_scale.expand(shape).gather(-1, chosen).squeeze(-1).exp()
-        return location + scale * torch.logit(uniform[..., 1].clamp(1e-7, 1 - 1e-7))
+        return self.quantile(chosen, uniform[..., 1])
+
+    def quantile(self, component: Tensor, u: Tensor) -> Tensor:
+        """The u-quantile of one component each, μ_m + s_m logit u.
+
+        Args:
+            component: which, shape (..., 1).
+            u: in [0, 1], shape (...); kept off the ends, which are infinite.
+        """
+        shape = (*u.shape, self.location.shape[-1])
+        location = self.location.expand(shape).gather(-1, component).squeeze(-1)
+        scale = self.log_scale.expand(shape).gather(-1, component).squeeze(-1).exp()
+        return location + scale * torch.logit(u.clamp(1e-7, 1 - 1e-7))
 
     def sample(self, sample_shape: Size | list[int] | tuple[int, ...] = Size()) -> Tensor:  # noqa: B008
         """Draw a component, then a logistic value by its quantile function."""

@@ -74,11 +74,7 @@ class TiltedMixture(LogisticMixture):
         last = reached.shape[-1] - 1
         chosen = (reached < uniform[..., :1]).sum(-1, keepdim=True).clamp(max=last)
         component, part = chosen // QUANTILES, chosen % QUANTILES
-        shape = (*uniform.shape[:-1], self.location.shape[-1])
-        location = self.location.expand(shape).gather(-1, component).squeeze(-1)
-        scale = self.log_scale.expand(shape).gather(-1, component).squeeze(-1).exp()
-        u = (part.squeeze(-1) + uniform[..., 1]) / QUANTILES
-        return location + scale * torch.logit(u.clamp(1e-7, 1 - 1e-7))
+        return self.quantile(component, (part.squeeze(-1) + uniform[..., 1]) / QUANTILES)
 
     @property
     def mean(self) -> Tensor:

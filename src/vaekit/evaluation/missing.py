@@ -23,6 +23,7 @@ from torch import Tensor
 from vaekit.data import RowNoise, Rows, Schema
 from vaekit.data.batches import POSTERIOR_STREAM
 from vaekit.data.cells import Cells, Places
+from vaekit.data.coding import draw_rare
 from vaekit.distributions import Slots
 from vaekit.evaluation.bounds import BUDGET, block_rows, evaluating, widest
 from vaekit.models import VariationalAutoEncoder
@@ -171,12 +172,8 @@ class TableModel:
         slots = self.model.decoder(z).base_dist
         slots = (slots.plain if hidden else slots.of_missing()).draw(uniform.to(z.device))
         codes = self.cells.inverse(slots.cpu()).numpy()
-        return self._free(codes, noise.uniform(codes.shape[::2], RARE_STREAM).movedim(1, 0).numpy())
-
-    def _free(self, codes: Array, uniform: Array) -> Array:
-        """Codes in which the shared place of a list has become one of its rare values."""
-        drawn = [c.draw_rare(codes[..., i], uniform[..., i]) for i, c in enumerate(self.schema.modelled)]
-        return np.stack(drawn, -1)
+        rare = noise.uniform(codes.shape[::2], RARE_STREAM).movedim(1, 0).numpy()
+        return draw_rare(codes, self.schema.modelled, rare)
 
     def condition(self, row: Array, n: int, seed: int) -> tuple[Array, float]:
         """Draw whole rows given some of their cells, by importance resampling from the joint.
@@ -206,7 +203,7 @@ class TableModel:
             chosen = z[torch.multinomial(weights, n, replacement=True)]
             drawn = torch.cat([self.model.decoder(part).sample() for part in chosen.split(block_rows(self.model))])
             codes = self.cells.inverse(drawn.cpu()).numpy()
-            codes = self._free(codes, np.random.default_rng([seed, 6]).random(codes.shape))
+            codes = draw_rare(codes, self.schema.modelled, np.random.default_rng([seed, 6]).random(codes.shape))
         return np.where(np.isnan(row), codes, row), float(1 / weights.square().sum())
 
     def explain(self, rows: Rows) -> Array:
