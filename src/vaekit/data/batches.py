@@ -107,9 +107,8 @@ class Rows:
         rows = self.part.values[self.part.index[index]]
         if not self.transform.fresh_noise:
             return self._fixed(rows, RowNoise(rows, self.seed))
-        x = to_tensor(rows)
-        uniform = torch.rand(x.shape, generator=generator) if self.transform.needs_noise else None
-        return self._hidden(self.transform.forward(x, uniform).float(), generator)
+        x = torch.from_numpy(rows) if rows.dtype == np.uint8 else to_tensor(rows)
+        return self._hidden(self.transform.draw(x, generator).float(), generator)
 
     def _hidden(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Hide cells of the last rows of a batch, so that the model learns any cells from any others."""

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Annotated, ClassVar, Literal
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor
@@ -31,6 +34,10 @@ class Step(BaseModel, ABC):
     def inverse(self, y: Tensor) -> Tensor:
         """Map back, any leading dimensions."""
 
+    def draw(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """Map training rows (B, *event) with fresh noise."""
+        return self.forward(x, torch.rand(x.shape, generator=generator) if self.needs_noise else None)
+
     def inverse_mean(self, y: Tensor) -> Tensor:
         """Map a mean back, which need not be a possible value."""
         return self.inverse(y)
@@ -45,6 +52,29 @@ def given(uniform: Tensor | None) -> Tensor:
     if uniform is None:
         raise VaekitError("uniform noise must be given to a transform that needs it", "none")
     return uniform
+
+
+def uniform_bytes(below: int, shape: Sequence[int], generator: torch.Generator) -> Tensor:
+    """Whole numbers, each of 0, …, below − 1 exactly as probable, eight of them drawn at a time.
+
+    Args:
+        below: 1 … 256.
+        shape: of the result.
+        generator: the source of randomness.
+
+    Returns:
+        uint8 numbers.
+    """
+    fair = 256 // below * below  # bytes from here on would make some numbers more frequent, and are drawn again
+
+    def drawn(count: int) -> npt.NDArray[np.uint8]:
+        words = torch.empty(-(-count // 8), dtype=torch.int64)
+        return words.random_(-(2**63), None, generator=generator).numpy().view(np.uint8)[:count]
+
+    numbers = drawn(math.prod(shape))
+    while fair < 256 and len(again := np.flatnonzero(numbers >= fair)):  # many times faster than torch's nonzero
+        numbers[again] = drawn(len(again))
+    return torch.from_numpy(numbers if fair == below else numbers % below).view(*shape)
 
 
 class Binarize(Step):
@@ -62,6 +92,12 @@ class Binarize(Step):
     def forward(self, x: Tensor, uniform: Tensor | None) -> Tensor:
         """Ones where the uniform number falls below x/(L−1)."""
         return (given(uniform) < x / (self.levels - 1)).to(x.dtype)
+
+    def draw(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """The same probabilities from whole numbers: P(r < x) = x/(L−1) for r uniform in {0, …, L−2}."""
+        if self.levels > 256:
+            return super().draw(x, generator)
+        return (uniform_bytes(self.levels - 1, x.shape, generator) < x).float()
 
     def inverse(self, y: Tensor) -> Tensor:
         """Zeros and ones, or probabilities, to levels."""

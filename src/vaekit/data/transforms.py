@@ -67,6 +67,17 @@ class Transform(BaseModel):
                 uniform = step.forward(uniform, None)
         return x
 
+    def draw(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """Training rows as given to rows as the model sees them, with fresh noise where a step needs any.
+
+        Args:
+            x: whole numbers of any width, or float64.
+            generator: the source of the noise.
+        """
+        for step in self.steps:
+            x = step.draw(x, generator)
+        return x
+
     def inverse(self, y: Tensor) -> Tensor:
         """Back to data as given; binary steps give levels, dequantisation rounds down."""
         for step in reversed(self.steps):

@@ -16,9 +16,8 @@ from vaekit.errors import RecipeError
 from vaekit.models.likelihoods import LIKELIHOODS
 from vaekit.recipe.recipe import Recipe
 
-PLANNED_STEPS, PLANNED_TABLE_STEPS, PLANNED_NUMBERS = 6000, 3000, 1 << 29
-"""Steps of a training of open length (fewer for mixed tables), and numbers that its batches ask of the decoder; whichever comes
-first ends it."""
+PLANNED_STEPS, PLANNED_NUMBERS = 6000, 1 << 29
+"""Steps of a training of open length, and numbers that its batches ask of the decoder; whichever comes first ends it."""
 MOST_CODES = (10, 16)
 """Latent dimensions of a table whose size is left open: of one kind, and mixed."""
 CONVOLVE_ABOVE = 4096
@@ -59,9 +58,8 @@ def resolve(recipe: Recipe, schema: Schema, rows: int) -> tuple[Recipe, list[str
         content["objective"]["name"] = "elbo" if recipe.model == "vae" else "reconstruction"
     if recipe.objective.samples == "auto":
         content["objective"]["samples"] = 1 if content["objective"]["name"] != "iwae" else 8
-    planned = PLANNED_TABLE_STEPS if schema.kind == "mixed" else PLANNED_STEPS
     work = math.prod(schema.event_shape) * int(content["objective"]["samples"])  # of the decoder, for each row
-    notes += _training(content["training"], rows, work, planned)
+    notes += _training(content["training"], rows, work)
     return Recipe.model_validate(content), notes
 
 
@@ -172,12 +170,12 @@ def _networks(content: dict[str, Any], schema: Schema) -> list[str]:
     return notes
 
 
-def _training(training: dict[str, Any], rows: int, work: int, planned: int) -> list[str]:
+def _training(training: dict[str, Any], rows: int, work: int) -> list[str]:
     notes = []
     if training["epochs"] == "auto":
         batch = min(training["batch_size"], rows)
         per_epoch = rows // batch
-        steps = min(planned, max(300, PLANNED_NUMBERS // (batch * work)))
+        steps = min(PLANNED_STEPS, max(300, PLANNED_NUMBERS // (batch * work)))
         training["epochs"] = max(10, round(steps / per_epoch))
         notes.append(f"training.epochs={training['epochs']}: about {training['epochs'] * per_epoch} steps.")
     if training["precision"] == "auto":

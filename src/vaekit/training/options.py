@@ -14,7 +14,7 @@ class TrainingOptions(Options):
 
     epochs: Annotated[int, Field(gt=0)] | Literal["auto"] = Field(
         "auto",
-        description="Passes over the training rows; `auto` aims at 6,000 steps, fewer for large pictures and mixed tables.",
+        description="Passes over the training rows; `auto` aims at 6,000 steps, fewer for large pictures and many columns.",
     )
     batch_size: int = Field(128, ge=1, description="Rows of a batch.")
     learning_rate: float = Field(2e-3, gt=0, description="Step size of AdamW at its height.")
