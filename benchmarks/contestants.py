@@ -73,7 +73,7 @@ class Turns:
     def say(self, text: str) -> None:
         pass
 
-    def begin(self, step: int, steps: int, rows_per_step: int) -> None:
+    def begin(self, step: int, steps: int, rows_per_step: int) -> None:  # noqa: ARG002
         self.advance(step)
 
     def advance(self, step: int) -> None:  # noqa: ARG002
@@ -296,9 +296,7 @@ def jax_loop(job: Job) -> Steps:
         first = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, first, gradient)
         second = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, second, gradient)
         scale = job.rate * jnp.sqrt(1 - 0.999**count) / (1 - 0.9**count)
-        parameters = jax.tree.map(
-            lambda p, m, v: p - scale * m / (jnp.sqrt(v) + 1e-8), parameters, first, second
-        )
+        parameters = jax.tree.map(lambda p, m, v: p - scale * m / (jnp.sqrt(v) + 1e-8), parameters, first, second)
         return (parameters, first, second, count, key), None
 
     many = jax.jit(lambda state, indices: jax.lax.scan(step, state, indices)[0], donate_argnums=0)

@@ -58,7 +58,7 @@ class Process:
         source = str(HERE.parent / "src")
         self.name, self.failure = name, ""
         self.rates: list[float] = []
-        self.log = tempfile.TemporaryFile("w+")
+        self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115  # it lives as long as the process
         self.process = subprocess.Popen(
             [python, "-W", "ignore", str(HERE / "contestants.py"), name, str(job)],
             stdin=subprocess.PIPE,

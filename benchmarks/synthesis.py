@@ -4,7 +4,7 @@ Every method is trained on the same 80 % of the rows, is told which columns are 
 Rows with missing cells are left out. `real` is the training rows drawn again with replacement: what a perfect copier
 would reach. tvae is CTGAN's with its defaults; copula is a Gaussian copula with parametric marginals. Of both,
 numbers are clipped to the range of the training rows and rounded to their decimals, as SDV does for them; vaekit's
-rows are taken as they come.
+rows are taken as they come. vaekit-quick is trained for 12 passes only, with a greater step size.
 
 - utility: macro F1 on real test rows of a gradient-boosting classifier trained on the new rows, averaged over every
   categorical column as the target; as high as `real` is best.
@@ -27,7 +27,14 @@ from sklearn.metrics import f1_score, roc_auc_score
 from sklearn.model_selection import StratifiedKFold, cross_val_predict, train_test_split
 from sklearn.neighbors import NearestNeighbors
 
-METHODS = ["real", "vaekit", "tvae", "copula"]
+METHODS = ["real", "vaekit", "vaekit-quick", "tvae", "copula"]
+QUICK = {
+    "latent_dim": 6,
+    "training.epochs": 12,
+    "training.learning_rate": 4e-3,
+    "training.average": 0.99,
+    "training.validations": 2,
+}
 MEASURES = [
     Measure("utility", "utility ↑"),
     Measure("quality", "quality ↑"),
@@ -43,11 +50,14 @@ def new_rows(method: str, table: Table, train: pd.DataFrame, seed: int, epochs: 
     """As many rows as there are for training, and what fitting took."""
     if method == "real":
         return train.sample(len(train), replace=True, random_state=seed).reset_index(drop=True), {}
-    if method == "vaekit":
+    if method.startswith("vaekit"):
+        import accelerate  # noqa: F401  # the peers' imports are not counted either
+
         from vaekit import VAE
 
+        settings = QUICK if method == "vaekit-quick" else {}
         with stopwatch() as took:
-            model = VAE(columns=table.declared, random_state=seed).fit(train)
+            model = VAE(columns=table.declared, settings=settings, random_state=seed).fit(train)
         return model.sample(len(train)), took
     return run_peer(method, {"train": train}, table.kinds, seed, {"rows": len(train), "epochs": epochs})
 

@@ -74,7 +74,7 @@ def test_mnist_is_better_than_the_published_figure(tmp_path):
 
 @needs_data
 def test_mnist_resumes_bit_for_bit_with_compiled_steps(tmp_path):
-    settings = {"training.epochs": 1, "training.validations": 4}
+    settings = {"training.epochs": 1, "training.validations": 4, "training.compile": True}
 
     class StopOnce(SilentReporter):
         def advance(self, step):

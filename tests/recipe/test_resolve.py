@@ -7,9 +7,10 @@ from vaekit.data import Schema
 from vaekit.errors import RecipeError
 from vaekit.models import LIKELIHOODS
 from vaekit.recipe import load_recipe, resolve
+from vaekit.recipe.pace import set_pace
 from vaekit.recipe.recipe import recipe_keys
 
-MODULE = sys.modules[resolve.__module__]
+PACE = sys.modules[set_pace.__module__]
 
 BINARY = Schema(kind="binary", shape=(6,), levels=2)
 GREY = Schema(kind="levels", shape=(8, 8, 1), levels=17, picture=True, dtype="uint8")
@@ -158,26 +159,57 @@ def test_an_autoencoder_has_no_likelihood_to_choose():
     assert choose(REAL, recipe="autoencoder")[0].data.scaling == "standardize"
 
 
-def test_precision_follows_the_machine(monkeypatch):
-    for has, wanted in ((True, "bfloat16"), (False, "float32")):
-        monkeypatch.setattr(MODULE, "has_bfloat16", lambda has=has: has)
-        recipe, notes = choose(REAL, "training.precision=auto")
-        assert recipe.training.precision == wanted
-        assert any(note.startswith(f"training.precision={wanted}: ") for note in notes)
+@pytest.mark.parametrize(
+    ("schema", "settings", "gain", "wanted", "reason"),
+    [
+        (LARGE, (), 2.5, "bfloat16", "this processor multiplies it 2.5 times faster"),
+        (LARGE, (), 1.2, "float32", "does not multiply bfloat16 faster"),
+        (GREY, ("encoder.hidden=[64]", "decoder.hidden=[64]"), 2.5, "float32", "too small"),
+        (GREY, ("encoder.hidden=[64]", "training.batch_size=1000"), 2.5, "bfloat16", "2.5"),
+        (REAL, ("encoder.hidden=[9000]",), 2.5, "float32", "densities need its digits"),
+    ],
+)
+def test_precision_follows_the_machine_and_the_work(monkeypatch, schema, settings, gain, wanted, reason):
+    monkeypatch.setattr(PACE, "bfloat16_gain", lambda: gain)
+    recipe, notes = choose(schema, *settings)
+    assert recipe.training.precision == wanted
+    assert any(note.startswith(f"training.precision={wanted}: ") and reason in note for note in notes)
+    for asked in ("float32", "bfloat16"):
+        assert choose(schema, *settings, f"training.precision={asked}")[0].training.precision == asked
+
+
+def test_only_a_long_training_is_compiled(monkeypatch):
+    monkeypatch.setattr(PACE, "can_compile", lambda: True)
+    short, long = (choose(GREY, f"training.epochs={epochs}", rows=60_000) for epochs in (10, 10_000))
+    assert (short[0].training.compile, long[0].training.compile) == (False, True)
+    assert any(note.startswith("training.compile=true") for note in long[1])
+    assert choose(GREY, "training.epochs=10000", "training.compile=false", rows=60_000)[0].training.compile is False
+    monkeypatch.setattr(PACE, "can_compile", lambda: False)
+    assert choose(GREY, "training.epochs=10000", rows=60_000)[0].training.compile is False
+
+
+def test_the_products_of_a_step_are_counted_from_the_networks():
+    networks = {"encoder.hidden": [4], "decoder.hidden": [], "encoder.block": "plain", "latent_dim": 3}
+    content = load_recipe("auto", networks).model_dump()
+    assert PACE._products(content, REAL, 5) == 7 * 4 + 4 * 2 * 3 + 5 * 3 * 7
+
+
+def test_the_gain_of_bfloat16_is_measured():
+    assert PACE.bfloat16_gain() > 0
 
 
 def test_without_a_compiler_nothing_is_compiled_and_this_is_said(monkeypatch):
-    monkeypatch.setattr(MODULE.shutil, "which", lambda name: None)
+    monkeypatch.setattr(PACE.shutil, "which", lambda name: None)
     recipe, notes = choose(REAL, "training.compile=true")
     assert recipe.training.compile is False
     assert any("no C++ compiler with Python's headers was found" in note for note in notes)
-    monkeypatch.setattr(MODULE, "can_compile", lambda: True)
+    monkeypatch.setattr(PACE, "can_compile", lambda: True)
     assert choose(REAL, "training.compile=true")[0].training.compile is True
 
 
-def test_the_choice_does_not_depend_on_the_row_count_but_for_the_epochs():
+def test_the_choice_does_not_depend_on_the_row_count_but_for_the_length():
     few, many = (choose(GREY, rows=n)[0].model_dump() for n in (100, 10**6))
-    few["training"].pop("epochs")
-    many["training"].pop("epochs")
+    for chosen in (few, many):
+        del chosen["training"]["epochs"], chosen["training"]["compile"]
     assert few == many
     assert np.isfinite(few["training"]["learning_rate"])

@@ -36,6 +36,7 @@ class Step(BaseModel, ABC):
 
     def draw(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Map training rows (B, *event) with fresh noise."""
+        x = x if x.is_floating_point() else x.float()
         return self.forward(x, torch.rand(x.shape, generator=generator) if self.needs_noise else None)
 
     def inverse_mean(self, y: Tensor) -> Tensor:

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import math
-import shutil
-import sysconfig
 from collections import Counter
-from pathlib import Path
 from typing import Any
-
-import torch
 
 from vaekit.data import Schema
 from vaekit.errors import RecipeError
 from vaekit.models.likelihoods import LIKELIHOODS
+from vaekit.recipe.pace import set_pace
 from vaekit.recipe.recipe import Recipe
 
-PLANNED_STEPS, PLANNED_NUMBERS = 6000, 1 << 29
-"""Steps of a training of open length, and numbers that its batches ask of the decoder; whichever comes first ends it."""
 MOST_CODES = (10, 16)
 """Latent dimensions of a table whose size is left open: of one kind, and mixed."""
 CONVOLVE_ABOVE = 4096
@@ -58,8 +52,7 @@ def resolve(recipe: Recipe, schema: Schema, rows: int) -> tuple[Recipe, list[str
         content["objective"]["name"] = "elbo" if recipe.model == "vae" else "reconstruction"
     if recipe.objective.samples == "auto":
         content["objective"]["samples"] = 1 if content["objective"]["name"] != "iwae" else 8
-    work = math.prod(schema.event_shape) * int(content["objective"]["samples"])  # of the decoder, for each row
-    notes += _training(content["training"], rows, work)
+    notes += set_pace(content, schema, rows)
     return Recipe.model_validate(content), notes
 
 
@@ -168,33 +161,3 @@ def _networks(content: dict[str, Any], schema: Schema) -> list[str]:
         if network == "convolutional" and not schema.picture:
             raise RecipeError(f"a convolutional {side} must be given pictures", "a table", f"Choose {side}=mlp")
     return notes
-
-
-def _training(training: dict[str, Any], rows: int, work: int) -> list[str]:
-    notes = []
-    if training["epochs"] == "auto":
-        batch = min(training["batch_size"], rows)
-        per_epoch = rows // batch
-        steps = min(PLANNED_STEPS, max(300, PLANNED_NUMBERS // (batch * work)))
-        training["epochs"] = max(10, round(steps / per_epoch))
-        notes.append(f"training.epochs={training['epochs']}: about {training['epochs'] * per_epoch} steps.")
-    if training["precision"] == "auto":
-        training["precision"] = "bfloat16" if has_bfloat16() else "float32"
-        notes.append(f"training.precision={training['precision']}: what this processor multiplies fastest.")
-    if training["compile"] and not can_compile():
-        training["compile"] = False
-        notes.append("training.compile=false: no C++ compiler with Python's headers was found; training takes longer.")
-    return notes
-
-
-def can_compile() -> bool:
-    """Whether torch can compile here: it needs a C++ compiler and Python's headers."""
-    headers = Path(sysconfig.get_path("include")) / "Python.h"
-    return headers.exists() and any(shutil.which(name) for name in ("c++", "g++", "clang++"))
-
-
-def has_bfloat16() -> bool:
-    """Whether the processor or accelerator multiplies bfloat16 natively."""
-    if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return bool(getattr(torch.cpu, "_is_avx512_bf16_supported", bool)())

@@ -139,19 +139,23 @@ class Trainer:
             group["lr"] = rate
         mine = self.order.index(step)[self.accelerator.process_index :: self.accelerator.num_processes]
         x = self.train.training_batch(mine, self.generator.manual_seed(data_seed)).to(self.accelerator.device)
-        beta = kl_weight(step, self.steps, self.final_kl_weight, self.options.kl_warmup)
-        terms: Terms = self.loss(x, torch.tensor(beta, device=x.device))
+        weight = kl_weight(step, self.steps, self.final_kl_weight, self.options.kl_warmup)
+        beta = torch.tensor(weight, device=x.device)
+        terms: Terms = self.loss(x, beta)
         self.optimizer.zero_grad(set_to_none=True)
         self.accelerator.backward(terms.loss.mean())
-        norm = self.accelerator.clip_grad_norm_(self.parameters, self.options.gradient_clip or math.inf)
+        gradients = [p.grad for p in self.parameters if p.grad is not None]
+        norm = float(nn.utils.get_total_norm(gradients, foreach=True))
         if not math.isfinite(norm):
             self._go_back(step, terms)
             return False
+        if self.options.gradient_clip and norm > self.options.gradient_clip:  # else not a byte is touched
+            torch._foreach_mul_(gradients, self.options.gradient_clip / norm)
         self.optimizer.step()
         self.state.update_average(self.options.average)
         whole = self.train.whole(len(x))  # rows with hidden cells would look better than they are
         self.state.sums += torch.stack(
-            [terms.distortion[:whole].detach().sum(), terms.rate[:whole].detach().sum(), norm.new_tensor(whole)]
+            [terms.distortion[:whole].detach().sum(), terms.rate[:whole].detach().sum(), beta.new_tensor(whole)]
         )
         self.state.counters.step = step + 1
         self.reporter.advance(step + 1)

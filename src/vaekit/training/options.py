@@ -37,11 +37,12 @@ class TrainingOptions(Options):
         15, ge=0, description="Validations without a better bound after which training stops; 0: never."
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
-        "float32",
-        description="Arithmetic of the networks in training; `auto` takes bfloat16 where the processor has it. Evaluation is float32.",
+        "auto",
+        description="Arithmetic of the networks in training; `auto` measures whether bfloat16 is faster here, where networks are large. Evaluation is float32.",
     )
-    compile: bool = Field(
-        False, description="Compile the step (needs a C++ compiler; pays on runs of several minutes)."
+    compile: bool | Literal["auto"] = Field(
+        "auto",
+        description="Compile the step (needs a C++ compiler); `auto` does where the planned training is long enough.",
     )
     trackers: tuple[Literal["tensorboard", "wandb", "mlflow", "comet_ml", "aim"], ...] = Field(
         (), description="Experiment trackers that are told the metrics besides metrics.csv."

@@ -1,0 +1,101 @@
+"""How long to train, and in which arithmetic: what `auto` means where it is a matter of speed."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import sysconfig
+import time
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from vaekit.data import Schema
+from vaekit.models.likelihoods import LIKELIHOODS
+from vaekit.networks.options import NetworkOptions
+
+PLANNED_STEPS, PLANNED_NUMBERS = 6000, 1 << 29
+"""Steps of a training of open length, and numbers that its batches ask of the decoder; whichever comes first ends it."""
+REDUCE_ABOVE, REDUCE_GAIN = 10**8, 1.5
+"""Products of a step from which the time of a step is theirs, and how much faster they must be to be worth it."""
+COMPILE_ABOVE = 5 * 10**12
+"""Products of a whole training from which compiling its step, 20 to 40 seconds, pays; some minutes on two cores."""
+
+
+def set_pace(content: dict[str, Any], schema: Schema, rows: int) -> list[str]:
+    """Fill in epochs, precision and compilation.
+
+    Args:
+        content: a recipe as nested dictionaries, complete but for these three; changed in place.
+        schema: what the training data are.
+        rows: number of training rows.
+
+    Returns:
+        A sentence for each choice.
+    """
+    training, samples, notes = content["training"], int(content["objective"]["samples"]), []
+    batch = min(training["batch_size"], rows)
+    per_epoch = rows // batch
+    if training["epochs"] == "auto":
+        numbers = batch * math.prod(schema.event_shape) * samples
+        steps = min(PLANNED_STEPS, max(300, PLANNED_NUMBERS // numbers))
+        training["epochs"] = max(10, round(steps / per_epoch))
+        notes.append(f"training.epochs={training['epochs']}: about {training['epochs'] * per_epoch} steps.")
+    products = training["batch_size"] * _products(content, schema, samples)
+    if training["precision"] == "auto":
+        likelihood = LIKELIHOODS[content["likelihood"]["name"]] if content["model"] == "vae" else None
+        whole = likelihood is not None and not likelihood.density and schema.kind != "mixed"
+        training["precision"], reason = _precision(products) if whole else ("float32", "densities need its digits")
+        notes.append(f"training.precision={training['precision']}: {reason}.")
+    if training["compile"] == "auto":
+        training["compile"] = products * training["epochs"] * per_epoch >= COMPILE_ABOVE and can_compile()
+        if training["compile"]:
+            notes.append("training.compile=true: the first step waits for the compiler, later ones are faster.")
+    elif training["compile"] and not can_compile():
+        training["compile"] = False
+        notes.append("training.compile=false: no C++ compiler with Python's headers was found; training takes longer.")
+    return notes
+
+
+def _products(content: dict[str, Any], schema: Schema, samples: int) -> int:
+    """Multiplications of the networks for one example: the encoder's once, the decoder's for every draw."""
+    encoder, decoder = (NetworkOptions.model_validate(content[side]) for side in ("encoder", "decoder"))
+    latent_dim = content["latent_dim"]
+    with torch.device("meta"), FlopCounterMode(display=False) as counter, torch.no_grad():
+        encoder.encoder(schema.event_shape, 2 * latent_dim)(torch.zeros(1, *schema.event_shape))
+        decoder.decoder(latent_dim, schema.event_shape, 1)(torch.zeros(samples, latent_dim))
+    return int(counter.get_total_flops()) // 2
+
+
+def _precision(products: int) -> tuple[str, str]:
+    if products < REDUCE_ABOVE:
+        return "float32", "the networks are too small for less to be faster"
+    gain = bfloat16_gain()
+    if gain < REDUCE_GAIN:
+        return "float32", "this processor does not multiply bfloat16 faster"
+    return "bfloat16", f"this processor multiplies it {gain:.1f} times faster than float32"
+
+
+def can_compile() -> bool:
+    """Whether torch can compile here: it needs a C++ compiler and Python's headers."""
+    headers = Path(sysconfig.get_path("include")) / "Python.h"
+    return headers.exists() and any(shutil.which(name) for name in ("c++", "g++", "clang++"))
+
+
+@cache
+def bfloat16_gain() -> float:
+    """How many times faster matrices are multiplied in bfloat16 than in float32 here, by a trial of some milliseconds."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+
+    def seconds(kind: torch.dtype) -> float:
+        matrix, taken = torch.ones(512, 512, dtype=kind, device=device), []
+        for _ in range(5):
+            start = time.perf_counter()
+            float((matrix @ matrix)[0, 0])  # waits for the device
+            taken.append(time.perf_counter() - start)
+        return min(taken)
+
+    return seconds(torch.float32) / seconds(torch.bfloat16)
