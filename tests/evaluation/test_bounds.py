@@ -117,6 +117,7 @@ def test_neither_blocks_nor_chunks_matter(linear, monkeypatch, budget):
     _, X, model = linear
     whole = measure(model, rows_of(X), 11)
     monkeypatch.setattr(bounds, "BUDGET", budget)
+    monkeypatch.setattr(bounds, "CACHED", budget)
     agree(measure(model, rows_of(X), 11), whole)
 
 
@@ -127,6 +128,7 @@ def test_the_number_of_draws_is_the_number_made(linear, monkeypatch, budget, sam
     made = []
     model.decoder.register_forward_hook(lambda module, inputs, output: made.append(inputs[0].shape[:2]))
     monkeypatch.setattr(bounds, "BUDGET", budget)
+    monkeypatch.setattr(bounds, "CACHED", budget)
     found = measure(model, rows_of(X), samples)
     assert sum(m * n for m, n in made) == samples * len(X)
     assert max(m * n * 4 for m, n in made) <= max(budget, 4)

@@ -197,14 +197,13 @@ def test_a_number_that_goes_bad_every_time_ends_training_with_its_name(tmp_path,
 
 
 def test_a_bad_gradient_is_named_by_its_parameter(tmp_path, monkeypatch):
-    original = torch.nn.utils.clip_grad_norm_
+    original = torch.nn.utils.get_total_norm
 
-    def clip(parameters, limit, **options):
-        parameters = list(parameters)
-        parameters[0].grad[:] = math.inf
-        return original(parameters, limit, **options)
+    def norm(gradients, **options):
+        gradients[0][:] = math.inf
+        return original(gradients, **options)
 
-    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", clip)
+    monkeypatch.setattr(torch.nn.utils, "get_total_norm", norm)
     with pytest.raises(TrainingError, match=r"the gradient of encoder\.network\.layers\.0\.weight"):
         vaekit.train("digits", settings=TINY, out=tmp_path / "run")
 
@@ -311,3 +310,30 @@ def test_weights_are_chosen_only_once_beta_has_reached_its_value(tmp_path):
     step = int(run.folder.read_tensors("weights.safetensors")[1]["step"])
     chosen = next(row for row in run.folder.read_metrics() if row["step"] == step)
     assert chosen["kl_weight"] == 1.0
+
+
+def test_gradients_are_clipped_to_the_norm_and_left_alone_below_it(tmp_path, monkeypatch):
+    seen = {}
+
+    def steps(limit):
+        from torch.optim import AdamW
+
+        original = AdamW.step
+
+        def step(self, *arguments, **options):
+            gradients = [p.grad.detach().clone() for group in self.param_groups for p in group["params"]]
+            seen.setdefault(limit, gradients)
+            return original(self, *arguments, **options)
+
+        monkeypatch.setattr(AdamW, "step", step)
+        settings = TINY | {"training.gradient_clip": limit, "training.epochs": 1}
+        vaekit.train("digits", settings=settings, out=tmp_path / str(limit))
+        monkeypatch.setattr(AdamW, "step", original)
+        return seen[limit]
+
+    free, loose, tight = steps(0.0), steps(1e9), steps(0.5)
+    norm = torch.cat([g.flatten() for g in free]).norm()
+    assert norm > 0.5
+    for a, b, c in zip(free, loose, tight, strict=True):
+        assert torch.equal(a, b)
+        torch.testing.assert_close(c, a * (0.5 / norm))

@@ -26,6 +26,8 @@ from vaekit.models import Autoencoder, VariationalAutoEncoder
 
 BUDGET = 1 << 23
 """Numbers that a block's largest tensor may hold."""
+CACHED = 1 << 20
+"""Numbers that draws of z made at a time may ask of the widest layer: few enough to stay in the processor's caches."""
 
 Array = npt.NDArray[np.float64]
 
@@ -91,7 +93,7 @@ def measure(model: VariationalAutoEncoder, rows: Rows, samples: int = 1) -> Meas
     log_det, width = rows.transform.log_det(), widest(model)
     with evaluating(model) as device:
         parts = [
-            _measure_block(model, x.to(device), noise, samples, max(1, BUDGET // (width * len(x))))
+            _measure_block(model, x.to(device), noise, samples, max(1, CACHED // (width * len(x))))
             for x, noise in rows.blocks(block_rows(model))
         ]
     distortion, rate, log_likelihood, mean, std = (

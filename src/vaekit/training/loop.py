@@ -12,8 +12,6 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.util import find_spec
-from typing import Any
 
 import numpy as np
 import torch
@@ -25,6 +23,7 @@ from vaekit.evaluation import active_units, measure, measure_autoencoder
 from vaekit.models import Autoencoder, VariationalAutoEncoder
 from vaekit.objectives import OBJECTIVES, Terms
 from vaekit.runs import RunFolder
+from vaekit.training.accelerator import make_accelerator
 from vaekit.training.options import TrainingOptions
 from vaekit.training.reporter import Reporter
 from vaekit.training.schedules import kl_weight, learning_rate, validation_steps
@@ -68,6 +67,7 @@ class Trainer:
         self.accelerator = make_accelerator(self.options, self.folder)
         objective: nn.Module = OBJECTIVES[self.objective](self.model.to(self.accelerator.device))
         if self.options.compile:
+            self._try(objective)
             # the method, not the module: Accelerate's wrapper around it would break the graph
             objective.forward = torch.compile(objective.forward)
         self.parameters: list[Tensor] = list(self.model.parameters())
@@ -80,6 +80,12 @@ class Trainer:
         self.state = TrainingState(self.model, self.parameters, average, optimizer, sums)
         self.generator = torch.Generator()
         self.metrics: list[dict[str, float]] = []
+
+    def _try(self, objective: nn.Module) -> None:
+        """Run once before compiling: a closed form that torch looks up for the first time would break the graph."""
+        with torch.random.fork_rng(), torch.no_grad():
+            x = self.train.training_batch(self.order.index(0)[:1], torch.Generator())
+            objective(x.to(self.accelerator.device), torch.ones((), device=self.accelerator.device))
 
     def run(self, resume: bool = False) -> None:
         """Train to the planned step or to the patience's end.
@@ -274,30 +280,3 @@ class Trainer:
             )
         self.accelerator.wait_for_everyone()
         self.model.load_state_dict(self.folder.read_tensors("weights.safetensors")[0])
-
-
-def make_accelerator(options: TrainingOptions, folder: RunFolder) -> Any:
-    """Accelerate's handle on device, precision, processes and trackers.
-
-    Raises:
-        TrainingError: if a tracker's package is missing.
-    """
-    from accelerate import Accelerator
-    from accelerate.state import AcceleratorState
-
-    AcceleratorState._reset_state()  # a second run in one process may ask for another precision
-    precision = "bf16" if options.precision == "bfloat16" else "no"
-    cpu = torch.backends.mps.is_available()  # Apple's accelerator has no float64, in which totals are kept
-    missing = [name for name in options.trackers if find_spec(name) is None]
-    if missing:
-        raise TrainingError(
-            "the trackers' packages must be installed",
-            f"training.trackers without {', '.join(missing)}",
-            f"Install them with `pip install {' '.join(missing)}`",
-        )
-    accelerator = Accelerator(
-        mixed_precision=precision, cpu=cpu, log_with=list(options.trackers) or None, project_dir=folder.path
-    )
-    if options.trackers:
-        accelerator.init_trackers("vaekit")
-    return accelerator
