@@ -4,7 +4,7 @@ BIN := .venv/bin
 # torch is pinned in the same command as everything that needs it: a bare `torch` may pull gigabytes of CUDA packages.
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: install demo test test-slow lint format clean
+.PHONY: install demo test test-slow lint format bench guard clean
 
 install: .venv/installed
 
@@ -33,6 +33,14 @@ lint: .venv/tested
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+# Training and verbs beside others; the peers' environment is made on first use. Wants an idle machine and the data folder.
+bench: .venv/tested
+	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python benchmarks/scaling.py
+
+guard: .venv/tested
+	$(BIN)/python benchmarks/guard.py
 
 format: .venv/tested
 	$(BIN)/ruff format .

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import datetime
 import json
 import os
 import statistics
@@ -139,7 +140,8 @@ def say(text: str) -> None:
 
 def ratio(records: dict[str, dict], ours: str, other: str) -> float:
     """The median over rounds of the ratio of speeds; NaN where one is missing."""
-    if not all("rates" in records.get(name, {}) for name in (ours, other)):
+    both = [records.get(name, {}) for name in (ours, other)]
+    if not all("rates" in record for record in both) or both[0]["run"] != both[1]["run"]:
         return float("nan")
     pairs = zip(records[ours]["rates"], records[other]["rates"], strict=True)
     return statistics.median(a / b for a, b in pairs)
@@ -193,7 +195,8 @@ def targets(cases: dict[tuple[str, int], dict[str, dict]]) -> str:
             records = cases.get((network, batch))
             if records:
                 chosen = [best(records, kind) for kind in (ours, other)]
-                found.append(f"{ratio(records, *chosen):.2f} ({network}, {chosen[0]})")
+                if (value := ratio(records, *chosen)) == value:
+                    found.append(f"{value:.2f} ({network}, {chosen[0]})")
         rows.append([text, f"≥ {aim:g}", "; ".join(found) or "–"])
     return markdown_table(["", "to reach", "measured"], rows)
 
@@ -220,30 +223,64 @@ def report(records: list[dict]) -> str:
     cases: dict[tuple[str, int], dict[str, dict]] = {}
     for record in records:
         cases.setdefault((record["network"], record["batch"]), {})[record["name"]] = record
-    parts = [f"# Speed\n\n{__doc__.split(chr(10), 2)[2].strip()}\n\nMachine: {machine()}.\n\n{targets(cases)}\n"]
+    plot(cases)
+    parts = [
+        f"# Speed\n\n{__doc__.split(chr(10), 2)[2].strip()}\n\nMachine: {machine()}.\n\n{targets(cases)}\n\n![Images per second](speed.png)\n"
+    ]
     for (network, batch), found in sorted(cases.items()):
         parts.append(f"## {network}, batch {batch}\n\n{ABOUT[network]}\n\n{table(list(found.values()))}\n")
     return "\n".join(parts)
 
 
+def plot(cases: dict[tuple[str, int], dict[str, dict]]) -> None:
+    """Images per second as bars, one panel for each case, the limits as lines."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 2.6 * len(cases)), layout="constrained")
+    for axes, ((network, batch), found) in zip(
+        figure.subplots(len(cases), 1, squeeze=False).flat, sorted(cases.items()), strict=True
+    ):
+        known = [record for record in found.values() if "rates" in record]
+        bars = [record for record in known if record["name"] not in LIMITS][::-1]
+        middle = [statistics.median(record["rates"]) for record in bars]
+        spread = [
+            [m - min(r["rates"]) for m, r in zip(middle, bars, strict=True)],
+            [max(r["rates"]) - m for m, r in zip(middle, bars, strict=True)],
+        ]
+        colours = ["#1f5fa8" if record["name"] in OURS else "#a9b4c0" for record in bars]
+        axes.barh([record["name"] for record in bars], middle, xerr=spread, color=colours, ecolor="#555555")
+        for record in known:
+            if record["name"] in LIMITS:
+                limit = statistics.median(record["rates"])
+                axes.axvline(limit, color="#b03a2e", linestyle="--" if "bf16" in record["name"] else ":")
+                axes.text(limit, len(bars) - 0.45, record["name"], color="#b03a2e", fontsize=8, ha="right")
+        axes.set_ylim(-0.6, len(bars) + 0.1)
+        axes.set_title(f"{network}, batch {batch}", loc="left", fontsize=10)
+        axes.set_xlabel("images per second in training")
+    figure.savefig(HERE / "speed.png", dpi=90)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--networks", nargs="*", default=list(NETWORKS), choices=NETWORKS)
-    parser.add_argument("--batches", nargs="*", type=int, default=[64, 128, 512])
+    parser.add_argument("--batches", nargs="*", type=int, default=[], help="(64, 128, 512; convolutional 128)")
     parser.add_argument("--contestants", nargs="*", default=[*OURS, *PEERS, *LIMITS], choices=[*OURS, *PEERS, *LIMITS])
     parser.add_argument("--rounds", type=int, default=7)
     chosen = parser.parse_args()
-    path = RESULTS / "speed.jsonl"
+    path, run = RESULTS / "speed.jsonl", datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     with tempfile.TemporaryDirectory() as folder:
         pictures = write_pictures(Path(folder))
         for network in chosen.networks:
-            for batch in chosen.batches if network != "convolutional" else chosen.batches[-2:-1]:
+            for batch in chosen.batches or ([128] if network == "convolutional" else [64, 128, 512]):
                 found = Case(network, batch).compete(chosen.contestants, chosen.rounds, pictures)
+                found = [record | {"run": run} for record in found]
                 with path.open("a") as file:
                     file.writelines(json.dumps(record) + "\n" for record in found)
                 print(table(found), flush=True)
-    latest = {(r["network"], r["batch"], r["name"]): r for r in map(json.loads, path.read_text().splitlines())}
-    (HERE / "RESULTS.md").write_text(report(list(latest.values())))
+    records = [json.loads(line) for line in path.read_text().splitlines()]
+    latest = {(r["network"], r["batch"]): r["run"] for r in records}
+    records = [r for r in records if r["run"] == latest[r["network"], r["batch"]]]
+    (HERE / "RESULTS.md").write_text(report(records))
 
 
 if __name__ == "__main__":

@@ -110,7 +110,7 @@ def train(
     transform = start.transform if start else _fit_transform(split.train, schema, plan)
     run = _untrained(folder, plan, schema, transform, {"source": opened.origin})
     _start(run, split, start)
-    run.provenance |= _provenance(opened, held_out, split, notes)
+    run.provenance |= _provenance(opened, held_out, split, notes) | {"start": str(start.path) if start else None}
     described = {"schema": schema.model_dump(mode="json"), "transform": transform.model_dump(mode="json")}
     processes = PartialState()  # one, unless the run was launched data-parallel
     processes.wait_for_everyone()
@@ -239,6 +239,12 @@ def _resume(
     split = run.split()
     begun = (folder.path / GOOD).exists()
     if not begun:  # else the state brings all that the start would set
+        if run.provenance.get("start"):
+            raise RunError(
+                "a run that starts from another's weights must have begun before it can be resumed",
+                f"'{folder.path}', which ended before its first step",
+                f"Start it anew from '{run.provenance['start']}'",
+            )
         _start(run, split)
     if torch.get_num_threads() != run.provenance["threads"]:
         reporter.say(
@@ -266,5 +272,6 @@ def _fit(run: Run, split: Split, reporter: Reporter, resume: bool) -> Run:
     if isinstance(run.model, Autoencoder):
         run.model.prior.fit(torch.from_numpy(measure_autoencoder(run.model, train_rows)[1]))
         if PartialState().is_main_process:
-            run.folder.write_tensors("weights.safetensors", run.model.state_dict())
+            chosen = run.folder.read_tensors("weights.safetensors")[1]
+            run.folder.write_tensors("weights.safetensors", run.model.state_dict(), chosen)
     return run

@@ -214,7 +214,8 @@ class Run:
 
     @cached_property
     def _split(self) -> Split:
-        split = make_split(*self.source, self.recipe)
+        source, test = self.source
+        split = make_split(source.in_order(self.schema.columns), test, self.recipe)
         if split.train.fingerprint() != self.provenance["fingerprint"]:
             raise DataError(
                 "the source must hold the data that the run was trained on",

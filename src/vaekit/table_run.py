@@ -97,6 +97,8 @@ class TableRun(Run):
                 row[names.index(name)] = column.code(pa.array([value]))[0]
             except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
                 raise DataError(f"the value of '{name}' must be of its type, {column.type}", f"{value!r}") from error
+            if (impossible := column.impossible(row[names.index(name)])) is not None:
+                raise DataError(f"the value of '{name}' must be {impossible}", f"{value!r}")
             if row[names.index(name)] == column.unseen and column.categories:
                 known = [str(category) for category in column.categories]
                 raise DataError(f"the value of '{name}' must be known", f"{value!r}", did_you_mean(str(value), known))

@@ -208,7 +208,7 @@ def test_without_a_compiler_nothing_is_compiled_and_this_is_said(monkeypatch):
 
 
 def test_the_choice_does_not_depend_on_the_row_count_but_for_the_length():
-    few, many = (choose(GREY, rows=n)[0].model_dump() for n in (100, 10**6))
+    few, many = (choose(GREY, rows=n)[0].model_dump() for n in (1000, 10**6))
     for chosen in (few, many):
         del chosen["training"]["epochs"], chosen["training"]["compile"]
     assert few == many

@@ -228,6 +228,19 @@ class Column(BaseModel):
             return pa.array(whole, mask=missing).cast(kind)
         return pa.array(codes, mask=missing).cast(kind, safe=False)
 
+    def impossible(self, code: float) -> str | None:
+        """What a value would have to be, if it cannot be one of this column; None if it can."""
+        if np.isnan(code):
+            return "given"
+        if self.kind in CATEGORICAL:
+            return None
+        low, high = -np.inf if self.lowest is None else self.lowest, np.inf if self.highest is None else self.highest
+        if not low <= code <= high:
+            return f"between {low:g} and {high:g}"
+        if self.step and self.kind != "datetime" and abs(code / self.step - round(code / self.step)) > 1e-3:
+            return f"a multiple of {self.step:g}"
+        return None
+
     def draw_rare(self, codes: Array, uniform: Array) -> Array:
         """Codes in which the shared place has become one of the rare values, drawn by their counts.
 
@@ -269,8 +282,9 @@ def parse_type(text: str) -> Any:
 
 
 def _range(kind: Any) -> tuple[float, float]:
+    """Least and greatest double that an integer type holds: of 64 bits, not 2⁶³, which is the next one."""
     info = np.iinfo(kind.to_pandas_dtype())
-    return float(info.min), float(info.max) if info.max < 2**53 else float(2**53)
+    return float(info.min), float(info.max) if info.max < 2**53 else float(np.nextafter(float(info.max), 0))
 
 
 def _first_bad(cells: Any, target: Any) -> tuple[int, Any]:

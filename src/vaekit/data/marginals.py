@@ -42,6 +42,8 @@ LEAST_GAP = 1e-200
 """Knots that are nearer to each other have no slope between them that is a number."""
 FARTHEST = 1e30
 """Scores beyond this would overflow in single precision."""
+FINEST = 8
+"""A lattice whose step is fewer units in the last place of its greatest number is taken for the line."""
 NEAR = 1e-3
 """Within this share of a step, a number is a value of the lattice."""
 
@@ -152,15 +154,17 @@ def fit_marginal(column: Column, x: Array) -> Marginal:
         (True, True)
     """
     values, counts = np.unique(x if len(x) else np.zeros(1), return_counts=True)
-    few = column.step > 0 and len(values) <= FEW_VALUES and len(x) >= 10 * len(values)
+    coarse = column.step >= FINEST * np.spacing(np.abs(values).max())  # else x ± step/2 would be x itself
+    step = column.step if coarse else 0.0
+    few = step > 0 and len(values) <= FEW_VALUES and len(x) >= 10 * len(values)
     shared = counts >= max(LEAST_COUNT, (COMMON_ATOM if few else RARE_ATOM) * len(x))
-    if column.step and not few:
-        shared &= _stands_out(values, counts, column.step)
+    if step and not few:
+        shared &= _stands_out(values, counts, step)
     atoms = np.sort(values[shared][np.argsort(-counts[shared])][:MOST_ATOMS])
     between = ~np.isin(values, atoms)
     if between.sum() >= 2:
         values, counts = values[between], counts[between]
-    knots, share = (_level_knots if few else _quantile_knots)(values, counts, column.step)
+    knots, share = (_level_knots if few else _quantile_knots)(values, counts, step)
     low = 0.5 / max(counts.sum(), ROWS_PER_BIN)  # half a row lies beyond the last knot
     scores = ndtri(np.clip(share, low, 1 - low))
     scores = np.maximum.accumulate(scores) + 1e-6 * np.arange(len(scores))
@@ -169,9 +173,9 @@ def fit_marginal(column: Column, x: Array) -> Marginal:
         knots=tuple(knots.tolist()),
         scores=tuple(scores.tolist()),
         tails=(_tail(knots, scores, share <= OUTER), _tail(knots, scores, share >= 1 - OUTER)),
-        step=column.step,
+        step=step,
         atoms=tuple(atoms.tolist()),
-        resolution=_resolution(values) if len(atoms) and not column.step else 1.0,
+        resolution=_resolution(values) if len(atoms) and not step else 1.0,
     )
 
 

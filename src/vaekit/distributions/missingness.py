@@ -5,7 +5,8 @@
     log p(x_o, mask|z) = Σ_observed log p(x_j|z)(1 − P(missing|x_j)) + Σ_missing log ∫ p(x_j|z) P(missing|x_j) dx_j
 
 Given z, columns are independent, and so each integral is one over a single cell: a sum over places, and a quadrature over
-the quantiles of each logistic component. Nothing has to be drawn.
+the quantiles of each logistic component. Nothing has to be drawn. The quadrature is exact for gentle slopes b; where a
+threshold beyond the outermost quantiles decides (b·s ≫ 1), it is an approximation, and the bound with it.
 """
 
 from __future__ import annotations

@@ -197,8 +197,7 @@ class TableModel:
             z = torch.cat([own, prior.sample((proposals - len(own),))])
             mixture = torch.logaddexp(posterior.log_prob(z.unsqueeze(1)).squeeze(1), prior.log_prob(z)) - math.log(2)
             parts = z.split(max(1, BUDGET // widest(self.model)))
-            plain = [self.model.decoder(part).base_dist.plain for part in parts]
-            likelihood = torch.cat([slots.log_prob(x).sum(-1) for slots in plain])
+            likelihood = torch.cat([self.model.decoder(part).base_dist.plain.log_prob(x).sum(-1) for part in parts])
             weights = (likelihood.double() + prior.log_prob(z) - mixture).softmax(0)
             chosen = z[torch.multinomial(weights, n, replacement=True)]
             drawn = torch.cat([self.model.decoder(part).sample() for part in chosen.split(block_rows(self.model))])

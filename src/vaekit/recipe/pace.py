@@ -44,7 +44,7 @@ def set_pace(content: dict[str, Any], schema: Schema, rows: int) -> list[str]:
         steps = min(PLANNED_STEPS, max(300, PLANNED_NUMBERS // numbers))
         training["epochs"] = max(10, round(steps / per_epoch))
         notes.append(f"training.epochs={training['epochs']}: about {training['epochs'] * per_epoch} steps.")
-    products = training["batch_size"] * _products(content, schema, samples)
+    products = batch * _products(content, schema, samples)
     if training["precision"] == "auto":
         likelihood = LIKELIHOODS[content["likelihood"]["name"]] if content["model"] == "vae" else None
         whole = likelihood is not None and not likelihood.density and schema.kind != "mixed"
@@ -61,7 +61,10 @@ def set_pace(content: dict[str, Any], schema: Schema, rows: int) -> list[str]:
 
 
 def _products(content: dict[str, Any], schema: Schema, samples: int) -> int:
-    """Multiplications of the networks for one example: the encoder's once, the decoder's for every draw."""
+    """Multiplications of the networks for one example: the encoder's once, the decoder's for every draw.
+
+    Of a mixed table, whose cells take several numbers each, it is less than there are.
+    """
     encoder, decoder = (NetworkOptions.model_validate(content[side]) for side in ("encoder", "decoder"))
     latent_dim = content["latent_dim"]
     with torch.device("meta"), FlopCounterMode(display=False) as counter, torch.no_grad():
