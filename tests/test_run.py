@@ -8,8 +8,9 @@ import torch
 import vaekit
 from builders import read_numbers
 from vaekit.data import open_source
-from vaekit.errors import DataError, VaekitError
+from vaekit.errors import DataError, RunError, VaekitError
 from vaekit.models import ProbabilisticPCA
+from vaekit.training import SilentReporter
 
 SMALL = {"encoder.hidden": [16], "decoder.hidden": [16], "training.validations": 2}
 
@@ -301,3 +302,36 @@ def test_an_autoencoder_encodes_reconstructs_and_scores_by_its_error(tmp_path, d
     assert (figures["elbo"], figures["log_likelihood"]) == (None, None)
     assert figures["reconstruction_error"] > 0
     same(run.sample(3), loaded.sample(3))
+
+
+def test_a_warm_start_on_columns_in_another_order_can_be_measured_and_resumed(tmp_path):
+    rows = np.random.default_rng(0).normal(size=(200, 3)) @ np.diag([1.0, 10.0, 100.0])
+    settings = SMALL | {"training.epochs": 2, "data.kind": "real", "training.validations": 4}
+    for name, order in (("first", "abc"), ("second", "cab")):
+        lines = [",".join(order), *(",".join(str(row["abc".index(c)]) for c in order) for row in rows)]
+        (tmp_path / f"{name}.csv").write_text("\n".join(lines))
+    first = vaekit.train(tmp_path / "first.csv", settings=settings, out=tmp_path / "a")
+    vaekit.train(tmp_path / "second.csv", settings=settings, out=tmp_path / "b", start=first)
+    assert math.isfinite(vaekit.load(tmp_path / "b").evaluate()["elbo"])
+    assert vaekit.train(resume=tmp_path / "b").recipe == vaekit.load(tmp_path / "b").recipe
+
+
+def test_a_warm_start_that_ended_before_it_began_is_not_resumed_from_elsewhere(tmp_path):
+    X = np.random.default_rng(0).normal(size=(100, 3))
+    settings = SMALL | {"training.epochs": 1, "data.kind": "real"}
+
+    class Stop(SilentReporter):
+        def say(self, text):
+            raise KeyboardInterrupt
+
+    first = vaekit.train(X, settings=settings, out=tmp_path / "a")
+    with pytest.raises(KeyboardInterrupt):
+        vaekit.train(X, settings=settings, out=tmp_path / "b", start=first, reporter=Stop())
+    with pytest.raises(RunError, match="must have begun before it can be resumed"):
+        vaekit.train(X, resume=tmp_path / "b")
+
+
+def test_an_autoencoder_knows_the_step_of_its_weights(tmp_path):
+    run = vaekit.train("digits", recipe="autoencoder", settings=SMALL | {"training.epochs": 2}, out=tmp_path / "a")
+    noted = run.folder.read_tensors("weights.safetensors")[1]
+    assert int(noted["step"]) in {row["step"] for row in run.folder.read_metrics()}

@@ -319,8 +319,8 @@ def test_far_out_cells_are_the_strange_ones(run):
     assert (run.score(wrong) < run.score(whole) - 3).all()
     found = run.explain(wrong)
     assert found.column_names == MODELLED
-    table = np.array([[math.inf if v is None else v for v in cells(found)[name]] for name in MODELLED])
-    assert (table.argmin(0) == MODELLED.index("height")).all()
+    table = np.array([[-math.inf if v is None else v for v in cells(found)[name]] for name in MODELLED])
+    assert (table.argmax(0) == MODELLED.index("height")).all()
     for name in MODELLED:
         np.testing.assert_array_equal(found[name].is_null(), wrong[name].is_null())
 
@@ -368,6 +368,28 @@ def test_given_cells_hold_in_all_rows(run):
 def test_conditions_that_cannot_be_met_are_refused(run, given, words):
     with pytest.raises(DataError, match=words):
         run.sample(5, given=given)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"visits": -5}, "the value of 'visits' must be between 0 and inf. Got -5"),
+        ({"visits": 2.5}, "the value of 'visits' must be a multiple of 1. Got 2.5"),
+        ({"visits": None}, "the value of 'visits' must be given. Got None"),
+        ({"colour": None}, "the value of 'colour' must be given. Got None"),
+    ],
+)
+def test_impossible_values_are_no_conditions(run, given, words):
+    with pytest.raises(DataError, match=words):
+        run.sample(5, given=given)
+
+
+def test_integers_beyond_double_precision_stay_in_their_range(tmp_path):
+    nanoseconds = pa.array((17 * 10**17 + np.random.default_rng(0).integers(0, 10**15, 200)).tolist(), pa.int64())
+    largest = pa.array([2**63 - 1 - i for i in range(200)], pa.int64())
+    table = pa.table({"time": nanoseconds, "largest": largest, "x": np.arange(200) % 7 / 3})
+    drawn = vaekit.train(table, settings=SETTINGS | {"data.columns.time": "real"}, out=tmp_path / "run").sample(50)
+    assert abs(np.median(drawn["time"].to_numpy()) - 17 * 10**17) < 2 * 10**15
 
 
 def test_means_and_conditions_do_not_go_together(run):

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from vaekit.data import Source
 from vaekit.data.cells import Cells
 from vaekit.data.coding import as_array, draw_rare, write_back
+from vaekit.data.dates import DAY
 from vaekit.errors import DataError, VaekitError, did_you_mean
 from vaekit.evaluation import TableModel
 from vaekit.models import VariationalAutoEncoder
@@ -107,6 +108,8 @@ class TableRun(Run):
     def impute(self, X: object, samples: int | None = None) -> Any:
         """The same rows with their missing cells filled: conditional means of numbers, likeliest values of lists.
 
+        A mean is given as the nearest value that the column can have, where it has steps (whole numbers, cents, days).
+
         Args:
             X: rows, as in `encode`.
             samples: draws K of z for each row; the recipe's `evaluation.samples` by default.
@@ -117,11 +120,11 @@ class TableRun(Run):
         References:
             Mattei and Frellsen, "MIWAE", 2019.
         """
-        source = self.open(X)
-        return self._native(self._table_model(samples).impute(self.checked(source))[0], source, keep=True)
+        source, model = self.open(X), self._table_model(samples)
+        return self._native(model.cells.on_lattice(model.impute(self.checked(source))[0]), source, keep=True)
 
     def uncertainty(self, X: object, samples: int | None = None) -> pa.Table:
-        """How sure `impute` is: of each filled number its standard deviation, of each filled category its probability.
+        """How sure `impute` is: of each filled number its standard deviation (of dates in days), of each filled category its probability.
 
         Args:
             X: rows, as in `encode`.
@@ -130,7 +133,9 @@ class TableRun(Run):
         Returns:
             An Arrow table of numbers with the modelled columns, empty where a cell was there.
         """
-        return self._figures(self._table_model(samples).impute(self.checked(self.open(X)))[1])
+        spread = self._table_model(samples).impute(self.checked(self.open(X)))[1]
+        days = np.array([1 / DAY if column.kind == "datetime" else 1.0 for column in self.schema.modelled])
+        return self._figures(spread * days)
 
     def impute_draws(self, X: object, draws: int, samples: int | None = None, seed: int = 0) -> list[Any]:
         """Complete tables whose missing cells are drawn from p(x_missing|x_observed): multiple imputation.
@@ -149,14 +154,14 @@ class TableRun(Run):
         return [self._native(each, source, keep=True) for each in codes]
 
     def explain(self, X: object, samples: int | None = None) -> pa.Table:
-        """Which cells make a row strange: log p(cell|others of its row), less what is usual for such a cell, in nats.
+        """Which cells make a row strange: −log p(cell|others of its row), less what is usual for such a cell, in nats.
 
         Args:
             X: rows, as in `encode`.
             samples: draws K for each cell.
 
         Returns:
-            An Arrow table of numbers with the modelled columns: 0 is usual, far below 0 strange; empty where a cell is missing.
+            An Arrow table of numbers with the modelled columns: 0 is usual, far above 0 strange; empty where a cell is missing.
         """
         return self._figures(self._table_model(samples).explain(self.checked(self.open(X))))
 

@@ -122,6 +122,7 @@ def test_score_explains_the_strange_cell(call, people_run, tmp_path):
     assert call("score", people_run, tmp_path / "new.parquet", "--explain", "--out", tmp_path / "s.csv").code == 0
     rows = read(tmp_path / "s.csv")
     assert rows[2]["strangest"] == "income"
+    assert float(rows[2]["surprise_income"]) == max(float(row["surprise_income"]) for row in rows) > 3
     assert int(np.argmin([float(row["log_likelihood"]) for row in rows])) == 2
 
 
@@ -147,6 +148,9 @@ def test_what_cannot_be_read_is_refused_with_its_place(call, people, people_run,
         bad.write_text(content, encoding="utf-8")
         expect_refusal("score", people_run, bad, "--out", tmp_path / "x.csv", words=words)
     expect_refusal("impute", people_run, people, "--out", tmp_path / "x.npy", words=(".csv or .parquet",))
+    before = people.read_bytes()
+    expect_refusal("impute", people_run, people, "--out", people, words=("must not be the file that is read",))
+    assert people.read_bytes() == before
 
 
 def test_verbs_of_tables_refuse_other_runs(digits_run, expect_refusal, tmp_path):

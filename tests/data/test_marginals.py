@@ -258,3 +258,12 @@ def test_any_lattice_at_all(whole, step, times):
     assert np.isfinite(middle).all()
     assert np.isfinite(log_width).all()
     np.testing.assert_allclose(t.inverse(middle), np.sort(x), rtol=1e-12)
+
+
+def test_a_lattice_finer_than_the_numbers_is_a_line():
+    """10¹⁷ + 1 is 10¹⁷ in double precision: no interval lies around it."""
+    x = np.array([10.0**17] * 6 + [10.0**17 + 64 * i for i in range(14)])
+    found = fit(x, 1.0)
+    assert found.step == 0
+    assert np.isfinite(found.cell(x)[0]).all()
+    assert fit(np.arange(200.0) + 10**6, 1.0).step == 1

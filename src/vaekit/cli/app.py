@@ -28,7 +28,7 @@ SourceArgument = Annotated[
     str,
     typer.Argument(
         metavar="SOURCE",
-        help="`digits`, a .npy, .npz, .csv or .parquet file, a folder of IDX files or pictures, or a database with --set data.query.",
+        help="`digits`, a .npy, .npz, .csv or .parquet file, a folder of IDX files or pictures, or the address of a database (with a query for train).",
     ),
 ]
 OutOption = Annotated[
@@ -147,7 +147,10 @@ def score(
     samples: SamplesOption = None,
     explain: Annotated[
         bool,
-        typer.Option("--explain", help="Also how strange each cell of a mixed table is, given the others of its row."),
+        typer.Option(
+            "--explain",
+            help="Also how strange each cell of a mixed table is, given the others of its row: 0 is usual, more is stranger.",
+        ),
     ] = False,
 ) -> None:
     """Write log p(x) of each row, in nats of the data as given."""
@@ -169,7 +172,8 @@ def impute(
     uncertainty: Annotated[
         Path | None,
         typer.Option(
-            "--uncertainty", help="Also write how sure each filled cell is: standard deviation, or probability."
+            "--uncertainty",
+            help="Also write how sure each filled cell is: standard deviation (of dates in days), or probability.",
         ),
     ] = None,
     samples: SamplesOption = None,

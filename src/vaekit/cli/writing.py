@@ -30,6 +30,8 @@ def write_made(run: Run, out: Path, make: Callable[[Any, Any], Any], name: str, 
     """
     if name == "table":
         table_run(run)
+    if source is not None and Path(source).exists() and out.exists() and out.samefile(source):
+        raise VaekitError("--out must not be the file that is read", f"'{out}' for both", "Name another file")
     check_out(out, run.schema, like_data=name == "x", table=name == "table")
     called = run.score_name if name == "score" else name
     if isinstance(run, TableRun) and out.suffix.lower() in (".csv", ".parquet"):
@@ -76,7 +78,7 @@ def with_reasons(run: TableRun, rows: Frame, samples: int | None) -> pa.Table:
     reasons = run.explain(rows, samples)
     matrix = np.stack([column.to_numpy(zero_copy_only=False) for column in reasons.columns], 1)
     nothing = np.isnan(matrix).all(1)
-    strangest = np.where(np.isnan(matrix), np.inf, matrix).argmin(1)
+    strangest = np.where(np.isnan(matrix), -np.inf, matrix).argmax(1)
     names = [None if empty else reasons.column_names[i] for i, empty in zip(strangest, nothing, strict=True)]
     cells = {f"surprise_{name}": reasons[name] for name in reasons.column_names}
     return pa.table({run.score_name: run.score(rows, samples), "strangest": pa.array(names, pa.string()), **cells})

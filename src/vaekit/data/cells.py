@@ -123,6 +123,14 @@ class Cells(Step):
             seen[here, score], seen[here, slots + score] = column.cell(code[here])
         return torch.from_numpy(seen).float()
 
+    def on_lattice(self, codes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Numbers between the values of their column brought to the nearest: whole ages, and cents; shape (n, C)."""
+        columns = [
+            c.nearest(x) if isinstance(c, Marginal) and c.step else x
+            for c, x in zip(self.columns, codes.T, strict=True)
+        ]
+        return np.stack(columns, 1) if columns else codes
+
     def inverse(self, y: Tensor) -> Tensor:
         """Slots (…, S) to codes (…, C), float64; a shared place gives the code of its most frequent value."""
         slots = y.double().numpy()

@@ -100,5 +100,9 @@ def write_back(codes: npt.NDArray[np.float64], table: Sequence[Column], given: p
         elif given is not None and column.name in given.column_names:
             cells[column.name] = given[column.name]
         elif column.kind == "constant":
-            cells[column.name] = pa.array([column.value] * len(codes)).cast(column.arrow_type)
+            number = isinstance(column.value, float) and not pa.types.is_temporal(column.arrow_type)
+            repeated = [column.value] * len(codes)
+            cells[column.name] = (
+                column.decode(np.array(repeated)) if number else pa.array(repeated).cast(column.arrow_type)
+            )
     return pa.table(cells)

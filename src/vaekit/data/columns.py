@@ -235,6 +235,8 @@ class Column(BaseModel):
         if self.kind in CATEGORICAL:
             return None
         low, high = -np.inf if self.lowest is None else self.lowest, np.inf if self.highest is None else self.highest
+        if self.kind == "positive" and code <= 0:
+            return "above 0"
         if not low <= code <= high:
             return f"between {low:g} and {high:g}"
         if self.step and self.kind != "datetime" and abs(code / self.step - round(code / self.step)) > 1e-3:

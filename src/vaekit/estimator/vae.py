@@ -225,13 +225,13 @@ class VAE(Fitted):
         return [like(m, given) for m in run.impute_draws(rows, draws, seed=seed_of(self.random_state))]
 
     def explain(self, X: object) -> Any:
-        """Which cells make a row strange: log p(cell|others of its row), less what is usual for such a cell, in nats.
+        """Which cells make a row strange: −log p(cell|others of its row), less what is usual for such a cell, in nats.
 
         Args:
             X: rows as in `fit`.
 
         Returns:
-            A table of numbers in the library of the given rows, missing where a cell is; 0 is usual, far below 0 strange.
+            A table of numbers in the library of the given rows, missing where a cell is; 0 is usual, far above 0 strange.
         """
         given, rows = self._given(X)
         found = self._table(precise(self.run_)).explain(rows)

@@ -208,13 +208,13 @@ class TableModel:
     def explain(self, rows: Rows) -> Array:
         """How much less likely each cell is, given the others of its row, than such a cell usually is.
 
-            log p(x_j|x_−j) − E[log p(X_j|x_−j)],   X_j ~ p(x_j|x_−j)
+            E[log p(X_j|x_−j)] − log p(x_j|x_−j),   X_j ~ p(x_j|x_−j)
 
         Args:
             rows: coded rows.
 
         Returns:
-            Nats, shape (n, C): 0 on average under the model, far below 0 where a cell is strange; NaN where it is missing.
+            Nats, shape (n, C): 0 on average under the model, far above 0 where a cell is strange; NaN where it is missing.
         """
         result = []
         with evaluating(self.model) as device:
@@ -243,7 +243,7 @@ class TableModel:
             changed = codes.copy()
             changed[:, column] = other[:, column]
             usual += log_prob(self.cells.forward(torch.from_numpy(changed))) / len(choice)
-        found_here: Array = (log_prob(x) - usual).cpu().numpy()
+        found_here: Array = (usual - log_prob(x)).cpu().numpy()
         return found_here
 
 
