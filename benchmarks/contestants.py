@@ -191,7 +191,7 @@ def by_hand(precision: str, compiled: bool) -> Callable[[Job], Steps]:
         def steps(count: int) -> None:
             for _ in range(count):
                 x = pictures[torch.from_numpy(next(batches))]
-                noise = torch.empty(words, dtype=torch.int64).random_().view(torch.uint8).view(size)
+                noise = torch.empty(words, dtype=torch.int64).random_(-(2**63), None).view(torch.uint8).view(size)
                 loss = loss_of(x, noise, torch.randn(job.batch, job.latent_dim))
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()

@@ -1,4 +1,4 @@
-"""Where training runs: device, arithmetic, processes and trackers, through Accelerate."""
+"""Where training runs: device, processes and trackers, through Accelerate."""
 
 from __future__ import annotations
 
@@ -13,16 +13,13 @@ from vaekit.training.options import TrainingOptions
 
 
 def make_accelerator(options: TrainingOptions, folder: RunFolder) -> Any:
-    """Accelerate's handle on device, precision, processes and trackers.
+    """Accelerate's handle on device, processes and trackers.
 
     Raises:
         TrainingError: if a tracker's package is missing.
     """
     from accelerate import Accelerator
-    from accelerate.state import AcceleratorState
 
-    AcceleratorState._reset_state()  # a second run in one process may ask for another precision
-    precision = "bf16" if options.precision == "bfloat16" else "no"
     cpu = torch.backends.mps.is_available()  # Apple's accelerator has no float64, in which totals are kept
     missing = [name for name in options.trackers if find_spec(name) is None]
     if missing:
@@ -31,9 +28,7 @@ def make_accelerator(options: TrainingOptions, folder: RunFolder) -> Any:
             f"training.trackers without {', '.join(missing)}",
             f"Install them with `pip install {' '.join(missing)}`",
         )
-    accelerator = Accelerator(
-        mixed_precision=precision, cpu=cpu, log_with=list(options.trackers) or None, project_dir=folder.path
-    )
+    accelerator = Accelerator(cpu=cpu, log_with=list(options.trackers) or None, project_dir=folder.path)
     if options.trackers:
         accelerator.init_trackers("vaekit")
     return accelerator

@@ -69,7 +69,6 @@ class Trainer:
         objective: nn.Module = OBJECTIVES[self.objective](self.model.to(self.accelerator.device))
         if self.options.compile:
             self._try(objective)
-            # the method, not the module: Accelerate's wrapper around it would break the graph
             objective.forward = torch.compile(objective.forward)
         self.parameters: list[Tensor] = list(self.model.parameters())
         self.optimizer = torch.optim.AdamW(
@@ -148,7 +147,8 @@ class Trainer:
         x = self.train.training_batch(mine, self.generator.manual_seed(data_seed)).to(self.accelerator.device)
         weight = kl_weight(step, self.steps, self.final_kl_weight, self.options.kl_warmup)
         beta = torch.tensor(weight, device=x.device)
-        terms: Terms = self.loss(x, beta)
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.options.precision == "bfloat16"):
+            terms: Terms = self.loss(x, beta)
         for parameter in self.parameters:
             parameter.grad = None
         terms.loss.mean().backward()
