@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 STARTED = time.perf_counter()
+SHAPE = (28, 28, 1)
 PIXELS = 784
 Steps = Callable[[int], None]
 
@@ -42,15 +43,12 @@ class Job:
     def pictures(self) -> np.ndarray:
         return np.load(self.data_path)
 
-    def shape(self) -> tuple[int, ...]:
-        return (28, 28, 1)
-
     def networks(self) -> tuple[Any, Any]:
         """The networks as PyTorch modules, the same for all who use PyTorch."""
         from vaekit.networks.options import NetworkOptions
 
         options = NetworkOptions.model_validate(self.network)
-        return options.encoder(self.shape(), 2 * self.latent_dim), options.decoder(self.latent_dim, self.shape(), 1)
+        return options.encoder(SHAPE, 2 * self.latent_dim), options.decoder(self.latent_dim, SHAPE, 1)
 
     def batches(self, rows: int) -> Iterator[np.ndarray]:
         rng = np.random.default_rng(0)
@@ -185,7 +183,7 @@ def by_hand(precision: str, compiled: bool) -> Callable[[Job], Steps]:
             return (error - 0.5 * torch.sum(1 + log_variance - mean.pow(2) - log_variance.exp())) / len(x)
 
         loss_of = torch.compile(loss_of) if compiled else loss_of
-        size = (job.batch, *job.shape())
+        size = (job.batch, *SHAPE)
         words = int(np.prod(size)) // 8
 
         def steps(count: int) -> None:
@@ -250,7 +248,7 @@ def pythae(job: Job) -> Steps:
             self.step += 1
             turns.advance(self.step)
 
-    config = VAEConfig(input_dim=job.shape(), latent_dim=job.latent_dim, reconstruction_loss="bce")
+    config = VAEConfig(input_dim=SHAPE, latent_dim=job.latent_dim, reconstruction_loss="bce")
     model = VAE(config, encoder=Encoder(), decoder=Decoder())
     data = torch.from_numpy(job.pictures()).float() / 255
     trainer = BaseTrainer(
@@ -382,7 +380,7 @@ def products(precision: str) -> Callable[[Job], Steps]:
                 for layer in network.modules():
                     if isinstance(layer, nn.Linear | nn.Conv2d):
                         layer.register_forward_hook(note)
-            encoder(torch.rand(job.batch, *job.shape()))
+            encoder(torch.rand(job.batch, *SHAPE))
             decoder(torch.rand(job.batch, job.latent_dim))
         first = shapes[0][0]
         work = [product(layer, x, g, kind, layer is first) for layer, x, g in shapes]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,8 @@ def write_made(run: Run, out: Path, make: Callable[[Any, Any], Any], name: str, 
     """
     if name == "table":
         table_run(run)
-    if source is not None and Path(source).exists() and out.exists() and out.samefile(source):
+    # os.path rather than Path, which fails on an address that is too long for the name of a file
+    if source is not None and out.exists() and os.path.exists(source) and out.samefile(source):
         raise VaekitError("--out must not be the file that is read", f"'{out}' for both", "Name another file")
     check_out(out, run.schema, like_data=name == "x", table=name == "table")
     called = run.score_name if name == "score" else name

@@ -38,6 +38,8 @@ CATEGORICAL: tuple[ColumnKind, ...] = ("binary", "categorical", "ordinal")
 """Kinds whose values are a list."""
 LEFT_OUT: tuple[ColumnKind, ...] = ("constant", "identifier", "text")
 """Kinds of which the model says nothing."""
+NEAR = 1e-3
+"""Within this share of a step, a number is a value of the lattice."""
 LARGEST = 1e30
 """Beyond this, squares overflow in single precision."""
 
@@ -239,7 +241,7 @@ class Column(BaseModel):
             return "above 0"
         if not low <= code <= high:
             return f"between {low:g} and {high:g}"
-        if self.step and self.kind != "datetime" and abs(code / self.step - round(code / self.step)) > 1e-3:
+        if self.step and self.kind != "datetime" and abs(code / self.step - round(code / self.step)) > NEAR:
             return f"a multiple of {self.step:g}"
         return None
 

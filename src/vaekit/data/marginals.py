@@ -23,7 +23,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from scipy.special import ndtri
 
-from vaekit.data.columns import Column
+from vaekit.data.columns import NEAR, Column
 
 Array = npt.NDArray[np.float64]
 
@@ -44,8 +44,6 @@ FARTHEST = 1e30
 """Scores beyond this would overflow in single precision."""
 FINEST = 8
 """A lattice whose step is fewer units in the last place of its greatest number is taken for the line."""
-NEAR = 1e-3
-"""Within this share of a step, a number is a value of the lattice."""
 
 
 class Marginal(BaseModel):
