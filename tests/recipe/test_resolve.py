@@ -96,6 +96,10 @@ def test_the_number_of_epochs_makes_six_thousand_steps(rows, batch_size, epochs)
     assert choose(REAL, "training.epochs=3")[0].training.epochs == 3
 
 
+def test_muon_takes_fewer_steps():
+    assert choose(REAL, "training.optimizer=muon", rows=1280)[0].training.epochs == 400
+
+
 def test_grey_levels_have_no_bernoulli_likelihood_unless_binarised():
     with pytest.raises(RecipeError, match=r"bernoulli likelihood must be given binary data. Got grey levels") as error:
         choose(GREY, "likelihood=bernoulli")

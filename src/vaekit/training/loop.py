@@ -1,6 +1,6 @@
 """The loop.
 
-for each step:  x = a batch;  loss = objective(x);  gradients;  clip;  AdamW;  average the weights
+for each step:  x = a batch;  loss = objective(x);  gradients;  clip;  a step of the optimiser;  average the weights
 now and then:   measure the true bound (β = 1, fixed noise, averaged weights) on the validation rows, keep the best
 """
 
@@ -25,6 +25,7 @@ from vaekit.models import Autoencoder, VariationalAutoEncoder
 from vaekit.objectives import OBJECTIVES, Terms
 from vaekit.runs import RunFolder
 from vaekit.training.accelerator import make_accelerator
+from vaekit.training.optimizers import OPTIMIZERS
 from vaekit.training.options import TrainingOptions
 from vaekit.training.reporter import Reporter
 from vaekit.training.schedules import kl_weight, learning_rate, validation_steps
@@ -71,9 +72,8 @@ class Trainer:
             self._try(objective)
             objective.forward = torch.compile(objective.forward)
         self.parameters: list[Tensor] = list(self.model.parameters())
-        self.optimizer = torch.optim.AdamW(
-            self.parameters, lr=self.options.learning_rate, weight_decay=self.options.weight_decay, fused=True
-        )
+        make_optimizer = OPTIMIZERS[self.options.optimizer]
+        self.optimizer = make_optimizer(self.parameters, self.options.learning_rate, self.options.weight_decay)
         self.loss = self.accelerator.prepare(objective)  # the optimiser needs no wrapper, whose checks take time
         average = {name: p.detach().clone() for name, p in self.model.named_parameters()}
         sums = torch.zeros(3, dtype=torch.float64, device=self.accelerator.device)

@@ -49,7 +49,7 @@ class TrainingState:
         model: the model in training.
         parameters: its parameters, in its order.
         average: its averaged parameters, in the model's order.
-        optimizer: AdamW, possibly wrapped.
+        optimizer: the optimiser.
         sums: totals since the last validation: distortion, rate, examples.
         counters: the numbers.
     """

@@ -13,7 +13,6 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri
-from scipy.stats import rankdata
 
 Array = npt.NDArray[np.float64]
 
@@ -67,6 +66,8 @@ def normal_scores(numbers: Array) -> Array:
     here = ~np.isnan(numbers)
     scores = np.zeros(len(numbers))
     if here.any():
+        from scipy.stats import rankdata  # here, since importing it takes a second
+
         found = ndtri((rankdata(numbers[here]) - 0.5) / here.sum())
         scores[here] = (found - found.mean()) / (found.std() or 1.0)
     return scores

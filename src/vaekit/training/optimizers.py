@@ -1,0 +1,110 @@
+"""How weights follow their gradients. The next optimiser is one class here and one line in the table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+from torch.optim import AdamW
+
+LEAST_WIDTH = 32
+"""Below it a matrix has few directions, and Adam's step is as good."""
+ITERATION = (3.4445, -4.7750, 2.0315)
+"""Coefficients of the iteration that makes a matrix orthogonal: steep at zero, so that small singular values grow fast."""
+
+
+def orthogonal(matrices: Tensor, iterations: int = 5) -> Tensor:
+    """Bring all singular values of matrices near 1, by products of matrices alone.
+
+        X ← G/‖G‖;   X ← aX + (bA + cA²)X,  A = XXᵀ,  five times:   UΣVᵀ → about UVᵀ
+
+    Args:
+        matrices: G, shape (m, n, n).
+        iterations: how often, ≥ 1; after five, singular values above 0.01 of the norm are between 0.6 and 1.3.
+
+    Returns:
+        Matrices of the same shape with the same singular vectors.
+
+    References:
+        Bernstein and Newhouse, "Old Optimizer, New Norm: An Anthology", 2024.
+
+    Examples:
+        >>> values = torch.linalg.svdvals(orthogonal(torch.diag(torch.tensor([5.0, 1.0, 0.2]))[None]))
+        >>> bool((values > 0.6).all() and (values < 1.3).all())
+        True
+    """
+    a, b, c = ITERATION
+    x = matrices / matrices.norm(dim=(-2, -1), keepdim=True).clamp_min(1e-12)
+    for _ in range(iterations):
+        gram = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return x
+
+
+class Muon(AdamW):
+    """Steps of equal length in all directions for the square weight matrices, AdamW for everything else.
+
+        M ← μM + (1 − μ)G;   W ← (1 − ηλ)W − 10η·orthogonal((1 − μ)G + μM),   μ = 0.95
+
+    Adam's step follows the few directions in which the gradients of a matrix are large; here the small ones count as
+    much. A step costs 15 products of n × n matrices for each of them, little beside those of a batch of several n rows.
+
+    Args:
+        parameters: of the model; square matrices at least 32 wide, the maps between hidden layers, are told by shape.
+        lr: η, the step size of AdamW; the step of a matrix has ten times this as its spectral norm.
+        weight_decay: λ, decoupled.
+
+    References:
+        Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024; Kingma and Ba, "Adam", 2015.
+
+    Examples:
+        >>> weight = torch.nn.Parameter(torch.zeros(64, 64))
+        >>> weight.grad = torch.randn(64, 64)
+        >>> Muon([weight], lr=1e-3, weight_decay=0.0).step()
+        >>> round(float(torch.linalg.matrix_norm(weight.detach(), 2)), 3) in (0.011, 0.012)
+        True
+    """
+
+    momentum = 0.95
+    scale = 10.0
+
+    def __init__(self, parameters: Iterable[Tensor], lr: float, weight_decay: float) -> None:
+        super().__init__(parameters, lr=lr, weight_decay=weight_decay, fused=True)
+        self.alike: dict[int, list[Tensor]] = {}
+        for parameter in self.param_groups[0]["params"]:
+            if parameter.ndim == 2 and parameter.shape[0] == parameter.shape[1] >= LEAST_WIDTH:
+                self.alike.setdefault(len(parameter), []).append(parameter)
+                # AdamW, which reads all states when they are loaded, wants a count in each
+                self.state[parameter] = {"step": torch.zeros(()), "momentum": torch.zeros_like(parameter)}
+
+    @torch.no_grad()
+    def step(self) -> None:  # type: ignore[override]  # no closure: the loop computes the loss once
+        """Move every parameter that has a gradient; those of the matrices are used up."""
+        rate, decay = self.param_groups[0]["lr"], self.param_groups[0]["weight_decay"]
+        for matrices in self.alike.values():
+            matrices = [matrix for matrix in matrices if matrix.grad is not None]
+            if not matrices:
+                continue
+            gradients: list[Tensor] = [matrix.grad for matrix in matrices if matrix.grad is not None]
+            momenta = [self.state[matrix]["momentum"] for matrix in matrices]
+            torch._foreach_lerp_(momenta, gradients, 1 - self.momentum)
+            ahead = torch.stack(torch._foreach_lerp(gradients, momenta, self.momentum))
+            torch._foreach_mul_(matrices, 1 - rate * decay)
+            torch._foreach_add_(matrices, list(orthogonal(ahead).unbind()), alpha=-self.scale * rate)
+            for matrix in matrices:
+                matrix.grad = None
+        super().step()
+
+
+def adamw(parameters: Iterable[Tensor], lr: float, weight_decay: float) -> AdamW:
+    """AdamW in one kernel.
+
+    References:
+        Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019.
+    """
+    return AdamW(parameters, lr=lr, weight_decay=weight_decay, fused=True)
+
+
+OPTIMIZERS = {"adamw": adamw, "muon": Muon}
+"""The optimiser by its name in a recipe."""
