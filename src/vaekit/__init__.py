@@ -17,6 +17,9 @@ _HOMES = {
     "Decoder": "vaekit.models",
     "GaussianEncoder": "vaekit.models",
     "StandardNormal": "vaekit.models",
+    "GaussianMixture": "vaekit.models",
+    "VampPrior": "vaekit.models",
+    "FlowPrior": "vaekit.models",
     "ProbabilisticPCA": "vaekit.models",
     "VaekitError": "vaekit.errors",
 }
@@ -30,9 +33,12 @@ if TYPE_CHECKING:
     from vaekit.estimator import VAE as VAE
     from vaekit.models import Autoencoder as Autoencoder
     from vaekit.models import Decoder as Decoder
+    from vaekit.models import FlowPrior as FlowPrior
     from vaekit.models import GaussianEncoder as GaussianEncoder
+    from vaekit.models import GaussianMixture as GaussianMixture
     from vaekit.models import ProbabilisticPCA as ProbabilisticPCA
     from vaekit.models import StandardNormal as StandardNormal
+    from vaekit.models import VampPrior as VampPrior
     from vaekit.models import VariationalAutoEncoder as VariationalAutoEncoder
     from vaekit.recipe import Recipe as Recipe
     from vaekit.run import Run as Run

@@ -5,6 +5,7 @@ from vaekit.distributions.discretized_logistic import DiscretizedLogistic
 from vaekit.distributions.levels import Levels
 from vaekit.distributions.logistic_mixture import LogisticMixture
 from vaekit.distributions.missingness import MaskedSlots, Mechanism
+from vaekit.distributions.normal_mixture import NormalMixture
 from vaekit.distributions.slots import PlaceGroup, ScoreGroup, Slots
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "LogisticMixture",
     "MaskedSlots",
     "Mechanism",
+    "NormalMixture",
     "PlaceGroup",
     "ScoreGroup",
     "Slots",

@@ -109,15 +109,16 @@ def _measure_block(
     posterior: DiagonalNormal = model.encoder(x)
     latent_dim = posterior.event_shape[0]
     log_likelihood = torch.zeros(len(x), dtype=torch.float64, device=x.device)
-    total = torch.full_like(log_likelihood, -math.inf)
+    rate, total = torch.zeros_like(log_likelihood), torch.full_like(log_likelihood, -math.inf)
     for start in range(0, samples, chunk):
         count = min(chunk, samples - start)
         epsilon = noise.normal((count, latent_dim), POSTERIOR_STREAM, start * latent_dim).movedim(1, 0)
         joint = model.joint(x, noise=epsilon.to(x), posterior=posterior)
         log_likelihood += joint.log_likelihood.double().sum(0)
+        rate += count * joint.rate().double()  # the same for each draw, where it has a closed form
         total = torch.logaddexp(total, torch.logsumexp(joint.log_weights().double(), 0))
     # the number of draws divides once, whatever the chunks were
-    return -log_likelihood / samples, joint.rate(), total - math.log(samples), posterior.mean, posterior.stddev
+    return -log_likelihood / samples, rate / samples, total - math.log(samples), posterior.mean, posterior.stddev
 
 
 def measure_autoencoder(model: Autoencoder, rows: Rows) -> tuple[Array, Array]:

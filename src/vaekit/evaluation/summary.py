@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.distributions import Distribution
 
 from vaekit.data import Rows, Schema
 from vaekit.distributions import DiagonalNormal
@@ -90,7 +91,7 @@ class Evaluator:
         measured = measure(model, rows, samples)
         parts = decompose_rate(measured.mean, measured.std, measured.rate)
         posterior = DiagonalNormal(torch.from_numpy(measured.mean), torch.from_numpy(measured.std))
-        per_dimension = posterior.kl_per_dimension(model.prior()).mean(0).numpy()
+        per_dimension = posterior.kl_per_dimension(_factorized(model.prior(), posterior)).mean(0).numpy()
         log_likelihood, error = _mean_and_error(measured.log_likelihood)
         dims = math.prod(self.schema.event_shape)
         train = self._some_training_rows()
@@ -123,6 +124,14 @@ class Evaluator:
         if isinstance(model.decoder.likelihood, Mixed):
             return {"independent": measure_independent(self.train, rows, model.decoder.likelihood)}
         return measure_baselines(self.train, rows, self.schema, model.decoder.likelihood.density, latent_dim)
+
+
+def _factorized(prior: Distribution, posterior: DiagonalNormal) -> DiagonalNormal:
+    """The prior, if it is a Gaussian of independent coordinates; else the Gaussian that has the moments of all codes."""
+    if isinstance(prior, DiagonalNormal):
+        return prior
+    variance = posterior.mean.var(0, correction=0) + posterior.variance.mean(0)
+    return DiagonalNormal(posterior.mean.mean(0), variance.sqrt())
 
 
 def _mean_and_error(values: np.ndarray[Any, np.dtype[np.float64]]) -> tuple[float, float | None]:

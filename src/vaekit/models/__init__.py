@@ -8,7 +8,7 @@ from vaekit.models.decoders import Decoder
 from vaekit.models.encoders import GaussianEncoder
 from vaekit.models.likelihoods import LIKELIHOODS, Likelihood
 from vaekit.models.linear_gaussian import ProbabilisticPCA
-from vaekit.models.priors import PRIORS, StandardNormal
+from vaekit.models.priors import PRIORS, FlowPrior, GaussianMixture, StandardNormal, VampPrior
 from vaekit.models.variational import Joint, VariationalAutoEncoder
 
 __all__ = [
@@ -16,10 +16,13 @@ __all__ = [
     "PRIORS",
     "Autoencoder",
     "Decoder",
+    "FlowPrior",
     "GaussianEncoder",
+    "GaussianMixture",
     "Joint",
     "Likelihood",
     "ProbabilisticPCA",
     "StandardNormal",
+    "VampPrior",
     "VariationalAutoEncoder",
 ]

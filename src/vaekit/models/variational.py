@@ -45,11 +45,10 @@ class Joint:
         return -self.log_likelihood.mean(0)
 
     def rate(self) -> Tensor:
-        """R = KL[q(z|x) ‖ p(z)], shape (B,): in closed form where there is one, else by the M draws."""
-        try:
+        """R = KL[q(z|x) ‖ p(z)], shape (B,): in closed form between Gaussians, else by the M draws."""
+        if isinstance(self.prior, DiagonalNormal):
             return kl_divergence(self.posterior, self.prior)
-        except NotImplementedError:
-            return (self.posterior.log_prob(self.z) - self.prior.log_prob(self.z)).mean(0)
+        return (self.posterior.log_prob(self.z) - self.prior.log_prob(self.z)).mean(0)
 
     def log_weights(self) -> Tensor:
         """log w_m = log p(x|z_m) + log p(z_m) − log q(z_m|x), shape (M, B)."""

@@ -2,11 +2,10 @@
 
 from vaekit.recipe.build import build_model, start_model
 from vaekit.recipe.keys import describe_keys
-from vaekit.recipe.recipe import PriorOptions, Recipe, load_recipe, recipe_names
+from vaekit.recipe.recipe import Recipe, load_recipe, recipe_names
 from vaekit.recipe.resolve import resolve
 
 __all__ = [
-    "PriorOptions",
     "Recipe",
     "build_model",
     "describe_keys",

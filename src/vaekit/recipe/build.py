@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from vaekit.data import Schema, Transform
 from vaekit.models import LIKELIHOODS, PRIORS, Autoencoder, Decoder, GaussianEncoder, VariationalAutoEncoder
 from vaekit.models.likelihoods import Likelihood, LocationScale, Mixed
+from vaekit.models.priors import PriorParts, VampPrior
 from vaekit.networks import LinearDecoder, LinearEncoder, Rescale, TableInput
 from vaekit.recipe.recipe import Recipe
 
@@ -36,12 +37,13 @@ def build_model(recipe: Recipe, schema: Schema, transform: Transform) -> Variati
         encoder: nn.Module = nn.Sequential(reader, recipe.encoder.encoder((width,), 2 * latent_dim))
     else:
         encoder = recipe.encoder.encoder(shape, 2 * latent_dim)
+    posterior = GaussianEncoder(encoder, rescale)
     return VariationalAutoEncoder(
-        GaussianEncoder(encoder, rescale),
+        posterior,
         Decoder(
             recipe.decoder.decoder(latent_dim, likelihood.event_shape, likelihood.parameters_per_feature), likelihood
         ),
-        PRIORS[recipe.prior.name](latent_dim),
+        PRIORS[recipe.prior.name](PriorParts(recipe.prior, latent_dim, posterior, shape)),
         recipe.objective.kl_weight,
         1 if recipe.objective.samples == "auto" else recipe.objective.samples,
     )
@@ -72,6 +74,8 @@ def start_model(model: VariationalAutoEncoder | Autoencoder, x: Tensor) -> None:
     seen = rescale(x)  # still without shift and scale, but with its logarithm
     rescale.shift.copy_(seen.mean())
     rescale.scale.copy_(seen.std().clamp(min=torch.finfo(torch.float32).tiny))
+    if isinstance(model, VariationalAutoEncoder) and isinstance(model.prior, VampPrior):
+        model.prior.start(x)
     if isinstance(encoder, LinearEncoder):
         encoder.start(rescale(x), model.prior().event_shape[0])
     if isinstance(decoder, LinearDecoder):

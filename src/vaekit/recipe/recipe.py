@@ -14,16 +14,11 @@ from vaekit.data.options import DataOptions
 from vaekit.errors import RecipeError, did_you_mean
 from vaekit.evaluation.options import EvaluationOptions
 from vaekit.models.likelihoods import LIKELIHOODS, LikelihoodOptions
+from vaekit.models.priors import PriorOptions
 from vaekit.networks.options import NetworkOptions
 from vaekit.objectives.options import ObjectiveOptions
 from vaekit.options import Options
 from vaekit.training.options import TrainingOptions
-
-
-class PriorOptions(Options):
-    """The prior p(z)."""
-
-    name: Literal["standard_normal"] = Field("standard_normal", description="Which prior: N(0, I).")
 
 
 class Recipe(Options):

@@ -48,6 +48,7 @@ def resolve(recipe: Recipe, schema: Schema, rows: int) -> tuple[Recipe, list[str
         notes.append(
             f"latent_dim={content['latent_dim']}: the customary size for {'pictures' if schema.picture else f'{features} columns'}."
         )
+    _prior(content, schema)
     if recipe.model == "autoencoder" or recipe.objective.name == "auto":
         content["objective"]["name"] = "elbo" if recipe.model == "vae" else "reconstruction"
     if recipe.objective.samples == "auto":
@@ -68,6 +69,18 @@ def _mixed(content: dict[str, Any]) -> None:
             str(content["data"]["hide"]),
         )
     content["likelihood"]["name"] = "mixed"
+
+
+def _prior(content: dict[str, Any], schema: Schema) -> None:
+    name = content["prior"]["name"]
+    if name == "vamp" and schema.kind == "mixed":
+        raise RecipeError(
+            "the vamp prior must be given data of one kind, since it learns inputs, and cells of lists cannot be learned",
+            "a table of mixed columns",
+            "Choose prior=mixture or prior=flow",
+        )
+    if name == "flow" and content["latent_dim"] == 1:
+        raise RecipeError("a flow must have at least 2 latent dimensions", "latent_dim=1", "Choose prior=mixture")
 
 
 def _data_notes(schema: Schema) -> list[str]:

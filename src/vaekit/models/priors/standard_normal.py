@@ -1,8 +1,6 @@
-"""Priors p(z): modules whose forward, without arguments, returns a distribution over latent vectors."""
+"""The prior of the plain model, N(0, I)."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -36,6 +34,3 @@ class StandardNormal(nn.Module):
     def forward(self) -> DiagonalNormal:
         """The prior, with event shape (latent_dim,)."""
         return DiagonalNormal(self.mean, torch.ones_like(self.mean))
-
-
-PRIORS: dict[str, Callable[[int], nn.Module]] = {"standard_normal": StandardNormal}

@@ -1,0 +1,44 @@
+"""Priors p(z): modules whose forward, without arguments, returns a distribution over latent vectors.
+
+The next prior is one file here and one line in the table. One that starts from data has a method `start(x)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import nn
+
+from vaekit.models.priors.flow import FlowPrior
+from vaekit.models.priors.mixture import GaussianMixture
+from vaekit.models.priors.options import PriorOptions
+from vaekit.models.priors.standard_normal import StandardNormal
+from vaekit.models.priors.vamp import VampPrior
+
+
+@dataclass(frozen=True)
+class PriorParts:
+    """What a prior may be made of.
+
+    Args:
+        options: the `prior` section of the recipe.
+        latent_dim: number of latent dimensions.
+        encoder: x ↦ q(z|x).
+        event_shape: shape of x.
+    """
+
+    options: PriorOptions
+    latent_dim: int
+    encoder: nn.Module
+    event_shape: tuple[int, ...]
+
+
+PRIORS: dict[str, Callable[[PriorParts], nn.Module]] = {
+    "standard_normal": lambda of: StandardNormal(of.latent_dim),
+    "mixture": lambda of: GaussianMixture(of.latent_dim, of.options.components),
+    "vamp": lambda of: VampPrior(of.encoder, of.event_shape, of.options.components),
+    "flow": lambda of: FlowPrior(of.latent_dim, of.options.flow, of.options.transforms, of.options.hidden),
+}
+
+__all__ = ["PRIORS", "FlowPrior", "GaussianMixture", "PriorOptions", "PriorParts", "StandardNormal", "VampPrior"]

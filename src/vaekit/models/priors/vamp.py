@@ -1,0 +1,56 @@
+"""The prior that looks like the posterior: a mixture of q(z|u) over learned inputs u.
+
+p(z) = (1/C) Σ_c q(z|u_c)
+
+The prior that would make the bound greatest is the average of q(z|x) over the data; this is it with few made-up rows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from vaekit.distributions import DiagonalNormal, NormalMixture
+from vaekit.errors import VaekitError
+
+
+class VampPrior(nn.Module):
+    """p(z) = (1/C) Σ_c q(z|u_c), with inputs u learned beside the encoder.
+
+    Args:
+        encoder: x ↦ q(z|x), the model's own; it is used here and belongs to the model.
+        event_shape: shape of an input.
+        components: number of inputs C, ≥ 1.
+
+    Raises:
+        VaekitError: if `components` is below 1.
+
+    References:
+        Tomczak and Welling, "VAE with a VampPrior", 2018.
+
+    Examples:
+        >>> from vaekit.models import GaussianEncoder
+        >>> from vaekit.networks import MLP
+        >>> VampPrior(GaussianEncoder(MLP((6,), (4,))), (6,), 10)().event_shape
+        torch.Size([2])
+    """
+
+    def __init__(self, encoder: nn.Module, event_shape: Sequence[int], components: int) -> None:
+        super().__init__()
+        if components < 1:
+            raise VaekitError("components must be at least 1", str(components))
+        self.inputs = nn.Parameter(0.01 * torch.randn(components, *event_shape))
+        self._encoder = (encoder,)  # in a tuple, lest its weights be counted and saved twice
+
+    def start(self, x: Tensor) -> None:
+        """Begin with rows of x, shape (n, *event), evenly spaced."""
+        self.inputs.data.copy_(x[torch.linspace(0, len(x) - 1, len(self.inputs)).round().long()])
+
+    def forward(self) -> NormalMixture:
+        """The prior, with event shape (latent_dim,)."""
+        q: DiagonalNormal = self._encoder[0](self.inputs)
+        weights = q.mean.new_full((len(self.inputs),), -math.log(len(self.inputs)))
+        return NormalMixture(weights, q.mean, q.stddev)
