@@ -19,6 +19,7 @@ _HOMES = {
     "StandardNormal": "vaekit.models",
     "GaussianMixture": "vaekit.models",
     "VampPrior": "vaekit.models",
+    "CouplingPrior": "vaekit.models",
     "FlowPrior": "vaekit.models",
     "ProbabilisticPCA": "vaekit.models",
     "VaekitError": "vaekit.errors",
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from vaekit.errors import VaekitError as VaekitError
     from vaekit.estimator import VAE as VAE
     from vaekit.models import Autoencoder as Autoencoder
+    from vaekit.models import CouplingPrior as CouplingPrior
     from vaekit.models import Decoder as Decoder
     from vaekit.models import FlowPrior as FlowPrior
     from vaekit.models import GaussianEncoder as GaussianEncoder

@@ -12,11 +12,32 @@ from vaekit.data import Part, Rows, Transform
 from vaekit.distributions import DiagonalNormal
 from vaekit.errors import RecipeError, VaekitError
 from vaekit.evaluation import measure
-from vaekit.models import Decoder, FlowPrior, GaussianEncoder, GaussianMixture, VampPrior, VariationalAutoEncoder
+from vaekit.models import (
+    CouplingPrior,
+    Decoder,
+    FlowPrior,
+    GaussianEncoder,
+    GaussianMixture,
+    VampPrior,
+    VariationalAutoEncoder,
+)
 from vaekit.models.likelihoods import Gaussian, LikelihoodOptions
 from vaekit.networks import MLP
 
-KINDS = ["coupling", "spline", "autoregressive"]
+
+def coupling(latent_dim, **shape):
+    return CouplingPrior(latent_dim, **shape)
+
+
+def spline(latent_dim, **shape):
+    return FlowPrior(latent_dim, "spline", **shape)
+
+
+def autoregressive(latent_dim, **shape):
+    return FlowPrior(latent_dim, "autoregressive", **shape)
+
+
+FLOWS = [coupling, spline, autoregressive]
 TINY = {
     "encoder.hidden": [16],
     "decoder.hidden": [16],
@@ -32,18 +53,18 @@ def encoder(latent_dim=2, inputs=6):
     return GaussianEncoder(MLP((inputs,), (2 * latent_dim,), hidden=[8]))
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_flow_starts_as_the_standard_normal(kind):
-    z = 2 * torch.randn(50, 4)
-    told = FlowPrior(4, kind, transforms=3, hidden=(8,))().log_prob(z)
+@pytest.mark.parametrize("flow", FLOWS)
+def test_a_flow_starts_as_the_standard_normal(flow):
+    z = 2 * torch.randn(50, 5)
+    told = flow(5, transforms=3, hidden=(8,))().log_prob(z)
     np.testing.assert_allclose(told.detach().numpy(), stats.norm.logpdf(z.numpy()).sum(-1), rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_flow_is_a_density_that_its_draws_follow(kind):
+@pytest.mark.parametrize("flow", FLOWS)
+def test_a_flow_is_a_density_that_its_draws_follow(flow):
     """The integral over a grid is 1, and the average of log p over draws is that over the grid."""
     torch.manual_seed(1)
-    prior = FlowPrior(2, kind, transforms=2, hidden=(8,))
+    prior = flow(2, transforms=2, hidden=(8,))
     with torch.no_grad():
         for parameter in prior.parameters():
             parameter.add_(0.2 * torch.randn_like(parameter))
@@ -54,6 +75,20 @@ def test_a_flow_is_a_density_that_its_draws_follow(kind):
         assert p.sum().item() == pytest.approx(1, abs=2e-3)
         entropy, drawn = -(p * log_p).sum().item(), -prior().log_prob(prior().sample((20_000,))).double()
     assert drawn.mean().item() == pytest.approx(entropy, abs=5 * drawn.std().item() / math.sqrt(20_000) + 5e-3)
+
+
+def test_a_coupling_is_undone_by_its_inverse_and_knows_its_determinant():
+    torch.manual_seed(2)
+    prior = coupling(5, transforms=3, hidden=(8,)).double()
+    with torch.no_grad():
+        for parameter in prior.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+        p, u = prior(), torch.randn(20, 5, dtype=torch.float64)
+        z = p.from_base(u)
+        back, log_det = p.to_base(z)
+        torch.testing.assert_close(back, u)
+        jacobian = torch.func.vmap(torch.func.jacrev(lambda v: p.to_base(v)[0]))(z)
+        torch.testing.assert_close(torch.linalg.slogdet(jacobian)[1], log_det)
 
 
 def test_a_mixture_starts_with_mean_zero_and_variance_one():
@@ -141,7 +176,7 @@ def test_the_rate_is_averaged_over_all_draws(monkeypatch):
     np.testing.assert_allclose(measure(model, rows, 64).rate, whole.rate, rtol=1e-5)
 
 
-@pytest.mark.parametrize("prior", ["mixture", "vamp", "flow"])
+@pytest.mark.parametrize("prior", ["mixture", "vamp", "flow", "spline_flow", "autoregressive_flow"])
 def test_a_run_with_a_learned_prior_trains_resumes_and_answers(tmp_path, prior):
     settings = TINY | {"prior": prior, "data.binarize": "dynamic", "likelihood": "bernoulli"}
     run = vaekit.train("digits", settings=settings, out=tmp_path / "run")
@@ -167,6 +202,8 @@ def test_a_learned_prior_on_mixed_tables(tmp_path):
 
 def test_a_flow_of_one_dimension_is_refused():
     with pytest.raises(VaekitError, match="at least 2 latent dimensions"):
-        FlowPrior(1)
+        CouplingPrior(1)
+    with pytest.raises(VaekitError, match="at least 2 latent dimensions"):
+        FlowPrior(1, "spline")
     with pytest.raises(RecipeError, match="at least 2 latent dimensions"):
         vaekit.train("digits", settings=TINY | {"prior": "flow", "latent_dim": 1})

@@ -2,6 +2,7 @@
 
 from vaekit.distributions.diagonal_normal import DiagonalNormal
 from vaekit.distributions.discretized_logistic import DiscretizedLogistic
+from vaekit.distributions.flow import Flow
 from vaekit.distributions.levels import Levels
 from vaekit.distributions.logistic_mixture import LogisticMixture
 from vaekit.distributions.missingness import MaskedSlots, Mechanism
@@ -11,6 +12,7 @@ from vaekit.distributions.slots import PlaceGroup, ScoreGroup, Slots
 __all__ = [
     "DiagonalNormal",
     "DiscretizedLogistic",
+    "Flow",
     "Levels",
     "LogisticMixture",
     "MaskedSlots",

@@ -8,13 +8,14 @@ from vaekit.models.decoders import Decoder
 from vaekit.models.encoders import GaussianEncoder
 from vaekit.models.likelihoods import LIKELIHOODS, Likelihood
 from vaekit.models.linear_gaussian import ProbabilisticPCA
-from vaekit.models.priors import PRIORS, FlowPrior, GaussianMixture, StandardNormal, VampPrior
+from vaekit.models.priors import PRIORS, CouplingPrior, FlowPrior, GaussianMixture, StandardNormal, VampPrior
 from vaekit.models.variational import Joint, VariationalAutoEncoder
 
 __all__ = [
     "LIKELIHOODS",
     "PRIORS",
     "Autoencoder",
+    "CouplingPrior",
     "Decoder",
     "FlowPrior",
     "GaussianEncoder",

@@ -79,7 +79,7 @@ def _prior(content: dict[str, Any], schema: Schema) -> None:
             "a table of mixed columns",
             "Choose prior=mixture or prior=flow",
         )
-    if name == "flow" and content["latent_dim"] == 1:
+    if name.endswith("flow") and content["latent_dim"] == 1:
         raise RecipeError("a flow must have at least 2 latent dimensions", "latent_dim=1", "Choose prior=mixture")
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from vaekit.models.priors.flow import FlowPrior
+from vaekit.models.priors.flow import CouplingPrior, FlowPrior
 from vaekit.models.priors.mixture import GaussianMixture
 from vaekit.models.priors.options import PriorOptions
 from vaekit.models.priors.standard_normal import StandardNormal
@@ -38,7 +38,20 @@ PRIORS: dict[str, Callable[[PriorParts], nn.Module]] = {
     "standard_normal": lambda of: StandardNormal(of.latent_dim),
     "mixture": lambda of: GaussianMixture(of.latent_dim, of.options.components),
     "vamp": lambda of: VampPrior(of.encoder, of.event_shape, of.options.components),
-    "flow": lambda of: FlowPrior(of.latent_dim, of.options.flow, of.options.transforms, of.options.hidden),
+    "flow": lambda of: CouplingPrior(of.latent_dim, of.options.transforms, of.options.hidden),
+    "spline_flow": lambda of: FlowPrior(of.latent_dim, "spline", of.options.transforms, of.options.hidden),
+    "autoregressive_flow": lambda of: FlowPrior(
+        of.latent_dim, "autoregressive", of.options.transforms, of.options.hidden
+    ),
 }
 
-__all__ = ["PRIORS", "FlowPrior", "GaussianMixture", "PriorOptions", "PriorParts", "StandardNormal", "VampPrior"]
+__all__ = [
+    "PRIORS",
+    "CouplingPrior",
+    "FlowPrior",
+    "GaussianMixture",
+    "PriorOptions",
+    "PriorParts",
+    "StandardNormal",
+    "VampPrior",
+]

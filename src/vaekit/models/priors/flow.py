@@ -1,6 +1,7 @@
-"""A normalizing flow as prior.
+"""Normalizing flows as prior: N(0, I) carried through learned invertible maps.
 
-log p(z) = log N(f(z); 0, I) + log |det ∂f/∂z|,   f invertible and learned
+coupling:  u_a = z_a,  u_b = (z_b − t(z_a)) ⊙ exp(−s(z_a)),  the halves a and b taking turns
+           log |det ∂u/∂z| = −Σ s(z_a)
 """
 
 from __future__ import annotations
@@ -8,55 +9,122 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from vaekit.distributions import Flow
 from vaekit.errors import VaekitError
+from vaekit.networks import MLP
+
+STEEPEST = 3.0
+"""Bound of |s|: no coupling stretches by more than e³, so that none overflows."""
 
 
-class FlowPrior(nn.Module):
-    """N(0, I) carried through learned invertible transforms; it starts as N(0, I).
+def _check(latent_dim: int) -> None:
+    if latent_dim < 2:
+        raise VaekitError("a flow must have at least 2 latent dimensions", str(latent_dim), "Choose a mixture")
+
+
+class CouplingPrior(nn.Module):
+    """A flow of affine couplings; it starts as N(0, I), and goes both ways at the same speed.
 
     Args:
         latent_dim: number of latent dimensions, ≥ 2.
-        kind: "coupling" (affine), "spline" (coupling) or "autoregressive" (affine).
-        transforms: how many, ≥ 1.
-        hidden: widths of the hidden layers of each transform's network.
+        transforms: number of couplings, ≥ 1.
+        hidden: widths of the hidden layers of each coupling's network.
 
     Raises:
-        VaekitError: for one latent dimension, of which coupling has no half to keep.
+        VaekitError: for one latent dimension, of which there is no half to keep.
 
     References:
-        Dinh, Sohl-Dickstein and Bengio, "Density Estimation using Real NVP", 2017; Durkan et al., "Neural Spline
-        Flows", 2019; Papamakarios, Pavlakou and Murray, "Masked Autoregressive Flow", 2017; as a prior: Chen et al.,
+        Dinh, Sohl-Dickstein and Bengio, "Density Estimation using Real NVP", 2017; as a prior: Chen et al.,
         "Variational Lossy Autoencoder", 2017.
 
     Examples:
-        >>> import torch
-        >>> p, z = FlowPrior(4)(), torch.randn(3, 4)
+        >>> p, z = CouplingPrior(5)(), torch.randn(3, 5)
         >>> base = torch.distributions.Normal(0, 1).log_prob(z).sum(-1)
         >>> bool(torch.allclose(p.log_prob(z), base))
         True
     """
 
-    def __init__(
-        self, latent_dim: int, kind: str = "coupling", transforms: int = 6, hidden: Sequence[int] = (256,)
-    ) -> None:
+    like: Tensor
+
+    def __init__(self, latent_dim: int, transforms: int = 6, hidden: Sequence[int] = (256,)) -> None:
         super().__init__()
+        _check(latent_dim)
+        first = latent_dim - latent_dim // 2
+        self.halves = (first, latent_dim - first)
+        sizes = [self.halves if turn % 2 == 0 else self.halves[::-1] for turn in range(transforms)]
+        self.networks = nn.ModuleList(MLP((kept,), (2 * moved,), hidden) for kept, moved in sizes)
+        self.widest = max(2 * latent_dim, *hidden)
+        self.register_buffer("like", torch.zeros(latent_dim), persistent=False)
+        for network in self.networks:
+            for parameter in list(network.parameters())[-2:]:  # of the last layer: the coupling is the identity
+                nn.init.zeros_(parameter)
+
+    def forward(self) -> Flow:
+        """The prior, with event shape (latent_dim,)."""
+        return Flow(self._to_base, self._from_base, self.like)
+
+    def _move(self, turn: int, kept: Tensor) -> tuple[Tensor, Tensor]:
+        """t and s of one coupling, in full precision."""
+        shift, raw = self.networks[turn](kept).to(kept.dtype).chunk(2, -1)
+        return shift, STEEPEST * torch.tanh(raw / STEEPEST)
+
+    def _to_base(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        halves, log_det = list(z.split(self.halves, -1)), z.new_zeros(z.shape[:-1])
+        for turn in range(len(self.networks)):
+            kept, moved = turn % 2, 1 - turn % 2
+            shift, log_scale = self._move(turn, halves[kept])
+            halves[moved] = (halves[moved] - shift) * torch.exp(-log_scale)
+            log_det = log_det - log_scale.sum(-1)
+        return torch.cat(halves, -1), log_det
+
+    def _from_base(self, u: Tensor) -> Tensor:
+        halves = list(u.split(self.halves, -1))
+        for turn in reversed(range(len(self.networks))):
+            kept, moved = turn % 2, 1 - turn % 2
+            shift, log_scale = self._move(turn, halves[kept])
+            halves[moved] = halves[moved] * torch.exp(log_scale) + shift
+        return torch.cat(halves, -1)
+
+
+class FlowPrior(nn.Module):
+    """A flow of zuko's: splines that couple two halves, or affine maps of each dimension given those before it.
+
+    It starts as N(0, I). The autoregressive one is slow to sample from.
+
+    Args:
+        latent_dim: number of latent dimensions, ≥ 2.
+        kind: "spline" or "autoregressive".
+        transforms: how many, ≥ 1.
+        hidden: widths of the hidden layers of each transform's network.
+
+    Raises:
+        VaekitError: for one latent dimension.
+
+    References:
+        Durkan et al., "Neural Spline Flows", 2019; Papamakarios, Pavlakou and Murray, "Masked Autoregressive Flow", 2017.
+
+    Examples:
+        >>> FlowPrior(4, "spline")().event_shape
+        torch.Size([4])
+    """
+
+    def __init__(self, latent_dim: int, kind: str, transforms: int = 6, hidden: Sequence[int] = (256,)) -> None:
+        super().__init__()
+        _check(latent_dim)
         from zuko import flows
 
-        if latent_dim < 2:
-            raise VaekitError("a flow must have at least 2 latent dimensions", str(latent_dim))
         shape: dict[str, Any] = {"transforms": transforms, "hidden_features": tuple(hidden)}
-        self.flow: nn.Module = {
-            "coupling": lambda: flows.RealNVP(latent_dim, **shape),
-            "spline": lambda: flows.NSF(latent_dim, passes=2, **shape),
-            "autoregressive": lambda: flows.MAF(latent_dim, **shape),
-        }[kind]()
-        self.widest = max(latent_dim, *hidden) if hidden else latent_dim
+        self.flow = flows.NSF(latent_dim, passes=2, **shape) if kind == "spline" else flows.MAF(latent_dim, **shape)
+        outputs = 0
         for transform in self.flow.transform.transforms:
             for parameter in list(transform.parameters())[-2:]:  # of the last layer: the transform is the identity
                 nn.init.zeros_(parameter)
+                outputs = len(parameter)
+        self.widest = max(outputs, *hidden)
 
     def forward(self) -> Distribution:
         """The prior, with event shape (latent_dim,)."""
