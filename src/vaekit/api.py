@@ -259,8 +259,7 @@ def _fit(run: Run, split: Split, reporter: Reporter, resume: bool) -> Run:
     validation = Rows(split.validation, run.transform, run.recipe.seed)
     trainer = Trainer(
         run.model,
-        run.recipe.objective.name,
-        run.recipe.objective.kl_weight,
+        run.recipe.objective,
         train_rows,
         validation,
         run.recipe.training,

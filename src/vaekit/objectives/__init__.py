@@ -4,19 +4,78 @@ A model knows no loss beyond the document's own, a loss knows no optimiser. The 
 one line in the table.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
+from torch import nn
+
+from vaekit.objectives.dreg import DoublyReparameterizedIWAE
 from vaekit.objectives.elbo import NegativeELBO
+from vaekit.objectives.free_bits import FreeBits
 from vaekit.objectives.importance import log_mean_exp
 from vaekit.objectives.iwae import NegativeIWAE
+from vaekit.objectives.mixed_bounds import NegativeCIWAE, NegativeMIWAE
+from vaekit.objectives.mmd import MMDPenalty
+from vaekit.objectives.options import ObjectiveOptions
 from vaekit.objectives.reconstruction import ReconstructionError
+from vaekit.objectives.renyi import NegativeRenyi
+from vaekit.objectives.stl import StickingTheLanding
 from vaekit.objectives.terms import Terms
+from vaekit.objectives.total_correlation import TotalCorrelation
 
-OBJECTIVES: dict[str, Callable[..., Any]] = {
-    "elbo": NegativeELBO,
-    "iwae": NegativeIWAE,
-    "reconstruction": ReconstructionError,
+
+@dataclass(frozen=True)
+class Objective:
+    """A line of the table.
+
+    Args:
+        make: from the model, the `objective` section and the number of training rows to the module.
+        draws: of z by default, where the objective needs several; it then raises the importance-weighted bound, which
+            chooses the model.
+    """
+
+    make: Callable[[Any, ObjectiveOptions, int], nn.Module]
+    draws: int = 1
+
+    @property
+    def importance_weighted(self) -> bool:
+        """Whether the bound that it raises is the one with several draws."""
+        return self.draws > 1
+
+
+OBJECTIVES: dict[str, Objective] = {
+    "elbo": Objective(lambda model, _options, _rows: NegativeELBO(model)),
+    "stl": Objective(lambda model, _options, _rows: StickingTheLanding(model)),
+    "free_bits": Objective(lambda model, options, _rows: FreeBits(model, options.free_bits)),
+    "tc": Objective(lambda model, _options, rows: TotalCorrelation(model, rows)),
+    "mmd": Objective(lambda model, options, _rows: MMDPenalty(model, options.mmd_weight)),
+    "iwae": Objective(lambda model, _options, _rows: NegativeIWAE(model), draws=8),
+    "dreg": Objective(lambda model, _options, _rows: DoublyReparameterizedIWAE(model), draws=8),
+    "ciwae": Objective(lambda model, options, _rows: NegativeCIWAE(model, options.elbo_share), draws=8),
+    "miwae": Objective(lambda model, options, _rows: NegativeMIWAE(model, options.groups), draws=8),
+    "renyi": Objective(lambda model, options, _rows: NegativeRenyi(model, options.alpha), draws=8),
+    "reconstruction": Objective(lambda model, _options, _rows: ReconstructionError(model)),
 }
+"""The objective by its name in a recipe."""
 
-__all__ = ["OBJECTIVES", "NegativeELBO", "NegativeIWAE", "ReconstructionError", "Terms", "log_mean_exp"]
+__all__ = [
+    "OBJECTIVES",
+    "DoublyReparameterizedIWAE",
+    "FreeBits",
+    "MMDPenalty",
+    "NegativeCIWAE",
+    "NegativeELBO",
+    "NegativeIWAE",
+    "NegativeMIWAE",
+    "NegativeRenyi",
+    "Objective",
+    "ObjectiveOptions",
+    "ReconstructionError",
+    "StickingTheLanding",
+    "Terms",
+    "TotalCorrelation",
+    "log_mean_exp",
+]

@@ -14,6 +14,10 @@ import math
 
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
+
+from vaekit.distributions import DiagonalNormal
+from vaekit.models import Joint
 
 
 def log_mean_exp(log_weights: Tensor, dim: int = 0) -> Tensor:
@@ -31,3 +35,17 @@ def log_mean_exp(log_weights: Tensor, dim: int = 0) -> Tensor:
         tensor(1000.)
     """
     return torch.logsumexp(log_weights, dim) - math.log(log_weights.shape[dim])
+
+
+def log_posterior_along_path(joint: Joint) -> Tensor:
+    """log q(z|x) whose gradient reaches the encoder through z alone, shape (M, B).
+
+    Args:
+        joint: draws from a diagonal Gaussian posterior.
+
+    References:
+        Roeder, Wu and Duvenaud, "Sticking the Landing", 2017.
+    """
+    q = joint.posterior
+    fixed: Distribution = DiagonalNormal(q.mean.detach(), q.stddev.detach())
+    return fixed.log_prob(joint.z)

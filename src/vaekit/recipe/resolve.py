@@ -9,6 +9,7 @@ from typing import Any
 from vaekit.data import Schema
 from vaekit.errors import RecipeError
 from vaekit.models.likelihoods import LIKELIHOODS
+from vaekit.objectives import OBJECTIVES
 from vaekit.recipe.pace import set_pace
 from vaekit.recipe.recipe import Recipe
 
@@ -52,7 +53,7 @@ def resolve(recipe: Recipe, schema: Schema, rows: int) -> tuple[Recipe, list[str
     if recipe.model == "autoencoder" or recipe.objective.name == "auto":
         content["objective"]["name"] = "elbo" if recipe.model == "vae" else "reconstruction"
     if recipe.objective.samples == "auto":
-        content["objective"]["samples"] = 1 if content["objective"]["name"] != "iwae" else 8
+        content["objective"]["samples"] = OBJECTIVES[content["objective"]["name"]].draws
     notes += set_pace(content, schema, rows)
     return Recipe.model_validate(content), notes
 

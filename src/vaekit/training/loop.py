@@ -22,7 +22,7 @@ from vaekit.data import BatchOrder, Rows
 from vaekit.errors import Interrupted, TrainingError
 from vaekit.evaluation import active_units, measure, measure_autoencoder
 from vaekit.models import Autoencoder, VariationalAutoEncoder
-from vaekit.objectives import OBJECTIVES, Terms
+from vaekit.objectives import OBJECTIVES, ObjectiveOptions, Terms
 from vaekit.runs import RunFolder
 from vaekit.training.accelerator import make_accelerator
 from vaekit.training.optimizers import OPTIMIZERS
@@ -43,8 +43,7 @@ class Trainer:
 
     Args:
         model: the model; it holds the best weights at the end.
-        objective: name of the objective.
-        final_kl_weight: β at the end of its warm-up.
+        objective: the `objective` section of the recipe, resolved; its `kl_weight` is β at the end of the warm-up.
         train: training rows.
         validation: rows whose bound chooses the model; may be empty.
         options: the `training` section of the recipe, resolved.
@@ -54,8 +53,7 @@ class Trainer:
     """
 
     model: VariationalAutoEncoder | Autoencoder
-    objective: str
-    final_kl_weight: float
+    objective: ObjectiveOptions
     train: Rows
     validation: Rows
     options: TrainingOptions
@@ -67,7 +65,8 @@ class Trainer:
         self.order = BatchOrder(len(self.train), self.options.batch_size, self.seed, self.train.part.weight())
         self.steps = int(self.options.epochs) * self.order.steps_per_epoch
         self.accelerator = make_accelerator(self.options, self.folder)
-        objective: nn.Module = OBJECTIVES[self.objective](self.model.to(self.accelerator.device))
+        self.kind = OBJECTIVES[self.objective.name]
+        objective = self.kind.make(self.model.to(self.accelerator.device), self.objective, len(self.train))
         if self.options.compile:
             self._try(objective)
             objective.forward = torch.compile(objective.forward)
@@ -145,7 +144,7 @@ class Trainer:
             group["lr"] = rate
         mine = self.order.index(step)[self.accelerator.process_index :: self.accelerator.num_processes]
         x = self.train.training_batch(mine, self.generator.manual_seed(data_seed)).to(self.accelerator.device)
-        weight = kl_weight(step, self.steps, self.final_kl_weight, self.options.kl_warmup)
+        weight = kl_weight(step, self.steps, self.objective.kl_weight, self.options.kl_warmup)
         beta = torch.tensor(weight, device=x.device)
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.options.precision == "bfloat16"):
             terms: Terms = self.loss(x, beta)
@@ -218,7 +217,7 @@ class Trainer:
         distortion, rate, count = self.state.sums.tolist()
         # a squared error stays in the model's units; a density becomes one of the data as given
         log_det = 0.0 if isinstance(self.model, Autoencoder) else self.train.transform.log_det()
-        beta = kl_weight(step - 1, self.steps, self.final_kl_weight, self.options.kl_warmup)
+        beta = kl_weight(step - 1, self.steps, self.objective.kl_weight, self.options.kl_warmup)
         self.metrics.append(
             {
                 "step": step,
@@ -260,11 +259,11 @@ class Trainer:
             distortion, rate = float(np.average(error, weights=self.validation.part.weight())), 0.0
             bound = -distortion
         else:
-            samples = self.model.samples if self.objective == "iwae" else 1
+            samples = self.model.samples if self.kind.importance_weighted else 1
             measured = measure(self.model, self.validation, samples)
             code, parts = measured.mean, (measured.distortion, measured.rate, measured.log_likelihood)
             distortion, rate, bound = (float(np.average(part, weights=self.validation.part.weight())) for part in parts)
-            if self.objective != "iwae":  # whose own bound is raised, and has weight 1 as well
+            if not self.kind.importance_weighted:  # else the bound that is raised, of weight 1 as well
                 bound = -(distortion + rate)
         row = {
             "elbo": -(distortion + rate),

@@ -1,0 +1,268 @@
+"""Objectives beyond the bound itself and the importance-weighted one: values by hand, and their special cases."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from scipy.special import logsumexp
+
+import oracles
+import vaekit
+from builders import exact_vae, linear_vae
+from vaekit.errors import VaekitError
+from vaekit.models import GaussianMixture
+from vaekit.objectives import (
+    OBJECTIVES,
+    DoublyReparameterizedIWAE,
+    FreeBits,
+    MMDPenalty,
+    NegativeCIWAE,
+    NegativeELBO,
+    NegativeIWAE,
+    NegativeMIWAE,
+    NegativeRenyi,
+    StickingTheLanding,
+    TotalCorrelation,
+)
+from vaekit.objectives.mmd import squared_mmd
+from vaekit.objectives.total_correlation import stratified_log_weights
+from vaekit.recipe import load_recipe
+
+OPTIONS = load_recipe("auto").objective
+
+
+@pytest.fixture
+def parts():
+    rng = np.random.default_rng(0)
+    oracle = oracles.LinearGaussian(rng.normal(size=(5, 2)), rng.normal(size=5), 0.6)
+    return oracle, oracle.sample(8, rng), rng.normal(size=(2, 5)), rng.normal(size=2), np.array([0.4, 1.7])
+
+
+def terms(objective, X, beta=1.0, seed=4):
+    torch.manual_seed(seed)
+    return objective(torch.from_numpy(X), torch.tensor(beta, dtype=torch.float64))
+
+
+def by_hand(parts, samples, seed=4):
+    """z (K, n, 2), log p(x|z), log q(z|x) and log p(z), each (K, n), and the posterior's mean."""
+    oracle, X, V, c, std = parts
+    torch.manual_seed(seed)
+    mean = X @ V.T + c
+    z = mean + std * torch.randn(samples, len(X), 2, dtype=torch.float64).numpy()
+    log_x = stats.norm(z @ oracle.W.T + oracle.b, math.sqrt(oracle.variance)).logpdf(X).sum(-1)
+    return z, log_x, stats.norm(mean, std).logpdf(z).sum(-1), stats.norm.logpdf(z).sum(-1), mean
+
+
+def model_of(parts, samples):
+    oracle, _, V, c, std = parts
+    return linear_vae(oracle, V, c, std, samples=samples)
+
+
+@pytest.mark.parametrize("beta", [0.3, 1.0, 4.0])
+@pytest.mark.parametrize("samples", [1, 6])
+def test_losses_by_hand(parts, beta, samples):
+    _, log_x, log_q, log_p, mean = by_hand(parts, samples)
+    matching = log_q - log_p
+    log_w = log_x - beta * matching
+    model = model_of(parts, samples)
+    groups = max(1, samples // 2)
+    expected = {
+        StickingTheLanding(model): -log_x.mean(0) + beta * matching.mean(0),
+        DoublyReparameterizedIWAE(model): -oracles.log_mean_exp(log_w),
+        NegativeRenyi(model, 0.3): -oracles.log_mean_exp(0.7 * log_w) / 0.7,
+        NegativeRenyi(model, -2.0): -oracles.log_mean_exp(3 * log_w) / 3,
+        NegativeCIWAE(model, 0.2): -(0.2 * log_w.mean(0) + 0.8 * oracles.log_mean_exp(log_w)),
+        NegativeMIWAE(model, groups): -np.mean([oracles.log_mean_exp(g) for g in np.split(log_w, groups)], axis=0),
+    }
+    for objective, loss in expected.items():
+        found = terms(objective, parts[1], beta)
+        for value, wanted in zip(found, (loss, -log_x.mean(0), matching.mean(0), mean), strict=True):
+            np.testing.assert_allclose(value.detach().numpy(), wanted, rtol=1e-8, atol=1e-10)
+
+
+def test_special_cases(parts):
+    """Rényi(0) = IWAE, Rényi(1) = ELBO, CIWAE and MIWAE between them, one draw: all the same."""
+    model, X = model_of(parts, 6), parts[1]
+    iwae, elbo = terms(NegativeIWAE(model), X).loss, terms(StickingTheLanding(model), X).loss
+    for one, other in (
+        (NegativeRenyi(model, 0.0), iwae),
+        (NegativeRenyi(model, 1.0), elbo),
+        (NegativeRenyi(model, 1 - 1e-6), elbo),
+        (NegativeCIWAE(model, 0.0), iwae),
+        (NegativeCIWAE(model, 1.0), elbo),
+        (NegativeMIWAE(model, 1), iwae),
+        (NegativeMIWAE(model, 6), elbo),
+    ):
+        torch.testing.assert_close(terms(one, X).loss, other, rtol=1e-4, atol=1e-4)
+    single = model_of(parts, 1)
+    wanted = terms(StickingTheLanding(single), X).loss
+    for objective in (NegativeIWAE(single), DoublyReparameterizedIWAE(single), NegativeRenyi(single, 0.5)):
+        torch.testing.assert_close(terms(objective, X).loss, wanted)
+
+
+def test_the_renyi_bound_falls_as_alpha_rises(parts):
+    model, X = model_of(parts, 20), parts[1]
+    losses = [float(terms(NegativeRenyi(model, a), X).loss.mean().detach()) for a in (-3.0, 0.0, 0.3, 0.7, 1.0)]
+    assert losses == sorted(losses)
+
+
+def gradients(objective, X, name, repeats, seed=0):
+    """Gradients of the mean loss with respect to a parameter of the encoder, or of the decoder: (repeats, …)."""
+    parameter = dict(objective.model.named_parameters())[name]
+    found = []
+    for repeat in range(repeats):
+        loss = terms(objective, X, seed=seed + repeat).loss.mean()
+        found.append(torch.autograd.grad(loss, parameter)[0].numpy())
+    return np.stack(found)
+
+
+@pytest.mark.parametrize(
+    ("usual", "other"), [(NegativeELBO, StickingTheLanding), (NegativeIWAE, DoublyReparameterizedIWAE)]
+)
+@pytest.mark.parametrize("name", ["encoder.V", "encoder.std", "decoder.network.layers.0.weight"])
+def test_other_gradients_have_the_expectation_of_the_usual_ones(parts, usual, other, name):
+    model = model_of(parts, 4)
+    X = parts[1][:3]
+    a, b = (gradients(o(model), X, name, 3000, seed) for o, seed in ((usual, 0), (other, 50_000)))
+    error = np.sqrt((a.var(0) + b.var(0)) / 3000)
+    assert (np.abs(a.mean(0) - b.mean(0)) < 4.5 * error + 1e-12).all()
+
+
+@pytest.mark.parametrize("objective", [StickingTheLanding, DoublyReparameterizedIWAE])
+def test_the_encoder_s_gradient_vanishes_at_the_true_posterior(objective):
+    """For each single batch of draws, not only on average."""
+    rng = np.random.default_rng(2)
+    W = np.linalg.qr(rng.normal(size=(5, 2)))[0] * [2.0, 1.0]
+    oracle = oracles.LinearGaussian(W, rng.normal(size=5), 0.6)
+    model = exact_vae(oracle, samples=3)
+    X = oracle.sample(8, rng)
+    for name in ("encoder.V", "encoder.std"):
+        assert np.abs(gradients(objective(model), X, name, 2)).max() < 1e-10
+    assert np.abs(gradients(NegativeIWAE(model), X, "encoder.std", 1)).max() > 1e-3
+
+
+def test_at_the_true_posterior_every_bound_is_the_likelihood():
+    rng = np.random.default_rng(3)
+    W = np.linalg.qr(rng.normal(size=(5, 2)))[0] * [2.0, 1.0]
+    oracle = oracles.LinearGaussian(W, rng.normal(size=5), 0.6)
+    X = oracle.sample(8, rng)
+    model = exact_vae(oracle, samples=4)
+    exact = -oracle.log_prob(X)
+    for objective in (
+        NegativeRenyi(model, 0.5),
+        NegativeRenyi(model, -3),
+        NegativeCIWAE(model, 0.5),
+        NegativeMIWAE(model, 2),
+    ):
+        np.testing.assert_allclose(terms(objective, X).loss.detach().numpy(), exact, rtol=1e-9)
+
+
+def test_free_bits_by_hand(parts):
+    _, log_x, *_ = by_hand(parts, 1)
+    oracle, X, V, c, _ = parts
+    std, mean = np.array([0.4, 1.0]), (X @ V.T + c) * [1.0, 0.0]
+    model = linear_vae(oracle, V * [[1.0], [0.0]], c * [1.0, 0.0], std)
+    each = 0.5 * (std**2 + mean**2 - 1) - np.log(std)  # the second dimension equals the prior
+    found = terms(FreeBits(model, 0.2), X, 3.0)
+    np.testing.assert_allclose(found.rate.detach().numpy(), each.sum(1), rtol=1e-10)
+    cost = np.where(each.mean(0) > 0.2, each, 0.2)
+    loss = found.distortion.detach().numpy() + 3 * cost.sum(1)
+    np.testing.assert_allclose(found.loss.detach().numpy(), loss, rtol=1e-10)
+    torch.testing.assert_close(terms(FreeBits(model, 0.0), X).loss, terms(NegativeELBO(model), X).loss)
+    assert log_x.shape == (1, 8)
+
+
+def test_free_bits_need_a_rate_with_parts(parts):
+    model = model_of(parts, 1)
+    model.prior = GaussianMixture(2, 3)
+    with pytest.raises(VaekitError, match="free_bits objective must have prior=standard_normal"):
+        FreeBits(model, 0.1)
+
+
+def test_groups_must_divide_the_draws(parts):
+    with pytest.raises(VaekitError, match=r"objective.groups must divide objective.samples. Got 3 groups of 4 draws"):
+        NegativeMIWAE(model_of(parts, 4), 3)
+
+
+def test_mmd_by_hand():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(7, 3)), rng.normal(size=(7, 3)) + 1
+
+    def k(x, y):
+        distance = ((x[:, None] - y[None]) ** 2).sum(-1)
+        return sum(6 * s / (6 * s + distance) for s in (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0))
+
+    off = ~np.eye(7, dtype=bool)
+    wanted = k(a, a)[off].mean() + k(b, b)[off].mean() - 2 * k(a, b).mean()
+    assert squared_mmd(torch.from_numpy(a), torch.from_numpy(b)).item() == pytest.approx(wanted, rel=1e-9)
+
+
+def test_mmd_is_zero_on_average_where_both_are_alike():
+    torch.manual_seed(0)
+    values = torch.stack([squared_mmd(torch.randn(20, 2), torch.randn(20, 2)) for _ in range(2000)])
+    assert abs(values.mean().item()) < 4.5 * values.std().item() / math.sqrt(2000)
+
+
+def test_the_penalty_is_added_to_the_loss(parts):
+    model, X = model_of(parts, 1), parts[1]
+    free, dear = (terms(MMDPenalty(model, weight), X) for weight in (0.0, 10.0))
+    torch.testing.assert_close(free.loss, terms(NegativeELBO(model), X).loss)
+    difference = (dear.loss - free.loss).detach()
+    assert torch.allclose(difference, difference[0])
+    assert abs(difference[0].item()) > 1e-3
+    assert terms(MMDPenalty(model, 10.0), X[:1]).loss.isfinite().all()
+
+
+def test_total_correlation_by_hand(parts):
+    z, log_x, *_ = by_hand(parts, 1)
+    oracle, X, V, c, std = parts
+    mean, n, rows = X @ V.T + c, 8, 50
+    shares = np.full((n, n), 1 / 7)
+    for i in range(n):
+        shares[i, i], shares[i, (i + 1) % n] = 1 / rows, (rows - 7) / (rows * 7)
+    np.testing.assert_allclose(
+        stratified_log_weights(n, rows, torch.zeros((), dtype=torch.float64)).exp().numpy(), shares
+    )
+    np.testing.assert_allclose(shares.sum(1), 1)
+    each = stats.norm(mean[None], std).logpdf(z[0][:, None])
+    correlation = logsumexp(each.sum(-1), b=shares, axis=1) - logsumexp(each, b=shares[..., None], axis=1).sum(-1)
+    rate = oracles.standard_normal_kl(mean, np.tile(std, (8, 1)))
+    model = linear_vae(oracle, V, c, std)
+    found = terms(TotalCorrelation(model, rows), X, 6.0)
+    np.testing.assert_allclose(found.loss.detach().numpy(), -log_x[0] + rate + 5 * correlation, rtol=1e-9)
+    torch.testing.assert_close(terms(TotalCorrelation(model, rows), X).loss, terms(NegativeELBO(model), X).loss)
+    assert terms(TotalCorrelation(model, rows), X[:1], 6.0).loss.isfinite().all()
+
+
+def test_the_estimate_of_the_average_posterior_is_right_for_a_batch_of_all_rows():
+    """With M + 1 = N rows the stratified estimate is the average itself."""
+    shares = stratified_log_weights(6, 6, torch.zeros(())).exp()
+    np.testing.assert_allclose(shares.sum(1), 1, rtol=1e-6)
+    np.testing.assert_allclose(shares.diagonal(), 1 / 6, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", [name for name in OBJECTIVES if name != "reconstruction"])
+def test_each_objective_trains_from_a_recipe(tmp_path, name):
+    settings = {
+        "objective": name,
+        "encoder.hidden": [16],
+        "decoder.hidden": [16],
+        "latent_dim": 2,
+        "training.epochs": 2,
+        "training.validations": 2,
+        "data.binarize": "dynamic",
+        "likelihood": "bernoulli",
+    }
+    run = vaekit.train("digits", settings=settings, out=tmp_path / "run")
+    first, last = run.folder.read_metrics()
+    assert last["elbo"] > first["elbo"]
+    assert (last["bound"] > last["elbo"]) == OBJECTIVES[name].importance_weighted
+
+
+def test_names_in_the_table_are_those_of_the_recipe():
+    names = set(type(OPTIONS).model_fields["name"].annotation.__args__)
+    assert names == {"auto", *OBJECTIVES}
