@@ -149,7 +149,9 @@ def show_recipes() -> None:
     """Print the bundled recipes."""
     table = _table("recipe", "what it is for")
     for name in recipe_names():
-        table.add_row(name, load_recipe(name).description)
+        recipe = load_recipe(name)
+        warning = "" if recipe.trains_bound else " Its loss is no bound."
+        table.add_row(name, f"{recipe.description}{warning} ({recipe.reference})")
     console.print(table, markup=False)
 
 

@@ -35,10 +35,12 @@ class Objective:
         make: from the model, the `objective` section and the number of training rows to the module.
         draws: of z by default, where the objective needs several; it then raises the importance-weighted bound, which
             chooses the model.
+        bounds: whether minus the loss is a lower bound of log p(x) in expectation, with these options.
     """
 
     make: Callable[[Any, ObjectiveOptions, int], nn.Module]
     draws: int = 1
+    bounds: Callable[[ObjectiveOptions], bool] = lambda options: options.kl_weight == 1
 
     @property
     def importance_weighted(self) -> bool:
@@ -46,18 +48,31 @@ class Objective:
         return self.draws > 1
 
 
+def _heavy(options: ObjectiveOptions) -> bool:
+    """With β > 1, D + βR is above −ELBO."""
+    return options.kl_weight >= 1
+
+
+def _ordered(options: ObjectiveOptions) -> bool:
+    return options.kl_weight == 1 and options.alpha >= 0
+
+
+def _never(_options: ObjectiveOptions) -> bool:
+    return False
+
+
 OBJECTIVES: dict[str, Objective] = {
-    "elbo": Objective(lambda model, _options, _rows: NegativeELBO(model)),
-    "stl": Objective(lambda model, _options, _rows: StickingTheLanding(model)),
-    "free_bits": Objective(lambda model, options, _rows: FreeBits(model, options.free_bits)),
+    "elbo": Objective(lambda model, _options, _rows: NegativeELBO(model), bounds=_heavy),
+    "stl": Objective(lambda model, _options, _rows: StickingTheLanding(model), bounds=_heavy),
+    "free_bits": Objective(lambda model, options, _rows: FreeBits(model, options.free_bits), bounds=_heavy),
     "tc": Objective(lambda model, _options, rows: TotalCorrelation(model, rows)),
-    "mmd": Objective(lambda model, options, _rows: MMDPenalty(model, options.mmd_weight)),
+    "mmd": Objective(lambda model, options, _rows: MMDPenalty(model, options.mmd_weight), bounds=_never),
     "iwae": Objective(lambda model, _options, _rows: NegativeIWAE(model), draws=8),
     "dreg": Objective(lambda model, _options, _rows: DoublyReparameterizedIWAE(model), draws=8),
     "ciwae": Objective(lambda model, options, _rows: NegativeCIWAE(model, options.elbo_share), draws=8),
     "miwae": Objective(lambda model, options, _rows: NegativeMIWAE(model, options.groups), draws=8),
-    "renyi": Objective(lambda model, options, _rows: NegativeRenyi(model, options.alpha), draws=8),
-    "reconstruction": Objective(lambda model, _options, _rows: ReconstructionError(model)),
+    "renyi": Objective(lambda model, options, _rows: NegativeRenyi(model, options.alpha), draws=8, bounds=_ordered),
+    "reconstruction": Objective(lambda model, _options, _rows: ReconstructionError(model), bounds=_never),
 }
 """The objective by its name in a recipe."""
 

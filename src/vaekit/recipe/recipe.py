@@ -16,7 +16,7 @@ from vaekit.evaluation.options import EvaluationOptions
 from vaekit.models.likelihoods import LIKELIHOODS, LikelihoodOptions
 from vaekit.models.priors import PriorOptions
 from vaekit.networks.options import NetworkOptions
-from vaekit.objectives.options import ObjectiveOptions
+from vaekit.objectives import OBJECTIVES, ObjectiveOptions
 from vaekit.options import Options
 from vaekit.training.options import TrainingOptions
 
@@ -25,6 +25,7 @@ class Recipe(Options):
     """A point on the axes encoder × decoder × likelihood × prior × objective, and how to train it."""
 
     description: str = Field("", description="What the recipe is for.")
+    reference: str = Field("", description="Who described the model, and when.")
     model: Literal["vae", "autoencoder"] = Field(
         "vae", description="Variational, or the deterministic one to compare with."
     )
@@ -40,6 +41,12 @@ class Recipe(Options):
     objective: ObjectiveOptions = ObjectiveOptions()
     training: TrainingOptions = TrainingOptions()
     evaluation: EvaluationOptions = EvaluationOptions()
+
+    @property
+    def trains_bound(self) -> bool:
+        """Whether minus the loss is a lower bound of log p(x); what is reported of a likelihood always is one."""
+        name = "elbo" if self.objective.name == "auto" else self.objective.name
+        return self.model == "vae" and OBJECTIVES[name].bounds(self.objective)
 
 
 def recipe_keys() -> dict[str, Any]:

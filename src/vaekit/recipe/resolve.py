@@ -55,7 +55,10 @@ def resolve(recipe: Recipe, schema: Schema, rows: int) -> tuple[Recipe, list[str
     if recipe.objective.samples == "auto":
         content["objective"]["samples"] = OBJECTIVES[content["objective"]["name"]].draws
     notes += set_pace(content, schema, rows)
-    return Recipe.model_validate(content), notes
+    complete = Recipe.model_validate(content)
+    if complete.model == "vae" and not complete.trains_bound:
+        notes.append("The loss of this recipe is no bound of log p(x). Every figure that is called a bound is one.")
+    return complete, notes
 
 
 def _mixed(content: dict[str, Any]) -> None:
