@@ -36,6 +36,10 @@ NAMES = {
     "Decoder",
     "GaussianEncoder",
     "StandardNormal",
+    "GaussianMixture",
+    "VampPrior",
+    "CouplingPrior",
+    "FlowPrior",
     "ProbabilisticPCA",
     "VaekitError",
 }
