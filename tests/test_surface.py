@@ -13,7 +13,7 @@ from vaekit.table_run import TableRun
 
 VERBS = {
     "train": {"source", "--test", "--recipe", "--set", "--out", "--seed", "--query", "--resume"},
-    "evaluate": {"run", "source", "--samples", "--json"},
+    "evaluate": {"run", "source", "--samples", "--temperatures", "--json"},
     "encode": {"run", "source", "--out"},
     "reconstruct": {"run", "source", "--out"},
     "score": {"run", "source", "--out", "--samples", "--explain"},
@@ -91,7 +91,7 @@ def test_the_python_twins_of_the_verbs():
         "reconstruct": ["self", "X"],
         "score": ["self", "X", "samples"],
         "sample": ["self", "n", "seed", "mean"],
-        "evaluate": ["self", "X", "samples"],
+        "evaluate": ["self", "X", "samples", "temperatures"],
     }
     for name, parameters in methods.items():
         assert list(inspect.signature(getattr(vaekit.Run, name)).parameters) == parameters

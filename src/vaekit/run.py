@@ -147,19 +147,25 @@ class Run:
             drawn = drawn.round().clip(np.iinfo(dtype).min, np.iinfo(dtype).max)
         return drawn.astype(dtype)
 
-    def evaluate(self, X: object | None = None, samples: int | None = None) -> dict[str, Any]:
+    def evaluate(
+        self, X: object | None = None, samples: int | None = None, temperatures: int | None = None
+    ) -> dict[str, Any]:
         """The figures of the model on rows: bounds with standard errors, parts of the rate, baselines.
 
         Args:
             X: rows, as in `encode`; the held-out rows of the run's own source by default.
             samples: draws K; the recipe's `evaluation.samples` by default.
+            temperatures: if given, 100 rows are measured by annealed importance sampling with so many, too: slower than
+                any number of draws that is usual, and closer.
 
         Returns:
             A dictionary of numbers, in nats per example of the data as given.
         """
-        return self.evaluation(X, samples).figures
+        return self.evaluation(X, samples, temperatures).figures
 
-    def evaluation(self, X: object | None = None, samples: int | None = None) -> Evaluation:
+    def evaluation(
+        self, X: object | None = None, samples: int | None = None, temperatures: int | None = None
+    ) -> Evaluation:
         """As `evaluate`, with the measurements of each row."""
         try:
             split = self.split()
@@ -173,7 +179,10 @@ class Run:
         elif split is not None:
             rows = self._held_out(split)
         evaluator = Evaluator(self.model, self.schema, train, self.recipe.objective.kl_weight)
-        return evaluator.evaluate(rows, self._samples(samples))
+        found = evaluator.evaluate(rows, self._samples(samples))
+        if temperatures is not None:
+            found.figures["annealed"] = evaluator.anneal(rows, at_least_one(temperatures, "temperatures"))
+        return found
 
     def _held_out(self, split: Split) -> Rows:
         if not len(split.test):

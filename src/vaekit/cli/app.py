@@ -113,12 +113,18 @@ def evaluate(
         str | None, typer.Argument(metavar="[SOURCE]", help="Rows to measure; the held-out ones by default.")
     ] = None,
     samples: SamplesOption = None,
+    temperatures: Annotated[
+        int | None,
+        typer.Option(
+            "--temperatures", min=1, help="Also measure 100 rows by annealed importance sampling; 100 is a start."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Measure bounds, their parts and baselines on held-out rows."""
     from vaekit import api
 
-    figures = api.load(run).evaluate(source, samples)
+    figures = api.load(run).evaluate(source, samples, temperatures)
     if as_json:
         typer.echo(json.dumps(figures, indent=2))
         return

@@ -60,6 +60,10 @@ def figure_rows(figures: dict[str, Any]) -> list[tuple[str, str]]:
         ("active units", f"{figures['active_units']} of {figures['latent_dim']}"),
         ("rate", f"mutual information {figures['mutual_information']:.2f} + marginal KL {figures['marginal_kl']:.2f}"),
     ]
+    if (annealed := figures.get("annealed")) is not None:
+        error = "–" if annealed["standard_error"] is None else f"{annealed['standard_error']:.2f}"
+        told = f"≥ {annealed['value']:.2f} ± {error} nats ({annealed['examples']} examples; short by {annealed['gap']:.2f} at most, as rows of the model's own tell)"
+        rows.insert(1, (f"annealed, T = {annealed['temperatures']}", told))
     if figures["bits_per_dim"] is not None:
         rows.insert(1, ("bits/dim", f"{figures['bits_per_dim']:.4f}"))
     if figures["train_elbo"] is not None:
