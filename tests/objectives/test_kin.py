@@ -17,6 +17,7 @@ from vaekit.errors import VaekitError
 from vaekit.models import GaussianMixture
 from vaekit.objectives import (
     OBJECTIVES,
+    Capacity,
     DoublyReparameterizedIWAE,
     FreeBits,
     MMDPenalty,
@@ -183,6 +184,16 @@ def test_free_bits_need_a_rate_with_parts(parts):
         FreeBits(model, 0.1)
 
 
+def test_capacity_by_hand(parts):
+    oracle, X, V, c, std = parts
+    model = linear_vae(oracle, V, c, std)
+    rate = oracles.standard_normal_kl(X @ V.T + c, np.tile(std, (8, 1)))
+    for beta, now in ((0.0, 0.0), (20.0, 1.5), (40.0, 3.0)):
+        found = terms(Capacity(model, 40.0, 3.0), X, beta)
+        loss = found.distortion.detach().numpy() + 40 * np.abs(rate - now)
+        np.testing.assert_allclose(found.loss.detach().numpy(), loss, rtol=1e-9)
+
+
 def test_groups_must_divide_the_draws(parts):
     with pytest.raises(VaekitError, match=r"objective.groups must divide objective.samples. Got 3 groups of 4 draws"):
         NegativeMIWAE(model_of(parts, 4), 3)
@@ -249,6 +260,7 @@ def test_the_estimate_of_the_average_posterior_is_right_for_a_batch_of_all_rows(
 def test_each_objective_trains_from_a_recipe(tmp_path, name):
     settings = {
         "objective": name,
+        "objective.capacity": 1.0,
         "encoder.hidden": [16],
         "decoder.hidden": [16],
         "latent_dim": 2,

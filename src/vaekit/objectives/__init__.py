@@ -12,6 +12,7 @@ from typing import Any
 
 from torch import nn
 
+from vaekit.objectives.capacity import Capacity
 from vaekit.objectives.dreg import DoublyReparameterizedIWAE
 from vaekit.objectives.elbo import NegativeELBO
 from vaekit.objectives.free_bits import FreeBits
@@ -65,6 +66,7 @@ OBJECTIVES: dict[str, Objective] = {
     "elbo": Objective(lambda model, _options, _rows: NegativeELBO(model), bounds=_heavy),
     "stl": Objective(lambda model, _options, _rows: StickingTheLanding(model), bounds=_heavy),
     "free_bits": Objective(lambda model, options, _rows: FreeBits(model, options.free_bits), bounds=_heavy),
+    "capacity": Objective(lambda model, o, _rows: Capacity(model, o.kl_weight, o.capacity), bounds=_never),
     "tc": Objective(lambda model, _options, rows: TotalCorrelation(model, rows)),
     "mmd": Objective(lambda model, options, _rows: MMDPenalty(model, options.mmd_weight), bounds=_never),
     "iwae": Objective(lambda model, _options, _rows: NegativeIWAE(model), draws=8),
@@ -78,6 +80,7 @@ OBJECTIVES: dict[str, Objective] = {
 
 __all__ = [
     "OBJECTIVES",
+    "Capacity",
     "DoublyReparameterizedIWAE",
     "FreeBits",
     "MMDPenalty",

@@ -144,7 +144,7 @@ class Trainer:
             group["lr"] = rate
         mine = self.order.index(step)[self.accelerator.process_index :: self.accelerator.num_processes]
         x = self.train.training_batch(mine, self.generator.manual_seed(data_seed)).to(self.accelerator.device)
-        weight = kl_weight(step, self.steps, self.objective.kl_weight, self.options.kl_warmup)
+        weight = kl_weight(step, self.steps, self.objective.kl_weight, self.options.kl_warmup, self.options.kl_cycles)
         beta = torch.tensor(weight, device=x.device)
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.options.precision == "bfloat16"):
             terms: Terms = self.loss(x, beta)
@@ -217,7 +217,7 @@ class Trainer:
         distortion, rate, count = self.state.sums.tolist()
         # a squared error stays in the model's units; a density becomes one of the data as given
         log_det = 0.0 if isinstance(self.model, Autoencoder) else self.train.transform.log_det()
-        beta = kl_weight(step - 1, self.steps, self.objective.kl_weight, self.options.kl_warmup)
+        beta = kl_weight(step - 1, self.steps, self.objective.kl_weight, self.options.kl_warmup, self.options.kl_cycles)
         self.metrics.append(
             {
                 "step": step,
@@ -231,7 +231,7 @@ class Trainer:
             }
         )
         counters = self.state.counters
-        if step <= self.options.kl_warmup * self.steps:
+        if step <= self.options.kl_warmup * self.steps / self.options.kl_cycles:
             score = None  # the choice begins where β has reached its value
         if score is None or counters.best is None or score > counters.best:
             counters.best, counters.best_step, counters.stale = score, step, 0

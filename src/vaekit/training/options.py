@@ -36,8 +36,12 @@ class TrainingOptions(Options):
         0.999, ge=0, lt=1, description="Decay of the average of the weights (EMA); 0 takes the weights themselves."
     )
     kl_warmup: float = Field(
-        0.0, ge=0, lt=1, description="Fraction of the steps over which kl_weight rises from 0 to its value."
+        0.0,
+        ge=0,
+        lt=1,
+        description="Fraction of the steps (of a cycle) over which kl_weight rises from 0 to its value.",
     )
+    kl_cycles: int = Field(1, ge=1, description="How often kl_weight rises; the steps are divided evenly.")
     validations: int = Field(
         50, ge=1, description="How often the held-out bound is measured, evenly over the planned steps."
     )

@@ -26,18 +26,22 @@ def learning_rate(step: int, steps: int, options: TrainingOptions) -> float:
     return options.learning_rate * (options.final_rate + (1 - options.final_rate) * cosine)
 
 
-def kl_weight(step: int, steps: int, final: float, warmup: float) -> float:
-    """Linear rise from 0 to `final` over the fraction `warmup` of the steps, then constant.
+def kl_weight(step: int, steps: int, final: float, warmup: float, cycles: int = 1) -> float:
+    """Linear rise from 0 to `final` over the fraction `warmup` of each cycle, then constant.
 
     References:
-        Bowman et al., "Generating Sentences from a Continuous Space", 2016.
+        Bowman et al., "Generating Sentences from a Continuous Space", 2016; Fu et al., "Cyclical Annealing Schedule", 2019.
 
     Examples:
         >>> [kl_weight(s, 10, 2.0, 0.5) for s in (0, 4, 5, 9)]
         [0.0, 1.6, 2.0, 2.0]
+        >>> [kl_weight(s, 20, 1.0, 0.5, cycles=2) for s in (0, 4, 5, 9, 10, 12, 15)]
+        [0.0, 0.8, 1.0, 1.0, 0.0, 0.4, 1.0]
     """
-    rising = warmup * steps
-    return final * min(1.0, step / rising) if rising else final
+    cycle = steps / cycles
+    rising = warmup * cycle
+    within = step - cycle * min(step // cycle, cycles - 1)  # the last step ends the last cycle
+    return final * min(1.0, within / rising) if rising else final
 
 
 def validation_steps(steps: int, validations: int) -> set[int]:
