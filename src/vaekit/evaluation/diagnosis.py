@@ -67,13 +67,13 @@ def _collapse(f: dict[str, Any]) -> Reading:
         return Reading(
             "warning",
             f"None of the {total} latent units is active: the posterior has collapsed onto the prior, and codes tell nothing of the data.",
-            "KL warm-up (training.kl_warmup=0.3), a smaller objective.kl_weight to begin with, a less flexible likelihood, or more training.",
+            "KL warm-up (training.kl_warmup=0.3), free bits (objective=free_bits), a tighter bound (objective=dreg), a less flexible likelihood, or more training.",
         )
     if active <= 0.2 * total:
         return Reading(
             "note",
             f"{active} of {total} latent units are active; the others equal the prior and cost nothing.",
-            f"latent_dim={max(2, 2 * active)} would train faster; if you expected more, KL warm-up (training.kl_warmup=0.3).",
+            f"latent_dim={max(2, 2 * active)} would train faster; if you expected more, KL warm-up (training.kl_warmup=0.3) or free bits (objective=free_bits).",
         )
     if active == total:
         return Reading(
@@ -144,7 +144,7 @@ def _rate(f: dict[str, Any]) -> Reading | None:
         return Reading(
             "note",
             f"{f['marginal_kl']:.2f} of {f['rate']:.2f} nats of rate are mismatch between codes and prior: samples fall where no data lie.",
-            "A larger model for the same rate, or a longer training.",
+            "A learned prior (prior=flow, prior=mixture), or a longer training.",
         )
     return None
 
