@@ -167,6 +167,10 @@ class Run:
         self, X: object | None = None, samples: int | None = None, temperatures: int | None = None
     ) -> Evaluation:
         """As `evaluate`, with the measurements of each row."""
+        if temperatures is not None:
+            at_least_one(temperatures, "temperatures")
+            if isinstance(self.model, Autoencoder):
+                raise VaekitError("annealing must be given a model with a likelihood", "an autoencoder")
         try:
             split = self.split()
         except DataError:
@@ -178,10 +182,10 @@ class Run:
             rows = self.rows(X)
         elif split is not None:
             rows = self._held_out(split)
-        evaluator = Evaluator(self.model, self.schema, train, self.recipe.objective.kl_weight)
+        evaluator = Evaluator(self.model, self.schema, train, self.recipe.effective_beta)
         found = evaluator.evaluate(rows, self._samples(samples))
-        if temperatures is not None:
-            found.figures["annealed"] = evaluator.anneal(rows, at_least_one(temperatures, "temperatures"))
+        if temperatures is not None and not isinstance(self.model, Autoencoder):
+            found.figures["annealed"] = evaluator.anneal(self.model, rows, temperatures)
         return found
 
     def _held_out(self, split: Split) -> Rows:

@@ -217,3 +217,19 @@ def test_the_choice_does_not_depend_on_the_row_count_but_for_the_length():
         del chosen["training"]["epochs"], chosen["training"]["compile"]
     assert few == many
     assert np.isfinite(few["training"]["learning_rate"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["objective=miwae", "objective.samples=8", "objective.groups=3"], "3 groups of 8 draws"),
+        (["objective=free_bits", "prior=mixture"], "free_bits objective must have prior=standard_normal"),
+        (["objective=reconstruction"], "reconstruction for the model vae"),
+        (["model=autoencoder", "objective=iwae"], "iwae for the model autoencoder"),
+        (["model=autoencoder", "prior=mixture"], "prior must be left out for an autoencoder"),
+        (["objective=mmd", "objective.kl_weight=0", "prior=mixture"], "mixture with objective.kl_weight=0"),
+    ],
+)
+def test_what_does_not_go_together_is_refused_before_anything_is_written(settings, message):
+    with pytest.raises(RecipeError, match=message):
+        choose(REAL, *settings)

@@ -1,3 +1,5 @@
+import copy
+
 import numpy as np
 import torch
 from torch import nn
@@ -31,54 +33,64 @@ def test_a_zero_gradient_stays_zero():
     assert orthogonal(torch.zeros(1, 32, 32)).abs().sum() == 0
 
 
-def stepped(kind, starts, gradients, rate=0.01, decay=0.1):
-    """Parameters after a step for each list of gradients."""
-    parameters = [nn.Parameter(start.clone()) for start in starts]
-    optimizer = OPTIMIZERS[kind](parameters, rate, decay)
+class Model(nn.Module):
+    """Linear layers, and square parameters that are none."""
+
+    def __init__(self):
+        super().__init__()
+        sizes = [(40, 40), (40, 32), (LEAST_WIDTH - 1, LEAST_WIDTH - 1), (32, 32), (40, 40)]
+        self.layers = nn.ModuleList(nn.Linear(*size, bias=False) for size in sizes)
+        self.square, self.line = nn.Parameter(torch.randn(40, 40)), nn.Parameter(torch.randn(40))
+
+
+def stepped(kind, model, gradients, state=None, rate=0.01, decay=0.1):
+    """Parameters after a step for each list of gradients, and the optimiser."""
+    optimizer = OPTIMIZERS[kind](model, rate, decay)
+    if state is not None:
+        optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
     for step in gradients:
-        for parameter, gradient in zip(parameters, step, strict=True):
+        for parameter, gradient in zip(model.parameters(), step, strict=True):
             parameter.grad = gradient.clone()
         optimizer.step()
-    return [p.detach() for p in parameters], optimizer
+    return {name: p.detach().clone() for name, p in model.named_parameters()}, optimizer
 
 
-def test_matrices_step_as_written_and_everything_else_as_with_adamw():
+def some_gradients(model, steps):
+    return [[torch.randn_like(p) for p in model.parameters()] for _ in range(steps)]
+
+
+def test_hidden_layers_step_as_written_and_everything_else_as_with_adamw():
     torch.manual_seed(1)
-    shapes = [(40, 40), (40,), (40, 32), (LEAST_WIDTH - 1, LEAST_WIDTH - 1), (32, 32), (40, 40)]
-    starts = [torch.randn(s) for s in shapes]
-    gradients = [[torch.randn(s) for s in shapes] for _ in range(3)]
-    told, _ = stepped("muon", starts, gradients)
-    adam, _ = stepped("adamw", starts, gradients)
-    for place, shape in enumerate(shapes):
-        if place not in (0, 4, 5):
-            torch.testing.assert_close(told[place], adam[place], rtol=0, atol=0)
+    model = Model()
+    gradients, starts = some_gradients(model, 3), {n: p.detach().clone() for n, p in model.named_parameters()}
+    told, _ = stepped("muon", copy.deepcopy(model), gradients)
+    adam, _ = stepped("adamw", copy.deepcopy(model), gradients)
+    for place, name in enumerate(starts):
+        if name not in ("layers.0.weight", "layers.3.weight", "layers.4.weight"):
+            torch.testing.assert_close(told[name], adam[name], rtol=0, atol=0)
             continue
-        weight, momentum = starts[place].double().numpy(), np.zeros(shape)
+        weight = starts[name].double().numpy()
+        momentum = np.zeros_like(weight)
         for step in gradients:
             gradient = step[place].double().numpy()
             momentum = 0.95 * momentum + 0.05 * gradient
             weight = (1 - 0.01 * 0.1) * weight - 0.1 * hand_made(0.05 * gradient + 0.95 * momentum)
-        np.testing.assert_allclose(told[place].numpy(), weight, atol=2e-4)
+        np.testing.assert_allclose(told[name].numpy(), weight, atol=2e-4)
 
 
 def test_a_matrix_without_a_gradient_stays_where_it_is():
-    start = torch.randn(32, 32)
-    parameter = nn.Parameter(start.clone())
-    Muon([parameter], 0.01, 0.1).step()
-    assert torch.equal(parameter.detach(), start)
+    layer = nn.Linear(32, 32)
+    start = layer.weight.detach().clone()
+    Muon(layer, 0.01, 0.1).step()
+    assert torch.equal(layer.weight.detach(), start)
 
 
 def test_the_state_is_all_that_the_next_step_needs():
     torch.manual_seed(2)
-    starts, gradients = [torch.randn(32, 32), torch.randn(5)], [[torch.randn(32, 32), torch.randn(5)] for _ in range(4)]
-    whole, _ = stepped("muon", starts, gradients)
-    half, first = stepped("muon", starts, gradients[:2])
-    parameters = [nn.Parameter(p.clone()) for p in half]
-    second = Muon(parameters, 0.01, 0.1)
-    second.load_state_dict({**second.state_dict(), "state": first.state_dict()["state"]})
-    for step in gradients[2:]:
-        for parameter, gradient in zip(parameters, step, strict=True):
-            parameter.grad = gradient.clone()
-        second.step()
-    for a, b in zip(whole, parameters, strict=True):
-        assert torch.equal(a, b.detach())
+    model = Model()
+    gradients, other = some_gradients(model, 4), copy.deepcopy(model)
+    whole, _ = stepped("muon", model, gradients)
+    _, first = stepped("muon", other, gradients[:2])
+    resumed, _ = stepped("muon", other, gradients[2:], first.state_dict()["state"])
+    for name, value in whole.items():
+        assert torch.equal(value, resumed[name])

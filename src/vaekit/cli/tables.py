@@ -56,13 +56,18 @@ def figure_rows(figures: dict[str, Any]) -> list[tuple[str, str]]:
             "ELBO",
             f"{figures['elbo']:.2f} nats = −(distortion {figures['distortion']:.2f} + rate {figures['rate']:.2f})",
         ),
-        ("effective β", f"{figures['effective_beta']:g} in training; all figures have weight 1"),
+        (
+            "effective β",
+            f"{'–' if figures['effective_beta'] is None else format(figures['effective_beta'], 'g')} in training; all figures have weight 1",
+        ),
         ("active units", f"{figures['active_units']} of {figures['latent_dim']}"),
         ("rate", f"mutual information {figures['mutual_information']:.2f} + marginal KL {figures['marginal_kl']:.2f}"),
     ]
     if (annealed := figures.get("annealed")) is not None:
         error = "–" if annealed["standard_error"] is None else f"{annealed['standard_error']:.2f}"
-        told = f"≥ {annealed['value']:.2f} ± {error} nats ({annealed['examples']} examples; short by {annealed['gap']:.2f} at most, as rows of the model's own tell)"
+        told = f"≥ {annealed['value']:.2f} ± {error} nats ({annealed['examples']} examples)"
+        if annealed["gap"] is not None:
+            told += f"; for rows that the model makes, {annealed['gap']:.2f} ± {annealed['gap_error']:.2f} below an upper bound"
         rows.insert(1, (f"annealed, T = {annealed['temperatures']}", told))
     if figures["bits_per_dim"] is not None:
         rows.insert(1, ("bits/dim", f"{figures['bits_per_dim']:.4f}"))

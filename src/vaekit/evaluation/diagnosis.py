@@ -150,7 +150,7 @@ def _rate(f: dict[str, Any]) -> Reading | None:
 
 
 def _beta(f: dict[str, Any]) -> Reading | None:
-    if f["effective_beta"] == 1:
+    if f["effective_beta"] in (None, 1):
         return None
     return Reading(
         "note",

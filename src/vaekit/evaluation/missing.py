@@ -195,10 +195,11 @@ class TableModel:
             posterior, prior = self.model.encoder(x), self.model.prior()
             own = posterior.sample((proposals // 2,)).squeeze(1)
             z = torch.cat([own, prior.sample((proposals - len(own),))])
-            mixture = torch.logaddexp(posterior.log_prob(z.unsqueeze(1)).squeeze(1), prior.log_prob(z)) - math.log(2)
             parts = z.split(max(1, BUDGET // widest(self.model)))
+            log_prior = torch.cat([prior.log_prob(part) for part in parts])
+            mixture = torch.logaddexp(posterior.log_prob(z.unsqueeze(1)).squeeze(1), log_prior) - math.log(2)
             likelihood = torch.cat([self.model.decoder(part).base_dist.plain.log_prob(x).sum(-1) for part in parts])
-            weights = (likelihood.double() + prior.log_prob(z) - mixture).softmax(0)
+            weights = (likelihood.double() + log_prior - mixture).softmax(0)
             chosen = z[torch.multinomial(weights, n, replacement=True)]
             drawn = torch.cat([self.model.decoder(part).sample() for part in chosen.split(block_rows(self.model))])
             codes = self.cells.inverse(drawn.cpu()).numpy()

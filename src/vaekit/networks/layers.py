@@ -65,4 +65,4 @@ class Rescale(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Rescale x, any shape."""
-        return ((torch.log1p(x) if self.logarithm else x) - self.shift) / self.scale
+        return ((torch.log1p(x.clamp_min(0)) if self.logarithm else x) - self.shift) / self.scale

@@ -1,6 +1,6 @@
 """The evidence lower bound with a set amount of information.
 
-    loss = D + γ·|R − C|,   C rising from 0 to its value over the warm-up
+    loss = D + γ·|R̄ − C|,   R̄ = the rate averaged over the batch, C rising from 0 to its value over the warm-up
 
 The rate is held at C nats, rather than pressed down, and dimensions open one after another as C rises. Minus the loss is
 no bound, since the rate up to C costs nothing or is even asked for.
@@ -15,7 +15,7 @@ from vaekit.objectives.terms import Terms
 
 
 class Capacity(nn.Module):
-    """D + γ·|R − C|.
+    """D + γ·|R̄ − C|.
 
     Args:
         model: the model to be trained.
@@ -35,4 +35,5 @@ class Capacity(nn.Module):
         joint = self.model.joint(x)
         distortion, rate = joint.distortion(), joint.rate()
         now = self.capacity * kl_weight / max(self.weight, 1e-30)
-        return Terms(distortion + self.weight * (rate - now).abs(), distortion, rate, joint.posterior.mean)
+        force = self.weight * (rate.mean() - now).abs()
+        return Terms(distortion + force, distortion, rate, joint.posterior.mean)

@@ -4,6 +4,8 @@
 
     decoder, prior:  Σ_k w̃_k  ∂ log w_k/∂θ          encoder:  Σ_k w̃_k² (∂ log w_k/∂z_k)(∂z_k/∂φ)
 
+With β ≠ 1 as the weight of log p(z) − log q(z|x) in log w_k, the encoder's w̃² is (1 − β)·w̃ + β·w̃².
+
 The usual gradient of the encoder drowns in noise as K grows; this one has the same expectation and keeps its signal.
 """
 
@@ -45,7 +47,7 @@ class DoublyReparameterizedIWAE(nn.Module):
         joint = self.model.joint(x)
         matching = log_posterior_along_path(joint) - joint.prior.log_prob(joint.z)
         log_weights = joint.log_likelihood - kl_weight * matching
-        share = log_weights.detach().softmax(0)
-        if joint.z.requires_grad:  # the loss has passed w̃ on to z already: once more makes w̃²
+        share = 1 - kl_weight + kl_weight * log_weights.detach().softmax(0)
+        if joint.z.requires_grad:  # the loss has passed w̃ on to z already: this makes w̃² of it
             joint.z.register_hook(lambda gradient: gradient * share.unsqueeze(-1).to(gradient.dtype))
         return Terms(-log_mean_exp(log_weights), joint.distortion(), matching.mean(0), joint.posterior.mean)

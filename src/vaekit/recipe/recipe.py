@@ -43,6 +43,11 @@ class Recipe(Options):
     evaluation: EvaluationOptions = EvaluationOptions()
 
     @property
+    def effective_beta(self) -> float | None:
+        """The weight of the rate in the loss; None where it has none of its own."""
+        return {"capacity": None, "tc": 1.0}.get(self.objective.name, self.objective.kl_weight)
+
+    @property
     def trains_bound(self) -> bool:
         """Whether minus the loss is a lower bound of log p(x); what is reported of a likelihood always is one."""
         name = "elbo" if self.objective.name == "auto" else self.objective.name

@@ -49,11 +49,12 @@ def resolve(recipe: Recipe, schema: Schema, rows: int) -> tuple[Recipe, list[str
         notes.append(
             f"latent_dim={content['latent_dim']}: the customary size for {'pictures' if schema.picture else f'{features} columns'}."
         )
-    _prior(content, schema)
-    if recipe.model == "autoencoder" or recipe.objective.name == "auto":
+    if recipe.objective.name == "auto":
         content["objective"]["name"] = "elbo" if recipe.model == "vae" else "reconstruction"
     if recipe.objective.samples == "auto":
         content["objective"]["samples"] = OBJECTIVES[content["objective"]["name"]].draws
+    _prior(content, schema)
+    _objective(content)
     notes += set_pace(content, schema, rows)
     complete = Recipe.model_validate(content)
     if complete.model == "vae" and not complete.trains_bound:
@@ -85,6 +86,32 @@ def _prior(content: dict[str, Any], schema: Schema) -> None:
         )
     if name.endswith("flow") and content["latent_dim"] == 1:
         raise RecipeError("a flow must have at least 2 latent dimensions", "latent_dim=1", "Choose prior=mixture")
+
+
+def _objective(content: dict[str, Any]) -> None:
+    objective, prior = content["objective"], content["prior"]["name"]
+    name, plain = objective["name"], content["model"] == "autoencoder"
+    if plain != (name == "reconstruction"):
+        raise RecipeError(
+            "objective=reconstruction must go with model=autoencoder, and no other objective with it",
+            f"{name} for the model {content['model']}",
+        )
+    if plain and prior != "standard_normal":
+        raise RecipeError("the prior must be left out for an autoencoder, which has none", prior)
+    if name == "free_bits" and prior != "standard_normal":
+        raise RecipeError(
+            "the free_bits objective must have prior=standard_normal, whose rate has a part for each dimension", prior
+        )
+    if name == "miwae" and objective["samples"] % objective["groups"]:
+        raise RecipeError(
+            "objective.groups must divide objective.samples",
+            f"{objective['groups']} groups of {objective['samples']} draws",
+        )
+    if name == "mmd" and not objective["kl_weight"] and prior != "standard_normal":
+        raise RecipeError(
+            "the prior must be standard_normal where nothing but its distance from the codes counts",
+            f"{prior} with objective.kl_weight=0",
+        )
 
 
 def _data_notes(schema: Schema) -> list[str]:

@@ -72,7 +72,7 @@ class Trainer:
             objective.forward = torch.compile(objective.forward)
         self.parameters: list[Tensor] = list(self.model.parameters())
         make_optimizer = OPTIMIZERS[self.options.optimizer]
-        self.optimizer = make_optimizer(self.parameters, self.options.learning_rate, self.options.weight_decay)
+        self.optimizer = make_optimizer(self.model, self.options.learning_rate, self.options.weight_decay)
         self.loss = self.accelerator.prepare(objective)  # the optimiser needs no wrapper, whose checks take time
         average = {name: p.detach().clone() for name, p in self.model.named_parameters()}
         sums = torch.zeros(3, dtype=torch.float64, device=self.accelerator.device)

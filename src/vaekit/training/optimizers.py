@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import AdamW
 
 LEAST_WIDTH = 32
@@ -51,7 +49,8 @@ class Muon(AdamW):
     much. A step costs 15 products of n × n matrices for each of them, little beside those of a batch of several n rows.
 
     Args:
-        parameters: of the model; square matrices at least 32 wide, the maps between hidden layers, are told by shape.
+        model: whose parameters are to be moved; the weights of its linear layers with as many outputs as inputs, at
+            least 32, are the matrices: the maps between hidden layers.
         lr: η, the step size of AdamW; the step of a matrix has ten times this as its spectral norm.
         weight_decay: λ, decoupled.
 
@@ -59,24 +58,24 @@ class Muon(AdamW):
         Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024; Kingma and Ba, "Adam", 2015.
 
     Examples:
-        >>> weight = torch.nn.Parameter(torch.zeros(64, 64))
-        >>> weight.grad = torch.randn(64, 64)
-        >>> Muon([weight], lr=1e-3, weight_decay=0.0).step()
-        >>> round(float(torch.linalg.matrix_norm(weight.detach(), 2)), 3) in (0.011, 0.012)
+        >>> layer = nn.Linear(64, 64, bias=False)
+        >>> nn.init.zeros_(layer.weight).grad = torch.randn(64, 64)
+        >>> Muon(layer, lr=1e-3, weight_decay=0.0).step()
+        >>> round(float(torch.linalg.matrix_norm(layer.weight.detach(), 2)), 3) in (0.011, 0.012)
         True
     """
 
     momentum = 0.95
     scale = 10.0
 
-    def __init__(self, parameters: Iterable[Tensor], lr: float, weight_decay: float) -> None:
-        super().__init__(parameters, lr=lr, weight_decay=weight_decay, fused=True)
+    def __init__(self, model: nn.Module, lr: float, weight_decay: float) -> None:
+        super().__init__(model.parameters(), lr=lr, weight_decay=weight_decay, fused=True)
         self.alike: dict[int, list[Tensor]] = {}
-        for parameter in self.param_groups[0]["params"]:
-            if parameter.ndim == 2 and parameter.shape[0] == parameter.shape[1] >= LEAST_WIDTH:
-                self.alike.setdefault(len(parameter), []).append(parameter)
+        for layer in model.modules():
+            if isinstance(layer, nn.Linear) and layer.in_features == layer.out_features >= LEAST_WIDTH:
+                self.alike.setdefault(layer.in_features, []).append(layer.weight)
                 # AdamW, which reads all states when they are loaded, wants a count in each
-                self.state[parameter] = {"step": torch.zeros(()), "momentum": torch.zeros_like(parameter)}
+                self.state[layer.weight] = {"step": torch.zeros(()), "momentum": torch.zeros_like(layer.weight)}
 
     @torch.no_grad()
     def step(self) -> None:  # type: ignore[override]  # no closure: the loop computes the loss once
@@ -97,13 +96,13 @@ class Muon(AdamW):
         super().step()
 
 
-def adamw(parameters: Iterable[Tensor], lr: float, weight_decay: float) -> AdamW:
-    """AdamW in one kernel.
+def adamw(model: nn.Module, lr: float, weight_decay: float) -> AdamW:
+    """AdamW for all parameters, in one kernel.
 
     References:
         Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019.
     """
-    return AdamW(parameters, lr=lr, weight_decay=weight_decay, fused=True)
+    return AdamW(model.parameters(), lr=lr, weight_decay=weight_decay, fused=True)
 
 
 OPTIMIZERS = {"adamw": adamw, "muon": Muon}

@@ -43,11 +43,13 @@ class VampPrior(nn.Module):
         if components < 1:
             raise VaekitError("components must be at least 1", str(components))
         self.inputs = nn.Parameter(0.01 * torch.randn(components, *event_shape))
+        self.widest = components
         self._encoder = (encoder,)  # in a tuple, lest its weights be counted and saved twice
 
     def start(self, x: Tensor) -> None:
-        """Begin with rows of x, shape (n, *event), evenly spaced."""
-        self.inputs.data.copy_(x[torch.linspace(0, len(x) - 1, len(self.inputs)).round().long()])
+        """Begin with rows of x, shape (n, *event), evenly spaced; the noise parts those that are the same row."""
+        rows = x[torch.linspace(0, len(x) - 1, len(self.inputs)).round().long()]
+        self.inputs.data.mul_(float(x.std())).add_(rows)
 
     def forward(self) -> NormalMixture:
         """The prior, with event shape (latent_dim,)."""
