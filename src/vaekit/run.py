@@ -167,10 +167,6 @@ class Run:
         self, X: object | None = None, samples: int | None = None, temperatures: int | None = None
     ) -> Evaluation:
         """As `evaluate`, with the measurements of each row."""
-        if temperatures is not None:
-            at_least_one(temperatures, "temperatures")
-            if isinstance(self.model, Autoencoder):
-                raise VaekitError("annealing must be given a model with a likelihood", "an autoencoder")
         try:
             split = self.split()
         except DataError:
@@ -183,9 +179,11 @@ class Run:
         elif split is not None:
             rows = self._held_out(split)
         evaluator = Evaluator(self.model, self.schema, train, self.recipe.effective_beta)
+        annealed = {}
+        if temperatures is not None:  # first, since it may be refused
+            annealed["annealed"] = evaluator.anneal(rows, at_least_one(temperatures, "temperatures"))
         found = evaluator.evaluate(rows, self._samples(samples))
-        if temperatures is not None and not isinstance(self.model, Autoencoder):
-            found.figures["annealed"] = evaluator.anneal(self.model, rows, temperatures)
+        found.figures.update(annealed)
         return found
 
     def _held_out(self, split: Split) -> Rows:

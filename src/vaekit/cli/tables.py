@@ -34,6 +34,11 @@ def _pairs(rows: list[tuple[str, str]]) -> None:
     console.print(table, markup=False)
 
 
+def _estimated(figure: dict[str, Any]) -> str:
+    error = figure["standard_error"]
+    return f"{figure['value']:.2f} ± {'–' if error is None else format(error, '.2f')}"
+
+
 def figure_rows(figures: dict[str, Any]) -> list[tuple[str, str]]:
     """The figures of an evaluation, as pairs of texts."""
     if figures["elbo"] is None:
@@ -46,11 +51,10 @@ def figure_rows(figures: dict[str, Any]) -> list[tuple[str, str]]:
             ("active units", f"{figures['active_units']} of {figures['latent_dim']}"),
         ]
     estimate = figures["log_likelihood"]
-    error = "–" if estimate["standard_error"] is None else f"{estimate['standard_error']:.2f}"
     rows = [
         (
             "log-likelihood",
-            f"≥ {estimate['value']:.2f} ± {error} nats (K = {estimate['samples']}, {estimate['examples']} examples)",
+            f"≥ {_estimated(estimate)} nats (K = {estimate['samples']}, {estimate['examples']} examples)",
         ),
         (
             "ELBO",
@@ -64,8 +68,7 @@ def figure_rows(figures: dict[str, Any]) -> list[tuple[str, str]]:
         ("rate", f"mutual information {figures['mutual_information']:.2f} + marginal KL {figures['marginal_kl']:.2f}"),
     ]
     if (annealed := figures.get("annealed")) is not None:
-        error = "–" if annealed["standard_error"] is None else f"{annealed['standard_error']:.2f}"
-        told = f"≥ {annealed['value']:.2f} ± {error} nats ({annealed['examples']} examples)"
+        told = f"≥ {_estimated(annealed)} nats ({annealed['examples']} examples)"
         if annealed["gap"] is not None:
             told += f"; for rows that the model makes, {annealed['gap']:.2f} ± {annealed['gap_error']:.2f} below an upper bound"
         rows.insert(1, (f"annealed, T = {annealed['temperatures']}", told))

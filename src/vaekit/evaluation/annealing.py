@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -60,6 +60,7 @@ class Chains:
         model: whose joint density is sampled.
         x: the rows as the model sees them, shape (B, *event).
         posterior: q(z|x).
+        prior: p(z).
         noise: the rows' own noise.
         stream: its stream.
         count: K.
@@ -68,6 +69,7 @@ class Chains:
     model: VariationalAutoEncoder
     x: Tensor
     posterior: DiagonalNormal
+    prior: Distribution
     noise: RowNoise
     stream: int
     count: int
@@ -86,7 +88,7 @@ class Chains:
         z = self.posterior.reparameterize(u)
         posterior: Distribution = self.posterior
         log_q = posterior.log_prob(z)
-        return self.model.decoder(z).log_prob(self.x) + self.model.prior().log_prob(z) - log_q, log_q
+        return self.model.decoder(z).log_prob(self.x) + self.prior.log_prob(z) - log_q, log_q
 
     def move(self, u: Tensor, beta: float, step: Tensor, turn: int) -> tuple[Tensor, Tensor]:
         """One Hamiltonian move on q^{1−β} p(x, z)^β; new places, and whether each was accepted.
@@ -162,11 +164,11 @@ def annealed_bound(model: VariationalAutoEncoder, rows: Rows, chains: int, tempe
     Returns:
         log (1/K) Σ_k w_k in nats of the data as given, shape (n,).
     """
+    betas, found = schedule(temperatures), []
     with evaluating(model) as device:
-        found = [
-            _forward(model, x.to(device), noise, chains, schedule(temperatures))
-            for x, noise in rows.blocks(_block(model, chains))
-        ]
+        for x, noise in rows.blocks(_block(model, chains)):
+            tuned = _chains(model, x.to(device), noise)
+            found.append(_forward(tuned, chains, betas, tune(tuned, betas)))
     return torch.cat(found).cpu().numpy() + rows.transform.log_det()
 
 
@@ -185,15 +187,16 @@ def bracket(
     Returns:
         Bounds that hold in expectation, shape (examples,) each.
     """
-    lower, upper, size = [], [], _block(model, chains)
+    betas, lower, upper, size = schedule(temperatures), [], [], _block(model, chains)
     with evaluating(model), torch.random.fork_rng():
         torch.manual_seed(seed)
         z = model.prior().sample((examples,))
         x = model.decoder(z).sample()
         for some, own in zip(x.split(size), z.split(size), strict=True):
-            noise, betas = RowNoise(some.cpu().numpy(), seed), schedule(temperatures)
-            lower.append(_forward(model, some, noise, chains, betas))
-            upper.append(_backward(model, some, own, noise, chains, betas))
+            tuned = _chains(model, some, RowNoise(some.cpu().numpy(), seed))
+            steps = tune(tuned, betas)
+            lower.append(_forward(tuned, chains, betas, steps))
+            upper.append(_backward(tuned, own, chains, betas, steps))
     return torch.cat(lower).cpu().numpy(), torch.cat(upper).cpu().numpy()
 
 
@@ -201,23 +204,19 @@ def _block(model: VariationalAutoEncoder, chains: int) -> int:
     return max(1, BUDGET // (8 * chains * widest(model)))
 
 
-def _tuned(model: VariationalAutoEncoder, x: Tensor, noise: RowNoise, betas: list[float]) -> list[Tensor]:
-    return tune(Chains(model, x, model.encoder(x), noise, TUNE_STREAM, TUNING_CHAINS), betas)
+def _chains(model: VariationalAutoEncoder, x: Tensor, noise: RowNoise) -> Chains:
+    """The chains that tune; those that measure differ in stream and number."""
+    return Chains(model, x, model.encoder(x), model.prior(), noise, TUNE_STREAM, TUNING_CHAINS)
 
 
-def _forward(model: VariationalAutoEncoder, x: Tensor, noise: RowNoise, count: int, betas: list[float]) -> Tensor:
-    steps = _tuned(model, x, noise, betas)
-    chains = Chains(model, x, model.encoder(x), noise, FORWARD_STREAM, count)
+def _forward(tuned: Chains, count: int, betas: list[float], steps: list[Tensor]) -> Tensor:
+    chains = replace(tuned, stream=FORWARD_STREAM, count=count)
     weights = chains.anneal(chains.normal(0), betas, lambda t, _accepted: steps[t])
     return torch.logsumexp(weights, 0) - math.log(count)
 
 
-def _backward(
-    model: VariationalAutoEncoder, x: Tensor, z: Tensor, noise: RowNoise, count: int, betas: list[float]
-) -> Tensor:
-    steps = _tuned(model, x, noise, betas)[: len(betas)][::-1]
-    posterior = model.encoder(x)
-    chains = Chains(model, x, posterior, noise, BACKWARD_STREAM, count)
-    u = ((z - posterior.mean) / posterior.stddev).expand(count, *z.shape)
-    weights = chains.anneal(u, betas[::-1], lambda t, _accepted: steps[t])
+def _backward(tuned: Chains, z: Tensor, count: int, betas: list[float], steps: list[Tensor]) -> Tensor:
+    chains = replace(tuned, stream=BACKWARD_STREAM, count=count)
+    u = ((z - chains.posterior.mean) / chains.posterior.stddev).expand(count, *z.shape)
+    weights = chains.anneal(u, betas[::-1], lambda t, _accepted: steps[-1 - t])
     return math.log(count) - torch.logsumexp(weights, 0)

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import logsumexp
+import torch
 
 from vaekit.data.noise import RowNoise
+from vaekit.distributions import NormalMixture
 
 Array = npt.NDArray[np.float64]
 MOST_ROWS = 10_000
@@ -65,10 +66,9 @@ def active_units(mean: Array) -> npt.NDArray[np.bool_]:
 
 def log_aggregate(z: Array, mean: Array, std: Array) -> Array:
     """log q(z) = log (1/N) Σ_n N(z; μ_n, diag σ_n²) of each z, shape (m,), as a matrix product in float64."""
-    precision = std**-2
-    constant = -0.5 * (mean**2 * precision).sum(1) - np.log(std).sum(1) - 0.5 * mean.shape[1] * math.log(2 * math.pi)
-    exponent = z @ (mean * precision).T - 0.5 * (z**2) @ precision.T + constant
-    return logsumexp(exponent, axis=1) - math.log(len(mean))
+    shares = torch.full((len(mean),), -math.log(len(mean)), dtype=torch.float64)
+    mixture = NormalMixture(shares, torch.from_numpy(mean), torch.from_numpy(std))
+    return mixture.log_prob(torch.from_numpy(z)).numpy()
 
 
 def decompose_rate(mean: Array, std: Array, rate: Array, draws: int = 1, block: int = 500) -> RateParts:

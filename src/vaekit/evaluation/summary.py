@@ -12,6 +12,7 @@ from torch.distributions import Distribution
 
 from vaekit.data import Rows, Schema
 from vaekit.distributions import DiagonalNormal
+from vaekit.errors import VaekitError
 from vaekit.evaluation.annealing import annealed_bound, bracket
 from vaekit.evaluation.baselines import measure_baselines, measure_independent
 from vaekit.evaluation.bounds import Measured, measure, measure_autoencoder
@@ -64,23 +65,27 @@ class Evaluator:
             return self._autoencoder(self.model, rows)
         return self._variational(self.model, rows, samples)
 
-    def anneal(self, model: VariationalAutoEncoder, rows: Rows, temperatures: int) -> dict[str, Any]:
+    def anneal(self, rows: Rows, temperatures: int) -> dict[str, Any]:
         """log p(x) of some rows by annealed importance sampling, and how far it can be off, told by simulated rows.
 
         Args:
-            model: the evaluator's own, which has a likelihood.
             rows: the rows, of which 100 are taken.
             temperatures: T ≥ 1.
 
         Returns:
             `value` and `standard_error` over examples; `gap`, the mean difference of an upper and a lower bound for
             rows of the model's own making, and `gap_error`; both None for mixed tables, of which no such rows are made.
+
+        Raises:
+            VaekitError: for an autoencoder, which has no likelihood.
         """
+        if isinstance(self.model, Autoencoder):
+            raise VaekitError("annealing must be given a model with a likelihood", "an autoencoder")
         some = Rows(rows.part.some(ANNEALED_ROWS, rows.seed), rows.transform, rows.seed)
-        value, error = _mean_and_error(annealed_bound(model, some, CHAINS, temperatures))
+        value, error = _mean_and_error(annealed_bound(self.model, some, CHAINS, temperatures))
         gap, gap_error = None, None
         if rows.transform.cells is None:
-            lower, upper = bracket(model, ANNEALED_ROWS, CHAINS, temperatures, rows.seed)
+            lower, upper = bracket(self.model, ANNEALED_ROWS, CHAINS, temperatures, rows.seed)
             gap, gap_error = _mean_and_error(upper - lower)
         return {
             "value": value,

@@ -48,7 +48,11 @@ class Joint:
         """R = KL[q(z|x) ‖ p(z)], shape (B,): in closed form between Gaussians, else by the M draws."""
         if isinstance(self.prior, DiagonalNormal):
             return kl_divergence(self.posterior, self.prior)
-        return (self.posterior.log_prob(self.z) - self.prior.log_prob(self.z)).mean(0)
+        return self.matching().mean(0)
+
+    def matching(self) -> Tensor:
+        """log q(z_m|x) − log p(z_m), whose mean over draws is the rate, shape (M, B)."""
+        return self.posterior.log_prob(self.z) - self.prior.log_prob(self.z)
 
     def log_weights(self) -> Tensor:
         """log w_m = log p(x|z_m) + log p(z_m) − log q(z_m|x), shape (M, B)."""

@@ -37,11 +37,13 @@ class Objective:
         draws: of z by default, where the objective needs several; it then raises the importance-weighted bound, which
             chooses the model.
         bounds: whether minus the loss is a lower bound of log p(x) in expectation, with these options.
+        beta: the weight of the rate in the loss, with these options; None where it has none of its own.
     """
 
     make: Callable[[Any, ObjectiveOptions, int], nn.Module]
     draws: int = 1
     bounds: Callable[[ObjectiveOptions], bool] = lambda options: options.kl_weight == 1
+    beta: Callable[[ObjectiveOptions], float | None] = lambda options: options.kl_weight
 
     @property
     def importance_weighted(self) -> bool:
@@ -66,8 +68,12 @@ OBJECTIVES: dict[str, Objective] = {
     "elbo": Objective(lambda model, _options, _rows: NegativeELBO(model), bounds=_heavy),
     "stl": Objective(lambda model, _options, _rows: StickingTheLanding(model), bounds=_heavy),
     "free_bits": Objective(lambda model, options, _rows: FreeBits(model, options.free_bits), bounds=_heavy),
-    "capacity": Objective(lambda model, o, _rows: Capacity(model, o.kl_weight, o.capacity), bounds=_never),
-    "tc": Objective(lambda model, _options, rows: TotalCorrelation(model, rows)),
+    "capacity": Objective(
+        lambda model, options, _rows: Capacity(model, options.kl_weight, options.capacity),
+        bounds=_never,
+        beta=lambda _options: None,
+    ),
+    "tc": Objective(lambda model, _options, rows: TotalCorrelation(model, rows), beta=lambda _options: 1.0),
     "mmd": Objective(lambda model, options, _rows: MMDPenalty(model, options.mmd_weight), bounds=_never),
     "iwae": Objective(lambda model, _options, _rows: NegativeIWAE(model), draws=8),
     "dreg": Objective(lambda model, _options, _rows: DoublyReparameterizedIWAE(model), draws=8),

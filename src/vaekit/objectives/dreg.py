@@ -11,14 +11,13 @@ The usual gradient of the encoder drowns in noise as K grows; this one has the s
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from vaekit.models import VariationalAutoEncoder
-from vaekit.objectives.importance import log_mean_exp, log_posterior_along_path
-from vaekit.objectives.terms import Terms
+from vaekit.models import Joint
+from vaekit.objectives.importance import NegativeWeightedBound, log_mean_exp, matching_along_path
 
 
-class DoublyReparameterizedIWAE(nn.Module):
+class DoublyReparameterizedIWAE(NegativeWeightedBound):
     """−IWAE_K of each example, K being the model's `samples`, with a better gradient for the encoder.
 
     With K = 1 it is the evidence lower bound with the path gradient.
@@ -30,24 +29,15 @@ class DoublyReparameterizedIWAE(nn.Module):
         Tucker, Lawson, Gu and Maddison, "Doubly Reparameterized Gradient Estimators for Monte Carlo Objectives", 2019.
     """
 
-    def __init__(self, model: VariationalAutoEncoder) -> None:
-        super().__init__()
-        self.model = model
+    def bound(self, log_weights: Tensor) -> Tensor:
+        """log (1/K) Σ_k w_k."""
+        return log_mean_exp(log_weights)
 
-    def forward(self, x: Tensor, kl_weight: Tensor) -> Terms:
-        """The terms of a batch.
-
-        Args:
-            x: data as the model sees them, shape (B, *event).
-            kl_weight: β, a scalar tensor: weight of log p(z) − log q(z|x) in the log-weights.
-
-        Returns:
-            loss, D, R and posterior means of each example.
-        """
-        joint = self.model.joint(x)
-        matching = log_posterior_along_path(joint) - joint.prior.log_prob(joint.z)
+    def weigh(self, joint: Joint, kl_weight: Tensor) -> tuple[Tensor, Tensor]:
+        """As for all, with the gradient of log q along the path, and that of z weighted once more."""
+        matching = matching_along_path(joint)
         log_weights = joint.log_likelihood - kl_weight * matching
         share = 1 - kl_weight + kl_weight * log_weights.detach().softmax(0)
         if joint.z.requires_grad:  # the loss has passed w̃ on to z already: this makes w̃² of it
             joint.z.register_hook(lambda gradient: gradient * share.unsqueeze(-1).to(gradient.dtype))
-        return Terms(-log_mean_exp(log_weights), joint.distortion(), matching.mean(0), joint.posterior.mean)
+        return log_weights, matching

@@ -1,4 +1,4 @@
-"""The importance-weighted bound.
+"""The importance-weighted bound, and what its kin share.
 
     IWAE_K = log (1/K) Σ_k w_k,   w_k = p(x, z_k)/q(z_k|x),   z_k ~ q(z|x)
 
@@ -11,13 +11,15 @@ References:
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from vaekit.distributions import DiagonalNormal
-from vaekit.models import Joint
+from vaekit.models import Joint, VariationalAutoEncoder
+from vaekit.objectives.terms import Terms
 
 
 def log_mean_exp(log_weights: Tensor, dim: int = 0) -> Tensor:
@@ -37,8 +39,8 @@ def log_mean_exp(log_weights: Tensor, dim: int = 0) -> Tensor:
     return torch.logsumexp(log_weights, dim) - math.log(log_weights.shape[dim])
 
 
-def log_posterior_along_path(joint: Joint) -> Tensor:
-    """log q(z|x) whose gradient reaches the encoder through z alone, shape (M, B).
+def matching_along_path(joint: Joint) -> Tensor:
+    """log q(z|x) − log p(z), whose gradient reaches the encoder through z alone, shape (M, B).
 
     Args:
         joint: draws from a diagonal Gaussian posterior.
@@ -48,4 +50,39 @@ def log_posterior_along_path(joint: Joint) -> Tensor:
     """
     q = joint.posterior
     fixed: Distribution = DiagonalNormal(q.mean.detach(), q.stddev.detach())
-    return fixed.log_prob(joint.z)
+    return fixed.log_prob(joint.z) - joint.prior.log_prob(joint.z)
+
+
+class NegativeWeightedBound(nn.Module, ABC):
+    """What all bounds by weighted draws share: minus a mean, of one kind or another, of the log-weights.
+
+    Args:
+        model: the model to be trained; its `samples` are K.
+    """
+
+    def __init__(self, model: VariationalAutoEncoder) -> None:
+        super().__init__()
+        self.model = model
+
+    @abstractmethod
+    def bound(self, log_weights: Tensor) -> Tensor:
+        """The bound of each example, shape (B,), from log w of shape (K, B)."""
+
+    def weigh(self, joint: Joint, kl_weight: Tensor) -> tuple[Tensor, Tensor]:
+        """log w = log p(x|z) − β·[log q(z|x) − log p(z)], and what is in the brackets, shape (K, B) each."""
+        matching = joint.matching()
+        return joint.log_likelihood - kl_weight * matching, matching
+
+    def forward(self, x: Tensor, kl_weight: Tensor) -> Terms:
+        """The terms of a batch.
+
+        Args:
+            x: data as the model sees them, shape (B, *event).
+            kl_weight: β, a scalar tensor: weight of log p(z) − log q(z|x) in the log-weights.
+
+        Returns:
+            loss, D, R and posterior means of each example.
+        """
+        joint = self.model.joint(x)
+        log_weights, matching = self.weigh(joint, kl_weight)
+        return Terms(-self.bound(log_weights), joint.distortion(), matching.mean(0), joint.posterior.mean)

@@ -7,14 +7,12 @@ A tighter bound than the ELBO for K > 1 (with K = 1 it is the ELBO), and for row
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from vaekit.models import VariationalAutoEncoder
-from vaekit.objectives.importance import log_mean_exp
-from vaekit.objectives.terms import Terms
+from vaekit.objectives.importance import NegativeWeightedBound, log_mean_exp
 
 
-class NegativeIWAE(nn.Module):
+class NegativeIWAE(NegativeWeightedBound):
     """−IWAE_K of each example, K being the model's `samples`.
 
     Args:
@@ -25,21 +23,6 @@ class NegativeIWAE(nn.Module):
         Mattei and Frellsen, "MIWAE: Deep Generative Modelling and Imputation of Incomplete Data Sets", 2019.
     """
 
-    def __init__(self, model: VariationalAutoEncoder) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, x: Tensor, kl_weight: Tensor) -> Terms:
-        """The terms of a batch.
-
-        Args:
-            x: data as the model sees them, shape (B, *event).
-            kl_weight: β, a scalar tensor: weight of log p(z) − log q(z|x) in the log-weights.
-
-        Returns:
-            loss, D, R and posterior means of each example.
-        """
-        joint = self.model.joint(x)
-        matching = joint.posterior.log_prob(joint.z) - joint.prior.log_prob(joint.z)
-        loss = -log_mean_exp(joint.log_likelihood - kl_weight * matching)
-        return Terms(loss, joint.distortion(), matching.mean(0), joint.posterior.mean)
+    def bound(self, log_weights: Tensor) -> Tensor:
+        """log (1/K) Σ_k w_k."""
+        return log_mean_exp(log_weights)

@@ -8,15 +8,14 @@ gradient, which teaches the encoder. Both of these are lower bounds of log p(x) 
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from vaekit.errors import VaekitError
 from vaekit.models import VariationalAutoEncoder
-from vaekit.objectives.importance import log_mean_exp
-from vaekit.objectives.terms import Terms
+from vaekit.objectives.importance import NegativeWeightedBound, log_mean_exp
 
 
-class NegativeCIWAE(nn.Module):
+class NegativeCIWAE(NegativeWeightedBound):
     """−CIWAE of each example, K being the model's `samples`.
 
     Args:
@@ -28,19 +27,15 @@ class NegativeCIWAE(nn.Module):
     """
 
     def __init__(self, model: VariationalAutoEncoder, share: float) -> None:
-        super().__init__()
-        self.model, self.share = model, share
+        super().__init__(model)
+        self.share = share
 
-    def forward(self, x: Tensor, kl_weight: Tensor) -> Terms:
-        """The terms of a batch x of shape (B, *event), with β = kl_weight inside the log-weights."""
-        joint = self.model.joint(x)
-        matching = joint.posterior.log_prob(joint.z) - joint.prior.log_prob(joint.z)
-        log_weights = joint.log_likelihood - kl_weight * matching
-        bound = self.share * log_weights.mean(0) + (1 - self.share) * log_mean_exp(log_weights)
-        return Terms(-bound, joint.distortion(), matching.mean(0), joint.posterior.mean)
+    def bound(self, log_weights: Tensor) -> Tensor:
+        """γ·(1/K) Σ_k log w_k + (1 − γ)·log (1/K) Σ_k w_k."""
+        return self.share * log_weights.mean(0) + (1 - self.share) * log_mean_exp(log_weights)
 
 
-class NegativeMIWAE(nn.Module):
+class NegativeMIWAE(NegativeWeightedBound):
     """−MIWAE of each example: the average over groups of draws of the importance-weighted bound of each.
 
     Args:
@@ -55,17 +50,13 @@ class NegativeMIWAE(nn.Module):
     """
 
     def __init__(self, model: VariationalAutoEncoder, groups: int) -> None:
-        super().__init__()
+        super().__init__(model)
         if groups < 1 or model.samples % groups:
             raise VaekitError(
                 "objective.groups must divide objective.samples", f"{groups} groups of {model.samples} draws"
             )
-        self.model, self.groups = model, groups
+        self.groups = groups
 
-    def forward(self, x: Tensor, kl_weight: Tensor) -> Terms:
-        """The terms of a batch x of shape (B, *event), with β = kl_weight inside the log-weights."""
-        joint = self.model.joint(x)
-        matching = joint.posterior.log_prob(joint.z) - joint.prior.log_prob(joint.z)
-        log_weights = (joint.log_likelihood - kl_weight * matching).unflatten(0, (self.groups, -1))
-        bound = log_mean_exp(log_weights, 1).mean(0)
-        return Terms(-bound, joint.distortion(), matching.mean(0), joint.posterior.mean)
+    def bound(self, log_weights: Tensor) -> Tensor:
+        """(1/G) Σ_g log (G/K) Σ_{k in group g} w_k."""
+        return log_mean_exp(log_weights.unflatten(0, (self.groups, -1)), 1).mean(0)

@@ -8,14 +8,13 @@ in expectation; below 0 it need not be one.
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from vaekit.models import VariationalAutoEncoder
-from vaekit.objectives.importance import log_mean_exp
-from vaekit.objectives.terms import Terms
+from vaekit.objectives.importance import NegativeWeightedBound, log_mean_exp
 
 
-class NegativeRenyi(nn.Module):
+class NegativeRenyi(NegativeWeightedBound):
     """The negative Rényi bound of each example, K being the model's `samples`.
 
     Args:
@@ -27,22 +26,10 @@ class NegativeRenyi(nn.Module):
     """
 
     def __init__(self, model: VariationalAutoEncoder, alpha: float) -> None:
-        super().__init__()
-        self.model, self.alpha = model, alpha
+        super().__init__(model)
+        self.alpha = alpha
 
-    def forward(self, x: Tensor, kl_weight: Tensor) -> Terms:
-        """The terms of a batch.
-
-        Args:
-            x: data as the model sees them, shape (B, *event).
-            kl_weight: β, a scalar tensor: weight of log p(z) − log q(z|x) in the log-weights.
-
-        Returns:
-            loss, D, R and posterior means of each example.
-        """
-        joint = self.model.joint(x)
-        matching = joint.posterior.log_prob(joint.z) - joint.prior.log_prob(joint.z)
-        log_weights = joint.log_likelihood - kl_weight * matching
+    def bound(self, log_weights: Tensor) -> Tensor:
+        """log ((1/K) Σ_k w_k^{1 − α}) / (1 − α)."""
         power = 1 - self.alpha
-        bound = log_mean_exp(power * log_weights) / power if power else log_weights.mean(0)
-        return Terms(-bound, joint.distortion(), matching.mean(0), joint.posterior.mean)
+        return log_mean_exp(power * log_weights) / power if power else log_weights.mean(0)

@@ -8,14 +8,13 @@ log q itself is left out: its expectation is zero, and without it the variance v
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from vaekit.models import VariationalAutoEncoder
-from vaekit.objectives.importance import log_posterior_along_path
-from vaekit.objectives.terms import Terms
+from vaekit.models import Joint
+from vaekit.objectives.importance import NegativeWeightedBound, matching_along_path
 
 
-class StickingTheLanding(nn.Module):
+class StickingTheLanding(NegativeWeightedBound):
     """D + β·R with R by draws and the gradient along the draws' paths only.
 
     Args:
@@ -25,21 +24,11 @@ class StickingTheLanding(nn.Module):
         Roeder, Wu and Duvenaud, "Sticking the Landing", 2017.
     """
 
-    def __init__(self, model: VariationalAutoEncoder) -> None:
-        super().__init__()
-        self.model = model
+    def bound(self, log_weights: Tensor) -> Tensor:
+        """(1/M) Σ_m log w_m."""
+        return log_weights.mean(0)
 
-    def forward(self, x: Tensor, kl_weight: Tensor) -> Terms:
-        """The terms of a batch.
-
-        Args:
-            x: data as the model sees them, shape (B, *event).
-            kl_weight: β, a scalar tensor.
-
-        Returns:
-            loss, D, R and posterior means of each example.
-        """
-        joint = self.model.joint(x)
-        distortion = joint.distortion()
-        rate = (log_posterior_along_path(joint) - joint.prior.log_prob(joint.z)).mean(0)
-        return Terms(distortion + kl_weight * rate, distortion, rate, joint.posterior.mean)
+    def weigh(self, joint: Joint, kl_weight: Tensor) -> tuple[Tensor, Tensor]:
+        """As for all, with the gradient of log q along the path."""
+        matching = matching_along_path(joint)
+        return joint.log_likelihood - kl_weight * matching, matching

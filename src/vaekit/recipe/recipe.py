@@ -16,7 +16,7 @@ from vaekit.evaluation.options import EvaluationOptions
 from vaekit.models.likelihoods import LIKELIHOODS, LikelihoodOptions
 from vaekit.models.priors import PriorOptions
 from vaekit.networks.options import NetworkOptions
-from vaekit.objectives import OBJECTIVES, ObjectiveOptions
+from vaekit.objectives import OBJECTIVES, Objective, ObjectiveOptions
 from vaekit.options import Options
 from vaekit.training.options import TrainingOptions
 
@@ -45,13 +45,16 @@ class Recipe(Options):
     @property
     def effective_beta(self) -> float | None:
         """The weight of the rate in the loss; None where it has none of its own."""
-        return {"capacity": None, "tc": 1.0}.get(self.objective.name, self.objective.kl_weight)
+        return self._objective.beta(self.objective)
 
     @property
     def trains_bound(self) -> bool:
         """Whether minus the loss is a lower bound of log p(x); what is reported of a likelihood always is one."""
-        name = "elbo" if self.objective.name == "auto" else self.objective.name
-        return self.model == "vae" and OBJECTIVES[name].bounds(self.objective)
+        return self.model == "vae" and self._objective.bounds(self.objective)
+
+    @property
+    def _objective(self) -> Objective:
+        return OBJECTIVES["elbo" if self.objective.name == "auto" else self.objective.name]
 
 
 def recipe_keys() -> dict[str, Any]:

@@ -82,16 +82,16 @@ class Muon(AdamW):
         """Move every parameter that has a gradient; those of the matrices are used up."""
         rate, decay = self.param_groups[0]["lr"], self.param_groups[0]["weight_decay"]
         for matrices in self.alike.values():
-            matrices = [matrix for matrix in matrices if matrix.grad is not None]
-            if not matrices:
+            found = {matrix: matrix.grad for matrix in matrices if matrix.grad is not None}
+            if not found:
                 continue
-            gradients: list[Tensor] = [matrix.grad for matrix in matrices if matrix.grad is not None]
-            momenta = [self.state[matrix]["momentum"] for matrix in matrices]
+            moved, gradients = list(found), list(found.values())
+            momenta = [self.state[matrix]["momentum"] for matrix in moved]
             torch._foreach_lerp_(momenta, gradients, 1 - self.momentum)
             ahead = torch.stack(torch._foreach_lerp(gradients, momenta, self.momentum))
-            torch._foreach_mul_(matrices, 1 - rate * decay)
-            torch._foreach_add_(matrices, list(orthogonal(ahead).unbind()), alpha=-self.scale * rate)
-            for matrix in matrices:
+            torch._foreach_mul_(moved, 1 - rate * decay)
+            torch._foreach_add_(moved, list(orthogonal(ahead).unbind()), alpha=-self.scale * rate)
+            for matrix in moved:
                 matrix.grad = None
         super().step()
 

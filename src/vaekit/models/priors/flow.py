@@ -26,6 +26,14 @@ def _check(latent_dim: int) -> None:
         raise VaekitError("a flow must have at least 2 latent dimensions", str(latent_dim), "Choose a mixture")
 
 
+def _empty(network: nn.Module) -> int:
+    """Set the last layer of a transform's network to zero, which makes the transform the identity; its width."""
+    weight, bias = list(network.parameters())[-2:]
+    nn.init.zeros_(weight)
+    nn.init.zeros_(bias)
+    return len(bias)
+
+
 class CouplingPrior(nn.Module):
     """A flow of affine couplings; it starts as N(0, I), and goes both ways at the same speed.
 
@@ -60,8 +68,7 @@ class CouplingPrior(nn.Module):
         self.widest = max(2 * latent_dim, *hidden)
         self.register_buffer("like", torch.zeros(latent_dim), persistent=False)
         for network in self.networks:
-            for parameter in list(network.parameters())[-2:]:  # of the last layer: the coupling is the identity
-                nn.init.zeros_(parameter)
+            _empty(network)
 
     def forward(self) -> Flow:
         """The prior, with event shape (latent_dim,)."""
@@ -119,11 +126,7 @@ class FlowPrior(nn.Module):
 
         shape: dict[str, Any] = {"transforms": transforms, "hidden_features": tuple(hidden)}
         self.flow = flows.NSF(latent_dim, passes=2, **shape) if kind == "spline" else flows.MAF(latent_dim, **shape)
-        outputs = 0
-        for transform in self.flow.transform.transforms:
-            for parameter in list(transform.parameters())[-2:]:  # of the last layer: the transform is the identity
-                nn.init.zeros_(parameter)
-                outputs = len(parameter)
+        outputs = max(_empty(transform) for transform in self.flow.transform.transforms)
         self.widest = max(outputs, *hidden)
 
     def forward(self) -> Distribution:
