@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -27,20 +29,15 @@ def soft_clamp(raw: Tensor, low: float, high: float) -> Tensor:
         high: upper bound, above `low`.
 
     Returns:
-        A tensor of the same shape with values in [low, high].
+        A tensor of the same shape with values in [low, high], up to rounding.
 
     Examples:
         >>> soft_clamp(torch.tensor([-100.0, 0.0, 100.0]), -8, 8).round(decimals=2)
         tensor([-8.0000,  0.0000,  8.0000])
     """
-    below = low + softplus(raw - low) - softplus(raw - high)
-    above = high + softplus(low - raw) - softplus(high - raw)  # the same, without cancellation on its side
-    return torch.where(raw < (low + high) / 2, below, above)
-
-
-def softplus(x: Tensor) -> Tensor:
-    """log(1 + eˣ) for all x; torch's own turns into x, and its gradient into exactly 1, beyond 20."""
-    return torch.logaddexp(x, x.new_zeros(()))
+    above_low = torch.logaddexp(raw, raw.new_full((), low))
+    # the same function without its differences: with A = eˡᵒʷ + eʳᵃʷ it is −log((1 − eˡᵒʷ⁻ʰⁱᵍʰ)/A + e⁻ʰⁱᵍʰ)
+    return -torch.logaddexp(math.log1p(-math.exp(low - high)) - above_low, raw.new_full((), -high))
 
 
 class Rescale(nn.Module):
