@@ -8,6 +8,7 @@
   memory that is not the file's.
 - growth: a step's time against columns of one kind, draws K and rows.
 - precision: the held-out bound after the same steps in bfloat16 and float32.
+- quality: seconds of training until a held-out bound is reached, beside a loop as tutorials have it.
 - verbs: how long each command of the command line takes on a small run, from the shell and back.
 """
 
@@ -233,6 +234,105 @@ def precision(folder: Path) -> str:
     return markdown_table(["seed", "float32, nats", "bfloat16", "difference (to reach: within 0.1)"], lines)
 
 
+BOUNDS = (-115.0, -110.0, -105.0, -102.0)
+
+
+def quality(folder: Path) -> str:
+    """Seconds until the first 2,000 held-out pictures, binarised once, have a bound; all learn from the other pictures."""
+    pictures = np.load(folder / "mnist.npy")
+    held_out = pictures[-2000:]
+    contestants = {"vaekit": vaekit_marks, "tutorial": tutorial_marks}
+    marks = {name: train(pictures[:-2000], held_out, folder) for name, train in contestants.items()}
+    lines = []
+    for name, found in marks.items():
+        reached = [next((t for t, elbo in found if elbo >= bound), float("nan")) for bound in BOUNDS]
+        best = max(elbo for _, elbo in found)
+        lines.append([name, *(f"{t:.0f}" if t == t else "not" for t in reached), f"{best:.1f} in {found[-1][0]:.0f} s"])
+    return markdown_table(["seconds to an ELBO of", *(f"{b:g}" for b in BOUNDS), "best, and all the time"], lines)
+
+
+Marks = list[tuple[float, float]]
+
+
+def held_out_elbo(
+    encode: Callable[[Any], tuple[Any, Any]], logits: Callable[[Any], Any], pictures: np.ndarray
+) -> float:
+    """Mean ELBO of binarised pictures by one draw each, with the same noise at every call."""
+    import torch
+    import torch.nn.functional as F
+
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        grey = torch.from_numpy(pictures).float() / 255
+        x = (torch.rand(grey.shape, generator=generator) < grey).float()
+        mean, std = encode(x)
+        z = mean + std * torch.randn(mean.shape, generator=generator)
+        distortion = F.binary_cross_entropy_with_logits(logits(z).reshape(x.shape), x, reduction="sum")
+        rate = (0.5 * (std.square() + mean.square() - 1) - std.log()).sum()
+        return -float(distortion + rate) / len(x)
+
+
+def vaekit_marks(pictures: np.ndarray, held_out: np.ndarray, folder: Path) -> Marks:
+    """(seconds, ELBO of the averaged weights) of the small network, 30 epochs in batches of 256."""
+    import vaekit
+    from vaekit.training import SilentReporter, Trainer
+
+    begun, found = 0.0, []
+    measure = Trainer._measure
+
+    def watch(trainer: Any) -> Any:
+        nonlocal begun
+        stopped, model = time.perf_counter(), trainer.model
+
+        def encode(x: Any) -> tuple[Any, Any]:
+            q = model.encoder(x)
+            return q.mean, q.stddev
+
+        elbo = held_out_elbo(encode, lambda z: model.decoder(z).base_dist.logits, held_out)
+        found.append((stopped - begun, elbo))
+        begun += time.perf_counter() - stopped
+        return measure(trainer)
+
+    class Clock(SilentReporter):
+        def begin(self, step: int, steps: int, rows_per_step: int) -> None:  # noqa: ARG002
+            nonlocal begun
+            begun = time.perf_counter()
+
+    changes = {"training.batch_size": 256, "training.learning_rate": 2e-3, "data.validation": 0.0}
+    given = settings("small", **{"training.epochs": 30, "training.validations": 30}) | changes
+    Trainer._measure = watch  # type: ignore[method-assign]
+    try:
+        vaekit.train(pictures, settings=given, out=folder / "quality", reporter=Clock())
+    finally:
+        Trainer._measure = measure  # type: ignore[method-assign]
+    return found
+
+
+def tutorial_marks(pictures: np.ndarray, held_out: np.ndarray, folder: Path) -> Marks:
+    """The same of the tutorials' loop: Adam with steps of 1e-3, batches of 128, grey values for probabilities."""
+    from contestants import Job, tutorial
+
+    np.save(folder / "rest.npy", pictures)
+    network, latent_dim = NETWORKS["small"]
+    content = {"network": network, "latent_dim": latent_dim, "batch": 128, "data": str(folder / "rest.npy")}
+    (folder / "job.json").write_text(json.dumps(content))
+    job = Job(str(folder / "job.json"))
+    encoder, decoder = job.networks()
+    job.networks = lambda: (encoder, decoder)  # type: ignore[method-assign]  # the same ones, so that they can be judged
+
+    def encode(x: Any) -> tuple[Any, Any]:
+        mean, log_variance = encoder(x).chunk(2, -1)
+        return mean, (0.5 * log_variance).exp()
+
+    steps, seconds, found = tutorial(job), 0.0, []
+    for _ in range(30):
+        start = time.perf_counter()
+        steps(len(pictures) // 128)
+        seconds += time.perf_counter() - start
+        found.append((seconds, held_out_elbo(encode, decoder, held_out)))
+    return found
+
+
 def verbs(folder: Path) -> str:
     """Seconds of each command, median of three."""
     vaekit, run = str(Path(sys.executable).parent / "vaekit"), str(folder / "digits")
@@ -268,6 +368,7 @@ SECTIONS: dict[str, Section] = {
     "files": files,
     "growth": growth,
     "precision": precision,
+    "quality": quality,
     "verbs": verbs,
 }
 

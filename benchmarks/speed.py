@@ -86,7 +86,8 @@ class Process:
             return float(json.loads(line)[key])
         self.process.wait()
         self.log.seek(0)
-        self.failure = (self.log.read().strip().splitlines() or ["no message"])[-1]
+        message = self.log.read().strip().splitlines() or ["no message"]
+        self.failure = f"{message[-1]} (exit status {self.process.returncode})"
         return float("nan")
 
 
