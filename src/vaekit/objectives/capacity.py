@@ -36,4 +36,4 @@ class Capacity(nn.Module):
         distortion, rate = joint.distortion(), joint.rate()
         now = self.capacity * kl_weight / max(self.weight, 1e-30)
         force = self.weight * (rate.mean() - now).abs()
-        return Terms(distortion + force, distortion, rate, joint.posterior.mean)
+        return Terms(distortion + force, distortion, rate)

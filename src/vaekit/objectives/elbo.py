@@ -35,8 +35,8 @@ class NegativeELBO(nn.Module):
             kl_weight: β, a scalar tensor (so that a schedule does not recompile a compiled step).
 
         Returns:
-            loss, D, R and posterior means of each example.
+            loss, D and R of each example.
         """
         joint = self.model.joint(x)
         distortion, rate = joint.distortion(), joint.rate()
-        return Terms(distortion + kl_weight * rate, distortion, rate, joint.posterior.mean)
+        return Terms(distortion + kl_weight * rate, distortion, rate)

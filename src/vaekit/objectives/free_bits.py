@@ -48,4 +48,4 @@ class FreeBits(nn.Module):
         parts = posterior.kl_per_dimension(prior)
         costs = torch.where(parts.mean(0) > self.free_bits, parts, parts.new_tensor(self.free_bits))
         distortion = joint.distortion()
-        return Terms(distortion + kl_weight * costs.sum(-1), distortion, parts.sum(-1), joint.posterior.mean)
+        return Terms(distortion + kl_weight * costs.sum(-1), distortion, parts.sum(-1))

@@ -81,8 +81,8 @@ class NegativeWeightedBound(nn.Module, ABC):
             kl_weight: β, a scalar tensor: weight of log p(z) − log q(z|x) in the log-weights.
 
         Returns:
-            loss, D, R and posterior means of each example.
+            loss, D and R of each example.
         """
         joint = self.model.joint(x)
         log_weights, matching = self.weigh(joint, kl_weight)
-        return Terms(-self.bound(log_weights), joint.distortion(), matching.mean(0), joint.posterior.mean)
+        return Terms(-self.bound(log_weights), joint.distortion(), matching.mean(0))

@@ -63,4 +63,4 @@ class MMDPenalty(nn.Module):
         joint = self.model.joint(x)
         distortion, rate = joint.distortion(), joint.rate()
         penalty = squared_mmd(joint.z[0], joint.prior.sample((len(x),))) if len(x) > 1 else rate.new_zeros(())
-        return Terms(distortion + kl_weight * rate + self.weight * penalty, distortion, rate, joint.posterior.mean)
+        return Terms(distortion + kl_weight * rate + self.weight * penalty, distortion, rate)

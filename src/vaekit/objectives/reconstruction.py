@@ -21,6 +21,5 @@ class ReconstructionError(nn.Module):
 
     def forward(self, x: Tensor, kl_weight: Tensor) -> Terms:  # noqa: ARG002 - there is no rate to weigh
         """The terms of a batch x of shape (B, *event)."""
-        code = self.model.encode(x)
-        error = (x - self.model.decode(code)).square().flatten(1).sum(1)
-        return Terms(error, error, error.new_zeros(error.shape), code)
+        error = (x - self.model.decode(self.model.encode(x))).square().flatten(1).sum(1)
+        return Terms(error, error, error.new_zeros(error.shape))

@@ -14,10 +14,8 @@ class Terms(NamedTuple):
         loss: what training minimises, shape (B,).
         distortion: D, the reconstruction term with its sign changed, shape (B,).
         rate: R, the prior matching term, shape (B,); zero where a model has none.
-        code: the posterior mean, from which active units are counted, shape (B, latent_dim).
     """
 
     loss: Tensor
     distortion: Tensor
     rate: Tensor
-    code: Tensor

@@ -61,11 +61,11 @@ class TotalCorrelation(nn.Module):
         joint = self.model.joint(x)
         distortion, rate = joint.distortion(), joint.rate()
         if len(x) < 2:
-            return Terms(distortion + rate, distortion, rate, joint.posterior.mean)
+            return Terms(distortion + rate, distortion, rate)
         z, mean, std = joint.z[0], joint.posterior.mean, joint.posterior.stddev
         shares = stratified_log_weights(len(x), max(self.rows, len(x)), z)
         posterior = torch.distributions.Normal(mean, std, validate_args=False)
         each = posterior.log_prob(z.unsqueeze(1))  # (B of z, B of q, d)
         together = torch.logsumexp(each.sum(-1) + shares, 1)
         apart = torch.logsumexp(each + shares.unsqueeze(-1), 1).sum(-1)
-        return Terms(distortion + rate + (kl_weight - 1) * (together - apart), distortion, rate, mean)
+        return Terms(distortion + rate + (kl_weight - 1) * (together - apart), distortion, rate)
