@@ -174,6 +174,8 @@ def files(folder: Path, copies: int = 100) -> str:
 
 def growth(folder: Path) -> str:
     """Median time of a step as one thing grows."""
+    import pyarrow as pa
+
     import vaekit
     from vaekit.training import SilentReporter
 
@@ -195,8 +197,8 @@ def growth(folder: Path) -> str:
     def reals(n: int, columns: int) -> np.ndarray:
         return rng.normal(size=(n, columns))
 
-    def lists(n: int, columns: int) -> np.ndarray:
-        return rng.integers(0, 5, (n, columns)).astype(str)
+    def lists(n: int, columns: int) -> pa.Table:
+        return pa.table({f"c{i}": rng.choice(["a", "b", "c", "d", "e"], n) for i in range(columns)})
 
     sizes = (5, 10, 20, 40, 80)
     lines = [

@@ -9,7 +9,7 @@ from torch import nn
 from vaekit.data import Frame, Part, Rows, Transform, open_source
 from vaekit.data.tables import numeric_source
 from vaekit.distributions import DiagonalNormal
-from vaekit.models import Decoder, GaussianEncoder, VariationalAutoEncoder
+from vaekit.models import Decoder, Diagonal, Encoder, VariationalAutoEncoder
 from vaekit.models.likelihoods import Bernoulli, Gaussian, LikelihoodOptions, Mixed
 from vaekit.networks import MLP, TableInput
 
@@ -52,7 +52,9 @@ def exact_vae(oracle, **options):
 def bernoulli_vae(features=4, latent_dim=1, seed=0, dropout=0.0, **options):
     """A small nonlinear model of binary data, whose decoder is W₂ tanh(W₁z + b₁) + b₂, in float32."""
     torch.manual_seed(seed)
-    encoder = GaussianEncoder(MLP((features,), (2 * latent_dim,), hidden=[6], block="plain", dropout=dropout))
+    encoder = Encoder(
+        MLP((features,), (2 * latent_dim,), hidden=[6], block="plain", dropout=dropout), Diagonal(latent_dim)
+    )
     network = MLP((latent_dim,), (features, 1), hidden=[8], block="plain", activation="tanh", dropout=dropout)
     with torch.no_grad():
         network.layers[0][0].weight.mul_(2)
@@ -81,7 +83,7 @@ def mixed_vae(layout, seed=0, components=2, **options):
         likelihood.offset.normal_()
         for tensor in (network.layers[1].weight, network.layers[1].bias, likelihood.offset):  # scales vary less
             tensor[likelihood.choices :].unflatten(0, (likelihood.numbers, 3, components))[:, 2].mul_(0.3)
-    return VariationalAutoEncoder(GaussianEncoder(encoder), Decoder(network, likelihood), 1, **options)
+    return VariationalAutoEncoder(Encoder(encoder, Diagonal(1)), Decoder(network, likelihood), 1, **options)
 
 
 def read_numbers(path):

@@ -15,6 +15,7 @@ SHORT = {
     "encoder.channels": [4],
     "decoder.channels": [4],
     "latent_dim": 3,
+    "posterior.hidden": [8],
     "prior.components": 10,
     "prior.hidden": [8],
     "training.epochs": 1,
@@ -44,8 +45,9 @@ def test_a_recipe_trains_and_says_whether_its_loss_is_a_bound(tmp_path, name):
         def say(self, text):
             said.append(text)
 
-    run = vaekit.train(data_for(name), recipe=name, settings=SHORT, out=tmp_path / "run", reporter=Listener())
     recipe = load_recipe(name)
+    size = {"layers": [3, 2], "latent_dim": "auto"} if recipe.layers else {}
+    run = vaekit.train(data_for(name), recipe=name, settings=SHORT | size, out=tmp_path / "run", reporter=Listener())
     warned = any("no bound of log p(x)" in text for text in said)
     assert warned == (recipe.model == "vae" and not recipe.trains_bound)
     assert len(run.sample(4)) == 4

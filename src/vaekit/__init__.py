@@ -15,7 +15,8 @@ _HOMES = {
     "VariationalAutoEncoder": "vaekit.models",
     "Autoencoder": "vaekit.models",
     "Decoder": "vaekit.models",
-    "GaussianEncoder": "vaekit.models",
+    "Diagonal": "vaekit.models",
+    "Encoder": "vaekit.models",
     "StandardNormal": "vaekit.models",
     "GaussianMixture": "vaekit.models",
     "VampPrior": "vaekit.models",
@@ -35,8 +36,9 @@ if TYPE_CHECKING:
     from vaekit.models import Autoencoder as Autoencoder
     from vaekit.models import CouplingPrior as CouplingPrior
     from vaekit.models import Decoder as Decoder
+    from vaekit.models import Diagonal as Diagonal
+    from vaekit.models import Encoder as Encoder
     from vaekit.models import FlowPrior as FlowPrior
-    from vaekit.models import GaussianEncoder as GaussianEncoder
     from vaekit.models import GaussianMixture as GaussianMixture
     from vaekit.models import ProbabilisticPCA as ProbabilisticPCA
     from vaekit.models import StandardNormal as StandardNormal

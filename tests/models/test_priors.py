@@ -15,8 +15,9 @@ from vaekit.evaluation import measure
 from vaekit.models import (
     CouplingPrior,
     Decoder,
+    Diagonal,
+    Encoder,
     FlowPrior,
-    GaussianEncoder,
     GaussianMixture,
     VampPrior,
     VariationalAutoEncoder,
@@ -50,7 +51,7 @@ TINY = {
 
 
 def encoder(latent_dim=2, inputs=6):
-    return GaussianEncoder(MLP((inputs,), (2 * latent_dim,), hidden=[8]))
+    return Encoder(MLP((inputs,), (2 * latent_dim,), hidden=[8]), Diagonal(latent_dim))
 
 
 @pytest.mark.parametrize("flow", FLOWS)

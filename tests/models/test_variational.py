@@ -16,7 +16,7 @@ import oracles
 from builders import AffineEncoder, bernoulli_vae, decoder_weights, exact_vae, linear_vae
 from vaekit.distributions import DiagonalNormal
 from vaekit.errors import VaekitError
-from vaekit.models import GaussianEncoder, StandardNormal, VariationalAutoEncoder
+from vaekit.models import Diagonal, Encoder, StandardNormal, VariationalAutoEncoder
 from vaekit.networks import MLP, Rescale
 
 P, K = 5, 2
@@ -236,7 +236,7 @@ def test_the_encoder_reads_mean_and_bounded_log_std(rng):
     with torch.no_grad():
         network.layers[0].weight.mul_(20)
     x = rng.normal(size=(50, 3))
-    q = GaussianEncoder(network, Rescale(1.0, 2.0))(torch.from_numpy(x))
+    q = Encoder(network, Diagonal(2), Rescale(1.0, 2.0))(torch.from_numpy(x))
     W, b = (p.detach().numpy() for p in network.parameters())
     raw = (x - 1) / 2 @ W.T + b
     np.testing.assert_allclose(q.mean.detach().numpy(), raw[:, :2], rtol=1e-9, atol=1e-12)

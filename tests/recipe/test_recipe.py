@@ -15,7 +15,7 @@ def test_the_bundled_recipes():
     for name in recipe_names():
         recipe = load_recipe(name)
         assert len(recipe.description) > 20
-        assert re.search(r"[A-Z][a-z]+ .*\d{4}", recipe.reference)
+        assert re.search(r"[A-Z]\w+ .*\d{4}", recipe.reference)
 
 
 def test_which_recipes_train_no_bound():

@@ -65,8 +65,9 @@ def figure_rows(figures: dict[str, Any]) -> list[tuple[str, str]]:
             f"{'–' if figures['effective_beta'] is None else format(figures['effective_beta'], 'g')} in training; all figures have weight 1",
         ),
         ("active units", f"{figures['active_units']} of {figures['latent_dim']}"),
-        ("rate", f"mutual information {figures['mutual_information']:.2f} + marginal KL {figures['marginal_kl']:.2f}"),
     ]
+    if (information := figures["mutual_information"]) is not None:  # known for independent latent dimensions only
+        rows.append(("rate", f"mutual information {information:.2f} + marginal KL {figures['marginal_kl']:.2f}"))
     if (annealed := figures.get("annealed")) is not None:
         told = f"≥ {_estimated(annealed)} nats ({annealed['examples']} examples)"
         if annealed["gap"] is not None:

@@ -3,22 +3,31 @@
 from vaekit.distributions.diagonal_normal import DiagonalNormal
 from vaekit.distributions.discretized_logistic import DiscretizedLogistic
 from vaekit.distributions.flow import Flow
+from vaekit.distributions.flowing_normal import FlowingNormal
+from vaekit.distributions.layered_normal import Conditional, LayeredNormal
 from vaekit.distributions.levels import Levels
 from vaekit.distributions.logistic_mixture import LogisticMixture
 from vaekit.distributions.missingness import MaskedSlots, Mechanism
 from vaekit.distributions.normal_mixture import NormalMixture
+from vaekit.distributions.reparameterized import Reparameterized
 from vaekit.distributions.slots import PlaceGroup, ScoreGroup, Slots
+from vaekit.distributions.triangular_normal import TriangularNormal
 
 __all__ = [
+    "Conditional",
     "DiagonalNormal",
     "DiscretizedLogistic",
     "Flow",
+    "FlowingNormal",
+    "LayeredNormal",
     "Levels",
     "LogisticMixture",
     "MaskedSlots",
     "Mechanism",
     "NormalMixture",
     "PlaceGroup",
+    "Reparameterized",
     "ScoreGroup",
     "Slots",
+    "TriangularNormal",
 ]

@@ -7,12 +7,13 @@ KL[N(μ, diag σ²) ‖ N(m, diag s²)] = ½ Σ_j [ σ_j²/s_j² + (μ_j − m_j
 
 from __future__ import annotations
 
-import torch
 from torch import Size, Tensor
 from torch.distributions import Distribution, Independent, Normal, register_kl
 
+from vaekit.distributions.reparameterized import Reparameterized
 
-class DiagonalNormal(Independent):  # type: ignore[type-arg]  # torch's class has no subscript at run time
+
+class DiagonalNormal(Reparameterized, Independent):  # type: ignore[type-arg]  # torch's class has no subscript at run time
     """Gaussian over vectors with independent coordinates, reparameterized by explicit noise.
 
     Args:
@@ -29,7 +30,8 @@ class DiagonalNormal(Independent):  # type: ignore[type-arg]  # torch's class ha
     """
 
     def __init__(self, mean: Tensor, std: Tensor) -> None:
-        super().__init__(Normal(mean, std, validate_args=False), 1, validate_args=False)
+        Independent.__init__(self, Normal(mean, std, validate_args=False), 1, validate_args=False)
+        self.like = mean
 
     def expand(self, batch_shape: Size | list[int], _instance: Distribution | None = None) -> DiagonalNormal:  # type: ignore[override]
         """The same distribution over a larger batch."""
@@ -47,10 +49,13 @@ class DiagonalNormal(Independent):  # type: ignore[type-arg]  # torch's class ha
         """
         return self.base_dist.loc + self.base_dist.scale * noise
 
-    def rsample(self, sample_shape: Size | list[int] | tuple[int, ...] = Size()) -> Tensor:  # noqa: B008
-        """Draw z = μ + σ ⊙ ε with fresh ε; gradients reach μ and σ."""
-        shape = Size(sample_shape) + self.base_dist.loc.shape
-        return self.reparameterize(torch.randn(shape, dtype=self.base_dist.loc.dtype, device=self.base_dist.loc.device))
+    def standardize(self, z: Tensor) -> Tensor:
+        """ε = (z − μ)/σ."""
+        return (z - self.base_dist.loc) / self.base_dist.scale
+
+    def detached(self) -> DiagonalNormal:
+        """The same distribution, whose parameters gradients do not reach."""
+        return DiagonalNormal(self.base_dist.loc.detach(), self.base_dist.scale.detach())
 
     def kl_per_dimension(self, other: DiagonalNormal) -> Tensor:
         """The summands of KL[self ‖ other], one per coordinate, shape (..., d)."""

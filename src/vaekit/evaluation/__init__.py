@@ -5,25 +5,38 @@ from vaekit.evaluation.baselines import BASELINES, measure_baselines
 from vaekit.evaluation.bounds import Measured, block_rows, evaluating, measure, measure_autoencoder
 from vaekit.evaluation.decomposition import RateParts, active_units, decompose_rate
 from vaekit.evaluation.diagnosis import Reading, diagnose
+from vaekit.evaluation.disentanglement import Disentanglement, dci, disentanglement, factor_vae, mig, sap
+from vaekit.evaluation.gap import InferenceGap, inference_gap
 from vaekit.evaluation.missing import TableModel
+from vaekit.evaluation.rate_distortion import RatePoint, rate_distortion
 from vaekit.evaluation.summary import Evaluation, Evaluator
 
 __all__ = [
     "BASELINES",
+    "Disentanglement",
     "Evaluation",
     "Evaluator",
+    "InferenceGap",
     "Measured",
     "RateParts",
+    "RatePoint",
     "Reading",
     "TableModel",
     "active_units",
     "annealed_bound",
     "block_rows",
     "bracket",
+    "dci",
     "decompose_rate",
     "diagnose",
+    "disentanglement",
     "evaluating",
+    "factor_vae",
+    "inference_gap",
     "measure",
     "measure_autoencoder",
     "measure_baselines",
+    "mig",
+    "rate_distortion",
+    "sap",
 ]

@@ -29,7 +29,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from vaekit.data import RowNoise, Rows
-from vaekit.distributions import DiagonalNormal
+from vaekit.distributions import Reparameterized
 from vaekit.evaluation.bounds import BUDGET, evaluating, widest
 from vaekit.models import VariationalAutoEncoder
 
@@ -54,7 +54,7 @@ def schedule(temperatures: int) -> list[float]:
 
 @dataclass
 class Chains:
-    """K chains for each of B rows, in the coordinates u = (z − μ)/σ of the posterior.
+    """K chains for each of B rows, in the coordinates u = g⁻¹(z) of the noise from which the posterior is made.
 
     Args:
         model: whose joint density is sampled.
@@ -68,7 +68,7 @@ class Chains:
 
     model: VariationalAutoEncoder
     x: Tensor
-    posterior: DiagonalNormal
+    posterior: Reparameterized
     prior: Distribution
     noise: RowNoise
     stream: int
@@ -83,12 +83,11 @@ class Chains:
         """Uniform noise of one turn, shape (K, B)."""
         return self.noise.uniform((self.count,), self.stream + 1, turn * self.count).T.to(self.x)
 
-    def log_ratio(self, u: Tensor) -> tuple[Tensor, Tensor]:
-        """log p(x, z) − log q(z|x), and log q(z|x), of each chain, shape (K, B)."""
+    def log_ratio(self, u: Tensor) -> Tensor:
+        """log p(x, z) − log q(z|x) of each chain, shape (K, B)."""
         z = self.posterior.reparameterize(u)
         posterior: Distribution = self.posterior
-        log_q = posterior.log_prob(z)
-        return self.model.decoder(z).log_prob(self.x) + self.prior.log_prob(z) - log_q, log_q
+        return self.model.decoder(z).log_prob(self.x) + self.prior.log_prob(z) - posterior.log_prob(z)
 
     def move(self, u: Tensor, beta: float, step: Tensor, turn: int) -> tuple[Tensor, Tensor]:
         """One Hamiltonian move on q^{1−β} p(x, z)^β; new places, and whether each was accepted.
@@ -103,8 +102,7 @@ class Chains:
         def slope(at: Tensor) -> tuple[Tensor, Tensor]:
             with torch.enable_grad():
                 at = at.detach().requires_grad_()
-                ratio, log_q = self.log_ratio(at)
-                density = log_q + beta * ratio
+                density = beta * self.log_ratio(at) - 0.5 * at.square().sum(-1)  # of u, where q is N(0, I)
                 (gradient,) = torch.autograd.grad(density.sum(), at)
             return density.detach(), gradient
 
@@ -132,7 +130,7 @@ class Chains:
         total = torch.zeros(u.shape[:2], dtype=torch.float64, device=u.device)
         accepted = torch.full(u.shape[:2], ACCEPTED, device=u.device)
         for t in range(1, len(betas)):
-            total += (betas[t] - betas[t - 1]) * self.log_ratio(u)[0].double()
+            total += (betas[t] - betas[t - 1]) * self.log_ratio(u).double()
             if t < len(betas) - 1:
                 u, moved = self.move(u, betas[t], steps(t, accepted.mean(0)), t)
                 accepted = moved.to(u)
@@ -217,6 +215,6 @@ def _forward(tuned: Chains, count: int, betas: list[float], steps: list[Tensor])
 
 def _backward(tuned: Chains, z: Tensor, count: int, betas: list[float], steps: list[Tensor]) -> Tensor:
     chains = replace(tuned, stream=BACKWARD_STREAM, count=count)
-    u = ((z - chains.posterior.mean) / chains.posterior.stddev).expand(count, *z.shape)
+    u = chains.posterior.standardize(z).expand(count, *z.shape)
     weights = chains.anneal(u, betas[::-1], lambda t, _accepted: steps[-1 - t])
     return math.log(count) - torch.logsumexp(weights, 0)

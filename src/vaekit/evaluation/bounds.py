@@ -13,6 +13,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +45,7 @@ class Measured:
         mean: posterior means, shape (n, latent_dim).
         std: posterior standard deviations, shape (n, latent_dim).
         samples: K, the draws really made for each row.
+        independent: whether the posterior is a Gaussian of independent dimensions.
     """
 
     elbo: Array
@@ -53,6 +55,7 @@ class Measured:
     mean: Array
     std: Array
     samples: int
+    independent: bool
 
 
 def widest(model: VariationalAutoEncoder | Autoencoder) -> int:
@@ -96,17 +99,18 @@ def measure(model: VariationalAutoEncoder, rows: Rows, samples: int = 1) -> Meas
             _measure_block(model, x.to(device), noise, samples, max(1, CACHED // (width * len(x))))
             for x, noise in rows.blocks(block_rows(model))
         ]
-    distortion, rate, log_likelihood, mean, std = (
-        torch.cat(column).double().cpu().numpy() for column in zip(*parts, strict=True)
-    )
+    *columns, independent = zip(*parts, strict=True)
+    distortion, rate, log_likelihood, mean, std = (torch.cat(column).double().cpu().numpy() for column in columns)
     distortion = distortion - log_det
-    return Measured(-(distortion + rate), distortion, rate, log_likelihood + log_det, mean, std, samples)
+    return Measured(
+        -(distortion + rate), distortion, rate, log_likelihood + log_det, mean, std, samples, all(independent)
+    )
 
 
 def _measure_block(
     model: VariationalAutoEncoder, x: Tensor, noise: RowNoise, samples: int, chunk: int
-) -> tuple[Tensor, ...]:
-    posterior: DiagonalNormal = model.encoder(x)
+) -> tuple[Any, ...]:
+    posterior = model.encoder(x)
     latent_dim = posterior.event_shape[0]
     log_likelihood = torch.zeros(len(x), dtype=torch.float64, device=x.device)
     rate, total = torch.zeros_like(log_likelihood), torch.full_like(log_likelihood, -math.inf)
@@ -118,7 +122,8 @@ def _measure_block(
         rate += count * joint.rate().double()  # the same for each draw, where it has a closed form
         total = torch.logaddexp(total, torch.logsumexp(joint.log_weights().double(), 0))
     # the number of draws divides once, whatever the chunks were
-    return -log_likelihood / samples, rate / samples, total - math.log(samples), posterior.mean, posterior.stddev
+    bound, independent = total - math.log(samples), isinstance(posterior, DiagonalNormal)
+    return -log_likelihood / samples, rate / samples, bound, posterior.mean, posterior.stddev, independent
 
 
 def measure_autoencoder(model: Autoencoder, rows: Rows) -> tuple[Array, Array]:

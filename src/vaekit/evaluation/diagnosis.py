@@ -134,6 +134,8 @@ def _estimate(f: dict[str, Any]) -> Reading:
 
 
 def _rate(f: dict[str, Any]) -> Reading | None:
+    if f["mutual_information"] is None:
+        return None
     if f["mutual_information"] > 0.95 * f["mutual_information_ceiling"]:
         return Reading(
             "note",

@@ -34,7 +34,8 @@ class Evaluation:
         figures: what `--json` prints.
         measured: per row; None for an autoencoder, which has no likelihood.
         code: posterior means or codes, shape (n, latent_dim).
-        kl_per_dimension: average KL of each latent dimension in nats; None for an autoencoder.
+        kl_per_dimension: average KL of each latent dimension in nats; None for an autoencoder, and where
+            the posterior's dimensions are not independent.
     """
 
     figures: dict[str, Any]
@@ -125,9 +126,11 @@ class Evaluator:
 
     def _variational(self, model: VariationalAutoEncoder, rows: Rows, samples: int) -> Evaluation:
         measured = measure(model, rows, samples)
-        parts = decompose_rate(measured.mean, measured.std, measured.rate)
-        posterior = DiagonalNormal(torch.from_numpy(measured.mean), torch.from_numpy(measured.std))
-        per_dimension = posterior.kl_per_dimension(_factorized(model.prior(), posterior)).mean(0).numpy()
+        parts, per_dimension = None, None
+        if measured.independent:  # of others the mixture and its marginals are not at hand
+            parts = decompose_rate(measured.mean, measured.std, measured.rate)
+            posterior = DiagonalNormal(torch.from_numpy(measured.mean), torch.from_numpy(measured.std))
+            per_dimension = posterior.kl_per_dimension(_factorized(model.prior(), posterior)).mean(0).numpy()
         log_likelihood, error = _mean_and_error(measured.log_likelihood)
         dims = math.prod(self.schema.event_shape)
         train = self._some_training_rows()
@@ -147,9 +150,9 @@ class Evaluator:
             "train_elbo": float(measure(model, train, 1).elbo.mean()) if train else None,
             "active_units": int(active_units(measured.mean).sum()),
             "latent_dim": measured.mean.shape[1],
-            "mutual_information": parts.mutual_information,
-            "mutual_information_ceiling": parts.ceiling,
-            "marginal_kl": parts.marginal_kl,
+            "mutual_information": parts.mutual_information if parts else None,
+            "mutual_information_ceiling": parts.ceiling if parts else None,
+            "marginal_kl": parts.marginal_kl if parts else None,
             "baselines": self._baselines(model, rows, measured.mean.shape[1]),
         }
         return Evaluation(figures, measured, measured.mean, per_dimension)

@@ -15,11 +15,14 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, kl_divergence
 
-from vaekit.distributions import DiagonalNormal
+from vaekit.distributions import DiagonalNormal, Reparameterized, TriangularNormal
 from vaekit.errors import VaekitError
 from vaekit.models.decoders import Decoder
-from vaekit.models.encoders import GaussianEncoder
+from vaekit.models.encoders import Encoder
 from vaekit.models.priors import StandardNormal
+
+GAUSSIANS = (DiagonalNormal, TriangularNormal)
+"""Posteriors whose divergence from a Gaussian prior has a closed form."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class Joint:
         log_likelihood: log p(x|z), shape (M, B).
     """
 
-    posterior: Distribution
+    posterior: Reparameterized
     prior: Distribution
     z: Tensor
     likelihood: Independent[Distribution]
@@ -46,7 +49,7 @@ class Joint:
 
     def rate(self) -> Tensor:
         """R = KL[q(z|x) ‖ p(z)], shape (B,): in closed form between Gaussians, else by the M draws."""
-        if isinstance(self.prior, DiagonalNormal):
+        if isinstance(self.prior, DiagonalNormal) and isinstance(self.posterior, GAUSSIANS):
             return kl_divergence(self.posterior, self.prior)
         return self.matching().mean(0)
 
@@ -83,11 +86,12 @@ class VariationalAutoEncoder(nn.Module):
         Higgins et al., "β-VAE", 2017, for weights other than 1.
 
     Examples:
-        >>> from vaekit.models import Decoder, GaussianEncoder
+        >>> from vaekit.models import Decoder, Diagonal, Encoder
         >>> from vaekit.models.likelihoods import Bernoulli
         >>> from vaekit.networks import MLP
         >>> model = VariationalAutoEncoder(
-        ...     GaussianEncoder(MLP((6,), (4,), hidden=[16])), Decoder(MLP((2,), (6, 1), hidden=[16]), Bernoulli((6,))), 2)
+        ...     Encoder(MLP((6,), (4,), hidden=[16]), Diagonal(2)),
+        ...     Decoder(MLP((2,), (6, 1), hidden=[16]), Bernoulli((6,))), prior=2)
         >>> y, loss = model(torch.ones(5, 6))
         >>> y.shape, loss.shape
         (torch.Size([5, 6]), torch.Size([]))
@@ -95,7 +99,7 @@ class VariationalAutoEncoder(nn.Module):
 
     def __init__(
         self,
-        encoder: GaussianEncoder,
+        encoder: Encoder,
         decoder: Decoder,
         prior: nn.Module | int,
         kl_weight: float = 1.0,
@@ -129,14 +133,14 @@ class VariationalAutoEncoder(nn.Module):
         x: Tensor,
         samples: int | None = None,
         noise: Tensor | None = None,
-        posterior: DiagonalNormal | None = None,
+        posterior: Reparameterized | None = None,
     ) -> Joint:
         """Draw z ~ q(z|x) and evaluate the terms of the bound.
 
         Args:
             x: data as the model sees them, shape (B, *event).
             samples: M draws for each example; the model's own number by default.
-            noise: ε of shape (M, B, latent_dim), to draw z = μ + σ ⊙ ε deterministically.
+            noise: ε of shape (M, B, latent_dim), to draw z = g(ε) deterministically.
             posterior: q(z|x), where it is known already.
 
         Returns:
@@ -161,7 +165,8 @@ class VariationalAutoEncoder(nn.Module):
 
     def encode(self, x: Tensor) -> Tensor:
         """The posterior mean, E_q[z], shape (B, latent_dim)."""
-        return self.encoder(x).mean
+        mean: Tensor = self.encoder(x).mean
+        return mean
 
     def decode(self, z: Tensor) -> Tensor:
         """The mean of p(x|z), shape (..., *event)."""

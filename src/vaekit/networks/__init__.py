@@ -5,7 +5,7 @@ vectors (..., d) to parameters (..., *event, p), p of them for each feature.
 """
 
 from vaekit.networks.convolutional import ConvolutionalDecoder, ConvolutionalEncoder
-from vaekit.networks.layers import ACTIVATIONS, Rescale, soft_clamp
+from vaekit.networks.layers import ACTIVATIONS, Leading, Rescale, soft_clamp
 from vaekit.networks.linear import LinearDecoder, LinearEncoder
 from vaekit.networks.mlp import BLOCKS, MLP
 from vaekit.networks.table import TableInput
@@ -16,6 +16,7 @@ __all__ = [
     "MLP",
     "ConvolutionalDecoder",
     "ConvolutionalEncoder",
+    "Leading",
     "LinearDecoder",
     "LinearEncoder",
     "Rescale",

@@ -40,6 +40,22 @@ def soft_clamp(raw: Tensor, low: float, high: float) -> Tensor:
     return -torch.logaddexp(math.log1p(-math.exp(low - high)) - above_low, raw.new_full((), -high))
 
 
+class Leading(nn.Module):
+    """The first numbers of a vector.
+
+    Args:
+        size: how many, ≥ 1.
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (..., n) to (..., size)."""
+        return x[..., : self.size]
+
+
 class Rescale(nn.Module):
     """Bring data to mean zero and unit spread for a network, x ↦ (f(x) − shift)/scale, f = log(1 + x) for counts.
 

@@ -15,9 +15,8 @@ from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution
 
-from vaekit.distributions import DiagonalNormal
+from vaekit.distributions import DiagonalNormal, TriangularNormal
 from vaekit.models import Joint, VariationalAutoEncoder
 from vaekit.objectives.terms import Terms
 
@@ -43,14 +42,13 @@ def matching_along_path(joint: Joint) -> Tensor:
     """log q(z|x) − log p(z), whose gradient reaches the encoder through z alone, shape (M, B).
 
     Args:
-        joint: draws from a diagonal Gaussian posterior.
+        joint: draws from a Gaussian posterior.
 
     References:
         Roeder, Wu and Duvenaud, "Sticking the Landing", 2017.
     """
-    q = joint.posterior
-    fixed: Distribution = DiagonalNormal(q.mean.detach(), q.stddev.detach())
-    return fixed.log_prob(joint.z) - joint.prior.log_prob(joint.z)
+    q: DiagonalNormal | TriangularNormal = joint.posterior  # type: ignore[assignment]
+    return q.detached().log_prob(joint.z) - joint.prior.log_prob(joint.z)
 
 
 class NegativeWeightedBound(nn.Module, ABC):

@@ -6,10 +6,20 @@ import torch
 from torch import Tensor, nn
 
 from vaekit.data import Schema, Transform
-from vaekit.models import LIKELIHOODS, PRIORS, Autoencoder, Decoder, GaussianEncoder, VariationalAutoEncoder
+from vaekit.models import (
+    LIKELIHOODS,
+    POSTERIORS,
+    PRIORS,
+    Autoencoder,
+    Decoder,
+    Encoder,
+    LayeredPrior,
+    VariationalAutoEncoder,
+)
 from vaekit.models.likelihoods import Likelihood, LocationScale, Mixed
+from vaekit.models.posteriors import PosteriorParts
 from vaekit.models.priors import PriorParts, VampPrior
-from vaekit.networks import LinearDecoder, LinearEncoder, Rescale, TableInput
+from vaekit.networks import Leading, LinearDecoder, LinearEncoder, Rescale, TableInput
 from vaekit.recipe.recipe import Recipe
 
 
@@ -31,22 +41,30 @@ def build_model(recipe: Recipe, schema: Schema, transform: Transform) -> Variati
             recipe.encoder.encoder(shape, latent_dim), recipe.decoder.decoder(latent_dim, shape, 1), latent_dim, rescale
         )
     likelihood = _likelihood(recipe, schema, transform)
+    layers = LayeredPrior(recipe.layers, recipe.posterior.hidden) if recipe.layers else None
+    posterior = POSTERIORS[recipe.posterior.name].make(PosteriorParts(recipe.posterior, latent_dim, layers))
     if transform.cells is not None:
         width = recipe.encoder.hidden[0] if recipe.encoder.hidden else 2 * latent_dim
         reader: nn.Module = TableInput(transform.cells.layout, width)
-        encoder: nn.Module = nn.Sequential(reader, recipe.encoder.encoder((width,), 2 * latent_dim))
+        encoder: nn.Module = nn.Sequential(reader, recipe.encoder.encoder((width,), posterior.features))
     else:
-        encoder = recipe.encoder.encoder(shape, 2 * latent_dim)
-    posterior = GaussianEncoder(encoder, rescale)
+        encoder = recipe.encoder.encoder(shape, posterior.features)
+    inference = Encoder(encoder, posterior, rescale, recipe.posterior.corruption)
+    prior = layers or PRIORS[recipe.prior.name](PriorParts(recipe.prior, latent_dim, inference, shape))
     return VariationalAutoEncoder(
-        posterior,
-        Decoder(
-            recipe.decoder.decoder(latent_dim, likelihood.event_shape, likelihood.parameters_per_feature), likelihood
-        ),
-        PRIORS[recipe.prior.name](PriorParts(recipe.prior, latent_dim, posterior, shape)),
+        inference,
+        Decoder(_generator(recipe, likelihood), likelihood),
+        prior,
         recipe.objective.kl_weight,
         1 if recipe.objective.samples == "auto" else recipe.objective.samples,
     )
+
+
+def _generator(recipe: Recipe, likelihood: Likelihood) -> nn.Module:
+    """The decoder's network; of layers drawn from the bottom up it sees the lowest, else all."""
+    lowest = recipe.layers[0] if recipe.posterior.name == "bottom_up" else int(recipe.latent_dim)
+    network = recipe.decoder.decoder(lowest, likelihood.event_shape, likelihood.parameters_per_feature)
+    return network if lowest == recipe.latent_dim else nn.Sequential(Leading(lowest), network)
 
 
 def _likelihood(recipe: Recipe, schema: Schema, transform: Transform) -> Likelihood:

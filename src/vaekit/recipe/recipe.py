@@ -14,6 +14,7 @@ from vaekit.data.options import DataOptions
 from vaekit.errors import RecipeError, did_you_mean
 from vaekit.evaluation.options import EvaluationOptions
 from vaekit.models.likelihoods import LIKELIHOODS, LikelihoodOptions
+from vaekit.models.posteriors import PosteriorOptions
 from vaekit.models.priors import PriorOptions
 from vaekit.networks.options import NetworkOptions
 from vaekit.objectives import OBJECTIVES, Objective, ObjectiveOptions
@@ -32,11 +33,15 @@ class Recipe(Options):
     latent_dim: Annotated[int, Field(gt=0, le=100_000)] | Literal["auto"] = Field(
         "auto", description="Number of latent dimensions."
     )
+    layers: tuple[Annotated[int, Field(gt=0, le=100_000)], ...] = Field(
+        (), description="Sizes of several layers of latent variables, from the data upwards; empty: one of latent_dim."
+    )
     seed: int = Field(0, ge=0, lt=2**31, description="Decides splits, starting weights, batches and noise.")
     data: DataOptions = DataOptions()
     encoder: NetworkOptions = NetworkOptions()
     decoder: NetworkOptions = NetworkOptions()
     likelihood: LikelihoodOptions = LikelihoodOptions()
+    posterior: PosteriorOptions = PosteriorOptions()
     prior: PriorOptions = PriorOptions()
     objective: ObjectiveOptions = ObjectiveOptions()
     training: TrainingOptions = TrainingOptions()

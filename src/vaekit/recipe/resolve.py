@@ -9,6 +9,7 @@ from typing import Any
 from vaekit.data import Schema
 from vaekit.errors import RecipeError
 from vaekit.models.likelihoods import LIKELIHOODS
+from vaekit.models.posteriors import POSTERIORS
 from vaekit.objectives import OBJECTIVES
 from vaekit.recipe.pace import set_pace
 from vaekit.recipe.recipe import Recipe
@@ -43,7 +44,8 @@ def resolve(recipe: Recipe, schema: Schema, rows: int) -> tuple[Recipe, list[str
         content["data"]["binarize"] = "none" if recipe.data.binarize == "auto" else recipe.data.binarize
     _scaling(content, schema)
     notes += _networks(content, schema)
-    if recipe.latent_dim == "auto":
+    _layers(content)
+    if content["latent_dim"] == "auto":
         features = math.prod(schema.event_shape)
         content["latent_dim"] = 32 if schema.picture else min(MOST_CODES[schema.kind == "mixed"], max(1, features // 2))
         notes.append(
@@ -54,6 +56,7 @@ def resolve(recipe: Recipe, schema: Schema, rows: int) -> tuple[Recipe, list[str
     if recipe.objective.samples == "auto":
         content["objective"]["samples"] = OBJECTIVES[content["objective"]["name"]].draws
     _prior(content, schema)
+    _posterior(content)
     _objective(content)
     notes += set_pace(content, schema, rows)
     complete = Recipe.model_validate(content)
@@ -74,6 +77,59 @@ def _mixed(content: dict[str, Any]) -> None:
             str(content["data"]["hide"]),
         )
     content["likelihood"]["name"] = "mixed"
+
+
+def _layers(content: dict[str, Any]) -> None:
+    """Several layers decide the number of latent dimensions, and are drawn from the top unless asked otherwise."""
+    layers, posterior = content["layers"], content["posterior"]
+    if posterior["name"] == "auto":
+        posterior["name"] = "top_down" if layers else "diagonal"
+    if len(layers) == 1:
+        raise RecipeError("layers must be two or more sizes", str(list(layers)), f"Choose latent_dim={layers[0]}")
+    if layers and content["latent_dim"] not in ("auto", sum(layers)):
+        raise RecipeError(
+            "latent_dim must be left out or be the sum of the layers",
+            f"latent_dim={content['latent_dim']} for layers of {' + '.join(map(str, layers))}",
+        )
+    if layers:
+        content["latent_dim"] = sum(layers)
+
+
+def _posterior(content: dict[str, Any]) -> None:
+    name, layers, prior = content["posterior"]["name"], content["layers"], content["prior"]["name"]
+    objective, chosen = content["objective"]["name"], POSTERIORS[name]
+    if content["model"] == "autoencoder" and (layers or name != "diagonal"):
+        raise RecipeError("layers and posterior must be left out for an autoencoder, which has none", name)
+    if chosen.layered != bool(layers):
+        raise RecipeError(
+            "several layers must have a posterior of layers, and only they",
+            f"posterior={name} for {len(layers) or 1} layers",
+            "Choose posterior=top_down or posterior=bottom_up, and layers=[50, 20], say",
+        )
+    if layers and prior != "standard_normal":
+        raise RecipeError(
+            "the prior must be standard_normal for several layers, whose prior they are themselves", prior
+        )
+    if "flow" in name and content["latent_dim"] == 1:
+        raise RecipeError("a flow must have at least 2 latent dimensions", "latent_dim=1", "Choose posterior=diagonal")
+    if name != "diagonal" and (prior == "vamp" or objective in ("tc", "free_bits")):
+        raise RecipeError(
+            "the posterior must be diagonal for prior=vamp and for the objectives tc and free_bits",
+            f"posterior={name}",
+        )
+    if not chosen.moments and objective in ("stl", "dreg"):
+        raise RecipeError(
+            "the posterior must be diagonal, full_covariance or low_rank for the objectives stl and dreg",
+            f"posterior={name}",
+        )
+    if content["posterior"]["corruption"] and content["data"]["kind"] == "mixed":
+        raise RecipeError(
+            "posterior.corruption must be 0 for a table of mixed columns, whose cells data.hide hides",
+            str(content["posterior"]["corruption"]),
+            "Choose data.hide=0.25, say",
+        )
+    if name != "diagonal" and content["encoder"]["network"] == "linear":
+        raise RecipeError("the posterior must be diagonal for a linear encoder", f"posterior={name}")
 
 
 def _prior(content: dict[str, Any], schema: Schema) -> None:

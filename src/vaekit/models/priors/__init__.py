@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from vaekit.models.priors.flow import CouplingPrior, FlowPrior
+from vaekit.models.priors.layered import LayeredPrior
 from vaekit.models.priors.mixture import GaussianMixture
 from vaekit.models.priors.options import PriorOptions
 from vaekit.models.priors.standard_normal import StandardNormal
@@ -50,6 +51,7 @@ __all__ = [
     "CouplingPrior",
     "FlowPrior",
     "GaussianMixture",
+    "LayeredPrior",
     "PriorOptions",
     "PriorParts",
     "StandardNormal",

@@ -32,9 +32,9 @@ class VampPrior(nn.Module):
         Tomczak and Welling, "VAE with a VampPrior", 2018.
 
     Examples:
-        >>> from vaekit.models import GaussianEncoder
+        >>> from vaekit.models import Diagonal, Encoder
         >>> from vaekit.networks import MLP
-        >>> VampPrior(GaussianEncoder(MLP((6,), (4,))), (6,), 10)().event_shape
+        >>> VampPrior(Encoder(MLP((6,), (4,)), Diagonal(2)), (6,), 10)().event_shape
         torch.Size([2])
     """
 

@@ -1,0 +1,57 @@
+"""What every posterior can do: be drawn as an invertible map of standard normal noise.
+
+z = g(ε),  ε ~ N(0, I),      log q(z) = log N(g⁻¹(z); 0, I) − log |det ∂g/∂ε|
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Size, Tensor
+from torch.distributions import Distribution
+
+MOMENT_DRAWS = 64
+"""Draws, in pairs of opposite noise, by which moments without a closed form are estimated."""
+
+
+class Reparameterized(Distribution):
+    """A distribution over vectors of length d that is a map of as much standard normal noise."""
+
+    like: Tensor
+    """Any tensor of the distribution's dtype and device."""
+
+    def reparameterize(self, noise: Tensor) -> Tensor:
+        """z = g(ε) of noise (..., *batch, d); gradients reach the map."""
+        raise NotImplementedError
+
+    def standardize(self, z: Tensor) -> Tensor:
+        """ε = g⁻¹(z) of vectors (..., *batch, d)."""
+        raise NotImplementedError
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """log q(z) of vectors of shape (..., *batch, d)."""
+        return super().log_prob(value)  # of torch's class that comes after, whose own is not typed
+
+    def rsample(self, sample_shape: Size | list[int] | tuple[int, ...] = Size()) -> Tensor:  # noqa: B008
+        """Draw z = g(ε) with fresh ε; gradients reach the map."""
+        shape = Size(sample_shape) + self.batch_shape + self.event_shape
+        return self.reparameterize(torch.randn(shape, dtype=self.like.dtype, device=self.like.device))
+
+
+class DrawnMoments(Reparameterized):
+    """One whose mean and variance have no closed form: they are estimated by the same 64 draws at every call."""
+
+    @property
+    def mean(self) -> Tensor:
+        """E[z], estimated, shape (*batch, d)."""
+        return self._draws().mean(0)
+
+    @property
+    def variance(self) -> Tensor:
+        """Var[z] of each coordinate, estimated, shape (*batch, d)."""
+        return self._draws().var(0)
+
+    def _draws(self) -> Tensor:
+        half = torch.randn((MOMENT_DRAWS // 2, *self.event_shape), generator=torch.Generator().manual_seed(0))
+        noise = torch.cat([half, -half]).to(self.like)
+        noise = noise.unflatten(0, (MOMENT_DRAWS, *[1] * len(self.batch_shape)))
+        return self.reparameterize(noise.expand(MOMENT_DRAWS, *self.batch_shape, *self.event_shape))

@@ -1,0 +1,87 @@
+"""Posteriors of several layers of latent variables, bottom-up as the data come or top-down as the prior goes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+from vaekit.distributions import Conditional, DiagonalNormal, LayeredNormal
+from vaekit.models.gaussians import Diagonal
+from vaekit.models.priors.layered import LayeredPrior, gaussian_map
+
+
+class BottomUp(nn.Module):
+    """q(z|x) = q(z_1|x) Π_l q(z_{l+1}|z_l): each layer is given the one below it.
+
+    Args:
+        layers: sizes of the layers from the data upwards, two or more.
+        hidden: widths of the hidden layers of the networks between them.
+
+    References:
+        Burda, Grosse and Salakhutdinov, "Importance Weighted Autoencoders", 2016.
+
+    Examples:
+        >>> import torch
+        >>> BottomUp([3, 2], [8])(torch.zeros(7, 6)).rsample().shape
+        torch.Size([7, 5])
+    """
+
+    def __init__(self, layers: Sequence[int], hidden: Sequence[int]) -> None:
+        super().__init__()
+        self.layers, self.lowest = tuple(layers), Diagonal(layers[0])
+        self.features = self.lowest.features
+        self.above = nn.ModuleList(gaussian_map(size, above, hidden) for size, above in pairwise(layers))
+
+    def forward(self, features: Tensor) -> LayeredNormal:
+        """The posterior from the network's output, μ and log σ of the lowest layer."""
+        lowest = self.lowest(features)
+        chain: list[Conditional] = [lambda _: lowest, *self.above]
+        return LayeredNormal(self.layers, range(len(self.layers)), chain, features.shape[:-1], features)
+
+
+class TopDown(nn.Module):
+    """q(z|x) = q(z_L|x) Π_l q(z_l|z_{l+1}, x): each layer joins what the data say of it to what its prior says.
+
+        q(z_l|z_{l+1}, x) ∝ N(z_l; μ̂_l(x), diag σ̂_l(x)²) · p(z_l|z_{l+1})
+
+    Args:
+        prior: the layers' prior, which is shared, not copied.
+
+    References:
+        Sønderby et al., "Ladder Variational Autoencoders", 2016.
+
+    Examples:
+        >>> import torch
+        >>> TopDown(LayeredPrior([3, 2], [8]))(torch.zeros(7, 10)).rsample().shape
+        torch.Size([7, 5])
+    """
+
+    def __init__(self, prior: LayeredPrior) -> None:
+        super().__init__()
+        self._prior = (prior,)  # in a tuple, lest its weights be counted and saved twice
+        self.each = nn.ModuleList(Diagonal(size) for size in prior.layers)
+        self.features = 2 * sum(prior.layers)
+
+    def forward(self, features: Tensor) -> LayeredNormal:
+        """The posterior from the network's output, μ̂ and log σ̂ of each layer from the lowest up."""
+        prior = self._prior[0]
+        said = [
+            own(part) for own, part in zip(self.each, features.split([2 * n for n in prior.layers], -1), strict=True)
+        ]
+        joined = [_joined(own, below) for own, below in zip(said[:-1], prior.below, strict=True)]
+        chain: list[Conditional] = [lambda _: said[-1], *reversed(joined)]
+        return LayeredNormal(prior.layers, range(len(prior.layers))[::-1], chain, features.shape[:-1], features)
+
+
+def _joined(said: DiagonalNormal, below: Callable[[Tensor], DiagonalNormal]) -> Conditional:
+    """The product of two Gaussians, each weighted by its precision."""
+
+    def conditional(above: Tensor | None) -> DiagonalNormal:
+        p = below(above)  # type: ignore[arg-type]  # the top layer comes before
+        ours, theirs = said.variance.reciprocal(), p.variance.reciprocal()
+        total = ours + theirs
+        return DiagonalNormal((ours * said.mean + theirs * p.mean) / total, total.rsqrt())
+
+    return conditional

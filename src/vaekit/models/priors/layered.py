@@ -1,0 +1,58 @@
+"""Several layers of latent variables, each given the one above.
+
+p(z) = N(z_L; 0, I) Π_{l<L} N(z_l; μ_l(z_{l+1}), diag σ_l(z_{l+1})²)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Size, Tensor, nn
+
+from vaekit.distributions import Conditional, DiagonalNormal, LayeredNormal
+from vaekit.models.encoders import Encoder
+from vaekit.models.gaussians import Diagonal
+from vaekit.networks import MLP
+
+
+def gaussian_map(given: int, size: int, hidden: Sequence[int]) -> Encoder:
+    """A network from one layer of latent variables to the Gaussian of the next."""
+    posterior = Diagonal(size)
+    return Encoder(MLP((given,), (posterior.features,), hidden, block="plain", activation="tanh"), posterior)
+
+
+class LayeredPrior(nn.Module):
+    """A chain of Gaussians from the top layer down; the layers lie side by side in one vector, the lowest first.
+
+    Args:
+        layers: sizes of the layers from the data upwards, two or more.
+        hidden: widths of the hidden layers of the networks between them.
+
+    References:
+        Burda, Grosse and Salakhutdinov, "Importance Weighted Autoencoders", 2016;
+        Sønderby et al., "Ladder Variational Autoencoders", 2016.
+
+    Examples:
+        >>> LayeredPrior([3, 2], [8])().sample((7,)).shape
+        torch.Size([7, 5])
+    """
+
+    top: Tensor
+
+    def __init__(self, layers: Sequence[int], hidden: Sequence[int]) -> None:
+        super().__init__()
+        self.layers = tuple(layers)
+        self.below = nn.ModuleList(gaussian_map(above, size, hidden) for size, above in pairwise(layers))
+        self.register_buffer("top", torch.zeros(self.layers[-1]), persistent=False)
+        self.widest = max(2 * max(layers), *hidden)
+
+    def highest(self, _: Tensor | None = None) -> DiagonalNormal:
+        """N(0, I) of the top layer."""
+        return DiagonalNormal(self.top, torch.ones_like(self.top))
+
+    def forward(self) -> LayeredNormal:
+        """The prior, with the layers' sizes together for event shape."""
+        chain: list[Conditional] = [self.highest, *reversed(list(self.below))]
+        return LayeredNormal(self.layers, range(len(self.layers))[::-1], chain, Size(), self.top)

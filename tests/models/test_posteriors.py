@@ -1,0 +1,294 @@
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from scipy.special import logsumexp
+
+import oracles
+import vaekit
+from builders import linear, rows_of
+from vaekit.cli.tables import figure_rows
+from vaekit.distributions import DiagonalNormal, TriangularNormal
+from vaekit.errors import RecipeError, VaekitError
+from vaekit.evaluation import annealed_bound, measure
+from vaekit.models import (
+    BottomUp,
+    Decoder,
+    Encoder,
+    FlowPosterior,
+    FullCovariance,
+    LayeredPrior,
+    LowRank,
+    StandardNormal,
+    TopDown,
+    VariationalAutoEncoder,
+)
+from vaekit.models.likelihoods import Bernoulli, Gaussian, LikelihoodOptions
+from vaekit.networks import MLP
+from vaekit.objectives import DoublyReparameterizedIWAE, NegativeELBO, StickingTheLanding
+from vaekit.report import write_report
+
+
+def flow(latent_dim=3):
+    return FlowPosterior(latent_dim, False, 2, 5, (8,))
+
+
+def autoregressive(latent_dim=3):
+    return FlowPosterior(latent_dim, True, 2, 5, (8,))
+
+
+def bottom_up():
+    return BottomUp([2, 1], [8])
+
+
+def top_down():
+    return TopDown(LayeredPrior([2, 1], [8]))
+
+
+POSTERIORS = [lambda: FullCovariance(3), lambda: LowRank(3, 2), flow, autoregressive, bottom_up, top_down]
+NAMES = ["full_covariance", "low_rank", "flow", "autoregressive", "bottom_up", "top_down"]
+
+
+def drawn_from(make, size=0.4, rows=4):
+    """A posterior with weights and features at random, in float64; its modules are kept alive by the first."""
+    torch.manual_seed(0)
+    module = make().double()
+    everything = [module, *getattr(module, "_prior", ())]
+    with torch.no_grad():
+        for one in everything:
+            for parameter in one.double().parameters():
+                parameter.normal_(std=size)
+    return module(0.7 * torch.randn(rows, module.features, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("make", POSTERIORS, ids=NAMES)
+def test_the_density_is_that_of_the_map_from_noise(make):
+    """log q(g(ε)) = log N(ε; 0, I) − log |det ∂g/∂ε|, the Jacobian by automatic differentiation."""
+    q = drawn_from(make)
+    for seed in range(3):
+        noise = torch.randn(4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+        z = q.reparameterize(noise)
+        jacobian = torch.autograd.functional.jacobian(lambda e: q.reparameterize(e).sum(0), noise).permute(1, 0, 2)
+        told = q.log_prob(z.clone()).detach()  # not the draw itself, of which a flow remembers the density
+        expected = stats.norm.logpdf(noise.numpy()).sum(-1) - np.linalg.slogdet(jacobian.numpy())[1]
+        np.testing.assert_allclose(told.numpy(), expected, rtol=1e-6, atol=1e-6)
+        np.testing.assert_allclose(q.log_prob(z).detach().numpy(), expected, rtol=1e-6, atol=1e-6)
+        np.testing.assert_allclose(q.standardize(z).detach().numpy(), noise.numpy(), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("make", POSTERIORS, ids=NAMES)
+def test_moments_are_those_of_draws(make):
+    q = drawn_from(make, 0.2)
+    torch.manual_seed(1)
+    z = q.rsample((40_000,)).detach()
+    scale = z.std(0)
+    assert float(((q.mean - z.mean(0)) / scale).detach().abs().max()) < 0.3  # of a flow by 64 draws
+    assert float((q.stddev / scale - 1).detach().abs().max()) < 0.35
+    assert torch.equal(q.mean, q.mean)
+
+
+@pytest.mark.parametrize("make", [flow, autoregressive])
+def test_a_flow_starts_as_its_gaussian(make):
+    torch.manual_seed(0)
+    features = torch.randn(6, make().features)
+    module = make()
+    z = torch.randn(6, 3)
+    told = module(features).log_prob(z)
+    torch.testing.assert_close(told, module.gaussian(features[:, :6]).log_prob(z), rtol=1e-4, atol=1e-4)
+
+
+def test_covariances_are_what_is_said():
+    torch.manual_seed(0)
+    features = torch.randn(5, 9, dtype=torch.float64)
+    mean, raw, rest = (part.numpy() for part in features.split((3, 3, 3), -1))
+    std = np.exp(oracles.soft_clamp(raw, -9, 5))
+    full, low = FullCovariance(3)(features), LowRank(3, 1)(features)
+    for row in range(5):
+        L = np.diag(std[row]) @ np.array([[1, 0, 0], [rest[row, 0], 1, 0], [rest[row, 1], rest[row, 2], 1]])
+        V = rest[row][:, None]
+        for q, covariance in ((full, L @ L.T), (low, np.diag(std[row] ** 2) + V @ V.T)):
+            z = np.array([0.3, -1.0, 0.8])
+            expected = stats.multivariate_normal(mean[row], covariance).logpdf(z)
+            assert float(q.log_prob(torch.from_numpy(z))[row]) == pytest.approx(expected, rel=1e-9)
+
+
+def test_divergence_of_a_full_covariance_in_closed_form():
+    rng = np.random.default_rng(0)
+    mean, L = rng.normal(size=3), np.tril(rng.normal(size=(3, 3)), -1) + np.diag([0.4, 1.0, 2.0])
+    m, s = rng.normal(size=3), np.array([0.5, 1.0, 3.0])
+    q = TriangularNormal(torch.from_numpy(mean), torch.from_numpy(L))
+    p = DiagonalNormal(torch.from_numpy(m), torch.from_numpy(s))
+    S, P = L @ L.T, np.diag(s**2)
+    inner = np.trace(np.linalg.solve(P, S)) + (m - mean) @ np.linalg.solve(P, m - mean) - 3
+    expected = 0.5 * (inner + np.log(np.linalg.det(P) / np.linalg.det(S)))
+    assert float(torch.distributions.kl_divergence(q, p)) == pytest.approx(expected, rel=1e-10)
+
+
+def test_with_the_exact_full_covariance_every_bound_is_log_p():
+    """W has oblique columns, so that no diagonal posterior could reach it."""
+    rng = np.random.default_rng(3)
+    oracle = oracles.LinearGaussian(rng.normal(size=(5, 2)), rng.normal(size=5), 0.6)
+    X = oracle.sample(7, rng)
+    origin, covariance = oracle.posterior(np.zeros((1, 5)))
+    V = oracle.posterior(np.eye(5))[0].T - origin.T
+    L = np.linalg.cholesky(covariance)
+    constant = np.concatenate([np.log(np.diag(L)), [L[1, 0] / L[1, 1]]])
+
+    class Exact(torch.nn.Module):
+        def forward(self, x):
+            mean = x @ torch.from_numpy(V.T) + torch.from_numpy(origin[0])
+            return torch.cat([mean, torch.from_numpy(raw_of(constant)).expand(len(x), 3)], -1)
+
+    likelihood = Gaussian((5,), LikelihoodOptions(variance=oracle.variance))
+    encoder = Encoder(Exact(), FullCovariance(2))
+    model = VariationalAutoEncoder(encoder, Decoder(linear(oracle.W, oracle.b), likelihood), 2).double()
+    exact = oracle.log_prob(X)
+    x = torch.from_numpy(X)
+    torch.manual_seed(0)
+    joint = model.joint(x, 6)
+    for draw in joint.log_weights().detach().numpy():  # the same for all draws
+        np.testing.assert_allclose(draw, exact, rtol=1e-6)
+    gradients = []
+    for objective in (StickingTheLanding(model), DoublyReparameterizedIWAE(model)):
+        loss = objective(x, torch.ones((), dtype=torch.float64)).loss
+        gradients.append(loss)
+        np.testing.assert_allclose(loss.detach().numpy(), -exact, rtol=1e-6)
+    many = VariationalAutoEncoder(encoder, model.decoder, 2, samples=4000).double()
+    with torch.no_grad():
+        elbo = -NegativeELBO(many)(x, torch.ones((), dtype=torch.float64)).loss
+    np.testing.assert_allclose(elbo.numpy(), exact, atol=0.15)  # the rate exact, the distortion by draws
+
+
+def raw_of(constant):
+    """What the soft clamp makes log σ of; the entry below the diagonal is not clamped."""
+    target, rest = np.exp(constant[:2]), constant[2:]
+    # e^y = (e^low + e^raw)/(1 + e^(raw − high))  ⇒  e^raw = (e^y − e^low)/(1 − e^(y − high))
+    return np.concatenate([np.log((target - np.exp(-9.0)) / (1 - target * np.exp(-5.0))), rest])
+
+
+def test_layers_from_the_top_join_what_data_and_prior_say():
+    torch.manual_seed(0)
+    prior = LayeredPrior([2, 1], [8]).double()
+    module = TopDown(prior).double()
+    features = torch.randn(3, module.features, dtype=torch.float64)
+    z = torch.randn(3, 3, dtype=torch.float64)
+    with torch.no_grad():
+        told = module(features).log_prob(z).numpy()
+        below = prior.below[0](z[:, 2:])
+        m, s = below.mean.numpy(), below.stddev.numpy()
+        on_prior = prior().log_prob(z).numpy()
+    f, z = features.numpy(), z.numpy()
+    mean, std = f[:, :2], np.exp(oracles.soft_clamp(f[:, 2:4], -9, 5))
+    precision = 1 / std**2 + 1 / s**2
+    joined = stats.norm((mean / std**2 + m / s**2) / precision, precision**-0.5).logpdf(z[:, :2]).sum(-1)
+    top = stats.norm(f[:, 4], np.exp(oracles.soft_clamp(f[:, 5], -9, 5))).logpdf(z[:, 2])
+    np.testing.assert_allclose(told, joined + top, rtol=1e-9)
+    np.testing.assert_allclose(on_prior, stats.norm(m, s).logpdf(z[:, :2]).sum(-1) + stats.norm.logpdf(z[:, 2]))
+
+
+def layered_model(kind):
+    """A small model of four binary numbers with two layers of one number each, in float64."""
+    torch.manual_seed(1)
+    prior = LayeredPrior([1, 1], [6])
+    posterior = BottomUp([1, 1], [6]) if kind == "bottom_up" else TopDown(prior)
+    if kind == "flow":
+        prior, posterior = StandardNormal(2), flow(2)
+    network = MLP((2,), (4, 1), hidden=[8], block="plain", activation="tanh")
+    encoder = Encoder(MLP((4,), (posterior.features,), hidden=[6]), posterior)
+    model = VariationalAutoEncoder(encoder, Decoder(network, Bernoulli((4,))), prior)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(1.5)
+        if kind == "bottom_up":  # wider than the true one, lest a few draws carry all the weight
+            for one in (encoder, posterior.above[0]):
+                one.network.layers[-1].bias[1] += 0.8
+    return model.double()
+
+
+@pytest.mark.parametrize("kind", ["bottom_up", "top_down", "flow"])
+def test_bounds_against_quadrature(kind):
+    """IWAE and annealing agree with ∫∫ p(x|z) p(z) dz on a grid, and the ELBO is below."""
+    model = layered_model(kind)
+    X = np.array([[0.0, 1.0, 1.0, 0.0], [1.0, 1.0, 0.0, 1.0], [0.0, 0.0, 0.0, 0.0]])
+    line = np.linspace(-9, 9, 401)
+    grid = torch.from_numpy(np.stack(np.meshgrid(line, line), -1).reshape(-1, 2))
+    with torch.no_grad():
+        log_prior = model.prior().log_prob(grid).numpy() + 2 * np.log(line[1] - line[0])
+        assert float(logsumexp(log_prior)) == pytest.approx(0, abs=1e-3)
+        exact = [logsumexp(model.decoder(grid).log_prob(torch.from_numpy(x)).numpy() + log_prior) for x in X]
+    model = model.float()
+    found = [measure(model, rows_of(X, seed=seed), 1000) for seed in range(20)]
+    annealed = [annealed_bound(model, rows_of(X, seed=seed), chains=50, temperatures=20) for seed in range(20)]
+    for told in ([one.log_likelihood for one in found], annealed):
+        ratio = np.exp(np.array(told) - exact)  # E[w] = p(x)
+        assert (np.abs(ratio.mean(0) - 1) < 4 * ratio.std(0) / 20**0.5 + 1e-3).all()
+        assert ratio.std(0).max() < 0.5  # else nothing was tested
+    assert (np.mean([one.elbo for one in found], 0) < exact).all()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"posterior": "flow", "latent_dim": 1}, "at least 2 latent"),
+        ({"posterior": "flow", "objective": "stl"}, "stl and dreg"),
+        ({"posterior": "low_rank", "objective": "tc"}, "tc and free_bits"),
+        ({"posterior": "full_covariance", "prior": "vamp"}, "prior=vamp"),
+        ({"posterior": "top_down"}, "several layers"),
+        ({"posterior": "diagonal", "layers": [4, 2]}, "several layers"),
+        ({"layers": [4]}, "two or more"),
+        ({"layers": [4, 2], "latent_dim": 5}, "sum of the layers"),
+        ({"layers": [4, 2], "prior": "flow"}, "are themselves"),
+        ({"layers": [4, 2], "model": "autoencoder"}, "autoencoder"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(tmp_path, settings, message):
+    with pytest.raises(RecipeError, match=message):
+        vaekit.train("digits", settings=settings, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_flow_of_one_dimension_is_refused():
+    with pytest.raises(VaekitError, match="at least 2 latent dimensions"):
+        FlowPosterior(1, False, 2, 5, (8,))
+
+
+SMALL = {
+    "encoder.hidden": [16],
+    "decoder.hidden": [16],
+    "posterior.hidden": [8],
+    "training.epochs": 2,
+    "training.validations": 2,
+}
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        {"posterior": "full_covariance", "latent_dim": 3},
+        {"posterior": "low_rank", "latent_dim": 3},
+        {"posterior": "flow", "latent_dim": 3},
+        {"posterior": "inverse_autoregressive_flow", "latent_dim": 3, "prior": "flow"},
+        {"layers": [4, 2]},
+        {"layers": [4, 3, 2], "posterior": "bottom_up"},
+    ],
+)
+def test_a_run_goes_through_every_verb(tmp_path, choice):
+    vaekit.train("digits", settings={**SMALL, **choice}, out=tmp_path / "run")
+    run = vaekit.load(tmp_path / "run")
+    figures = run.evaluate(samples=20)
+    assert figures["mutual_information"] is None  # told for independent dimensions only
+    assert figures["elbo"] <= figures["log_likelihood"]["value"]
+    X = np.asarray(run.sample(5))
+    assert run.encode(X).shape == (5, run.recipe.latent_dim)
+    np.testing.assert_array_equal(run.score(X), vaekit.load(tmp_path / "run").score(X))
+    assert write_report(run).exists()
+    assert "rate" not in dict(figure_rows(figures))
+
+
+def test_corruption_hides_from_the_encoder_in_training_alone():
+    torch.manual_seed(0)
+    encoder = Encoder(torch.nn.Identity(), FullCovariance(1), corruption=0.5)
+    x = torch.ones(4000, 2)
+    share = float((encoder(x).mean == 0).float().mean())
+    assert share == pytest.approx(0.5, abs=0.05)
+    assert float(encoder.eval()(x).mean.min()) == 1
