@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +26,7 @@ from torch import Tensor
 from torch.distributions import Distribution, kl_divergence
 
 from vaekit.data import RowNoise, Rows
-from vaekit.distributions import DiagonalNormal
+from vaekit.distributions import DiagonalNormal, Reparameterized
 from vaekit.errors import VaekitError
 from vaekit.evaluation.annealing import annealed_bound
 from vaekit.evaluation.bounds import BUDGET, CACHED, evaluating, widest
@@ -43,24 +42,6 @@ FIRST_RATE, LAST_SHARE = 0.2, 0.1
 FORGET = (0.9, 0.9)
 """Adam's decays; with the customary 0.999 the large slopes of a bad start would shorten all steps after it, so that
 narrow posteriors were not reached, and σ would come out further from the best."""
-
-
-class Posterior(Protocol):
-    """What is asked of q(z|x), whatever its family."""
-
-    @property
-    def mean(self) -> Tensor:
-        """E[z], shape (B, d)."""
-
-    @property
-    def stddev(self) -> Tensor:
-        """Standard deviations, shape (B, d)."""
-
-    def reparameterize(self, noise: Tensor) -> Tensor:
-        """Draws from standard normal noise (M, B, d)."""
-
-    def log_prob(self, value: Tensor) -> Tensor:
-        """log q(z|x) of draws (M, B, d), shape (M, B)."""
 
 
 @dataclass(frozen=True)
@@ -163,7 +144,7 @@ def fit_posterior(
     x: Tensor,
     noise: RowNoise,
     prior: Distribution,
-    start: Posterior,
+    start: Reparameterized,
     beta: float = 1.0,
     steps: int = STEPS,
 ) -> DiagonalNormal:
@@ -232,14 +213,14 @@ def _pairs(noise: RowNoise, turn: int, like: Tensor) -> Tensor:
     return torch.cat([half, -half])
 
 
-def _rate(q: Posterior, prior: Distribution, z: Tensor) -> Tensor:
+def _rate(q: Reparameterized, prior: Distribution, z: Tensor) -> Tensor:
     if isinstance(q, DiagonalNormal) and isinstance(prior, DiagonalNormal):
         return kl_divergence(q, prior)
     return (q.log_prob(z) - prior.log_prob(z)).mean(0)
 
 
 def measure_posterior(
-    model: VariationalAutoEncoder, x: Tensor, noise: RowNoise, prior: Distribution, q: Posterior, samples: int
+    model: VariationalAutoEncoder, x: Tensor, noise: RowNoise, prior: Distribution, q: Reparameterized, samples: int
 ) -> Drawn:
     """The bounds of any q by draws to which it was not fitted.
 
@@ -316,7 +297,7 @@ def inference_gap(
         prior = model.prior()
         for x, noise in rows.blocks(fit_block_rows(model)):
             x = x.to(device)
-            posterior: Posterior = model.encoder(x)
+            posterior: Reparameterized = model.encoder(x)
             best = fit_posterior(model, x, noise, prior, posterior, steps=steps)
             own = measure_posterior(model, x, noise, prior, posterior, samples)
             found = measure_posterior(model, x, noise, prior, best, samples)

@@ -28,7 +28,6 @@ from vaekit.errors import VaekitError
 from vaekit.evaluation.bounds import evaluating
 from vaekit.evaluation.gap import (
     STEPS,
-    Posterior,
     fit_block_rows,
     fit_posterior,
     mean_and_error,
@@ -95,7 +94,7 @@ def rate_distortion(
         prior = model.prior()
         for x, noise in rows.blocks(fit_block_rows(model)):
             x = x.to(device)
-            start: Posterior = model.encoder(x)
+            start = model.encoder(x)
             found = []
             for beta in betas:
                 q = fit_posterior(model, x, noise, prior, start, beta, steps)

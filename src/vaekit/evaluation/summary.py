@@ -17,6 +17,7 @@ from vaekit.evaluation.annealing import annealed_bound, bracket
 from vaekit.evaluation.baselines import measure_baselines, measure_independent
 from vaekit.evaluation.bounds import Measured, measure, measure_autoencoder
 from vaekit.evaluation.decomposition import active_units, decompose_rate
+from vaekit.evaluation.gap import mean_and_error
 from vaekit.models import Autoencoder, VariationalAutoEncoder
 from vaekit.models.likelihoods import Mixed
 
@@ -83,11 +84,11 @@ class Evaluator:
         if isinstance(self.model, Autoencoder):
             raise VaekitError("annealing must be given a model with a likelihood", "an autoencoder")
         some = Rows(rows.part.some(ANNEALED_ROWS, rows.seed), rows.transform, rows.seed)
-        value, error = _mean_and_error(annealed_bound(self.model, some, CHAINS, temperatures))
+        value, error = mean_and_error(annealed_bound(self.model, some, CHAINS, temperatures))
         gap, gap_error = None, None
         if rows.transform.cells is None:
             lower, upper = bracket(self.model, ANNEALED_ROWS, CHAINS, temperatures, rows.seed)
-            gap, gap_error = _mean_and_error(upper - lower)
+            gap, gap_error = mean_and_error(upper - lower)
         return {
             "value": value,
             "standard_error": error,
@@ -131,7 +132,7 @@ class Evaluator:
             parts = decompose_rate(measured.mean, measured.std, measured.rate)
             posterior = DiagonalNormal(torch.from_numpy(measured.mean), torch.from_numpy(measured.std))
             per_dimension = posterior.kl_per_dimension(_factorized(model.prior(), posterior)).mean(0).numpy()
-        log_likelihood, error = _mean_and_error(measured.log_likelihood)
+        log_likelihood, error = mean_and_error(measured.log_likelihood)
         dims = math.prod(self.schema.event_shape)
         train = self._some_training_rows()
         figures = {
@@ -171,9 +172,3 @@ def _factorized(prior: Distribution, posterior: DiagonalNormal) -> DiagonalNorma
         return prior
     variance = posterior.mean.var(0, correction=0) + posterior.variance.mean(0)
     return DiagonalNormal(posterior.mean.mean(0), variance.sqrt())
-
-
-def _mean_and_error(values: np.ndarray[Any, np.dtype[np.float64]]) -> tuple[float, float | None]:
-    """Mean, and its standard error std/√n; None for a single row."""
-    error = float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else None
-    return float(values.mean()), error
