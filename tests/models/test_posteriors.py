@@ -285,6 +285,17 @@ def test_a_run_goes_through_every_verb(tmp_path, choice):
     assert "rate" not in dict(figure_rows(figures))
 
 
+def test_a_run_of_before_there_was_a_choice_still_loads(tmp_path):
+    run = vaekit.train("digits", settings=SMALL, out=tmp_path / "run")
+    path = tmp_path / "run" / "recipe.toml"
+    text = path.read_text()
+    kept = [part for part in text.split("\n\n") if not part.startswith("[posterior]")]
+    path.write_text("\n\n".join(line for line in kept).replace("layers = []\n", ""))
+    assert path.read_text() != text
+    X = np.asarray(run.sample(3))
+    np.testing.assert_array_equal(vaekit.load(tmp_path / "run").encode(X), run.encode(X))
+
+
 def test_corruption_hides_from_the_encoder_in_training_alone():
     torch.manual_seed(0)
     encoder = Encoder(torch.nn.Identity(), FullCovariance(1), corruption=0.5)

@@ -42,7 +42,8 @@ def build_model(recipe: Recipe, schema: Schema, transform: Transform) -> Variati
         )
     likelihood = _likelihood(recipe, schema, transform)
     layers = LayeredPrior(recipe.layers, recipe.posterior.hidden) if recipe.layers else None
-    posterior = POSTERIORS[recipe.posterior.name].make(PosteriorParts(recipe.posterior, latent_dim, layers))
+    name = "diagonal" if recipe.posterior.name == "auto" else recipe.posterior.name  # of runs before there was a choice
+    posterior = POSTERIORS[name].make(PosteriorParts(recipe.posterior, latent_dim, layers))
     if transform.cells is not None:
         width = recipe.encoder.hidden[0] if recipe.encoder.hidden else 2 * latent_dim
         reader: nn.Module = TableInput(transform.cells.layout, width)
