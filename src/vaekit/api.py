@@ -155,7 +155,10 @@ def load(path: str | Path) -> Run:
 def _read(folder: RunFolder) -> Run:
     folder.open()
     try:
-        recipe = load_recipe(folder.read_toml("recipe.toml"))
+        written = folder.read_toml("recipe.toml")
+        if "evaluation" not in written:  # the last section, which every training has written
+            raise KeyError("recipe.toml without [evaluation], as if it were cut off")
+        recipe = load_recipe(written)
         described = folder.read_json("schema.json")
         schema, transform = Schema.model_validate(described["schema"]), Transform.model_validate(described["transform"])
         provenance = folder.read_json("provenance.json")
