@@ -71,3 +71,10 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
         tails = {name.rsplit(".", 1)[-1]: name for name in known}
         close = [tails[t] for t in difflib.get_close_matches(word.rsplit(".", 1)[-1], tails, n=1, cutoff=0.6)]
     return f"Did you mean '{close[0]}'?" if close else f"Known are: {', '.join(sorted(known))}"
+
+
+def at_least_one(value: int, name: str) -> int:
+    """The value, refused below 1."""
+    if value < 1:
+        raise VaekitError(f"{name} must be at least 1", str(value))
+    return value

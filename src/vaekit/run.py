@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 
 from vaekit.data import Part, Rows, Schema, Source, Split, Transform
-from vaekit.errors import DataError, VaekitError
+from vaekit.errors import DataError, VaekitError, at_least_one
 from vaekit.evaluation import Evaluation, Evaluator, block_rows, evaluating, measure, measure_autoencoder
 from vaekit.models import Autoencoder, VariationalAutoEncoder
 from vaekit.opening import make_split, open_both, open_rows, settle
@@ -250,10 +250,3 @@ class Run:
 
     def _samples(self, samples: int | None) -> int:
         return at_least_one(self.recipe.evaluation.samples if samples is None else samples, "samples")
-
-
-def at_least_one(value: int, name: str) -> int:
-    """The value, refused below 1."""
-    if value < 1:
-        raise VaekitError(f"{name} must be at least 1", str(value))
-    return value

@@ -14,10 +14,10 @@ from vaekit.data import Source
 from vaekit.data.cells import Cells
 from vaekit.data.coding import as_array, draw_rare, write_back
 from vaekit.data.dates import DAY
-from vaekit.errors import DataError, VaekitError, did_you_mean
+from vaekit.errors import DataError, VaekitError, at_least_one, did_you_mean
 from vaekit.evaluation import TableModel
 from vaekit.models import VariationalAutoEncoder
-from vaekit.run import Run, at_least_one
+from vaekit.run import Run
 
 Array = npt.NDArray[Any]
 

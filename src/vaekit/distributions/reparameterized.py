@@ -5,6 +5,8 @@ z = g(ε),  ε ~ N(0, I),      log q(z) = log N(g⁻¹(z); 0, I) − log |det �
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import torch
 from torch import Size, Tensor
 from torch.distributions import Distribution
@@ -43,13 +45,14 @@ class DrawnMoments(Reparameterized):
     @property
     def mean(self) -> Tensor:
         """E[z], estimated, shape (*batch, d)."""
-        return self._draws().mean(0)
+        return self._draws.mean(0)
 
     @property
     def variance(self) -> Tensor:
         """Var[z] of each coordinate, estimated, shape (*batch, d)."""
-        return self._draws().var(0)
+        return self._draws.var(0)
 
+    @cached_property
     def _draws(self) -> Tensor:
         half = torch.randn((MOMENT_DRAWS // 2, *self.event_shape), generator=torch.Generator().manual_seed(0))
         noise = torch.cat([half, -half]).to(self.like)

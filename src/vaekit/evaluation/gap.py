@@ -23,14 +23,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, kl_divergence
+from torch.distributions import Distribution
 
 from vaekit.data import RowNoise, Rows
 from vaekit.distributions import DiagonalNormal, Reparameterized
-from vaekit.errors import VaekitError
+from vaekit.errors import at_least_one
 from vaekit.evaluation.annealing import annealed_bound
 from vaekit.evaluation.bounds import BUDGET, CACHED, evaluating, widest
-from vaekit.models import VariationalAutoEncoder
+from vaekit.models import Joint, VariationalAutoEncoder
 
 Array = npt.NDArray[np.float64]
 FIT_STREAM, MEASURE_STREAM = 20, 21
@@ -127,12 +127,6 @@ def mean_and_error(values: Array) -> tuple[float, float | None]:
     return float(values.mean()), error
 
 
-def require(name: str, value: int) -> None:
-    """Refuse a number below 1."""
-    if value < 1:
-        raise VaekitError(f"{name} must be at least 1", str(value))
-
-
 def fit_block_rows(model: VariationalAutoEncoder) -> int:
     """Rows that are fitted at a time, so that memory is bounded with what the slopes need kept of every layer."""
     return max(1, min(1024, BUDGET // (8 * 2 * PAIRS * widest(model))))
@@ -198,8 +192,15 @@ def _slopes(
         std = log_std.exp()
         q = DiagonalNormal(mean + std.detach() * shift, std)
         z = q.reparameterize(epsilon)
-        loss = -beta * model.decoder(z).log_prob(x).mean(0) + _rate(q, prior, z)
+        joint = _joint(model, x, prior, q, z)
+        loss = beta * joint.distortion() + joint.rate()
         return torch.autograd.grad(loss.sum(), (shift, log_std))
+
+
+def _joint(model: VariationalAutoEncoder, x: Tensor, prior: Distribution, q: Reparameterized, z: Tensor) -> Joint:
+    """The terms of the bound at draws of any q; the prior, which may be dear to build, is built once for all."""
+    p = model.decoder(z)
+    return Joint(q, prior, z, p, p.log_prob(x))
 
 
 def _pairs(noise: RowNoise, turn: int, like: Tensor) -> Tensor:
@@ -211,12 +212,6 @@ def _pairs(noise: RowNoise, turn: int, like: Tensor) -> Tensor:
     shape = (PAIRS, like.shape[1])
     half = noise.normal(shape, FIT_STREAM, turn * math.prod(shape)).movedim(1, 0).to(like)
     return torch.cat([half, -half])
-
-
-def _rate(q: Reparameterized, prior: Distribution, z: Tensor) -> Tensor:
-    if isinstance(q, DiagonalNormal) and isinstance(prior, DiagonalNormal):
-        return kl_divergence(q, prior)
-    return (q.log_prob(z) - prior.log_prob(z)).mean(0)
 
 
 def measure_posterior(
@@ -246,11 +241,11 @@ def measure_posterior(
         # the same reason no two candidates may be compared by these draws and the better one kept.
         epsilon = noise.normal((count, dims), MEASURE_STREAM, start * dims).movedim(1, 0).to(q.mean)
         z = q.reparameterize(epsilon)
-        log_x = model.decoder(z).log_prob(x).double()
-        log_weights = log_x + (prior.log_prob(z) - q.log_prob(z)).double()
+        joint = _joint(model, x, prior, q, z)
+        log_weights = joint.log_weights().double()
         elbo += log_weights.sum(0)
-        distortion -= log_x.sum(0)
-        rate += count * _rate(q, prior, z).double()
+        distortion -= joint.log_likelihood.double().sum(0)
+        rate += count * joint.rate().double()
         total = torch.logaddexp(total, torch.logsumexp(log_weights, 0))
     return Drawn(elbo / samples, total - math.log(samples), distortion / samples, rate / samples)
 
@@ -291,7 +286,7 @@ def inference_gap(
         Sampling", 2001.
     """
     for name, value in (("samples", samples), ("steps", steps), ("temperatures", temperatures), ("chains", chains)):
-        require(name, 1 if value is None else value)
+        at_least_one(1 if value is None else value, name)
     parts: list[tuple[Tensor, ...]] = []
     with evaluating(model) as device:
         prior = model.prior()

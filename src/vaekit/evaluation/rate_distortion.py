@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from vaekit.data import Rows
-from vaekit.errors import VaekitError
+from vaekit.errors import VaekitError, at_least_one
 from vaekit.evaluation.bounds import evaluating
 from vaekit.evaluation.gap import (
     STEPS,
@@ -32,7 +32,6 @@ from vaekit.evaluation.gap import (
     fit_posterior,
     mean_and_error,
     measure_posterior,
-    require,
 )
 from vaekit.models import VariationalAutoEncoder
 
@@ -84,7 +83,7 @@ def rate_distortion(
         al., "Fixing a Broken ELBO", 2018.
     """
     for name, value in (("samples", samples), ("steps", steps)):
-        require(name, value)
+        at_least_one(value, name)
     if not betas or not all(math.isfinite(beta) and beta >= 0 for beta in betas):
         raise VaekitError(
             "betas must be finite numbers of at least 0", str(list(betas)), "Give a grid such as 0.1, 1, 10"

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from vaekit.distributions import FlowingNormal
 from vaekit.errors import VaekitError
 from vaekit.models.gaussians import Diagonal
+from vaekit.models.priors.flow import start_as_identity
 
 
 class FlowPosterior(nn.Module):
@@ -58,8 +59,7 @@ class FlowPosterior(nn.Module):
             for turn in range(transforms)
         ]
         for one in maps:
-            for parameter in list(one.parameters())[-2:]:
-                nn.init.zeros_(parameter)
+            start_as_identity(one)
         self.maps = LazyComposedTransform(*maps)
         self.widest = max(self.features, 2 * latent_dim, *hidden)
 

@@ -26,7 +26,7 @@ def _check(latent_dim: int) -> None:
         raise VaekitError("a flow must have at least 2 latent dimensions", str(latent_dim), "Choose a mixture")
 
 
-def _empty(network: nn.Module) -> int:
+def start_as_identity(network: nn.Module) -> int:
     """Set the last layer of a transform's network to zero, which makes the transform the identity; its width."""
     weight, bias = list(network.parameters())[-2:]
     nn.init.zeros_(weight)
@@ -68,7 +68,7 @@ class CouplingPrior(nn.Module):
         self.widest = max(2 * latent_dim, *hidden)
         self.register_buffer("like", torch.zeros(latent_dim), persistent=False)
         for network in self.networks:
-            _empty(network)
+            start_as_identity(network)
 
     def forward(self) -> Flow:
         """The prior, with event shape (latent_dim,)."""
@@ -126,7 +126,7 @@ class FlowPrior(nn.Module):
 
         shape: dict[str, Any] = {"transforms": transforms, "hidden_features": tuple(hidden)}
         self.flow = flows.NSF(latent_dim, passes=2, **shape) if kind == "spline" else flows.MAF(latent_dim, **shape)
-        outputs = max(_empty(transform) for transform in self.flow.transform.transforms)
+        outputs = max(start_as_identity(transform) for transform in self.flow.transform.transforms)
         self.widest = max(outputs, *hidden)
 
     def forward(self) -> Distribution:

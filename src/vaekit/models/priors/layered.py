@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-import torch
-from torch import Size, Tensor, nn
+from torch import Size, nn
 
-from vaekit.distributions import Conditional, DiagonalNormal, LayeredNormal
+from vaekit.distributions import Conditional, LayeredNormal
 from vaekit.models.encoders import Encoder
 from vaekit.models.gaussians import Diagonal
+from vaekit.models.priors.standard_normal import StandardNormal
 from vaekit.networks import MLP
 
 
@@ -39,20 +39,14 @@ class LayeredPrior(nn.Module):
         torch.Size([7, 5])
     """
 
-    top: Tensor
-
     def __init__(self, layers: Sequence[int], hidden: Sequence[int]) -> None:
         super().__init__()
         self.layers = tuple(layers)
         self.below = nn.ModuleList(gaussian_map(above, size, hidden) for size, above in pairwise(layers))
-        self.register_buffer("top", torch.zeros(self.layers[-1]), persistent=False)
+        self.top = StandardNormal(self.layers[-1])
         self.widest = max(2 * max(layers), *hidden)
-
-    def highest(self, _: Tensor | None = None) -> DiagonalNormal:
-        """N(0, I) of the top layer."""
-        return DiagonalNormal(self.top, torch.ones_like(self.top))
 
     def forward(self) -> LayeredNormal:
         """The prior, with the layers' sizes together for event shape."""
-        chain: list[Conditional] = [self.highest, *reversed(list(self.below))]
-        return LayeredNormal(self.layers, range(len(self.layers))[::-1], chain, Size(), self.top)
+        chain: list[Conditional] = [lambda _: self.top(), *reversed(list(self.below))]
+        return LayeredNormal(self.layers, range(len(self.layers))[::-1], chain, Size(), self.top.mean)
