@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from vaekit.networks.convolutional import ConvolutionalDecoder, ConvolutionalEncoder, ResidualConvolution, stage_sizes
+from vaekit.networks.convolutional import (
+    ConvolutionalDecoder,
+    ConvolutionalEncoder,
+    ResidualConvolution,
+    SqueezeExcite,
+    stage_sizes,
+)
 
 SIZES = [(1, 1, 1), (2, 3, 1), (5, 4, 2), (13, 9, 3)]
 
@@ -27,6 +33,39 @@ def test_a_residual_block_starts_as_the_identity_and_adds_its_body():
     with torch.no_grad():
         block.body[-1].weight.normal_()
     np.testing.assert_allclose(block(x).detach().numpy(), (x + block.body(x)).detach().numpy())
+
+
+def test_channels_are_weighed_by_what_is_in_the_picture():
+    torch.manual_seed(0)
+    gate, x = SqueezeExcite(6, "tanh").double(), torch.randn(2, 6, 3, 5).double()
+    (w, b), (v, c) = ((layer.weight.detach().numpy(), layer.bias.detach().numpy()) for layer in gate.gate[::2])
+    weight = 2 / (1 + np.exp(-(np.tanh(x.numpy().mean((2, 3)) @ w.T + b) @ v.T + c)))
+    np.testing.assert_allclose(gate(x).detach().numpy(), x.numpy() * weight[:, :, None, None])
+    for parameter in gate.gate[-1].parameters():
+        torch.nn.init.zeros_(parameter)
+    np.testing.assert_allclose(gate(x).detach().numpy(), x.numpy())  # no opinion: as it was
+
+
+@pytest.mark.parametrize("squeeze_excite", [False, True])
+def test_stages_hold_as_many_blocks_as_asked_for_and_each_starts_without_effect(squeeze_excite):
+    def output(blocks):
+        torch.manual_seed(0)
+        encoder = ConvolutionalEncoder((6, 6, 1), 3, [4, 8], blocks=blocks, squeeze_excite=squeeze_excite).double()
+        decoder = ConvolutionalDecoder(3, (6, 6, 1), 1, [4, 8], blocks=blocks, squeeze_excite=squeeze_excite).double()
+        network, found = torch.nn.Sequential(encoder, decoder), 0
+        torch.manual_seed(0)
+        for layer in network.modules():
+            if isinstance(layer, ResidualConvolution):
+                assert isinstance(layer.body[-1], SqueezeExcite) == squeeze_excite
+                torch.nn.init.zeros_(layer.body[5].bias)
+                found += 1
+            elif isinstance(layer, torch.nn.Conv2d | torch.nn.Linear) and layer.weight.any():
+                torch.nn.init.constant_(layer.weight, 0.1)
+                torch.nn.init.zeros_(layer.bias)
+        assert found == 4 * blocks
+        return network(torch.arange(36.0).reshape(1, 6, 6, 1).double()).detach().numpy()
+
+    np.testing.assert_allclose(output(3), output(1))
 
 
 @pytest.mark.parametrize("shape", SIZES)

@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from itertools import pairwise
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -35,15 +36,38 @@ def _norm(channels: int) -> nn.GroupNorm:
     return nn.GroupNorm(math.gcd(channels, 8) if channels >= 32 else 1, channels)
 
 
+class SqueezeExcite(nn.Module):
+    """x ⊙ 2σ(V f(W m) + b), m the mean of each channel over the picture: what is in it decides which channels count.
+
+    Args:
+        channels: number of channels, ≥ 1.
+        activation: f, one of `ACTIVATIONS`.
+
+    References:
+        Hu, Shen and Sun, "Squeeze-and-Excitation Networks", 2018.
+    """
+
+    def __init__(self, channels: int, activation: str) -> None:
+        super().__init__()
+        few = max(4, channels // 8)
+        self.gate = nn.Sequential(nn.Linear(channels, few), ACTIVATIONS[activation](), nn.Linear(few, channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, channels, H, W) to the same shape."""
+        # twice, so that a gate of no opinion, σ(0), leaves the channel as it is
+        return x * (2 * torch.sigmoid(self.gate(x.mean((-2, -1)))))[..., None, None]
+
+
 class ResidualConvolution(nn.Module):
     """x + conv(f(norm(conv(f(norm(x)))))), the last convolution starting at zero.
 
     Args:
         channels: number of channels, ≥ 1.
         activation: one of `ACTIVATIONS`.
+        squeeze_excite: whether channels are weighed, picture by picture, before they are added.
     """
 
-    def __init__(self, channels: int, activation: str) -> None:
+    def __init__(self, channels: int, activation: str, squeeze_excite: bool = False) -> None:
         super().__init__()
         last = nn.Conv2d(channels, channels, 3, padding=1)
         nn.init.zeros_(last.weight)
@@ -51,6 +75,8 @@ class ResidualConvolution(nn.Module):
         self.body = nn.Sequential(
             _norm(channels), f(), nn.Conv2d(channels, channels, 3, padding=1), _norm(channels), f(), last
         )
+        if squeeze_excite:
+            self.body.append(SqueezeExcite(channels, activation))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, channels, H, W) to the same shape."""
@@ -65,16 +91,27 @@ class ConvolutionalEncoder(nn.Module):
         features: n ≥ 1.
         channels: channels of each stage; one halving of the picture per entry.
         activation: one of `ACTIVATIONS`.
+        blocks: residual blocks in each stage, ≥ 1.
+        squeeze_excite: whether they weigh their channels.
     """
 
-    def __init__(self, shape: Sequence[int], features: int, channels: Sequence[int], activation: str = "silu") -> None:
+    def __init__(
+        self,
+        shape: Sequence[int],
+        features: int,
+        channels: Sequence[int],
+        activation: str = "silu",
+        blocks: int = 1,
+        squeeze_excite: bool = False,
+    ) -> None:
         super().__init__()
         height, width, depth = shape
         self.widest = max(channels) * height * width
         layers: list[nn.Module] = [nn.Conv2d(depth, channels[0], 3, padding=1)]
         previous = channels[0]
         for size in channels:
-            layers += [nn.Conv2d(previous, size, 3, stride=2, padding=1), ResidualConvolution(size, activation)]
+            layers.append(nn.Conv2d(previous, size, 3, stride=2, padding=1))
+            layers += [ResidualConvolution(size, activation, squeeze_excite) for _ in range(blocks)]
             previous = size
         height, width = stage_sizes(height, width, len(channels))[-1]
         self.layers = nn.Sequential(*layers, _norm(previous), ACTIVATIONS[activation](), nn.Flatten())
@@ -94,6 +131,8 @@ class ConvolutionalDecoder(nn.Module):
         parameters: p ≥ 1 for each pixel and channel.
         channels: channels of each stage, in the encoder's order; one doubling of the picture per entry.
         activation: one of `ACTIVATIONS`.
+        blocks: residual blocks in each stage, ≥ 1.
+        squeeze_excite: whether they weigh their channels.
     """
 
     def __init__(
@@ -103,6 +142,8 @@ class ConvolutionalDecoder(nn.Module):
         parameters: int,
         channels: Sequence[int],
         activation: str = "silu",
+        blocks: int = 1,
+        squeeze_excite: bool = False,
     ) -> None:
         super().__init__()
         height, width, depth = shape
@@ -112,7 +153,10 @@ class ConvolutionalDecoder(nn.Module):
         self.input = nn.Linear(latent_dim, math.prod(self.first))
         outwards = [*channels[::-1], channels[0]]
         self.stages = nn.ModuleList(
-            nn.Sequential(ResidualConvolution(size, activation), nn.Conv2d(size, following, 3, padding=1))
+            nn.Sequential(
+                *(ResidualConvolution(size, activation, squeeze_excite) for _ in range(blocks)),
+                nn.Conv2d(size, following, 3, padding=1),
+            )
             for size, following in pairwise(outwards)
         )
         self.output = nn.Sequential(  # one convolution at full size: more would cost more than all the rest

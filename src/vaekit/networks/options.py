@@ -29,13 +29,19 @@ class NetworkOptions(Options):
     channels: tuple[Width, ...] = Field(
         (32, 64), min_length=1, description="Channels of the stages of a convolutional network, outermost first."
     )
+    blocks: int = Field(1, ge=1, le=100, description="Residual blocks in each stage of a convolutional network.")
+    squeeze_excite: bool = Field(
+        False, description="Whether a convolutional network weighs its channels, picture by picture."
+    )
     activation: Literal["silu", "gelu", "relu", "tanh", "elu"] = Field("silu", description="Nonlinearity.")
     dropout: float = Field(0.0, ge=0, lt=1, description="Probability of dropping a hidden unit of an mlp in training.")
 
     def encoder(self, event_shape: Sequence[int], features: int) -> nn.Module:
         """A network from (B, *event) to (B, features)."""
         if self.network == "convolutional":
-            return ConvolutionalEncoder(event_shape, features, self.channels, self.activation)
+            return ConvolutionalEncoder(
+                event_shape, features, self.channels, self.activation, self.blocks, self.squeeze_excite
+            )
         if self.network == "linear":
             return LinearEncoder(event_shape, features)
         return MLP(event_shape, (features,), self.hidden, self.block, self.activation, self.dropout)
@@ -43,7 +49,9 @@ class NetworkOptions(Options):
     def decoder(self, latent_dim: int, event_shape: Sequence[int], parameters: int) -> nn.Module:
         """A network from (..., latent_dim) to (..., *event, parameters)."""
         if self.network == "convolutional":
-            return ConvolutionalDecoder(latent_dim, event_shape, parameters, self.channels, self.activation)
+            return ConvolutionalDecoder(
+                latent_dim, event_shape, parameters, self.channels, self.activation, self.blocks, self.squeeze_excite
+            )
         if self.network == "linear":
             return LinearDecoder(latent_dim, event_shape, parameters)
         out_shape = (*event_shape, parameters)
