@@ -21,6 +21,7 @@ from vaekit.objectives.iwae import NegativeIWAE
 from vaekit.objectives.mixed_bounds import NegativeCIWAE, NegativeMIWAE
 from vaekit.objectives.mmd import MMDPenalty
 from vaekit.objectives.options import ObjectiveOptions
+from vaekit.objectives.piwae import NegativePIWAE
 from vaekit.objectives.reconstruction import ReconstructionError
 from vaekit.objectives.renyi import NegativeRenyi
 from vaekit.objectives.stl import StickingTheLanding
@@ -79,6 +80,7 @@ OBJECTIVES: dict[str, Objective] = {
     "dreg": Objective(lambda model, _options, _rows: DoublyReparameterizedIWAE(model), draws=8),
     "ciwae": Objective(lambda model, options, _rows: NegativeCIWAE(model, options.elbo_share), draws=8),
     "miwae": Objective(lambda model, options, _rows: NegativeMIWAE(model, options.groups), draws=8),
+    "piwae": Objective(lambda model, options, _rows: NegativePIWAE(model, options.groups), draws=8),
     "renyi": Objective(lambda model, options, _rows: NegativeRenyi(model, options.alpha), draws=8, bounds=_ordered),
     "reconstruction": Objective(lambda model, _options, _rows: ReconstructionError(model), bounds=_never),
 }
@@ -94,6 +96,7 @@ __all__ = [
     "NegativeELBO",
     "NegativeIWAE",
     "NegativeMIWAE",
+    "NegativePIWAE",
     "NegativeRenyi",
     "Objective",
     "ObjectiveOptions",

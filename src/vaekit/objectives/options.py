@@ -24,11 +24,12 @@ class ObjectiveOptions(Options):
         "dreg",
         "ciwae",
         "miwae",
+        "piwae",
         "renyi",
         "reconstruction",
     ] = Field(
         "auto",
-        description="The objective: the evidence lower bound (elbo; stl: by its path gradient; free_bits; capacity: at a set rate; tc: with a weight on the total correlation; mmd: with a penalty on the distance of codes and prior), the importance-weighted one (iwae; dreg: by its doubly reparameterized gradient; ciwae, miwae: between both; renyi), or an autoencoder's squared error; `auto` follows model and data.",
+        description="The objective: the evidence lower bound (elbo; stl: by its path gradient; free_bits; capacity: at a set rate; tc: with a weight on the total correlation; mmd: with a penalty on the distance of codes and prior), the importance-weighted one (iwae; dreg: by its doubly reparameterized gradient; ciwae, miwae: between both; piwae: this one for the decoder, miwae for the encoder; renyi), or an autoencoder's squared error; `auto` follows model and data.",
     )
     samples: Annotated[int, Field(ge=1, le=10_000)] | Literal["auto"] = Field(
         "auto", description="Draws of z for each example in training: M of elbo, K of iwae and its kin."
@@ -39,4 +40,4 @@ class ObjectiveOptions(Options):
     mmd_weight: float = Field(100.0, ge=0, description="Weight of the squared maximum mean discrepancy (mmd).")
     alpha: float = Field(0.5, le=1, description="Order of the Rényi bound: 0 is iwae, 1 is elbo (renyi).")
     elbo_share: float = Field(0.5, ge=0, le=1, description="Share of elbo in the mixture with iwae (ciwae).")
-    groups: int = Field(2, ge=1, description="Groups into which the draws are divided (miwae).")
+    groups: int = Field(2, ge=1, description="Groups into which the draws are divided (miwae, piwae).")
