@@ -1,7 +1,8 @@
 """Objectives: a model and a batch to the terms of its loss, one number per example.
 
 A model knows no loss beyond the document's own, a loss knows no optimiser. The next objective is one file here and
-one line in the table.
+one line in the table. What it learns besides the model, it holds as modules of its own: they are trained in the same
+step and saved in the training state, and are no part of the model.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from torch import nn
 from vaekit.objectives.capacity import Capacity
 from vaekit.objectives.dreg import DoublyReparameterizedIWAE
 from vaekit.objectives.elbo import NegativeELBO
+from vaekit.objectives.factor import FactorPenalty
 from vaekit.objectives.free_bits import FreeBits
 from vaekit.objectives.importance import log_mean_exp
 from vaekit.objectives.iwae import NegativeIWAE
@@ -75,6 +77,7 @@ OBJECTIVES: dict[str, Objective] = {
         beta=lambda _options: None,
     ),
     "tc": Objective(lambda model, _options, rows: TotalCorrelation(model, rows), beta=lambda _options: 1.0),
+    "factor": Objective(lambda model, options, _rows: FactorPenalty(model, options.tc_weight), bounds=_never),
     "mmd": Objective(lambda model, options, _rows: MMDPenalty(model, options.mmd_weight), bounds=_never),
     "iwae": Objective(lambda model, _options, _rows: NegativeIWAE(model), draws=8),
     "dreg": Objective(lambda model, _options, _rows: DoublyReparameterizedIWAE(model), draws=8),
@@ -90,6 +93,7 @@ __all__ = [
     "OBJECTIVES",
     "Capacity",
     "DoublyReparameterizedIWAE",
+    "FactorPenalty",
     "FreeBits",
     "MMDPenalty",
     "NegativeCIWAE",
