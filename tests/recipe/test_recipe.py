@@ -23,6 +23,7 @@ def test_which_recipes_train_no_bound():
         "autoencoder",
         "beta-tc-vae",
         "capacity-vae",
+        "factor-vae",
         "info-vae",
         "wae",
     }

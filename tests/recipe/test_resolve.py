@@ -223,6 +223,7 @@ def test_the_choice_does_not_depend_on_the_row_count_but_for_the_length():
     ("settings", "message"),
     [
         (["objective=miwae", "objective.samples=8", "objective.groups=3"], "3 groups of 8 draws"),
+        (["objective=piwae", "objective.samples=4", "objective.groups=8"], "8 groups of 4 draws"),
         (["objective=free_bits", "prior=mixture"], "free_bits objective must have prior=standard_normal"),
         (["objective=reconstruction"], "reconstruction for the model vae"),
         (["model=autoencoder", "objective=iwae"], "iwae for the model autoencoder"),

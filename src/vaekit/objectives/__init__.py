@@ -1,7 +1,8 @@
 """Objectives: a model and a batch to the terms of its loss, one number per example.
 
 A model knows no loss beyond the document's own, a loss knows no optimiser. The next objective is one file here and
-one line in the table.
+one line in the table. What it learns besides the model, it holds as modules of its own: they are trained in the same
+step and saved in the training state, and are no part of the model.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ from torch import nn
 from vaekit.objectives.capacity import Capacity
 from vaekit.objectives.dreg import DoublyReparameterizedIWAE
 from vaekit.objectives.elbo import NegativeELBO
+from vaekit.objectives.factor import FactorPenalty
 from vaekit.objectives.free_bits import FreeBits
 from vaekit.objectives.importance import log_mean_exp
 from vaekit.objectives.iwae import NegativeIWAE
 from vaekit.objectives.mixed_bounds import NegativeCIWAE, NegativeMIWAE
 from vaekit.objectives.mmd import MMDPenalty
 from vaekit.objectives.options import ObjectiveOptions
+from vaekit.objectives.piwae import NegativePIWAE
 from vaekit.objectives.reconstruction import ReconstructionError
 from vaekit.objectives.renyi import NegativeRenyi
 from vaekit.objectives.stl import StickingTheLanding
@@ -74,11 +77,13 @@ OBJECTIVES: dict[str, Objective] = {
         beta=lambda _options: None,
     ),
     "tc": Objective(lambda model, _options, rows: TotalCorrelation(model, rows), beta=lambda _options: 1.0),
+    "factor": Objective(lambda model, options, _rows: FactorPenalty(model, options.tc_weight), bounds=_never),
     "mmd": Objective(lambda model, options, _rows: MMDPenalty(model, options.mmd_weight), bounds=_never),
     "iwae": Objective(lambda model, _options, _rows: NegativeIWAE(model), draws=8),
     "dreg": Objective(lambda model, _options, _rows: DoublyReparameterizedIWAE(model), draws=8),
     "ciwae": Objective(lambda model, options, _rows: NegativeCIWAE(model, options.elbo_share), draws=8),
     "miwae": Objective(lambda model, options, _rows: NegativeMIWAE(model, options.groups), draws=8),
+    "piwae": Objective(lambda model, options, _rows: NegativePIWAE(model, options.groups), draws=8),
     "renyi": Objective(lambda model, options, _rows: NegativeRenyi(model, options.alpha), draws=8, bounds=_ordered),
     "reconstruction": Objective(lambda model, _options, _rows: ReconstructionError(model), bounds=_never),
 }
@@ -88,12 +93,14 @@ __all__ = [
     "OBJECTIVES",
     "Capacity",
     "DoublyReparameterizedIWAE",
+    "FactorPenalty",
     "FreeBits",
     "MMDPenalty",
     "NegativeCIWAE",
     "NegativeELBO",
     "NegativeIWAE",
     "NegativeMIWAE",
+    "NegativePIWAE",
     "NegativeRenyi",
     "Objective",
     "ObjectiveOptions",

@@ -158,7 +158,7 @@ def _objective(content: dict[str, Any]) -> None:
         raise RecipeError(
             "the free_bits objective must have prior=standard_normal, whose rate has a part for each dimension", prior
         )
-    if name == "miwae" and objective["samples"] % objective["groups"]:
+    if name in ("miwae", "piwae") and objective["samples"] % objective["groups"]:
         raise RecipeError(
             "objective.groups must divide objective.samples",
             f"{objective['groups']} groups of {objective['samples']} draws",

@@ -66,19 +66,25 @@ class Trainer:
         self.steps = int(self.options.epochs) * self.order.steps_per_epoch
         self.accelerator = make_accelerator(self.options, self.folder)
         self.kind = OBJECTIVES[self.objective.name]
-        objective = self.kind.make(self.model.to(self.accelerator.device), self.objective, len(self.train))
+        objective = self._make_objective().to(self.accelerator.device)
         if self.options.compile:
             self._try(objective)
             objective.forward = torch.compile(objective.forward)
-        self.parameters: list[Tensor] = list(self.model.parameters())
+        self.parameters: list[Tensor] = list(objective.parameters())  # the model's, and its own if it has any
         make_optimizer = OPTIMIZERS[self.options.optimizer]
-        self.optimizer = make_optimizer(self.model, self.options.learning_rate, self.options.weight_decay)
+        self.optimizer = make_optimizer(objective, self.options.learning_rate, self.options.weight_decay)
         self.loss = self.accelerator.prepare(objective)  # the optimiser needs no wrapper, whose checks take time
         average = {name: p.detach().clone() for name, p in self.model.named_parameters()}
         sums = torch.zeros(3, dtype=torch.float64, device=self.accelerator.device)
-        self.state = TrainingState(self.model, self.parameters, average, self.optimizer, sums)
+        self.state = TrainingState(self.model, objective, average, self.optimizer, sums)
         self.generator = torch.Generator()
         self.metrics: list[dict[str, float]] = []
+
+    def _make_objective(self) -> nn.Module:
+        """The loss; what it learns besides the model starts from the seed."""
+        with torch.random.fork_rng():
+            self._seed(self.seed)
+            return self.kind.make(self.model, self.objective, len(self.train))
 
     def _try(self, objective: nn.Module) -> None:
         """Run once before compiling: a closed form that torch looks up for the first time would break the graph."""
@@ -204,9 +210,9 @@ class Trainer:
         for name in ("distortion", "rate", "loss"):
             if not torch.isfinite(getattr(terms, name)).all():
                 return f"the {name}"
-        for name, parameter in self.model.named_parameters():
+        for name, parameter in self.state.objective.named_parameters():
             if parameter.grad is not None and not torch.isfinite(parameter.grad).all():
-                return f"the gradient of {name}"
+                return f"the gradient of {name.removeprefix('model.')}"
         return "the norm of the gradient"
 
     def _validate(self, step: int) -> None:

@@ -43,11 +43,11 @@ class Counters:
 
 @dataclass
 class TrainingState:
-    """Model, its averaged weights, optimiser, running sums and counters.
+    """Model, objective, averaged weights, optimiser, running sums and counters.
 
     Args:
         model: the model in training.
-        parameters: its parameters, in its order.
+        objective: the loss, which has the model as its `model`, and what it learns besides.
         average: its averaged parameters, in the model's order.
         optimizer: the optimiser.
         sums: totals since the last validation: distortion, rate, examples.
@@ -55,15 +55,18 @@ class TrainingState:
     """
 
     model: nn.Module
-    parameters: list[Tensor]
+    objective: nn.Module
     average: dict[str, Tensor]
     optimizer: torch.optim.Optimizer
     sums: Tensor
     counters: Counters = field(default_factory=Counters)
 
+    def __post_init__(self) -> None:
+        self.parameters: list[Tensor] = list(self.model.parameters())
+
     def save(self, folder: RunFolder, name: str) -> None:
         """Write everything to one file."""
-        tensors = {f"model.{key}": value for key, value in self.model.state_dict().items()}
+        tensors = self.objective.state_dict()
         tensors |= {f"average.{key}": value for key, value in self.average.items()}
         for index, moments in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{key}": value for key, value in moments.items()}
@@ -85,12 +88,16 @@ class TrainingState:
             RunError: if the file is damaged or belongs to another model.
         """
         tensors, metadata = folder.read_tensors(name)
-        groups: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "optimizer": {}, "sums": {}}
+        objective: dict[str, Tensor] = {}
+        groups: dict[str, dict[str, Tensor]] = {"average": {}, "optimizer": {}, "sums": {}}
         try:
             for key, value in tensors.items():
                 head, _, tail = key.partition(".")
-                groups[head][tail] = value
-            self.model.load_state_dict(groups["model"])
+                if head in groups:
+                    groups[head][tail] = value
+                else:
+                    objective[key] = value
+            self.objective.load_state_dict(objective)
             for key, value in self.average.items():
                 value.copy_(groups["average"][key])
             self.sums.copy_(groups["sums"][""])
