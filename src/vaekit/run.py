@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,11 +13,11 @@ import numpy.typing as npt
 import torch
 
 from vaekit.data import Part, Rows, Schema, Source, Split, Transform
-from vaekit.errors import DataError, VaekitError, at_least_one
+from vaekit.errors import DataError, RecipeError, VaekitError, at_least_one
 from vaekit.evaluation import Evaluation, Evaluator, block_rows, evaluating, measure, measure_autoencoder
 from vaekit.models import Autoencoder, VariationalAutoEncoder
 from vaekit.opening import make_split, open_both, open_rows, settle
-from vaekit.recipe import Recipe
+from vaekit.recipe import Recipe, load_recipe, resolve
 from vaekit.runs import RunFolder
 
 Array = npt.NDArray[Any]
@@ -185,6 +186,19 @@ class Run:
         found = evaluator.evaluate(rows, self._samples(samples))
         found.figures.update(annealed)
         return found
+
+    def accepts(self, settings: Mapping[str, Any]) -> bool:
+        """Whether settings would change the recipe, and go with the rest of it and with the data.
+
+        Args:
+            settings: dotted keys and values, as `vaekit.train` takes them.
+        """
+        try:
+            changed = load_recipe(self.recipe, settings)
+            resolve(changed, self.schema, self.provenance["rows"]["train"])
+        except RecipeError:
+            return False
+        return changed != self.recipe
 
     def _held_out(self, split: Split) -> Rows:
         if not len(split.test):

@@ -124,13 +124,14 @@ def evaluate(
     """Measure bounds, their parts and baselines on held-out rows."""
     from vaekit import api
 
-    figures = api.load(run).evaluate(source, samples, temperatures)
+    loaded = api.load(run)
+    figures = loaded.evaluate(source, samples, temperatures)
     if as_json:
         typer.echo(json.dumps(figures, indent=2))
         return
     from vaekit.cli.tables import show_figures
 
-    show_figures(figures)
+    show_figures(loaded, figures)
 
 
 @app.command()

@@ -80,15 +80,12 @@ def figure_rows(figures: dict[str, Any]) -> list[tuple[str, str]]:
     return rows + [(BASELINES[k], f"{v:.2f}") for k, v in figures["baselines"].items() if v is not None]
 
 
-def show_figures(figures: dict[str, Any]) -> None:
-    """Print the figures and what they mean."""
+def show_figures(run: Run, figures: dict[str, Any]) -> None:
+    """Print the figures of a run and what they mean."""
     _pairs(figure_rows(figures))
     console.print()
-    for reading in diagnose(figures):
-        console.print(
-            f"{SIGNS[reading.level]} {reading.text}" + (f" Try: {reading.remedy}" if reading.remedy else ""),
-            markup=False,
-        )
+    for reading in diagnose(figures, run.accepts):
+        console.print(f"{SIGNS[reading.level]} {reading.text} {reading.advice}".rstrip(), markup=False)
 
 
 def _schema_rows(schema: Schema) -> list[tuple[str, str]]:
