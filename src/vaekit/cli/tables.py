@@ -137,7 +137,7 @@ def show_run(run: Run) -> None:
         ("source", run.provenance["source"]),
         ("rows", f"{rows['train']} trained, {rows['validation']} chose the model, {rows['test']} held out"),
         *_schema_rows(run.schema),
-        ("model", f"{run.recipe.model}, latent_dim {run.recipe.latent_dim}, {parameters:,} parameters"),
+        ("model", f"{run.recipe.model}, {run.recipe.latent}, {parameters:,} parameters"),
         ("networks", f"encoder {run.recipe.encoder.network}, decoder {run.recipe.decoder.network}"),
         ("likelihood", run.recipe.likelihood.name if run.recipe.model == "vae" else "none"),
         ("seed", str(run.recipe.seed)),

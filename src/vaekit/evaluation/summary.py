@@ -35,13 +35,15 @@ class Evaluation:
         figures: what `--json` prints.
         measured: per row; None for an autoencoder, which has no likelihood.
         code: posterior means or codes, shape (n, latent_dim).
-        kl_per_dimension: average KL of each latent dimension in nats; None for an autoencoder, and where
-            the posterior's dimensions are not independent.
+        factorized: the prior, if it is a Gaussian of independent dimensions, else the Gaussian of such that has the
+            moments of all codes; None for an autoencoder, and where the posterior's dimensions are not independent.
+        kl_per_dimension: average KL of each latent dimension to that Gaussian in nats; None where there is none.
     """
 
     figures: dict[str, Any]
     measured: Measured | None
     code: np.ndarray[Any, np.dtype[np.float64]]
+    factorized: DiagonalNormal | None
     kl_per_dimension: np.ndarray[Any, np.dtype[np.float64]] | None
 
 
@@ -123,15 +125,16 @@ class Evaluator:
             "marginal_kl": None,
             "baselines": {"ppca": None, "factor_analysis": None},
         }
-        return Evaluation(figures, None, code, None)
+        return Evaluation(figures, None, code, None, None)
 
     def _variational(self, model: VariationalAutoEncoder, rows: Rows, samples: int) -> Evaluation:
         measured = measure(model, rows, samples)
-        parts, per_dimension = None, None
+        parts, factorized, per_dimension = None, None, None
         if measured.independent:  # of others the mixture and its marginals are not at hand
             parts = decompose_rate(measured.mean, measured.std, measured.rate)
             posterior = DiagonalNormal(torch.from_numpy(measured.mean), torch.from_numpy(measured.std))
-            per_dimension = posterior.kl_per_dimension(_factorized(model.prior(), posterior)).mean(0).numpy()
+            factorized = _factorized(model.prior(), posterior)
+            per_dimension = posterior.kl_per_dimension(factorized).mean(0).numpy()
         log_likelihood, error = mean_and_error(measured.log_likelihood)
         dims = math.prod(self.schema.event_shape)
         train = self._some_training_rows()
@@ -156,7 +159,7 @@ class Evaluator:
             "marginal_kl": parts.marginal_kl if parts else None,
             "baselines": self._baselines(model, rows, measured.mean.shape[1]),
         }
-        return Evaluation(figures, measured, measured.mean, per_dimension)
+        return Evaluation(figures, measured, measured.mean, factorized, per_dimension)
 
     def _baselines(self, model: VariationalAutoEncoder, rows: Rows, latent_dim: int) -> dict[str, float | None]:
         if self.train is None:

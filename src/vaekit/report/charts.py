@@ -42,7 +42,8 @@ def curves(ax: Any, epochs: Array, train: Array, held_out: Array, best: int | No
         ax.plot(epochs[best], held_out[best], "o", color=FIRST, markersize=8, label="weights kept")
     _frame(ax, train, held_out)
     ax.set(xlabel="epoch", ylabel=label)
-    ax.legend()
+    # above the frame, as lines that leave it are drawn over a legend within
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderpad=0, columnspacing=1)
     return f"{label} against epochs, from {significant(train[0])} to {significant(train[-1])} on training rows"
 
 
