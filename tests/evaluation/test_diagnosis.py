@@ -119,6 +119,24 @@ def test_a_heavy_rate_is_the_first_to_be_mended():
     assert reading("None of the 16", active_units=0, effective_beta=0.5).remedies[0].name == "KL warm-up"
 
 
+@pytest.mark.parametrize(
+    ("family", "encoder", "words", "remedy"),
+    [
+        (3.0, 1.0, "3.00 nats, no diagonal Gaussian", "posterior=full_covariance"),
+        (1.0, 3.0, "3.00 nats, the encoder loses", "layers of the encoder"),
+        (1.0, 1.7, "as much the encoder's", None),
+    ],
+)
+def test_the_larger_share_of_the_gap_is_named(family, encoder, words, remedy):
+    gap = {
+        name: {"value": value, "standard_error": 0.2}
+        for name, value in (("approximation", family), ("amortization", encoder))
+    }
+    found = reading("What the ELBO loses", inference_gap=gap) or reading("what the ELBO loses", inference_gap=gap)
+    assert words in found.text
+    assert remedy is None if not found.remedies else remedy in found.advice
+
+
 def test_the_estimate_names_draws_examples_error_and_gap():
     text = reading("log p(x)").text
     for words in ("-95.00 ± 0.50", "K = 100", "1000 examples", "5.00 below"):

@@ -17,6 +17,15 @@ from vaekit.recipe import describe_keys, load_recipe, recipe_names, resolve
 from vaekit.run import Run
 
 console = Console(highlight=False)
+SCORES = {
+    "mig": "MIG",
+    "dci_disentanglement": "DCI disentanglement",
+    "dci_completeness": "completeness",
+    "dci_informativeness": "informativeness",
+    "sap": "SAP",
+    "factor_vae": "FactorVAE",
+}
+"""How the scores against known factors are called."""
 SIGNS = {"good": "+", "note": "·", "warning": "!"}
 
 
@@ -41,15 +50,21 @@ def _estimated(figure: dict[str, Any]) -> str:
 
 def figure_rows(figures: dict[str, Any]) -> list[tuple[str, str]]:
     """The figures of an evaluation, as pairs of texts."""
-    if figures["elbo"] is None:
-        return [
-            ("reconstruction error", f"{figures['reconstruction_error']:.4g} squared, per held-out example"),
-            (
-                "on training rows",
-                f"{figures['train_reconstruction_error']:.4g}" if figures["train_reconstruction_error"] else "–",
-            ),
-            ("active units", f"{figures['active_units']} of {figures['latent_dim']}"),
-        ]
+    return (_reconstruction_rows(figures) if figures["elbo"] is None else _bound_rows(figures)) + _further_rows(figures)
+
+
+def _reconstruction_rows(figures: dict[str, Any]) -> list[tuple[str, str]]:
+    return [
+        ("reconstruction error", f"{figures['reconstruction_error']:.4g} squared, per held-out example"),
+        (
+            "on training rows",
+            f"{figures['train_reconstruction_error']:.4g}" if figures["train_reconstruction_error"] else "–",
+        ),
+        ("active units", f"{figures['active_units']} of {figures['latent_dim']}"),
+    ]
+
+
+def _bound_rows(figures: dict[str, Any]) -> list[tuple[str, str]]:
     estimate = figures["log_likelihood"]
     rows = [
         (
@@ -78,6 +93,27 @@ def figure_rows(figures: dict[str, Any]) -> list[tuple[str, str]]:
     if figures["train_elbo"] is not None:
         rows.append(("ELBO on training rows", f"{figures['train_elbo']:.2f}"))
     return rows + [(BASELINES[k], f"{v:.2f}") for k, v in figures["baselines"].items() if v is not None]
+
+
+def _further_rows(figures: dict[str, Any]) -> list[tuple[str, str]]:
+    """What is measured where it is asked for, each with the examples that it rests on."""
+    rows = []
+    if (gap := figures.get("inference_gap")) is not None:
+        parts = {name: _estimated(gap[name]) for name in ("gap", "approximation", "amortization")}
+        told = f"{parts['gap']} nats = approximation {parts['approximation']} + amortization {parts['amortization']}"
+        rows.append(("inference gap", f"{told} (K = {gap['samples']}, {gap['examples']} examples)"))
+    if (curve := figures.get("rate_distortion")) is not None:
+        for point in curve["points"]:
+            rate, distortion = (
+                _estimated({"value": point[name], "standard_error": point[f"{name}_error"]})
+                for name in ("rate", "distortion")
+            )
+            told = f"at most rate {rate} and distortion {distortion} nats ({curve['examples']} examples)"
+            rows.append((f"rate-distortion, β = {point['beta']:g}", told))
+    if (scores := figures.get("disentanglement")) is not None:
+        named = ", ".join(f"{name} {scores[key]:.2f}" for key, name in SCORES.items())
+        rows.append(("disentanglement", f"{named} ({scores['factors']} factors, {scores['examples']} examples)"))
+    return rows
 
 
 def show_figures(run: Run, figures: dict[str, Any]) -> None:

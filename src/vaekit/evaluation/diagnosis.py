@@ -38,6 +38,8 @@ FREE_BITS = Remedy("free bits", {"objective.name": "free_bits"})
 TIGHTER_BOUND = Remedy("a tighter bound", {"objective.name": "dreg", "objective.samples": 8})
 FLOW_PRIOR = Remedy("a flow as prior", {"prior.name": "flow"})
 MIXTURE_PRIOR = Remedy("a mixture as prior", {"prior.name": "mixture"})
+FULL_COVARIANCE = Remedy("a posterior with dependent dimensions", {"posterior.name": "full_covariance"})
+FLOW_POSTERIOR = Remedy("a posterior that bends", {"posterior.name": "flow"})
 TRUE_WEIGHT = Remedy("the bound itself", {"objective.kl_weight": 1.0})
 LONGER = Remedy("more training (training.epochs)")
 
@@ -75,7 +77,7 @@ def diagnose(figures: dict[str, Any], accepts: Accepts = lambda _: True) -> list
     if figures["elbo"] is None:
         readings = _autoencoder(figures)
     else:
-        parts = (_collapse, _fit, _baseline, _estimate, _rate, _beta)
+        parts = (_collapse, _fit, _baseline, _estimate, _gap, _rate, _beta)
         readings = [reading for part in parts if (reading := part(figures)) is not None]
     return [
         replace(r, remedies=tuple(m for m in r.remedies if not m.settings or accepts(m.settings))) for r in readings
@@ -189,6 +191,26 @@ def _estimate(f: dict[str, Any]) -> Reading:
         f"{estimate['examples']} examples); the ELBO is {gap:.2f} below it, which is what the approximate posterior costs at least."
     )
     return Reading("note", text)
+
+
+def _gap(f: dict[str, Any]) -> Reading | None:
+    if (gap := f.get("inference_gap")) is None:
+        return None
+    family, encoder = gap["approximation"], gap["amortization"]
+    errors = (family["standard_error"] or 0.0) + (encoder["standard_error"] or 0.0)
+    if abs(family["value"] - encoder["value"]) <= 2 * errors:
+        return Reading("note", "What the ELBO loses is as much the encoder's as that of its family of Gaussians.")
+    if encoder["value"] > family["value"]:
+        return Reading(
+            "note",
+            f"Most of what the ELBO loses, {encoder['value']:.2f} nats, the encoder loses: the best diagonal Gaussian of each row would regain it.",
+            (*_named("wider or deeper layers of the encoder"), LONGER),
+        )
+    return Reading(
+        "note",
+        f"Most of what the ELBO loses, {family['value']:.2f} nats, no diagonal Gaussian would regain.",
+        (FULL_COVARIANCE, FLOW_POSTERIOR, TIGHTER_BOUND),
+    )
 
 
 def _rate(f: dict[str, Any]) -> Reading | None:
