@@ -40,7 +40,7 @@ def test_version(invoke):
 
 
 @pytest.mark.parametrize(
-    "verb", ["train", "evaluate", "encode", "reconstruct", "score", "sample", "report", "describe", "recipes"]
+    "verb", ["train", "evaluate", "remedy", "encode", "reconstruct", "score", "sample", "report", "describe", "recipes"]
 )
 def test_every_verb_explains_itself(invoke, verb):
     for option in ("--help", "-h"):

@@ -164,6 +164,21 @@ def evaluate(
 
 
 @app.command()
+def remedy(
+    run: RunArgument,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="RUN", help="The run folder to make; RUN-remedy by default.")
+    ] = None,
+) -> None:
+    """Try what the reading of a run advises first: train anew so, and set both side by side."""
+    from vaekit import api, remedies
+    from vaekit.cli.progress import make_reporter
+    from vaekit.cli.tables import show_trial
+
+    show_trial(remedies.remedy(api.load(run), out=out, reporter=make_reporter()))
+
+
+@app.command()
 def encode(run: RunArgument, source: SourceArgument, out: OutOption) -> None:
     """Write the posterior mean of each row."""
     _write(run, out, lambda r, rows: r.encode(rows), "z", source)

@@ -12,8 +12,10 @@ from rich.table import Table
 
 from vaekit.data import Schema
 from vaekit.evaluation import BASELINES, diagnose
+from vaekit.evaluation.gap import mean_and_error
 from vaekit.opening import make_schema, make_split, open_both
 from vaekit.recipe import describe_keys, load_recipe, recipe_names, resolve
+from vaekit.remedies import Trial
 from vaekit.run import Run
 
 console = Console(highlight=False)
@@ -43,9 +45,12 @@ def _pairs(rows: list[tuple[str, str]]) -> None:
     console.print(table, markup=False)
 
 
+def _with_error(value: float, error: float | None) -> str:
+    return f"{value:.2f} ± {'–' if error is None else format(error, '.2f')}"
+
+
 def _estimated(figure: dict[str, Any]) -> str:
-    error = figure["standard_error"]
-    return f"{figure['value']:.2f} ± {'–' if error is None else format(error, '.2f')}"
+    return _with_error(figure["value"], figure["standard_error"])
 
 
 def figure_rows(figures: dict[str, Any]) -> list[tuple[str, str]]:
@@ -104,10 +109,7 @@ def _further_rows(figures: dict[str, Any]) -> list[tuple[str, str]]:
         rows.append(("inference gap", f"{told} (K = {gap['samples']}, {gap['examples']} examples)"))
     if (curve := figures.get("rate_distortion")) is not None:
         for point in curve["points"]:
-            rate, distortion = (
-                _estimated({"value": point[name], "standard_error": point[f"{name}_error"]})
-                for name in ("rate", "distortion")
-            )
+            rate, distortion = (_with_error(point[name], point[f"{name}_error"]) for name in ("rate", "distortion"))
             told = f"at most rate {rate} and distortion {distortion} nats ({curve['examples']} examples)"
             rows.append((f"rate-distortion, β = {point['beta']:g}", told))
     if (scores := figures.get("disentanglement")) is not None:
@@ -122,6 +124,24 @@ def show_figures(run: Run, figures: dict[str, Any]) -> None:
     console.print()
     for reading in diagnose(figures, run.accepts):
         console.print(f"{SIGNS[reading.level]} {reading.text} {reading.advice}".rstrip(), markup=False)
+
+
+def show_trial(trial: Trial) -> None:
+    """Print the figures of two runs side by side, what the remedy gained, and how to train it once more."""
+    table = _table("", *(escape(str(run.path)) for run in trial.runs))
+    for name, shown in (
+        ("log-likelihood", lambda e: f"≥ {_with_error(*mean_and_error(e.measured.log_likelihood))} nats"),
+        ("ELBO", lambda e: f"{_with_error(*mean_and_error(e.measured.elbo))} nats"),
+        ("active units", lambda e: f"{e.figures['active_units']} of {e.figures['latent_dim']}"),
+    ):
+        table.add_row(name, *map(shown, trial.evaluations))
+    console.print(table)
+    gain, error = trial.gain()
+    rows = trial.evaluations[0].figures["examples"]
+    lost = error is None or abs(gain) <= 2 * error
+    told = f", which {rows} held-out rows cannot tell from none" if lost else f", on the same {rows} held-out rows"
+    console.print(f"\nGain by {trial.remedy}: {_with_error(gain, error)} nats per example{told}.", markup=False)
+    console.print(f"Anew: {trial.command()}", markup=False, soft_wrap=True)
 
 
 def _schema_rows(schema: Schema) -> list[tuple[str, str]]:
