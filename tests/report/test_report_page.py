@@ -272,7 +272,7 @@ def test_traversals_with_a_learned_prior_go_as_far_as_the_codes(folder, source):
 def test_layers_are_named_with_their_posterior_and_latent_dim_is_not_advised(folder, source):
     run = vaekit.train(source, settings=SMALL | {"layers": [3, 2], "latent_dim": "auto"}, out=folder / "layers")
     page = report(run)
-    assert "layers 3 and 2, top_down posterior, standard_normal prior" in page.text
+    assert "layers 3 and 2, top_down posterior, standard_normal prior of the top layer" in page.text
     assert "latent_dim=" not in page.text
 
 

@@ -198,8 +198,13 @@ def _gap(f: dict[str, Any]) -> Reading | None:
         return None
     family, encoder = gap["approximation"], gap["amortization"]
     errors = (family["standard_error"] or 0.0) + (encoder["standard_error"] or 0.0)
+    if encoder["value"] < -2 * (encoder["standard_error"] or 0.0):  # of a family richer than diagonal Gaussians
+        return Reading(
+            "good",
+            f"The posterior's family is worth its price: the best diagonal Gaussian of each row would lose {-encoder['value']:.2f} nats more.",
+        )
     if abs(family["value"] - encoder["value"]) <= 2 * errors:
-        return Reading("note", "What the ELBO loses is as much the encoder's as that of its family of Gaussians.")
+        return Reading("note", "What the ELBO loses is as much the encoder's fault as that of diagonal Gaussians.")
     if encoder["value"] > family["value"]:
         return Reading(
             "note",

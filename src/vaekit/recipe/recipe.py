@@ -51,7 +51,10 @@ class Recipe(Options):
     def latent(self) -> str:
         """The latent variables in words."""
         size = f"layers {' and '.join(map(str, self.layers))}" if self.layers else f"latent_dim {self.latent_dim}"
-        return size + (f", {self.posterior.name} posterior, {self.prior.name} prior" if self.model == "vae" else "")
+        if self.model == "autoencoder":
+            return size
+        above = " of the top layer" if self.layers else ""
+        return f"{size}, {self.posterior.name} posterior, {self.prior.name} prior{above}"
 
     @property
     def effective_beta(self) -> float | None:

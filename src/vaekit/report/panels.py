@@ -46,8 +46,8 @@ def training_panels(subject: Subject) -> list[Panel]:
         return [panel("Reconstruction error", "distortion", "squared error per example", caption)]
     return [
         panel("ELBO", "elbo", "ELBO in nats",
-              "Both lines should rise and level out together; a held-out line that turns downwards means over-fitting, "
-              "before which the weights were kept. Training rows are measured as they train, with dropout if there is any."),
+              "Both lines should rise and level out together; a held-out line that turns downwards means over-fitting. "
+              "The weights kept are those with the greatest held-out bound of the kind that training raises. Training rows are measured as they train, with dropout if there is any."),
         panel("Distortion", "distortion", "distortion in nats",
               "It should fall and level out: reconstruction gets better."),
         panel("Rate", "rate", "rate in nats",
