@@ -183,9 +183,9 @@ def map_panel(subject: Subject) -> Panel | None:
         caption = (
             "An autoencoder's codes may lie anywhere."
             if subject.is_autoencoder
-            else "If all is well the codes spread about as the learned prior does."
+            else "If all is well these posterior means spread about as far as the learned prior, or less."
             if subject.learned_prior
-            else "If all is well the codes spread about as the prior N(0, I) does, between −3 and 3 around 0."
+            else "If all is well these posterior means spread as far as the prior N(0, I), between −3 and 3, or less."
         )
         return Panel("Map of the codes", caption, [charts.code_histogram(code[:, 0], "z")])
     plane, axes = project(code)
