@@ -27,6 +27,7 @@ ROOMS = (
     "table_run",
     "outputs",
     "api",
+    "remedies",
     "estimator",
     "report",
     "cli",

@@ -335,3 +335,19 @@ def test_an_autoencoder_knows_the_step_of_its_weights(tmp_path):
     run = vaekit.train("digits", recipe="autoencoder", settings=SMALL | {"training.epochs": 2}, out=tmp_path / "a")
     noted = run.folder.read_tensors("weights.safetensors")[1]
     assert int(noted["step"]) in {row["step"] for row in run.folder.read_metrics()}
+
+
+@pytest.mark.parametrize(
+    ("choice", "settings", "accepted"),
+    [
+        ({}, {"prior.name": "flow"}, True),
+        ({"prior": "flow"}, {"prior.name": "flow"}, False),  # in place
+        ({"prior": "flow"}, {"objective.name": "free_bits"}, False),  # refused
+        ({"layers": [3, 2]}, {"latent_dim": 10}, False),
+        ({"posterior": "full_covariance"}, {"objective.name": "dreg", "objective.samples": 8}, True),
+        ({"posterior": "flow"}, {"objective.name": "dreg", "objective.samples": 8}, False),
+    ],
+)
+def test_a_run_tells_what_it_could_be_trained_with(tmp_path, tiny, choice, settings, accepted):
+    run = vaekit.train("digits", settings={**tiny, "training.epochs": 1, **choice}, out=tmp_path / "run")
+    assert run.accepts(settings) == accepted

@@ -13,7 +13,18 @@ from vaekit.table_run import TableRun
 
 VERBS = {
     "train": {"source", "--test", "--recipe", "--set", "--out", "--seed", "--query", "--resume"},
-    "evaluate": {"run", "source", "--samples", "--temperatures", "--json"},
+    "evaluate": {
+        "run",
+        "source",
+        "--samples",
+        "--temperatures",
+        "--gap",
+        "--rate-distortion",
+        "--factors",
+        "--examples",
+        "--json",
+    },
+    "remedy": {"run", "--out"},
     "encode": {"run", "source", "--out"},
     "reconstruct": {"run", "source", "--out"},
     "score": {"run", "source", "--out", "--samples", "--explain"},
@@ -28,6 +39,7 @@ NAMES = {
     "__version__",
     "train",
     "load",
+    "remedy",
     "Run",
     "VAE",
     "Recipe",
@@ -92,7 +104,7 @@ def test_the_python_twins_of_the_verbs():
         "reconstruct": ["self", "X"],
         "score": ["self", "X", "samples"],
         "sample": ["self", "n", "seed", "mean"],
-        "evaluate": ["self", "X", "samples", "temperatures"],
+        "evaluate": ["self", "X", "samples", "temperatures", "gap", "rate_distortion", "factors", "examples"],
     }
     for name, parameters in methods.items():
         assert list(inspect.signature(getattr(vaekit.Run, name)).parameters) == parameters

@@ -9,6 +9,7 @@ __version__ = "0.2.0"
 _HOMES = {
     "train": "vaekit.api",
     "load": "vaekit.api",
+    "remedy": "vaekit.remedies",
     "Run": "vaekit.run",
     "VAE": "vaekit.estimator",
     "Recipe": "vaekit.recipe",
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from vaekit.models import VampPrior as VampPrior
     from vaekit.models import VariationalAutoEncoder as VariationalAutoEncoder
     from vaekit.recipe import Recipe as Recipe
+    from vaekit.remedies import remedy as remedy
     from vaekit.run import Run as Run
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,14 +13,24 @@ import numpy.typing as npt
 import torch
 
 from vaekit.data import Part, Rows, Schema, Source, Split, Transform
-from vaekit.errors import DataError, VaekitError, at_least_one
-from vaekit.evaluation import Evaluation, Evaluator, block_rows, evaluating, measure, measure_autoencoder
+from vaekit.errors import DataError, RecipeError, VaekitError, at_least_one
+from vaekit.evaluation import (
+    Evaluation,
+    Evaluator,
+    block_rows,
+    disentanglement,
+    evaluating,
+    measure,
+    measure_autoencoder,
+)
 from vaekit.models import Autoencoder, VariationalAutoEncoder
-from vaekit.opening import make_split, open_both, open_rows, settle
-from vaekit.recipe import Recipe
+from vaekit.opening import make_split, open_both, open_factors, open_rows, settle
+from vaekit.recipe import Recipe, load_recipe, resolve
 from vaekit.runs import RunFolder
 
 Array = npt.NDArray[Any]
+EXAMPLES = 100
+"""Rows of which those figures are measured by default that take long for each row."""
 
 
 @dataclass
@@ -148,25 +159,61 @@ class Run:
         return drawn.astype(dtype)
 
     def evaluate(
-        self, X: object | None = None, samples: int | None = None, temperatures: int | None = None
+        self,
+        X: object | None = None,
+        samples: int | None = None,
+        temperatures: int | None = None,
+        *,
+        gap: bool = False,
+        rate_distortion: bool = False,
+        factors: object | None = None,
+        examples: int = EXAMPLES,
     ) -> dict[str, Any]:
         """The figures of the model on rows: bounds with standard errors, parts of the rate, baselines.
 
         Args:
             X: rows, as in `encode`; the held-out rows of the run's own source by default.
             samples: draws K; the recipe's `evaluation.samples` by default.
-            temperatures: if given, 100 rows are measured by annealed importance sampling with so many, too: slower than
+            temperatures: if given, some rows are measured by annealed importance sampling with so many, too: slower than
                 any number of draws that is usual, and closer.
+            gap: whether to part, for some rows, what the ELBO loses into what no diagonal Gaussian could regain and what
+                a better encoder would.
+            rate_distortion: whether to measure points of the model's rate-distortion curve, for some rows.
+            factors: known factors of variation of X, a file, an array (n, f) or a data frame, against which codes are
+                scored: MIG, DCI, SAP, FactorVAE score.
+            examples: how many rows "some" are, ≥ 1.
 
         Returns:
             A dictionary of numbers, in nats per example of the data as given.
-        """
-        return self.evaluation(X, samples, temperatures).figures
 
-    def evaluation(
-        self, X: object | None = None, samples: int | None = None, temperatures: int | None = None
-    ) -> Evaluation:
+        Raises:
+            DataError: if rows or factors do not fit.
+            VaekitError: for what an autoencoder does not have, or a number below 1.
+        """
+        rows, evaluator = self._to_measure(X)
+        if factors is not None and X is None:
+            raise DataError("the rows that the factors belong to must be given", "factors alone", "Pass the rows, too")
+        known = None if factors is None else open_factors(factors, len(rows))
+        some = Rows(rows.part.some(at_least_one(examples, "examples"), rows.seed), rows.transform, rows.seed)
+        further: dict[str, Any] = {}  # first, since it may be refused
+        if temperatures is not None:
+            further["annealed"] = evaluator.anneal(some, at_least_one(temperatures, "temperatures"))
+        if gap:
+            further["inference_gap"] = evaluator.inference_gap(some)
+        if rate_distortion:
+            further["rate_distortion"] = evaluator.rate_distortion(some, self._samples(samples))
+        found = evaluator.evaluate(rows, self._samples(samples))
+        if known is not None:
+            scores = asdict(disentanglement(found.code, known, self.recipe.seed))
+            further["disentanglement"] = {**scores, "factors": known.shape[1], "examples": len(rows)}
+        return found.figures | further
+
+    def evaluation(self, X: object | None = None) -> Evaluation:
         """As `evaluate`, with the measurements of each row."""
+        rows, evaluator = self._to_measure(X)
+        return evaluator.evaluate(rows, self._samples(None))
+
+    def _to_measure(self, X: object | None) -> tuple[Rows, Evaluator]:
         try:
             split = self.split()
         except DataError:
@@ -178,13 +225,20 @@ class Run:
             rows = self.rows(X)
         elif split is not None:
             rows = self._held_out(split)
-        evaluator = Evaluator(self.model, self.schema, train, self.recipe.effective_beta)
-        annealed = {}
-        if temperatures is not None:  # first, since it may be refused
-            annealed["annealed"] = evaluator.anneal(rows, at_least_one(temperatures, "temperatures"))
-        found = evaluator.evaluate(rows, self._samples(samples))
-        found.figures.update(annealed)
-        return found
+        return rows, Evaluator(self.model, self.schema, train, self.recipe.effective_beta)
+
+    def accepts(self, settings: Mapping[str, Any]) -> bool:
+        """Whether settings would change the recipe, and go with the rest of it and with the data.
+
+        Args:
+            settings: dotted keys and values, as `vaekit.train` takes them.
+        """
+        try:
+            changed = load_recipe(self.recipe, settings)
+            resolve(changed, self.schema, self.provenance["rows"]["train"])
+        except RecipeError:
+            return False
+        return changed != self.recipe
 
     def _held_out(self, split: Split) -> Rows:
         if not len(split.test):

@@ -1,5 +1,6 @@
 import json
 import re
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -10,8 +11,10 @@ import vaekit
 from builders import read_numbers
 from vaekit.cli import main
 from vaekit.cli.app import app
+from vaekit.cli.tables import figure_rows
 from vaekit.data import open_source
 from vaekit.errors import Interrupted
+from vaekit.evaluation import disentanglement, inference_gap, rate_distortion
 
 
 @pytest.fixture
@@ -37,7 +40,7 @@ def test_version(invoke):
 
 
 @pytest.mark.parametrize(
-    "verb", ["train", "evaluate", "encode", "reconstruct", "score", "sample", "report", "describe", "recipes"]
+    "verb", ["train", "evaluate", "remedy", "encode", "reconstruct", "score", "sample", "report", "describe", "recipes"]
 )
 def test_every_verb_explains_itself(invoke, verb):
     for option in ("--help", "-h"):
@@ -126,6 +129,72 @@ def test_the_effective_beta_stands_beside_the_figures(invoke, workplace, table, 
 def test_evaluate_on_given_rows(invoke, table_run, table):
     figures = json.loads(invoke("evaluate", table_run.path, table, "--json", "--samples", 2).stdout)
     assert figures["log_likelihood"]["examples"] == figures["examples"] == 120
+
+
+def test_what_the_bound_loses_and_the_curve_are_those_of_the_library(invoke, digits_run):
+    """Of as many rows as asked for, which is said, as are standard errors."""
+    from vaekit.data import Rows
+
+    arguments = ("evaluate", digits_run.path, "--gap", "--rate-distortion", "--examples", 5, "--samples", 9)
+    result = invoke(*arguments, "--json")
+    figures = json.loads(result.stdout)
+    rows = Rows(digits_run.split().test.some(5, 0), digits_run.transform, 0)
+    expected = inference_gap(digits_run.model, rows).figures()
+    gap = figures["inference_gap"]
+    assert {name: gap[name] for name in expected} == expected
+    assert (gap["samples"], gap["examples"]) == (1000, 5)
+    curve = rate_distortion(digits_run.model, rows, [p["beta"] for p in figures["rate_distortion"]["points"]], 9)
+    assert figures["rate_distortion"] == {"points": [asdict(p) for p in curve], "samples": 9, "examples": 5}
+    assert "a posterior to each of 5 rows" in result.stderr
+    shown = dict(figure_rows(figures))
+    value, error = expected["amortization"].values()
+    assert f"amortization {value:.2f} ± {error:.2f} (K = 1000, 5 examples)" in shown["inference gap"]
+    first = curve[0]
+    assert f"rate {first.rate:.2f} ± {first.rate_error:.2f}" in shown["rate-distortion, β = 0.1"]
+    assert "inference_gap" not in digits_run.evaluate(samples=2)
+
+
+def test_codes_are_scored_against_known_factors(invoke, digits_run, workplace, write_csv):
+    """Given as numbers or as names, in any kind of file."""
+    source = open_source("digits")
+    factors = np.stack([source.labels, source.values.sum((1, 2, 3)) // 100], 1).astype(int)
+    np.save(workplace / "f.npy", factors)
+    write_csv(workplace / "f.csv", np.array([[f"n{a}", b] for a, b in factors], object), ("digit", "ink"))
+    expected = asdict(disentanglement(digits_run.encode("digits").astype(float), factors))
+    for name in ("f.npy", "f.csv"):
+        figures = json.loads(invoke("evaluate", digits_run.path, "digits", "--factors", name, "--json").stdout)
+        found = figures["disentanglement"]
+        assert {key: found[key] for key in expected} == pytest.approx(expected, abs=1e-6)
+        assert (found["factors"], found["examples"]) == (2, 1797)
+    assert f"MIG {expected['mig']:.2f}, DCI disentanglement" in dict(figure_rows(figures))["disentanglement"]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("a,b\n0,1\n1,0\n", ["each of the 25 rows", "2 rows"]),
+        ("a,b\n" + "0.5,1\n1.5,0\n" * 12 + "0.5,1\n", ["whole numbers or names", "0.5 in column 'a'", "into classes"]),
+        ("a,b\n" + "0,x\n1,\n" * 12 + "0,x\n", ["all factors", "12 empty cells in column 'b'"]),
+        ("a\n" + "0\n1\n" * 12 + "0\n", ["at least two factors"]),
+        ("a,b\n" + "0,2\n1,2\n" * 12 + "0,2\n", ["at least two values"]),
+    ],
+)
+def test_unsuitable_factors_are_refused(expect_refusal, digits_run, rows, workplace, content, words):
+    (workplace / "f.csv").write_text(content)
+    expect_refusal("evaluate", digits_run.path, "rows.npy", "--factors", "f.csv", words=words)
+
+
+def test_factors_without_their_rows_are_refused(expect_refusal, digits_run, rows):
+    expect_refusal("evaluate", digits_run.path, "--factors", "rows.npy", words=["must be given", "Pass the rows"])
+    expect_refusal("evaluate", digits_run.path, "rows.npy", "--factors", "rows.npy", words=["a column for each"])
+
+
+@pytest.mark.parametrize("option", ["--gap", "--rate-distortion"])
+def test_an_autoencoder_has_neither_gap_nor_curve(call, tmp_path, tiny, option):
+    vaekit.train("digits", recipe="autoencoder", settings=tiny, out=tmp_path / "plain")
+    outcome = call("evaluate", tmp_path / "plain", option)
+    assert outcome.code == 2
+    assert "a model with a likelihood. Got an autoencoder instead. Name a variational one." in outcome.err
 
 
 @pytest.mark.parametrize("ending", ["npy", "npz", "csv", "parquet"])

@@ -35,7 +35,7 @@ def reading(words, **changes):
 def test_a_healthy_model_gets_no_warning():
     readings = diagnose(figures())
     assert {r.level for r in readings} == {"good", "note"}
-    assert not any(r.remedy for r in readings)
+    assert not any(r.remedies for r in readings)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_a_healthy_model_gets_no_warning():
 def test_active_units(active, level, words):
     found = reading(words, active_units=active)
     assert found.level == level
-    assert bool(found.remedy) == (level != "good")
+    assert bool(found.remedies) == (level != "good")
 
 
 def test_collapse_comes_first():
@@ -71,10 +71,10 @@ def test_a_gap_of_four_standard_errors_is_over_fitting_whatever_the_units(error,
 
 def test_a_gap_between_two_and_four_standard_errors_is_left_open():
     estimate = figures()["log_likelihood"] | {"standard_error": 1.0}
-    found = reading("cannot tell", elbo=-100.0, train_elbo=-97.0, log_likelihood=estimate)
+    found = reading("whether it is over-fitted", elbo=-100.0, train_elbo=-97.0, log_likelihood=estimate)
     assert found.level == "note"
     lone = figures()["log_likelihood"] | {"standard_error": None}
-    assert reading("cannot tell", elbo=-100.0, train_elbo=-97.0, log_likelihood=lone).level == "note"
+    assert reading("whether it is over-fitted", elbo=-100.0, train_elbo=-97.0, log_likelihood=lone).level == "note"
 
 
 def test_the_gap_is_named():
@@ -87,6 +87,55 @@ def test_the_best_baseline_is_the_one_to_beat():
     assert worse.level == "warning"
     assert "(probabilistic PCA) is 5.00 nats" in worse.text
     assert reading("linear model", baselines={"ppca": None, "factor_analysis": None}) is None
+
+
+@pytest.mark.parametrize(("gain", "level"), [(2.1, "good"), (1.9, "note"), (-1.9, "note"), (-2.1, "warning")])
+def test_a_gain_within_two_standard_errors_is_no_gain(gain, level):
+    estimate = {"value": -95.0, "standard_error": 1.0, "samples": 100, "examples": 40}
+    found = reading("simple model", log_likelihood=estimate, baselines={"ppca": -95.0 - gain})
+    assert found.level == level
+    assert f"{abs(gain):.2f} nats" in found.text
+    assert ("40 held-out rows cannot tell" in found.text) == (level == "note")
+
+
+def test_a_lone_row_tells_nothing_of_a_gain():
+    lone = {"value": -95.0, "standard_error": None, "samples": 100, "examples": 1}
+    assert reading("simple model", log_likelihood=lone).level == "note"
+
+
+def test_a_remedy_that_the_run_cannot_take_is_not_named():
+    collapsed = figures(active_units=0)
+    every, few = (diagnose(collapsed, a)[0] for a in (lambda _: True, lambda s: "prior.name" not in s))
+    assert "free bits (objective=free_bits)" in every.advice
+    assert "a flow as prior (prior=flow)" in every.advice
+    assert every.advice.startswith("Try: KL warm-up (training.kl_warmup=0.3); ")
+    assert few.remedies == tuple(r for r in every.remedies if "prior.name" not in r.settings)
+    assert "a less flexible likelihood" in diagnose(collapsed, lambda _: False)[0].advice
+
+
+def test_a_heavy_rate_is_the_first_to_be_mended():
+    first = reading("None of the 16", active_units=0, effective_beta=4.0).remedies[0]
+    assert first.settings == {"objective.kl_weight": 1.0}
+    assert reading("None of the 16", active_units=0, effective_beta=0.5).remedies[0].name == "KL warm-up"
+
+
+@pytest.mark.parametrize(
+    ("family", "encoder", "words", "remedy"),
+    [
+        (3.0, 1.0, "3.00 nats, no diagonal Gaussian", "posterior=full_covariance"),
+        (1.0, 3.0, "3.00 nats, the encoder loses", "layers of the encoder"),
+        (1.0, 1.7, "as much the encoder's", None),
+        (3.0, -1.0, "would lose 1.00 nats more", None),
+        (3.0, -0.3, "3.00 nats, no diagonal Gaussian", "posterior=flow"),
+    ],
+)
+def test_the_larger_share_of_the_gap_is_named(family, encoder, words, remedy):
+    gap = {
+        name: {"value": value, "standard_error": 0.2}
+        for name, value in (("approximation", family), ("amortization", encoder))
+    }
+    (found,) = [r for r in diagnose(figures(inference_gap=gap)) if words in r.text]
+    assert (remedy in found.advice) if remedy else not found.remedies
 
 
 def test_the_estimate_names_draws_examples_error_and_gap():

@@ -16,7 +16,7 @@ from vaekit.data import Part
 from vaekit.errors import DataError, RunError
 from vaekit.report import write_report
 from vaekit.report.numbers import nats, significant
-from vaekit.report.panels import map_panel
+from vaekit.report.panels import map_panel, training_panels
 from vaekit.report.pictures import GAP
 from vaekit.report.subject import Subject
 from vaekit.runs import RunFolder
@@ -225,7 +225,71 @@ def test_one_dimension_has_a_histogram_for_a_map(folder):
     run = vaekit.train(folder / "binary.npz", settings=SMALL | {"latent_dim": 1}, out=folder / "binary")
     page = report(run)
     assert "histogram of 6 codes" in page.html
+    assert "as far as the prior N(0, I), between −3 and 3, or less" in page.text
+    mixture = SMALL | {"latent_dim": 1, "prior": "mixture"}
+    assert (
+        "as far as the learned prior, or less."
+        in report(vaekit.train(folder / "binary.npz", settings=mixture, out=folder / "b")).text
+    )
     assert all(note in page.text for note in run.provenance["choices"])
+
+
+LEARNED = (
+    "learned prior has no parts by dimension",
+    "drawn from the learned prior",
+    "three standard deviations of all codes",
+)
+NORMAL = ("equals the prior and costs nothing", "drawn from the prior N(0, I)", "goes from −3 (left) to 3 (right)")
+
+
+@pytest.mark.parametrize("prior", ["mixture", "vamp", "flow"])
+def test_a_learned_prior_is_not_spoken_of_as_standard_normal(folder, source, page, prior):
+    found = report(vaekit.train(source, settings=SMALL | {"prior": prior}, out=folder / prior))
+    for words, other in zip(LEARNED, NORMAL, strict=True):
+        assert (words in found.text, other in found.text) == (True, False)
+        assert (words in page.text, other in page.text) == (False, True)
+    for untrue in ("N(0", "−3", "round cloud"):
+        assert untrue not in found.text
+    assert f"latent_dim 4, diagonal posterior, {prior} prior" in found.text
+
+
+def test_traversals_with_a_learned_prior_go_as_far_as_the_codes(folder, source):
+    run = vaekit.train(source, settings=SMALL | {"prior": "mixture", "seed": 1}, out=folder / "far")
+    evaluation = run.evaluation()
+    j = int(evaluation.kl_per_dimension.argmax())
+    codes, std = evaluation.measured.mean[:, j], evaluation.measured.std[:, j]
+    spread = np.sqrt(codes.var() + np.square(std).mean())  # the law of total variance
+    z = run.encode(run.split().test.some(24, 0).take(0, 1)).repeat(11, 0)
+    z[:, j] = codes.mean() + spread * np.linspace(-3, 3, 11)
+    shown = run.decode(z)[..., 0]
+    (strip,) = report(run).pictures(f"dimension {j}: KL {nats(evaluation.kl_per_dimension[j])} nats")
+    zoom = (strip.shape[1] + GAP) // 11 - GAP
+    for i, picture in enumerate(shown):
+        seen = strip[zoom // 16 :: zoom // 8, i * (zoom + GAP) + zoom // 16 :: zoom // 8, 0][:, :8]
+        assert np.abs(seen - (picture / (run.schema.levels - 1) * 255).clip(0, 255)).max() <= 1
+
+
+def test_layers_are_named_with_their_posterior_and_latent_dim_is_not_advised(folder, source):
+    run = vaekit.train(source, settings=SMALL | {"layers": [3, 2], "latent_dim": "auto"}, out=folder / "layers")
+    page = report(run)
+    assert "layers 3 and 2, top_down posterior, standard_normal prior of the top layer" in page.text
+    assert "latent_dim=" not in page.text
+
+
+def test_the_weights_kept_are_marked_where_they_were_kept(folder, source, monkeypatch):
+    """By the bound that the objective raises, from the end of the warm-up on: not always where the ELBO is greatest."""
+    settings = SMALL | {"training.epochs": 6, "training.kl_warmup": 0.5, "training.validations": 6}
+    run = vaekit.train(source, settings=settings, out=folder / "kept")
+    metrics = run.folder.read_metrics()
+    for row in metrics:
+        row["elbo"] = -row["step"]  # the first is the greatest
+    run.folder.write_metrics(metrics)
+    seen = []
+    monkeypatch.setattr("vaekit.report.panels.charts.curves", lambda *a: seen.append(a[3]) or "")
+    training_panels(Subject.of(run))
+    kept = int(run.folder.read_tensors("weights.safetensors")[1]["step"])
+    assert [metrics[best]["step"] for best in seen] == [kept] * 3
+    assert kept > metrics[0]["step"]
 
 
 def test_too_many_classes_are_counted(vae, evaluation):

@@ -116,21 +116,66 @@ def evaluate(
     temperatures: Annotated[
         int | None,
         typer.Option(
-            "--temperatures", min=1, help="Also measure 100 rows by annealed importance sampling; 100 is a start."
+            "--temperatures", min=1, help="Also measure some rows by annealed importance sampling; 100 is a start."
         ),
     ] = None,
+    gap: Annotated[
+        bool,
+        typer.Option("--gap", help="Also part what the ELBO loses, for some rows: the family's share, the encoder's."),
+    ] = False,
+    rate_distortion: Annotated[
+        bool,
+        typer.Option("--rate-distortion", help="Also measure points of the rate-distortion curve, for some rows."),
+    ] = False,
+    factors: Annotated[
+        str | None,
+        typer.Option(
+            "--factors",
+            metavar="FILE",
+            help="Also score the codes of SOURCE against its known factors, a column each: MIG, DCI, SAP, FactorVAE.",
+        ),
+    ] = None,
+    examples: Annotated[
+        int, typer.Option("--examples", min=1, help='How many rows "some" are; each takes a while.')
+    ] = 100,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Measure bounds, their parts and baselines on held-out rows."""
     from vaekit import api
 
-    figures = api.load(run).evaluate(source, samples, temperatures)
+    loaded = api.load(run)
+    if gap or rate_distortion:
+        typer.echo(f"Fitting a posterior to each of {examples} rows at most; this may take minutes.", err=True)
+    figures = loaded.evaluate(
+        source,
+        samples,
+        temperatures,
+        gap=gap,
+        rate_distortion=rate_distortion,
+        factors=factors,
+        examples=examples,
+    )
     if as_json:
         typer.echo(json.dumps(figures, indent=2))
         return
     from vaekit.cli.tables import show_figures
 
-    show_figures(figures)
+    show_figures(loaded, figures)
+
+
+@app.command()
+def remedy(
+    run: RunArgument,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="RUN", help="The run folder to make; RUN-remedy by default.")
+    ] = None,
+) -> None:
+    """Try what the reading of a run advises first: train anew so, and set both side by side."""
+    from vaekit import api, remedies
+    from vaekit.cli.progress import make_reporter
+    from vaekit.cli.tables import show_trial
+
+    show_trial(remedies.remedy(api.load(run), out=out, reporter=make_reporter()))
 
 
 @app.command()

@@ -12,11 +12,22 @@ from rich.table import Table
 
 from vaekit.data import Schema
 from vaekit.evaluation import BASELINES, diagnose
+from vaekit.evaluation.gap import mean_and_error
 from vaekit.opening import make_schema, make_split, open_both
 from vaekit.recipe import describe_keys, load_recipe, recipe_names, resolve
+from vaekit.remedies import Trial
 from vaekit.run import Run
 
 console = Console(highlight=False)
+SCORES = {
+    "mig": "MIG",
+    "dci_disentanglement": "DCI disentanglement",
+    "dci_completeness": "completeness",
+    "dci_informativeness": "informativeness",
+    "sap": "SAP",
+    "factor_vae": "FactorVAE",
+}
+"""How the scores against known factors are called."""
 SIGNS = {"good": "+", "note": "·", "warning": "!"}
 
 
@@ -34,22 +45,31 @@ def _pairs(rows: list[tuple[str, str]]) -> None:
     console.print(table, markup=False)
 
 
+def _with_error(value: float, error: float | None) -> str:
+    return f"{value:.2f} ± {'–' if error is None else format(error, '.2f')}"
+
+
 def _estimated(figure: dict[str, Any]) -> str:
-    error = figure["standard_error"]
-    return f"{figure['value']:.2f} ± {'–' if error is None else format(error, '.2f')}"
+    return _with_error(figure["value"], figure["standard_error"])
 
 
 def figure_rows(figures: dict[str, Any]) -> list[tuple[str, str]]:
     """The figures of an evaluation, as pairs of texts."""
-    if figures["elbo"] is None:
-        return [
-            ("reconstruction error", f"{figures['reconstruction_error']:.4g} squared, per held-out example"),
-            (
-                "on training rows",
-                f"{figures['train_reconstruction_error']:.4g}" if figures["train_reconstruction_error"] else "–",
-            ),
-            ("active units", f"{figures['active_units']} of {figures['latent_dim']}"),
-        ]
+    return (_reconstruction_rows(figures) if figures["elbo"] is None else _bound_rows(figures)) + _further_rows(figures)
+
+
+def _reconstruction_rows(figures: dict[str, Any]) -> list[tuple[str, str]]:
+    return [
+        ("reconstruction error", f"{figures['reconstruction_error']:.4g} squared, per held-out example"),
+        (
+            "on training rows",
+            f"{figures['train_reconstruction_error']:.4g}" if figures["train_reconstruction_error"] else "–",
+        ),
+        ("active units", f"{figures['active_units']} of {figures['latent_dim']}"),
+    ]
+
+
+def _bound_rows(figures: dict[str, Any]) -> list[tuple[str, str]]:
     estimate = figures["log_likelihood"]
     rows = [
         (
@@ -80,15 +100,48 @@ def figure_rows(figures: dict[str, Any]) -> list[tuple[str, str]]:
     return rows + [(BASELINES[k], f"{v:.2f}") for k, v in figures["baselines"].items() if v is not None]
 
 
-def show_figures(figures: dict[str, Any]) -> None:
-    """Print the figures and what they mean."""
+def _further_rows(figures: dict[str, Any]) -> list[tuple[str, str]]:
+    """What is measured where it is asked for, each with the examples that it rests on."""
+    rows = []
+    if (gap := figures.get("inference_gap")) is not None:
+        parts = {name: _estimated(gap[name]) for name in ("gap", "approximation", "amortization")}
+        told = f"{parts['gap']} nats = approximation {parts['approximation']} + amortization {parts['amortization']}"
+        rows.append(("inference gap", f"{told} (K = {gap['samples']}, {gap['examples']} examples)"))
+    if (curve := figures.get("rate_distortion")) is not None:
+        for point in curve["points"]:
+            rate, distortion = (_with_error(point[name], point[f"{name}_error"]) for name in ("rate", "distortion"))
+            told = f"at most rate {rate} and distortion {distortion} nats ({curve['examples']} examples)"
+            rows.append((f"rate-distortion, β = {point['beta']:g}", told))
+    if (scores := figures.get("disentanglement")) is not None:
+        named = ", ".join(f"{name} {scores[key]:.2f}" for key, name in SCORES.items())
+        rows.append(("disentanglement", f"{named} ({scores['factors']} factors, {scores['examples']} examples)"))
+    return rows
+
+
+def show_figures(run: Run, figures: dict[str, Any]) -> None:
+    """Print the figures of a run and what they mean."""
     _pairs(figure_rows(figures))
     console.print()
-    for reading in diagnose(figures):
-        console.print(
-            f"{SIGNS[reading.level]} {reading.text}" + (f" Try: {reading.remedy}" if reading.remedy else ""),
-            markup=False,
-        )
+    for reading in diagnose(figures, run.accepts):
+        console.print(f"{SIGNS[reading.level]} {reading.text} {reading.advice}".rstrip(), markup=False)
+
+
+def show_trial(trial: Trial) -> None:
+    """Print the figures of two runs side by side, what the remedy gained, and how to train it once more."""
+    table = _table("", *(escape(str(run.path)) for run in trial.runs))
+    for name, shown in (
+        ("log-likelihood", lambda e: f"≥ {_with_error(*mean_and_error(e.measured.log_likelihood))} nats"),
+        ("ELBO", lambda e: f"{_with_error(*mean_and_error(e.measured.elbo))} nats"),
+        ("active units", lambda e: f"{e.figures['active_units']} of {e.figures['latent_dim']}"),
+    ):
+        table.add_row(name, *map(shown, trial.evaluations))
+    console.print(table)
+    gain, error = trial.gain()
+    rows = trial.evaluations[0].figures["examples"]
+    lost = error is None or abs(gain) <= 2 * error
+    told = f", which {rows} held-out rows cannot tell from none" if lost else f", on the same {rows} held-out rows"
+    console.print(f"\nGain by {trial.remedy}: {_with_error(gain, error)} nats per example{told}.", markup=False)
+    console.print(f"Anew: {trial.command()}", markup=False, soft_wrap=True)
 
 
 def _schema_rows(schema: Schema) -> list[tuple[str, str]]:
@@ -140,7 +193,7 @@ def show_run(run: Run) -> None:
         ("source", run.provenance["source"]),
         ("rows", f"{rows['train']} trained, {rows['validation']} chose the model, {rows['test']} held out"),
         *_schema_rows(run.schema),
-        ("model", f"{run.recipe.model}, latent_dim {run.recipe.latent_dim}, {parameters:,} parameters"),
+        ("model", f"{run.recipe.model}, {run.recipe.latent}, {parameters:,} parameters"),
         ("networks", f"encoder {run.recipe.encoder.network}, decoder {run.recipe.decoder.network}"),
         ("likelihood", run.recipe.likelihood.name if run.recipe.model == "vae" else "none"),
         ("seed", str(run.recipe.seed)),

@@ -2,10 +2,46 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from vaekit.evaluation.baselines import BASELINES
+
+Accepts = Callable[[Mapping[str, Any]], bool]
+"""Whether settings would change a recipe and go with the rest of it."""
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """Something to try.
+
+    Args:
+        name: what it is.
+        settings: dotted keys and values by which a recipe has it; empty for what no setting does.
+
+    Examples:
+        >>> str(Remedy("free bits", {"objective.name": "free_bits"}))
+        'free bits (objective=free_bits)'
+    """
+
+    name: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        shown = ", ".join(f"{key.removesuffix('.name')}={value}" for key, value in self.settings.items())
+        return f"{self.name} ({shown})" if shown else self.name
+
+
+WARM_UP = Remedy("KL warm-up", {"training.kl_warmup": 0.3})
+FREE_BITS = Remedy("free bits", {"objective.name": "free_bits"})
+TIGHTER_BOUND = Remedy("a tighter bound", {"objective.name": "dreg", "objective.samples": 8})
+FLOW_PRIOR = Remedy("a flow as prior", {"prior.name": "flow"})
+MIXTURE_PRIOR = Remedy("a mixture as prior", {"prior.name": "mixture"})
+FULL_COVARIANCE = Remedy("a posterior with dependent dimensions", {"posterior.name": "full_covariance"})
+FLOW_POSTERIOR = Remedy("a posterior that bends", {"posterior.name": "flow"})
+TRUE_WEIGHT = Remedy("the bound itself", {"objective.kl_weight": 1.0})
+LONGER = Remedy("more training (training.epochs)")
 
 
 @dataclass(frozen=True)
@@ -15,34 +51,37 @@ class Reading:
     Args:
         level: `good`, `note` or `warning`.
         text: what it means.
-        remedy: what to try; empty where nothing need be done.
+        remedies: what to try, the first first; none where nothing need be done.
     """
 
     level: Literal["good", "note", "warning"]
     text: str
-    remedy: str = ""
+    remedies: tuple[Remedy, ...] = ()
+
+    @property
+    def advice(self) -> str:
+        """The remedies as a sentence; empty where there are none."""
+        return f"Try: {'; '.join(map(str, self.remedies))}." if self.remedies else ""
 
 
-def diagnose(figures: dict[str, Any]) -> list[Reading]:
+def diagnose(figures: dict[str, Any], accepts: Accepts = lambda _: True) -> list[Reading]:
     """Read the figures of an evaluation.
 
     Args:
         figures: as `Evaluation.figures` holds them.
+        accepts: what the run can take, as `Run.accepts` tells; remedies that it cannot are left out.
 
     Returns:
         Readings in the order in which they matter.
     """
     if figures["elbo"] is None:
-        return _autoencoder(figures)
-    readings = [
-        _collapse(figures),
-        _fit(figures),
-        _baseline(figures),
-        _estimate(figures),
-        _rate(figures),
-        _beta(figures),
+        readings = _autoencoder(figures)
+    else:
+        parts = (_collapse, _fit, _baseline, _estimate, _gap, _rate, _beta)
+        readings = [reading for part in parts if (reading := part(figures)) is not None]
+    return [
+        replace(r, remedies=tuple(m for m in r.remedies if not m.settings or accepts(m.settings))) for r in readings
     ]
-    return [reading for reading in readings if reading is not None]
 
 
 def _autoencoder(figures: dict[str, Any]) -> list[Reading]:
@@ -56,31 +95,44 @@ def _autoencoder(figures: dict[str, Any]) -> list[Reading]:
     if train and error > 1.3 * train:
         readings.append(
             Reading("warning", f"Held-out rows are reconstructed worse than training rows ({error:.3g} against {train:.3g}): it is over-fitted.",
-                    "A smaller latent_dim, narrower layers, dropout, or a variational autoencoder, whose noise regularises.")
+                    _named("a smaller latent_dim", "narrower layers", "dropout",
+                           "a variational autoencoder, whose noise regularises"))
         )  # fmt: skip
     return readings
 
 
+def _named(*names: str) -> tuple[Remedy, ...]:
+    return tuple(Remedy(name) for name in names)
+
+
 def _collapse(f: dict[str, Any]) -> Reading:
     active, total = f["active_units"], f["latent_dim"]
+    if active <= 0.2 * total:
+        return _few_active(f, active, total)
+    if active == total:
+        return Reading(
+            "note",
+            f"All {total} latent units are active: more might be of use.",
+            (Remedy("more latent units", {"latent_dim": 2 * total}),),
+        )
+    return Reading(
+        "good", f"{active} of {total} latent units are active: there is room, and the posterior has not collapsed."
+    )
+
+
+def _few_active(f: dict[str, Any], active: int, total: int) -> Reading:
+    lighter = (TRUE_WEIGHT,) if (f["effective_beta"] or 1) > 1 else ()
     if active == 0:
         return Reading(
             "warning",
             f"None of the {total} latent units is active: the posterior has collapsed onto the prior, and codes tell nothing of the data.",
-            "KL warm-up (training.kl_warmup=0.3), free bits (objective=free_bits), a tighter bound (objective=dreg), a less flexible likelihood, or more training.",
+            (*lighter, WARM_UP, FREE_BITS, TIGHTER_BOUND, FLOW_PRIOR, *_named("a less flexible likelihood"), LONGER),
         )
-    if active <= 0.2 * total:
-        return Reading(
-            "note",
-            f"{active} of {total} latent units are active; the others equal the prior and cost nothing.",
-            f"latent_dim={max(2, 2 * active)} would train faster; if you expected more, KL warm-up (training.kl_warmup=0.3) or free bits (objective=free_bits).",
-        )
-    if active == total:
-        return Reading(
-            "note", f"All {total} latent units are active: more might be of use.", f"latent_dim={2 * total}."
-        )
+    fewer = Remedy("if so few are enough, a faster training", {"latent_dim": max(2, 2 * active)})
     return Reading(
-        "good", f"{active} of {total} latent units are active: there is room, and the posterior has not collapsed."
+        "note",
+        f"{active} of {total} latent units are active; the others hardly vary with x.",
+        (*lighter, WARM_UP, FREE_BITS, fewer),
     )
 
 
@@ -93,13 +145,13 @@ def _fit(f: dict[str, Any]) -> Reading | None:
         return Reading(
             "note",
             f"The bound on training rows is {gap:.2f} nats above that on held-out rows: {f['log_likelihood']['examples']} held-out rows cannot tell whether it is over-fitted.",
-            "More held-out rows (data.test), or cross-checking with another seed.",
+            _named("more held-out rows (data.test)", "cross-checking with another seed"),
         )
     if gap > 4 * error:  # more than chance, whatever the units
         return Reading(
             "warning",
             f"The bound on training rows is {gap:.2f} nats above that on held-out rows: it is over-fitted.",
-            "Dropout, narrower layers, weight decay, or more data.",
+            _named("dropout", "narrower layers", "weight decay", "more data"),
         )
     return Reading(
         "good",
@@ -113,12 +165,20 @@ def _baseline(f: dict[str, Any]) -> Reading | None:
         return None
     name = max(known, key=lambda n: known[n])
     gain, label = f["log_likelihood"]["value"] - known[name], BASELINES[name]
+    error = f["log_likelihood"]["standard_error"]
+    if error is None or abs(gain) <= 2 * error:
+        return Reading(
+            "note",
+            f"It is {abs(gain):.2f} nats per example {'above' if gain > 0 else 'below'} the best simple model ({label}): "
+            f"{f['log_likelihood']['examples']} held-out rows cannot tell which is better.",
+            (*_named("more held-out rows (data.test)"), LONGER),
+        )
     if gain > 0:
         return Reading("good", f"It beats the best simple model ({label}) by {gain:.2f} nats per example.")
     return Reading(
         "warning",
         f"A simple model ({label}) is {-gain:.2f} nats per example better: the network buys nothing here.",
-        "More training (training.epochs), a likelihood that fits the data, another learning rate, or the linear model itself.",
+        (LONGER, *_named("a likelihood that fits the data", "another learning rate", "the linear model itself")),
     )
 
 
@@ -131,6 +191,31 @@ def _estimate(f: dict[str, Any]) -> Reading:
         f"{estimate['examples']} examples); the ELBO is {gap:.2f} below it, which is what the approximate posterior costs at least."
     )
     return Reading("note", text)
+
+
+def _gap(f: dict[str, Any]) -> Reading | None:
+    if (gap := f.get("inference_gap")) is None:
+        return None
+    family, encoder = gap["approximation"], gap["amortization"]
+    errors = (family["standard_error"] or 0.0) + (encoder["standard_error"] or 0.0)
+    if encoder["value"] < -2 * (encoder["standard_error"] or 0.0):  # of a family richer than diagonal Gaussians
+        return Reading(
+            "good",
+            f"The posterior's family is worth its price: the best diagonal Gaussian of each row would lose {-encoder['value']:.2f} nats more.",
+        )
+    if abs(family["value"] - encoder["value"]) <= 2 * errors:
+        return Reading("note", "What the ELBO loses is as much the encoder's fault as that of diagonal Gaussians.")
+    if encoder["value"] > family["value"]:
+        return Reading(
+            "note",
+            f"Most of what the ELBO loses, {encoder['value']:.2f} nats, the encoder loses: the best diagonal Gaussian of each row would regain it.",
+            (*_named("wider or deeper layers of the encoder"), LONGER),
+        )
+    return Reading(
+        "note",
+        f"Most of what the ELBO loses, {family['value']:.2f} nats, no diagonal Gaussian would regain.",
+        (FULL_COVARIANCE, FLOW_POSTERIOR, TIGHTER_BOUND),
+    )
 
 
 def _rate(f: dict[str, Any]) -> Reading | None:
@@ -146,7 +231,7 @@ def _rate(f: dict[str, Any]) -> Reading | None:
         return Reading(
             "note",
             f"{f['marginal_kl']:.2f} of {f['rate']:.2f} nats of rate are mismatch between codes and prior: samples fall where no data lie.",
-            "A learned prior (prior=flow, prior=mixture), or a longer training.",
+            (FLOW_PRIOR, MIXTURE_PRIOR, LONGER),
         )
     return None
 
@@ -157,5 +242,5 @@ def _beta(f: dict[str, Any]) -> Reading | None:
     return Reading(
         "note",
         f"It was trained with β = {f['effective_beta']:g}; the figures here are true bounds, with weight 1.",
-        "objective.kl_weight=1 trains the bound itself.",
+        (TRUE_WEIGHT,),
     )

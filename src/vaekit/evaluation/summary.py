@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -17,12 +17,17 @@ from vaekit.evaluation.annealing import annealed_bound, bracket
 from vaekit.evaluation.baselines import measure_baselines, measure_independent
 from vaekit.evaluation.bounds import Measured, measure, measure_autoencoder
 from vaekit.evaluation.decomposition import active_units, decompose_rate
-from vaekit.evaluation.gap import mean_and_error
+from vaekit.evaluation.gap import inference_gap, mean_and_error
+from vaekit.evaluation.rate_distortion import rate_distortion
 from vaekit.models import Autoencoder, VariationalAutoEncoder
 from vaekit.models.likelihoods import Mixed
 
-ANNEALED_ROWS, CHAINS = 100, 16
-"""Rows of which annealing is done, since it takes as long as thousands of draws, and chains for each of them."""
+CHAINS = 16
+"""Chains of annealing for each row."""
+GAP_SAMPLES = 1000
+"""Draws by which both bounds of the inference gap are measured."""
+BETAS = (0.1, 0.3, 1.0, 3.0, 10.0)
+"""Weights of the distortion at which the rate-distortion curve is shown."""
 TRAIN_ROWS = 5000
 """Training rows on which the bound is measured, to be set beside the held-out one."""
 
@@ -35,13 +40,15 @@ class Evaluation:
         figures: what `--json` prints.
         measured: per row; None for an autoencoder, which has no likelihood.
         code: posterior means or codes, shape (n, latent_dim).
-        kl_per_dimension: average KL of each latent dimension in nats; None for an autoencoder, and where
-            the posterior's dimensions are not independent.
+        factorized: the prior, if it is a Gaussian of independent dimensions, else the Gaussian of such that has the
+            moments of all codes; None for an autoencoder, and where the posterior's dimensions are not independent.
+        kl_per_dimension: average KL of each latent dimension to that Gaussian in nats; None where there is none.
     """
 
     figures: dict[str, Any]
     measured: Measured | None
     code: np.ndarray[Any, np.dtype[np.float64]]
+    factorized: DiagonalNormal | None
     kl_per_dimension: np.ndarray[Any, np.dtype[np.float64]] | None
 
 
@@ -68,36 +75,78 @@ class Evaluator:
         return self._variational(self.model, rows, samples)
 
     def anneal(self, rows: Rows, temperatures: int) -> dict[str, Any]:
-        """log p(x) of some rows by annealed importance sampling, and how far it can be off, told by simulated rows.
+        """log p(x) of rows by annealed importance sampling, and how far it can be off, told by simulated rows.
 
         Args:
-            rows: the rows, of which 100 are taken.
+            rows: the rows; each takes as long as thousands of draws.
             temperatures: T ≥ 1.
 
         Returns:
             `value` and `standard_error` over examples; `gap`, the mean difference of an upper and a lower bound for
-            rows of the model's own making, and `gap_error`; both None for mixed tables, of which no such rows are made.
+            as many rows of the model's own making, and `gap_error`; both None for mixed tables, of which no such rows
+            are made.
 
         Raises:
             VaekitError: for an autoencoder, which has no likelihood.
         """
-        if isinstance(self.model, Autoencoder):
-            raise VaekitError("annealing must be given a model with a likelihood", "an autoencoder")
-        some = Rows(rows.part.some(ANNEALED_ROWS, rows.seed), rows.transform, rows.seed)
-        value, error = mean_and_error(annealed_bound(self.model, some, CHAINS, temperatures))
+        model = self._with_likelihood("annealing")
+        value, error = mean_and_error(annealed_bound(model, rows, CHAINS, temperatures))
         gap, gap_error = None, None
         if rows.transform.cells is None:
-            lower, upper = bracket(self.model, ANNEALED_ROWS, CHAINS, temperatures, rows.seed)
+            lower, upper = bracket(model, len(rows), CHAINS, temperatures, rows.seed)
             gap, gap_error = mean_and_error(upper - lower)
         return {
             "value": value,
             "standard_error": error,
             "gap": gap,
             "gap_error": gap_error,
-            "examples": len(some),
+            "examples": len(rows),
             "chains": CHAINS,
             "temperatures": temperatures,
         }
+
+    def inference_gap(self, rows: Rows) -> dict[str, Any]:
+        """What the ELBO loses of log p(x), parted into the family's share and the encoder's.
+
+        Args:
+            rows: the rows; each has a Gaussian of its own fitted to it.
+
+        Returns:
+            Bounds and gaps with standard errors, as `InferenceGap.figures` has them, and what they rest on.
+
+        Raises:
+            VaekitError: for an autoencoder, which has no likelihood.
+        """
+        found = inference_gap(self._with_likelihood("the inference gap"), rows, GAP_SAMPLES)
+        return {
+            **found.figures(),
+            "estimate": found.estimate,
+            "samples": GAP_SAMPLES,
+            "examples": len(rows),
+        }
+
+    def rate_distortion(self, rows: Rows, samples: int) -> dict[str, Any]:
+        """Points of the rate-distortion curve of decoder and prior.
+
+        Args:
+            rows: the rows; each has a Gaussian of its own fitted to it for every point.
+            samples: K ≥ 1 draws for each.
+
+        Returns:
+            `points`, as `RatePoint` has them, and what they rest on.
+
+        Raises:
+            VaekitError: for an autoencoder, which has no likelihood.
+        """
+        points = rate_distortion(self._with_likelihood("the rate-distortion curve"), rows, BETAS, samples)
+        return {"points": [asdict(point) for point in points], "samples": samples, "examples": len(rows)}
+
+    def _with_likelihood(self, what: str) -> VariationalAutoEncoder:
+        if isinstance(self.model, Autoencoder):
+            raise VaekitError(
+                f"{what} must be given a model with a likelihood", "an autoencoder", "Name a variational one"
+            )
+        return self.model
 
     def _some_training_rows(self) -> Rows | None:
         if self.train is None:
@@ -123,15 +172,16 @@ class Evaluator:
             "marginal_kl": None,
             "baselines": {"ppca": None, "factor_analysis": None},
         }
-        return Evaluation(figures, None, code, None)
+        return Evaluation(figures, None, code, None, None)
 
     def _variational(self, model: VariationalAutoEncoder, rows: Rows, samples: int) -> Evaluation:
         measured = measure(model, rows, samples)
-        parts, per_dimension = None, None
+        parts, factorized, per_dimension = None, None, None
         if measured.independent:  # of others the mixture and its marginals are not at hand
             parts = decompose_rate(measured.mean, measured.std, measured.rate)
             posterior = DiagonalNormal(torch.from_numpy(measured.mean), torch.from_numpy(measured.std))
-            per_dimension = posterior.kl_per_dimension(_factorized(model.prior(), posterior)).mean(0).numpy()
+            factorized = _factorized(model.prior(), posterior)
+            per_dimension = posterior.kl_per_dimension(factorized).mean(0).numpy()
         log_likelihood, error = mean_and_error(measured.log_likelihood)
         dims = math.prod(self.schema.event_shape)
         train = self._some_training_rows()
@@ -156,7 +206,7 @@ class Evaluator:
             "marginal_kl": parts.marginal_kl if parts else None,
             "baselines": self._baselines(model, rows, measured.mean.shape[1]),
         }
-        return Evaluation(figures, measured, measured.mean, per_dimension)
+        return Evaluation(figures, measured, measured.mean, factorized, per_dimension)
 
     def _baselines(self, model: VariationalAutoEncoder, rows: Rows, latent_dim: int) -> dict[str, float | None]:
         if self.train is None:

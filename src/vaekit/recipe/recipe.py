@@ -48,6 +48,15 @@ class Recipe(Options):
     evaluation: EvaluationOptions = EvaluationOptions()
 
     @property
+    def latent(self) -> str:
+        """The latent variables in words."""
+        size = f"layers {' and '.join(map(str, self.layers))}" if self.layers else f"latent_dim {self.latent_dim}"
+        if self.model == "autoencoder":
+            return size
+        above = " of the top layer" if self.layers else ""
+        return f"{size}, {self.posterior.name} posterior, {self.prior.name} prior{above}"
+
+    @property
     def effective_beta(self) -> float | None:
         """The weight of the rate in the loss; None where it has none of its own."""
         return self._objective.beta(self.objective)

@@ -42,8 +42,13 @@ def curves(ax: Any, epochs: Array, train: Array, held_out: Array, best: int | No
         ax.plot(epochs[best], held_out[best], "o", color=FIRST, markersize=8, label="weights kept")
     _frame(ax, train, held_out)
     ax.set(xlabel="epoch", ylabel=label)
-    ax.legend()
+    _legend_above(ax)
     return f"{label} against epochs, from {significant(train[0])} to {significant(train[-1])} on training rows"
+
+
+def _legend_above(ax: Any) -> None:
+    """A legend above the frame, where no line or bar hides it."""
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderpad=0, columnspacing=1)
 
 
 def _frame(ax: Any, *lines: Array) -> None:
@@ -99,7 +104,7 @@ def kl_bars(ax: Any, kl: Array, active: Array) -> str:
         ax.set_xticks(places, [str(j) for j in order])
     ax.grid(axis="x", visible=False)
     ax.set(xlabel="latent dimension" + (" j" if len(kl) <= 20 else ", sorted"), ylabel="KL in nats")
-    ax.legend()
+    _legend_above(ax)
     return f"KL of {len(kl)} latent dimensions, the largest {nats(kl[order[0]])} nats"
 
 

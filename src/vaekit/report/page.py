@@ -36,7 +36,7 @@ def render(subject: Subject, beside: Subject | None = None) -> str:
         name=subject.name,
         facts=_facts(subject),
         cards=cards(subject),
-        readings=diagnose(subject.figures),
+        readings=diagnose(subject.figures, run.accepts),
         names=[s.name for s in subjects],
         table=table(subjects),
         comparison=[] if beside is None else comparison(subject, beside),
@@ -49,9 +49,7 @@ def render(subject: Subject, beside: Subject | None = None) -> str:
 
 def _facts(subject: Subject) -> list[tuple[str, str]]:
     run, rows = subject.run, subject.run.provenance["rows"]
-    model = (
-        f"{'autoencoder' if subject.is_autoencoder else 'variational autoencoder'}, latent_dim {run.recipe.latent_dim}"
-    )
+    model = f"{'autoencoder' if subject.is_autoencoder else 'variational autoencoder'}, {run.recipe.latent}"
     networks = f"{run.recipe.encoder.network} encoder, {run.recipe.decoder.network} decoder"
     likelihood = "" if subject.is_autoencoder else f", {run.recipe.likelihood.name} likelihood"
     size = f"{' × '.join(str(s) for s in run.schema.shape)} {'columns' if subject.mixed else 'values'}"

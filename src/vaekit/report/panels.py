@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vaekit.distributions import DiagonalNormal
 from vaekit.evaluation import BASELINES, active_units
 from vaekit.report import charts
 from vaekit.report.numbers import nats, significant
@@ -30,8 +31,9 @@ def training_panels(subject: Subject) -> list[Panel]:
     if not metrics:
         return []
     columns = {name: np.array([row[name] for row in metrics]) for name in metrics[0]}
-    score = columns["elbo"]
-    best = int(np.nanargmax(score)) if np.isfinite(score).any() else None
+    _, kept = subject.run.folder.read_tensors("weights.safetensors")
+    chosen = np.flatnonzero((columns["step"] == int(kept["step"])) & np.isfinite(columns["elbo"]))
+    best = int(chosen[0]) if len(chosen) else None
 
     def panel(title: str, name: str, label: str, caption: str) -> Panel:
         drawn = charts.curves(columns["epoch"], columns[f"train_{name}"], columns[name], best, label)
@@ -44,12 +46,12 @@ def training_panels(subject: Subject) -> list[Panel]:
         return [panel("Reconstruction error", "distortion", "squared error per example", caption)]
     return [
         panel("ELBO", "elbo", "ELBO in nats",
-              "Both lines should rise and level out together; a held-out line that turns downwards means over-fitting, "
-              "before which the weights were kept. Training rows are measured as they train, with dropout if there is any."),
+              "Both lines should rise and level out together; a held-out line that turns downwards means over-fitting. "
+              "The weights kept are those with the greatest held-out bound of the kind that training raises. Training rows are measured as they train, with dropout if there is any."),
         panel("Distortion", "distortion", "distortion in nats",
               "It should fall and level out: reconstruction gets better."),
         panel("Rate", "rate", "rate in nats",
-              "It should rise from near zero and settle: the code is used. A rate that stays at zero is a collapsed posterior."),
+              "It should settle above zero: the code is used. A rate that stays at zero, or falls to it, is a collapsed posterior."),
     ]  # fmt: skip
 
 
@@ -78,14 +80,20 @@ def gap_panel(subject: Subject) -> Panel:
 
 
 def latent_panels(subject: Subject) -> list[Panel]:
-    """What the latent dimensions cost, and what for; an autoencoder's cost nothing."""
+    """What the latent dimensions cost, and what for; told of independent ones only, and an autoencoder's cost nothing."""
     kl, f = subject.evaluation.kl_per_dimension, subject.figures
     if kl is None:
         return []
+    unused = (
+        "does not change with x. The learned prior has no parts by dimension: a bar is the KL to the Gaussian that has the mean "
+        "and the variance of all codes there, and the bars need not add up to the rate"
+        if subject.learned_prior
+        else "equals the prior and costs nothing"
+    )
     return [
         Panel("KL of each latent dimension",
-              "A few or many filled bars, and perhaps some hatched ones near zero, are well: a dimension without use equals "
-              "the prior and costs nothing. No filled bar at all is a collapsed posterior.",
+              "A few or many filled bars, and perhaps some hatched ones near zero, are well: a dimension without use "
+              f"{unused}. No filled bar at all is a collapsed posterior.",
               [charts.kl_bars(kl, active_units(subject.evaluation.code))]),
         Panel("Where the rate goes",
               "Most of the rate should be mutual information, which tells of x, and little of it marginal KL, by which codes "
@@ -101,8 +109,10 @@ def picture_panels(subjects: list[Subject]) -> list[Panel]:
     originals = first.some(2 * count)
     scale = Scale.of(originals, first.run.schema.levels)
     panels = [_reconstructions(subjects, originals, scale, count), _samples(subjects, scale, count)]
-    kl = first.evaluation.kl_per_dimension  # an autoencoder has none, and no dimensions to choose by it
-    return panels if kl is None else [*panels, _traversals(first, kl, originals[:1], scale, count)]
+    kl, spread = first.evaluation.kl_per_dimension, first.evaluation.factorized
+    if kl is not None and spread is not None:  # by which dimensions and their range are chosen
+        panels.append(_traversals(first, kl, spread, originals[:1], scale, count))
+    return panels
 
 
 def _by(subject: Subject, subjects: list[Subject]) -> str:
@@ -140,23 +150,28 @@ def _samples(subjects: list[Subject], scale: Scale, count: int) -> Panel:
         strips.append(make_strip(f"draws from p(x|z){by}", s.run.sample(2 * count), scale, count))
         drawn = "draws are zeros and ones" if s.binary else "draws add the noise of each value apart"
         captions.append(
-            f"{whose}Codes z are drawn from the prior; the means of p(x|z) should look like smooth examples of the data, while {drawn} and look grainy."
+            f"{whose}Codes z are drawn from the {'learned prior' if s.learned_prior else 'prior N(0, I)'}; the means of p(x|z) should look like smooth examples of the data, while {drawn} and look grainy."
         )
     return Panel("New samples", " ".join(captions), strips=strips, wide=True)
 
 
-def _traversals(subject: Subject, kl: Array, example: Array, scale: Scale, count: int) -> Panel:
-    steps = np.linspace(-3, 3, max(5, (count - 1) | 1))  # an odd number has 0 in the middle
+def _traversals(subject: Subject, kl: Array, spread: DiagonalNormal, example: Array, scale: Scale, count: int) -> Panel:
+    steps = np.linspace(-3, 3, max(5, (count - 1) | 1))  # an odd number has the mean in the middle
     strips = []
     for j in np.argsort(-kl, kind="stable")[:MOST_TRAVERSALS]:
         z = subject.encode(example).repeat(len(steps), axis=0)
-        z[:, j] = steps
+        z[:, j] = float(spread.mean[j]) + float(spread.stddev[j]) * steps
         strips.append(make_strip(f"dimension {j}: KL {nats(kl[j])} nats", subject.run.decode(z), scale, len(steps)))
+    path = (
+        "from three standard deviations of all codes below their mean (left) to three above it (right)"
+        if subject.learned_prior
+        else "from −3 (left) to 3 (right)"
+    )
     caption = (
-        "In each row one latent dimension goes from −3 (left) to 3 (right), while the others stay at the posterior mean of the first "
+        f"In each row one latent dimension goes {path}, while the others stay at the posterior mean of the first "
         "example above: rows with much KL should change it smoothly, rows with none not at all."
     )
-    return Panel("Traversals of the most active dimensions", caption, strips=strips, wide=True)
+    return Panel("Traversals of the dimensions with the largest KL", caption, strips=strips, wide=True)
 
 
 def map_panel(subject: Subject) -> Panel | None:
@@ -165,12 +180,19 @@ def map_panel(subject: Subject) -> Panel | None:
     if len(code) < 3:
         return None
     if code.shape[1] == 1:
-        caption = "If all is well the codes spread about as the prior does, between −3 and 3 around 0, unless they are an autoencoder's."
+        caption = (
+            "An autoencoder's codes may lie anywhere."
+            if subject.is_autoencoder
+            else "If all is well these posterior means spread about as far as the learned prior, or less."
+            if subject.learned_prior
+            else "If all is well these posterior means spread as far as the prior N(0, I), between −3 and 3, or less."
+        )
         return Panel("Map of the codes", caption, [charts.code_histogram(code[:, 0], "z")])
     plane, axes = project(code)
     keys: list[Key] = []
     groups = None
-    caption = "Each point is a held-out example; without clear clusters in the data, points fill one round cloud."
+    cloud = "cloud" if subject.learned_prior else "round cloud"
+    caption = f"Each point is a held-out example; without clear clusters in the data, points fill one {cloud}."
     if labels is not None:
         names, groups = np.unique(labels, return_inverse=True)
         if len(names) <= MOST_CLASSES:

@@ -14,7 +14,7 @@ import pyarrow as pa
 from vaekit.data import Part, Source, whole
 from vaekit.errors import RunError
 from vaekit.evaluation import Evaluation
-from vaekit.models import Autoencoder
+from vaekit.models import Autoencoder, StandardNormal
 from vaekit.run import Run
 
 Array = npt.NDArray[Any]
@@ -61,6 +61,11 @@ class Subject:
     def is_autoencoder(self) -> bool:
         """Whether it is deterministic, and so without a likelihood."""
         return isinstance(self.run.model, Autoencoder)
+
+    @property
+    def learned_prior(self) -> bool:
+        """Whether p(z) was learned, and so need not be N(0, I)."""
+        return not isinstance(self.run.model.prior, StandardNormal)
 
     @property
     def mixed(self) -> bool:

@@ -128,7 +128,7 @@ def _meanings(subject: Subject) -> dict[str, str]:
         "log-likelihood": f"{of}: at least this is the mean {kind} of a held-out example (± one standard error)",
         "draws K": "draws of z behind each log-likelihood; more make it tighter",
         "bits per dimension": "bits per value: at most this many would a code built on the model take",
-        "ELBO": f"{of}: the looser bound that training raises, −(distortion + rate)",
+        "ELBO": f"{of}: a looser bound, −(distortion + rate)",
         "distortion": f"{of}: −log p(x|z) on average, what reconstruction leaves open",
         "rate": "nats per example: KL[q(z|x) ‖ p(z)], what the code costs",
         "β in training": "weight that the rate had in the loss; every figure here has weight 1",
