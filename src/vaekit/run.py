@@ -238,7 +238,7 @@ class Run:
 
     def _map(self, rows: Rows, function: Any) -> Array:
         with evaluating(self.model) as device:
-            parts = [function(x.to(device)) for x, _ in rows.blocks(self._block)]
+            parts = [function(x.to(device)) for x, _, _ in rows.blocks(self._block)]
         return np.concatenate([p.cpu().numpy() if isinstance(p, torch.Tensor) else p for p in parts])
 
     @property

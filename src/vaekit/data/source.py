@@ -33,6 +33,7 @@ class Source:
         test: held-out rows, where the source brings its own.
         origin: where the rows come from: an absolute path, a name, or `memory`.
         weights: how often a row counts in training, > 0, shape (n,); once each by default.
+        context: what is given with each row and not modelled, as numbers, shape (n, ...).
     """
 
     values: Values
@@ -45,6 +46,7 @@ class Source:
     test: Source | None = None
     origin: str = "memory"
     weights: Values | None = None
+    context: Values | None = None
 
     def in_order(self, columns: tuple[str, ...]) -> Source:
         """The same rows with their columns in this order.
@@ -80,5 +82,5 @@ class Source:
         kept = given > 0
         if not kept.any():
             raise DataError("at least one weight must not be zero", f"{len(given)} zeros")
-        labels = None if self.labels is None else self.labels[kept]
-        return replace(self, values=self.values[kept], labels=labels, weights=given[kept])
+        labels, context = (None if beside is None else beside[kept] for beside in (self.labels, self.context))
+        return replace(self, values=self.values[kept], labels=labels, weights=given[kept], context=context)

@@ -23,6 +23,7 @@ class Transform(BaseModel):
 
     Args:
         steps: applied in order.
+        given: the steps of what is given with the rows, likewise.
 
     Examples:
         >>> t = Transform(steps=(Affine(shift=(1.0,), scale=(2.0,), shape=(3,)),))
@@ -33,6 +34,7 @@ class Transform(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     steps: tuple[AnyStep, ...] = ()
+    given: tuple[AnyStep, ...] = ()
 
     @property
     def cells(self) -> Cells | None:
@@ -66,6 +68,12 @@ class Transform(BaseModel):
             if isinstance(step, Select) and uniform is not None:
                 uniform = step.forward(uniform, None)
         return x
+
+    def context(self, given: Tensor) -> Tensor:
+        """What is given with the rows, float64 (B, ...), as the networks see it."""
+        for step in self.given:
+            given = step.forward(given, None)
+        return given
 
     def draw(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Training rows as given to rows as the model sees them, with fresh noise where a step needs any.

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -67,14 +67,14 @@ class TableModel:
     cells: Cells
     samples: int
 
-    def _blocks(self, rows: Rows) -> Iterator[tuple[Tensor, Array, RowNoise]]:
-        """Rows as the model sees them and as codes, with their noise, a few at a time."""
+    def _blocks(self, rows: Rows) -> Iterator[tuple[TableModel, Tensor, Array, RowNoise]]:
+        """Rows as the model sees them and as codes, with their noise, a few at a time; before them the model given their context."""
         size = max(1, min(block_rows(self.model), BUDGET // (8 * self.samples * widest(self.model))))
         start = 0
-        for x, noise in rows.blocks(size):
+        for x, noise, context in rows.blocks(size):
             codes = rows.part.take(start, start + len(x))
             start += len(x)
-            yield x, codes, noise
+            yield replace(self, model=self.model.given(context)), x, codes, noise
 
     def _posterior(self, x: Tensor, noise: RowNoise, device: torch.device, hidden: bool = False) -> Weighted:
         """Weighted draws of z; cells that were hidden on purpose say nothing of why cells are missing."""
@@ -102,8 +102,8 @@ class TableModel:
         """
         filled, certain = [], []
         with evaluating(self.model) as device:
-            for x, codes, noise in self._blocks(rows):
-                value, spread = self._expected(self._posterior(x, noise, device, hidden), noise)
+            for at, x, codes, noise in self._blocks(rows):
+                value, spread = at._expected(at._posterior(x, noise, device, hidden), noise)
                 missing = np.isnan(codes)
                 filled.append(np.where(missing, value, codes))
                 certain.append(np.where(missing, spread, np.nan))
@@ -154,12 +154,12 @@ class TableModel:
         """
         filled, copies, start = [], _copies(rows.part.take(0, len(rows))), 0
         with evaluating(self.model) as device:
-            for x, codes, noise in self._blocks(rows):
+            for at, x, codes, noise in self._blocks(rows):
                 numbered = np.column_stack([codes, copies[start : start + len(codes)]])
                 start += len(codes)
-                found, own = self._posterior(x, noise, device), RowNoise(numbered, seed)
+                found, own = at._posterior(x, noise, device), RowNoise(numbered, seed)
                 choice = own.uniform((draws,), CHOICE_STREAM).T.to(device)  # (M, B)
-                value = self._values(found, choice, own, draws)
+                value = at._values(found, choice, own, draws)
                 filled.append(np.where(np.isnan(codes), value, codes))
         return np.concatenate(filled, 1)
 
@@ -219,12 +219,12 @@ class TableModel:
         """
         result = []
         with evaluating(self.model) as device:
-            for x, codes, noise in self._blocks(rows):
+            for at, x, codes, noise in self._blocks(rows):
                 block = np.full(codes.shape, np.nan)
                 for column in range(codes.shape[1]):
                     there = ~np.isnan(codes[:, column])
                     if there.any():
-                        block[there, column] = self._surprise(x, codes, noise, column, device)[there]
+                        block[there, column] = at._surprise(x, codes, noise, column, device)[there]
                 result.append(block)
         return np.concatenate(result)
 

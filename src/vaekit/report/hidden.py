@@ -152,7 +152,7 @@ class _Judge:
         size = max(1, min(block_rows(self.model), BUDGET // (8 * self.samples * widest(self.model))))
         latent_dim, found, start = self.model.prior().event_shape[0], [], 0
         with evaluating(self.model) as device:
-            for x, noise in self.rows(given).blocks(size):
+            for x, noise, _ in self.rows(given).blocks(size):
                 epsilon = noise.normal((self.samples, latent_dim), POSTERIOR_STREAM).movedim(1, 0)
                 joint = self.model.joint(x.to(device), noise=epsilon.to(device))
                 seen = self._seen(codes[start : start + len(x)]).to(device)
