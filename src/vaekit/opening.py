@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 
 from vaekit.data import (
     Column,
@@ -19,9 +21,10 @@ from vaekit.data import (
     whole,
 )
 from vaekit.data.coding import code_frame, frame_of_array
+from vaekit.data.frame import frame_of_table
 from vaekit.data.inference import infer_columns
 from vaekit.data.schema import infer_kind
-from vaekit.data.source import Progress
+from vaekit.data.source import LABEL, Progress
 from vaekit.data.tables import numeric_source
 from vaekit.errors import DataError
 from vaekit.recipe import Recipe
@@ -59,21 +62,63 @@ def settle(rows: Source | Frame, recipe: Recipe, table: tuple[Column, ...] | Non
 
     Args:
         rows: as they were opened.
-        recipe: declares kinds of data and columns.
-        table: the columns of a mixed table, empty for other data; inferred by default.
+        recipe: declares kinds of data and columns, and which of them are given.
+        table: the columns of a mixed table, those given of other data; inferred by default.
     """
     if table is None:
-        table = infer_columns(as_frame(rows), recipe.data.columns) if is_mixed(rows, recipe) else ()
+        table = _columns(rows, recipe)
     if not table:
         return numeric_source(rows) if isinstance(rows, Frame) else rows
     held_out = rows.test if isinstance(rows, Source) else None
-    coded = code_frame(as_frame(rows), table, rows.origin)
+    mixed = any(column.modelled for column in table)
+    coded = code_frame(as_frame(rows, recipe), table, rows.origin) if mixed else _beside_given(rows, table)
     return replace(coded, test=settle(held_out, recipe, table)) if held_out is not None else coded
 
 
-def as_frame(rows: Source | Frame) -> Frame:
-    """Rows as a frame, an array's too."""
-    return rows if isinstance(rows, Frame) else frame_of_array(rows.values, rows.columns)
+def _columns(rows: Source | Frame, recipe: Recipe) -> tuple[Column, ...]:
+    """The columns of a mixed table; of other data those that are given."""
+    declared, given = recipe.data.columns, recipe.data.condition
+    if LABEL in given and isinstance(rows, Source) and rows.labels is not None and rows.labels.dtype.kind != "f":
+        declared = {LABEL: "categorical", **declared}  # whole numbers that name classes
+    if is_mixed(rows, recipe):
+        return infer_columns(as_frame(rows, recipe), declared, given)
+    return infer_columns(_given_frame(rows, given), declared, given) if given else ()
+
+
+def _beside_given(rows: Source | Frame, table: tuple[Column, ...]) -> Source:
+    """Rows of one kind, as numbers side by side, with the codes of what is given."""
+    given = [column.name for column in table]
+    context = code_frame(_given_frame(rows, given), table).context
+    if isinstance(rows, Frame):
+        rows = numeric_source(rows.in_order([name for name in rows.names if name not in given]))
+    return replace(rows, table=table, context=context)
+
+
+def _given_frame(rows: Source | Frame, given: Sequence[str]) -> Frame:
+    """The columns that are given: those of a table, or the labels of pictures and arrays.
+
+    Raises:
+        DataError: if they are not there.
+    """
+    if isinstance(rows, Frame):
+        return rows.in_order(given)
+    if list(given) != [LABEL]:
+        raise DataError(f"data.condition must be ['{LABEL}'] for pictures and arrays", str(list(given)))
+    if rows.labels is None:
+        raise DataError(
+            "rows must come with their labels, which the model is given",
+            f"{len(rows.values)} rows without",
+            "Give an .npz file with `labels`, a folder of IDX files or of a folder for each class, or a vaekit.data.Source",
+        )
+    return frame_of_table(pa.table({LABEL: pa.array(rows.labels)}))
+
+
+def as_frame(rows: Source | Frame, recipe: Recipe) -> Frame:
+    """Rows as a frame, an array's too, its labels among the columns where they are given."""
+    if isinstance(rows, Frame):
+        return rows
+    labels = rows.labels if LABEL in recipe.data.condition else None
+    return frame_of_array(rows.values, rows.columns, labels)
 
 
 def is_mixed(rows: Source | Frame, recipe: Recipe) -> bool:
@@ -103,9 +148,9 @@ def _all_binary(frame: Frame) -> bool:
 
 def make_schema(source: Source, split: Split, recipe: Recipe) -> Schema:
     """What the training rows of a source are; only their kinds are told from all of its rows."""
-    if source.table:
-        return table_schema(source.table, source.frame is not None and source.frame.array)
-    return infer_schema(
+    if source.frame is not None:
+        return table_schema(source.table, source.frame.array)
+    schema = infer_schema(
         split.train,
         picture=source.picture,
         levels=source.levels,
@@ -113,6 +158,7 @@ def make_schema(source: Source, split: Split, recipe: Recipe) -> Schema:
         kind=recipe.data.kind,
         everything=whole(source),
     )
+    return schema.model_copy(update={"table": source.table})
 
 
 def make_split(source: Source, test: Source | None, recipe: Recipe) -> Split:

@@ -107,7 +107,7 @@ def show_source(source: str, settings: list[str]) -> None:
     """Print what data are and which choices training would make."""
     recipe = load_recipe("auto", settings)
     opened, _ = open_both(source, None, recipe)
-    if opened.table:
+    if opened.frame is not None:
         recipe = load_recipe("table", settings)
     split = make_split(opened, None, recipe)
     schema = make_schema(opened, split, recipe)

@@ -14,6 +14,8 @@ from vaekit.data.frame import Frame
 from vaekit.errors import DataError
 
 Values = npt.NDArray[Any]
+LABEL = "label"
+"""What the labels of pictures and arrays are called as a column."""
 Progress = Callable[[int, int], None]
 """Told how many pictures of how many are decoded."""
 
@@ -24,16 +26,17 @@ class Source:
 
     Args:
         values: shape (n, *event), numeric; may be memory-mapped. Pictures are (n, H, W, C).
-        labels: class of each row, shape (n,), used to colour pictures and for nothing else.
+        labels: class of each row, shape (n,): it colours pictures, and can be given to the model.
         columns: names of the columns of a table.
         picture: whether the rows are pictures.
         levels: number of levels of the values where the source knows it, else 0.
-        table: what the columns of a mixed table are; `values` are then codes of their cells.
+        table: what the columns of a mixed table are; `values` are then codes of their cells. Of other data the columns that
+            are given.
         frame: the rows of a mixed table as they were given.
         test: held-out rows, where the source brings its own.
         origin: where the rows come from: an absolute path, a name, or `memory`.
         weights: how often a row counts in training, > 0, shape (n,); once each by default.
-        context: what is given with each row and not modelled, as numbers, shape (n, ...).
+        context: what is given with each row and not modelled, as codes, shape (n, ...).
     """
 
     values: Values

@@ -11,7 +11,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from torch import Tensor
 
-from vaekit.data.cells import Cells, fit_cells
+from vaekit.data.cells import Cells, Layout, fit_cells
 from vaekit.data.schema import Schema
 from vaekit.data.steps import Affine, Binarize, Dequantize, Select, Step, Threshold
 
@@ -40,6 +40,11 @@ class Transform(BaseModel):
     def cells(self) -> Cells | None:
         """The step that makes slots of a mixed table's cells."""
         return next((step for step in self.steps if isinstance(step, Cells)), None)
+
+    @property
+    def given_layout(self) -> Layout | None:
+        """What the networks see of what is given; None where nothing is."""
+        return next((step.layout for step in self.given if isinstance(step, Cells)), None)
 
     @property
     def needs_noise(self) -> bool:

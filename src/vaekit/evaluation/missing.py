@@ -175,7 +175,7 @@ class TableModel:
         rare = noise.uniform(codes.shape[::2], RARE_STREAM).movedim(1, 0).numpy()
         return draw_rare(codes, self.schema.modelled, rare)
 
-    def condition(self, row: Array, n: int, seed: int) -> tuple[Array, float]:
+    def condition(self, row: Array, n: int, seed: int, context: Tensor | None = None) -> tuple[Array, float]:
         """Draw whole rows given some of their cells, by importance resampling from the joint.
 
         Half of the proposals come from q(z|x_o), half from the prior; each is weighted by p(x_o, z) over the mixture of both.
@@ -184,6 +184,7 @@ class TableModel:
             row: codes of the given cells, NaN elsewhere, shape (C,).
             n: how many rows.
             seed: the same seed gives the same rows.
+            context: what the model is given, the same for all rows, shape (1, ...).
 
         Returns:
             Codes (n, C), and the effective sample size (Σ w)²/Σ w² of the proposals.
@@ -191,17 +192,17 @@ class TableModel:
         proposals = max(20_000, 4 * n)
         with evaluating(self.model) as device, torch.random.fork_rng():
             torch.manual_seed(seed)
-            x = self.cells.forward(torch.from_numpy(row[None])).to(device)
-            posterior, prior = self.model.encoder(x), self.model.prior()
+            x, model = self.cells.forward(torch.from_numpy(row[None])).to(device), self.model.given(context)
+            posterior, prior = model.encoder(x), model.prior()
             own = posterior.sample((proposals // 2,)).squeeze(1)
             z = torch.cat([own, prior.sample((proposals - len(own),))])
             parts = z.split(max(1, BUDGET // widest(self.model)))
             log_prior = torch.cat([prior.log_prob(part) for part in parts])
             mixture = torch.logaddexp(posterior.log_prob(z.unsqueeze(1)).squeeze(1), log_prior) - math.log(2)
-            likelihood = torch.cat([self.model.decoder(part).base_dist.plain.log_prob(x).sum(-1) for part in parts])
+            likelihood = torch.cat([model.decoder(part).base_dist.plain.log_prob(x).sum(-1) for part in parts])
             weights = (likelihood.double() + log_prior - mixture).softmax(0)
             chosen = z[torch.multinomial(weights, n, replacement=True)]
-            drawn = torch.cat([self.model.decoder(part).sample() for part in chosen.split(block_rows(self.model))])
+            drawn = torch.cat([model.decoder(part).sample() for part in chosen.split(block_rows(model))])
             codes = self.cells.inverse(drawn.cpu()).numpy()
             codes = draw_rare(codes, self.schema.modelled, np.random.default_rng([seed, 6]).random(codes.shape))
         return np.where(np.isnan(row), codes, row), float(1 / weights.square().sum())

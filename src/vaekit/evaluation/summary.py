@@ -87,7 +87,9 @@ class Evaluator:
         value, error = mean_and_error(annealed_bound(self.model, some, CHAINS, temperatures))
         gap, gap_error = None, None
         if rows.transform.cells is None:
-            lower, upper = bracket(self.model, ANNEALED_ROWS, CHAINS, temperatures, rows.seed)
+            context = some.context()
+            made = ANNEALED_ROWS if context is None else len(some)
+            lower, upper = bracket(self.model, made, CHAINS, temperatures, rows.seed, context)
             gap, gap_error = mean_and_error(upper - lower)
         return {
             "value": value,
