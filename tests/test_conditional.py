@@ -11,10 +11,13 @@ import pyarrow as pa
 import pytest
 
 import vaekit
-from vaekit.data import Source
-from vaekit.errors import DataError, RecipeError, VaekitError
+from vaekit.data import Source, open_source
+from vaekit.errors import DataError, RecipeError, RunError, VaekitError
 from vaekit.opening import settle
 from vaekit.recipe import load_recipe
+from vaekit.report import write_report
+from vaekit.report.hidden import tell_cells
+from vaekit.report.subject import Subject
 
 NETWORKS = {"encoder.hidden": [32], "decoder.hidden": [32], "evaluation.samples": 20}
 LABELLED = NETWORKS | {"data.condition": ["label"], "training.epochs": 40, "training.batch_size": 64, "latent_dim": 2}
@@ -246,11 +249,11 @@ def test_covariates_must_be_there(table_run):
     for verb in (table_run.score, table_run.encode, table_run.impute, table_run.explain):
         with pytest.raises(DataError, match="data without 'sex'"):
             verb(table.drop(["sex"]))
-    with pytest.raises(DataError, match="column 'age' must be there in every row.*an empty cell in row 3"):
+    with pytest.raises(DataError, match=r"column 'age' must be there in every row.*an empty cell in row 3"):
         table_run.score(table.set_column(0, "age", pa.array([1, 2, 3, None] + [4] * 16)))
     with pytest.raises(DataError, match="column 'sex' must hold values that were there in training"):
         table_run.score(table.set_column(1, "sex", pa.array(["x"] * 20)))
-    with pytest.raises(DataError, match="the values of age, sex must be given.*none of 'sex'"):
+    with pytest.raises(DataError, match=r"the values of age, sex must be given.*none of 'sex'"):
         table_run.sample(5, given={"age": 40})
     with pytest.raises(VaekitError, match="`mean` must be left out"):
         table_run.sample(5, mean=True, given={"age": 40, "sex": "f", "work": "farm"})
@@ -302,6 +305,34 @@ def test_a_run_of_before_there_were_conditions_loads(digits_run, tmp_path):
     assert tomllib.loads(text)["data"]["condition"] == []
     (old / "recipe.toml").write_text("".join(line for line in text.splitlines(True) if "condition =" not in line))
     np.testing.assert_array_equal(vaekit.load(old).sample(3), digits_run.sample(3))
+
+
+def test_reports_give_what_was_given_with_the_held_out_rows(labelled, table_run, tmp_path):
+    page = write_report(labelled).read_text(encoding="utf-8")
+    assert "What is given with them is that of the examples above" in page
+    subject = Subject.of(labelled)
+    rows = subject.some(20)
+    labels = np.where(rows.given()[:, 0] == 1, 7, 2)
+    np.testing.assert_array_equal(subject.sample(rows), labelled.sample(20, given={"label": labels}))
+    codes = labelled.encode(Source(rows.take(0, 20), labels, picture=True))
+    np.testing.assert_array_equal(subject.encode(rows), codes)
+    decoded = labelled.decode(codes[:3], given={"label": int(labels[0])})
+    np.testing.assert_array_equal(subject.decode(codes[:3], rows.between(0, 1)), decoded)
+    table_run.source = (settle(open_source(people()), table_run.recipe), None)
+    shown = write_report(table_run).read_text(encoding="utf-8")
+    assert "count, given" in shown
+    told = tell_cells(Subject.of(table_run))
+    assert told["income"].error < 0.1  # in standard deviations: 3 of about 45, given age and sex
+    bare = vaekit.train("digits", settings=NETWORKS | {"training.epochs": 1}, out=tmp_path / "bare")
+    given = vaekit.train("digits", settings=LABELLED | {"training.epochs": 1}, out=tmp_path / "given")
+    with pytest.raises(RunError, match="must be given the same columns"):
+        write_report(bare, given)
+
+
+def test_annealing_is_of_the_label_that_is_given(labelled):
+    figures = labelled.evaluate(samples=50, temperatures=20)
+    assert abs(figures["annealed"]["value"] + 5.2) < 0.8  # 16 cells of 0.325 nats
+    assert 0 <= figures["annealed"]["gap"] < 0.2
 
 
 def test_the_command_line(call, labelled, tmp_path, expect_refusal):

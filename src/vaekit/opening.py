@@ -65,6 +65,8 @@ def settle(rows: Source | Frame, recipe: Recipe, table: tuple[Column, ...] | Non
         recipe: declares kinds of data and columns, and which of them are given.
         table: the columns of a mixed table, those given of other data; inferred by default.
     """
+    if isinstance(rows, Source) and rows.context is not None:  # coded already
+        return rows
     if table is None:
         table = _columns(rows, recipe)
     if not table:

@@ -100,10 +100,13 @@ class Run:
         Raises:
             VaekitError: if z has another shape.
         """
+        return self.decode_at(z, self.context(given or {}, len(np.atleast_1d(z))))
+
+    def decode_at(self, z: npt.ArrayLike, context: torch.Tensor | None) -> Array:
+        """As `decode`, with what is given as the networks see it: codes of a mixed table's rows."""
         codes = torch.as_tensor(np.asarray(z, dtype=np.float32))
         if codes.ndim != 2 or codes.shape[1] != self.recipe.latent_dim:
             raise VaekitError(f"z must have shape (n, {self.recipe.latent_dim})", str(tuple(codes.shape)))
-        context = self.context(given or {}, len(codes))
         with evaluating(self.model) as device:
             parts = [self._as_given(model, part.to(device)) for model, part in self._at(codes, context)]
         return np.concatenate(parts).astype(self.mean_dtype)
@@ -141,7 +144,10 @@ class Run:
         Raises:
             DataError: if a column that the model is given is missing, or others are given.
         """
-        context = self.context(given or {}, at_least_one(n, "n"))
+        return self.sample_at(self.context(given or {}, at_least_one(n, "n")), n, seed, mean)
+
+    def sample_at(self, context: torch.Tensor | None, n: int, seed: int = 0, mean: bool = False) -> Array:
+        """As `sample`, with what is given as the networks see it: codes of a mixed table's rows."""
         with evaluating(self.model), torch.random.fork_rng():
             torch.manual_seed(seed)
             z = self.model.prior().sample((n,))

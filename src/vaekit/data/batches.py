@@ -119,7 +119,8 @@ class Rows:
         """What is given with rows at these positions, float32, shape (B, ...); None where nothing is."""
         if self.part.context is None:
             return None
-        return self.transform.context(torch.from_numpy(self.part.context[self.part.index[index]])).float()
+        given = self.part.context[self.part.index[index]]
+        return self.transform.context(torch.from_numpy(given)).float()
 
     def blocks(self, size: int) -> Iterator[tuple[Tensor, RowNoise, Tensor | None]]:
         """All rows in order, with their noise and with what is given: (x, noise, context) for `size` rows at a time."""

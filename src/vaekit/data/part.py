@@ -46,6 +46,14 @@ class Part:
         """The given rows themselves, shape (stop − start, *event)."""
         return self.values[self.index[start:stop]]
 
+    def between(self, start: int, stop: int) -> Part:
+        """The rows from one position up to another."""
+        return replace(self, index=self.index[start:stop])
+
+    def given(self) -> Values | None:
+        """What is given with these rows, as codes."""
+        return None if self.context is None else self.context[self.index]
+
     def blocks(self) -> Iterator[tuple[int, Values]]:
         """All rows in blocks of bounded size, each with the position of its first row."""
         rows = max(1, CHUNK // max(1, math.prod(self.event_shape)))
