@@ -91,7 +91,7 @@ def test_the_python_twins_of_the_verbs():
         "encode": ["self", "X"],
         "reconstruct": ["self", "X"],
         "score": ["self", "X", "samples"],
-        "sample": ["self", "n", "seed", "mean"],
+        "sample": ["self", "n", "seed", "mean", "given"],
         "evaluate": ["self", "X", "samples", "temperatures"],
     }
     for name, parameters in methods.items():

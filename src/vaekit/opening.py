@@ -72,7 +72,7 @@ def settle(rows: Source | Frame, recipe: Recipe, table: tuple[Column, ...] | Non
     if not table:
         return numeric_source(rows) if isinstance(rows, Frame) else rows
     held_out = rows.test if isinstance(rows, Source) else None
-    mixed = any(column.modelled for column in table)
+    mixed = not all(column.given for column in table)
     coded = code_frame(as_frame(rows, recipe), table, rows.origin) if mixed else _beside_given(rows, table)
     return replace(coded, test=settle(held_out, recipe, table)) if held_out is not None else coded
 
@@ -82,9 +82,15 @@ def _columns(rows: Source | Frame, recipe: Recipe) -> tuple[Column, ...]:
     declared, given = recipe.data.columns, recipe.data.condition
     if LABEL in given and isinstance(rows, Source) and rows.labels is not None and rows.labels.dtype.kind != "f":
         declared = {LABEL: "categorical", **declared}  # whole numbers that name classes
-    if is_mixed(rows, recipe):
-        return infer_columns(as_frame(rows, recipe), declared, given)
-    return infer_columns(_given_frame(rows, given), declared, given) if given else ()
+    mixed = is_mixed(rows, recipe)
+    if not mixed and not given:
+        return ()
+    if not mixed and isinstance(rows, Source):
+        return infer_columns(_given_frame(rows, given), declared, given)
+    columns = infer_columns(as_frame(rows, recipe), declared, given)
+    if all(column.given for column in columns):
+        raise DataError("data.condition must leave columns to be modelled", f"all {len(columns)} of them")
+    return columns if mixed else tuple(column for column in columns if column.given)
 
 
 def _beside_given(rows: Source | Frame, table: tuple[Column, ...]) -> Source:
