@@ -286,12 +286,20 @@ def test_the_estimator_is_given_columns(tmp_path):
     np.testing.assert_array_equal(vaekit.VAE.load(tmp_path / "kept").transform(table), vae.transform(table))
 
 
-def test_labels_of_an_array_are_a_column_of_its_table():
+def test_labels_of_an_array_are_a_column_of_its_table(tmp_path):
     rng = np.random.default_rng(0)
     values, labels = rng.normal(size=(60, 2)), np.repeat(["a", "b"], 30)
     source = settle(Source(values, labels), load_recipe("table", ["data.condition=['label']"]))
     assert source.columns == ("column0", "column1")
     np.testing.assert_array_equal(source.context[:, 0], labels == "b")
+    settings = NETWORKS | {"data.condition": ["label"], "training.epochs": 2}
+    run = vaekit.train(Source(values, labels), settings=settings, out=tmp_path / "run")
+    assert run.sample(3, given={"label": "a"}).shape == (3, 2)
+    assert run.reconstruct(Source(values, labels)).shape == (60, 2)
+    holes = np.where(rng.random((60, 2)) < 0.3, np.nan, values)
+    filled = run.impute(Source(holes, labels))
+    np.testing.assert_array_equal(filled[~np.isnan(holes)], holes[~np.isnan(holes)])
+    assert np.isfinite(filled).all()
 
 
 def test_a_run_of_before_there_were_conditions_loads(digits_run, tmp_path):
@@ -343,4 +351,4 @@ def test_the_command_line(call, labelled, tmp_path, expect_refusal):
     call("sample", labelled.path, "-n", 5, "--given", "label=2", "--mean", "--out", tmp_path / "twos.npy")
     expect_refusal("sample", labelled.path, "--out", tmp_path / "x.npy", words=("--given label=VALUE",))
     expect_refusal("sample", labelled.path, "--given", "label=3", "--out", tmp_path / "x.npy", words=("2, 7",))
-    assert "label" in call("describe", labelled.path).out
+    assert "categorical, given" in call("describe", labelled.path).out

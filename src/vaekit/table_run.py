@@ -12,8 +12,9 @@ import pyarrow.compute as pc
 
 from vaekit.data import Source
 from vaekit.data.cells import Cells
-from vaekit.data.coding import as_array, code_values, draw_rare, write_back
+from vaekit.data.coding import as_array, code_values, draw_rare, without_labels, write_back
 from vaekit.data.dates import DAY
+from vaekit.data.source import LABEL
 from vaekit.errors import DataError, VaekitError, at_least_one, did_you_mean
 from vaekit.evaluation import TableModel
 from vaekit.models import VariationalAutoEncoder
@@ -181,7 +182,8 @@ class TableRun(Run):
         if not self.schema.array:
             return write_back(codes, self.schema.table, pa.table(cells))
         unknown = {c.name: pa.nulls(len(codes)) for c in self.schema.table if c.kind in ("identifier", "text")}
-        return as_array(write_back(codes, self.schema.table, pa.table(unknown | cells)))
+        table = write_back(codes, self.schema.table, pa.table(unknown | cells))
+        return without_labels(table) if LABEL in cells else as_array(table)
 
     def _native(self, codes: npt.NDArray[np.float64], source: Source, keep: bool = False) -> Any:
         """Rows that answer given ones, in the library of these; `keep` leaves every cell that is there as it was given."""

@@ -126,7 +126,8 @@ def _show_columns(schema: Schema) -> None:
         return
     table = _table("column", "kind", "because")
     for column in schema.table:
-        table.add_row(escape(column.name), column.kind, escape(column.reason))
+        kind = f"{column.kind}, given" if column.given else column.kind
+        table.add_row(escape(column.name), kind, escape(column.reason))
     console.print()
     console.print(table)
 

@@ -106,14 +106,20 @@ def frame_of_array(values: Values, columns: Sequence[str] = (), labels: Values |
         raise DataError("a mixed table must have an example per row: (n, columns)", f"shape {values.shape}")
     names = list(columns) or [f"column{i}" for i in range(values.shape[1])]
     table = pa.table({name: pa.array(np.asarray(cells)) for name, cells in zip(names, values.T, strict=True)})
-    if labels is not None:
-        table = table.append_column(LABEL, pa.array(labels))
-    return frame_of_table(table, bool(columns), as_array, array=True)
+    if labels is None:
+        return frame_of_table(table, bool(columns), as_array, array=True)
+    table = table.append_column(LABEL, pa.array(labels))
+    return frame_of_table(table, bool(columns), without_labels, array=True)
 
 
 def as_array(table: pa.Table) -> npt.NDArray[np.float64]:
     """A table of numbers as an array (n, C), NaN where a cell is missing."""
     return np.column_stack([c.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False) for c in table.columns])
+
+
+def without_labels(table: pa.Table) -> npt.NDArray[np.float64]:
+    """A table of numbers as an array, but for the labels that stood beside it."""
+    return as_array(table.drop_columns([LABEL]))
 
 
 def draw_rare(
