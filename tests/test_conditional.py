@@ -119,6 +119,11 @@ def test_what_is_given_wrongly_is_refused(labelled, given, words):
     assert words in str(caught.value)
 
 
+def test_a_model_that_is_given_nothing_says_so(digits_run):
+    with pytest.raises(DataError, match=r"given columns must be left out where a model is given nothing. Got label"):
+        digits_run.sample(5, given={"label": 7})
+
+
 def test_rows_without_labels_are_refused(labelled):
     values, labels = halves(20)
     for verb in (labelled.score, labelled.encode, labelled.reconstruct, labelled.evaluate):

@@ -238,14 +238,11 @@ class Run:
             DataError: if a column is missing, unknown, or has an impossible value or another number of them.
         """
         names = [column.name for column in self.schema.given]
-        for name in given:
-            if name not in names:
-                must = (
-                    f"be one that the model is given: {', '.join(names)}"
-                    if names
-                    else "be left out of an unconditional model"
-                )
-                raise DataError(f"a given column must {must}", f"'{name}'", did_you_mean(name, names) if names else "")
+        if given and not names:
+            raise DataError("given columns must be left out where a model is given nothing", ", ".join(given))
+        if unknown := [name for name in given if name not in names]:
+            must = f"a given column must be one that the model is given: {', '.join(names)}"
+            raise DataError(must, f"'{unknown[0]}'", did_you_mean(unknown[0], names))
         if missing := [name for name in names if name not in given]:
             raise DataError(
                 f"the values of {', '.join(names)} must be given, as the model is of p(x|{', '.join(names)})",

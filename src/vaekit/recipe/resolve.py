@@ -86,18 +86,8 @@ def _given(recipe: Recipe, schema: Schema) -> list[str]:
     names = ", ".join(column.name for column in schema.given)
     for what, value, refused, mend in (
         ("model", recipe.model, "autoencoder", "Choose model=vae"),
-        (
-            "encoder",
-            recipe.encoder.network,
-            "linear",
-            "Choose encoder=mlp, with encoder.hidden=[] if it is to be linear",
-        ),
-        (
-            "decoder",
-            recipe.decoder.network,
-            "linear",
-            "Choose decoder=mlp, with decoder.hidden=[] if it is to be linear",
-        ),
+        ("encoder", recipe.encoder.network, "linear", "Choose encoder=mlp"),
+        ("decoder", recipe.decoder.network, "linear", "Choose decoder=mlp"),
         ("prior", recipe.prior.name, "vamp", "Choose prior=mixture"),
     ):
         if value == refused:
