@@ -11,7 +11,7 @@ from vaekit.data.tables import numeric_source
 from vaekit.distributions import DiagonalNormal
 from vaekit.models import Decoder, Diagonal, Encoder, VariationalAutoEncoder
 from vaekit.models.likelihoods import Bernoulli, Gaussian, LikelihoodOptions, Mixed
-from vaekit.networks import MLP, TableInput
+from vaekit.networks import MLP, Beside, TableInput
 
 
 class AffineEncoder(nn.Module):
@@ -47,6 +47,18 @@ def exact_vae(oracle, **options):
     assert np.abs(covariance - np.diag(np.diag(covariance))).max() < 1e-12
     V = oracle.posterior(np.eye(len(oracle.b)))[0].T - origin.T
     return linear_vae(oracle, V, origin[0], np.sqrt(np.diag(covariance)), **options)
+
+
+def conditional_vae(oracle, U, V, c, std, **options):
+    """The model of x = Wz + b + Uc + noise of an oracle, c being given, with the encoder V(x − Uc) + c, in float64."""
+
+    def beside(network):
+        return Beside(nn.Identity(), nn.Identity(), network)
+
+    likelihood = Gaussian((len(oracle.b),), LikelihoodOptions(variance=oracle.variance))
+    decoder = Decoder(beside(linear(np.hstack([oracle.W, U]), oracle.b)), likelihood)
+    encoder = beside(AffineEncoder(np.hstack([V, -V @ U]), c, std))
+    return VariationalAutoEncoder(encoder, decoder, oracle.W.shape[1], **options).double()
 
 
 def bernoulli_vae(features=4, latent_dim=1, seed=0, dropout=0.0, **options):
@@ -92,6 +104,6 @@ def read_numbers(path):
     return numeric_source(rows) if isinstance(rows, Frame) else rows
 
 
-def rows_of(X, *steps, seed=0):
-    """Rows with the given transform steps."""
-    return Rows(Part(X, np.arange(len(X))), Transform(steps=steps), seed)
+def rows_of(X, *steps, seed=0, context=None):
+    """Rows with the given transform steps, and what is given with each of them."""
+    return Rows(Part(X, np.arange(len(X)), context=context), Transform(steps=steps), seed)

@@ -103,7 +103,7 @@ def test_the_python_twins_of_the_verbs():
         "encode": ["self", "X"],
         "reconstruct": ["self", "X"],
         "score": ["self", "X", "samples"],
-        "sample": ["self", "n", "seed", "mean"],
+        "sample": ["self", "n", "seed", "mean", "given"],
         "evaluate": ["self", "X", "samples", "temperatures", "gap", "rate_distortion", "factors", "examples"],
     }
     for name, parameters in methods.items():

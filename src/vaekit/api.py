@@ -24,6 +24,7 @@ from vaekit.data import (
     choose_transforms,
 )
 from vaekit.data.batches import to_tensor
+from vaekit.data.cells import fit_cells
 from vaekit.data.source import Progress
 from vaekit.errors import RecipeError, RunError, VaekitError
 from vaekit.evaluation import measure_autoencoder
@@ -99,7 +100,7 @@ def train(
     opened, held_out = open_both(source, test, plan, progress, start.schema.table if start else None)
     opened = opened if weights is None else opened.weighted(weights)
     opened = opened.in_order(start.schema.columns) if start else opened
-    if opened.table and recipe == "auto":
+    if opened.frame is not None and recipe == "auto":
         plan = load_recipe("table", settings, seed)
     split = make_split(opened, held_out, plan)
     schema = start.schema if start else make_schema(opened, split, plan)
@@ -207,9 +208,15 @@ def _start(run: Run, split: Split, start: Run | None = None) -> None:
 
 
 def _fit_transform(train_part: Part, schema: Schema, recipe: Recipe) -> Transform:
-    rows = to_tensor(_some(train_part, recipe.seed).take(0, FIT_ROWS)).double()
+    some = _some(train_part, recipe.seed)
+    rows = to_tensor(some.take(0, FIT_ROWS)).double()
     density = recipe.model == "vae" and LIKELIHOODS[recipe.likelihood.name].density
-    return choose_transforms(schema, rows, binarize=recipe.data.binarize, scaling=recipe.data.scaling, density=density)
+    transform = choose_transforms(
+        schema, rows, binarize=recipe.data.binarize, scaling=recipe.data.scaling, density=density
+    )
+    if (given := some.given()) is None:
+        return transform
+    return transform.model_copy(update={"given": (fit_cells(schema.given, given),)})
 
 
 def _provenance(source: Source, test: Source | None, split: Split, notes: list[str]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -21,9 +22,10 @@ from vaekit.data import (
     whole,
 )
 from vaekit.data.coding import code_frame, frame_of_array
+from vaekit.data.frame import frame_of_table
 from vaekit.data.inference import infer_columns
 from vaekit.data.schema import infer_kind
-from vaekit.data.source import Progress
+from vaekit.data.source import LABEL, Progress
 from vaekit.data.tables import numeric_source
 from vaekit.errors import DataError
 from vaekit.recipe import Recipe
@@ -61,21 +63,71 @@ def settle(rows: Source | Frame, recipe: Recipe, table: tuple[Column, ...] | Non
 
     Args:
         rows: as they were opened.
-        recipe: declares kinds of data and columns.
-        table: the columns of a mixed table, empty for other data; inferred by default.
+        recipe: declares kinds of data and columns, and which of them are given.
+        table: the columns of a mixed table, those given of other data; inferred by default.
     """
+    if isinstance(rows, Source) and rows.context is not None:  # coded already
+        return rows
     if table is None:
-        table = infer_columns(as_frame(rows), recipe.data.columns) if is_mixed(rows, recipe) else ()
+        table = _columns(rows, recipe)
     if not table:
         return numeric_source(rows) if isinstance(rows, Frame) else rows
     held_out = rows.test if isinstance(rows, Source) else None
-    coded = code_frame(as_frame(rows), table, rows.origin)
+    mixed = not all(column.given for column in table)
+    coded = code_frame(as_frame(rows, recipe), table, rows.origin) if mixed else _beside_given(rows, table)
     return replace(coded, test=settle(held_out, recipe, table)) if held_out is not None else coded
 
 
-def as_frame(rows: Source | Frame) -> Frame:
-    """Rows as a frame, an array's too."""
-    return rows if isinstance(rows, Frame) else frame_of_array(rows.values, rows.columns)
+def _columns(rows: Source | Frame, recipe: Recipe) -> tuple[Column, ...]:
+    """The columns of a mixed table; of other data those that are given."""
+    declared, given = recipe.data.columns, recipe.data.condition
+    if LABEL in given and isinstance(rows, Source) and rows.labels is not None and rows.labels.dtype.kind != "f":
+        declared = {LABEL: "categorical", **declared}  # whole numbers that name classes
+    mixed = is_mixed(rows, recipe)
+    if not mixed and not given:
+        return ()
+    if not mixed and isinstance(rows, Source):
+        return infer_columns(_given_frame(rows, given), declared, given)
+    columns = infer_columns(as_frame(rows, recipe), declared, given)
+    if all(column.given for column in columns):
+        raise DataError("data.condition must leave columns to be modelled", f"all {len(columns)} of them")
+    return columns if mixed else tuple(column for column in columns if column.given)
+
+
+def _beside_given(rows: Source | Frame, table: tuple[Column, ...]) -> Source:
+    """Rows of one kind, as numbers side by side, with the codes of what is given."""
+    given = [column.name for column in table]
+    context = code_frame(_given_frame(rows, given), table).context
+    if isinstance(rows, Frame):
+        rows = numeric_source(rows.in_order([name for name in rows.names if name not in given]))
+    return replace(rows, table=table, context=context)
+
+
+def _given_frame(rows: Source | Frame, given: Sequence[str]) -> Frame:
+    """The columns that are given: those of a table, or the labels of pictures and arrays.
+
+    Raises:
+        DataError: if they are not there.
+    """
+    if isinstance(rows, Frame):
+        return rows.in_order(given)
+    if list(given) != [LABEL]:
+        raise DataError(f"data.condition must be ['{LABEL}'] for pictures and arrays", str(list(given)))
+    if rows.labels is None:
+        raise DataError(
+            "rows must come with their labels, which the model is given",
+            f"{len(rows.values)} rows without",
+            "Give an .npz file with `labels`, a folder of IDX files or of a folder for each class, or a vaekit.data.Source",
+        )
+    return frame_of_table(pa.table({LABEL: pa.array(rows.labels)}))
+
+
+def as_frame(rows: Source | Frame, recipe: Recipe) -> Frame:
+    """Rows as a frame, an array's too, its labels among the columns where they are given."""
+    if isinstance(rows, Frame):
+        return rows
+    labels = rows.labels if LABEL in recipe.data.condition else None
+    return frame_of_array(rows.values, rows.columns, labels)
 
 
 def is_mixed(rows: Source | Frame, recipe: Recipe) -> bool:
@@ -123,7 +175,7 @@ def open_factors(factors: object, rows: int) -> npt.NDArray[np.int64]:
     opened = open_source(factors)
     if isinstance(opened, Source) and opened.values.ndim != 2:
         raise DataError("factors must be a table with a column for each factor", f"shape {opened.values.shape}")
-    table = as_frame(opened).table()
+    table = (opened if isinstance(opened, Frame) else frame_of_array(opened.values, opened.columns)).table()
     if len(table) != rows:
         raise DataError(f"there must be factors for each of the {rows} rows", f"{len(table)} rows of factors")
     return np.stack([_numbered(name, table[name]) for name in table.column_names], axis=1)
@@ -148,9 +200,9 @@ def _numbered(name: str, cells: pa.ChunkedArray) -> npt.NDArray[np.int64]:
 
 def make_schema(source: Source, split: Split, recipe: Recipe) -> Schema:
     """What the training rows of a source are; only their kinds are told from all of its rows."""
-    if source.table:
-        return table_schema(source.table, source.frame is not None and source.frame.array)
-    return infer_schema(
+    if source.frame is not None:
+        return table_schema(source.table, source.frame.array)
+    schema = infer_schema(
         split.train,
         picture=source.picture,
         levels=source.levels,
@@ -158,6 +210,7 @@ def make_schema(source: Source, split: Split, recipe: Recipe) -> Schema:
         kind=recipe.data.kind,
         everything=whole(source),
     )
+    return schema.model_copy(update={"table": source.table})
 
 
 def make_split(source: Source, test: Source | None, recipe: Recipe) -> Split:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +13,8 @@ import numpy.typing as npt
 import torch
 
 from vaekit.data import Part, Rows, Schema, Source, Split, Transform
-from vaekit.errors import DataError, RecipeError, VaekitError, at_least_one
+from vaekit.data.coding import code_values
+from vaekit.errors import DataError, RecipeError, VaekitError, at_least_one, did_you_mean
 from vaekit.evaluation import (
     Evaluation,
     Evaluator,
@@ -83,7 +84,7 @@ class Run:
         Raises:
             DataError: if X does not fit the schema.
         """
-        return self._map(self.rows(X), self.model.encode).astype(np.float32)
+        return self._map(self.rows(X), _encode).astype(np.float32)
 
     def reconstruct(self, X: object) -> Array:
         """The mean of p(x|z) at the posterior mean, in units of the data as given.
@@ -94,13 +95,14 @@ class Run:
         Returns:
             Array (n, *shape), float32.
         """
-        return self._map(self.rows(X), lambda x: self._as_given(self.model.encode(x))).astype(np.float32)
+        return self._map(self.rows(X), self._there_and_back).astype(np.float32)
 
-    def decode(self, z: npt.ArrayLike) -> Array:
+    def decode(self, z: npt.ArrayLike, given: Mapping[str, Any] | None = None) -> Array:
         """The mean of p(x|z) at latent vectors, in units of the data as given.
 
         Args:
             z: latent vectors, shape (n, latent_dim).
+            given: of a conditional model what is given, as in `sample`.
 
         Returns:
             Array (n, *shape), float32.
@@ -108,11 +110,15 @@ class Run:
         Raises:
             VaekitError: if z has another shape.
         """
+        return self.decode_at(z, self.context(given or {}, len(np.atleast_1d(z))))
+
+    def decode_at(self, z: npt.ArrayLike, context: torch.Tensor | None) -> Array:
+        """As `decode`, with what is given as the networks see it: codes of a mixed table's rows."""
         codes = torch.as_tensor(np.asarray(z, dtype=np.float32))
         if codes.ndim != 2 or codes.shape[1] != self.recipe.latent_dim:
             raise VaekitError(f"z must have shape (n, {self.recipe.latent_dim})", str(tuple(codes.shape)))
         with evaluating(self.model) as device:
-            parts = [self._as_given(part.to(device)) for part in codes.split(self._block)]
+            parts = [self._as_given(model, part.to(device)) for model, part in self._at(codes, context)]
         return np.concatenate(parts).astype(self.mean_dtype)
 
     def score(self, X: object, samples: int | None = None) -> Array:
@@ -132,26 +138,35 @@ class Run:
             return -measure_autoencoder(self.model, rows)[0]
         return measure(self.model, rows, self._samples(samples)).log_likelihood
 
-    def sample(self, n: int, seed: int = 0, mean: bool = False) -> Array:
-        """New rows: z ~ p(z), then x ~ p(x|z).
+    def sample(self, n: int, seed: int = 0, mean: bool = False, given: Mapping[str, Any] | None = None) -> Array:
+        """New rows: z ~ p(z), then x ~ p(x|z), or p(x|z, c) of a conditional model.
 
         Args:
             n: how many, ≥ 1.
             seed: the same seed gives the same rows.
             mean: whether to return the mean of p(x|z) rather than a draw from it; an autoencoder only has the mean.
+            given: of a conditional model the columns that are given, with the value that they have in all rows, or a list of
+                n values.
 
         Returns:
             Array (n, *shape) in units of the data as given; draws have the type of the data.
+
+        Raises:
+            DataError: if a column that the model is given is missing, or others are given.
         """
-        at_least_one(n, "n")
+        return self.sample_at(self.context(given or {}, at_least_one(n, "n")), n, seed, mean)
+
+    def sample_at(self, context: torch.Tensor | None, n: int, seed: int = 0, mean: bool = False) -> Array:
+        """As `sample`, with what is given as the networks see it: codes of a mixed table's rows."""
         with evaluating(self.model), torch.random.fork_rng():
             torch.manual_seed(seed)
             z = self.model.prior().sample((n,))
             if mean or isinstance(self.model, Autoencoder):
-                blocks = [self._as_given(part) for part in z.split(self._block)]
+                blocks = [self._as_given(model, part) for model, part in self._at(z, context)]
                 return np.concatenate(blocks).astype(self.mean_dtype)
             blocks = [
-                self.transform.inverse(self.model.decoder(p).sample().cpu()).numpy() for p in z.split(self._block)
+                self.transform.inverse(model.decoder(part).sample().cpu()).numpy()
+                for model, part in self._at(z, context)
             ]
         drawn, dtype = np.concatenate(blocks), np.dtype(self.schema.dtype)
         if dtype.kind in "ui":  # a model of counts may draw more than the type of the data holds
@@ -259,7 +274,38 @@ class Run:
     def checked(self, source: Source) -> Rows:
         """Rows that fit the schema, ready for the model."""
         values = self.schema.check(source.values)
-        return Rows(Part(values, np.arange(len(values)), source.labels), self.transform, self.recipe.seed)
+        part = Part(values, np.arange(len(values)), source.labels, context=source.context)
+        return Rows(part, self.transform, self.recipe.seed)
+
+    def context(self, given: Mapping[str, Any], n: int) -> torch.Tensor | None:
+        """What a conditional model is given, as its networks see it, for n rows.
+
+        Args:
+            given: columns and their value in all rows, or a list of n values.
+            n: how many rows.
+
+        Returns:
+            A tensor of n rows; None for a model that is given nothing.
+
+        Raises:
+            DataError: if a column is missing, unknown, or has an impossible value or another number of them.
+        """
+        names = [column.name for column in self.schema.given]
+        if given and not names:
+            raise DataError("given columns must be left out where a model is given nothing", ", ".join(given))
+        if unknown := [name for name in given if name not in names]:
+            must = f"a given column must be one that the model is given: {', '.join(names)}"
+            raise DataError(must, f"'{unknown[0]}'", did_you_mean(unknown[0], names))
+        if missing := [name for name in names if name not in given]:
+            raise DataError(
+                f"the values of {', '.join(names)} must be given, as the model is of p(x|{', '.join(names)})",
+                f"none of '{missing[0]}'",
+                f"Give them as in --given {missing[0]}=VALUE, or given={{'{missing[0]}': value}}",
+            )
+        if not names:
+            return None
+        codes = [code_values(column, repeated(column.name, given[column.name], n)) for column in self.schema.given]
+        return self.transform.context(torch.from_numpy(np.stack(codes, 1))).float()
 
     @cached_property
     def source(self) -> tuple[Source, Source | None]:
@@ -292,15 +338,41 @@ class Run:
 
     def _map(self, rows: Rows, function: Any) -> Array:
         with evaluating(self.model) as device:
-            parts = [function(x.to(device)) for x, _ in rows.blocks(self._block)]
+            parts = [function(self._given(context), x.to(device)) for x, _, context in rows.blocks(self._block)]
         return np.concatenate([p.cpu().numpy() if isinstance(p, torch.Tensor) else p for p in parts])
 
     @property
     def _block(self) -> int:
         return block_rows(self.model)
 
-    def _as_given(self, z: torch.Tensor) -> Array:
-        return self.transform.inverse_mean(self.model.decode(z).cpu()).numpy()
+    def _given(self, context: torch.Tensor | None) -> VariationalAutoEncoder | Autoencoder:
+        """The model at what is given, which is nothing for an autoencoder."""
+        return self.model if isinstance(self.model, Autoencoder) else self.model.given(context)
+
+    def _at(self, z: torch.Tensor, context: torch.Tensor | None) -> Iterator[tuple[Any, torch.Tensor]]:
+        """Latent vectors a block at a time, each with the model at what is given."""
+        for start in range(0, len(z), self._block):
+            part = slice(start, start + self._block)
+            yield self._given(None if context is None else context[part]), z[part]
+
+    def _there_and_back(self, model: VariationalAutoEncoder | Autoencoder, x: torch.Tensor) -> Array:
+        return self._as_given(model, model.encode(x))
+
+    def _as_given(self, model: VariationalAutoEncoder | Autoencoder, z: torch.Tensor) -> Array:
+        return self.transform.inverse_mean(model.decode(z).cpu()).numpy()
 
     def _samples(self, samples: int | None) -> int:
         return at_least_one(self.recipe.evaluation.samples if samples is None else samples, "samples")
+
+
+def _encode(model: VariationalAutoEncoder | Autoencoder, x: torch.Tensor) -> torch.Tensor:
+    return model.encode(x)
+
+
+def repeated(name: str, value: Any, n: int) -> list[Any]:
+    """A value n times, or n values as they are."""
+    if not isinstance(value, list | tuple | np.ndarray):
+        return [value] * n
+    if len(value) != n:
+        raise DataError(f"there must be one value of '{name}', or {n} of them", str(len(value)))
+    return list(value)

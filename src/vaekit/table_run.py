@@ -12,12 +12,13 @@ import pyarrow.compute as pc
 
 from vaekit.data import Source
 from vaekit.data.cells import Cells
-from vaekit.data.coding import as_array, draw_rare, write_back
+from vaekit.data.coding import as_array, code_values, draw_rare, without_labels, write_back
 from vaekit.data.dates import DAY
+from vaekit.data.source import LABEL
 from vaekit.errors import DataError, VaekitError, at_least_one, did_you_mean
 from vaekit.evaluation import TableModel
 from vaekit.models import VariationalAutoEncoder
-from vaekit.run import Run
+from vaekit.run import Run, repeated
 
 Array = npt.NDArray[Any]
 
@@ -41,12 +42,12 @@ class TableRun(Run):
             A table of n rows; every cell is the model's, missing ones included.
         """
         source = self.open(X)
-        codes = self._map(self.checked(source), lambda x: self._as_given(self.model.encode(x)))
+        codes = self._map(self.checked(source), self._there_and_back)
         return self._native(codes, source)
 
-    def decode(self, z: npt.ArrayLike) -> Any:
+    def decode(self, z: npt.ArrayLike, given: Mapping[str, Any] | None = None) -> Any:
         """A typical row for each latent vector, shape (n, latent_dim); a table of n rows."""
-        return self._own(super().decode(z))
+        return self._own(super().decode(z, given), given or {})
 
     def sample(self, n: int, seed: int = 0, mean: bool = False, given: Mapping[str, Any] | None = None) -> Any:
         """New rows: z ~ p(z), then every cell from p(x|z); categories are drawn by their probabilities.
@@ -55,26 +56,28 @@ class TableRun(Run):
             n: how many, ≥ 1.
             seed: the same seed gives the same rows.
             mean: whether to return typical rows rather than draws.
-            given: columns and the value that they have in all rows, as `condition` takes them.
+            given: columns and the value that they have in all rows, as `condition` takes them. A column that the model is
+                given may have a list of n values, too.
 
         Returns:
             A table of n rows.
         """
-        if given:
+        given = given or {}
+        if set(given) - {column.name for column in self.schema.given}:
             if mean:
                 raise VaekitError("`mean` must be left out where cells are given, as `impute` gives means", "mean=True")
             return self.condition(n, given, seed)[0]
-        codes = super().sample(n, seed, mean)
+        codes = super().sample(n, seed, mean, given)
         if not mean:
             codes = draw_rare(codes, self.schema.modelled, np.random.default_rng([seed, 6]).random(codes.shape))
-        return self._own(codes)
+        return self._own(codes, given)
 
     def condition(self, n: int, given: Mapping[str, Any], seed: int = 0) -> tuple[Any, float]:
         """New rows in which some cells are given, by importance resampling from the joint distribution.
 
         Args:
             n: how many, ≥ 1.
-            given: columns and their values, any subset.
+            given: columns and their values, any subset; of a conditional model with all that it is given.
             seed: the same seed gives the same rows.
 
         Returns:
@@ -84,25 +87,19 @@ class TableRun(Run):
             DataError: for an unknown column or an impossible value.
         """
         at_least_one(n, "n")
-        codes, size = self._table_model(None).condition(self._given(given), n, seed)
-        return self._own(codes), size
+        beside = {column.name: given[column.name] for column in self.schema.given if column.name in given}
+        row = self._row({name: value for name, value in given.items() if name not in beside})
+        codes, size = self._table_model(None).condition(row, n, seed, self.context(beside, 1))
+        return self._own(codes, beside), size
 
-    def _given(self, given: Mapping[str, Any]) -> npt.NDArray[np.float64]:
+    def _row(self, given: Mapping[str, Any]) -> npt.NDArray[np.float64]:
+        """Codes of the cells of a row that are given, NaN elsewhere."""
         names = list(self.schema.columns)
         row = np.full(len(names), np.nan)
         for name, value in given.items():
             if name not in names:
                 raise DataError("a given column must be one that is modelled", f"'{name}'", did_you_mean(name, names))
-            column = self.schema.modelled[names.index(name)]
-            try:
-                row[names.index(name)] = column.code(pa.array([value]))[0]
-            except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
-                raise DataError(f"the value of '{name}' must be of its type, {column.type}", f"{value!r}") from error
-            if (impossible := column.impossible(row[names.index(name)])) is not None:
-                raise DataError(f"the value of '{name}' must be {impossible}", f"{value!r}")
-            if row[names.index(name)] == column.unseen and column.categories:
-                known = [str(category) for category in column.categories]
-                raise DataError(f"the value of '{name}' must be known", f"{value!r}", did_you_mean(str(value), known))
+            (row[names.index(name)],) = code_values(self.schema.modelled[names.index(name)], [value])
         return row
 
     def impute(self, X: object, samples: int | None = None) -> Any:
@@ -176,12 +173,17 @@ class TableRun(Run):
         columns = {n: pa.array(c, mask=np.isnan(c)) for n, c in zip(self.schema.columns, cells.T, strict=True)}
         return pa.table(columns)
 
-    def _own(self, codes: npt.NDArray[np.float64]) -> Any:
+    def _own(self, codes: npt.NDArray[np.float64], given: Mapping[str, Any]) -> Any:
         """Rows of the model's own making: an Arrow table, or an array where it was trained on one, NaN in left-out columns."""
+        cells = {
+            column.name: column.decode(code_values(column, repeated(column.name, given[column.name], len(codes))))
+            for column in self.schema.given
+        }
         if not self.schema.array:
-            return write_back(codes, self.schema.table)
+            return write_back(codes, self.schema.table, pa.table(cells))
         unknown = {c.name: pa.nulls(len(codes)) for c in self.schema.table if c.kind in ("identifier", "text")}
-        return as_array(write_back(codes, self.schema.table, pa.table(unknown)))
+        table = write_back(codes, self.schema.table, pa.table(unknown | cells))
+        return without_labels(table) if LABEL in cells else as_array(table)
 
     def _native(self, codes: npt.NDArray[np.float64], source: Source, keep: bool = False) -> Any:
         """Rows that answer given ones, in the library of these; `keep` leaves every cell that is there as it was given."""
@@ -192,7 +194,11 @@ class TableRun(Run):
         names = [c.name for c in self.schema.table if by_place or c.name in frame.names]
         given = frame.in_order(names).table()
         fixed = () if keep else ("constant",)  # whose missing cells can be filled, too
-        left_out = [c.name for c in self.schema.table if c.kind in ("identifier", "text", *fixed) and c.name in names]
+        left_out = [
+            c.name
+            for c in self.schema.table
+            if (c.given or c.kind in ("identifier", "text", *fixed)) and c.name in names
+        ]
         found = write_back(codes, self.schema.table, given.select(left_out))
         for place, name in enumerate(found.column_names):
             if keep and name in names:

@@ -64,7 +64,7 @@ def test_integers_become_the_smallest_real_that_holds_them(dtype, wanted):
 
 def test_blocks_cover_all_rows_with_the_last_incomplete_one():
     rows = Rows(part(), Transform(), seed=3)
-    blocks = [x for x, _ in rows.blocks(16)]
+    blocks = [x for x, _, _ in rows.blocks(16)]
     assert [len(b) for b in blocks] == [16, 16, 8]
     np.testing.assert_array_equal(torch.cat(blocks).numpy(), GREY.astype(np.float32))
     assert torch.equal(torch.cat(blocks), rows.tensor())
@@ -76,7 +76,7 @@ def test_noise_of_evaluation_belongs_to_the_row_not_to_its_place(dynamic):
     transform = Transform(steps=(Binarize(levels=17, dynamic=dynamic),))
     whole = Rows(part(), transform, seed=3)
     for size in (1, 7, 40):
-        assert torch.equal(torch.cat([x for x, _ in whole.blocks(size)]), whole.tensor())
+        assert torch.equal(torch.cat([x for x, _, _ in whole.blocks(size)]), whole.tensor())
     backwards = Rows(Part(GREY, np.arange(40)[::-1]), transform, seed=3)
     assert torch.equal(backwards.tensor().flip(0), whole.tensor())
     assert not torch.equal(Rows(part(), transform, seed=4).tensor(), whole.tensor())

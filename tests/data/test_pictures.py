@@ -121,7 +121,7 @@ def test_sub_folders_are_classes(folder):
                 folder / name / f"{i}.png"
             )
     source = open_pictures(folder)
-    assert source.labels.tolist() == [0, 0, 1, 1]  # cat, dog
+    assert source.labels.tolist() == ["cat", "cat", "dog", "dog"]
     assert source.values[:, 0, 0, 0].tolist() == [30, 30, 31, 31]
 
 
@@ -135,7 +135,7 @@ def test_train_and_test_folders(folder):
     source = open_source(str(folder))
     np.testing.assert_array_equal(source.values[..., 0], np.stack(sets["train"]))
     np.testing.assert_array_equal(source.test.values[..., 0], np.stack(sets["test"]))
-    assert source.labels.tolist() == [0, 1, 2]
+    assert source.labels.tolist() == ["a", "b", "c"]
     assert source.origin == str(folder)
 
 

@@ -359,7 +359,7 @@ def test_a_model_that_has_learned_tells_hidden_cells(told):
 
 
 def test_log_probability_of_a_hidden_cell_is_that_of_imputation(run):
-    judge, column = _Judge(run), list(run.schema.columns).index("group")
+    judge, column = _Judge(run, None), list(run.schema.columns).index("group")
     codes = np.asarray(run.split().test.take(0, 40), float)
     rest = codes.copy()
     rest[:, column] = np.nan
@@ -371,7 +371,7 @@ def test_log_probability_of_a_hidden_cell_is_that_of_imputation(run):
 
 
 def test_log_probability_alone_is_the_frequency_in_training(run):
-    judge, column = _Judge(run), list(run.schema.columns).index("quoted")
+    judge, column = _Judge(run, None), list(run.schema.columns).index("quoted")
     counts = np.bincount(judge.train[:, column].astype(int), minlength=3)
     alone = judge.log_prob_alone(np.asarray(run.split().test.take(0, 40), float))[:, column]
     codes = run.split().test.take(0, 40)[:, column].astype(int)
@@ -510,7 +510,7 @@ def test_a_model_of_why_cells_are_missing(folder, source, run):
     assert "only one of them tells which cells are missing as well" in page.text
     assert "Missing cells count in no figure" in page.text
     assert "tells which cells are missing too" in report(other).text
-    judge = _Judge(other)
+    judge = _Judge(other, None)
     codes = np.asarray(other.split().test.take(0, 10), float)
     found = judge.log_prob(codes, codes)
     assert (np.abs(found[np.isnan(codes)]) < 1e-12).all()  # what is not there is neither likely nor unlikely

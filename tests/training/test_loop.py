@@ -150,8 +150,8 @@ def poison(monkeypatch, bad_steps, name="distortion"):
             left.remove(number)
             objective = self.loss
             bad = torch.tensor(math.nan)
-            self.loss = lambda x, beta: objective(x, beta)._replace(
-                **{name: objective(x, beta).distortion * bad, "loss": objective(x, beta).loss * bad}
+            self.loss = lambda *batch: objective(*batch)._replace(
+                **{name: objective(*batch).distortion * bad, "loss": objective(*batch).loss * bad}
             )
             try:
                 return original(self, number)

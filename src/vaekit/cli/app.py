@@ -250,20 +250,19 @@ def sample(
     mean: Annotated[bool, typer.Option("--mean", help="The mean of p(x|z) instead of a draw from it.")] = False,
     given: Annotated[
         list[str] | None,
-        typer.Option("--given", metavar="COLUMN=VALUE", help="A cell of a mixed table that is given; may be repeated."),
+        typer.Option(
+            "--given",
+            metavar="COLUMN=VALUE",
+            help="A cell of a mixed table, or what a conditional model is given (label=7); may be repeated.",
+        ),
     ] = None,
 ) -> None:
     """Draw new rows from the model."""
-    if given and mean:
-        raise VaekitError("--mean must be left out where cells are given", "both")
-    if given:
-        _write(run, out, lambda r, _: _tables().conditioned(r, n, given, seed), "table")
-    else:
-        _write(run, out, lambda r, _: r.sample(n, seed, mean), "x")
+    _write(run, out, lambda r, _: _tables().drawn(r, n, given or [], seed, mean), "x")
 
 
 def _tables() -> Any:
-    """What only mixed tables need; imported when a verb runs."""
+    """What tables need; imported when a verb runs."""
     from vaekit.cli import writing
 
     return writing

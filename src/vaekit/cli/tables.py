@@ -160,7 +160,7 @@ def show_source(source: str, settings: list[str]) -> None:
     """Print what data are and which choices training would make."""
     recipe = load_recipe("auto", settings)
     opened, _ = open_both(source, None, recipe)
-    if opened.table:
+    if opened.frame is not None:
         recipe = load_recipe("table", settings)
     split = make_split(opened, None, recipe)
     schema = make_schema(opened, split, recipe)
@@ -179,7 +179,8 @@ def _show_columns(schema: Schema) -> None:
         return
     table = _table("column", "kind", "because")
     for column in schema.table:
-        table.add_row(escape(column.name), column.kind, escape(column.reason))
+        kind = f"{column.kind}, given" if column.given else column.kind
+        table.add_row(escape(column.name), kind, escape(column.reason))
     console.print()
     console.print(table)
 

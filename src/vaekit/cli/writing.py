@@ -50,7 +50,7 @@ def _pieces(run: TableRun, make: Callable[[Any, Any], Any], source: str | None) 
     if source is None:
         yield make(run, None)
         return
-    for piece in as_frame(open_rows(source, run.recipe)).pieces():
+    for piece in as_frame(open_rows(source, run.recipe), run.recipe).pieces():
         yield make(run, piece)
 
 
@@ -95,12 +95,15 @@ def stacked(run: TableRun, rows: Frame, draws: int, samples: int | None, seed: i
     return pa.concat_tables(tables)
 
 
-def conditioned(run: TableRun, n: int, given: list[str], seed: int) -> Any:
-    """New rows with some cells given; how many independent ones stand behind them is said on standard error."""
+def drawn(run: Run, n: int, given: list[str], seed: int, mean: bool) -> Any:
+    """New rows with some cells given; of those that the model speaks of, how many independent rows stand behind them is said on standard error."""
     pairs = [text.partition("=") for text in given]
     for name, equals, _ in pairs:
         if not equals:
             raise VaekitError("--given must have the form COLUMN=VALUE", f"'{name}'")
-    table, size = run.condition(n, {name.strip(): value.strip() for name, _, value in pairs}, seed)
+    values = {name.strip(): value.strip() for name, _, value in pairs}
+    if mean or not set(values) - {column.name for column in run.schema.given}:
+        return run.sample(n, seed, mean, values)
+    table, size = table_run(run).condition(n, values, seed)
     typer.echo(f"Effective sample size: {size:,.0f} for {n} rows.", err=True)
     return table

@@ -115,12 +115,19 @@ class Rows:
         cells = self.transform.cells
         return x if cells is None or not self.hide else cells.hide(x, self.whole(len(x)), generator)
 
-    def blocks(self, size: int) -> Iterator[tuple[Tensor, RowNoise]]:
-        """All rows in order, with the noise that belongs to them: (x, noise) for `size` rows at a time."""
+    def context(self, index: npt.NDArray[np.int64] | slice = slice(None)) -> Tensor | None:
+        """What is given with rows at these positions, float32, shape (B, ...); None where nothing is."""
+        if self.part.context is None:
+            return None
+        given = self.part.context[self.part.index[index]]
+        return self.transform.context(torch.from_numpy(given)).float()
+
+    def blocks(self, size: int) -> Iterator[tuple[Tensor, RowNoise, Tensor | None]]:
+        """All rows in order, with their noise and with what is given: (x, noise, context) for `size` rows at a time."""
         for start in range(0, len(self), size):
             rows = self.part.take(start, start + size)
             noise = RowNoise(rows, self.seed)
-            yield self._fixed(rows, noise), noise
+            yield self._fixed(rows, noise), noise, self.context(slice(start, start + size))
 
     def tensor(self) -> Tensor:
         """All rows at once, with the noise of evaluation."""

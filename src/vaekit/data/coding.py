@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,15 +12,15 @@ import pyarrow as pa
 
 from vaekit.data.columns import Column
 from vaekit.data.frame import Frame, frame_of_table
-from vaekit.data.source import Source, Values
-from vaekit.errors import DataError
+from vaekit.data.source import LABEL, Source, Values
+from vaekit.errors import DataError, did_you_mean
 
 MOST_IN_MEMORY = 1 << 28
 """Bytes of coded rows that are kept in memory; more go to a temporary file, which is mapped."""
 
 
 def code_frame(frame: Frame, table: Sequence[Column], origin: str = "memory") -> Source:
-    """The rows of a frame as numbers, those of its columns that are modelled.
+    """The rows of a frame as numbers: those of its columns that are modelled, and beside them those that are given.
 
     Args:
         frame: the rows.
@@ -30,17 +31,62 @@ def code_frame(frame: Frame, table: Sequence[Column], origin: str = "memory") ->
         A source with values of shape (n, C), NaN where a cell is missing; a cell's code is `Column.code`'s.
 
     Raises:
-        DataError: if a column is missing, or a cell does not fit its column.
+        DataError: if a column is missing, a cell does not fit its column, or what should be given is not.
     """
-    modelled = [column for column in table if column.modelled]
-    ordered = frame.in_order([column.name for column in (modelled if frame.named else table)])
-    values, row = _room(frame.rows, len(modelled)), 0
+    modelled, given = [c for c in table if c.modelled], [c for c in table if c.given]
+    ordered = frame.in_order([c.name for c in ([*modelled, *given] if frame.named else table)])
+    values, context, row = _room(frame.rows, len(modelled)), _room(frame.rows, len(given)), 0
     for piece in ordered.read():
-        for place, column in enumerate(modelled):
-            values[row : row + len(piece), place] = column.code(piece[column.name], frame.first + row)
+        for codes, columns in ((values, modelled), (context, given)):
+            for place, column in enumerate(columns):
+                codes[row : row + len(piece), place] = column.code(piece[column.name], frame.first + row)
         row += len(piece)
+    for place, column in enumerate(given):
+        _check_given(column, context[:, place], frame.first)
     names = tuple(column.name for column in modelled)
-    return Source(values, columns=names, table=tuple(table), frame=frame, origin=origin)
+    beside = context if given else None
+    return Source(values, columns=names, table=tuple(table), frame=frame, origin=origin, context=beside)
+
+
+def _check_given(column: Column, codes: npt.NDArray[np.float64], first: int) -> None:
+    """Refuse what no network has learned to read: a missing cell, and a category never seen that shares no place."""
+    if len(missing := np.flatnonzero(np.isnan(codes))):
+        raise DataError(
+            f"column '{column.name}' must be there in every row, as the model is given it",
+            f"an empty cell in row {first + missing[0]}",
+            "Fill it, or leave the column out of data.condition",
+        )
+    unheard = np.flatnonzero(codes == column.unseen)
+    if len(unheard) and column.categories and not column.rare:
+        known = ", ".join(_known(column)[:10])
+        raise DataError(
+            f"column '{column.name}' must hold values that were there in training, as the model is given it: {known}",
+            f"another in row {first + unheard[0]}",
+        )
+
+
+def _known(column: Column) -> list[str]:
+    """The categories of a column, as its cells are written."""
+    return [str(cell) for cell in column.decode(np.arange(len(column.categories), dtype=np.float64)).to_pylist()]
+
+
+def code_values(column: Column, values: Sequence[Any]) -> npt.NDArray[np.float64]:
+    """The codes of some values of a column, as a user names them.
+
+    Raises:
+        DataError: if one is of another type, impossible, or a category never seen.
+    """
+    try:
+        codes = column.code(pa.array(values))
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+        raise DataError(f"the value of '{column.name}' must be of its type, {column.type}", f"{values[0]!r}") from error
+    for value, code in zip(values, codes, strict=True):
+        if (impossible := column.impossible(code)) is not None:
+            raise DataError(f"the value of '{column.name}' must be {impossible}", f"{value!r}")
+        if code == column.unseen and column.categories:
+            hint = did_you_mean(str(value), _known(column))
+            raise DataError(f"the value of '{column.name}' must be known", f"{value!r}", hint)
+    return codes
 
 
 def _room(rows: int, columns: int) -> npt.NDArray[np.float64]:
@@ -50,8 +96,8 @@ def _room(rows: int, columns: int) -> npt.NDArray[np.float64]:
         return np.memmap(file, np.float64, "w+", shape=(rows, columns))
 
 
-def frame_of_array(values: Values, columns: Sequence[str] = ()) -> Frame:
-    """The rows of an array (n, C) as a frame whose results return to arrays.
+def frame_of_array(values: Values, columns: Sequence[str] = (), labels: Values | None = None) -> Frame:
+    """The rows of an array (n, C) as a frame whose results return to arrays, with their labels, if any, as the last column.
 
     Raises:
         DataError: if the array is no table of numbers.
@@ -60,12 +106,20 @@ def frame_of_array(values: Values, columns: Sequence[str] = ()) -> Frame:
         raise DataError("a mixed table must have an example per row: (n, columns)", f"shape {values.shape}")
     names = list(columns) or [f"column{i}" for i in range(values.shape[1])]
     table = pa.table({name: pa.array(np.asarray(cells)) for name, cells in zip(names, values.T, strict=True)})
-    return frame_of_table(table, bool(columns), as_array, array=True)
+    if labels is None:
+        return frame_of_table(table, bool(columns), as_array, array=True)
+    table = table.append_column(LABEL, pa.array(labels))
+    return frame_of_table(table, bool(columns), without_labels, array=True)
 
 
 def as_array(table: pa.Table) -> npt.NDArray[np.float64]:
     """A table of numbers as an array (n, C), NaN where a cell is missing."""
     return np.column_stack([c.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False) for c in table.columns])
+
+
+def without_labels(table: pa.Table) -> npt.NDArray[np.float64]:
+    """A table of numbers as an array, but for the labels that stood beside it."""
+    return as_array(table.drop_columns([LABEL]))
 
 
 def draw_rare(

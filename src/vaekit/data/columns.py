@@ -100,6 +100,7 @@ class Column(BaseModel):
         highest: the greatest value that is possible, where that is known.
         value: of a constant column, its only value (None: all missing).
         reason: why the kind was chosen, for `vaekit describe`.
+        given: whether it is given rather than modelled: a covariate.
 
     Examples:
         >>> colour = Column(name="colour", kind="categorical", type="string", categories=("blue", "red"))
@@ -119,11 +120,12 @@ class Column(BaseModel):
     highest: float | None = None
     value: Category | None = None
     reason: str = ""
+    given: bool = False
 
     @property
     def modelled(self) -> bool:
         """Whether the model speaks of it."""
-        return self.kind not in LEFT_OUT
+        return self.kind not in LEFT_OUT and not self.given
 
     @property
     def places(self) -> int:

@@ -31,6 +31,10 @@ class DataOptions(Options):
         description="Share of the training rows of a mixed table in which cells are hidden at random, so that any cells can be asked of any others.",
     )
 
+    condition: tuple[str, ...] = Field(
+        (),
+        description="Columns that are given, not modelled, so that the model is of p(x|c); `label` for the labels of pictures and arrays.",
+    )
     query: str = Field("", description="The SQL query whose rows are the data, where the source is a database.")
     binarize: Literal["auto", "none", "dynamic", "fixed", "threshold"] = Field(
         "auto",

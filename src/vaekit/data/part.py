@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -25,12 +25,14 @@ class Part:
         index: which rows, in order.
         labels: classes of all rows of the array.
         weights: how often each row of the array counts in training; once each by default.
+        context: what is given with each row of the array and not modelled, shape (n, ...).
     """
 
     values: Values
     index: npt.NDArray[np.int64]
     labels: Values | None = None
     weights: Values | None = None
+    context: Values | None = None
 
     def __len__(self) -> int:
         return len(self.index)
@@ -43,6 +45,14 @@ class Part:
     def take(self, start: int, stop: int) -> Values:
         """The given rows themselves, shape (stop − start, *event)."""
         return self.values[self.index[start:stop]]
+
+    def between(self, start: int, stop: int) -> Part:
+        """The rows from one position up to another."""
+        return replace(self, index=self.index[start:stop])
+
+    def given(self) -> Values | None:
+        """What is given with these rows, as codes."""
+        return None if self.context is None else self.context[self.index]
 
     def blocks(self) -> Iterator[tuple[int, Values]]:
         """All rows in blocks of bounded size, each with the position of its first row."""
@@ -63,18 +73,19 @@ class Part:
         if len(self) <= limit:
             return self
         chosen = np.random.default_rng([seed, 4]).choice(len(self), limit, replace=False)
-        return Part(self.values, self.index[np.sort(chosen)], self.labels, self.weights)
+        return replace(self, index=self.index[np.sort(chosen)])
 
     def fingerprint(self) -> str:
-        """SHA-256 of shape, type and bytes of the rows, and of their weights."""
+        """SHA-256 of shape, type and bytes of the rows, of their weights and of what is given with them."""
         digest = hashlib.sha256(repr((len(self), self.event_shape, str(self.values.dtype))).encode())
         for _, block in self.blocks():
             digest.update(np.ascontiguousarray(block).tobytes())
-        if self.weights is not None:
-            digest.update(self.weights[self.index].tobytes())
+        for beside in (self.weights, self.context):
+            if beside is not None:
+                digest.update(beside[self.index].tobytes())
         return digest.hexdigest()
 
 
 def whole(source: Source) -> Part:
     """All rows of a source."""
-    return Part(source.values, np.arange(len(source.values)), source.labels, source.weights)
+    return Part(source.values, np.arange(len(source.values)), source.labels, source.weights, source.context)

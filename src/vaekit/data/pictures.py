@@ -80,7 +80,7 @@ def _one_size(files: list[Path], sizes: list[tuple[int, int]]) -> tuple[int, int
 
 
 def open_pictures(folder: Path, size: tuple[int, int] | None = None, progress: Progress | None = None) -> Source:
-    """All pictures below a folder, as bytes (n, H, W, C); class sub-folders become labels.
+    """All pictures below a folder, as bytes (n, H, W, C); names of class sub-folders become labels.
 
     Args:
         folder: searched with its sub-folders.
@@ -103,9 +103,8 @@ def open_pictures(folder: Path, size: tuple[int, int] | None = None, progress: P
     size = size or _one_size(files, [s for s, _ in headers])
     grey = all(g for _, g in headers)
     values = _cached(folder, files, size, grey, progress)
-    classes = [p.relative_to(folder).parts[0] if p.parent != folder else "" for p in files]
-    names = sorted(set(classes))
-    labels = np.array([names.index(c) for c in classes]) if len(names) > 1 else None
+    classes = np.array([p.relative_to(folder).parts[0] if p.parent != folder else "" for p in files])
+    labels = classes if len(set(classes.tolist())) > 1 else None
     return Source(values, labels, picture=True, levels=256)
 
 

@@ -29,7 +29,8 @@ class Schema(BaseModel):
         columns: names of the columns of a table; empty for pictures and unnamed arrays.
         constant: index and value of the columns that never vary in training; they are kept out of the likelihood.
         dtype: the type of the data as given, to which samples return; a floating one for reals.
-        table: the columns of a mixed table, those left out too; `shape` and `columns` count the modelled ones.
+        table: the columns of a mixed table, those left out too; `shape` and `columns` count the modelled ones. Of other
+            data the columns that are given.
         array: whether a mixed table came as an array, and samples go out as one.
     """
 
@@ -66,6 +67,11 @@ class Schema(BaseModel):
     def modelled(self) -> tuple[Column, ...]:
         """The columns of a mixed table that the model speaks of."""
         return tuple(column for column in self.table if column.modelled)
+
+    @property
+    def given(self) -> tuple[Column, ...]:
+        """The columns that are given with each row, of which the model does not speak."""
+        return tuple(column for column in self.table if column.given)
 
     def name(self, index: int) -> str:
         """How to speak of the feature with this flat index."""

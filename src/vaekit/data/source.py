@@ -14,6 +14,8 @@ from vaekit.data.frame import Frame
 from vaekit.errors import DataError
 
 Values = npt.NDArray[Any]
+LABEL = "label"
+"""What the labels of pictures and arrays are called as a column."""
 Progress = Callable[[int, int], None]
 """Told how many pictures of how many are decoded."""
 
@@ -24,15 +26,17 @@ class Source:
 
     Args:
         values: shape (n, *event), numeric; may be memory-mapped. Pictures are (n, H, W, C).
-        labels: class of each row, shape (n,), used to colour pictures and for nothing else.
+        labels: class of each row, shape (n,): it colours pictures, and can be given to the model.
         columns: names of the columns of a table.
         picture: whether the rows are pictures.
         levels: number of levels of the values where the source knows it, else 0.
-        table: what the columns of a mixed table are; `values` are then codes of their cells.
+        table: what the columns of a mixed table are; `values` are then codes of their cells. Of other data the columns that
+            are given.
         frame: the rows of a mixed table as they were given.
         test: held-out rows, where the source brings its own.
         origin: where the rows come from: an absolute path, a name, or `memory`.
         weights: how often a row counts in training, > 0, shape (n,); once each by default.
+        context: what is given with each row and not modelled, as codes, shape (n, ...).
     """
 
     values: Values
@@ -45,6 +49,7 @@ class Source:
     test: Source | None = None
     origin: str = "memory"
     weights: Values | None = None
+    context: Values | None = None
 
     def in_order(self, columns: tuple[str, ...]) -> Source:
         """The same rows with their columns in this order.
@@ -80,5 +85,5 @@ class Source:
         kept = given > 0
         if not kept.any():
             raise DataError("at least one weight must not be zero", f"{len(given)} zeros")
-        labels = None if self.labels is None else self.labels[kept]
-        return replace(self, values=self.values[kept], labels=labels, weights=given[kept])
+        labels, context = (None if beside is None else beside[kept] for beside in (self.labels, self.context))
+        return replace(self, values=self.values[kept], labels=labels, weights=given[kept], context=context)

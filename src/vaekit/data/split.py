@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -59,5 +59,5 @@ def split_source(source: Source, test: Source | None, seed: int, validation: flo
             "Give more rows",
         )
     sections = np.split(order, [n_test, n_test + n_validation])
-    drawn, chosen, trained = (Part(source.values, np.sort(s), source.labels, source.weights) for s in sections)
+    drawn, chosen, trained = (replace(whole(source), index=np.sort(s)) for s in sections)
     return Split(trained, chosen, whole(given) if given else drawn)

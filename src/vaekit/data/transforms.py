@@ -11,7 +11,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from torch import Tensor
 
-from vaekit.data.cells import Cells, fit_cells
+from vaekit.data.cells import Cells, Layout, fit_cells
 from vaekit.data.schema import Schema
 from vaekit.data.steps import Affine, Binarize, Dequantize, Select, Step, Threshold
 
@@ -23,6 +23,7 @@ class Transform(BaseModel):
 
     Args:
         steps: applied in order.
+        given: the steps of what is given with the rows, likewise.
 
     Examples:
         >>> t = Transform(steps=(Affine(shift=(1.0,), scale=(2.0,), shape=(3,)),))
@@ -33,11 +34,17 @@ class Transform(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     steps: tuple[AnyStep, ...] = ()
+    given: tuple[AnyStep, ...] = ()
 
     @property
     def cells(self) -> Cells | None:
         """The step that makes slots of a mixed table's cells."""
         return next((step for step in self.steps if isinstance(step, Cells)), None)
+
+    @property
+    def given_layout(self) -> Layout | None:
+        """What the networks see of what is given; None where nothing is."""
+        return next((step.layout for step in self.given if isinstance(step, Cells)), None)
 
     @property
     def needs_noise(self) -> bool:
@@ -66,6 +73,12 @@ class Transform(BaseModel):
             if isinstance(step, Select) and uniform is not None:
                 uniform = step.forward(uniform, None)
         return x
+
+    def context(self, given: Tensor) -> Tensor:
+        """What is given with the rows, float64 (B, ...), as the networks see it."""
+        for step in self.given:
+            given = step.forward(given, None)
+        return given
 
     def draw(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Training rows as given to rows as the model sees them, with fresh noise where a step needs any.

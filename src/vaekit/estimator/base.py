@@ -76,7 +76,8 @@ class Fitted(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, Ba
         if self._pattern is not None:
             validate_data(self, self._pattern, skip_check_array=True)
             return
-        names = [column.name for column in self.schema_.table] or list(self.schema_.columns)
+        table = self.schema_.table if self.schema_.kind == "mixed" else ()
+        names = [column.name for column in table] or list(self.schema_.columns)
         self.n_features_in_ = len(names) or self.schema_.shape[0]
         if names and not self.schema_.array:
             self.feature_names_in_ = np.array(names, dtype=object)

@@ -50,7 +50,8 @@ def own_row(run: Run, rows: object) -> Any:
     """
     if not isinstance(run, TableRun) or not isinstance(rows, Frame):
         return None
-    made = run.decode(np.zeros((1, int(run.recipe.latent_dim))))
+    given = {column.name: next(rows.read())[column.name][0].as_py() for column in run.schema.given}
+    made = run.decode(np.zeros((1, int(run.recipe.latent_dim))), given)
     cells = {c.name: made[c.name] if c.name in made.column_names else pa.nulls(1) for c in run.schema.table}
     return rows.native(pa.table(cells))
 
@@ -66,7 +67,7 @@ def as_trained(found: Any, schema: Schema, pattern: Any) -> Any:
     if isinstance(found, pa.Table):
         frame = None if pattern is None else open_frame(pattern)
         return found if frame is None else frame.native(found)
-    if not schema.table:
+    if schema.kind != "mixed":
         return found
     dtype = np.result_type(*(column.arrow_type.to_pandas_dtype() for column in schema.table))
     return found if dtype.kind != "f" and np.isnan(found).any() else found.astype(dtype)

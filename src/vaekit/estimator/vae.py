@@ -139,18 +139,20 @@ class VAE(Fitted):
         _, rows = self._given(X)
         return precise(self.run_).encode(rows).astype(np.float64)
 
-    def inverse_transform(self, X: npt.ArrayLike) -> Any:
+    def inverse_transform(self, X: npt.ArrayLike, given: Mapping[Any, Any] | None = None) -> Any:
         """A typical row for each latent vector.
 
         Args:
             X: latent vectors, shape (n, latent_dim).
+            given: of a conditional model the columns that it is given, as in `sample`.
 
         Returns:
             n rows like those of the training data. Columns that are not modelled are left out of a data frame, and NaN in
             an array.
         """
         check_is_fitted(self)
-        return as_trained(precise(self.run_).decode(check_array(X)), self.schema_, self._pattern)
+        values = by_name(given or {}, self.schema_.array)
+        return as_trained(precise(self.run_).decode(check_array(X), values), self.schema_, self._pattern)
 
     def score_samples(self, X: object) -> Array:
         """log p(x) of each row, in nats: the greater, the more usual (of an autoencoder, minus the squared error).

@@ -164,14 +164,19 @@ def annealed_bound(model: VariationalAutoEncoder, rows: Rows, chains: int, tempe
     """
     betas, found = schedule(temperatures), []
     with evaluating(model) as device:
-        for x, noise in rows.blocks(_block(model, chains)):
-            tuned = _chains(model, x.to(device), noise)
+        for x, noise, context in rows.blocks(_block(model, chains)):
+            tuned = _chains(model.given(context), x.to(device), noise)
             found.append(_forward(tuned, chains, betas, tune(tuned, betas)))
     return torch.cat(found).cpu().numpy() + rows.transform.log_det()
 
 
 def bracket(
-    model: VariationalAutoEncoder, examples: int, chains: int, temperatures: int, seed: int = 0
+    model: VariationalAutoEncoder,
+    examples: int,
+    chains: int,
+    temperatures: int,
+    seed: int = 0,
+    context: Tensor | None = None,
 ) -> tuple[Array, Array]:
     """Lower and upper bounds of log p(x) for rows that the model itself makes, in the units that it sees.
 
@@ -181,6 +186,7 @@ def bracket(
         chains: K ≥ 1 for each row.
         temperatures: T ≥ 1.
         seed: of the rows.
+        context: c of each row, where the model is conditional, shape (examples, ...).
 
     Returns:
         Bounds that hold in expectation, shape (examples,) each.
@@ -189,9 +195,11 @@ def bracket(
     with evaluating(model), torch.random.fork_rng():
         torch.manual_seed(seed)
         z = model.prior().sample((examples,))
-        x = model.decoder(z).sample()
-        for some, own in zip(x.split(size), z.split(size), strict=True):
-            tuned = _chains(model, some, RowNoise(some.cpu().numpy(), seed))
+        x = model.given(context).decoder(z).sample()
+        for start in range(0, examples, size):
+            some, own = x[start : start + size], z[start : start + size]
+            at = model.given(None if context is None else context[start : start + size])
+            tuned = _chains(at, some, RowNoise(some.cpu().numpy(), seed))
             steps = tune(tuned, betas)
             lower.append(_forward(tuned, chains, betas, steps))
             upper.append(_backward(tuned, own, chains, betas, steps))

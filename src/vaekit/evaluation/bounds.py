@@ -60,8 +60,7 @@ class Measured:
 
 def widest(model: VariationalAutoEncoder | Autoencoder) -> int:
     """Numbers that the widest layer holds for one example."""
-    outputs = 1 if isinstance(model, Autoencoder) else model.decoder.likelihood.offset.numel()
-    return max(outputs, *(int(getattr(module, "widest", 1)) for module in model.modules()))
+    return max(int(getattr(module, "widest", 1)) for module in model.modules())
 
 
 def block_rows(model: VariationalAutoEncoder | Autoencoder) -> int:
@@ -96,8 +95,8 @@ def measure(model: VariationalAutoEncoder, rows: Rows, samples: int = 1) -> Meas
     log_det, width = rows.transform.log_det(), widest(model)
     with evaluating(model) as device:
         parts = [
-            _measure_block(model, x.to(device), noise, samples, max(1, CACHED // (width * len(x))))
-            for x, noise in rows.blocks(block_rows(model))
+            _measure_block(model.given(context), x.to(device), noise, samples, max(1, CACHED // (width * len(x))))
+            for x, noise, context in rows.blocks(block_rows(model))
         ]
     *columns, independent = zip(*parts, strict=True)
     distortion, rate, log_likelihood, mean, std = (torch.cat(column).double().cpu().numpy() for column in columns)
@@ -130,7 +129,7 @@ def measure_autoencoder(model: Autoencoder, rows: Rows) -> tuple[Array, Array]:
     """Squared error of each row in the model's units, shape (n,), and its code, shape (n, latent_dim)."""
     errors, codes = [], []
     with evaluating(model) as device:
-        for x, _ in rows.blocks(block_rows(model)):
+        for x, _, _ in rows.blocks(block_rows(model)):
             x = x.to(device)
             code = model.encode(x)
             errors.append((model.decode(code) - x).square().flatten(1).sum(1))

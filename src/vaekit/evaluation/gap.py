@@ -290,12 +290,12 @@ def inference_gap(
     parts: list[tuple[Tensor, ...]] = []
     with evaluating(model) as device:
         prior = model.prior()
-        for x, noise in rows.blocks(fit_block_rows(model)):
-            x = x.to(device)
-            posterior: Reparameterized = model.encoder(x)
-            best = fit_posterior(model, x, noise, prior, posterior, steps=steps)
-            own = measure_posterior(model, x, noise, prior, posterior, samples)
-            found = measure_posterior(model, x, noise, prior, best, samples)
+        for x, noise, context in rows.blocks(fit_block_rows(model)):
+            x, at = x.to(device), model.given(context)
+            posterior: Reparameterized = at.encoder(x)
+            best = fit_posterior(at, x, noise, prior, posterior, steps=steps)
+            own = measure_posterior(at, x, noise, prior, posterior, samples)
+            found = measure_posterior(at, x, noise, prior, best, samples)
             parts.append((own.elbo, found.elbo, own.log_likelihood, found.log_likelihood, best.mean, best.stddev))
     elbo, best_elbo, encoder, optimised, mean, std = (
         torch.cat(column).double().cpu().numpy() for column in zip(*parts, strict=True)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -67,14 +67,14 @@ class TableModel:
     cells: Cells
     samples: int
 
-    def _blocks(self, rows: Rows) -> Iterator[tuple[Tensor, Array, RowNoise]]:
-        """Rows as the model sees them and as codes, with their noise, a few at a time."""
+    def _blocks(self, rows: Rows) -> Iterator[tuple[TableModel, Tensor, Array, RowNoise]]:
+        """Rows as the model sees them and as codes, with their noise, a few at a time; before them the model given their context."""
         size = max(1, min(block_rows(self.model), BUDGET // (8 * self.samples * widest(self.model))))
         start = 0
-        for x, noise in rows.blocks(size):
+        for x, noise, context in rows.blocks(size):
             codes = rows.part.take(start, start + len(x))
             start += len(x)
-            yield x, codes, noise
+            yield replace(self, model=self.model.given(context)), x, codes, noise
 
     def _posterior(self, x: Tensor, noise: RowNoise, device: torch.device, hidden: bool = False) -> Weighted:
         """Weighted draws of z; cells that were hidden on purpose say nothing of why cells are missing."""
@@ -102,8 +102,8 @@ class TableModel:
         """
         filled, certain = [], []
         with evaluating(self.model) as device:
-            for x, codes, noise in self._blocks(rows):
-                value, spread = self._expected(self._posterior(x, noise, device, hidden), noise)
+            for at, x, codes, noise in self._blocks(rows):
+                value, spread = at._expected(at._posterior(x, noise, device, hidden), noise)
                 missing = np.isnan(codes)
                 filled.append(np.where(missing, value, codes))
                 certain.append(np.where(missing, spread, np.nan))
@@ -154,12 +154,12 @@ class TableModel:
         """
         filled, copies, start = [], _copies(rows.part.take(0, len(rows))), 0
         with evaluating(self.model) as device:
-            for x, codes, noise in self._blocks(rows):
+            for at, x, codes, noise in self._blocks(rows):
                 numbered = np.column_stack([codes, copies[start : start + len(codes)]])
                 start += len(codes)
-                found, own = self._posterior(x, noise, device), RowNoise(numbered, seed)
+                found, own = at._posterior(x, noise, device), RowNoise(numbered, seed)
                 choice = own.uniform((draws,), CHOICE_STREAM).T.to(device)  # (M, B)
-                value = self._values(found, choice, own, draws)
+                value = at._values(found, choice, own, draws)
                 filled.append(np.where(np.isnan(codes), value, codes))
         return np.concatenate(filled, 1)
 
@@ -175,7 +175,7 @@ class TableModel:
         rare = noise.uniform(codes.shape[::2], RARE_STREAM).movedim(1, 0).numpy()
         return draw_rare(codes, self.schema.modelled, rare)
 
-    def condition(self, row: Array, n: int, seed: int) -> tuple[Array, float]:
+    def condition(self, row: Array, n: int, seed: int, context: Tensor | None = None) -> tuple[Array, float]:
         """Draw whole rows given some of their cells, by importance resampling from the joint.
 
         Half of the proposals come from q(z|x_o), half from the prior; each is weighted by p(x_o, z) over the mixture of both.
@@ -184,6 +184,7 @@ class TableModel:
             row: codes of the given cells, NaN elsewhere, shape (C,).
             n: how many rows.
             seed: the same seed gives the same rows.
+            context: what the model is given, the same for all rows, shape (1, ...).
 
         Returns:
             Codes (n, C), and the effective sample size (Σ w)²/Σ w² of the proposals.
@@ -191,17 +192,17 @@ class TableModel:
         proposals = max(20_000, 4 * n)
         with evaluating(self.model) as device, torch.random.fork_rng():
             torch.manual_seed(seed)
-            x = self.cells.forward(torch.from_numpy(row[None])).to(device)
-            posterior, prior = self.model.encoder(x), self.model.prior()
+            x, model = self.cells.forward(torch.from_numpy(row[None])).to(device), self.model.given(context)
+            posterior, prior = model.encoder(x), model.prior()
             own = posterior.sample((proposals // 2,)).squeeze(1)
             z = torch.cat([own, prior.sample((proposals - len(own),))])
             parts = z.split(max(1, BUDGET // widest(self.model)))
             log_prior = torch.cat([prior.log_prob(part) for part in parts])
             mixture = torch.logaddexp(posterior.log_prob(z.unsqueeze(1)).squeeze(1), log_prior) - math.log(2)
-            likelihood = torch.cat([self.model.decoder(part).base_dist.plain.log_prob(x).sum(-1) for part in parts])
+            likelihood = torch.cat([model.decoder(part).base_dist.plain.log_prob(x).sum(-1) for part in parts])
             weights = (likelihood.double() + log_prior - mixture).softmax(0)
             chosen = z[torch.multinomial(weights, n, replacement=True)]
-            drawn = torch.cat([self.model.decoder(part).sample() for part in chosen.split(block_rows(self.model))])
+            drawn = torch.cat([model.decoder(part).sample() for part in chosen.split(block_rows(model))])
             codes = self.cells.inverse(drawn.cpu()).numpy()
             codes = draw_rare(codes, self.schema.modelled, np.random.default_rng([seed, 6]).random(codes.shape))
         return np.where(np.isnan(row), codes, row), float(1 / weights.square().sum())
@@ -219,12 +220,12 @@ class TableModel:
         """
         result = []
         with evaluating(self.model) as device:
-            for x, codes, noise in self._blocks(rows):
+            for at, x, codes, noise in self._blocks(rows):
                 block = np.full(codes.shape, np.nan)
                 for column in range(codes.shape[1]):
                     there = ~np.isnan(codes[:, column])
                     if there.any():
-                        block[there, column] = self._surprise(x, codes, noise, column, device)[there]
+                        block[there, column] = at._surprise(x, codes, noise, column, device)[there]
                 result.append(block)
         return np.concatenate(result)
 

@@ -91,13 +91,13 @@ def rate_distortion(
     parts: list[list[Tensor]] = []
     with evaluating(model) as device:
         prior = model.prior()
-        for x, noise in rows.blocks(fit_block_rows(model)):
-            x = x.to(device)
-            start = model.encoder(x)
+        for x, noise, context in rows.blocks(fit_block_rows(model)):
+            x, at = x.to(device), model.given(context)
+            start = at.encoder(x)
             found = []
             for beta in betas:
-                q = fit_posterior(model, x, noise, prior, start, beta, steps)
-                drawn = measure_posterior(model, x, noise, prior, q, samples)
+                q = fit_posterior(at, x, noise, prior, start, beta, steps)
+                drawn = measure_posterior(at, x, noise, prior, q, samples)
                 found.append(torch.stack([drawn.rate, drawn.distortion]))
             parts.append(found)
     log_det, points = rows.transform.log_det(), []

@@ -93,7 +93,7 @@ class Evaluator:
         value, error = mean_and_error(annealed_bound(model, rows, CHAINS, temperatures))
         gap, gap_error = None, None
         if rows.transform.cells is None:
-            lower, upper = bracket(model, len(rows), CHAINS, temperatures, rows.seed)
+            lower, upper = bracket(model, len(rows), CHAINS, temperatures, rows.seed, rows.context())
             gap, gap_error = mean_and_error(upper - lower)
         return {
             "value": value,

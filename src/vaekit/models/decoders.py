@@ -12,7 +12,8 @@ class Decoder(nn.Module):
     """p(x|z), the likelihood of x with parameters that a network computes from z.
 
     Args:
-        network: maps (..., latent_dim) to (..., *event, likelihood.parameters).
+        network: maps (..., latent_dim) to (..., *event, likelihood.parameters); of a conditional model it is given the
+            context, too.
         likelihood: turns those parameters into a distribution over x.
 
     Examples:
@@ -29,14 +30,15 @@ class Decoder(nn.Module):
         self.network = network
         self.likelihood = likelihood
 
-    def forward(self, z: Tensor) -> Independent[Distribution]:
+    def forward(self, z: Tensor, *context: Tensor) -> Independent[Distribution]:
         """The distribution of x given z.
 
         Args:
             z: latent vectors, shape (..., latent_dim).
+            context: c of p(x|z, c), where the model is conditional, shape (B, ...).
 
         Returns:
             A distribution with batch shape (...,) and event shape (*event,): `log_prob` sums over features, and
             `.base_dist.log_prob` keeps them apart.
         """
-        return self.likelihood(self.network(z))
+        return self.likelihood(self.network(z, *context))

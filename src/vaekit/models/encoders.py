@@ -13,7 +13,7 @@ class Encoder(nn.Module):
     """q(z|x), the approximate posterior of z with parameters that a network computes from x.
 
     Args:
-        network: maps (B, *event) to (B, posterior.features).
+        network: maps (B, *event) to (B, posterior.features); of a conditional model it is given the context, too.
         posterior: turns those numbers into a distribution over z.
         rescale: applied to x before the network; the identity by default.
         corruption: probability in [0, 1) of hiding each number from the network, in training only: it is set to the
@@ -39,16 +39,17 @@ class Encoder(nn.Module):
         self.network, self.posterior, self.corrupt = network, posterior, nn.Dropout(corruption)
         self.rescale = rescale if rescale is not None else Rescale()
 
-    def forward(self, x: Tensor) -> Reparameterized:
+    def forward(self, x: Tensor, *context: Tensor) -> Reparameterized:
         """The posterior of x.
 
         Args:
             x: data as the model sees them, shape (B, *event).
+            context: c of q(z|x, c), where the model is conditional, shape (B, ...).
 
         Returns:
             A distribution over z with batch shape (B,) and event shape (latent_dim,).
         """
-        features = self.network(self.corrupt(self.rescale(x)))
+        features = self.network(self.corrupt(self.rescale(x)), *context)
         # leave reduced precision here
         q: Reparameterized = self.posterior(features.to(torch.promote_types(features.dtype, torch.float32)))
         return q

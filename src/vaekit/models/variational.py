@@ -5,11 +5,15 @@
              =      −D         −        R              (distortion and rate, in nats)
 
 log-probabilities sum over the features of an example and are kept apart for each example.
+
+A conditional model p(x, z|c) = p(x|z, c) p(z) is, at each c, a model like any other: all that is said of p(x) then holds of
+p(x|c), with q(z|x, c) as its posterior.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -62,6 +66,23 @@ class Joint:
         return self.log_likelihood + self.prior.log_prob(self.z) - self.posterior.log_prob(self.z)
 
 
+class Given(nn.Module):
+    """A module whose context is put in: x ↦ f(x, c).
+
+    Args:
+        part: f.
+        context: c.
+    """
+
+    def __init__(self, part: nn.Module, context: Tensor) -> None:
+        super().__init__()
+        self.part, self.context = part, context
+
+    def forward(self, x: Tensor) -> Distribution:
+        """f(x, c)."""
+        return self.part(x, self.context)
+
+
 class VariationalAutoEncoder(nn.Module):
     """Encoder q(z|x), decoder p(x|z) and prior p(z), trained by the evidence lower bound.
 
@@ -71,8 +92,8 @@ class VariationalAutoEncoder(nn.Module):
     reported bound still has weight 1.
 
     Args:
-        encoder: x ↦ q(z|x).
-        decoder: z ↦ p(x|z).
+        encoder: x ↦ q(z|x), or (x, c) ↦ q(z|x, c) of a conditional model.
+        decoder: z ↦ p(x|z), or (z, c) ↦ p(x|z, c).
         prior: p(z); a module returning a distribution, or an int: N(0, I) of that many dimensions.
         kl_weight: β ≥ 0 of the loss.
         samples: M ≥ 1 draws of z for each example.
@@ -83,7 +104,9 @@ class VariationalAutoEncoder(nn.Module):
     References:
         Kingma and Welling, "Auto-Encoding Variational Bayes", 2014;
         Rezende, Mohamed and Wierstra, "Stochastic Backpropagation", 2014;
-        Higgins et al., "β-VAE", 2017, for weights other than 1.
+        Higgins et al., "β-VAE", 2017, for weights other than 1;
+        Sohn, Lee and Yan, "Learning Structured Output Representation using Deep Conditional Generative Models", 2015, for
+        conditional models.
 
     Examples:
         >>> from vaekit.models import Decoder, Diagonal, Encoder
@@ -113,6 +136,34 @@ class VariationalAutoEncoder(nn.Module):
         self.encoder, self.decoder = encoder, decoder
         self.prior = StandardNormal(prior) if isinstance(prior, int) else prior
         self.kl_weight, self.samples = kl_weight, samples
+
+    def given(self, context: Tensor | None) -> VariationalAutoEncoder:
+        """The model of x and z at the contexts of some rows, p(x, z|c): a model like any other, with the same weights.
+
+        Args:
+            context: c, shape (B, ...), brought to the model's device; None of a model that is not conditional.
+
+        Returns:
+            The model in which c is put in, for these B rows in this order.
+
+        Examples:
+            >>> from vaekit.models import Decoder, Diagonal, Encoder
+            >>> from vaekit.models.likelihoods import Bernoulli
+            >>> from vaekit.networks import MLP, Beside
+            >>> def beside(network):
+            ...     return Beside(nn.Identity(), nn.Identity(), network)
+            >>> model = VariationalAutoEncoder(
+            ...     Encoder(beside(MLP((6 + 3,), (4,))), Diagonal(2)),
+            ...     Decoder(beside(MLP((2 + 3,), (6, 1))), Bernoulli((6,))), prior=2)
+            >>> y, loss = model.given(torch.eye(3)[[0, 2, 1, 1, 0]])(torch.ones(5, 6))
+            >>> y.shape
+            torch.Size([5, 6])
+        """
+        if context is None:
+            return self
+        context = context.to(next(self.parameters()).device)
+        encoder, decoder = cast(Encoder, Given(self.encoder, context)), cast(Decoder, Given(self.decoder, context))
+        return VariationalAutoEncoder(encoder, decoder, self.prior, self.kl_weight, self.samples)
 
     @staticmethod
     def kl_divergence(mu: Tensor, std: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ An encoder's network maps pictures or rows (B, *event) to features (B, n); a dec
 vectors (..., d) to parameters (..., *event, p), p of them for each feature.
 """
 
+from vaekit.networks.beside import Beside
 from vaekit.networks.convolutional import ConvolutionalDecoder, ConvolutionalEncoder
 from vaekit.networks.layers import ACTIVATIONS, Leading, Rescale, soft_clamp
 from vaekit.networks.linear import LinearDecoder, LinearEncoder
@@ -14,6 +15,7 @@ __all__ = [
     "ACTIVATIONS",
     "BLOCKS",
     "MLP",
+    "Beside",
     "ConvolutionalDecoder",
     "ConvolutionalEncoder",
     "Leading",

@@ -30,9 +30,9 @@ class Capacity(nn.Module):
         super().__init__()
         self.model, self.weight, self.capacity = model, weight, capacity
 
-    def forward(self, x: Tensor, kl_weight: Tensor) -> Terms:
+    def forward(self, x: Tensor, kl_weight: Tensor, context: Tensor | None = None) -> Terms:
         """The terms of a batch x of shape (B, *event); `kl_weight` rises to γ, and C with it."""
-        joint = self.model.joint(x)
+        joint = self.model.given(context).joint(x)
         distortion, rate = joint.distortion(), joint.rate()
         now = self.capacity * kl_weight / max(self.weight, 1e-30)
         force = self.weight * (rate.mean() - now).abs()

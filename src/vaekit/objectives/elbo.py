@@ -27,16 +27,17 @@ class NegativeELBO(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, x: Tensor, kl_weight: Tensor) -> Terms:
+    def forward(self, x: Tensor, kl_weight: Tensor, context: Tensor | None = None) -> Terms:
         """The terms of a batch.
 
         Args:
             x: data as the model sees them, shape (B, *event).
             kl_weight: β, a scalar tensor (so that a schedule does not recompile a compiled step).
+            context: c, where the model is conditional, shape (B, ...).
 
         Returns:
             loss, D and R of each example.
         """
-        joint = self.model.joint(x)
+        joint = self.model.given(context).joint(x)
         distortion, rate = joint.distortion(), joint.rate()
         return Terms(distortion + kl_weight * rate, distortion, rate)

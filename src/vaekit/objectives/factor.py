@@ -60,9 +60,9 @@ class FactorPenalty(nn.Module):
         self.model, self.weight = model, weight
         self.discriminator = MLP(tuple(model.prior().event_shape), (1,), HIDDEN)
 
-    def forward(self, x: Tensor, kl_weight: Tensor) -> Terms:
+    def forward(self, x: Tensor, kl_weight: Tensor, context: Tensor | None = None) -> Terms:
         """The terms of a batch x of shape (B, *event); the cross-entropy adds its gradient, and no number, to the loss."""
-        joint = self.model.joint(x)
+        joint = self.model.given(context).joint(x)
         distortion, rate, z = joint.distortion(), joint.rate(), joint.z[0]
         fixed = {name: parameter.detach() for name, parameter in self.discriminator.named_parameters()}
         correlation: Tensor = functional_call(self.discriminator, fixed, (z,)).squeeze(-1)

@@ -40,9 +40,9 @@ class FreeBits(nn.Module):
             )
         self.model, self.free_bits = model, free_bits
 
-    def forward(self, x: Tensor, kl_weight: Tensor) -> Terms:
+    def forward(self, x: Tensor, kl_weight: Tensor, context: Tensor | None = None) -> Terms:
         """The terms of a batch x of shape (B, *event); the rate given back is the true one."""
-        joint = self.model.joint(x)
+        joint = self.model.given(context).joint(x)
         posterior: DiagonalNormal = joint.posterior  # type: ignore[assignment]
         prior: DiagonalNormal = joint.prior  # type: ignore[assignment]
         parts = posterior.kl_per_dimension(prior)

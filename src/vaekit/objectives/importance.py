@@ -71,16 +71,17 @@ class NegativeWeightedBound(nn.Module, ABC):
         matching = joint.matching()
         return joint.log_likelihood - kl_weight * matching, matching
 
-    def forward(self, x: Tensor, kl_weight: Tensor) -> Terms:
+    def forward(self, x: Tensor, kl_weight: Tensor, context: Tensor | None = None) -> Terms:
         """The terms of a batch.
 
         Args:
             x: data as the model sees them, shape (B, *event).
             kl_weight: β, a scalar tensor: weight of log p(z) − log q(z|x) in the log-weights.
+            context: c, where the model is conditional, shape (B, ...).
 
         Returns:
             loss, D and R of each example.
         """
-        joint = self.model.joint(x)
+        joint = self.model.given(context).joint(x)
         log_weights, matching = self.weigh(joint, kl_weight)
         return Terms(-self.bound(log_weights), joint.distortion(), matching.mean(0))

@@ -58,9 +58,9 @@ class MMDPenalty(nn.Module):
         super().__init__()
         self.model, self.weight = model, weight
 
-    def forward(self, x: Tensor, kl_weight: Tensor) -> Terms:
+    def forward(self, x: Tensor, kl_weight: Tensor, context: Tensor | None = None) -> Terms:
         """The terms of a batch x of shape (B, *event); the penalty is shared by its rows."""
-        joint = self.model.joint(x)
+        joint = self.model.given(context).joint(x)
         distortion, rate = joint.distortion(), joint.rate()
         penalty = squared_mmd(joint.z[0], joint.prior.sample((len(x),))) if len(x) > 1 else rate.new_zeros(())
         return Terms(distortion + kl_weight * rate + self.weight * penalty, distortion, rate)

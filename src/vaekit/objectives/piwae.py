@@ -34,13 +34,14 @@ class NegativePIWAE(NegativeMIWAE):
         Rainforth et al., "Tighter Variational Bounds are Not Necessarily Better", 2018.
     """
 
-    def forward(self, x: Tensor, kl_weight: Tensor) -> Terms:
+    def forward(self, x: Tensor, kl_weight: Tensor, context: Tensor | None = None) -> Terms:
         """The terms of a batch x of shape (B, *event); β = kl_weight, of log p(z) − log q(z|x) in the log-weights."""
-        q = self.model.encoder(x)
-        drawn = q.rsample((self.model.samples,))
+        model = self.model.given(context)
+        q = model.encoder(x)
+        drawn = q.rsample((model.samples,))
         z = drawn.view_as(drawn)  # as decoder and prior see it: the way through log q is the encoder's own
-        log_likelihood, log_q = self.model.decoder(z).log_prob(x), q.log_prob(drawn)
-        matching = log_q - self.model.prior().log_prob(z)
+        log_likelihood, log_q = model.decoder(z).log_prob(x), q.log_prob(drawn)
+        matching = log_q - model.prior().log_prob(z)
         log_weights = log_likelihood - kl_weight * matching
         constant, size = log_weights.detach(), len(log_weights) // self.groups
         # kept above zero, so that it can be taken out; so far below the rounding error that the decoder does not see it

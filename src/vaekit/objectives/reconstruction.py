@@ -19,7 +19,7 @@ class ReconstructionError(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, x: Tensor, kl_weight: Tensor) -> Terms:  # noqa: ARG002 - there is no rate to weigh
+    def forward(self, x: Tensor, kl_weight: Tensor, context: None = None) -> Terms:  # noqa: ARG002 - there is no rate to weigh, and nothing is given
         """The terms of a batch x of shape (B, *event)."""
         error = (x - self.model.decode(self.model.encode(x))).square().flatten(1).sum(1)
         return Terms(error, error, error.new_zeros(error.shape))

@@ -56,9 +56,9 @@ class TotalCorrelation(nn.Module):
         super().__init__()
         self.model, self.rows = model, rows
 
-    def forward(self, x: Tensor, kl_weight: Tensor) -> Terms:
+    def forward(self, x: Tensor, kl_weight: Tensor, context: Tensor | None = None) -> Terms:
         """The terms of a batch x of shape (B, *event); β = kl_weight; the rate given back is the whole one."""
-        joint = self.model.joint(x)
+        joint = self.model.given(context).joint(x)
         distortion, rate = joint.distortion(), joint.rate()
         if len(x) < 2:
             return Terms(distortion + rate, distortion, rate)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
-from vaekit.data import Schema, Transform
+from vaekit.data import Layout, Schema, Transform
 from vaekit.models import (
     LIKELIHOODS,
     POSTERIORS,
@@ -19,8 +21,11 @@ from vaekit.models import (
 from vaekit.models.likelihoods import Likelihood, LocationScale, Mixed
 from vaekit.models.posteriors import PosteriorParts
 from vaekit.models.priors import PriorParts, VampPrior
-from vaekit.networks import Leading, LinearDecoder, LinearEncoder, Rescale, TableInput
+from vaekit.networks import Beside, Leading, LinearDecoder, LinearEncoder, Rescale, TableInput
 from vaekit.recipe.recipe import Recipe
+
+READ = 64
+"""Numbers into which encoder and decoder read what is given."""
 
 
 def build_model(recipe: Recipe, schema: Schema, transform: Transform) -> VariationalAutoEncoder | Autoencoder:
@@ -44,28 +49,44 @@ def build_model(recipe: Recipe, schema: Schema, transform: Transform) -> Variati
     layers = LayeredPrior(recipe.layers, recipe.posterior.hidden) if recipe.layers else None
     name = "diagonal" if recipe.posterior.name == "auto" else recipe.posterior.name  # of runs before there was a choice
     posterior = POSTERIORS[name].make(PosteriorParts(recipe.posterior, latent_dim, layers))
-    if transform.cells is not None:
-        width = recipe.encoder.hidden[0] if recipe.encoder.hidden else 2 * latent_dim
-        reader: nn.Module = TableInput(transform.cells.layout, width)
-        encoder: nn.Module = nn.Sequential(reader, recipe.encoder.encoder((width,), posterior.features))
-    else:
-        encoder = recipe.encoder.encoder(shape, posterior.features)
+    encoder = _recognizer(recipe, shape, transform, posterior.features)
     inference = Encoder(encoder, posterior, rescale, recipe.posterior.corruption)
     prior = layers or PRIORS[recipe.prior.name](PriorParts(recipe.prior, latent_dim, inference, shape))
     return VariationalAutoEncoder(
         inference,
-        Decoder(_generator(recipe, likelihood), likelihood),
+        Decoder(_generator(recipe, likelihood, transform.given_layout), likelihood),
         prior,
         recipe.objective.kl_weight,
         1 if recipe.objective.samples == "auto" else recipe.objective.samples,
     )
 
 
-def _generator(recipe: Recipe, likelihood: Likelihood) -> nn.Module:
-    """The decoder's network; of layers drawn from the bottom up it sees the lowest, else all."""
+def _recognizer(recipe: Recipe, shape: tuple[int, ...], transform: Transform, features: int) -> nn.Module:
+    """The encoder's network; what is given stands beside the rows, or is one more channel of pictures that are convolved."""
+    options, given = recipe.encoder, transform.given_layout
+    if given is not None and options.network == "convolutional":
+        height, width, channels = shape
+        plane = nn.Sequential(TableInput(given, height * width), nn.Unflatten(1, (height, width, 1)))
+        return Beside(nn.Identity(), plane, options.encoder((height, width, channels + 1), features))
+    first: nn.Module = nn.Flatten()
+    if transform.cells is not None:
+        shape = (options.hidden[0] if options.hidden else 2 * int(recipe.latent_dim),)
+        first = TableInput(transform.cells.layout, shape[0])
+    if given is not None:
+        return Beside(first, TableInput(given, READ), options.encoder((math.prod(shape) + READ,), features))
+    network = options.encoder(shape, features)
+    return network if transform.cells is None else nn.Sequential(first, network)
+
+
+def _generator(recipe: Recipe, likelihood: Likelihood, given: Layout | None) -> nn.Module:
+    """The decoder's network; of layers drawn from the bottom up it sees the lowest, else all, and what is given."""
     lowest = recipe.layers[0] if recipe.posterior.name == "bottom_up" else int(recipe.latent_dim)
-    network = recipe.decoder.decoder(lowest, likelihood.event_shape, likelihood.parameters_per_feature)
-    return network if lowest == recipe.latent_dim else nn.Sequential(Leading(lowest), network)
+    inputs = lowest if given is None else lowest + READ
+    network = recipe.decoder.decoder(inputs, likelihood.event_shape, likelihood.parameters_per_feature)
+    first = nn.Identity() if lowest == recipe.latent_dim else Leading(lowest)
+    if given is not None:
+        return Beside(first, TableInput(given, READ), network)
+    return network if lowest == recipe.latent_dim else nn.Sequential(first, network)
 
 
 def _likelihood(recipe: Recipe, schema: Schema, transform: Transform) -> Likelihood:

@@ -34,7 +34,7 @@ def resolve(recipe: Recipe, schema: Schema, rows: int) -> tuple[Recipe, list[str
     Raises:
         RecipeError: if likelihood and data do not fit, or a network does not fit the data.
     """
-    notes = _data_notes(schema)
+    notes = [*_data_notes(schema), *_given(recipe, schema)]
     content: dict[str, Any] = recipe.model_dump()
     if schema.kind == "mixed":
         _mixed(content)
@@ -77,6 +77,22 @@ def _mixed(content: dict[str, Any]) -> None:
             str(content["data"]["hide"]),
         )
     content["likelihood"]["name"] = "mixed"
+
+
+def _given(recipe: Recipe, schema: Schema) -> list[str]:
+    """What a model that is given columns cannot be, and what its figures are of."""
+    if not schema.given:
+        return []
+    names = ", ".join(column.name for column in schema.given)
+    for what, value, refused, mend in (
+        ("model", recipe.model, "autoencoder", "Choose model=vae"),
+        ("encoder", recipe.encoder.network, "linear", "Choose encoder=mlp"),
+        ("decoder", recipe.decoder.network, "linear", "Choose decoder=mlp"),
+        ("prior", recipe.prior.name, "vamp", "Choose prior=mixture"),
+    ):
+        if value == refused:
+            raise RecipeError(f"{what} must not be {refused} where data.condition gives columns", names, mend)
+    return [f"Given, not modelled: {names}. Figures are of log p(x|{names}); simple baselines do not know of them."]
 
 
 def _layers(content: dict[str, Any]) -> None:
@@ -172,7 +188,7 @@ def _objective(content: dict[str, Any]) -> None:
 
 def _data_notes(schema: Schema) -> list[str]:
     if schema.kind == "mixed":
-        out = [column for column in schema.table if not column.modelled]
+        out = [column for column in schema.table if not column.modelled and not column.given]
         kinds = Counter(column.kind for column in schema.modelled)
         counted = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
         return [

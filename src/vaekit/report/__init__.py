@@ -34,6 +34,12 @@ def write_report(run: Run, beside: Run | None = None) -> Path:
             f"{beside.schema.shape} in '{beside.path}'",
             "Name a run on the same source",
         )
+    if beside is not None and run.schema.given != beside.schema.given:
+        raise RunError(
+            "the run beside must be given the same columns, as log p(x|c) and log p(x) do not compare",
+            f"{[c.name for c in run.schema.given]} and {[c.name for c in beside.schema.given]}",
+            "Name a run with the same data.condition",
+        )
     subject = Subject.of(run)
     run.folder.write("report.html", render(subject, subject.judge(beside) if beside is not None else None))
     return run.path / "report.html"

@@ -77,10 +77,11 @@ def tell_cells(subject: Subject) -> dict[str, Told]:
     """Every column by name, judged by some held-out rows."""
     run = subject.run
     columns = len(run.schema.modelled)
-    codes = np.asarray(subject.some(max(100, min(MOST_ROWS, MOST_CELLS // columns))), np.float64)
+    part = subject.some(max(100, min(MOST_ROWS, MOST_CELLS // columns)))
+    codes = np.asarray(part.take(0, len(part)), np.float64)
     order = np.random.default_rng([run.recipe.seed, 7]).permutation(codes.size).reshape(codes.shape) % ROUNDS
     filled, log_prob = np.full(codes.shape, np.nan), np.full(codes.shape, np.nan)
-    judge = _Judge(run)
+    judge = _Judge(run, part.given())
     for turn in range(ROUNDS):
         hidden = (order == turn) & ~np.isnan(codes)
         rest = np.where(hidden, np.nan, codes)
@@ -129,12 +130,13 @@ class _Judge:
 
     Args:
         run: the run.
+        given: codes of what the model is given with the rows that it is asked for.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, given: Array | None) -> None:
         if not isinstance(run.model, VariationalAutoEncoder):
             raise VaekitError("a run on a mixed table must have a likelihood", f"'{run.path}'")
-        self.run, self.model, self.cells = run, run.model, cells_of(run)
+        self.run, self.model, self.cells, self.given = run, run.model, cells_of(run), given
         self.samples = min(SAMPLES, run.recipe.evaluation.samples)
         self.table = TableModel(self.model, run.schema, self.cells, self.samples)
 
@@ -145,16 +147,17 @@ class _Judge:
 
     def rows(self, codes: Array) -> Rows:
         """Codes, ready for the model."""
-        return Rows(Part(codes, np.arange(len(codes))), self.run.transform, self.run.recipe.seed)
+        part = Part(codes, np.arange(len(codes)), context=self.given)
+        return Rows(part, self.run.transform, self.run.recipe.seed)
 
     def log_prob(self, given: Array, codes: Array) -> Array:
         """log Σ_k w_k p(x_j|z_k) of every cell, with z_k and w_k as the given cells have them, shape (n, C)."""
         size = max(1, min(block_rows(self.model), BUDGET // (8 * self.samples * widest(self.model))))
         latent_dim, found, start = self.model.prior().event_shape[0], [], 0
         with evaluating(self.model) as device:
-            for x, noise in self.rows(given).blocks(size):
+            for x, noise, context in self.rows(given).blocks(size):
                 epsilon = noise.normal((self.samples, latent_dim), POSTERIOR_STREAM).movedim(1, 0)
-                joint = self.model.joint(x.to(device), noise=epsilon.to(device))
+                joint = self.model.given(context).joint(x.to(device), noise=epsilon.to(device))
                 seen = self._seen(codes[start : start + len(x)]).to(device)
                 start += len(x)
                 both: Any = joint.likelihood.base_dist

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from vaekit.data import Part
 from vaekit.distributions import DiagonalNormal
 from vaekit.evaluation import BASELINES, active_units
 from vaekit.report import charts
@@ -107,11 +109,11 @@ def picture_panels(subjects: list[Subject]) -> list[Panel]:
     first = subjects[0]
     count = columns_for(first.run.schema.shape[1])
     originals = first.some(2 * count)
-    scale = Scale.of(originals, first.run.schema.levels)
-    panels = [_reconstructions(subjects, originals, scale, count), _samples(subjects, scale, count)]
+    scale = Scale.of(originals.take(0, len(originals)), first.run.schema.levels)
+    panels = [_reconstructions(subjects, originals, scale, count), _samples(subjects, originals, scale, count)]
     kl, spread = first.evaluation.kl_per_dimension, first.evaluation.factorized
     if kl is not None and spread is not None:  # by which dimensions and their range are chosen
-        panels.append(_traversals(first, kl, spread, originals[:1], scale, count))
+        panels.append(_traversals(first, kl, spread, originals.between(0, 1), scale, count))
     return panels
 
 
@@ -119,11 +121,11 @@ def _by(subject: Subject, subjects: list[Subject]) -> str:
     return f" by {subject.name}" if len(subjects) > 1 else ""
 
 
-def _reconstructions(subjects: list[Subject], originals: Array, scale: Scale, count: int) -> Panel:
+def _reconstructions(subjects: list[Subject], originals: Part, scale: Scale, count: int) -> Panel:
     strips = []
-    for part in (originals[:count], originals[count:]):
+    for part in (originals.between(0, count), originals.between(count, 2 * count)):
         if len(part):
-            strips.append(make_strip("as given", part, scale, count))
+            strips.append(make_strip("as given", part.take(0, count), scale, count))
             strips += [
                 make_strip(f"reconstructed{_by(s, subjects)}", s.reconstruct(part), scale, count) for s in subjects
             ]
@@ -134,11 +136,12 @@ def _reconstructions(subjects: list[Subject], originals: Array, scale: Scale, co
     return Panel("Held-out examples and their reconstructions", caption, strips=strips, wide=True)
 
 
-def _samples(subjects: list[Subject], scale: Scale, count: int) -> Panel:
+def _samples(subjects: list[Subject], originals: Part, scale: Scale, count: int) -> Panel:
     strips, captions = [], []
+    alike = replace(originals, index=np.resize(originals.index, 2 * count))  # from the first again, if they are few
     for s in subjects:
         by, whose = _by(s, subjects), f"{s.name}: " if len(subjects) > 1 else ""
-        means = s.run.sample(2 * count, mean=True)
+        means = s.sample(alike, mean=True)
         if s.is_autoencoder:
             strips.append(make_strip(f"decoded{by}", means, scale, count))
             captions.append(
@@ -147,21 +150,28 @@ def _samples(subjects: list[Subject], scale: Scale, count: int) -> Panel:
             )
             continue
         strips.append(make_strip(f"means of p(x|z){by}", means, scale, count))
-        strips.append(make_strip(f"draws from p(x|z){by}", s.run.sample(2 * count), scale, count))
+        strips.append(make_strip(f"draws from p(x|z){by}", s.sample(alike), scale, count))
         drawn = "draws are zeros and ones" if s.binary else "draws add the noise of each value apart"
         captions.append(
             f"{whose}Codes z are drawn from the {'learned prior' if s.learned_prior else 'prior N(0, I)'}; the means of p(x|z) should look like smooth examples of the data, while {drawn} and look grainy."
+            + (
+                " What is given with them is that of the examples above, in the same order."
+                if s.run.schema.given
+                else ""
+            )
         )
     return Panel("New samples", " ".join(captions), strips=strips, wide=True)
 
 
-def _traversals(subject: Subject, kl: Array, spread: DiagonalNormal, example: Array, scale: Scale, count: int) -> Panel:
+def _traversals(subject: Subject, kl: Array, spread: DiagonalNormal, example: Part, scale: Scale, count: int) -> Panel:
     steps = np.linspace(-3, 3, max(5, (count - 1) | 1))  # an odd number has the mean in the middle
     strips = []
     for j in np.argsort(-kl, kind="stable")[:MOST_TRAVERSALS]:
         z = subject.encode(example).repeat(len(steps), axis=0)
         z[:, j] = float(spread.mean[j]) + float(spread.stddev[j]) * steps
-        strips.append(make_strip(f"dimension {j}: KL {nats(kl[j])} nats", subject.run.decode(z), scale, len(steps)))
+        strips.append(
+            make_strip(f"dimension {j}: KL {nats(kl[j])} nats", subject.decode(z, example), scale, len(steps))
+        )
     path = (
         "from three standard deviations of all codes below their mean (left) to three above it (right)"
         if subject.learned_prior
@@ -220,9 +230,10 @@ def project(code: Array) -> tuple[Array, tuple[str, str]]:
 def column_panels(subjects: list[Subject]) -> list[Panel]:
     """For tables: samples against held-out values, and reconstructions against observed ones, column by column."""
     schema = subjects[0].run.schema
-    held_out = subjects[0].some(TABLE_ROWS)
-    observed = held_out[:: max(1, len(held_out) // SCATTERED)]
-    made = [(s.run.sample(len(held_out)), s.reconstruct(observed)) for s in subjects]
+    rows = subjects[0].some(TABLE_ROWS)
+    scattered = replace(rows, index=rows.index[:: max(1, len(rows) // SCATTERED)])
+    held_out, observed = (part.take(0, len(part)) for part in (rows, scattered))
+    made = [(s.sample(rows), s.reconstruct(scattered)) for s in subjects]
     varying = [i for i in range(schema.shape[0]) if i not in schema.constant]
     return [
         Panel(

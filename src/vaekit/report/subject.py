@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from vaekit.data import Part, Source, whole
+from vaekit.data import Part, Rows, Source, whole
 from vaekit.errors import RunError
 from vaekit.evaluation import Evaluation
 from vaekit.models import Autoencoder, StandardNormal
@@ -44,8 +44,7 @@ class Subject:
         if self.mixed:
             source = other.open(self.cells())
             return Subject(other, whole(source), other.evaluation(source.frame))
-        rows = self.held_out.take(0, len(self.held_out))
-        return Subject(other, self.held_out, other.evaluation(self._source(rows)))
+        return Subject(other, self.held_out, other.evaluation(self._source(self.held_out)))
 
     @property
     def name(self) -> str:
@@ -81,8 +80,9 @@ class Subject:
     def squared_error(self) -> float:
         """Mean over held-out rows and values of (x − reconstruction)², in squared units of the data as given."""
         total = 0.0
-        for _, block in self.held_out.blocks():
-            total += float(np.square(self.reconstruct(block) - block.astype(np.float64)).sum())
+        for first, block in self.held_out.blocks():
+            made = self.reconstruct(self.held_out.between(first, first + len(block)))
+            total += float(np.square(made - block.astype(np.float64)).sum())
         return total / (len(self.held_out) * math.prod(self.run.schema.shape))
 
     def cells(self) -> Any:
@@ -98,18 +98,29 @@ class Subject:
             first += len(piece)
         return pa.concat_tables(parts)
 
-    def some(self, limit: int) -> Array:
+    def some(self, limit: int) -> Part:
         """At most this many held-out rows, spread over all of them: sources are often sorted by class."""
-        return np.asarray(self.held_out.some(limit, self.run.recipe.seed).take(0, limit))
+        return self.held_out.some(limit, self.run.recipe.seed)
 
-    def reconstruct(self, rows: Array) -> Array:
+    def reconstruct(self, rows: Part) -> Array:
         """Rows and back, in units of the data as given."""
         return self.run.reconstruct(self._source(rows))
 
-    def encode(self, rows: Array) -> Array:
+    def encode(self, rows: Part) -> Array:
         """Posterior means, or codes."""
         return self.run.encode(self._source(rows))
 
-    def _source(self, rows: Array) -> Source:
+    def sample(self, rows: Part, mean: bool = False) -> Array:
+        """As many new rows as these, given what they were given; codes of a mixed table's."""
+        return self.run.sample_at(self._context(rows), len(rows), mean=mean)
+
+    def decode(self, z: Array, row: Part) -> Array:
+        """Means of p(x|z), given what one row was given."""
+        return self.run.decode_at(z, self._context(replace(row, index=row.index.repeat(len(z)))))
+
+    def _context(self, rows: Part) -> Any:
+        return Rows(rows, self.run.transform).context()
+
+    def _source(self, rows: Part) -> Source:
         # said outright, so that nobody has to guess from the shape whether they are pictures
-        return Source(rows, picture=self.run.schema.picture)
+        return Source(rows.take(0, len(rows)), picture=self.run.schema.picture, context=rows.given())

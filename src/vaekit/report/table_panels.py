@@ -193,11 +193,11 @@ def _error(told: Told, value: float) -> str:
 def columns_section(subject: Subject) -> Section:
     """What the columns are taken to be, which cells are missing, and what is left out."""
     table = subject.run.schema.table
-    held_out = np.isnan(np.asarray(subject.some(MOST_SAMPLED), np.float64))
+    held_out = np.isnan(np.asarray(subject.some(MOST_SAMPLED).take(0, MOST_SAMPLED), np.float64))
     train = np.isnan(np.asarray(subject.run.split().train.some(MOST_SAMPLED, 0).take(0, MOST_SAMPLED), np.float64))
     shares = iter(zip(held_out.mean(0), train.mean(0), strict=True))
     rows = [_column_row(column, next(shares) if column.modelled else None) for column in table]
-    left_out = [f"{cut(c.name)} ({c.kind}: {c.reason})" for c in table if not c.modelled]
+    left_out = [f"{cut(c.name)} ({c.kind}: {c.reason})" for c in table if not c.modelled and not c.given]
     missing = held_out.sum(1)
     text = (
         f"{percent(float((missing == 0).mean()))} of held-out rows are complete; {missing.mean():.1f} of "
@@ -215,6 +215,12 @@ def columns_section(subject: Subject) -> Section:
 
 def _column_row(column: Column, missing: tuple[float, float] | None) -> list[str | Meter]:
     if missing is None:
-        return [cut(column.name), f"{column.kind}, left out", MISSING, MISSING, cut(column.reason)]
+        return [
+            cut(column.name),
+            f"{column.kind}, {'given' if column.given else 'left out'}",
+            MISSING,
+            MISSING,
+            cut(column.reason),
+        ]
     shares = [Meter(percent(float(share)), float(share)) for share in missing]
     return [cut(column.name), column.kind, *shares, cut(column.reason)]

@@ -46,9 +46,10 @@ class TableRows:
         """Held-out rows of a run, and as many rows that it draws."""
         run = subject.run
         columns = run.schema.modelled[:MOST_COLUMNS]
-        real = np.asarray(subject.some(MOST_ROWS), np.float64)
+        part = subject.some(MOST_ROWS)
+        real = np.asarray(part.take(0, len(part)), np.float64)
         train = np.asarray(run.split().train.some(len(real), run.recipe.seed).take(0, len(real)), np.float64)
-        drawn = np.asarray(Run.sample(run, len(real)), np.float64)  # codes, not yet a table
+        drawn = np.asarray(subject.sample(part), np.float64)  # codes, not yet a table
         marginals = cells_of(run).columns[: len(columns)]
         atoms = tuple(m.atoms if isinstance(m, Marginal) else () for m in marginals)
         shared = np.array([c.places - 1 if c.kind in CATEGORICAL else np.inf for c in columns])

@@ -89,8 +89,9 @@ class Trainer:
     def _try(self, objective: nn.Module) -> None:
         """Run once before compiling: a closed form that torch looks up for the first time would break the graph."""
         with torch.random.fork_rng(), torch.no_grad():
-            x = self.train.training_batch(self.order.index(0)[:1], torch.Generator())
-            objective(x.to(self.accelerator.device), torch.ones((), device=self.accelerator.device))
+            index, device = self.order.index(0)[:1], self.accelerator.device
+            x = self.train.training_batch(index, torch.Generator())
+            objective(x.to(device), torch.ones((), device=device), self.train.context(index))
 
     def run(self, resume: bool = False) -> None:
         """Train to the planned step or to the patience's end.
@@ -153,7 +154,7 @@ class Trainer:
         weight = kl_weight(step, self.steps, self.objective.kl_weight, self.options.kl_warmup, self.options.kl_cycles)
         beta = torch.tensor(weight, device=x.device)
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.options.precision == "bfloat16"):
-            terms: Terms = self.loss(x, beta)
+            terms: Terms = self.loss(x, beta, self.train.context(mine))
         for parameter in self.parameters:
             parameter.grad = None
         terms.loss.mean().backward()

@@ -38,19 +38,22 @@ MANY = 0.5
 _ID = re.compile(r"(?i:(^|[\W_])(id|uuid|guid|key|row_?id|row_?names?|index)$|^unnamed)|[a-z]I[dD]$")
 
 
-def infer_columns(frame: Frame, declared: Mapping[str, str] | None = None) -> tuple[Column, ...]:
+def infer_columns(
+    frame: Frame, declared: Mapping[str, str] | None = None, given: Sequence[str] = ()
+) -> tuple[Column, ...]:
     """What each column of a table is.
 
     Args:
         frame: the rows, all of which are read, once.
         declared: kinds of columns by name, which stand above what their cells look like; `ignore` leaves one out.
+        given: names of columns that are given rather than modelled.
 
     Returns:
         One for each column of the frame, in order.
 
     Raises:
-        DataError: for a declared column or kind that there is not, or a kind that the cells cannot have; for an infinite
-            number; for a column of numbers or dates with a cell that is none.
+        DataError: for a declared or given column or kind that there is not, or a kind that the cells cannot have; for an
+            infinite number; for a column of numbers or dates with a cell that is none; for a given column that is left out.
 
     Examples:
         >>> from vaekit.data.tables import open_frame
@@ -64,7 +67,23 @@ def infer_columns(frame: Frame, declared: Mapping[str, str] | None = None) -> tu
     kinds = _checked(dict(declared or {}), frame)
     tallies = tally_columns(frame, {name for name, kind in kinds.items() if kind == IGNORE})
     looks = _Looks(frame, tallies, kinds)
-    return tuple(looks.column(tally) for tally in tallies)
+    columns = [looks.column(tally) for tally in tallies]
+    for name in given:
+        _check_given(name, columns)
+    return tuple(c.model_copy(update={"given": True}) if c.name in given else c for c in columns)
+
+
+def _check_given(name: str, columns: Sequence[Column]) -> None:
+    names = [column.name for column in columns]
+    if name not in names:
+        raise DataError("data.condition must name columns of the data", f"'{name}'", did_you_mean(name, names))
+    column = columns[names.index(name)]
+    if column.kind in LEFT_OUT:
+        raise DataError(
+            "a column of data.condition must vary, and hold numbers, dates or categories",
+            f"'{name}', {column.kind}: {column.reason}",
+            "Leave it out of data.condition, or declare its kind with data.columns",
+        )
 
 
 def _checked(declared: dict[str, str], frame: Frame) -> dict[str, str]:
