@@ -13,10 +13,13 @@ from vaekit.errors import RecipeError, VaekitError
 from vaekit.evaluation import annealed_bound, measure
 from vaekit.models import (
     BottomUp,
+    CouplingPrior,
     Decoder,
     Encoder,
     FlowPosterior,
+    FlowPrior,
     FullCovariance,
+    GaussianMixture,
     LayeredPrior,
     LowRank,
     StandardNormal,
@@ -186,10 +189,45 @@ def test_layers_from_the_top_join_what_data_and_prior_say():
     np.testing.assert_allclose(on_prior, stats.norm(m, s).logpdf(z[:, :2]).sum(-1) + stats.norm.logpdf(z[:, 2]))
 
 
+def test_the_top_layer_may_have_any_prior():
+    torch.manual_seed(0)
+    prior = LayeredPrior([2, 1], [8], GaussianMixture(1, 3)).double()
+    with torch.no_grad():
+        prior.top.logits.copy_(torch.tensor([0.0, 1.0, -1.0]))
+        prior.top.mean.mul_(4)
+        z = torch.randn(6, 3, dtype=torch.float64)
+        told, below = prior().log_prob(z), prior.below[0](z[:, 2:])
+        m, s = below.mean.numpy(), below.stddev.numpy()
+        torch.manual_seed(1)
+        draws = prior().sample((40_000,)).numpy()
+        again = prior.below[0](torch.from_numpy(draws[:, 2:]))
+    assert draws.shape == (40_000, 3)
+    weight = np.exp([0.0, 1.0, -1.0]) / np.exp([0.0, 1.0, -1.0]).sum()
+    mean, std = prior.top.mean.detach().numpy()[:, 0], prior.top.log_std.detach().exp().numpy()[:, 0]
+    top = np.log(stats.norm(mean, std).pdf(z[:, 2:].numpy()) @ weight)
+    np.testing.assert_allclose(told.numpy(), stats.norm(m, s).logpdf(z[:, :2].numpy()).sum(-1) + top)
+    noise = (
+        draws[:, :2] - again.mean.numpy()
+    ) / again.stddev.numpy()  # N(0, I) if each layer is drawn given the one above
+    np.testing.assert_allclose(noise.mean(0), 0, atol=0.02)
+    np.testing.assert_allclose(noise.std(0), 1, atol=0.02)
+    np.testing.assert_allclose(draws[:, 2].mean(), weight @ mean, atol=0.05)
+    assert stats.kstest(draws[:4000, 2], lambda t: stats.norm(mean, std).cdf(t[:, None]) @ weight).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("make", [CouplingPrior, lambda d: FlowPrior(d, "spline"), lambda d: GaussianMixture(d, 1)])
+def test_a_learned_prior_of_the_top_layer_starts_as_the_usual_one(make):
+    torch.manual_seed(0)
+    learned, usual = LayeredPrior([3, 2], [8], make(2)), LayeredPrior([3, 2], [8])
+    usual.below.load_state_dict(learned.below.state_dict())
+    z = torch.randn(7, 5)
+    torch.testing.assert_close(learned().log_prob(z), usual().log_prob(z), rtol=1e-5, atol=1e-4)
+
+
 def layered_model(kind):
     """A small model of four binary numbers with two layers of one number each, in float64."""
     torch.manual_seed(1)
-    prior = LayeredPrior([1, 1], [6])
+    prior = LayeredPrior([1, 1], [6], GaussianMixture(1, 3) if kind == "mixture on top" else None)
     posterior = BottomUp([1, 1], [6]) if kind == "bottom_up" else TopDown(prior)
     if kind == "flow":
         prior, posterior = StandardNormal(2), flow(2)
@@ -205,7 +243,7 @@ def layered_model(kind):
     return model.double()
 
 
-@pytest.mark.parametrize("kind", ["bottom_up", "top_down", "flow"])
+@pytest.mark.parametrize("kind", ["bottom_up", "top_down", "mixture on top", "flow"])
 def test_bounds_against_quadrature(kind):
     """IWAE and annealing agree with ∫∫ p(x|z) p(z) dz on a grid, and the ELBO is below."""
     model = layered_model(kind)
@@ -237,7 +275,8 @@ def test_bounds_against_quadrature(kind):
         ({"posterior": "diagonal", "layers": [4, 2]}, "several layers"),
         ({"layers": [4]}, "two or more"),
         ({"layers": [4, 2], "latent_dim": 5}, "sum of the layers"),
-        ({"layers": [4, 2], "prior": "flow"}, "are themselves"),
+        ({"layers": [4, 2], "prior": "vamp"}, "prior=vamp"),
+        ({"layers": [4, 1], "prior": "flow"}, "at least 2 latent"),
         ({"layers": [4, 2], "model": "autoencoder"}, "autoencoder"),
     ],
 )
@@ -269,6 +308,8 @@ SMALL = {
         {"posterior": "flow", "latent_dim": 3},
         {"posterior": "inverse_autoregressive_flow", "latent_dim": 3, "prior": "flow"},
         {"layers": [4, 2]},
+        {"layers": [4, 2], "prior": "flow"},
+        {"layers": [4, 1], "prior": "mixture", "posterior": "bottom_up"},
         {"layers": [4, 3, 2], "posterior": "bottom_up"},
     ],
 )

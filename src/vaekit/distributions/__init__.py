@@ -4,7 +4,7 @@ from vaekit.distributions.diagonal_normal import DiagonalNormal
 from vaekit.distributions.discretized_logistic import DiscretizedLogistic
 from vaekit.distributions.flow import Flow
 from vaekit.distributions.flowing_normal import FlowingNormal
-from vaekit.distributions.layered_normal import Conditional, LayeredNormal
+from vaekit.distributions.layered import Conditional, Layered, LayeredNormal
 from vaekit.distributions.levels import Levels
 from vaekit.distributions.logistic_mixture import LogisticMixture
 from vaekit.distributions.missingness import MaskedSlots, Mechanism
@@ -19,6 +19,7 @@ __all__ = [
     "DiscretizedLogistic",
     "Flow",
     "FlowingNormal",
+    "Layered",
     "LayeredNormal",
     "Levels",
     "LogisticMixture",

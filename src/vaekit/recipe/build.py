@@ -46,12 +46,16 @@ def build_model(recipe: Recipe, schema: Schema, transform: Transform) -> Variati
             recipe.encoder.encoder(shape, latent_dim), recipe.decoder.decoder(latent_dim, shape, 1), latent_dim, rescale
         )
     likelihood = _likelihood(recipe, schema, transform)
-    layers = LayeredPrior(recipe.layers, recipe.posterior.hidden) if recipe.layers else None
+    make_prior = PRIORS[recipe.prior.name]
+    layers = None
+    if recipe.layers:
+        top = make_prior(PriorParts(recipe.prior, recipe.layers[-1], None, shape))
+        layers = LayeredPrior(recipe.layers, recipe.posterior.hidden, top)
     name = "diagonal" if recipe.posterior.name == "auto" else recipe.posterior.name  # of runs before there was a choice
     posterior = POSTERIORS[name].make(PosteriorParts(recipe.posterior, latent_dim, layers))
     encoder = _recognizer(recipe, shape, transform, posterior.features)
     inference = Encoder(encoder, posterior, rescale, recipe.posterior.corruption)
-    prior = layers or PRIORS[recipe.prior.name](PriorParts(recipe.prior, latent_dim, inference, shape))
+    prior = layers or make_prior(PriorParts(recipe.prior, latent_dim, inference, shape))
     return VariationalAutoEncoder(
         inference,
         Decoder(_generator(recipe, likelihood, transform.given_layout), likelihood),

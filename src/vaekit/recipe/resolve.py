@@ -122,10 +122,6 @@ def _posterior(content: dict[str, Any]) -> None:
             f"posterior={name} for {len(layers) or 1} layers",
             "Choose posterior=top_down or posterior=bottom_up, and layers=[50, 20], say",
         )
-    if layers and prior != "standard_normal":
-        raise RecipeError(
-            "the prior must be standard_normal for several layers, whose prior they are themselves", prior
-        )
     if "flow" in name and content["latent_dim"] == 1:
         raise RecipeError("a flow must have at least 2 latent dimensions", "latent_dim=1", "Choose posterior=diagonal")
     if name != "diagonal" and (prior == "vamp" or objective in ("tc", "free_bits")):
@@ -156,8 +152,9 @@ def _prior(content: dict[str, Any], schema: Schema) -> None:
             "a table of mixed columns",
             "Choose prior=mixture or prior=flow",
         )
-    if name.endswith("flow") and content["latent_dim"] == 1:
-        raise RecipeError("a flow must have at least 2 latent dimensions", "latent_dim=1", "Choose prior=mixture")
+    top = content["layers"][-1] if content["layers"] else content["latent_dim"]
+    if name.endswith("flow") and top == 1:
+        raise RecipeError("a flow must have at least 2 latent dimensions", "one", "Choose prior=mixture")
 
 
 def _objective(content: dict[str, Any]) -> None:

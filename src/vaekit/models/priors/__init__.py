@@ -24,21 +24,21 @@ class PriorParts:
 
     Args:
         options: the `prior` section of the recipe.
-        latent_dim: number of latent dimensions.
-        encoder: x ↦ q(z|x).
+        latent_dim: number of latent dimensions, of the top layer if there are several.
+        encoder: x ↦ q(z|x); None for the top one of several layers.
         event_shape: shape of x.
     """
 
     options: PriorOptions
     latent_dim: int
-    encoder: nn.Module
+    encoder: nn.Module | None
     event_shape: tuple[int, ...]
 
 
 PRIORS: dict[str, Callable[[PriorParts], nn.Module]] = {
     "standard_normal": lambda of: StandardNormal(of.latent_dim),
     "mixture": lambda of: GaussianMixture(of.latent_dim, of.options.components),
-    "vamp": lambda of: VampPrior(of.encoder, of.event_shape, of.options.components),
+    "vamp": lambda of: VampPrior(of.encoder, of.event_shape, of.options.components),  # type: ignore[arg-type]  # one layer only
     "flow": lambda of: CouplingPrior(of.latent_dim, of.options.transforms, of.options.hidden),
     "spline_flow": lambda of: FlowPrior(of.latent_dim, "spline", of.options.transforms, of.options.hidden),
     "autoregressive_flow": lambda of: FlowPrior(

@@ -1,6 +1,6 @@
 """Several layers of latent variables, each given the one above.
 
-p(z) = N(z_L; 0, I) Π_{l<L} N(z_l; μ_l(z_{l+1}), diag σ_l(z_{l+1})²)
+p(z) = p(z_L) Π_{l<L} N(z_l; μ_l(z_{l+1}), diag σ_l(z_{l+1})²)
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from torch import Size, nn
 
-from vaekit.distributions import Conditional, LayeredNormal
+from vaekit.distributions import Conditional, Layered
 from vaekit.models.encoders import Encoder
 from vaekit.models.gaussians import Diagonal
 from vaekit.models.priors.standard_normal import StandardNormal
@@ -24,11 +24,12 @@ def gaussian_map(given: int, size: int, hidden: Sequence[int]) -> Encoder:
 
 
 class LayeredPrior(nn.Module):
-    """A chain of Gaussians from the top layer down; the layers lie side by side in one vector, the lowest first.
+    """A prior of the top layer and a chain of Gaussians from it down; the layers lie side by side in one vector, the lowest first.
 
     Args:
         layers: sizes of the layers from the data upwards, two or more.
         hidden: widths of the hidden layers of the networks between them.
+        top: p(z_L), any prior of as many dimensions as the last layer; N(0, I) if none is given.
 
     References:
         Burda, Grosse and Salakhutdinov, "Importance Weighted Autoencoders", 2016;
@@ -39,14 +40,14 @@ class LayeredPrior(nn.Module):
         torch.Size([7, 5])
     """
 
-    def __init__(self, layers: Sequence[int], hidden: Sequence[int]) -> None:
+    def __init__(self, layers: Sequence[int], hidden: Sequence[int], top: nn.Module | None = None) -> None:
         super().__init__()
         self.layers = tuple(layers)
         self.below = nn.ModuleList(gaussian_map(above, size, hidden) for size, above in pairwise(layers))
-        self.top = StandardNormal(self.layers[-1])
+        self.top = StandardNormal(self.layers[-1]) if top is None else top
         self.widest = max(2 * max(layers), *hidden)
 
-    def forward(self) -> LayeredNormal:
+    def forward(self) -> Layered:
         """The prior, with the layers' sizes together for event shape."""
         chain: list[Conditional] = [lambda _: self.top(), *reversed(list(self.below))]
-        return LayeredNormal(self.layers, range(len(self.layers))[::-1], chain, Size(), self.top.mean)
+        return Layered(self.layers, range(len(self.layers))[::-1], chain, Size())
