@@ -311,6 +311,7 @@ SMALL = {
         {"layers": [4, 2], "prior": "flow"},
         {"layers": [4, 1], "prior": "mixture", "posterior": "bottom_up"},
         {"layers": [4, 3, 2], "posterior": "bottom_up"},
+        {"layers": [4, 2], "encoder.network": "convolutional", "decoder.network": "convolutional", "prior": "mixture"},
     ],
 )
 def test_a_run_goes_through_every_verb(tmp_path, choice):
