@@ -1,0 +1,129 @@
+"""Likelihood: how good a model of handwritten digits each recipe for MNIST trains, and at what cost.
+
+Dynamically binarised digits, all 10,000 test images, the importance-weighted bound with K = 5,000 draws. Each row is
+reproduced by `vaekit train MNIST --recipe NAME` and `vaekit evaluate RUN`; this script runs the two, goes on where it was
+interrupted, and writes down what came out. Published figures are for the same data and the like estimate, of the network
+that a recipe follows or of the kind that it is to be compared with.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from common import HERE, RESULTS, data_folder, machine, markdown_table
+
+PUBLISHED = {
+    "mnist": "86.76, VAE of Burda et al. 2016",
+    "mnist-fast": "84.45, N(0, I); 82.09, exemplar prior (Norouzi et al. 2020)",
+    "mnist-mlp": "84.45, N(0, I); 82.09, exemplar prior (Norouzi et al. 2020)",
+    "mnist-iwae-1": "84.78, Burda et al. 2016",
+    "mnist-iwae-2": "82.90, Burda et al. 2016",
+    "mnist-best": "79.67, ConvHVAE with VampPrior (Tomczak and Welling 2018); 78.01, NVAE (Vahdat and Kautz 2020)",
+}
+"""−log p(x) in nats."""
+FOLDER = RESULTS / "likelihood"
+
+
+def vaekit(*words: object) -> str:
+    """Run a command of the package and return what it prints."""
+    command = [str(Path(sys.executable).with_name("vaekit")), *map(str, words)]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+class Run:
+    """The run of a recipe, and how many seconds its training took so far, with all interruptions.
+
+    Args:
+        name: of the recipe.
+        runs: where run folders are.
+    """
+
+    def __init__(self, name: str, runs: Path) -> None:
+        self.name, self.path, self.clock = name, runs / name, runs / f"{name}.json"
+        self.state = json.loads(self.clock.read_text()) if self.clock.exists() else {"seconds": 0.0, "trained": False}
+
+    def train(self) -> None:
+        """Train the recipe, or go on with it."""
+        if self.state["trained"]:
+            return
+        start = time.perf_counter()
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        begun = ["--resume", self.path] if self.path.exists() else None
+        try:
+            vaekit("train", *(begun or [data_folder() / "mnist", "--recipe", self.name, "--out", self.path]))
+            self.state["trained"] = True
+        finally:
+            self.state["seconds"] += time.perf_counter() - start
+            self.clock.write_text(json.dumps(self.state))
+
+    def measure(self, samples: int) -> dict[str, object]:
+        """Its figures on the test images."""
+        start, load = time.perf_counter(), os.getloadavg()[2]
+        figures = json.loads(vaekit("evaluate", self.path, "--samples", samples, "--json"))
+        found = figures["log_likelihood"]
+        return {
+            "recipe": self.name,
+            "nll": -found["value"],
+            "standard_error": found["standard_error"],
+            "negative_elbo": -figures["elbo"],
+            "active_units": figures["active_units"],
+            "latent_dim": figures["latent_dim"],
+            "samples": samples,
+            "minutes": self.state["seconds"] / 60,
+            "measuring_minutes": (time.perf_counter() - start) / 60,
+            "load": load,
+            "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "machine": machine(),
+        }
+
+
+def table(records: list[dict]) -> str:
+    """A row for each recipe, the best first."""
+    rows = [
+        [
+            f"`{r['recipe']}`",
+            f"{r['nll']:.2f} ± {r['standard_error']:.2f}",
+            f"{r['negative_elbo']:.2f}",
+            f"{r['active_units']} of {r['latent_dim']}",
+            f"{r['samples']:,}",
+            f"{r['minutes']:.0f}",
+            f"{r['measuring_minutes']:.0f}",
+            PUBLISHED[r["recipe"]],
+        ]
+        for r in sorted(records, key=lambda r: r["nll"])
+    ]
+    head = ["recipe", "−log p(x) ≤", "−ELBO", "active units", "K", "minutes to train", "to measure", "published"]
+    machines = "; ".join(sorted({r["machine"] for r in records}))
+    about = __doc__.split("\n", 2)[2].strip()
+    return f"# Likelihood\n\n{about}\n\n{markdown_table(head, rows)}\n\nMachine: {machines}.\n"
+
+
+def main() -> None:
+    """Train, measure, write down."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recipes", nargs="*", choices=[*PUBLISHED, []], help=f"some of {', '.join(PUBLISHED)}")
+    parser.add_argument("--runs", type=Path, default=HERE / "runs", help="where run folders are (benchmarks/runs)")
+    parser.add_argument("--samples", type=int, default=5000, help="draws K (5,000)")
+    chosen = parser.parse_args()
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for name in chosen.recipes:
+        run = Run(name, chosen.runs)
+        run.train()
+        (FOLDER / f"{name}.json").write_text(json.dumps(run.measure(chosen.samples), indent=2) + "\n")
+        shutil.copy(run.path / "metrics.csv", FOLDER / f"{name}.csv")
+    records = [json.loads(path.read_text()) for path in sorted(FOLDER.glob("*.json"))]
+    text = table(records)
+    (RESULTS / "likelihood.md").write_text(text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
