@@ -109,10 +109,12 @@ def table(records: list[dict]) -> str:
 def main() -> None:
     """Train, measure, write down."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("recipes", nargs="*", choices=[*PUBLISHED, []], help=f"some of {', '.join(PUBLISHED)}")
+    parser.add_argument("recipes", nargs="*", metavar="RECIPE", help=f"some of {', '.join(PUBLISHED)}")
     parser.add_argument("--runs", type=Path, default=HERE / "runs", help="where run folders are (benchmarks/runs)")
     parser.add_argument("--samples", type=int, default=5000, help="draws K (5,000)")
     chosen = parser.parse_args()
+    if unknown := sorted({*chosen.recipes} - {*PUBLISHED}):
+        parser.error(f"{', '.join(unknown)} unknown; known are {', '.join(PUBLISHED)}")
     FOLDER.mkdir(parents=True, exist_ok=True)
     for name in chosen.recipes:
         run = Run(name, chosen.runs)
