@@ -112,7 +112,7 @@ def _collapse(f: dict[str, Any]) -> Reading:
     if active == total:
         return Reading(
             "note",
-            f"All {total} latent units are active: more might be of use.",
+            f"{'The only latent unit is' if total == 1 else f'All {total} latent units are'} active: more might be of use.",
             (Remedy("more latent units", {"latent_dim": 2 * total}),),
         )
     return Reading(
