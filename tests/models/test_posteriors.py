@@ -206,9 +206,7 @@ def test_the_top_layer_may_have_any_prior():
     mean, std = prior.top.mean.detach().numpy()[:, 0], prior.top.log_std.detach().exp().numpy()[:, 0]
     top = np.log(stats.norm(mean, std).pdf(z[:, 2:].numpy()) @ weight)
     np.testing.assert_allclose(told.numpy(), stats.norm(m, s).logpdf(z[:, :2].numpy()).sum(-1) + top)
-    noise = (
-        draws[:, :2] - again.mean.numpy()
-    ) / again.stddev.numpy()  # N(0, I) if each layer is drawn given the one above
+    noise = (draws[:, :2] - again.mean.numpy()) / again.stddev.numpy()  # N(0, I) if drawn given the layer above
     np.testing.assert_allclose(noise.mean(0), 0, atol=0.02)
     np.testing.assert_allclose(noise.std(0), 1, atol=0.02)
     np.testing.assert_allclose(draws[:, 2].mean(), weight @ mean, atol=0.05)

@@ -45,25 +45,29 @@ class Layered(Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Σ_l log p(z_l | the layer before) of vectors of shape (..., *batch, d)."""
-        parts = value.split(self.sizes, -1)
-        each = [p.log_prob(parts[place]) for place, p in self._given(value)]
+        each = [p.log_prob(part) for _, part, p in self._given(value)]
         return torch.stack(torch.broadcast_tensors(*each)).sum(0)
 
     def sample(self, sample_shape: Size | list[int] | tuple[int, ...] = Size()) -> Tensor:  # noqa: B008
         """Draw layer by layer; shape (*sample_shape, *batch, d). No gradient passes."""
-        drawn: dict[int, Tensor] = {}
-        before, shape = None, Size(sample_shape)
+        first = self.order[0]  # the others have the shape from the layer before
         with torch.no_grad():
-            for place, conditional in zip(self.order, self.conditionals, strict=True):
-                drawn[place] = before = conditional(before).sample(shape)
-                shape = Size()  # the layers below have it from the one above
+            return self._in_turn(lambda place, p: p.sample(Size(sample_shape) if place == first else Size()))
+
+    def _in_turn(self, draw: Callable[[int, Any], Tensor]) -> Tensor:
+        """One vector of the layers, each drawn by its place and its distribution given the layer drawn before."""
+        drawn: dict[int, Tensor] = {}
+        before = None
+        for place, conditional in zip(self.order, self.conditionals, strict=True):
+            drawn[place] = before = draw(place, conditional(before))
         return torch.cat([drawn[place] for place in range(len(self.sizes))], -1)
 
-    def _given(self, z: Tensor) -> Iterator[tuple[int, Any]]:
-        """Each layer's place and its distribution given the layer of z before."""
-        parts, before = z.split(self.sizes, -1), [None, *self.order[:-1]]
-        for place, previous, conditional in zip(self.order, before, self.conditionals, strict=True):
-            yield place, conditional(None if previous is None else parts[previous])
+    def _given(self, z: Tensor) -> Iterator[tuple[int, Tensor, Any]]:
+        """Each layer's place, its part of z, and its distribution given the part before."""
+        parts, before = z.split(self.sizes, -1), None
+        for place, conditional in zip(self.order, self.conditionals, strict=True):
+            yield place, parts[place], conditional(before)
+            before = parts[place]
 
 
 class LayeredNormal(DrawnMoments, Layered):
@@ -99,15 +103,10 @@ class LayeredNormal(DrawnMoments, Layered):
 
     def reparameterize(self, noise: Tensor) -> Tensor:
         """z_l = μ_l(z_<l) + σ_l(z_<l) ⊙ ε_l, layer by layer."""
-        parts = list(noise.split(self.sizes, -1))
-        drawn: Tensor | None = None
-        for place, conditional in zip(self.order, self.conditionals, strict=True):
-            drawn = parts[place] = conditional(drawn).reparameterize(parts[place])
-        return torch.cat(parts, -1)
+        parts = noise.split(self.sizes, -1)
+        return self._in_turn(lambda place, q: q.reparameterize(parts[place]))
 
     def standardize(self, z: Tensor) -> Tensor:
         """ε_l = (z_l − μ_l(z_<l))/σ_l(z_<l)."""
-        parts = list(z.split(self.sizes, -1))
-        for place, q in self._given(z):
-            parts[place] = q.standardize(parts[place])
-        return torch.cat(parts, -1)
+        noise = {place: q.standardize(part) for place, part, q in self._given(z)}
+        return torch.cat([noise[place] for place in range(len(self.sizes))], -1)
