@@ -196,19 +196,22 @@ def stopwatch() -> Iterator[dict[str, float]]:
 # Trials.
 
 
+def some_of(known: Iterable[str]) -> Callable[[str], list[str]]:
+    """What reads words with commas between them, all of them known."""
+    known = list(known)
+
+    def parse(text: str) -> list[str]:
+        unknown = [word for word in text.split(",") if word not in known]
+        if unknown:
+            raise argparse.ArgumentTypeError(f"{', '.join(unknown)} unknown; known are {', '.join(known)}")
+        return text.split(",")
+
+    return parse
+
+
 def arguments(about: str, tables: Iterable[str], methods: Iterable[str]) -> argparse.ArgumentParser:
     """The options that every benchmark has."""
     tables, methods = list(tables), list(methods)
-
-    def some_of(known: list[str]) -> Callable[[str], list[str]]:
-        def parse(text: str) -> list[str]:
-            unknown = [word for word in text.split(",") if word not in known]
-            if unknown:
-                raise argparse.ArgumentTypeError(f"{', '.join(unknown)} unknown; known are {', '.join(known)}")
-            return text.split(",")
-
-        return parse
-
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=5, help="seeds 0 … N-1 (5)")
     parser.add_argument("--tables", type=some_of(tables), default=tables, help=f"some of {','.join(tables)} (all)")
@@ -264,11 +267,7 @@ class Trials:
             record["failure"] = str(error) or type(error).__name__
         record |= {
             "trial_seconds": time.perf_counter() - start,
-            "load": [*before[:1], *os.getloadavg()[:1]],
-            "threads": os.environ.get("OMP_NUM_THREADS", ""),
-            "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            "machine": machine(),
-            "vaekit": version("vaekit"),
+            **circumstances(before),
         }
         self.records.append(record)
         with self.path.open("a") as file:
@@ -306,6 +305,17 @@ class Trials:
             f"Versions: {versions}.",
         ]
         return "\n\n".join(lines + ([f"Failed: {', '.join(failed)}."] if failed else []))
+
+
+def circumstances(before: tuple[float, float, float]) -> dict[str, object]:
+    """What a timing depends on: how busy the machine was before and is now, threads, date, machine, version."""
+    return {
+        "load": [*before[:1], *os.getloadavg()[:1]],
+        "threads": os.environ.get("OMP_NUM_THREADS", ""),
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "machine": machine(),
+        "vaekit": version("vaekit"),
+    }
 
 
 def machine() -> str:

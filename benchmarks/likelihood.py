@@ -9,7 +9,7 @@ that a recipe follows or of the kind that it is to be compared with.
 from __future__ import annotations
 
 import argparse
-import datetime
+import itertools
 import json
 import os
 import shutil
@@ -18,7 +18,7 @@ import sys
 import time
 from pathlib import Path
 
-from common import HERE, RESULTS, data_folder, machine, markdown_table
+from common import HERE, RESULTS, circumstances, data_folder, markdown_table, some_of, star, stopwatch
 
 PUBLISHED = {
     "mnist": "86.76, VAE of Burda et al. 2016",
@@ -56,9 +56,9 @@ class Run:
             return
         start = time.perf_counter()
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        begun = ["--resume", self.path] if self.path.exists() else None
+        anew = [data_folder() / "mnist", "--recipe", self.name, "--out", self.path]
         try:
-            vaekit("train", *(begun or [data_folder() / "mnist", "--recipe", self.name, "--out", self.path]))
+            vaekit("train", *(["--resume", self.path] if self.path.exists() else anew))
             self.state["trained"] = True
         finally:
             self.state["seconds"] += time.perf_counter() - start
@@ -66,8 +66,9 @@ class Run:
 
     def measure(self, samples: int) -> dict[str, object]:
         """Its figures on the test images."""
-        start, load = time.perf_counter(), os.getloadavg()[2]
-        figures = json.loads(vaekit("evaluate", self.path, "--samples", samples, "--json"))
+        before = os.getloadavg()
+        with stopwatch() as took:
+            figures = json.loads(vaekit("evaluate", self.path, "--samples", samples, "--json"))
         found = figures["log_likelihood"]
         return {
             "recipe": self.name,
@@ -78,10 +79,8 @@ class Run:
             "latent_dim": figures["latent_dim"],
             "samples": samples,
             "minutes": self.state["seconds"] / 60,
-            "measuring_minutes": (time.perf_counter() - start) / 60,
-            "load": load,
-            "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            "machine": machine(),
+            "measuring_minutes": took["seconds"] / 60,
+            **circumstances(before),
         }
 
 
@@ -95,7 +94,7 @@ def table(records: list[dict]) -> str:
             f"{r['active_units']} of {r['latent_dim']}",
             f"{r['samples']:,}",
             f"{r['minutes']:.0f}",
-            f"{r['measuring_minutes']:.0f}",
+            f"{r['measuring_minutes']:.0f}{star([r])}",
             PUBLISHED[r["recipe"]],
         ]
         for r in sorted(records, key=lambda r: r["nll"])
@@ -103,20 +102,21 @@ def table(records: list[dict]) -> str:
     head = ["recipe", "−log p(x) ≤", "−ELBO", "active units", "K", "minutes to train", "to measure", "published"]
     machines = "; ".join(sorted({r["machine"] for r in records}))
     about = __doc__.split("\n", 2)[2].strip()
-    return f"# Likelihood\n\n{about}\n\n{markdown_table(head, rows)}\n\nMachine: {machines}.\n"
+    mark = "A * marks times taken while the machine had other work: too long, not to be compared."
+    return f"# Likelihood\n\n{about}\n\n{markdown_table(head, rows)}\n\n{mark}\n\nMachine: {machines}.\n"
 
 
 def main() -> None:
     """Train, measure, write down."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("recipes", nargs="*", metavar="RECIPE", help=f"some of {', '.join(PUBLISHED)}")
+    parser.add_argument(
+        "recipes", nargs="*", type=some_of(PUBLISHED), metavar="RECIPE", help=f"some of {', '.join(PUBLISHED)}"
+    )
     parser.add_argument("--runs", type=Path, default=HERE / "runs", help="where run folders are (benchmarks/runs)")
     parser.add_argument("--samples", type=int, default=5000, help="draws K (5,000)")
     chosen = parser.parse_args()
-    if unknown := sorted({*chosen.recipes} - {*PUBLISHED}):
-        parser.error(f"{', '.join(unknown)} unknown; known are {', '.join(PUBLISHED)}")
     FOLDER.mkdir(parents=True, exist_ok=True)
-    for name in chosen.recipes:
+    for name in itertools.chain.from_iterable(chosen.recipes):
         run = Run(name, chosen.runs)
         run.train()
         (FOLDER / f"{name}.json").write_text(json.dumps(run.measure(chosen.samples), indent=2) + "\n")
