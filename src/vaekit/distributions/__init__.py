@@ -12,6 +12,7 @@ from vaekit.distributions.normal_mixture import NormalMixture
 from vaekit.distributions.reparameterized import Reparameterized
 from vaekit.distributions.slots import PlaceGroup, ScoreGroup, Slots
 from vaekit.distributions.triangular_normal import TriangularNormal
+from vaekit.distributions.von_mises_fisher import VonMisesFisher
 
 __all__ = [
     "Conditional",
@@ -31,4 +32,5 @@ __all__ = [
     "ScoreGroup",
     "Slots",
     "TriangularNormal",
+    "VonMisesFisher",
 ]
