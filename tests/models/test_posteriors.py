@@ -15,6 +15,7 @@ from vaekit.models import (
     BottomUp,
     CouplingPrior,
     Decoder,
+    Directional,
     Encoder,
     FlowPosterior,
     FlowPrior,
@@ -27,7 +28,7 @@ from vaekit.models import (
     VariationalAutoEncoder,
 )
 from vaekit.models.likelihoods import Bernoulli, Gaussian, LikelihoodOptions
-from vaekit.networks import MLP
+from vaekit.networks import MLP, Direction
 from vaekit.objectives import DoublyReparameterizedIWAE, NegativeELBO, StickingTheLanding
 from vaekit.report import write_report
 
@@ -48,8 +49,16 @@ def top_down():
     return TopDown(LayeredPrior([2, 1], [8]))
 
 
-POSTERIORS = [lambda: FullCovariance(3), lambda: LowRank(3, 2), flow, autoregressive, bottom_up, top_down]
-NAMES = ["full_covariance", "low_rank", "flow", "autoregressive", "bottom_up", "top_down"]
+POSTERIORS = [
+    lambda: FullCovariance(3),
+    lambda: LowRank(3, 2),
+    flow,
+    autoregressive,
+    bottom_up,
+    top_down,
+    lambda: Directional(3),
+]
+NAMES = ["full_covariance", "low_rank", "flow", "autoregressive", "bottom_up", "top_down", "von_mises_fisher"]
 
 
 def drawn_from(make, size=0.4, rows=4):
@@ -227,21 +236,25 @@ def layered_model(kind):
     torch.manual_seed(1)
     prior = LayeredPrior([1, 1], [6], GaussianMixture(1, 3) if kind == "mixture on top" else None)
     posterior = BottomUp([1, 1], [6]) if kind == "bottom_up" else TopDown(prior)
-    if kind == "flow":
-        prior, posterior = StandardNormal(2), flow(2)
+    if kind in ("flow", "von_mises_fisher"):
+        prior, posterior = StandardNormal(2), flow(2) if kind == "flow" else Directional(2)
     network = MLP((2,), (4, 1), hidden=[8], block="plain", activation="tanh")
+    if kind == "von_mises_fisher":
+        network = torch.nn.Sequential(Direction(), network)
     encoder = Encoder(MLP((4,), (posterior.features,), hidden=[6]), posterior)
     model = VariationalAutoEncoder(encoder, Decoder(network, Bernoulli((4,))), prior)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(1.5)
-        if kind == "bottom_up":  # wider than the true one, lest a few draws carry all the weight
+        if kind == "von_mises_fisher":  # wider than the true one, lest a few draws carry all the weight
+            encoder.network.layers[-1].bias[2] -= 1.5
+        if kind == "bottom_up":  # likewise
             for one in (encoder, posterior.above[0]):
                 one.network.layers[-1].bias[1] += 0.8
     return model.double()
 
 
-@pytest.mark.parametrize("kind", ["bottom_up", "top_down", "mixture on top", "flow"])
+@pytest.mark.parametrize("kind", ["bottom_up", "top_down", "mixture on top", "flow", "von_mises_fisher"])
 def test_bounds_against_quadrature(kind):
     """IWAE and annealing agree with ∫∫ p(x|z) p(z) dz on a grid, and the ELBO is below."""
     model = layered_model(kind)
@@ -266,6 +279,8 @@ def test_bounds_against_quadrature(kind):
     ("settings", "message"),
     [
         ({"posterior": "flow", "latent_dim": 1}, "at least 2 latent"),
+        ({"posterior": "von_mises_fisher", "latent_dim": 1}, "at least 2 latent"),
+        ({"posterior": "von_mises_fisher", "prior": "vamp"}, "prior=vamp"),
         ({"posterior": "flow", "objective": "stl"}, "stl and dreg"),
         ({"posterior": "low_rank", "objective": "tc"}, "tc and free_bits"),
         ({"posterior": "full_covariance", "prior": "vamp"}, "prior=vamp"),
@@ -284,9 +299,10 @@ def test_what_does_not_go_together_is_refused(tmp_path, settings, message):
     assert not (tmp_path / "run").exists()
 
 
-def test_a_flow_of_one_dimension_is_refused():
+@pytest.mark.parametrize("make", [flow, Directional])
+def test_one_dimension_is_refused(make):
     with pytest.raises(VaekitError, match="at least 2 latent dimensions"):
-        FlowPosterior(1, False, 2, 5, (8,))
+        make(1)
 
 
 SMALL = {
@@ -305,6 +321,8 @@ SMALL = {
         {"posterior": "low_rank", "latent_dim": 3},
         {"posterior": "flow", "latent_dim": 3},
         {"posterior": "inverse_autoregressive_flow", "latent_dim": 3, "prior": "flow"},
+        {"posterior": "von_mises_fisher", "latent_dim": 3},
+        {"posterior": "von_mises_fisher", "latent_dim": 3, "objective": "dreg", "prior": "mixture"},
         {"layers": [4, 2]},
         {"layers": [4, 2], "prior": "flow"},
         {"layers": [4, 1], "prior": "mixture", "posterior": "bottom_up"},

@@ -10,6 +10,10 @@ distribution function has the value that it has at κ = 0.
 
 Integrals are over x = artanh t, where the integrand exp(κ tanh x) sech(x)^{d−1} is analytic and falls exponentially, so
 that the trapezoidal rule is exact up to rounding; all in double precision.
+
+KL[q ‖ N(m, diag s²)] = κ (E t − 1) − log e^{−κ} Z(κ)/Z(0) − ½ d + ½ Σ_i (E z_i² − 2 m_i E z_i + m_i²)/s_i² + Σ_i log s_i
+
+for which E z = E‖z‖ E t μ, and E z_i² = d [E t² μ_i² + (1 − E t²)(1 − μ_i²)/(d − 1)].
 """
 
 from __future__ import annotations
@@ -20,15 +24,16 @@ from dataclasses import dataclass
 
 import torch
 from torch import Size, Tensor
-from torch.distributions import constraints
+from torch.distributions import constraints, register_kl
 
-from vaekit.distributions.reparameterized import DrawnMoments
+from vaekit.distributions.diagonal_normal import DiagonalNormal
+from vaekit.distributions.reparameterized import Reparameterized
 
 NODES = 256
 TAIL = 30.0
 """Where the integrand has fallen to e^{−30} of its height."""
 NEWTON = 8
-"""Steps, each within its cell, that find a quantile; the cubic is nearly straight there."""
+"""Steps, each within its cell, that find a quantile; the quintic is nearly straight there."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,7 @@ class _Cosine:
         nodes: x_i, evenly spaced, shape (*batch, n).
         log_total: log Z(κ), shape (*batch,).
         density: at the nodes, shape (*batch, n).
+        slope: derivative of the density at the nodes, shape (*batch, n).
         cumulative: distribution function at the nodes, shape (*batch, n).
     """
 
@@ -49,6 +55,7 @@ class _Cosine:
     nodes: Tensor
     log_total: Tensor
     density: Tensor
+    slope: Tensor
     cumulative: Tensor
 
     @classmethod
@@ -57,15 +64,28 @@ class _Cosine:
         with torch.no_grad():  # where the nodes lie is no part of the integral
             centre = 0.5 * torch.asinh(2 * kappa / (dims - 1))  # the mode
             width = 8 / torch.sqrt((dims - 1) * (1 + torch.tanh(centre).square())) + TAIL / (dims - 1)
-            nodes = centre.unsqueeze(-1) + width.unsqueeze(-1) * torch.linspace(-1, 1, NODES, dtype=kappa.dtype, device=kappa.device)
+            nodes = centre.unsqueeze(-1) + width.unsqueeze(-1) * torch.linspace(
+                -1, 1, NODES, dtype=kappa.dtype, device=kappa.device
+            )
             step = nodes[..., 1:2] - nodes[..., :1]
         log = _log_density(nodes, kappa.unsqueeze(-1), dims)
         log_total = torch.logsumexp(log, -1) + step.squeeze(-1).log()
         density = (log - log_total.unsqueeze(-1)).exp()
-        slope = density * _slope(nodes, kappa.unsqueeze(-1), dims)
-        cells = step / 2 * (density[..., 1:] + density[..., :-1]) + step**2 / 12 * (slope[..., :-1] - slope[..., 1:])
+        first, second = _derivatives(nodes, kappa.unsqueeze(-1), dims)
+        slope, bend = density * first, density * (first.square() + second)
+        # the integral of the quintic with these values, slopes and curvatures at both ends of a cell
+        cells = (
+            step / 2 * (density[..., 1:] + density[..., :-1])
+            + step**2 / 10 * (slope[..., :-1] - slope[..., 1:])
+            + step**3 / 120 * (bend[..., :-1] + bend[..., 1:])
+        )
         cumulative = torch.cat([torch.zeros_like(cells[..., :1]), cells.cumsum(-1)], -1)
-        return cls(kappa, dims, nodes, log_total, density, cumulative)
+        return cls(kappa, dims, nodes, log_total, density, slope, cumulative)
+
+    def expectation(self, values: Tensor) -> Tensor:
+        """E f(X) from f at the nodes, shape (*batch,)."""
+        step = self.nodes[..., 1] - self.nodes[..., 0]
+        return (self.density * values).sum(-1) * step
 
     def at(self, x: Tensor) -> Tensor:
         """Density of x, shape (*batch, m)."""
@@ -73,14 +93,18 @@ class _Cosine:
         return log.exp()
 
     def function(self, x: Tensor, cell: Tensor) -> Tensor:
-        """Distribution function within cells: the cubic with its values and slopes at both ends."""
+        """Distribution function within cells: the quintic with its values, slopes and curvatures at both ends."""
         left, right = self.nodes.gather(-1, cell), self.nodes.gather(-1, cell + 1)
         step = right - left
         s = (x - left) / step
-        low, high = self.cumulative.gather(-1, cell), self.cumulative.gather(-1, cell + 1)
-        rise, end = self.density.gather(-1, cell) * step, self.density.gather(-1, cell + 1) * step
-        jump = high - low
-        return low + s * (rise + s * (3 * jump - 2 * rise - end + s * (rise + end - 2 * jump)))
+        low = self.cumulative.gather(-1, cell)
+        jump = self.cumulative.gather(-1, cell + 1) - low
+        a, c = self.density.gather(-1, cell) * step, self.density.gather(-1, cell + 1) * step
+        b, e = self.slope.gather(-1, cell) * step**2, self.slope.gather(-1, cell + 1) * step**2
+        third = 10 * jump - 6 * a - 4 * c - (3 * b - e) / 2
+        fourth = -15 * jump + 8 * a + 7 * c + (3 * b - 2 * e) / 2
+        fifth = 6 * jump - 3 * a - 3 * c - (b - e) / 2
+        return low + s * (a + s * (b / 2 + s * (third + s * (fourth + s * fifth))))
 
     def probability(self, x: Tensor) -> Tensor:
         """P(X ≤ x), shape (*batch, m); gradients reach x and κ."""
@@ -110,12 +134,13 @@ def _log_density(x: Tensor, kappa: Tensor, dims: int) -> Tensor:
     return (dims - 1) * sech - kappa * 2 / (torch.exp(2 * x) + 1)
 
 
-def _slope(x: Tensor, kappa: Tensor, dims: int) -> Tensor:
-    """The derivative of the same."""
-    return kappa * (1 - torch.tanh(x).square()) - (dims - 1) * torch.tanh(x)
+def _derivatives(x: Tensor, kappa: Tensor, dims: int) -> tuple[Tensor, Tensor]:
+    """The first and the second derivative of the same."""
+    t = torch.tanh(x)
+    return kappa * (1 - t.square()) - (dims - 1) * t, -(1 - t.square()) * (2 * kappa * t + dims - 1)
 
 
-class VonMisesFisher(DrawnMoments):
+class VonMisesFisher(Reparameterized):
     """A direction by von Mises and Fisher's law, with the length of standard normal noise.
 
     Args:
@@ -141,13 +166,45 @@ class VonMisesFisher(DrawnMoments):
         self.law = _Cosine.of(concentration.double(), direction.shape[-1])
         self.even = _Cosine.of(concentration.new_zeros((), dtype=torch.float64), direction.shape[-1])
 
+    @property
+    def mean(self) -> Tensor:
+        """E z = E‖z‖ E t μ, shape (*batch, d)."""
+        d = self.event_shape[0]
+        length = math.sqrt(2) * math.exp(math.lgamma((d + 1) / 2) - math.lgamma(d / 2))
+        return length * self.cosine.unsqueeze(-1).to(self.like) * self.direction
+
+    @property
+    def variance(self) -> Tensor:
+        """E z_i² − (E z_i)², shape (*batch, d)."""
+        return self.square - self.mean.square()
+
+    @property
+    def square(self) -> Tensor:
+        """E z_i², shape (*batch, d)."""
+        d, along = self.event_shape[0], self.direction.square()
+        across = self.law.expectation(torch.cosh(self.law.nodes) ** -2).unsqueeze(-1).to(along)  # 1 − E t²
+        return d * ((1 - across) * along + across / (d - 1) * (1 - along))
+
+    @property
+    def cosine(self) -> Tensor:
+        """E t, shape (*batch,)."""
+        return self.law.expectation(torch.tanh(self.law.nodes))
+
+    @property
+    def normalizer(self) -> Tensor:
+        """log e^{−κ} Z(κ)/Z(0), shape (*batch,)."""
+        return self.law.log_total - self.even.log_total
+
+    def detached(self) -> VonMisesFisher:
+        """The same distribution, whose parameters gradients do not reach."""
+        return VonMisesFisher(self.direction.detach(), self.concentration.detach())
+
     def log_prob(self, value: Tensor) -> Tensor:
         """log N(z; 0, I) + κ (t − 1) − log e^{−κ} Z(κ)/Z(0) of vectors of shape (..., *batch, d)."""
         z = value.double()
         gap = 0.5 * (torch.nn.functional.normalize(z, dim=-1) - self.direction.double()).square().sum(-1)  # 1 − t
         normal = -0.5 * (z.square().sum(-1) + z.shape[-1] * math.log(2 * math.pi))
-        log_prob = normal - self.concentration.double() * gap - self.law.log_total + self.even.log_total
-        return log_prob.to(value.dtype)
+        return (normal - self.concentration.double() * gap - self.normalizer).to(value.dtype)
 
     def reparameterize(self, noise: Tensor) -> Tensor:
         """z = ‖ε‖·(direction at cosine t from μ, across as ε lies), F_κ(t) = F_0(ε₁/‖ε‖)."""
@@ -163,7 +220,7 @@ class VonMisesFisher(DrawnMoments):
         along, across = y[..., 0], y[..., 1:]
         width = across.norm(dim=-1)
         x = torch.asinh(along / width)  # artanh of the cosine, exact near the poles, too
-        moved = _by_row(new.quantile, _by_row(old.probability, x, self.batch_shape), self.batch_shape)
+        moved = _by_row(new.quantile, _by_row(old.probability, x, old.kappa.shape), new.kappa.shape)
         length = y.norm(dim=-1)
         scale = length / torch.cosh(moved) / width
         return torch.cat([(length * torch.tanh(moved)).unsqueeze(-1), across * scale.unsqueeze(-1)], -1)
@@ -184,3 +241,11 @@ def _by_row(function: Callable[[Tensor], Tensor], x: Tensor, batch: Size) -> Ten
     lead = x.shape[: x.dim() - len(batch)]
     rows = x.reshape(-1, *batch).movedim(0, -1)
     return function(rows).movedim(-1, 0).reshape((*lead, *batch))
+
+
+@register_kl(VonMisesFisher, DiagonalNormal)
+def _kl_von_mises_fisher_diagonal(q: VonMisesFisher, p: DiagonalNormal) -> Tensor:
+    gap = q.law.expectation(1 - torch.tanh(q.law.nodes))  # 1 − E t, exact where it is small
+    own = -q.concentration.double() * gap - q.normalizer - 0.5 * q.event_shape[0]
+    distance = (q.square - 2 * p.mean * q.mean + p.mean.square()) / p.stddev.square()
+    return own.to(q.like) + (0.5 * distance + p.stddev.log()).sum(-1)

@@ -9,7 +9,7 @@ from vaekit.models.encoders import Encoder
 from vaekit.models.gaussians import Diagonal, FullCovariance, LowRank
 from vaekit.models.likelihoods import LIKELIHOODS, Likelihood
 from vaekit.models.linear_gaussian import ProbabilisticPCA
-from vaekit.models.posteriors import POSTERIORS, BottomUp, FlowPosterior, TopDown
+from vaekit.models.posteriors import POSTERIORS, BottomUp, Directional, FlowPosterior, TopDown
 from vaekit.models.priors import (
     PRIORS,
     CouplingPrior,
@@ -30,6 +30,7 @@ __all__ = [
     "CouplingPrior",
     "Decoder",
     "Diagonal",
+    "Directional",
     "Encoder",
     "FlowPosterior",
     "FlowPrior",

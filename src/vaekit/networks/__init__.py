@@ -6,7 +6,7 @@ vectors (..., d) to parameters (..., *event, p), p of them for each feature.
 
 from vaekit.networks.beside import Beside
 from vaekit.networks.convolutional import ConvolutionalDecoder, ConvolutionalEncoder
-from vaekit.networks.layers import ACTIVATIONS, Leading, Rescale, soft_clamp
+from vaekit.networks.layers import ACTIVATIONS, Direction, Leading, Rescale, soft_clamp
 from vaekit.networks.linear import LinearDecoder, LinearEncoder
 from vaekit.networks.mlp import BLOCKS, MLP
 from vaekit.networks.table import TableInput
@@ -18,6 +18,7 @@ __all__ = [
     "Beside",
     "ConvolutionalDecoder",
     "ConvolutionalEncoder",
+    "Direction",
     "Leading",
     "LinearDecoder",
     "LinearEncoder",

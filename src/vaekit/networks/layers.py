@@ -56,6 +56,14 @@ class Leading(nn.Module):
         return x[..., : self.size]
 
 
+class Direction(nn.Module):
+    """A vector brought to the length that standard normal noise has on average, z ↦ √d·z/‖z‖."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Map (..., d) to (..., d)."""
+        return math.sqrt(z.shape[-1]) * nn.functional.normalize(z, dim=-1)
+
+
 class Rescale(nn.Module):
     """Bring data to mean zero and unit spread for a network, x ↦ (f(x) − shift)/scale, f = log(1 + x) for counts.
 

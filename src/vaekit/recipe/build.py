@@ -21,7 +21,7 @@ from vaekit.models import (
 from vaekit.models.likelihoods import Likelihood, LocationScale, Mixed
 from vaekit.models.posteriors import PosteriorParts
 from vaekit.models.priors import PriorParts, VampPrior
-from vaekit.networks import Beside, Leading, LinearDecoder, LinearEncoder, Rescale, TableInput
+from vaekit.networks import Beside, Direction, Leading, LinearDecoder, LinearEncoder, Rescale, TableInput
 from vaekit.recipe.recipe import Recipe
 
 READ = 64
@@ -83,14 +83,20 @@ def _recognizer(recipe: Recipe, shape: tuple[int, ...], transform: Transform, fe
 
 
 def _generator(recipe: Recipe, likelihood: Likelihood, given: Layout | None) -> nn.Module:
-    """The decoder's network; of layers drawn from the bottom up it sees the lowest, else all, and what is given."""
-    lowest = recipe.layers[0] if recipe.posterior.name == "bottom_up" else int(recipe.latent_dim)
-    inputs = lowest if given is None else lowest + READ
-    network = recipe.decoder.decoder(inputs, likelihood.event_shape, likelihood.parameters_per_feature)
-    first = nn.Identity() if lowest == recipe.latent_dim else Leading(lowest)
+    """The decoder's network; it sees the lowest of layers drawn from the bottom up, of directions no length, and what is given."""
+    inputs = int(recipe.latent_dim)
+    first: nn.Module | None = None
+    if recipe.posterior.name == "bottom_up":
+        inputs = recipe.layers[0]
+        first = Leading(inputs)
+    elif recipe.posterior.name == "von_mises_fisher":
+        first = Direction()
     if given is not None:
-        return Beside(first, TableInput(given, READ), network)
-    return network if lowest == recipe.latent_dim else nn.Sequential(first, network)
+        inputs += READ
+    network = recipe.decoder.decoder(inputs, likelihood.event_shape, likelihood.parameters_per_feature)
+    if given is not None:
+        return Beside(first or nn.Identity(), TableInput(given, READ), network)
+    return network if first is None else nn.Sequential(first, network)
 
 
 def _likelihood(recipe: Recipe, schema: Schema, transform: Transform) -> Likelihood:

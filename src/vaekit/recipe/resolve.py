@@ -122,16 +122,16 @@ def _posterior(content: dict[str, Any]) -> None:
             f"posterior={name} for {len(layers) or 1} layers",
             "Choose posterior=top_down or posterior=bottom_up, and layers=[50, 20], say",
         )
-    if "flow" in name and content["latent_dim"] == 1:
-        raise RecipeError("a flow must have at least 2 latent dimensions", "latent_dim=1", "Choose posterior=diagonal")
+    if ("flow" in name or name == "von_mises_fisher") and content["latent_dim"] == 1:
+        raise RecipeError(f"posterior={name} must have at least 2 latent dimensions", "1", "Choose posterior=diagonal")
     if name != "diagonal" and (prior == "vamp" or objective in ("tc", "free_bits")):
         raise RecipeError(
             "the posterior must be diagonal for prior=vamp and for the objectives tc and free_bits",
             f"posterior={name}",
         )
-    if not chosen.moments and objective in ("stl", "dreg"):
+    if not chosen.closed and objective in ("stl", "dreg"):
         raise RecipeError(
-            "the posterior must be diagonal, full_covariance or low_rank for the objectives stl and dreg",
+            "the posterior must be no flow and not of layers for the objectives stl and dreg",
             f"posterior={name}",
         )
     if content["posterior"]["corruption"] and content["data"]["kind"] == "mixed":

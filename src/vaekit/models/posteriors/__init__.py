@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vaekit.models.gaussians import Diagonal, FullCovariance, LowRank
+from vaekit.models.posteriors.directional import Directional
 from vaekit.models.posteriors.flow import FlowPosterior
 from vaekit.models.posteriors.layered import BottomUp, TopDown
 from vaekit.models.posteriors.options import PosteriorOptions
@@ -43,21 +44,22 @@ class Posterior:
 
     Args:
         make: from its parts to the module.
-        moments: whether mean and covariance have a closed form, which some objectives need.
+        closed: whether its density is a formula of its parameters, which the path gradients need.
         layered: whether it is one of several layers.
     """
 
     make: Callable[[PosteriorParts], Any]
-    moments: bool = False
+    closed: bool = False
     layered: bool = False
 
 
 POSTERIORS: dict[str, Posterior] = {
-    "diagonal": Posterior(lambda of: Diagonal(of.latent_dim), moments=True),
-    "full_covariance": Posterior(lambda of: FullCovariance(of.latent_dim), moments=True),
-    "low_rank": Posterior(lambda of: LowRank(of.latent_dim, of.options.rank), moments=True),
+    "diagonal": Posterior(lambda of: Diagonal(of.latent_dim), closed=True),
+    "full_covariance": Posterior(lambda of: FullCovariance(of.latent_dim), closed=True),
+    "low_rank": Posterior(lambda of: LowRank(of.latent_dim, of.options.rank), closed=True),
     "flow": Posterior(lambda of: of.flow(autoregressive=False)),
     "inverse_autoregressive_flow": Posterior(lambda of: of.flow(autoregressive=True)),
+    "von_mises_fisher": Posterior(lambda of: Directional(of.latent_dim), closed=True),
     "bottom_up": Posterior(lambda of: BottomUp(of.layers.layers, of.options.hidden), layered=True),  # type: ignore[union-attr]
     "top_down": Posterior(lambda of: TopDown(of.layers), layered=True),  # type: ignore[arg-type]
 }
@@ -66,6 +68,7 @@ __all__ = [
     "POSTERIORS",
     "BottomUp",
     "Diagonal",
+    "Directional",
     "FlowPosterior",
     "FullCovariance",
     "LowRank",

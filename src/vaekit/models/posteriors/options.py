@@ -19,11 +19,12 @@ class PosteriorOptions(Options):
         "low_rank",
         "flow",
         "inverse_autoregressive_flow",
+        "von_mises_fisher",
         "bottom_up",
         "top_down",
     ] = Field(
         "auto",
-        description="Which posterior: a Gaussian with independent dimensions, with a full covariance, or with one of low rank besides; a Gaussian carried through affine couplings or through inverse autoregressive maps; of several layers each given the one below (bottom_up) or above (top_down); `auto`: diagonal, top_down for several layers.",
+        description="Which posterior: a Gaussian with independent dimensions, with a full covariance, or with one of low rank besides; a Gaussian carried through affine couplings or through inverse autoregressive maps; of directions, on a sphere; of several layers each given the one below (bottom_up) or above (top_down); `auto`: diagonal, top_down for several layers.",
     )
     rank: int = Field(4, ge=1, le=1000, description="Rank of what low_rank adds to independent dimensions.")
     transforms: int = Field(2, ge=1, le=100, description="Number of a flow's transforms.")
