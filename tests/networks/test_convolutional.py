@@ -35,6 +35,21 @@ def test_a_residual_block_starts_as_the_identity_and_adds_its_body():
     np.testing.assert_allclose(block(x).detach().numpy(), (x + block.body(x)).detach().numpy())
 
 
+@torch.no_grad()
+def test_dropout_hides_numbers_within_a_block_in_training_and_keeps_their_mean():
+    torch.manual_seed(0)
+    block, x = ResidualConvolution(4, "silu", dropout=0.4), torch.randn(2000, 4, 1, 1)
+    still = ResidualConvolution(4, "silu")
+    torch.nn.init.zeros_(block.body[5].bias)
+    torch.nn.init.dirac_(block.body[5].weight)  # its body is what stands before the last convolution
+    still.load_state_dict(block.state_dict())  # the same weights by the same names, with dropout or without
+    whole, added = still(x) - x, block(x) - x
+    dropped = added == 0
+    assert float(dropped.float().mean()) == pytest.approx(0.4, abs=0.03)
+    torch.testing.assert_close(added[~dropped], whole[~dropped] / 0.6)
+    torch.testing.assert_close(block.eval()(x) - x, whole)
+
+
 def test_channels_are_weighed_by_what_is_in_the_picture():
     torch.manual_seed(0)
     gate, x = SqueezeExcite(6, "tanh").double(), torch.randn(2, 6, 3, 5).double()

@@ -65,15 +65,17 @@ class ResidualConvolution(nn.Module):
         channels: number of channels, ≥ 1.
         activation: one of `ACTIVATIONS`.
         squeeze_excite: whether channels are weighed, picture by picture, before they are added.
+        dropout: probability in [0, 1) of dropping a number between the convolutions in training.
     """
 
-    def __init__(self, channels: int, activation: str, squeeze_excite: bool = False) -> None:
+    def __init__(self, channels: int, activation: str, squeeze_excite: bool = False, dropout: float = 0.0) -> None:
         super().__init__()
         last = nn.Conv2d(channels, channels, 3, padding=1)
         nn.init.zeros_(last.weight)
         f = ACTIVATIONS[activation]
+        dropped = nn.Sequential(f(), nn.Dropout(dropout))
         self.body = nn.Sequential(
-            _norm(channels), f(), nn.Conv2d(channels, channels, 3, padding=1), _norm(channels), f(), last
+            _norm(channels), f(), nn.Conv2d(channels, channels, 3, padding=1), _norm(channels), dropped, last
         )
         if squeeze_excite:
             self.body.append(SqueezeExcite(channels, activation))
@@ -93,6 +95,7 @@ class ConvolutionalEncoder(nn.Module):
         activation: one of `ACTIVATIONS`.
         blocks: residual blocks in each stage, ≥ 1.
         squeeze_excite: whether they weigh their channels.
+        dropout: probability in [0, 1) of dropping a number within a block in training.
     """
 
     def __init__(
@@ -103,6 +106,7 @@ class ConvolutionalEncoder(nn.Module):
         activation: str = "silu",
         blocks: int = 1,
         squeeze_excite: bool = False,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         height, width, depth = shape
@@ -111,7 +115,7 @@ class ConvolutionalEncoder(nn.Module):
         previous = channels[0]
         for size in channels:
             layers.append(nn.Conv2d(previous, size, 3, stride=2, padding=1))
-            layers += [ResidualConvolution(size, activation, squeeze_excite) for _ in range(blocks)]
+            layers += [ResidualConvolution(size, activation, squeeze_excite, dropout) for _ in range(blocks)]
             previous = size
         height, width = stage_sizes(height, width, len(channels))[-1]
         self.layers = nn.Sequential(*layers, _norm(previous), ACTIVATIONS[activation](), nn.Flatten())
@@ -133,6 +137,7 @@ class ConvolutionalDecoder(nn.Module):
         activation: one of `ACTIVATIONS`.
         blocks: residual blocks in each stage, ≥ 1.
         squeeze_excite: whether they weigh their channels.
+        dropout: probability in [0, 1) of dropping a number within a block in training.
     """
 
     def __init__(
@@ -144,6 +149,7 @@ class ConvolutionalDecoder(nn.Module):
         activation: str = "silu",
         blocks: int = 1,
         squeeze_excite: bool = False,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         height, width, depth = shape
@@ -154,7 +160,7 @@ class ConvolutionalDecoder(nn.Module):
         outwards = [*channels[::-1], channels[0]]
         self.stages = nn.ModuleList(
             nn.Sequential(
-                *(ResidualConvolution(size, activation, squeeze_excite) for _ in range(blocks)),
+                *(ResidualConvolution(size, activation, squeeze_excite, dropout) for _ in range(blocks)),
                 nn.Conv2d(size, following, 3, padding=1),
             )
             for size, following in pairwise(outwards)

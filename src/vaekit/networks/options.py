@@ -34,14 +34,21 @@ class NetworkOptions(Options):
         False, description="Whether a convolutional network weighs its channels, picture by picture."
     )
     activation: Literal["silu", "gelu", "relu", "tanh", "elu"] = Field("silu", description="Nonlinearity.")
-    dropout: float = Field(0.0, ge=0, lt=1, description="Probability of dropping a hidden unit of an mlp in training.")
+    dropout: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Probability of dropping a hidden unit of an mlp, or a number within a block of convolutions, in training.",
+    )
+
+    @property
+    def _convolutions(self) -> tuple[tuple[int, ...], str, int, bool, float]:
+        return self.channels, self.activation, self.blocks, self.squeeze_excite, self.dropout
 
     def encoder(self, event_shape: Sequence[int], features: int) -> nn.Module:
         """A network from (B, *event) to (B, features)."""
         if self.network == "convolutional":
-            return ConvolutionalEncoder(
-                event_shape, features, self.channels, self.activation, self.blocks, self.squeeze_excite
-            )
+            return ConvolutionalEncoder(event_shape, features, *self._convolutions)
         if self.network == "linear":
             return LinearEncoder(event_shape, features)
         return MLP(event_shape, (features,), self.hidden, self.block, self.activation, self.dropout)
@@ -49,9 +56,7 @@ class NetworkOptions(Options):
     def decoder(self, latent_dim: int, event_shape: Sequence[int], parameters: int) -> nn.Module:
         """A network from (..., latent_dim) to (..., *event, parameters)."""
         if self.network == "convolutional":
-            return ConvolutionalDecoder(
-                latent_dim, event_shape, parameters, self.channels, self.activation, self.blocks, self.squeeze_excite
-            )
+            return ConvolutionalDecoder(latent_dim, event_shape, parameters, *self._convolutions)
         if self.network == "linear":
             return LinearDecoder(latent_dim, event_shape, parameters)
         out_shape = (*event_shape, parameters)
