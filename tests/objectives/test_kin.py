@@ -279,3 +279,34 @@ def test_each_objective_trains_from_a_recipe(tmp_path, name):
 def test_names_in_the_table_are_those_of_the_recipe():
     names = set(type(OPTIONS).model_fields["name"].annotation.__args__)
     assert names == {"auto", *OBJECTIVES}
+
+
+def test_information_total_correlation_and_distance_of_each_dimension_add_up_to_the_rate(parts):
+    """All three by quadrature over a grid, for three rows; the objective's share of them by draws from copies of the rows."""
+    oracle, X, V, c, std = parts
+    X = X[:3]
+    mean = X @ V.T + c
+    line = np.linspace(-14, 14, 1401)
+    step = line[1] - line[0]
+    each = stats.norm(mean[:, None], std).pdf(line[:, None])  # (3 rows, line, 2 dimensions)
+    joint = np.einsum("rs,rt->st", each[..., 0], each[..., 1]) / 3
+    one, two = each.mean(0).T
+
+    def entropy(density, cell):
+        return -(density * np.log(np.maximum(density, 1e-300))).sum() * cell
+
+    own = 0.5 * np.log(2 * np.pi * math.e * std**2).sum()
+    information = entropy(joint, step**2) - own
+    correlation = entropy(one, step) + entropy(two, step) - entropy(joint, step**2)
+    distance = -(entropy(one, step) + entropy(two, step)) - ((one + two) * stats.norm.logpdf(line)).sum() * step
+    rate = oracles.standard_normal_kl(mean, np.tile(std, (3, 1))).mean()
+    assert information + correlation + distance == pytest.approx(rate, rel=1e-6)
+    assert correlation > 0.05  # else nothing was tested
+
+    many = np.tile(X, (400, 1))
+    objective = TotalCorrelation(linear_vae(oracle, V, c, std), len(many))
+    with torch.no_grad():
+        found = [
+            float((terms(objective, many, 2.0, s).loss - terms(objective, many, 1.0, s).loss).mean()) for s in range(20)
+        ]
+    assert abs(np.mean(found) - correlation) < 4 * np.std(found) / 20**0.5 + 5e-3
