@@ -81,12 +81,13 @@ class LayeredNormal(DrawnMoments, Layered):
         conditionals: one for each part, in the order of drawing, each to a `DiagonalNormal`.
         batch_shape: of the distribution.
         like: any tensor of its dtype and device.
+        frozen: the conditionals once more, with parameters that gradients do not reach.
 
     Examples:
         >>> from vaekit.distributions import DiagonalNormal
         >>> first = lambda _: DiagonalNormal(torch.zeros(1), torch.ones(1))
         >>> then = lambda z: DiagonalNormal(z.repeat_interleave(2, -1), torch.ones(2))
-        >>> LayeredNormal((2, 1), (1, 0), (first, then), Size(), torch.zeros(())).reparameterize(torch.ones(3))
+        >>> LayeredNormal((2, 1), (1, 0), (first, then), Size(), torch.zeros(()), (first, then)).reparameterize(torch.ones(3))
         tensor([2., 2., 1.])
     """
 
@@ -97,9 +98,14 @@ class LayeredNormal(DrawnMoments, Layered):
         conditionals: Sequence[Conditional],
         batch_shape: Size,
         like: Tensor,
+        frozen: Sequence[Conditional],
     ) -> None:
         super().__init__(sizes, order, conditionals, batch_shape)
-        self.like = like
+        self.like, self.frozen = like, frozen
+
+    def detached(self) -> LayeredNormal:
+        """The same distribution, whose parameters gradients do not reach."""
+        return LayeredNormal(self.sizes, self.order, self.frozen, self.batch_shape, self.like, self.frozen)
 
     def reparameterize(self, noise: Tensor) -> Tensor:
         """z_l = μ_l(z_<l) + σ_l(z_<l) ⊙ ε_l, layer by layer."""

@@ -42,7 +42,7 @@ def matching_along_path(joint: Joint) -> Tensor:
     """log q(z|x) − log p(z), whose gradient reaches the encoder through z alone, shape (M, B).
 
     Args:
-        joint: draws from a Gaussian posterior.
+        joint: draws from a posterior that has `detached()`.
 
     References:
         Roeder, Wu and Duvenaud, "Sticking the Landing", 2017.

@@ -129,9 +129,9 @@ def _posterior(content: dict[str, Any]) -> None:
             "the posterior must be diagonal for prior=vamp and for the objectives tc and free_bits",
             f"posterior={name}",
         )
-    if not chosen.closed and objective in ("stl", "dreg"):
+    if not chosen.detachable and objective in ("stl", "dreg"):
         raise RecipeError(
-            "the posterior must be no flow and not of layers for the objectives stl and dreg",
+            "the posterior must be no flow for the objectives stl and dreg",
             f"posterior={name}",
         )
     if content["posterior"]["corruption"] and content["data"]["kind"] == "mixed":

@@ -44,24 +44,24 @@ class Posterior:
 
     Args:
         make: from its parts to the module.
-        closed: whether its density is a formula of its parameters, which the path gradients need.
+        detachable: whether its density can be had with parameters that gradients do not reach, as path gradients need it.
         layered: whether it is one of several layers.
     """
 
     make: Callable[[PosteriorParts], Any]
-    closed: bool = False
+    detachable: bool = False
     layered: bool = False
 
 
 POSTERIORS: dict[str, Posterior] = {
-    "diagonal": Posterior(lambda of: Diagonal(of.latent_dim), closed=True),
-    "full_covariance": Posterior(lambda of: FullCovariance(of.latent_dim), closed=True),
-    "low_rank": Posterior(lambda of: LowRank(of.latent_dim, of.options.rank), closed=True),
+    "diagonal": Posterior(lambda of: Diagonal(of.latent_dim), detachable=True),
+    "full_covariance": Posterior(lambda of: FullCovariance(of.latent_dim), detachable=True),
+    "low_rank": Posterior(lambda of: LowRank(of.latent_dim, of.options.rank), detachable=True),
     "flow": Posterior(lambda of: of.flow(autoregressive=False)),
     "inverse_autoregressive_flow": Posterior(lambda of: of.flow(autoregressive=True)),
-    "von_mises_fisher": Posterior(lambda of: Directional(of.latent_dim), closed=True),
-    "bottom_up": Posterior(lambda of: BottomUp(of.layers.layers, of.options.hidden), layered=True),  # type: ignore[union-attr]
-    "top_down": Posterior(lambda of: TopDown(of.layers), layered=True),  # type: ignore[arg-type]
+    "von_mises_fisher": Posterior(lambda of: Directional(of.latent_dim), detachable=True),
+    "bottom_up": Posterior(lambda of: BottomUp(of.layers.layers, of.options.hidden), detachable=True, layered=True),  # type: ignore[union-attr]
+    "top_down": Posterior(lambda of: TopDown(of.layers), detachable=True, layered=True),  # type: ignore[arg-type]
 }
 
 __all__ = [

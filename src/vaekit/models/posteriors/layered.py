@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from vaekit.distributions import Conditional, DiagonalNormal, LayeredNormal
 from vaekit.models.gaussians import Diagonal
@@ -38,7 +39,8 @@ class BottomUp(nn.Module):
         """The posterior from the network's output, μ and log σ of the lowest layer."""
         lowest = self.lowest(features)
         chain: list[Conditional] = [lambda _: lowest, *self.above]
-        return LayeredNormal(self.layers, range(len(self.layers)), chain, features.shape[:-1], features)
+        frozen: list[Conditional] = [lambda _: lowest.detached(), *map(_detached, self.above)]
+        return LayeredNormal(self.layers, range(len(self.layers)), chain, features.shape[:-1], features, frozen)
 
 
 class TopDown(nn.Module):
@@ -72,14 +74,22 @@ class TopDown(nn.Module):
         ]
         joined = [_joined(own, below) for own, below in zip(said[:-1], prior.below, strict=True)]
         chain: list[Conditional] = [lambda _: said[-1], *reversed(joined)]
-        return LayeredNormal(prior.layers, range(len(prior.layers))[::-1], chain, features.shape[:-1], features)
+        alone = [_joined(own.detached(), _detached(below)) for own, below in zip(said[:-1], prior.below, strict=True)]
+        frozen: list[Conditional] = [lambda _: said[-1].detached(), *reversed(alone)]
+        order = range(len(prior.layers))[::-1]
+        return LayeredNormal(prior.layers, order, chain, features.shape[:-1], features, frozen)
 
 
-def _joined(said: DiagonalNormal, below: Callable[[Tensor], DiagonalNormal]) -> Conditional:
+def _detached(network: nn.Module) -> Callable[[Tensor | None], DiagonalNormal]:
+    """The same map, whose weights gradients do not reach."""
+    return lambda z: functional_call(network, {k: v.detach() for k, v in network.named_parameters()}, (z,))
+
+
+def _joined(said: DiagonalNormal, below: Callable[[Tensor | None], DiagonalNormal]) -> Conditional:
     """The product of two Gaussians, each weighted by its precision."""
 
     def conditional(above: Tensor | None) -> DiagonalNormal:
-        p = below(above)  # type: ignore[arg-type]  # the top layer comes before
+        p = below(above)
         ours, theirs = said.variance.reciprocal(), p.variance.reciprocal()
         total = ours + theirs
         return DiagonalNormal((ours * said.mean + theirs * p.mean) / total, total.rsqrt())
