@@ -1,14 +1,14 @@
 """Residual convolutional networks for pictures of any height, width and number of channels.
 
 Pictures are (..., H, W, C), as they lie on disk. Each stage halves height and width, rounding up; the decoder
-passes through the same sizes in reverse, so odd and non-square sizes need no cropping.
+passes through the same sizes in reverse, so any size will do. Nothing is computed at full size, where a layer costs four
+times as much as after one halving.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -85,6 +85,29 @@ class ResidualConvolution(nn.Module):
         return x + self.body(x)
 
 
+class Doubling(nn.Module):
+    """A convolution whose every output gives four pixels: pictures of twice the height and width, cropped to a size.
+
+    Args:
+        channels: of the picture that comes in.
+        outputs: channels of the one that goes out.
+        size: its height and width, each twice as large or one less.
+        kernel: width of the convolution, odd.
+
+    References:
+        Shi et al., "Real-Time Single Image and Video Super-Resolution Using an Efficient Sub-Pixel Convolution", 2016.
+    """
+
+    def __init__(self, channels: int, outputs: int, size: tuple[int, int], kernel: int) -> None:
+        super().__init__()
+        self.spread, self.size = nn.Conv2d(channels, 4 * outputs, kernel, padding=kernel // 2), size
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, channels, ⌈H/2⌉, ⌈W/2⌉) to (B, outputs, H, W)."""
+        height, width = self.size
+        return F.pixel_shuffle(self.spread(x), 2)[..., :height, :width]
+
+
 class ConvolutionalEncoder(nn.Module):
     """Pictures (B, H, W, C) to features (B, n).
 
@@ -110,14 +133,15 @@ class ConvolutionalEncoder(nn.Module):
     ) -> None:
         super().__init__()
         height, width, depth = shape
-        self.widest = max(channels) * height * width
-        layers: list[nn.Module] = [nn.Conv2d(depth, channels[0], 3, padding=1)]
-        previous = channels[0]
+        sizes = stage_sizes(height, width, len(channels))
+        self.widest = max(math.prod(shape), *(c * h * w for c, (h, w) in zip(channels, sizes[1:], strict=True)))
+        layers: list[nn.Module] = []
+        previous, kernel = depth, 5  # the first sees far for little, as pictures have few channels
         for size in channels:
-            layers.append(nn.Conv2d(previous, size, 3, stride=2, padding=1))
+            layers.append(nn.Conv2d(previous, size, kernel, stride=2, padding=kernel // 2))
             layers += [ResidualConvolution(size, activation, squeeze_excite, dropout) for _ in range(blocks)]
-            previous = size
-        height, width = stage_sizes(height, width, len(channels))[-1]
+            previous, kernel = size, 3
+        height, width = sizes[-1]
         self.layers = nn.Sequential(*layers, _norm(previous), ACTIVATIONS[activation](), nn.Flatten())
         self.output = nn.Linear(previous * height * width, features)
 
@@ -153,28 +177,24 @@ class ConvolutionalDecoder(nn.Module):
     ) -> None:
         super().__init__()
         height, width, depth = shape
-        self.widest = height * width * max(*channels, depth * parameters)
-        self.sizes = stage_sizes(height, width, len(channels))[::-1]
-        self.first, self.out_shape = (channels[-1], *self.sizes[0]), (depth, parameters)
+        sizes = stage_sizes(height, width, len(channels))[::-1]
+        inwards = list(channels[::-1])
+        self.first, self.out_shape = (inwards[0], *sizes[0]), (depth, parameters)
+        self.widest = max(
+            height * width * depth * parameters, *(c * h * w for c, (h, w) in zip(inwards, sizes, strict=False))
+        )
         self.input = nn.Linear(latent_dim, math.prod(self.first))
-        outwards = [*channels[::-1], channels[0]]
-        self.stages = nn.ModuleList(
-            nn.Sequential(
-                *(ResidualConvolution(size, activation, squeeze_excite, dropout) for _ in range(blocks)),
-                nn.Conv2d(size, following, 3, padding=1),
-            )
-            for size, following in pairwise(outwards)
-        )
-        self.output = nn.Sequential(  # one convolution at full size: more would cost more than all the rest
-            _norm(channels[0]),
-            ACTIVATIONS[activation](),
-            nn.Conv2d(channels[0], depth * parameters, 3, padding=1),
-        )
+        layers: list[nn.Module] = []
+        for size, following, grown in zip(inwards, [*inwards[1:], 0], sizes[1:], strict=True):
+            layers += [ResidualConvolution(size, activation, squeeze_excite, dropout) for _ in range(blocks)]
+            if following:
+                layers.append(Doubling(size, following, grown, kernel=1))
+            else:
+                layers += [_norm(size), ACTIVATIONS[activation](), Doubling(size, depth * parameters, grown, kernel=3)]
+        self.layers = nn.Sequential(*layers)
 
     def forward(self, z: Tensor) -> Tensor:
         """Map (..., d) to (..., H, W, C, p)."""
-        x = self.input(z.reshape(-1, z.shape[-1])).unflatten(-1, self.first)
-        for stage, size in zip(self.stages, self.sizes[1:], strict=True):
-            x = F.interpolate(stage(x), size=size, mode="nearest")
-        x = self.output(x).movedim(1, -1).unflatten(-1, self.out_shape)
+        x = self.layers(self.input(z.reshape(-1, z.shape[-1])).unflatten(-1, self.first))
+        x = x.movedim(1, -1).unflatten(-1, self.out_shape)
         return x.reshape(*z.shape[:-1], *x.shape[1:])

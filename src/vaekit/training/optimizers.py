@@ -18,7 +18,7 @@ def orthogonal(matrices: Tensor, iterations: int = 5) -> Tensor:
         X ← G/‖G‖;   X ← aX + (bA + cA²)X,  A = XXᵀ,  five times:   UΣVᵀ → about UVᵀ
 
     Args:
-        matrices: G, shape (m, n, n).
+        matrices: G, shape (k, m, n), m ≤ n.
         iterations: how often, ≥ 1; after five, singular values above 0.01 of the norm are between 0.6 and 1.3.
 
     Returns:
@@ -40,8 +40,18 @@ def orthogonal(matrices: Tensor, iterations: int = 5) -> Tensor:
     return x
 
 
+def _is_hidden(layer: nn.Module) -> bool:
+    """Whether Muon moves its weights: a map between hidden layers, wide enough, of no more rows than columns."""
+    if isinstance(layer, nn.Linear):
+        return layer.in_features == layer.out_features >= LEAST_WIDTH
+    if not isinstance(layer, nn.Conv2d):
+        return False
+    seen = layer.weight[0].numel()
+    return min(layer.in_channels, layer.out_channels) >= LEAST_WIDTH and layer.out_channels <= seen
+
+
 class Muon(AdamW):
-    """Steps of equal length in all directions for the square weight matrices, AdamW for everything else.
+    """Steps of equal length in all directions for square weight matrices and convolutions, AdamW for everything else.
 
         M ← μM + (1 − μ)G;   W ← (1 − ηλ)W − 10η·orthogonal((1 − μ)G + μM),   μ = 0.95
 
@@ -50,7 +60,8 @@ class Muon(AdamW):
 
     Args:
         model: whose parameters are to be moved; the weights of its linear layers with as many outputs as inputs, at
-            least 32, are the matrices: the maps between hidden layers.
+            least 32, are the matrices: the maps between hidden layers; and, of at least 32 channels to no more than
+            the numbers that one output sees, those of convolutions, a row for each output channel.
         lr: η, the step size of AdamW; the step of a matrix has ten times this as its spectral norm.
         weight_decay: λ, decoupled.
 
@@ -70,12 +81,13 @@ class Muon(AdamW):
 
     def __init__(self, model: nn.Module, lr: float, weight_decay: float) -> None:
         super().__init__(model.parameters(), lr=lr, weight_decay=weight_decay, fused=True)
-        self.alike: dict[int, list[Tensor]] = {}
+        self.alike: dict[tuple[int, ...], list[Tensor]] = {}
         for layer in model.modules():
-            if isinstance(layer, nn.Linear) and layer.in_features == layer.out_features >= LEAST_WIDTH:
-                self.alike.setdefault(layer.in_features, []).append(layer.weight)
+            if _is_hidden(layer):
+                weight = layer.get_parameter("weight")
+                self.alike.setdefault(weight.flatten(1).shape, []).append(weight)
                 # AdamW, which reads all states when they are loaded, wants a count in each
-                self.state[layer.weight] = {"step": torch.zeros(()), "momentum": torch.zeros_like(layer.weight)}
+                self.state[weight] = {"step": torch.zeros(()), "momentum": torch.zeros_like(weight)}
 
     @torch.no_grad()
     def step(self) -> None:  # type: ignore[override]  # no closure: the loop computes the loss once
@@ -90,7 +102,8 @@ class Muon(AdamW):
             torch._foreach_lerp_(momenta, gradients, 1 - self.momentum)
             ahead = torch.stack(torch._foreach_lerp(gradients, momenta, self.momentum))
             torch._foreach_mul_(moved, 1 - rate * decay)
-            torch._foreach_add_(moved, list(orthogonal(ahead).unbind()), alpha=-self.scale * rate)
+            steps = orthogonal(ahead.flatten(2)).view_as(ahead)
+            torch._foreach_add_(moved, list(steps.unbind()), alpha=-self.scale * rate)
             for matrix in moved:
                 matrix.grad = None
         super().step()
