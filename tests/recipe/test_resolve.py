@@ -223,6 +223,7 @@ def test_the_choice_does_not_depend_on_the_row_count_but_for_the_length():
     ("settings", "message"),
     [
         (["objective=miwae", "objective.samples=8", "objective.groups=3"], "3 groups of 8 draws"),
+        (["objective=piwae", "training.draws_warmup=0.5"], "draws_warmup must be 0 for objective=piwae"),
         (["objective=piwae", "objective.samples=4", "objective.groups=8"], "8 groups of 4 draws"),
         (["objective=free_bits", "prior=mixture"], "free_bits objective must have prior=standard_normal"),
         (["objective=reconstruction"], "reconstruction for the model vae"),

@@ -92,6 +92,25 @@ def test_an_interrupted_run_resumes_bit_for_bit(tmp_path, number, model, optimiz
     assert not (tmp_path / "cut" / LATEST).exists()
 
 
+def test_draws_rise_in_training_and_every_held_out_bound_has_them_all(tmp_path, monkeypatch):
+    settings = TINY | {"objective": "iwae", "objective.samples": 6, "training.draws_warmup": 0.5}
+    trained, measured = [], []
+    evaluate, joint = loop.measure, vaekit.models.VariationalAutoEncoder.joint
+
+    def counted(model, x, **given):
+        drawn = joint(model, x, **given)
+        if not given:  # a step of the training, whose noise is free
+            trained.append(len(drawn.z))
+        return drawn
+
+    monkeypatch.setattr(vaekit.models.VariationalAutoEncoder, "joint", counted)
+    monkeypatch.setattr(loop, "measure", lambda *given: measured.append(given[-1]) or evaluate(*given))
+    run = vaekit.train(table(), settings=settings, out=tmp_path / "run")
+    half = len(trained) // 2
+    assert sorted(set(trained[:half])) == [1, 4]
+    assert set(trained[half:]) == set(measured) == {run.model.samples} == {6}
+
+
 def test_a_killed_process_resumes_bit_for_bit(tmp_path):
     settings = [f"{key}={value}" for key, value in (TINY | {"training.epochs": 40}).items()]
     arguments = [part for setting in settings for part in ("--set", setting)]

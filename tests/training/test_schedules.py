@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vaekit.training import TrainingOptions
-from vaekit.training.schedules import kl_weight, learning_rate, validation_steps
+from vaekit.training.schedules import draws, kl_weight, learning_rate, validation_steps
 
 
 @given(st.integers(1, 10_000), st.floats(0, 0.99), st.floats(0, 10))
@@ -38,3 +38,20 @@ def test_the_last_step_is_always_validated(steps, validations):
     assert max(chosen) == steps
     assert min(chosen) >= 1
     assert len(chosen) <= validations
+
+
+@given(st.integers(1, 10_000), st.floats(0, 0.99), st.integers(1, 5000))
+def test_draws_never_fall_and_reach_their_end_value(steps, warmup, final):
+    values = [draws(s, steps, final, warmup) for s in range(steps)]
+    assert values == sorted(values)
+    assert all(value == final for s, value in enumerate(values) if s >= warmup * steps)
+
+
+def test_draws_quadruple_over_equal_parts_of_the_warmup():
+    found = [draws(s, 100, 50, 0.6) for s in range(100)]
+    assert found == 20 * [1] + 20 * [4] + 20 * [16] + 40 * [50]
+    assert {draws(s, 100, 16, 0.5) for s in range(50)} == {1, 4}  # the last number is not one of the warm-up's
+
+
+def test_a_single_draw_has_nothing_to_rise_from():
+    assert {draws(s, 100, 1, 0.6) for s in range(100)} == {1}

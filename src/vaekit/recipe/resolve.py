@@ -171,6 +171,11 @@ def _objective(content: dict[str, Any]) -> None:
         raise RecipeError(
             "the free_bits objective must have prior=standard_normal, whose rate has a part for each dimension", prior
         )
+    if name in ("miwae", "piwae") and content["training"]["draws_warmup"]:
+        raise RecipeError(
+            f"training.draws_warmup must be 0 for objective={name}, whose groups must divide the draws",
+            str(content["training"]["draws_warmup"]),
+        )
     if name in ("miwae", "piwae") and objective["samples"] % objective["groups"]:
         raise RecipeError(
             "objective.groups must divide objective.samples",

@@ -28,7 +28,7 @@ from vaekit.training.accelerator import make_accelerator
 from vaekit.training.optimizers import OPTIMIZERS
 from vaekit.training.options import TrainingOptions
 from vaekit.training.reporter import Reporter
-from vaekit.training.schedules import kl_weight, learning_rate, validation_steps
+from vaekit.training.schedules import draws, kl_weight, learning_rate, validation_steps
 from vaekit.training.signals import asked_to_stop
 from vaekit.training.state import GOOD, LATEST, TrainingState
 
@@ -66,6 +66,7 @@ class Trainer:
         self.steps = int(self.options.epochs) * self.order.steps_per_epoch
         self.accelerator = make_accelerator(self.options, self.folder)
         self.kind = OBJECTIVES[self.objective.name]
+        self.draws = self.model.samples if isinstance(self.model, VariationalAutoEncoder) else 1
         objective = self._make_objective().to(self.accelerator.device)
         if self.options.compile:
             self._try(objective)
@@ -153,6 +154,8 @@ class Trainer:
         x = self.train.training_batch(mine, self.generator.manual_seed(data_seed)).to(self.accelerator.device)
         weight = kl_weight(step, self.steps, self.objective.kl_weight, self.options.kl_warmup, self.options.kl_cycles)
         beta = torch.tensor(weight, device=x.device)
+        if isinstance(self.model, VariationalAutoEncoder):
+            self.model.samples = draws(step, self.steps, self.draws, self.options.draws_warmup)
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.options.precision == "bfloat16"):
             terms: Terms = self.loss(x, beta, self.train.context(mine))
         for parameter in self.parameters:
@@ -238,8 +241,8 @@ class Trainer:
             }
         )
         counters = self.state.counters
-        if step <= self.options.kl_warmup * self.steps / self.options.kl_cycles:
-            score = None  # the choice begins where β has reached its value
+        if step <= self.steps * max(self.options.kl_warmup / self.options.kl_cycles, self.options.draws_warmup):
+            score = None  # the choice begins where β and the number of draws have reached their values
         if score is None or counters.best is None or score > counters.best:
             counters.best, counters.best_step, counters.stale = score, step, 0
             if self.accelerator.is_main_process:
@@ -266,7 +269,7 @@ class Trainer:
             distortion, rate = float(np.average(error, weights=self.validation.part.weight())), 0.0
             bound = -distortion
         else:
-            samples = self.model.samples if self.kind.importance_weighted else 1
+            samples = self.draws if self.kind.importance_weighted else 1  # the last number from the first: comparable
             measured = measure(self.model, self.validation, samples)
             code, parts = measured.mean, (measured.distortion, measured.rate, measured.log_likelihood)
             distortion, rate, bound = (float(np.average(part, weights=self.validation.part.weight())) for part in parts)

@@ -42,6 +42,12 @@ class TrainingOptions(Options):
         description="Fraction of the steps (of a cycle) over which kl_weight rises from 0 to its value.",
     )
     kl_cycles: int = Field(1, ge=1, description="How often kl_weight rises; the steps are divided evenly.")
+    draws_warmup: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Fraction of the steps in which objective.samples rises to its value, by 1, 4, 16, … draws: much of the way for a part of the time.",
+    )
     validations: int = Field(
         50, ge=1, description="How often the held-out bound is measured, evenly over the planned steps."
     )

@@ -44,6 +44,21 @@ def kl_weight(step: int, steps: int, final: float, warmup: float, cycles: int = 
     return final * min(1.0, within / rising) if rising else final
 
 
+def draws(step: int, steps: int, final: int, warmup: float) -> int:
+    """1, 4, 16, … draws, each for an equal part of the fraction `warmup` of the steps, then `final`.
+
+    A bound of few draws is learned at a small part of the cost, and the one of many begins where it has led.
+
+    Examples:
+        >>> [draws(s, 10, 50, 0.6) for s in range(10)]
+        [1, 1, 4, 4, 16, 16, 50, 50, 50, 50]
+    """
+    if step >= warmup * steps:
+        return final
+    levels = [4**i for i in range(final.bit_length()) if 4**i < final] or [final]
+    return levels[int(len(levels) * step / (warmup * steps))]
+
+
 def validation_steps(steps: int, validations: int) -> set[int]:
     """Numbers of done steps after which the held-out bound is measured; the last step is always one.
 
