@@ -232,7 +232,7 @@ def _likelihood(content: dict[str, Any], schema: Schema) -> list[str]:
             f"the {name} likelihood must be given {' or '.join(sorted(chosen.kinds))} data",
             "grey levels" if kind == "levels" else f"{kind} data",
             "Add data.binarize=dynamic, or choose likelihood=discretized_logistic"
-            if name == "bernoulli" and kind == "levels"
+            if name.endswith("bernoulli") and kind == "levels"
             else f"Choose likelihood={_default_likelihood(kind, schema)[0]}",
         )
     return notes

@@ -19,7 +19,7 @@ class TrainingOptions(Options):
     batch_size: int = Field(128, ge=1, description="Rows of a batch.")
     optimizer: Literal["adamw", "muon"] = Field(
         "adamw",
-        description="Who makes the steps; `muon` makes them equal in all directions of square weight matrices: fewer, each a little longer; for tables.",
+        description="Who makes the steps; `muon` makes them equal in all directions of square weight matrices and of convolutions: fewer, each a little longer; for tables and convolutional networks.",
     )
     learning_rate: float = Field(
         2e-3,

@@ -1,5 +1,6 @@
 """Likelihoods p(x|z): one file each, one line in the table."""
 
+from vaekit.models.likelihoods.autoregressive import AutoregressiveBernoulli
 from vaekit.models.likelihoods.base import Likelihood, LikelihoodOptions
 from vaekit.models.likelihoods.bernoulli import Bernoulli
 from vaekit.models.likelihoods.categorical import Categorical
@@ -11,6 +12,7 @@ from vaekit.models.likelihoods.mixed import Mixed
 LIKELIHOODS: dict[str, type[Likelihood]] = {
     "mixed": Mixed,
     "bernoulli": Bernoulli,
+    "autoregressive_bernoulli": AutoregressiveBernoulli,
     "gaussian": Gaussian,
     "laplace": Laplace,
     "student_t": StudentT,
@@ -23,6 +25,7 @@ LIKELIHOODS: dict[str, type[Likelihood]] = {
 
 __all__ = [
     "LIKELIHOODS",
+    "AutoregressiveBernoulli",
     "Bernoulli",
     "Categorical",
     "DiscretizedLogistic",

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.distributions import Bernoulli as TorchBernoulli
+from torch.distributions import Distribution
 
 from vaekit.models.likelihoods.base import Likelihood
 
@@ -41,6 +42,6 @@ class Bernoulli(Likelihood):
         frequency = (x.sum(0) + 1) / (len(x) + 2)
         self.offset.data.copy_(torch.logit(frequency).unsqueeze(-1))
 
-    def distribution(self, parameters: Tensor) -> LogitBernoulli:
+    def distribution(self, parameters: Tensor) -> Distribution:
         """Bernoulli with these logits."""
         return LogitBernoulli(logits=parameters.squeeze(-1), validate_args=False)
