@@ -178,6 +178,21 @@ def test_free_bits_by_hand(parts):
     assert log_x.shape == (1, 8)
 
 
+@pytest.mark.parametrize("together", [1, 2, 3, 5, 9])
+def test_free_bits_of_groups_by_hand(together):
+    rng = np.random.default_rng(3)
+    oracle, X = oracles.LinearGaussian(rng.normal(size=(6, 5)), rng.normal(size=6), 0.7), rng.normal(size=(8, 6))
+    std, V = rng.uniform(0.3, 1.2, 5), rng.normal(size=(5, 6))
+    model = linear_vae(oracle, V, np.zeros(5), std)
+    each = 0.5 * (std**2 + (X @ V.T) ** 2 - 1) - np.log(std)
+    groups = [each[:, at : at + together].sum(1) for at in range(0, 5, together)]
+    free = sorted(group.mean() for group in groups)[len(groups) // 2] + 1e-6  # half of the groups are free
+    cost = sum(group if group.mean() > free else np.full(8, free) for group in groups)
+    found = terms(FreeBits(model, free, together), X, 2.0)
+    np.testing.assert_allclose(found.loss.detach().numpy(), found.distortion.detach().numpy() + 2 * cost, rtol=1e-9)
+    np.testing.assert_allclose(found.rate.detach().numpy(), each.sum(1), rtol=1e-9)
+
+
 def test_free_bits_need_a_rate_with_parts(parts):
     model = model_of(parts, 1)
     model.prior = GaussianMixture(2, 3)

@@ -70,7 +70,9 @@ def _never(_options: ObjectiveOptions) -> bool:
 OBJECTIVES: dict[str, Objective] = {
     "elbo": Objective(lambda model, _options, _rows: NegativeELBO(model), bounds=_heavy),
     "stl": Objective(lambda model, _options, _rows: StickingTheLanding(model), bounds=_heavy),
-    "free_bits": Objective(lambda model, options, _rows: FreeBits(model, options.free_bits), bounds=_heavy),
+    "free_bits": Objective(
+        lambda model, options, _rows: FreeBits(model, options.free_bits, options.free_together), bounds=_heavy
+    ),
     "capacity": Objective(
         lambda model, options, _rows: Capacity(model, options.kl_weight, options.capacity),
         bounds=_never,

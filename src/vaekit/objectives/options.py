@@ -36,7 +36,10 @@ class ObjectiveOptions(Options):
         "auto", description="Draws of z for each example in training: M of elbo, K of iwae and its kin."
     )
     kl_weight: float = Field(1.0, ge=0, description="Weight β of the rate in the loss; 1 trains the bound itself.")
-    free_bits: float = Field(0.1, ge=0, description="Nats of each latent dimension that cost nothing (free_bits).")
+    free_bits: float = Field(
+        0.1, ge=0, description="Nats of each group of latent dimensions that cost nothing (free_bits)."
+    )
+    free_together: int = Field(1, ge=1, description="Latent dimensions, side by side, of such a group (free_bits).")
     capacity: float = Field(25.0, ge=0, description="Nats at which the rate is held, by kl_weight as force (capacity).")
     tc_weight: float = Field(
         10.0, ge=0, description="Weight γ of the total correlation as a discriminator tells it (factor)."
