@@ -319,11 +319,12 @@ def circumstances(before: tuple[float, float, float]) -> dict[str, object]:
 
 
 def machine() -> str:
-    model = platform.processor() or platform.machine()
+    model, flags = platform.processor() or platform.machine(), ""
     with contextlib.suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text().splitlines()
-        model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), model)
-    return f"{model}, {os.cpu_count()} cores"
+        told = {line.split("\t")[0]: line.split(":", 1)[1].strip() for line in lines if ":" in line}
+        model, flags = told.get("model name", model), told.get("flags", "")
+    return f"{model}, {os.cpu_count()} cores, {'with' if 'bf16' in flags else 'without'} bfloat16"
 
 
 # Markdown.

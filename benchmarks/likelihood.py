@@ -93,7 +93,7 @@ def table(records: list[dict]) -> str:
             f"{r['negative_elbo']:.2f}",
             f"{r['active_units']} of {r['latent_dim']}",
             f"{r['samples']:,}",
-            f"{r['minutes']:.0f}",
+            f"{r['minutes']:.0f}{star([r])}",
             f"{r['measuring_minutes']:.0f}{star([r])}",
             PUBLISHED[r["recipe"]],
         ]
@@ -102,7 +102,7 @@ def table(records: list[dict]) -> str:
     head = ["recipe", "−log p(x) ≤", "−ELBO", "active units", "K", "minutes to train", "to measure", "published"]
     machines = "; ".join(sorted({r["machine"] for r in records}))
     about = __doc__.split("\n", 2)[2].strip()
-    mark = "A * marks times taken while the machine had other work: too long, not to be compared."
+    mark = "A * marks times taken on one thread, while the other core had other work: too long, not to be compared."
     return f"# Likelihood\n\n{about}\n\n{markdown_table(head, rows)}\n\n{mark}\n\nMachine: {machines}.\n"
 
 
