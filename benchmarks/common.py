@@ -1,4 +1,4 @@
-"""What the three benchmarks share: tables, the peers' environment, trials that can be interrupted, Markdown."""
+"""What the benchmarks share: tables, the peers' environment, trials that can be interrupted, Markdown."""
 
 from __future__ import annotations
 
@@ -322,9 +322,10 @@ def machine() -> str:
     model, flags = platform.processor() or platform.machine(), ""
     with contextlib.suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text().splitlines()
-        told = {line.split("\t")[0]: line.split(":", 1)[1].strip() for line in lines if ":" in line}
-        model, flags = told.get("model name", model), told.get("flags", "")
-    return f"{model}, {os.cpu_count()} cores, {'with' if 'bf16' in flags else 'without'} bfloat16"
+        told = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+        model, flags = told.get("model name", model), told.get("flags", told.get("Features", ""))
+    arithmetic = f", {'with' if 'bf16' in flags else 'without'} bfloat16" if flags else ""
+    return f"{model}, {os.cpu_count()} cores{arithmetic}"
 
 
 # Markdown.

@@ -54,7 +54,7 @@ class Run:
         """Train the recipe, or go on with it."""
         if self.state["trained"]:
             return
-        start = time.perf_counter()
+        before, start = os.getloadavg(), time.perf_counter()
         self.path.parent.mkdir(parents=True, exist_ok=True)
         anew = [data_folder() / "mnist", "--recipe", self.name, "--out", self.path]
         try:
@@ -62,6 +62,7 @@ class Run:
             self.state["trained"] = True
         finally:
             self.state["seconds"] += time.perf_counter() - start
+            self.state["training"] = circumstances(before)
             self.clock.write_text(json.dumps(self.state))
 
     def measure(self, samples: int) -> dict[str, object]:
@@ -79,6 +80,7 @@ class Run:
             "latent_dim": figures["latent_dim"],
             "samples": samples,
             "minutes": self.state["seconds"] / 60,
+            "training": self.state["training"],
             "measuring_minutes": took["seconds"] / 60,
             **circumstances(before),
         }
@@ -93,16 +95,16 @@ def table(records: list[dict]) -> str:
             f"{r['negative_elbo']:.2f}",
             f"{r['active_units']} of {r['latent_dim']}",
             f"{r['samples']:,}",
-            f"{r['minutes']:.0f}{star([r])}",
+            f"{r['minutes']:.0f}{star([r['training']])}",
             f"{r['measuring_minutes']:.0f}{star([r])}",
             PUBLISHED[r["recipe"]],
         ]
         for r in sorted(records, key=lambda r: r["nll"])
     ]
     head = ["recipe", "−log p(x) ≤", "−ELBO", "active units", "K", "minutes to train", "to measure", "published"]
-    machines = "; ".join(sorted({r["machine"] for r in records}))
+    machines = "; ".join(sorted({c["machine"] for r in records for c in (r, r["training"])}))
     about = __doc__.split("\n", 2)[2].strip()
-    mark = "A * marks times taken on one thread, while the other core had other work: too long, not to be compared."
+    mark = "A * marks times taken on one thread, or while the machine had other work: too long, not to be compared."
     return f"# Likelihood\n\n{about}\n\n{markdown_table(head, rows)}\n\n{mark}\n\nMachine: {machines}.\n"
 
 

@@ -11,7 +11,7 @@ from scipy import stats
 
 import oracles
 from vaekit.errors import VaekitError
-from vaekit.models.likelihoods import AutoregressiveBernoulli, Bernoulli
+from vaekit.models.likelihoods import AutoregressiveBernoulli, Bernoulli, autoregressive
 from vaekit.models.likelihoods.autoregressive import MEAN_DRAWS
 
 SHAPE = (2, 2, 1)
@@ -71,6 +71,22 @@ def test_the_mean_is_near_the_exact_one_and_the_same_on_every_call():
     np.testing.assert_allclose(found[:, 0], (whole @ ROWS)[:, 0], rtol=1e-12)  # the first has nothing before it
     np.testing.assert_allclose(found, whole @ ROWS, atol=0.5 / np.sqrt(MEAN_DRAWS))
     np.testing.assert_array_equal(likelihood(raw[1:]).mean.reshape(4).numpy(), found[1])  # whatever stands beside it
+
+
+def test_reduced_precision_does_not_reach_it():
+    likelihood, raw = made()
+    likelihood, raw = likelihood.float(), raw.float()
+    values = torch.from_numpy(ROWS).float().reshape(16, 1, *SHAPE)
+    expected = likelihood(raw).log_prob(values)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(likelihood(raw).log_prob(values), expected)
+
+
+def test_the_mean_of_many_rows_is_made_of_fewer_draws_at_once(monkeypatch):
+    likelihood, raw = made()
+    expected = likelihood(raw).mean
+    monkeypatch.setattr(autoregressive, "MOST_NUMBERS", 5 * raw.numel())
+    torch.testing.assert_close(likelihood(raw).mean, expected)
 
 
 def test_without_weights_it_is_the_bernoulli_likelihood():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import product
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import torch
 from vaekit.networks.convolutional import (
     ConvolutionalDecoder,
     ConvolutionalEncoder,
+    Doubling,
     ResidualConvolution,
     SqueezeExcite,
     stage_sizes,
@@ -104,6 +106,30 @@ def test_the_decoder_writes_every_pixel_from_its_own_example_only(shape):
     assert found.shape == (4, 5, *shape, 3)
     np.testing.assert_allclose(found[2, 3].detach().numpy(), network(z[2, 3]).detach().numpy(), rtol=1e-9)
     assert (found.std((0, 1)) > 0).all()
+
+
+def test_doubling_lays_four_numbers_of_an_output_side_by_side():
+    torch.manual_seed(0)
+    layer, x = Doubling(2, 3, (3, 4), kernel=1).double(), torch.randn(5, 2, 2, 2).double()
+    weight, bias = layer.spread.weight.detach().numpy()[..., 0, 0], layer.spread.bias.detach().numpy()
+    spread = np.einsum("oc,bchw->bohw", weight, x.numpy()) + bias[:, None, None]
+    expected = np.empty((5, 3, 4, 4))
+    for output, down, right in product(range(3), range(2), range(2)):
+        expected[:, output, down::2, right::2] = spread[:, 4 * output + 2 * down + right]
+    np.testing.assert_allclose(layer(x).detach().numpy(), expected[:, :, :3])
+
+
+@pytest.mark.parametrize("shape", SIZES)
+@pytest.mark.parametrize("parameters", [1, 7])
+def test_the_widest_layer_is_what_evaluation_counts_on(shape, parameters):
+    encoder, decoder = ConvolutionalEncoder(shape, 3, [4, 8]), ConvolutionalDecoder(2, shape, parameters, [4, 8])
+    for network, x in ((encoder, torch.zeros(1, *shape)), (decoder, torch.zeros(1, 2))):
+        found = [x.numel()] if network is encoder else []
+        for layer in network.modules():
+            if not list(layer.children()):
+                layer.register_forward_hook(lambda layer, given, made, found=found: found.append(made.numel()))
+        network(x)
+        assert network.widest == max(found)
 
 
 def test_channels_come_last():

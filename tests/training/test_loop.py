@@ -109,6 +109,8 @@ def test_draws_rise_in_training_and_every_held_out_bound_has_them_all(tmp_path, 
     half = len(trained) // 2
     assert sorted(set(trained[:half])) == [1, 4]
     assert set(trained[half:]) == set(measured) == {run.model.samples} == {6}
+    short = settings | {"training.epochs": 1, "training.batch_size": 300, "training.draws_warmup": 0.9}
+    assert vaekit.train(table(), settings=short, out=tmp_path / "short").model.samples == 6  # though no step had six
 
 
 def test_a_killed_process_resumes_bit_for_bit(tmp_path):

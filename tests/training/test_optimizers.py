@@ -16,17 +16,18 @@ def scalar_iteration(values):
 
 def hand_made(gradient):
     """The same as `orthogonal`, by a decomposition instead of products."""
-    left, values, right = np.linalg.svd(gradient.astype(np.float64))
+    left, values, right = np.linalg.svd(gradient.astype(np.float64), full_matrices=False)
     return left @ np.diag(scalar_iteration(values / np.linalg.norm(values))) @ right
 
 
 def test_orthogonal_maps_each_singular_value_by_the_polynomial():
     torch.manual_seed(0)
-    gradients = torch.randn(3, 40, 40)
-    gradients[1] *= 1e-10
-    told = orthogonal(gradients)
-    for i in range(3):
-        np.testing.assert_allclose(told[i].numpy(), hand_made(gradients[i].numpy()), atol=2e-4)
+    for shape in ((40, 40), (32, 70)):
+        gradients = torch.randn(3, *shape)
+        gradients[1] *= 1e-10
+        told = orthogonal(gradients)
+        for i in range(3):
+            np.testing.assert_allclose(told[i].numpy(), hand_made(gradients[i].numpy()), atol=2e-4)
 
 
 def test_a_zero_gradient_stays_zero():
@@ -34,12 +35,14 @@ def test_a_zero_gradient_stays_zero():
 
 
 class Model(nn.Module):
-    """Linear layers, and square parameters that are none."""
+    """Linear layers and convolutions, two of them of one size when flattened, and square parameters that are neither."""
 
     def __init__(self):
         super().__init__()
         sizes = [(40, 40), (40, 32), (LEAST_WIDTH - 1, LEAST_WIDTH - 1), (32, 32), (40, 40)]
         self.layers = nn.ModuleList(nn.Linear(*size, bias=False) for size in sizes)
+        kinds = [(40, 40, 1), (32, 32, 3), (32, 40, 3), (16, 16, 3)]
+        self.layers.extend(nn.Conv2d(*kind, bias=False) for kind in kinds)
         self.square, self.line = nn.Parameter(torch.randn(40, 40)), nn.Parameter(torch.randn(40))
 
 
@@ -66,16 +69,16 @@ def test_hidden_layers_step_as_written_and_everything_else_as_with_adamw():
     told, _ = stepped("muon", copy.deepcopy(model), gradients)
     adam, _ = stepped("adamw", copy.deepcopy(model), gradients)
     for place, name in enumerate(starts):
-        if name not in ("layers.0.weight", "layers.3.weight", "layers.4.weight"):
+        if name not in [f"layers.{number}.weight" for number in (0, 3, 4, 5, 6)]:
             torch.testing.assert_close(told[name], adam[name], rtol=0, atol=0)
             continue
-        weight = starts[name].double().numpy()
+        weight = starts[name].double().flatten(1).numpy()
         momentum = np.zeros_like(weight)
         for step in gradients:
-            gradient = step[place].double().numpy()
+            gradient = step[place].double().flatten(1).numpy()
             momentum = 0.95 * momentum + 0.05 * gradient
             weight = (1 - 0.01 * 0.1) * weight - 0.1 * hand_made(0.05 * gradient + 0.95 * momentum)
-        np.testing.assert_allclose(told[name].numpy(), weight, atol=2e-4)
+        np.testing.assert_allclose(told[name].flatten(1).numpy(), weight, atol=2e-4)
 
 
 def test_a_matrix_without_a_gradient_stays_where_it_is():

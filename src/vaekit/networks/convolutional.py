@@ -180,17 +180,16 @@ class ConvolutionalDecoder(nn.Module):
         sizes = stage_sizes(height, width, len(channels))[::-1]
         inwards = list(channels[::-1])
         self.first, self.out_shape = (inwards[0], *sizes[0]), (depth, parameters)
-        self.widest = max(
-            height * width * depth * parameters, *(c * h * w for c, (h, w) in zip(inwards, sizes, strict=False))
-        )
+        outputs = [*inwards[1:], depth * parameters]
+        grown = (4 * c * h * w for c, (h, w) in zip(outputs, sizes, strict=False))  # before it is cropped
+        self.widest = max(math.prod(self.first), *grown)
         self.input = nn.Linear(latent_dim, math.prod(self.first))
         layers: list[nn.Module] = []
-        for size, following, grown in zip(inwards, [*inwards[1:], 0], sizes[1:], strict=True):
+        for left, size, following, doubled in zip(range(len(channels))[::-1], inwards, outputs, sizes[1:], strict=True):
             layers += [ResidualConvolution(size, activation, squeeze_excite, dropout) for _ in range(blocks)]
-            if following:
-                layers.append(Doubling(size, following, grown, kernel=1))
-            else:
-                layers += [_norm(size), ACTIVATIONS[activation](), Doubling(size, depth * parameters, grown, kernel=3)]
+            if not left:  # a block opens with these two; after the last there is none
+                layers += [_norm(size), ACTIVATIONS[activation]()]
+            layers.append(Doubling(size, following, doubled, kernel=1 if left else 3))
         self.layers = nn.Sequential(*layers)
 
     def forward(self, z: Tensor) -> Tensor:

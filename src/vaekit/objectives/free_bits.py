@@ -9,6 +9,7 @@ below the bound itself: it is a lower bound too, but a looser one.
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vaekit.distributions import DiagonalNormal
@@ -47,7 +48,8 @@ class FreeBits(nn.Module):
         posterior: DiagonalNormal = joint.posterior  # type: ignore[assignment]
         prior: DiagonalNormal = joint.prior  # type: ignore[assignment]
         each = posterior.kl_per_dimension(prior)
-        parts = torch.stack([group.sum(-1) for group in each.split(self.together, -1)], -1)
+        filled = F.pad(each, (0, -each.shape[-1] % self.together))  # a group less than full costs what it holds
+        parts = filled.unflatten(-1, (-1, self.together)).sum(-1)
         costs = torch.where(parts.mean(0) > self.free_bits, parts, parts.new_tensor(self.free_bits))
         distortion = joint.distortion()
         return Terms(distortion + kl_weight * costs.sum(-1), distortion, parts.sum(-1))

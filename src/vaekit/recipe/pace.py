@@ -53,7 +53,8 @@ def set_pace(content: dict[str, Any], schema: Schema, rows: int) -> list[str]:
     if training["compile"] == "auto":
         training["compile"] = products * training["epochs"] * per_epoch >= COMPILE_ABOVE and can_compile()
         if training["compile"]:
-            notes.append("training.compile=true: the first step waits for the compiler, later ones are faster.")
+            wait = "the first step of each number of draws" if training["draws_warmup"] else "the first step"
+            notes.append(f"training.compile=true: {wait} waits for the compiler, later ones are faster.")
     elif training["compile"] and not can_compile():
         training["compile"] = False
         notes.append("training.compile=false: no C++ compiler with Python's headers was found; training takes longer.")

@@ -131,6 +131,8 @@ class Trainer:
         try:
             yield
         finally:
+            if isinstance(self.model, VariationalAutoEncoder):
+                self.model.samples = self.draws
             self.reporter.end()
             self.accelerator.end_training()
 

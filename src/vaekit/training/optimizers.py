@@ -41,13 +41,8 @@ def orthogonal(matrices: Tensor, iterations: int = 5) -> Tensor:
 
 
 def _is_hidden(layer: nn.Module) -> bool:
-    """Whether Muon moves its weights: a map between hidden layers, wide enough, of no more rows than columns."""
-    if isinstance(layer, nn.Linear):
-        return layer.in_features == layer.out_features >= LEAST_WIDTH
-    if not isinstance(layer, nn.Conv2d):
-        return False
-    seen = layer.weight[0].numel()
-    return min(layer.in_channels, layer.out_channels) >= LEAST_WIDTH and layer.out_channels <= seen
+    """Whether Muon moves its weights: as many outputs as inputs, as between hidden layers, and wide enough."""
+    return isinstance(layer, nn.Linear | nn.Conv2d) and layer.weight.shape[0] == layer.weight.shape[1] >= LEAST_WIDTH
 
 
 class Muon(AdamW):
@@ -56,12 +51,13 @@ class Muon(AdamW):
         M ← μM + (1 − μ)G;   W ← (1 − ηλ)W − 10η·orthogonal((1 − μ)G + μM),   μ = 0.95
 
     Adam's step follows the few directions in which the gradients of a matrix are large; here the small ones count as
-    much. A step costs 15 products of n × n matrices for each of them, little beside those of a batch of several n rows.
+    much. A step costs 15 products of n × n matrices for each of them (ten of them by the longer side of a convolution's),
+    little beside those of a batch of several n rows, and next to nothing where each row is a picture.
 
     Args:
-        model: whose parameters are to be moved; the weights of its linear layers with as many outputs as inputs, at
-            least 32, are the matrices: the maps between hidden layers; and, of at least 32 channels to no more than
-            the numbers that one output sees, those of convolutions, a row for each output channel.
+        model: whose parameters are to be moved; the weights of its linear layers and convolutions with as many outputs
+            as inputs, at least 32, are the matrices: the maps between hidden layers, of a convolution with a row for
+            each output channel.
         lr: η, the step size of AdamW; the step of a matrix has ten times this as its spectral norm.
         weight_decay: λ, decoupled.
 
@@ -85,7 +81,7 @@ class Muon(AdamW):
         for layer in model.modules():
             if _is_hidden(layer):
                 weight = layer.get_parameter("weight")
-                self.alike.setdefault(weight.flatten(1).shape, []).append(weight)
+                self.alike.setdefault(tuple(weight.shape), []).append(weight)
                 # AdamW, which reads all states when they are loaded, wants a count in each
                 self.state[weight] = {"step": torch.zeros(()), "momentum": torch.zeros_like(weight)}
 

@@ -19,8 +19,8 @@ from vaekit.models.likelihoods.bernoulli import Bernoulli, LogitBernoulli
 
 MOST_FEATURES = 4096
 """Features above which the matrix between them, of a weight for each pair, would be too large."""
-MEAN_DRAWS = 32
-"""Draws from which the mean is told."""
+MEAN_DRAWS, MOST_NUMBERS = 32, 1 << 22
+"""Draws from which the mean is told, and the numbers in memory that they are made by."""
 
 
 class ChainedBernoulli(Distribution):
@@ -41,7 +41,8 @@ class ChainedBernoulli(Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """log p(x_i | x_1 … x_{i−1}, z) of each feature; the shape of the logits."""
-        before = (value.flatten(-len(self.event)) @ self.weight.mT).unflatten(-1, self.event)
+        with torch.autocast(value.device.type, enabled=False):  # a sum over many features needs all digits
+            before = (value.flatten(-len(self.event)) @ self.weight.mT).unflatten(-1, self.event)
         return LogitBernoulli(logits=self.logits + before, validate_args=False).log_prob(value)
 
     def sample(self, sample_shape: Size | list[int] | tuple[int, ...] = Size()) -> Tensor:  # noqa: B008
@@ -61,7 +62,8 @@ class ChainedBernoulli(Distribution):
         even = ((ranks + 0.5) / MEAN_DRAWS).to(self.logits).unflatten(-1, self.event)
         rows = self.logits.dim() - len(self.event)
         uniform = even.view(MEAN_DRAWS, *(1,) * rows, *self.event).expand(MEAN_DRAWS, *self.batch_shape)
-        return self._walk(uniform)[1].mean(0)
+        some = uniform.split(max(1, MOST_NUMBERS // self.logits.numel()))
+        return torch.stack([self._walk(part)[1].sum(0) for part in some]).sum(0) / MEAN_DRAWS
 
     @torch.no_grad()
     def _walk(self, uniform: Tensor) -> tuple[Tensor, Tensor]:
@@ -79,8 +81,8 @@ class AutoregressiveBernoulli(Bernoulli):
     """p(x|z) = Π_i Bernoulli(x_i; sigmoid(network_i(z) + Σ_{j<i} W_ij (x_j − m_j))), m the frequencies of ones.
 
     What lies close together explains itself, and z is left with the whole. The matrix starts at zero, where this is
-    `Bernoulli`. Log-probabilities take no longer than one more layer; a draw goes feature by feature, and the mean of
-    p(x|z) is told by 32 draws. A decoder that can do without z may: watch the rate.
+    `Bernoulli`. Log-probabilities take no longer than one more layer; a draw goes feature by feature, and so do the 32
+    draws that tell the mean of p(x|z), through which no gradient passes. A decoder that can do without z may: watch the rate.
 
     Args:
         event_shape: shape of one example, of at most 4,096 numbers.
@@ -124,5 +126,7 @@ class AutoregressiveBernoulli(Bernoulli):
     def distribution(self, parameters: Tensor) -> Distribution:
         """The chain with these logits."""
         weight = self.weight.tril(-1)
-        centred = parameters.squeeze(-1) - (weight @ self.centre).view(self.event_shape)
+        with torch.autocast(weight.device.type, enabled=False):
+            pull = (weight @ self.centre).view(self.event_shape)
+        centred = parameters.squeeze(-1) - pull
         return ChainedBernoulli(centred, weight, self.event_dims)
