@@ -320,10 +320,12 @@ def test_a_missing_tracker_is_named(tmp_path):
         vaekit.train("digits", settings=TINY | {"training.trackers": ["aim"]}, out=tmp_path / "run")
 
 
-def test_weights_are_chosen_only_once_beta_has_reached_its_value(tmp_path):
+@pytest.mark.parametrize("cycles", [1, 4])
+def test_weights_are_chosen_only_where_beta_has_its_value(tmp_path, cycles):
     """Else the figures would be shown beside a β with which the chosen weights were never trained."""
     settings = TINY | {
         "training.kl_warmup": 0.6,
+        "training.kl_cycles": cycles,
         "training.epochs": 20,
         "training.validations": 10,
         "training.patience": 1,

@@ -242,15 +242,11 @@ class Trainer:
                 "learning_rate": self.optimizer.param_groups[0]["lr"],
             }
         )
+        # until β and the number of draws have reached their values, and between cycles, nothing is chosen
+        settled = beta == self.objective.kl_weight and step > self.steps * self.options.draws_warmup
         counters = self.state.counters
-        if step <= self.steps * max(self.options.kl_warmup / self.options.kl_cycles, self.options.draws_warmup):
-            score = None  # the choice begins where β and the number of draws have reached their values
-        if score is None or counters.best is None or score > counters.best:
-            counters.best, counters.best_step, counters.stale = score, step, 0
-            if self.accelerator.is_main_process:
-                self.folder.write_tensors("weights.safetensors", self.model.state_dict(), {"step": str(step)})
-        else:
-            counters.stale += 1
+        if settled or counters.best is None:
+            self._choose(step, score if settled else None)
         self.model.load_state_dict(live)
         self.state.sums.zero_()
         counters.finished = step == self.steps or bool(
@@ -261,6 +257,16 @@ class Trainer:
             self.folder.remove(LATEST)
         self.accelerator.log({k: v for k, v in self.metrics[-1].items() if k != "step"}, step=step)
         self.reporter.validated(self.metrics[-1])
+
+    def _choose(self, step: int, score: float | None) -> None:
+        """Keep the weights if they are the best so far; those without a score give way to any later ones."""
+        counters = self.state.counters
+        if score is not None and counters.best is not None and score <= counters.best:
+            counters.stale += 1
+            return
+        counters.best, counters.best_step, counters.stale = score, step, 0
+        if self.accelerator.is_main_process:
+            self.folder.write_tensors("weights.safetensors", self.model.state_dict(), {"step": str(step)})
 
     def _measure(self) -> tuple[dict[str, float], float | None]:
         """Figures of the validation rows and what the choice goes by; without such rows the last weights are taken."""
