@@ -3,12 +3,13 @@ import pytest
 import torch
 from scipy import stats
 from scipy.special import logsumexp
+from torch.distributions import kl_divergence
 
 import oracles
 import vaekit
 from builders import linear, rows_of
 from vaekit.cli.tables import figure_rows
-from vaekit.distributions import DiagonalNormal, TriangularNormal
+from vaekit.distributions import DiagonalNormal, TriangularNormal, VonMisesFisher
 from vaekit.errors import RecipeError, VaekitError
 from vaekit.evaluation import annealed_bound, measure
 from vaekit.models import (
@@ -21,6 +22,7 @@ from vaekit.models import (
     FlowPrior,
     FullCovariance,
     GaussianMixture,
+    Joint,
     LayeredPrior,
     LowRank,
     StandardNormal,
@@ -122,6 +124,28 @@ def test_covariances_are_what_is_said():
             z = np.array([0.3, -1.0, 0.8])
             expected = stats.multivariate_normal(mean[row], covariance).logpdf(z)
             assert float(q.log_prob(torch.from_numpy(z))[row]) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("scale", [1.0, 100.0, 1e4])
+def test_a_narrow_posterior_of_low_rank_is_still_one(scale):
+    """Formed and factored in single precision or less, diag σ² would be lost beside VVᵀ, and the factorisation fail."""
+    features = torch.cat([torch.zeros(64, 8), torch.full((64, 8), -5.0), scale * torch.randn(64, 32)], -1)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        q = LowRank(8, 4)(features)
+    exact = LowRank(8, 4)(features.double())
+    z = exact.reparameterize(torch.randn(64, 8, dtype=torch.float64))
+    torch.testing.assert_close(q.stddev.double(), exact.stddev, rtol=1e-3, atol=0)
+    assert torch.isfinite(q.log_prob(z.float())).all()
+
+
+def test_a_direction_has_its_rate_in_closed_form():
+    torch.manual_seed(0)
+    prior = DiagonalNormal(torch.zeros(4), torch.ones(4))
+    direction = torch.nn.functional.normalize(torch.randn(3, 4), dim=-1)
+    q = VonMisesFisher(direction, torch.tensor([0.5, 5.0, 50.0]))
+    z = q.reparameterize(torch.randn(2, 3, 4))
+    joint = Joint(q, prior, z, None, torch.zeros(2, 3))
+    assert torch.equal(joint.rate(), kl_divergence(q, prior))
 
 
 def test_divergence_of_a_full_covariance_in_closed_form():

@@ -55,7 +55,7 @@ class FullCovariance(nn.Module):
     def __init__(self, latent_dim: int) -> None:
         super().__init__()
         self.register_buffer("place", torch.tril_indices(latent_dim, latent_dim, -1), persistent=False)
-        self.latent_dim, self.features = latent_dim, 2 * latent_dim + self.place.shape[1]
+        self.latent_dim, self.features, self.widest = latent_dim, 2 * latent_dim + self.place.shape[1], latent_dim**2
 
     def forward(self, features: Tensor) -> TriangularNormal:
         """The posterior from the network's output, shape (..., 2d + d(d − 1)/2)."""
@@ -83,13 +83,14 @@ class LowRank(nn.Module):
 
     def __init__(self, latent_dim: int, rank: int) -> None:
         super().__init__()
-        self.latent_dim, self.features = latent_dim, (2 + rank) * latent_dim
+        self.latent_dim, self.features, self.widest = latent_dim, (2 + rank) * latent_dim, 2 * latent_dim**2
 
     def forward(self, features: Tensor) -> TriangularNormal:
         """The posterior from the network's output, shape (..., (2 + r)·d)."""
         d = self.latent_dim
         mean, raw, columns = features.split((d, d, features.shape[-1] - 2 * d), -1)
-        wide = columns.unflatten(-1, (d, -1))
-        variance = soft_clamp(raw, *LOG_STD).exp().square()
-        covariance = torch.diag_embed(variance) + wide @ wide.mT
-        return TriangularNormal(mean, torch.linalg.cholesky(covariance))
+        std = soft_clamp(raw, *LOG_STD).exp().unsqueeze(-1)
+        # diag σ² + VVᵀ = diag σ (I + WWᵀ) diag σ, W = V/σ: no eigenvalue is below 1, and float64 tells the greatest from it
+        wide = columns.unflatten(-1, (d, -1)).double() / std
+        factor = torch.linalg.cholesky(torch.eye(d, dtype=wide.dtype, device=wide.device) + wide @ wide.mT)
+        return TriangularNormal(mean, std * factor.to(std.dtype))

@@ -19,14 +19,14 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, kl_divergence
 
-from vaekit.distributions import DiagonalNormal, Reparameterized, TriangularNormal
+from vaekit.distributions import DiagonalNormal, Reparameterized, TriangularNormal, VonMisesFisher
 from vaekit.errors import VaekitError
 from vaekit.models.decoders import Decoder
 from vaekit.models.encoders import Encoder
 from vaekit.models.priors import StandardNormal
 
-GAUSSIANS = (DiagonalNormal, TriangularNormal)
-"""Posteriors whose divergence from a Gaussian prior has a closed form."""
+CLOSED_FORM = (DiagonalNormal, TriangularNormal, VonMisesFisher)
+"""Posteriors whose divergence from N(0, I) has a closed form."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,8 @@ class Joint:
         return -self.log_likelihood.mean(0)
 
     def rate(self) -> Tensor:
-        """R = KL[q(z|x) ‖ p(z)], shape (B,): in closed form between Gaussians, else by the M draws."""
-        if isinstance(self.prior, DiagonalNormal) and isinstance(self.posterior, GAUSSIANS):
+        """R = KL[q(z|x) ‖ p(z)], shape (B,): in closed form where the prior is N(0, I) and there is one, else by the M draws."""
+        if isinstance(self.prior, DiagonalNormal) and isinstance(self.posterior, CLOSED_FORM):
             return kl_divergence(self.posterior, self.prior)
         return self.matching().mean(0)
 

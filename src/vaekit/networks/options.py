@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field
 from torch import nn
@@ -11,9 +11,7 @@ from torch import nn
 from vaekit.networks.convolutional import ConvolutionalDecoder, ConvolutionalEncoder
 from vaekit.networks.linear import LinearDecoder, LinearEncoder
 from vaekit.networks.mlp import MLP
-from vaekit.options import Options
-
-Width = Annotated[int, Field(ge=1, le=100_000)]
+from vaekit.options import Options, Width
 
 
 class NetworkOptions(Options):

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from vaekit.options import Options
+from vaekit.options import Options, Width
 
 
 class PosteriorOptions(Options):
@@ -29,7 +29,7 @@ class PosteriorOptions(Options):
     rank: int = Field(4, ge=1, le=1000, description="Rank of what low_rank adds to independent dimensions.")
     transforms: int = Field(2, ge=1, le=100, description="Number of a flow's transforms.")
     context: int = Field(64, ge=1, le=10_000, description="Numbers by which the encoder steers a flow's transforms.")
-    hidden: tuple[int, ...] = Field(
+    hidden: tuple[Width, ...] = Field(
         (256,), min_length=1, description="Widths of the hidden layers in each transform, and between layers."
     )
     corruption: float = Field(

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from vaekit.options import Options
+from vaekit.options import Options, Width
 
 
 class PriorOptions(Options):
@@ -20,4 +20,6 @@ class PriorOptions(Options):
         100, ge=1, le=100_000, description="Components of a mixture; learned inputs of a VampPrior."
     )
     transforms: int = Field(6, ge=1, le=100, description="Number of a flow's transforms.")
-    hidden: tuple[int, ...] = Field((256,), min_length=1, description="Widths of the hidden layers in each transform.")
+    hidden: tuple[Width, ...] = Field(
+        (256,), min_length=1, description="Widths of the hidden layers in each transform."
+    )
