@@ -106,7 +106,7 @@ def test_a_table_is_trained_anew_from_its_file(tmp_path, table):
 
 def test_nothing_is_tried_where_no_setting_helps(tmp_path, tiny):
     run = vaekit.train("digits", recipe="autoencoder", settings=tiny, out=tmp_path / "plain")
-    with pytest.raises(RunError, match="must call for something that a setting brings"):
+    with pytest.raises(RunError, match="must be called for by the figures"):
         vaekit.remedy(run)
     assert [p.name for p in tmp_path.iterdir()] == ["plain"]
 

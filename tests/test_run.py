@@ -9,6 +9,7 @@ import vaekit
 from builders import read_numbers
 from vaekit.data import open_source
 from vaekit.errors import DataError, RunError, VaekitError
+from vaekit.evaluation import Remedy, diagnose
 from vaekit.models import ProbabilisticPCA
 from vaekit.training import SilentReporter
 
@@ -350,4 +351,29 @@ def test_an_autoencoder_knows_the_step_of_its_weights(tmp_path):
 )
 def test_a_run_tells_what_it_could_be_trained_with(tmp_path, tiny, choice, settings, accepted):
     run = vaekit.train("digits", settings={**tiny, "training.epochs": 1, **choice}, out=tmp_path / "run")
-    assert run.accepts(settings) == accepted
+    assert run.accepts(Remedy("something", settings)) == accepted
+
+
+@pytest.mark.parametrize(
+    ("choice", "offered"),
+    [
+        ({}, "training.kl_warmup"),
+        ({"training.kl_warmup": 0.5}, "free_bits"),  # in place: not shortened
+        ({"training.kl_warmup": 0.5, "objective": "free_bits"}, "dreg"),
+        ({"training.kl_warmup": 0.5, "objective": "dreg", "objective.samples": 8}, "flow"),
+        ({"training.kl_warmup": 0.5, "objective": "iwae", "objective.samples": 50}, "flow"),  # not fewer draws
+        ({"training.kl_warmup": 0.5, "objective": "iwae", "prior": "spline_flow"}, None),
+    ],
+)
+@pytest.mark.parametrize("active", [0, 1])
+def test_remedy_upon_remedy_never_goes_back(tmp_path, tiny, choice, offered, active):
+    settings = {**tiny, "latent_dim": 8, "training.epochs": 1, "objective.samples": 8, **choice}
+    if choice.get("objective") in (None, "free_bits"):
+        del settings["objective.samples"]
+    run = vaekit.train("digits", settings=settings, out=tmp_path / "run")
+    figures = run.evaluate(samples=2) | {"active_units": active}
+    first = diagnose(figures, run.accepts)[0].remedies[0]
+    if offered is None:
+        assert first.settings.keys() <= {"latent_dim"}
+    else:
+        assert offered in str(first)

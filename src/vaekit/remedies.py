@@ -75,8 +75,8 @@ def remedy(run: Run, *, out: str | Path | None = None, reporter: Reporter | None
     )
     if chosen is None:
         raise RunError(
-            "the figures of the run must call for something that a setting brings",
-            f"'{run.path}', of which they do not",
+            "a remedy by settings must be called for by the figures of the run",
+            f"none for '{run.path}'",
             f"See `vaekit evaluate {run.path}`",
         )
     if run.source[0].weights is not None:

@@ -18,6 +18,7 @@ from vaekit.errors import DataError, RecipeError, VaekitError, at_least_one, did
 from vaekit.evaluation import (
     Evaluation,
     Evaluator,
+    Remedy,
     block_rows,
     disentanglement,
     evaluating,
@@ -212,16 +213,25 @@ class Run:
         some = Rows(rows.part.some(at_least_one(examples, "examples"), rows.seed), rows.transform, rows.seed)
         further: dict[str, Any] = {}  # first, since it may be refused
         if temperatures is not None:
-            further["annealed"] = evaluator.anneal(some, at_least_one(temperatures, "temperatures"))
+            further["annealed"] = evaluator.anneal(
+                some, at_least_one(temperatures, "temperatures"), self._samples(samples)
+            )
         if gap:
             further["inference_gap"] = evaluator.inference_gap(some)
         if rate_distortion:
             further["rate_distortion"] = evaluator.rate_distortion(some, self._samples(samples))
         found = evaluator.evaluate(rows, self._samples(samples))
+        found.figures["of_training_source"] = self._is_own_source(X)
         if known is not None:
             scores = asdict(disentanglement(found.code, known, self.recipe.seed))
             further["disentanglement"] = {**scores, "factors": known.shape[1], "examples": len(rows)}
         return found.figures | further
+
+    def _is_own_source(self, X: object | None) -> bool:
+        """Whether rows are named by the source of the run itself, most of which trained it."""
+        if not isinstance(X, str | Path):
+            return False
+        return self.provenance["source"] in (str(X), str(Path(X).expanduser().resolve()))
 
     def evaluation(self, X: object | None = None) -> Evaluation:
         """As `evaluate`, with the measurements of each row."""
@@ -242,14 +252,16 @@ class Run:
             rows = self._held_out(split)
         return rows, Evaluator(self.model, self.schema, train, self.recipe.effective_beta)
 
-    def accepts(self, settings: Mapping[str, Any]) -> bool:
-        """Whether settings would change the recipe, and go with the rest of it and with the data.
+    def accepts(self, remedy: Remedy) -> bool:
+        """Whether a remedy is not in place, would change the recipe, and goes with the rest of it and with the data.
 
         Args:
-            settings: dotted keys and values, as `vaekit.train` takes them.
+            remedy: one with settings.
         """
+        if remedy.in_place(self.recipe):
+            return False
         try:
-            changed = load_recipe(self.recipe, settings)
+            changed = load_recipe(self.recipe, remedy.settings)
             resolve(changed, self.schema, self.provenance["rows"]["train"])
         except RecipeError:
             return False

@@ -190,7 +190,11 @@ class RunFolder:
         try:
             content = parse((self.path / name).read_text(encoding="utf-8"))
         except FileNotFoundError as error:
-            raise RunError(f"the folder must hold {name}", f"'{self.path}' without it", "Is it a run folder") from error
+            raise RunError(
+                f"the folder must hold {name}",
+                f"'{self.path}' without it",
+                "Name a run folder, as `vaekit train` makes them",
+            ) from error
         except (OSError, ValueError) as error:
             raise RunError(
                 f"{name} must be readable", f"'{self.path / name}': {error}", "Restore it from a copy"

@@ -133,7 +133,12 @@ def test_a_run_is_measured_by_annealing(tmp_path):
         "temperatures": 10,
     }
     assert found["value"] == pytest.approx(figures["log_likelihood"]["value"], abs=5 * found["standard_error"])
-    assert found == run.evaluate(samples=1, temperatures=10)["annealed"]
+    again = run.evaluate(samples=1, temperatures=10)["annealed"]
+    assert again == found | {name: again[name] for name in ("gain", "gain_error")}
+    assert again["gain"] > found["gain"]  # over the same rows' bound by fewer draws
+    lone = run.evaluate(samples=2, temperatures=1, examples=1)
+    assert lone["annealed"]["gap_error"] is None
+    assert any(" apart" in text and "± –" in text for _, text in figure_rows(lone))
     assert any("annealed, T = 10" in name for name, _ in figure_rows(figures))
     with pytest.raises(VaekitError, match="temperatures must be at least 1"):
         run.evaluate(temperatures=0)

@@ -230,6 +230,14 @@ def test_the_choice_does_not_depend_on_the_row_count_but_for_the_length():
         (["model=autoencoder", "objective=iwae"], "iwae for the model autoencoder"),
         (["model=autoencoder", "prior=mixture"], "prior must be left out for an autoencoder"),
         (["objective=mmd", "objective.kl_weight=0", "prior=mixture"], "mixture with objective.kl_weight=0"),
+        (["model=autoencoder", "layers=[4, 2]"], r"Got layers=\[4, 2\] instead. Choose model=vae."),
+        (["encoder=linear", "layers=[3, 2]"], r"Got layers=\[3, 2\] instead. Choose encoder=mlp."),
+        (["posterior=low_rank", "objective=tc"], "Got posterior=low_rank instead. Choose posterior=diagonal."),
+        (["layers=[3, 2]", "objective=tc"], r"Got layers=\[3, 2\] instead. Leave layers out."),
+        (["posterior=flow", "objective=stl"], "Choose objective=elbo."),
+        (["posterior=flow", "objective=dreg"], "Choose objective=iwae."),
+        (["encoder=linear", "latent_dim=8"], "at most 7 for a linear encoder of these data. Got 8"),
+        (["decoder=linear", "latent_dim=8"], "at most 7 for a linear decoder of these data. Got 8"),
     ],
 )
 def test_what_does_not_go_together_is_refused_before_anything_is_written(settings, message):

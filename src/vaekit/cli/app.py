@@ -104,6 +104,7 @@ def train(
             progress=progress,
         )
     typer.echo(f"Trained: {run.path}")
+    typer.echo(f"See `vaekit evaluate {run.path}` and `vaekit report {run.path}`.", err=True)
 
 
 @app.command()
@@ -144,7 +145,7 @@ def evaluate(
     from vaekit import api
 
     loaded = api.load(run)
-    if gap or rate_distortion:
+    if (gap or rate_distortion) and loaded.recipe.model == "vae":
         typer.echo(f"Fitting a posterior to each of {examples} rows at most; this may take minutes.", err=True)
     figures = loaded.evaluate(
         source,

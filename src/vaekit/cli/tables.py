@@ -87,17 +87,21 @@ def _bound_rows(figures: dict[str, Any]) -> list[tuple[str, str]]:
         ("active units", f"{figures['active_units']} of {figures['latent_dim']}"),
     ]
     if (information := figures["mutual_information"]) is not None:  # known for independent latent dimensions only
-        rows.append(("rate", f"mutual information {information:.2f} + marginal KL {figures['marginal_kl']:.2f}"))
+        told = f"mutual information {information:.2f} + marginal KL {figures['marginal_kl']:.2f} nats"
+        rows.append(("rate", told))
     if (annealed := figures.get("annealed")) is not None:
-        told = f"≥ {_estimated(annealed)} nats ({annealed['examples']} examples)"
+        gain = _with_error(annealed["gain"], annealed["gain_error"])
+        told = (
+            f"≥ {_estimated(annealed)} nats ({annealed['examples']} examples; gain over their bound by K draws {gain})"
+        )
         if annealed["gap"] is not None:
-            told += f"; for rows that the model makes, {annealed['gap']:.2f} ± {annealed['gap_error']:.2f} below an upper bound"
+            told += f"; of rows that the model makes, upper and lower bound are {_with_error(annealed['gap'], annealed['gap_error'])} apart"
         rows.insert(1, (f"annealed, T = {annealed['temperatures']}", told))
     if figures["bits_per_dim"] is not None:
-        rows.insert(1, ("bits/dim", f"{figures['bits_per_dim']:.4f}"))
+        rows.insert(1, ("bits/dim", f"≤ {figures['bits_per_dim']:.4f}"))
     if figures["train_elbo"] is not None:
-        rows.append(("ELBO on training rows", f"{figures['train_elbo']:.2f}"))
-    return rows + [(BASELINES[k], f"{v:.2f}") for k, v in figures["baselines"].items() if v is not None]
+        rows.append(("ELBO on training rows", f"{figures['train_elbo']:.2f} nats"))
+    return rows + [(BASELINES[k], f"{v:.2f} nats") for k, v in figures["baselines"].items() if v is not None]
 
 
 def _further_rows(figures: dict[str, Any]) -> list[tuple[str, str]]:
@@ -105,7 +109,7 @@ def _further_rows(figures: dict[str, Any]) -> list[tuple[str, str]]:
     rows = []
     if (gap := figures.get("inference_gap")) is not None:
         parts = {name: _estimated(gap[name]) for name in ("gap", "approximation", "amortization")}
-        told = f"{parts['gap']} nats = approximation {parts['approximation']} + amortization {parts['amortization']}"
+        told = f"{parts['gap']} nats = approximation, by diagonal Gaussians, {parts['approximation']} + amortization {parts['amortization']}"
         rows.append(("inference gap", f"{told} (K = {gap['samples']}, {gap['examples']} examples)"))
     if (curve := figures.get("rate_distortion")) is not None:
         for point in curve["points"]:

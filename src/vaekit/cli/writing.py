@@ -68,9 +68,11 @@ def table_run(run: Run) -> TableRun:
     """
     if not isinstance(run, TableRun):
         raise VaekitError(
-            "this verb must be given a run on a mixed table",
+            "only a run on a mixed table can fill, explain or be given cells",
             f"'{run.path}', trained on {run.schema.kind} data",
-            "Train with --set data.kind=mixed",
+            "For samples of a class train with --recipe conditional-vae"
+            if run.schema.picture
+            else "Train with --set data.kind=mixed",
         )
     return run
 
@@ -102,7 +104,8 @@ def drawn(run: Run, n: int, given: list[str], seed: int, mean: bool) -> Any:
         if not equals:
             raise VaekitError("--given must have the form COLUMN=VALUE", f"'{name}'")
     values = {name.strip(): value.strip() for name, _, value in pairs}
-    if mean or not set(values) - {column.name for column in run.schema.given}:
+    others = set(values) - {column.name for column in run.schema.given}
+    if mean or not others or (run.schema.given and not isinstance(run, TableRun)):
         return run.sample(n, seed, mean, values)
     table, size = table_run(run).condition(n, values, seed)
     typer.echo(f"Effective sample size: {size:,.0f} for {n} rows.", err=True)

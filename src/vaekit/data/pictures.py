@@ -94,7 +94,11 @@ def open_pictures(folder: Path, size: tuple[int, int] | None = None, progress: P
         DataError: if there are none, one cannot be read (it is named), or sizes differ.
     """
     files = sorted(
-        p for p in folder.rglob("*") if p.suffix.lower() in ENDINGS and not p.name.startswith(".") and p.is_file()
+        p
+        for p in folder.rglob("*")
+        if p.suffix.lower() in ENDINGS
+        and not any(part.startswith(".") for part in p.relative_to(folder).parts)
+        and p.is_file()
     )
     if not files:
         raise DataError("the folder must hold pictures or IDX files", f"neither in '{folder}'")

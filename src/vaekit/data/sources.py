@@ -42,6 +42,10 @@ def open_source(
         return source
     if not isinstance(source, str | Path):
         return tables.open_frame(source) or arrays.from_object(source)
+    if not str(source).strip():
+        raise DataError(
+            "a source must be named", "an empty name", "Give 'digits', a file or a folder ('.' is this one)"
+        )
     if str(source) == "digits":
         return digits()
     if database.is_database(str(source)):

@@ -21,6 +21,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import repeat
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +40,8 @@ TUNE_STREAM, FORWARD_STREAM, BACKWARD_STREAM = 10, 13, 16
 LEAPFROG, ACCEPTED, FIRST_STEP = 10, 0.65, 0.1
 """Leapfrog steps of a move, the share of moves that should be accepted, and the step size that tuning begins with."""
 TUNING_CHAINS = 8
+SIMULATED = 100
+"""Rows that are simulated at a time, whatever the blocks, so that the same seed gives the same."""
 
 
 def schedule(temperatures: int) -> list[float]:
@@ -195,7 +198,10 @@ def bracket(
     with evaluating(model), torch.random.fork_rng():
         torch.manual_seed(seed)
         z = model.prior().sample((examples,))
-        x = model.given(context).decoder(z).sample()
+        given = repeat(None) if context is None else context.split(SIMULATED)
+        x = torch.cat(
+            [model.given(c).decoder(part).sample() for part, c in zip(z.split(SIMULATED), given, strict=False)]
+        )
         for start in range(0, examples, size):
             some, own = x[start : start + size], z[start : start + size]
             at = model.given(None if context is None else context[start : start + size])

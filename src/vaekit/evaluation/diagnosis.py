@@ -7,9 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from vaekit.evaluation.baselines import BASELINES
-
-Accepts = Callable[[Mapping[str, Any]], bool]
-"""Whether settings would change a recipe and go with the rest of it."""
+from vaekit.objectives import OBJECTIVES
 
 
 @dataclass(frozen=True)
@@ -19,6 +17,7 @@ class Remedy:
     Args:
         name: what it is.
         settings: dotted keys and values by which a recipe has it; empty for what no setting does.
+        in_place: whether a recipe has it, or more than it, already.
 
     Examples:
         >>> str(Remedy("free bits", {"objective.name": "free_bits"}))
@@ -27,21 +26,38 @@ class Remedy:
 
     name: str
     settings: Mapping[str, Any] = field(default_factory=dict)
+    in_place: Callable[[Any], bool] = lambda _: False
 
     def __str__(self) -> str:
         shown = ", ".join(f"{key.removesuffix('.name')}={value}" for key, value in self.settings.items())
         return f"{self.name} ({shown})" if shown else self.name
 
 
-WARM_UP = Remedy("KL warm-up", {"training.kl_warmup": 0.3})
-FREE_BITS = Remedy("free bits", {"objective.name": "free_bits"})
-TIGHTER_BOUND = Remedy("a tighter bound", {"objective.name": "dreg", "objective.samples": 8})
-FLOW_PRIOR = Remedy("a flow as prior", {"prior.name": "flow"})
-MIXTURE_PRIOR = Remedy("a mixture as prior", {"prior.name": "mixture"})
-FULL_COVARIANCE = Remedy("a posterior with dependent dimensions", {"posterior.name": "full_covariance"})
-FLOW_POSTERIOR = Remedy("a posterior that bends", {"posterior.name": "flow"})
+def _tighter(recipe: Any) -> bool:
+    return OBJECTIVES[recipe.objective.name].importance_weighted and recipe.objective.samples >= 8
+
+
+# each in place where a later one is, so that remedy upon remedy never goes back to what it came from
+WARM_UP = Remedy("KL warm-up", {"training.kl_warmup": 0.3}, lambda recipe: recipe.training.kl_warmup > 0)
+FREE_BITS = Remedy("free bits", {"objective.name": "free_bits"}, _tighter)
+TIGHTER_BOUND = Remedy("a tighter bound", {"objective.name": "dreg", "objective.samples": 8}, _tighter)
+FLOW_PRIOR = Remedy("a flow as prior", {"prior.name": "flow"}, lambda recipe: recipe.prior.name.endswith("flow"))
+MIXTURE_PRIOR = Remedy(
+    "a mixture as prior", {"prior.name": "mixture"}, lambda recipe: recipe.prior.name != "standard_normal"
+)
+FULL_COVARIANCE = Remedy(
+    "a posterior with dependent dimensions",
+    {"posterior.name": "full_covariance"},
+    lambda recipe: recipe.posterior.name not in ("diagonal", "low_rank"),
+)
+FLOW_POSTERIOR = Remedy(
+    "a posterior that bends", {"posterior.name": "flow"}, lambda recipe: "flow" in recipe.posterior.name
+)
 TRUE_WEIGHT = Remedy("the bound itself", {"objective.kl_weight": 1.0})
 LONGER = Remedy("more training (training.epochs)")
+
+Accepts = Callable[[Remedy], bool]
+"""Whether a run can take a remedy that it has not."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +80,12 @@ class Reading:
         return f"Try: {'; '.join(map(str, self.remedies))}." if self.remedies else ""
 
 
+OF_TRAINING_SOURCE = Reading(
+    "warning",
+    "These rows are the source of the run itself, most of which trained it: no figure here is of held-out rows. `vaekit evaluate RUN` measures those alone.",
+)
+
+
 def diagnose(figures: dict[str, Any], accepts: Accepts = lambda _: True) -> list[Reading]:
     """Read the figures of an evaluation.
 
@@ -79,9 +101,9 @@ def diagnose(figures: dict[str, Any], accepts: Accepts = lambda _: True) -> list
     else:
         parts = (_collapse, _fit, _baseline, _estimate, _gap, _rate, _beta)
         readings = [reading for part in parts if (reading := part(figures)) is not None]
-    return [
-        replace(r, remedies=tuple(m for m in r.remedies if not m.settings or accepts(m.settings))) for r in readings
-    ]
+    if figures.get("of_training_source"):
+        readings.insert(0, OF_TRAINING_SOURCE)
+    return [replace(r, remedies=tuple(m for m in r.remedies if not m.settings or accepts(m))) for r in readings]
 
 
 def _autoencoder(figures: dict[str, Any]) -> list[Reading]:
@@ -132,12 +154,12 @@ def _few_active(f: dict[str, Any], active: int, total: int) -> Reading:
     return Reading(
         "note",
         f"{active} of {total} latent units are active; the others hardly vary with x.",
-        (*lighter, WARM_UP, FREE_BITS, fewer),
+        (*lighter, WARM_UP, FREE_BITS, TIGHTER_BOUND, FLOW_PRIOR, fewer),
     )
 
 
 def _fit(f: dict[str, Any]) -> Reading | None:
-    if f["train_elbo"] is None:
+    if f["train_elbo"] is None or f.get("of_training_source"):
         return None
     gap = f["train_elbo"] - f["elbo"]
     error = f["log_likelihood"]["standard_error"]
@@ -165,6 +187,8 @@ def _baseline(f: dict[str, Any]) -> Reading | None:
         return None
     name = max(known, key=lambda n: known[n])
     gain, label = f["log_likelihood"]["value"] - known[name], BASELINES[name]
+    if given := ", ".join(f.get("given", ())):
+        label += f", which does not see {given}"
     error = f["log_likelihood"]["standard_error"]
     if error is None or abs(gain) <= 2 * error:
         return Reading(
@@ -182,12 +206,17 @@ def _baseline(f: dict[str, Any]) -> Reading | None:
     )
 
 
+def _density(f: dict[str, Any]) -> str:
+    given = ", ".join(f.get("given", ()))
+    return f"log p(x|{given})" if given else "log p(x)"
+
+
 def _estimate(f: dict[str, Any]) -> Reading:
     estimate = f["log_likelihood"]
     gap = estimate["value"] - f["elbo"]
     error = "" if estimate["standard_error"] is None else f" ± {estimate['standard_error']:.2f}"
     text = (
-        f"log p(x) ≥ {estimate['value']:.2f}{error} nats (K = {estimate['samples']}, "
+        f"{_density(f)} ≥ {estimate['value']:.2f}{error} nats (K = {estimate['samples']}, "
         f"{estimate['examples']} examples); the ELBO is {gap:.2f} below it, which is what the approximate posterior costs at least."
     )
     return Reading("note", text)
@@ -197,14 +226,19 @@ def _gap(f: dict[str, Any]) -> Reading | None:
     if (gap := f.get("inference_gap")) is None:
         return None
     family, encoder = gap["approximation"], gap["amortization"]
-    errors = (family["standard_error"] or 0.0) + (encoder["standard_error"] or 0.0)
-    if encoder["value"] < -2 * (encoder["standard_error"] or 0.0):  # of a family richer than diagonal Gaussians
+    if family["standard_error"] is None:
+        return Reading("note", "Of a single row it cannot be told whether the encoder or the family loses more.")
+    errors = family["standard_error"] + encoder["standard_error"]
+    if encoder["value"] < -2 * encoder["standard_error"]:  # of a family richer than diagonal Gaussians
         return Reading(
             "good",
             f"The posterior's family is worth its price: the best diagonal Gaussian of each row would lose {-encoder['value']:.2f} nats more.",
         )
     if abs(family["value"] - encoder["value"]) <= 2 * errors:
-        return Reading("note", "What the ELBO loses is as much the encoder's fault as that of diagonal Gaussians.")
+        return Reading(
+            "note",
+            f"Whether the encoder or the family of diagonal Gaussians loses more, {gap['examples']} rows cannot tell.",
+        )
     if encoder["value"] > family["value"]:
         return Reading(
             "note",

@@ -74,23 +74,27 @@ class Evaluator:
             return self._autoencoder(self.model, rows)
         return self._variational(self.model, rows, samples)
 
-    def anneal(self, rows: Rows, temperatures: int) -> dict[str, Any]:
+    def anneal(self, rows: Rows, temperatures: int, samples: int) -> dict[str, Any]:
         """log p(x) of rows by annealed importance sampling, and how far it can be off, told by simulated rows.
 
         Args:
             rows: the rows; each takes as long as thousands of draws.
             temperatures: T ≥ 1.
+            samples: draws K of the bound beside which it is set.
 
         Returns:
-            `value` and `standard_error` over examples; `gap`, the mean difference of an upper and a lower bound for
-            as many rows of the model's own making, and `gap_error`; both None for mixed tables, of which no such rows
-            are made.
+            `value` and `standard_error` over examples; `gain`, by how much it is above the importance-weighted bound of
+            the same rows, and `gain_error`; `gap`, the mean difference of an upper and a lower bound for as many rows of
+            the model's own making, and `gap_error`; both None for mixed tables, of which no such rows are made. Errors
+            are None for a single row.
 
         Raises:
             VaekitError: for an autoencoder, which has no likelihood.
         """
         model = self._with_likelihood("annealing")
-        value, error = mean_and_error(annealed_bound(model, rows, CHAINS, temperatures))
+        annealed = annealed_bound(model, rows, CHAINS, temperatures)
+        value, error = mean_and_error(annealed)
+        gain, gain_error = mean_and_error(annealed - measure(model, rows, samples).log_likelihood)
         gap, gap_error = None, None
         if rows.transform.cells is None:
             lower, upper = bracket(model, len(rows), CHAINS, temperatures, rows.seed, rows.context())
@@ -98,6 +102,8 @@ class Evaluator:
         return {
             "value": value,
             "standard_error": error,
+            "gain": gain,
+            "gain_error": gain_error,
             "gap": gap,
             "gap_error": gap_error,
             "examples": len(rows),
@@ -187,6 +193,7 @@ class Evaluator:
         train = self._some_training_rows()
         figures = {
             "examples": len(rows),
+            "given": [column.name for column in self.schema.given],
             "elbo": float(measured.elbo.mean()),
             "distortion": float(measured.distortion.mean()),
             "rate": float(measured.rate.mean()),

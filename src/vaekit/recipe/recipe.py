@@ -186,6 +186,10 @@ def _validate(content: dict[str, Any], errors: list[str]) -> Recipe:
     return recipe
 
 
+LISTS = {"tuple_type": "must be a list, as in [64, 32]", "too_short": "must be a list of one number or more"}
+"""What pydantic says in Python's terms, said in TOML's."""
+
+
 def _messages(error: ValidationError) -> list[str]:
     keys, found = recipe_keys(), {}
     sections = dict.fromkeys(key.partition(".")[0] for key in keys if "." in key)
@@ -194,12 +198,13 @@ def _messages(error: ValidationError) -> list[str]:
         key = next((k for k in sorted(keys, key=len, reverse=True) if path == k or path.startswith(f"{k}.")), path)
         if problem["type"] == "extra_forbidden":
             found[key] = str(RecipeError("a key must be known", f"'{path}'", did_you_mean(path, [*keys, *sections])))
-        else:
+        elif problem["type"] != "too_short" or key not in found:  # a list is short of what was refused before, too
             form = "must have the form HxW, height and width in pixels"
             must = (
                 form
                 if key == "data.size"
-                else problem["msg"].replace("Input should be", "must be").replace("String should", "must")
+                else LISTS.get(problem["type"])
+                or problem["msg"].replace("Input should be", "must be").replace("String should", "must")
             )
             before = found.get(key, "")
             alternative = (

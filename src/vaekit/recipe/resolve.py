@@ -10,6 +10,7 @@ from vaekit.data import Schema
 from vaekit.errors import RecipeError
 from vaekit.models.likelihoods import LIKELIHOODS
 from vaekit.models.posteriors import POSTERIORS
+from vaekit.networks.linear import MOST_AXES
 from vaekit.objectives import OBJECTIVES
 from vaekit.recipe.pace import set_pace
 from vaekit.recipe.recipe import Recipe
@@ -47,7 +48,9 @@ def resolve(recipe: Recipe, schema: Schema, rows: int) -> tuple[Recipe, list[str
     _layers(content)
     if content["latent_dim"] == "auto":
         features = math.prod(schema.event_shape)
-        content["latent_dim"] = 32 if schema.picture else min(MOST_CODES[schema.kind == "mixed"], max(1, features // 2))
+        content["latent_dim"] = (
+            min(32, features) if schema.picture else min(MOST_CODES[schema.kind == "mixed"], max(1, features // 2))
+        )
         notes.append(
             f"latent_dim={content['latent_dim']}: the customary size for {'pictures' if schema.picture else f'{features} columns'}."
         )
@@ -55,6 +58,7 @@ def resolve(recipe: Recipe, schema: Schema, rows: int) -> tuple[Recipe, list[str
         content["objective"]["name"] = "elbo" if recipe.model == "vae" else "reconstruction"
     if recipe.objective.samples == "auto":
         content["objective"]["samples"] = OBJECTIVES[content["objective"]["name"]].draws
+    _linear(content, schema)
     _prior(content, schema)
     _posterior(content)
     _objective(content)
@@ -115,7 +119,11 @@ def _posterior(content: dict[str, Any]) -> None:
     name, layers, prior = content["posterior"]["name"], content["layers"], content["prior"]["name"]
     objective, chosen = content["objective"]["name"], POSTERIORS[name]
     if content["model"] == "autoencoder" and (layers or name != "diagonal"):
-        raise RecipeError("layers and posterior must be left out for an autoencoder, which has none", name)
+        raise RecipeError(
+            "layers and posterior must be left out for an autoencoder, which has none",
+            _asked(content),
+            "Choose model=vae",
+        )
     if chosen.layered != bool(layers):
         raise RecipeError(
             "several layers must have a posterior of layers, and only they",
@@ -127,12 +135,14 @@ def _posterior(content: dict[str, Any]) -> None:
     if name != "diagonal" and (prior == "vamp" or objective in ("tc", "free_bits")):
         raise RecipeError(
             "the posterior must be diagonal for prior=vamp and for the objectives tc and free_bits",
-            f"posterior={name}",
+            _asked(content),
+            "Leave layers out" if layers else "Choose posterior=diagonal",
         )
     if not chosen.detachable and objective in ("stl", "dreg"):
         raise RecipeError(
             "the posterior must be no flow for the objectives stl and dreg",
             f"posterior={name}",
+            f"Choose objective={'iwae' if objective == 'dreg' else 'elbo'}",
         )
     if content["posterior"]["corruption"] and content["data"]["kind"] == "mixed":
         raise RecipeError(
@@ -141,7 +151,25 @@ def _posterior(content: dict[str, Any]) -> None:
             "Choose data.hide=0.25, say",
         )
     if name != "diagonal" and content["encoder"]["network"] == "linear":
-        raise RecipeError("the posterior must be diagonal for a linear encoder", f"posterior={name}")
+        raise RecipeError("the posterior must be diagonal for a linear encoder", _asked(content), "Choose encoder=mlp")
+
+
+def _asked(content: dict[str, Any]) -> str:
+    """The posterior by the name of what was asked for: of several layers it goes without saying."""
+    layers = content["layers"]
+    return f"layers={list(layers)}" if layers else f"posterior={content['posterior']['name']}"
+
+
+def _linear(content: dict[str, Any], schema: Schema) -> None:
+    """A linear network has no more directions than the data."""
+    most = min(math.prod(schema.event_shape), MOST_AXES)
+    for side in ("encoder", "decoder"):
+        if content[side]["network"] == "linear" and schema.kind != "mixed" and content["latent_dim"] > most:
+            raise RecipeError(
+                f"latent_dim must be at most {most} for a linear {side} of these data",
+                str(content["latent_dim"]),
+                f"Choose {side}=mlp, or a smaller latent_dim",
+            )
 
 
 def _prior(content: dict[str, Any], schema: Schema) -> None:
@@ -169,17 +197,21 @@ def _objective(content: dict[str, Any]) -> None:
         raise RecipeError("the prior must be left out for an autoencoder, which has none", prior)
     if name == "free_bits" and prior != "standard_normal":
         raise RecipeError(
-            "the free_bits objective must have prior=standard_normal, whose rate has a part for each dimension", prior
+            "the free_bits objective must have prior=standard_normal, whose rate has a part for each dimension",
+            f"prior={prior}",
+            "Choose objective=elbo, or leave prior out",
         )
     if name in ("miwae", "piwae") and content["training"]["draws_warmup"]:
         raise RecipeError(
             f"training.draws_warmup must be 0 for objective={name}, whose groups must divide the draws",
             str(content["training"]["draws_warmup"]),
+            "Leave it out",
         )
     if name in ("miwae", "piwae") and objective["samples"] % objective["groups"]:
         raise RecipeError(
             "objective.groups must divide objective.samples",
             f"{objective['groups']} groups of {objective['samples']} draws",
+            f"Choose objective.samples={objective['groups'] * -(-objective['samples'] // objective['groups'])}",
         )
     if name == "mmd" and not objective["kl_weight"] and prior != "standard_normal":
         raise RecipeError(
