@@ -356,4 +356,10 @@ def test_the_command_line(call, labelled, tmp_path, expect_refusal):
     call("sample", labelled.path, "-n", 5, "--given", "label=2", "--mean", "--out", tmp_path / "twos.npy")
     expect_refusal("sample", labelled.path, "--out", tmp_path / "x.npy", words=("--given label=VALUE",))
     expect_refusal("sample", labelled.path, "--given", "label=3", "--out", tmp_path / "x.npy", words=("2, 7",))
+    expect_refusal(
+        "sample", labelled.path, "--given", "lable=7", "--out", tmp_path / "x.npy", words=("Did you mean 'label'?",)
+    )
+    told = call("evaluate", labelled.path, "--samples", 2).out
+    assert "log p(x|label) ≥" in told
+    assert "which does not see label" in told
     assert "categorical, given" in call("describe", labelled.path).out

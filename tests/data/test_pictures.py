@@ -109,6 +109,8 @@ def test_only_files_with_endings_of_pictures_count_in_the_order_of_their_paths(f
         Image.fromarray(v).save(folder / name)
     (folder / "notes.txt").write_text("no picture")
     (folder / ".hidden.png").write_bytes(b"no picture")
+    (folder / ".venv").mkdir()
+    (folder / ".venv" / "icon.png").write_bytes(b"no picture")
     wanted = [values[name][..., None] for name in ("a.png", "b.PNG", "c.tiff")]
     np.testing.assert_array_equal(open_pictures(folder).values, np.stack(wanted))
 

@@ -73,6 +73,12 @@ def test_unknown_endings_and_empty_files_are_refused(workplace):
             open_source(name)
 
 
+@pytest.mark.parametrize("name", ["", " "])
+def test_an_empty_name_is_not_the_folder_that_one_is_in(name):
+    with pytest.raises(DataError, match="must be named. Got an empty name"):
+        open_source(name)
+
+
 def test_labels_never_become_data():
     rows = open_source("digits").values
     assert rows.shape == (1797, 8, 8, 1)

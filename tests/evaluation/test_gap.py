@@ -167,6 +167,23 @@ def test_the_estimate_is_chosen_for_all_rows_together(correlated, wrong, monkeyp
     assert inference_gap(wrong, rows_of(X), samples=20, steps=5, temperatures=1).estimate != "annealed"
 
 
+def test_luck_does_not_choose_the_estimate():
+    """Of two estimates without bias the greater would be one from above; for other rows it is no more than either."""
+    rng = np.random.default_rng(0)
+    pairs = [{"encoder": rng.normal(size=4), "best": rng.normal(size=4)} for _ in range(4000)]
+    chosen = np.array([gap._chosen(pair)[0].mean() for pair in pairs])
+    greatest = np.array([max(values.mean() for values in pair.values()) for pair in pairs])
+    assert abs(oracles.z_scores(chosen, 0.0)) < 4
+    assert oracles.z_scores(greatest, 0.0) > 20
+
+
+def test_each_half_has_the_better_of_the_other_and_a_single_row_the_last():
+    values, name = gap._chosen({"encoder": np.array([0.0, 5.0, 0.0, 5.0]), "best": np.array([4.0, 1.0, 4.0, 1.0])})
+    assert (values.tolist(), name) == ([0.0, 1.0, 0.0, 1.0], "encoder and best")
+    values, name = gap._chosen({"encoder": np.array([9.0]), "best": np.array([4.0])})
+    assert (values.tolist(), name) == ([4.0], "best")
+
+
 def test_a_nonlinear_model_with_a_mixture_as_prior_by_quadrature():
     model = bernoulli_vae(features=4, seed=3)
     model.prior = GaussianMixture(1, 3)
