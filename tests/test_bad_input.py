@@ -385,6 +385,8 @@ def test_damaged_descriptions(expect_refusal, copied, name, damage):
         ("recipe.toml", 'name = "gaussian"', 'name = "auto"'),
         ("recipe.toml", 'name = "gaussian"', 'name = "bernoulli"'),
         ("recipe.toml", 'network = "mlp"', 'network = "convolutional"'),
+        ("recipe.toml", 'activation = "silu"', 'activation = "relu"'),  # the weights would fit
+        ("recipe.toml", "seed = 0", "seed = 1"),  # other rows would be held out
         ("schema.json", '"real"', '"unreal"'),
         ("schema.json", '"float64"', '"floaty"'),
         ("schema.json", '"affine"', '"magic"'),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 import platform
 import sys
@@ -39,6 +41,8 @@ from vaekit.training.state import GOOD
 
 PROVENANCE = ("source", "test_source", "fingerprint", "rows", "threads", "choices")
 """What a run cannot do without."""
+DEFINING = ("model", "latent_dim", "layers", "seed", "data", "likelihood", "encoder", "decoder", "prior", "posterior")
+"""What in a recipe decides which function the weights are of, and which rows are held out."""
 FIT_ROWS, FIT_NUMBERS = 20_000, 1 << 25
 """Training rows, and numbers in them, from which shifts, scales and the start of the model are measured."""
 
@@ -116,7 +120,8 @@ def train(
     processes = PartialState()  # one, unless the run was launched data-parallel
     processes.wait_for_everyone()
     if processes.is_main_process:
-        folder.create(plan.model_dump(mode="json"), described, run.provenance)
+        written = plan.model_dump(mode="json")
+        folder.create(written, described, run.provenance | {"defined_by": _digest(written)})
     processes.wait_for_everyone()
     for note in notes:
         reporter.say(note)
@@ -165,6 +170,8 @@ def _read(folder: RunFolder) -> Run:
         provenance = folder.read_json("provenance.json")
         if missing := [key for key in PROVENANCE if key not in provenance]:
             raise KeyError(f"provenance.json without {', '.join(missing)}")
+        if provenance.get("defined_by", _digest(written)) != _digest(written):  # runs of before 0.3 do not tell
+            raise ValueError("recipe.toml was changed in what defines the model; other choices need a training anew")
         return _untrained(folder, recipe, schema, transform, provenance)
     except (KeyError, ValueError, TypeError, RuntimeError) as error:
         said = str(error).partition("For further information")[0].strip()  # pydantic adds an address
@@ -173,6 +180,12 @@ def _read(folder: RunFolder) -> Run:
             f"'{folder.path}': {said}",
             "Restore them from a copy",
         ) from error
+
+
+def _digest(recipe: Mapping[str, Any]) -> str:
+    """What tells that a recipe, as written, defines the model that it defined when it was trained."""
+    defining = {key: recipe[key] for key in DEFINING if key in recipe}
+    return hashlib.sha256(json.dumps(defining, sort_keys=True).encode()).hexdigest()
 
 
 def _untrained(

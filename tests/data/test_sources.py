@@ -75,7 +75,7 @@ def test_unknown_endings_and_empty_files_are_refused(workplace):
 
 @pytest.mark.parametrize("name", ["", " "])
 def test_an_empty_name_is_not_the_folder_that_one_is_in(name):
-    with pytest.raises(DataError, match="must be named. Got an empty name"):
+    with pytest.raises(DataError, match=r"must be named\. Got an empty name"):
         open_source(name)
 
 
