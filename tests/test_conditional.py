@@ -327,6 +327,8 @@ def test_a_run_of_before_there_were_conditions_loads(digits_run, tmp_path):
 def test_reports_give_what_was_given_with_the_held_out_rows(labelled, table_run, tmp_path):
     page = write_report(labelled).read_text(encoding="utf-8")
     assert "What is given with them is that of the examples above" in page
+    assert "Log-likelihood given label" in page
+    assert "which does not see label" in page
     subject = Subject.of(labelled)
     rows = subject.some(20)
     labels = np.where(rows.given()[:, 0] == 1, 7, 2)

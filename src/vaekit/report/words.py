@@ -69,10 +69,10 @@ def cards(subject: Subject) -> list[Card]:
     active = Card("Active units", f"{f['active_units']} of {f['latent_dim']}", "latent dimensions that vary with x")
     if subject.is_autoencoder:
         return [_squared(subject), *_own_error(f), active]
-    estimate = f["log_likelihood"]
+    estimate, given = f["log_likelihood"], ", ".join(f["given"])
     found = [
         Card(
-            "Log-likelihood",
+            f"Log-likelihood given {given}" if given else "Log-likelihood",
             f"≥\u00a0{with_error(estimate['value'], estimate['standard_error'])}",
             f"nats per example of {data_unit(subject)}, ± one standard error; "
             f"K = {estimate['samples']} draws, {estimate['examples']:,} held-out examples",
@@ -86,14 +86,12 @@ def cards(subject: Subject) -> list[Card]:
     found += [Card("ELBO", nats(f["elbo"]), parts.strip()), active]
     baseline = best_baseline(f)
     if baseline is not None:
-        found.append(_baseline_card(*baseline, gain=estimate["value"] - baseline[1]))
+        name = f"{baseline[0]}, which does not see {given}" if given else baseline[0]
+        title = "Baseline" if baseline[0] == BASELINES["independent"] else "Best linear baseline"
+        gain = estimate["value"] - baseline[1]
+        judged = f"{nats(abs(gain))} nats {'below' if gain > 0 else 'above'} this model"
+        found.append(Card(title, nats(baseline[1]), f"nats per example, {name}: {judged}"))
     return found
-
-
-def _baseline_card(name: str, value: float, gain: float) -> Card:
-    judged = f"{nats(abs(gain))} nats {'below' if gain > 0 else 'above'} this model"
-    title = "Baseline" if name == BASELINES["independent"] else "Best linear baseline"
-    return Card(title, nats(value), f"nats per example, {name}: {judged}")
 
 
 def _squared(subject: Subject) -> Card:
