@@ -9,7 +9,7 @@ from typing import Any
 
 from vaekit.api import train
 from vaekit.errors import DataError, RunError
-from vaekit.evaluation import Evaluation, Remedy, diagnose
+from vaekit.evaluation import Evaluation, Remedy, diagnose, first_remedy
 from vaekit.evaluation.gap import mean_and_error
 from vaekit.run import Run
 from vaekit.runs import RunFolder
@@ -70,9 +70,7 @@ def remedy(run: Run, *, out: str | Path | None = None, reporter: Reporter | None
     folder = RunFolder(run.path.with_name(f"{run.path.resolve().name}-remedy") if out is None else out)
     folder.check_free()
     before = run.evaluation()
-    chosen = next(
-        (r for reading in diagnose(before.figures, run.accepts) for r in reading.remedies if r.settings), None
-    )
+    chosen = first_remedy(diagnose(before.figures, run.accepts))
     if chosen is None:
         raise RunError(
             "a remedy by settings must be called for by the figures of the run",

@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 
 from vaekit.data import Schema
-from vaekit.evaluation import BASELINES, diagnose
+from vaekit.evaluation import BASELINES, diagnose, first_remedy
 from vaekit.evaluation.gap import mean_and_error
 from vaekit.opening import make_schema, make_split, open_both
 from vaekit.recipe import describe_keys, load_recipe, recipe_names, resolve
@@ -126,8 +126,13 @@ def show_figures(run: Run, figures: dict[str, Any]) -> None:
     """Print the figures of a run and what they mean."""
     _pairs(figure_rows(figures))
     console.print()
-    for reading in diagnose(figures, run.accepts):
+    readings = diagnose(figures, run.accepts)
+    for reading in readings:
         console.print(f"{SIGNS[reading.level]} {reading.text} {reading.advice}".rstrip(), markup=False)
+    if (remedy := first_remedy(readings)) is not None:
+        console.print(
+            f"\n`vaekit remedy {run.path}` sets beside this run one with the first of these: {remedy}.", markup=False
+        )
 
 
 def show_trial(trial: Trial) -> None:

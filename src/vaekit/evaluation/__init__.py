@@ -4,7 +4,7 @@ from vaekit.evaluation.annealing import annealed_bound, bracket
 from vaekit.evaluation.baselines import BASELINES, measure_baselines
 from vaekit.evaluation.bounds import Measured, block_rows, evaluating, measure, measure_autoencoder
 from vaekit.evaluation.decomposition import RateParts, active_units, decompose_rate
-from vaekit.evaluation.diagnosis import Reading, Remedy, diagnose
+from vaekit.evaluation.diagnosis import Reading, Remedy, diagnose, first_remedy
 from vaekit.evaluation.disentanglement import Disentanglement, dci, disentanglement, factor_vae, mig, sap
 from vaekit.evaluation.gap import InferenceGap, inference_gap
 from vaekit.evaluation.missing import TableModel
@@ -33,6 +33,7 @@ __all__ = [
     "disentanglement",
     "evaluating",
     "factor_vae",
+    "first_remedy",
     "inference_gap",
     "measure",
     "measure_autoencoder",

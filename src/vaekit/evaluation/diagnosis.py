@@ -106,6 +106,11 @@ def diagnose(figures: dict[str, Any], accepts: Accepts = lambda _: True) -> list
     return [replace(r, remedies=tuple(m for m in r.remedies if not m.settings or accepts(m))) for r in readings]
 
 
+def first_remedy(readings: list[Reading]) -> Remedy | None:
+    """The first remedy that settings bring, which `vaekit remedy` tries; None where there is none."""
+    return next((remedy for reading in readings for remedy in reading.remedies if remedy.settings), None)
+
+
 def _autoencoder(figures: dict[str, Any]) -> list[Reading]:
     error, train = figures["reconstruction_error"], figures["train_reconstruction_error"]
     readings = [
