@@ -37,7 +37,7 @@ def _tighter(recipe: Any) -> bool:
     return OBJECTIVES[recipe.objective.name].importance_weighted and recipe.objective.samples >= 8
 
 
-# each in place where a later one is, so that remedy upon remedy never goes back to what it came from
+# what a later one replaced counts as in place beside it, so that remedy upon remedy never goes back
 WARM_UP = Remedy("KL warm-up", {"training.kl_warmup": 0.3}, lambda recipe: recipe.training.kl_warmup > 0)
 FREE_BITS = Remedy("free bits", {"objective.name": "free_bits"}, _tighter)
 TIGHTER_BOUND = Remedy("a tighter bound", {"objective.name": "dreg", "objective.samples": 8}, _tighter)
