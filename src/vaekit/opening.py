@@ -26,6 +26,7 @@ from vaekit.data.frame import frame_of_table
 from vaekit.data.inference import infer_columns
 from vaekit.data.schema import infer_kind
 from vaekit.data.source import LABEL, Progress
+from vaekit.data.sources import TextForm
 from vaekit.data.tables import numeric_source
 from vaekit.errors import DataError
 from vaekit.recipe import Recipe
@@ -47,15 +48,28 @@ def open_both(
         progress: told how many pictures are decoded.
         table: the columns, where they are known already; by default they are inferred.
     """
-    opened = settle(open_rows(source, recipe, progress), recipe, table)
+    mixed = tuple(table or ()) if table and not all(column.given for column in table) else ()
+    opened = settle(open_rows(source, recipe, progress, mixed), recipe, table)
     if test is None:
         return opened, None
-    return opened, settle(open_rows(test, recipe, progress), recipe, opened.table)
+    known = opened.table if opened.frame is not None else ()
+    return opened, settle(open_rows(test, recipe, progress, known), recipe, opened.table)
 
 
-def open_rows(source: object, recipe: Recipe, progress: Progress | None = None) -> Source | Frame:
-    """Rows by name, path, query or value, as they are."""
-    return open_source(source, recipe.data.height_width, progress, recipe.data.query)
+def open_rows(
+    source: object, recipe: Recipe, progress: Progress | None = None, known: tuple[Column, ...] = ()
+) -> Source | Frame:
+    """Open rows by name, path, query or value, as they are.
+
+    Args:
+        source: as `open_source` takes it.
+        recipe: says how files are read.
+        progress: told how many pictures are decoded.
+        known: what the columns of a text file are, where that is known: its cells are then not looked at anew.
+    """
+    data = recipe.data
+    text = TextForm(None if data.header == "auto" else data.header, data.marks, known)
+    return open_source(source, data.height_width, progress, data.query, text)
 
 
 def settle(rows: Source | Frame, recipe: Recipe, table: tuple[Column, ...] | None = None) -> Source:

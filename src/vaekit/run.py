@@ -280,7 +280,7 @@ class Run:
 
     def open(self, X: object) -> Source:
         """New rows as numbers, their columns in the order of training."""
-        rows = settle(open_rows(X, self.recipe), self.recipe, self.schema.table)
+        rows = settle(open_rows(X, self.recipe, known=self.schema.cells), self.recipe, self.schema.table)
         return rows.in_order(self.schema.columns)
 
     def checked(self, source: Source) -> Rows:

@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from vaekit.data import Source
 from vaekit.data.cells import Cells
-from vaekit.data.coding import as_array, code_values, draw_rare, without_labels, write_back
+from vaekit.data.coding import as_array, code_values, draw_rare, fill, without_labels, write_back
 from vaekit.data.dates import DAY
 from vaekit.data.source import LABEL
 from vaekit.errors import DataError, VaekitError, at_least_one, did_you_mean
@@ -192,7 +191,8 @@ class TableRun(Run):
             raise VaekitError("rows must have come from a table", "a source without one")
         by_place = not frame.named and len(frame.names) == len(self.schema.table)
         names = [c.name for c in self.schema.table if by_place or c.name in frame.names]
-        given = frame.in_order(names).table()
+        ordered = frame.in_order(names)
+        given = ordered.table()
         fixed = () if keep else ("constant",)  # whose missing cells can be filled, too
         left_out = [
             c.name
@@ -200,19 +200,10 @@ class TableRun(Run):
             if (c.given or c.kind in ("identifier", "text", *fixed)) and c.name in names
         ]
         found = write_back(codes, self.schema.table, given.select(left_out))
-        for place, name in enumerate(found.column_names):
-            if keep and name in names:
-                found = found.set_column(place, name, _where_missing(given[name], found[name]))
+        for column in self.schema.table if keep else ():
+            if column.name in names and column.name not in left_out:
+                place = found.column_names.index(column.name)
+                empty = ordered.cells(given, column.name).is_null(nan_is_null=True)
+                cells = fill(column, given[column.name], empty, found[column.name], frame.marks is not None)
+                found = found.set_column(place, column.name, cells)
         return frame.native(found)
-
-
-def _where_missing(given: Any, filled: Any) -> Any:
-    """Given cells as they are, filled ones where they are missing; filled throughout where the types have nothing in common."""
-    given = given.cast(given.type.value_type) if pa.types.is_dictionary(given.type) else given
-    there = pc.invert(given.is_null(nan_is_null=True))
-    for kind in (given.type, filled.type):
-        try:
-            return pc.if_else(there, given.cast(kind), filled.cast(kind))
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-            continue
-    return filled

@@ -375,7 +375,7 @@ def test_a_constant_is_one_whatever_it_is_declared_to_be():
         ({"real": "count"}, "must hold whole numbers. Got 0.5 in row 0"),
         ({"text": "real"}, "column 'text', declared as data.columns.text=real, must hold numbers. Got 'a' in row 0"),
         ({"text": "ordinal"}, "must hold numbers. Got 'a' in row 0"),
-        ({"text": "datetime"}, "must hold dates as in 2020-12-31. Got cells of type string"),
+        ({"text": "datetime"}, "must hold dates as in 2020-12-31. Got 'a' in row 0"),
         ({"yes": "count"}, "must hold numbers. Got cells of type bool"),
         ({"day": "real"}, "must hold numbers. Got cells of type date32"),
         ({"day": "categorical"}, "must hold numbers, short text, or true and false. Got cells of type date32"),

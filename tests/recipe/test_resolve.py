@@ -43,7 +43,7 @@ def test_the_likelihood_follows_the_data_and_is_said_aloud(schema, likelihood, s
 def test_nothing_is_left_open(schema):
     recipe, notes = choose(schema)
     content = recipe.model_dump()
-    for key in set(recipe_keys()) - {"data.size", "data.kind", "data.hide", "likelihood.components"}:
+    for key in set(recipe_keys()) - {"data.size", "data.kind", "data.hide", "data.header", "likelihood.components"}:
         section, _, name = key.rpartition(".")
         assert (content[section] if section else content)[name] != "auto", key
     again, silent = resolve(recipe, schema, 1000)

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
-from vaekit.data import Schema
+from vaekit.data import Column, Schema
 from vaekit.evaluation import BASELINES, diagnose, first_remedy
 from vaekit.evaluation.gap import mean_and_error
 from vaekit.opening import make_schema, make_split, open_both
@@ -175,7 +175,8 @@ def show_source(source: str, settings: list[str]) -> None:
     schema = make_schema(opened, split, recipe)
     _, notes = resolve(recipe, schema, len(split.train))
     counts = f"{len(split.train)} to train, {len(split.validation)} to choose the model, {len(split.test)} held out"
-    _pairs([("source", opened.origin), ("rows", counts), *_schema_rows(schema)])
+    said = [("file", opened.frame.said)] if opened.frame is not None and opened.frame.said else []
+    _pairs([("source", opened.origin), *said, ("rows", counts), *_schema_rows(schema)])
     _show_columns(schema)
     console.print("\n`vaekit train` would choose:")
     for note in notes:
@@ -186,12 +187,21 @@ def _show_columns(schema: Schema) -> None:
     """Print what the columns of a mixed table are taken for."""
     if not schema.table:
         return
-    table = _table("column", "kind", "because")
+    table = _table("column", "kind", "because", "missing")
     for column in schema.table:
         kind = f"{column.kind}, given" if column.given else column.kind
-        table.add_row(escape(column.name), kind, escape(column.reason))
+        table.add_row(escape(column.name), kind, escape(column.reason), escape(_missing(column)))
     console.print()
     console.print(table)
+
+
+def _missing(column: Column) -> str:
+    """How many cells of a column are missing, and how they are written where that is not by nothing."""
+    total = sum(count for _, count in column.missing)
+    if [mark for mark, _ in column.missing] in ([], [""]):
+        return str(total or "")
+    written = ((f"'{mark}'" if mark else "empty", count) for mark, count in column.missing[:4])
+    return f"{total}: " + ", ".join(f"{count} {mark}" for mark, count in written)
 
 
 def show_run(run: Run) -> None:

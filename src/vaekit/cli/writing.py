@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import pyarrow as pa
 import typer
 
 from vaekit.data import Frame
+from vaekit.data.coding import as_written
+from vaekit.data.frame import as_arrow
 from vaekit.errors import VaekitError
 from vaekit.opening import as_frame, open_rows
 from vaekit.outputs import MOST_ON_A_SHEET, check_out, column_names, write_rows, write_tables
@@ -37,7 +40,9 @@ def write_made(run: Run, out: Path, make: Callable[[Any, Any], Any], name: str, 
     check_out(out, run.schema, like_data=name == "x", table=name == "table")
     called = run.score_name if name == "score" else name
     if isinstance(run, TableRun) and out.suffix.lower() in (".csv", ".parquet"):
-        rows = write_tables(out, (_as_table(run, made, called) for made in _pieces(run, make, source)))
+        text = out.suffix.lower() == ".csv"
+        made_of = (_as_table(run, made, called) for made in _pieces(run, make, source, text))
+        rows = write_tables(out, (as_written(made, run.schema.table) if text else made for made in made_of))
         return f"Wrote {rows} rows: {out}"
     values = make(run, source) if not isinstance(run, TableRun) else np.concatenate(list(_pieces(run, make, source)))
     write_rows(out, values, run.schema, called)
@@ -45,12 +50,13 @@ def write_made(run: Run, out: Path, make: Callable[[Any, Any], Any], name: str, 
     return f"Wrote {len(values)} rows{f' (the first {MOST_ON_A_SHEET} on the sheet)' if sheet else ''}: {out}"
 
 
-def _pieces(run: TableRun, make: Callable[[Any, Any], Any], source: str | None) -> Iterator[Any]:
-    """What is made of each piece of a source, so that it need not fit into memory."""
+def _pieces(run: TableRun, make: Callable[[Any, Any], Any], source: str | None, text: bool = False) -> Iterator[Any]:
+    """What is made of each piece of a source, so that it need not fit into memory; of a text file as text, if that is wanted."""
     if source is None:
         yield make(run, None)
         return
-    for piece in as_frame(open_rows(source, run.recipe), run.recipe).pieces():
+    frame = as_frame(open_rows(source, run.recipe, known=run.schema.cells), run.recipe)
+    for piece in (replace(frame, native=as_arrow) if text and frame.marks is not None else frame).pieces():
         yield make(run, piece)
 
 

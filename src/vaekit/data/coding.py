@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from vaekit.data.columns import Column
+from vaekit.data.columns import Column, family
+from vaekit.data.dates import read_dates
 from vaekit.data.frame import Frame, frame_of_table
 from vaekit.data.source import LABEL, Source, Values
 from vaekit.errors import DataError, did_you_mean
@@ -34,12 +36,13 @@ def code_frame(frame: Frame, table: Sequence[Column], origin: str = "memory") ->
         DataError: if a column is missing, a cell does not fit its column, or what should be given is not.
     """
     modelled, given = [c for c in table if c.modelled], [c for c in table if c.given]
-    ordered = frame.in_order([c.name for c in ([*modelled, *given] if frame.named else table)])
+    as_written = frame.written or frame  # the one way in which a cell is read, in training and ever after
+    ordered = as_written.in_order([c.name for c in ([*modelled, *given] if frame.named else table)])
     values, context, row = _room(frame.rows, len(modelled)), _room(frame.rows, len(given)), 0
     for piece in ordered.read():
         for codes, columns in ((values, modelled), (context, given)):
             for place, column in enumerate(columns):
-                codes[row : row + len(piece), place] = column.code(piece[column.name], frame.first + row)
+                codes[row : row + len(piece), place] = column.code(ordered.cells(piece, column.name), frame.first + row)
         row += len(piece)
     for place, column in enumerate(given):
         _check_given(column, context[:, place], frame.first)
@@ -160,3 +163,76 @@ def write_back(codes: npt.NDArray[np.float64], table: Sequence[Column], given: p
                 column.decode(np.array(repeated)) if number else pa.array(repeated).cast(column.arrow_type)
             )
     return pa.table(cells)
+
+
+def fill(column: Column, given: Any, empty: Any, filled: Any, written: bool) -> Any:
+    """Put filled cells where given ones are missing; every other cell stays as it was given.
+
+    Args:
+        column: what the cells are.
+        given: an Arrow array of the rows' own type.
+        empty: which of them are missing.
+        filled: cells of the column's type.
+        written: whether the given ones are text as it stands in a file.
+
+    Returns:
+        An Arrow array of the given type where all cells fit it, else of the column's.
+    """
+    if written:
+        return pc.if_else(empty, column.write(filled), given)
+    given = given.cast(given.type.value_type) if pa.types.is_dictionary(given.type) else given
+    if pc.all(empty).as_py():
+        return filled
+    types = [given.type, filled.type] if family(given.type) == family(filled.type) else [filled.type, given.type]
+    for kind in types:
+        try:
+            return pc.if_else(empty, filled.cast(kind), column.akin(given).cast(kind) if kind == filled.type else given)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, DataError):
+            continue
+    return pc.if_else(empty, column.write(filled), given.cast(pa.string()))
+
+
+def as_types(found: pa.Table, table: Sequence[Column]) -> pa.Table:
+    """Columns of text as the types that they had in training, where all their cells can be read as such.
+
+    Args:
+        found: rows, some columns of which are text as it is written in a file.
+        table: what the columns are.
+    """
+    for place, name in enumerate(found.column_names):
+        column = next((column for column in table if column.name == name), None)
+        if column is not None and found[name].type == pa.string():
+            found = found.set_column(place, name, _as_type(found[name], column))
+    return found
+
+
+def _as_type(text: Any, column: Column) -> Any:
+    kind = column.arrow_type
+    if kind == pa.string():
+        return text
+    text = pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)
+    try:
+        if not pa.types.is_temporal(kind):
+            return text.cast(kind)
+        zone = getattr(kind, "tz", None)
+        return read_dates(text, column.form).cast(pa.timestamp("us", "UTC" if zone else None)).cast(kind)
+    except pa.ArrowInvalid:
+        pass
+    try:
+        return text.cast(pa.float64()) if family(kind) == "number" else text  # 2.5 among whole numbers
+    except pa.ArrowInvalid:
+        return text
+
+
+def as_written(found: pa.Table, table: Sequence[Column]) -> pa.Table:
+    """Write dates and truth values as text in the form that they had in the training file.
+
+    Args:
+        found: rows.
+        table: what the columns are.
+    """
+    for column in table:
+        if column.form and column.name in found.column_names:
+            place = found.column_names.index(column.name)
+            found = found.set_column(place, column.name, column.write(found[column.name]))
+    return found

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict
 
 from vaekit.data.dates import read_dates, write_dates
+from vaekit.data.matching import known_text
 from vaekit.errors import DataError
 
 ColumnKind = Literal[
@@ -40,6 +41,8 @@ LEFT_OUT: tuple[ColumnKind, ...] = ("constant", "identifier", "text")
 """Kinds of which the model says nothing."""
 NEAR = 1e-3
 """Within this share of a step, a number is a value of the lattice."""
+FALSE = {"TRUE": "FALSE", "True": "False"}
+"""How false is written, by how true is."""
 LARGEST = 1e30
 """Beyond this, squares overflow in single precision."""
 
@@ -86,6 +89,12 @@ def plain(cells: Any) -> Any:
     return cells.cast(pa.string()) if found == "text" else cells
 
 
+def nearest(x: Array, step: float) -> Array:
+    """Bring numbers to the nearest multiple of a step; 3 of 1/10 are 3/10, and not 3 · 0.1, which is another number."""
+    whole, parts = np.round(x / step), round(1 / step)
+    return whole / parts if parts and np.isclose(parts * step, 1, rtol=1e-12) else whole * step
+
+
 class Column(BaseModel):
     """A column of a table.
 
@@ -95,11 +104,15 @@ class Column(BaseModel):
         type: its Arrow type as given, to which output returns.
         categories: the values of a categorical kind that have a place of their own, in order of their codes.
         rare: values that share the place after the last, with their counts; values never seen share it too.
-        step: distance between neighbouring values of a kind on the line; 0 where there is none.
+        step: distance between neighbouring values of a kind on the line, of which the likelihood speaks; 0 where there is none.
+        grid: distance between neighbouring values to which results go; the step, but that a wide range may be too fine for it.
+        form: how its cells are written in text: dates as `strftime` has it, true and false by their true.
+        missing: how its missing cells are written, and how many are written so.
         lowest: the least value that is possible, where that is known.
         highest: the greatest value that is possible, where that is known.
         value: of a constant column, its only value (None: all missing).
         reason: why the kind was chosen, for `vaekit describe`.
+        note: what the user should know of its cells, a clause; empty where there is nothing.
         given: whether it is given rather than modelled: a covariate.
 
     Examples:
@@ -116,10 +129,14 @@ class Column(BaseModel):
     categories: tuple[Category, ...] = ()
     rare: tuple[tuple[Category, int], ...] = ()
     step: float = 0.0
+    grid: float = 0.0
+    form: str = ""
+    missing: tuple[tuple[str, int], ...] = ()
     lowest: float | None = None
     highest: float | None = None
     value: Category | None = None
     reason: str = ""
+    note: str = ""
     given: bool = False
 
     @property
@@ -162,7 +179,7 @@ class Column(BaseModel):
         """
         if pa.types.is_null(cells.type):
             return np.full(len(cells), np.nan)
-        cells = self._akin(cells, first_row)
+        cells = self.akin(cells, first_row)
         if self.kind in CATEGORICAL:
             return self._code_categories(cells)
         if self.kind == "datetime":
@@ -179,25 +196,69 @@ class Column(BaseModel):
             )
         return numbers
 
-    def _akin(self, cells: Any, first_row: int) -> Any:
-        """Cells as the family of the column, read from text or numbers where they hold the same."""
+    def akin(self, cells: Any, first_row: int = 0) -> Any:
+        """Read cells as numbers, dates, truth values or text, whichever the column has, where they hold the same.
+
+        Args:
+            cells: an Arrow array.
+            first_row: the number of its first row, for messages.
+
+        Returns:
+            float64, timestamps in microseconds, bool or text.
+
+        Raises:
+            DataError: if a cell cannot be read so.
+        """
         wanted = "date" if self.kind == "datetime" else family(self.arrow_type)
         found = plain(cells)
         have = family(found.type)
         if have == wanted:
             return found
-        target = {"number": pa.float64(), "truth": pa.bool_(), "date": pa.timestamp("us"), "text": pa.string()}[wanted]
-        if wanted == "text" and have == "number":  # 1.0 was written 1
-            found = pc.if_else(pc.equal(found, pc.floor(found)), found.cast(pa.int64(), safe=False).cast(pa.string()), found.cast(pa.string()))  # fmt: skip
+        if wanted == "text":
+            whole = have == "number" and not pa.types.is_floating(cells.type)  # of which a double may lose digits
+            return self._as_known(cells if whole else found)
+        if wanted == "date" and have == "number" and self.form:  # 20201231
+            found, have = found.cast(pa.int64()).cast(pa.string()), "text"
+        target = {"number": pa.float64(), "truth": pa.bool_(), "date": pa.timestamp("us")}[wanted]
         try:
-            return read_dates(found) if wanted == "date" and have == "text" else found.cast(target)
+            if (
+                wanted == "truth"
+                and have == "number"
+                and pc.any(pc.not_equal(pc.abs(pc.subtract(found, 0.5)), 0.5)).as_py()
+            ):
+                raise pa.ArrowInvalid("a number that is neither 0 nor 1")
+            return read_dates(found, self.form) if wanted == "date" and have == "text" else found.cast(target)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-            row, cell = _first_bad(found, target)
-            words = {"number": "a number", "truth": "true or false", "date": "a date", "text": "text"}[wanted]
+            row, cell = self._first_bad(found, target)
+            words = {"number": "a number", "truth": "true or false", "date": "a date"}[wanted]
             raise DataError(
                 f"every cell of column '{self.name}' must be {words}, as in training, or empty",
                 f"'{cell}' in row {first_row + row}",
             ) from error
+
+    def _first_bad(self, cells: Any, target: Any) -> tuple[int, Any]:
+        """Row and content of the first cell that cannot be read."""
+        for row, cell in enumerate(cells):
+            one = pa.array([cell.as_py()], cells.type)
+            try:
+                _ = (
+                    read_dates(one, self.form)
+                    if pa.types.is_timestamp(target) and one.type == pa.string()
+                    else one.cast(target)
+                )
+            except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+                return row, cell.as_py()
+            if target == pa.bool_() and family(one.type) == "number" and cell.as_py() not in (0, 1, None):
+                return row, cell.as_py()
+        return 0, cells[0].as_py()
+
+    def _as_known(self, cells: Any) -> Any:
+        """Numbers, truth values and dates as the known texts that say the same: 1 as "1.0", true as "TRUE"."""
+        cells = cells.combine_chunks() if isinstance(cells, pa.ChunkedArray) else cells
+        encoded = cells.dictionary_encode()
+        known = [text for text in self._codes if isinstance(text, str)]
+        texts = [known_text(value, known, self.name) for value in encoded.dictionary.to_pylist()]
+        return pa.array(texts, pa.string()).take(encoded.indices)
 
     def _code_categories(self, cells: Any) -> Array:
         codes = np.full(len(cells), np.nan)
@@ -222,15 +283,31 @@ class Column(BaseModel):
             found = pa.array([values[code] for code in np.where(missing, self.unseen, codes).astype(int)])
             return found.cast(kind)
         if self.kind == "datetime":
-            step = max(self.step, 1.0)
+            step = max(self.step, self.grid, 1.0)
             whole = (np.round(np.where(missing, 0, codes) / step) * step).astype(np.int64)
             zone = getattr(kind, "tz", None)
             found = pa.array(whole, mask=missing).cast(pa.timestamp("us", "UTC" if zone else None))
-            return write_dates(found, self.step) if kind == pa.string() else found.cast(kind, safe=False)
+            if not pa.types.is_temporal(kind):
+                return write_dates(found, step, self.form).cast(kind)
+            return found.cast(kind, safe=False)
+        if self.grid:
+            codes = nearest(codes, self.grid)
         if pa.types.is_integer(kind):
             whole = np.round(np.where(missing, 0, codes)).clip(*_range(kind))
             return pa.array(whole, mask=missing).cast(kind)
         return pa.array(codes, mask=missing).cast(kind, safe=False)
+
+    def write(self, cells: Any) -> Any:
+        """Write cells as text, as they are written in the column.
+
+        Args:
+            cells: an Arrow array of the column's type, or text, which stays as it is.
+        """
+        if self.form and pa.types.is_temporal(cells.type):
+            return write_dates(plain(cells), self.step or self.grid, self.form)
+        if self.form and pa.types.is_boolean(cells.type):
+            return pc.if_else(cells, self.form, FALSE.get(self.form, "false"))
+        return cells.cast(pa.string())
 
     def impossible(self, code: float) -> str | None:
         """What a value would have to be, if it cannot be one of this column; None if it can."""
@@ -243,8 +320,9 @@ class Column(BaseModel):
             return "above 0"
         if not low <= code <= high:
             return f"between {low:g} and {high:g}"
-        if self.step and self.kind != "datetime" and abs(code / self.step - round(code / self.step)) > NEAR:
-            return f"a multiple of {self.step:g}"
+        step = self.step or self.grid
+        if step and self.kind != "datetime" and abs(code / step - round(code / step)) > NEAR:
+            return f"a multiple of {step:g}"
         return None
 
     def draw_rare(self, codes: Array, uniform: Array) -> Array:
@@ -291,13 +369,3 @@ def _range(kind: Any) -> tuple[float, float]:
     """Least and greatest double that an integer type holds: of 64 bits, not 2⁶³, which is the next one."""
     info = np.iinfo(kind.to_pandas_dtype())
     return float(info.min), float(info.max) if info.max < 2**53 else float(np.nextafter(float(info.max), 0))
-
-
-def _first_bad(cells: Any, target: Any) -> tuple[int, Any]:
-    """Row and content of the first cell that cannot be cast."""
-    for row, cell in enumerate(cells):
-        try:
-            pa.array([cell.as_py()], cells.type).cast(target)
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-            return row, cell.as_py()
-    return 0, cells[0].as_py()

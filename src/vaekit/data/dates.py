@@ -1,31 +1,96 @@
-"""Dates as people and files write them."""
+"""Dates as people and files write them: which form a column has, and text to moments and back.
+
+A form is written as `strftime` writes it: `%d.%m.%Y` for 31.12.2020. The empty form stands for ISO 8601 in all its lengths,
+2020-12-31 to 2020-12-31T23:59:59.5Z.
+"""
 
 from __future__ import annotations
 
 import datetime
+import itertools
+import re
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 DAY = 86_400_000_000
 """In microseconds."""
+MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+YEAR_FIRST = ("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d")
+"""Forms that leave no doubt which number is the month."""
+OTHERS = (
+    *("%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%d-%m-%Y", "%m-%d-%Y", "%m.%d.%Y"),
+    *("%d %b %Y", "%d-%b-%Y", "%b %d, %Y", "%b %d %Y", "%d %B %Y", "%B %d, %Y", "%B %d %Y"),
+)
+"""Forms of which one must fit all cells; of two that do, the first is the likelier."""
+CLOCKS = ("", " %H:%M", " %H:%M:%S", "T%H:%M", "T%H:%M:%S", " %I:%M %p", " %I:%M:%S %p", ", %H:%M", ", %H:%M:%S")
+ZONED = tuple(f"%Y-%m-%d{mark}{clock}Z" for mark in "T " for clock in ("%H:%M:%S", "%H:%M"))
+_TOKENS = {
+    "%Y": r"(?P<Y>\d{4})",
+    "%m": r"(?P<m>\d{1,2})",
+    "%d": r"(?P<d>\d{1,2})",
+    "%b": r"(?P<b>[A-Za-z]{3})\.?",
+    "%B": r"(?P<b>[A-Za-z]{3,9})",
+    "%H": r"(?P<H>\d{1,2})",
+    "%I": r"(?P<I>\d{1,2})",
+    "%M": r"(?P<M>\d{2})",
+    "%S": r"(?P<S>\d{2})",
+    "%p": r"(?P<p>[AaPp][Mm])",
+}
 
 
-def read_dates(text: Any) -> Any:
-    """Text as in 2020-12-31, 2020-12-31 23:59 or 2020-12-31T23:59:59.5Z as Arrow timestamps; with a zone, in UTC.
+def read_dates(text: Any, form: str = "") -> Any:
+    """Read text as moments.
+
+    Args:
+        text: an Arrow array.
+        form: how the dates are written; cells in ISO 8601 are read whatever it is.
+
+    Returns:
+        Arrow timestamps in microseconds; those with a zone in UTC.
 
     Raises:
         pyarrow.ArrowInvalid: if a cell is no date, or only some have a zone.
+
+    Examples:
+        >>> read_dates(pa.array(["31.12.2020", None]), "%d.%m.%Y").to_pylist()
+        [datetime.datetime(2020, 12, 31, 0, 0), None]
     """
+    if form:
+        found = _parse(text, form)
+        if found.null_count == text.null_count:
+            return found
     try:
         return text.cast(pa.timestamp("us"))
     except pa.ArrowInvalid:
         return text.cast(pa.timestamp("us", "UTC")).cast(pa.timestamp("us"))
 
 
-def write_dates(dates: Any, step: float) -> Any:
-    """Arrow timestamps in microseconds as text, no finer than need be."""
+def is_date(text: Any, form: str = "") -> npt.NDArray[np.bool_]:
+    """Say of each cell of an Arrow array of text whether it is a day of the calendar; an empty cell is one."""
+    if form:
+        found = pc.or_(pc.is_valid(_parse(text, form)), pc.is_null(text))
+        return np.asarray(found.to_numpy(zero_copy_only=False), dtype=bool)
+    return np.array([cell is None or _is_iso(cell) for cell in text.to_pylist()], dtype=bool)
+
+
+def _is_iso(cell: str) -> bool:
+    try:
+        read_dates(pa.array([cell]))
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def write_dates(dates: Any, step: float, form: str = "") -> Any:
+    """Write Arrow timestamps in microseconds as text, in a form, or in ISO 8601 no finer than need be."""
+    if form:
+        return pc.strftime(dates.cast(pa.timestamp("s"), safe=False), form)
     if pc.any(pc.not_equal(dates, dates.cast(pa.timestamp("s"), safe=False).cast(dates.type))).as_py():
         return dates.cast(pa.string())
     days = step and step % DAY == 0
@@ -33,8 +98,81 @@ def write_dates(dates: Any, step: float) -> Any:
 
 
 def date_text(date: datetime.date, kind: Any) -> str:
-    """A single date as text that Arrow reads as its type."""
+    """Write a single date as text that Arrow reads as its type."""
     if pa.types.is_date(kind):
         return date.isoformat()[:10]
     moment = date if isinstance(date, datetime.datetime) else datetime.datetime(date.year, date.month, date.day)
     return moment.isoformat(sep=" ") + ("Z" if getattr(kind, "tz", None) else "")
+
+
+def forms_of(texts: Sequence[str]) -> tuple[str, ...]:
+    """Find the forms in which texts can all be read as dates, one for each different reading, the likeliest first.
+
+    Args:
+        texts: some cells.
+
+    Examples:
+        >>> forms_of(["31.12.2020", "01.02.2021"]), forms_of(["1/2/2020", "3/4/2020"])
+        (('%d.%m.%Y',), ('%m/%d/%Y', '%d/%m/%Y'))
+    """
+    cells = pa.array(texts, pa.string())
+    forms = [*(day + clock for day, clock in itertools.product((*YEAR_FIRST, *OTHERS), CLOCKS)), *ZONED]
+    readings: dict[bytes, str] = {}
+    for form in forms:
+        if texts and re.fullmatch(_pattern(form), texts[0]) and is_date(cells, form).all():
+            readings.setdefault(np.asarray(_parse(cells, form).cast(pa.int64())).tobytes(), form)
+    return tuple(readings.values())
+
+
+def moment_of(text: str) -> datetime.datetime | None:
+    """Read a single text as a moment, where it can be read in one way."""
+    forms = ("",) if _is_iso(text) else forms_of([text])
+    return read_dates(pa.array([text]), forms[0])[0].as_py() if len(forms) == 1 else None
+
+
+def looks_like_date(text: str) -> bool:
+    """Say whether a single text is a date in some form."""
+    return any(sign.isdigit() for sign in text) and (_is_iso(text) or bool(forms_of([text])))
+
+
+@lru_cache(maxsize=256)
+def _pattern(form: str) -> str:
+    """The regular expression of a form."""
+    parts = re.split(r"(%[A-Za-z])", form)
+    months = r"(?P<m>\d{2})", r"(?P<d>\d{2})"  # without marks between them, numbers must have all their digits
+    tokens = _TOKENS if "%Y%m" not in form else {**_TOKENS, "%m": months[0], "%d": months[1]}
+    return r"^\s*" + "".join(tokens.get(part) or re.escape(part) for part in parts) + r"\s*$"
+
+
+def _parse(text: Any, form: str) -> Any:
+    """Text as timestamps in microseconds, null where a cell is not in this form, or no day of the calendar."""
+    text = text.combine_chunks() if isinstance(text, pa.ChunkedArray) else text
+    parts = pc.extract_regex(text, _pattern(form))
+    there = np.asarray(pc.fill_null(parts.is_valid(), fill_value=False))
+    if not there.any():
+        return pa.nulls(len(text), pa.timestamp("us"))
+
+    def numbers(name: str, absent: int) -> npt.NDArray[np.int64]:
+        if parts.type.get_field_index(name) < 0:
+            return np.full(len(text), absent, np.int64)
+        cells = pc.struct_field(parts, name)
+        if name == "b":
+            short = pc.utf8_lower(pc.utf8_slice_codeunits(cells, 0, 3))
+            return np.asarray(pc.fill_null(pc.index_in(short, pa.array(MONTHS)), -1)).astype(np.int64) + 1
+        if name == "p":
+            return np.asarray(pc.fill_null(pc.equal(pc.utf8_lower(cells), "pm"), fill_value=False)).astype(np.int64)
+        return np.asarray(pc.fill_null(cells, "0").cast(pa.int64()))
+
+    year, month, day = numbers("Y", 1970), numbers("m", 0) + numbers("b", 0), numbers("d", 1)
+    if "%I" in form:
+        hour, valid_hour = numbers("I", 0) % 12 + 12 * numbers("p", 0), (numbers("I", 1) >= 1) & (numbers("I", 1) <= 12)
+    else:
+        hour = numbers("H", 0)
+        valid_hour = hour < 24
+    minute, second = numbers("M", 0), numbers("S", 0)
+    months = ((year - 1970) * 12 + month - 1).astype("datetime64[M]")
+    days = months.astype("datetime64[D]") + (day - 1)
+    valid = there & (month >= 1) & (month <= 12) & (day >= 1) & (days.astype("datetime64[M]") == months)
+    valid &= valid_hour & (minute < 60) & (second < 60) & (year >= 1)
+    moments = days.astype("datetime64[us]") + ((hour * 60 + minute) * 60 + second) * np.timedelta64(1_000_000, "us")
+    return pa.array(moments, mask=~valid).cast(pa.timestamp("us"))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet
 
+from vaekit.data.written import present
 from vaekit.errors import DataError
 
 BATCH = 1 << 16
@@ -25,6 +26,23 @@ def as_arrow(table: pa.Table) -> Any:
 
 
 @dataclass(frozen=True)
+class Seen:
+    """What a reader saw of a column.
+
+    Args:
+        missing: how missing cells are written, and how many are written so.
+        form: how its cells are written, as `Column.form` has it.
+        remark: what should be known of its cells.
+        nameless: whether the source has no name for it, though it names others.
+    """
+
+    missing: tuple[tuple[str, int], ...] = ()
+    form: str = ""
+    remark: str = ""
+    nameless: bool = False
+
+
+@dataclass(frozen=True)
 class Frame:
     """Rows of named columns.
 
@@ -37,6 +55,10 @@ class Frame:
         origin: where the rows come from: a path, an address, or `memory`.
         array: whether the rows came as an array.
         first: number of the first row, where this is a piece of a larger frame.
+        marks: words for a missing cell, where cells are as they are written in a text file; None where they have types.
+        written: the same rows as they are written, where these were read from a text file.
+        seen: what the reader saw of columns, by name.
+        said: how the reader understood the source, for people.
     """
 
     schema: pa.Schema
@@ -47,6 +69,10 @@ class Frame:
     origin: str = "memory"
     array: bool = False
     first: int = 0
+    marks: tuple[str, ...] | None = None
+    written: Frame | None = None
+    seen: Mapping[str, Seen] = field(default_factory=dict)
+    said: str = ""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -57,8 +83,12 @@ class Frame:
         """The same rows as frames of at most `BATCH` rows."""
         first = self.first
         for table in self.read():
-            yield replace(self, rows=len(table), read=lambda table=table: iter((table,)), first=first)  # type: ignore[misc]
+            yield replace(self, rows=len(table), read=lambda table=table: iter((table,)), first=first, written=None)  # type: ignore[misc]
             first += len(table)
+
+    def cells(self, piece: pa.Table, name: str) -> Any:
+        """A column of a piece of these rows, null where a cell is missing."""
+        return piece[name] if self.marks is None else present(piece[name], self.marks)
 
     def table(self) -> pa.Table:
         """All rows at once."""
@@ -75,8 +105,13 @@ class Frame:
         """
         if not self.named and len(self.names) == len(names):
             renamed = pa.schema([field.with_name(n) for field, n in zip(self.schema, names, strict=True)])
+            written = None if self.written is None else self.written.in_order(names)
             return replace(
-                self, schema=renamed, read=lambda: (t.rename_columns(list(names)) for t in self.read()), named=True
+                self,
+                schema=renamed,
+                read=lambda: (t.rename_columns(list(names)) for t in self.read()),
+                named=True,
+                written=written,
             )
         missing = [name for name in names if name not in self.names]
         if missing:
@@ -86,7 +121,8 @@ class Frame:
             )
         wanted = list(names)
         chosen = pa.schema([self.schema.field(name) for name in wanted])
-        return replace(self, schema=chosen, read=lambda: (t.select(wanted) for t in self.read()))
+        written = None if self.written is None else self.written.in_order(names)
+        return replace(self, schema=chosen, read=lambda: (t.select(wanted) for t in self.read()), written=written)
 
 
 def frame_of_table(table: pa.Table, named: bool = True, native: Native = as_arrow, array: bool = False) -> Frame:

@@ -23,7 +23,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from scipy.special import ndtri
 
-from vaekit.data.columns import NEAR, Column
+from vaekit.data.columns import NEAR, Column, nearest
 
 Array = npt.NDArray[np.float64]
 
@@ -114,9 +114,8 @@ class Marginal(BaseModel):
         return x if self.bounds == (None, None) else np.clip(x, *self.bounds)
 
     def nearest(self, x: Array) -> Array:
-        """The value of the lattice that is nearest; 3 of 1/10 are 3/10, and not 3 · 0.1, which is another number."""
-        whole, parts = np.round(x / self.step), round(1 / self.step)
-        return whole / parts if parts and np.isclose(parts * self.step, 1, rtol=1e-12) else whole * self.step
+        """The value of the lattice that is nearest."""
+        return nearest(x, self.step)
 
     def atom(self, x: Array) -> npt.NDArray[np.int64]:
         """Which atom a value is; as many as there are atoms where it is none."""

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from vaekit.data.columns import ColumnKind
+from vaekit.data.written import MISSING
 from vaekit.options import Options
 
 
@@ -35,6 +36,13 @@ class DataOptions(Options):
         (),
         description="Columns that are given, not modelled, so that the model is of p(x|c); `label` for the labels of pictures and arrays.",
     )
+    header: bool | Literal["auto"] = Field(
+        "auto", description="Whether the first line of a CSV file names the columns; `auto` looks at it."
+    )
+    missing: tuple[str, ...] | Literal["auto"] = Field(
+        "auto",
+        description="Words in a text file that stand for a missing cell, as an empty cell does in any case; `auto` is NA, N/A, nan, null, None, ?, - and their like.",
+    )
     query: str = Field("", description="The SQL query whose rows are the data, where the source is a database.")
     binarize: Literal["auto", "none", "dynamic", "fixed", "threshold"] = Field(
         "auto",
@@ -54,6 +62,11 @@ class DataOptions(Options):
     test: float = Field(
         0.1, ge=0, lt=1, description="Share of the rows held out for evaluation where none are given; 0: none are."
     )
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """Words for a missing cell."""
+        return MISSING if self.missing == "auto" else self.missing
 
     @property
     def height_width(self) -> tuple[int, int] | None:

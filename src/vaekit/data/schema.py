@@ -73,6 +73,14 @@ class Schema(BaseModel):
         """The columns that are given with each row, of which the model does not speak."""
         return tuple(column for column in self.table if column.given)
 
+    @property
+    def cells(self) -> tuple[Column, ...]:
+        """What the columns of a file of such rows are: those of a mixed table, else numbers and what is given."""
+        if self.kind == "mixed" or len(self.shape) > 1:
+            return self.table if self.kind == "mixed" else ()
+        names = self.columns or tuple(f"column{i}" for i in range(self.shape[0]))
+        return (*(Column(name=name, kind="real", type="double") for name in names), *self.given)
+
     def name(self, index: int) -> str:
         """How to speak of the feature with this flat index."""
         if self.columns:

@@ -3,19 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from vaekit.data import arrays, idx
+from vaekit.data.columns import Column
 from vaekit.data.frame import Frame, frame_of_table
 from vaekit.data.source import Progress, Source
+from vaekit.data.written import MISSING
 from vaekit.errors import DataError, did_you_mean
 
 
+@dataclass(frozen=True)
+class TextForm:
+    """How a text file is read.
+
+    Args:
+        header: whether its first line names the columns; by default it is looked at.
+        marks: words for a missing cell.
+        known: what its columns are, where a run knows; its cells are then left as they are written.
+    """
+
+    header: bool | None = None
+    marks: tuple[str, ...] = MISSING
+    known: tuple[Column, ...] = ()
+
+    def open(self, path: Path) -> Frame:
+        """Open a CSV file."""
+        from vaekit.data import csv  # pyarrow is slow to import
+
+        if self.known:
+            return csv.open_written(path, self.known, self.header, self.marks)
+        return csv.open_csv(path, self.header, self.marks)
+
+
 def open_source(
-    source: object, size: tuple[int, int] | None = None, progress: Progress | None = None, query: str = ""
+    source: object,
+    size: tuple[int, int] | None = None,
+    progress: Progress | None = None,
+    query: str = "",
+    text: TextForm = TextForm(),
 ) -> Source | Frame:
     """Open data by name, path or value.
 
@@ -25,6 +54,7 @@ def open_source(
         size: (H, W) to which pictures in a folder are brought; by default they must all be of one size.
         progress: told how many pictures are decoded.
         query: the SQL query whose rows are wanted, where the source is a database.
+        text: how text files are read.
 
     Returns:
         The opened source; tables as frames, whose columns may be of any type.
@@ -62,7 +92,7 @@ def open_source(
         raise DataError("the source must be a path", f"'{source}': {error}") from error
     if not exists:
         raise DataError("the source must exist", f"'{source}'", _nearby(path))
-    found = _open_folder(path, size, progress) if path.is_dir() else _open_file(path)
+    found = _open_folder(path, size, progress) if path.is_dir() else _open_file(path, text)
     if isinstance(found, Source) and not len(found.values):
         raise DataError("the source must hold examples", f"none in '{source}'")
     return replace(found, origin=str(path))
@@ -82,16 +112,13 @@ def digits() -> Source:
     return Source(bunch.images.astype(np.uint8)[..., None], bunch.target, picture=True, levels=17, origin="digits")
 
 
-def _open_file(path: Path) -> Source | Frame:
+def _open_file(path: Path, text: TextForm) -> Source | Frame:
     from vaekit.data import tables  # pyarrow is slow to import
 
     openers: dict[str, Callable[[Path], Source | Frame]] = {
         ".npy": arrays.open_npy,
         ".npz": arrays.open_npz,
-        ".csv": tables.open_csv,
-        ".tsv": tables.open_csv,
-        ".csv.gz": tables.open_csv,
-        ".tsv.gz": tables.open_csv,
+        **dict.fromkeys((".csv", ".tsv", ".csv.gz", ".tsv.gz"), text.open),
         ".parquet": tables.open_parquet,
     }
     ending = "".join(path.suffixes[-2:]).lower() if path.suffix.lower() == ".gz" else path.suffix.lower()

@@ -18,6 +18,7 @@ from vaekit.data.columns import family
 from vaekit.data.csv import open_csv
 from vaekit.data.frame import Frame, Native, frame_of_parquet, frame_of_table
 from vaekit.data.source import Source
+from vaekit.data.written import as_type
 from vaekit.errors import DataError
 
 __all__ = ["numeric_source", "open_csv", "open_frame", "open_parquet"]
@@ -177,7 +178,7 @@ def numeric_source(frame: Frame, where: str | Path = "the table") -> Source:
     """
     where = f"'{where.name}'" if isinstance(where, Path) else where
     table = frame.table()
-    columns = [_numbers(name, column, where) for name, column in zip(frame.names, table.columns, strict=True)]
+    columns = [_numbers(name, frame.cells(table, name), where) for name in frame.names]
     return Source(np.column_stack(columns), columns=frame.names if frame.named else (), origin=frame.origin)
 
 
@@ -192,6 +193,9 @@ def _numbers(name: str, column: Any, where: str) -> npt.NDArray[Any]:
         )
     if pa.types.is_boolean(kind):
         return column.cast(pa.uint8()).to_numpy()
+    for number in (pa.int64(), pa.float64()) if pa.types.is_string(kind) else ():
+        if (numbers := as_type(column, number)) is not None:
+            return numbers.to_numpy()
     if pa.types.is_decimal(kind) or (pa.types.is_dictionary(kind) and family(kind) == "number"):
         column = column.cast(pa.float64() if pa.types.is_decimal(kind) else kind.value_type)
     elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):

@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from typing import Any
 
-from vaekit.data import Schema
+from vaekit.data import Column, Schema
 from vaekit.errors import RecipeError
 from vaekit.models.likelihoods import LIKELIHOODS
 from vaekit.models.posteriors import POSTERIORS
@@ -37,6 +37,7 @@ def resolve(recipe: Recipe, schema: Schema, rows: int) -> tuple[Recipe, list[str
     """
     notes = [*_data_notes(schema), *_given(recipe, schema)]
     content: dict[str, Any] = recipe.model_dump()
+    content["data"]["missing"] = recipe.data.marks  # the run keeps them, whatever a later version takes for a mark
     if schema.kind == "mixed":
         _mixed(content)
     elif recipe.model == "vae":
@@ -228,11 +229,33 @@ def _data_notes(schema: Schema) -> list[str]:
         return [
             *(f"Column '{column.name}' is left out: {column.kind}, {column.reason}." for column in out),
             f"likelihood=mixed: each column its own ({counted}; see `vaekit describe`).",
+            *_missing_note(schema),
+            *(f"Column '{column.name}': {column.note}." for column in schema.table if column.note),
         ]
     if not schema.constant:
         return []
     names = ", ".join(schema.name(i) for i in list(schema.constant)[:5]) + (", …" if len(schema.constant) > 5 else "")
     return [f"Left out of the likelihood, because they never vary: {len(schema.constant)} columns ({names})."]
+
+
+def _missing_note(schema: Schema) -> list[str]:
+    """How many cells are missing, where, and how they are written."""
+    holes = [(column, sum(count for _, count in column.missing)) for column in schema.table if column.missing]
+    if not holes:
+        return []
+    holes.sort(key=lambda pair: -pair[1])
+    told = ", ".join(f"{column.name} {count}{_marks(column)}" for column, count in holes[:5])
+    more = f", and {len(holes) - 5} more columns" if len(holes) > 5 else ""
+    words = any(mark for column, _ in holes for mark, _ in column.missing)
+    way = " data.missing says which words count as missing." if words else ""
+    return [f"Missing cells: {sum(count for _, count in holes)} ({told}{more}).{way}"]
+
+
+def _marks(column: Column) -> str:
+    """The words for the missing cells of a column, where there are others than empty cells."""
+    if not any(mark for mark, _ in column.missing):
+        return ""
+    return " written " + ", ".join(f"'{mark}'" if mark else "empty" for mark, _ in column.missing[:3])
 
 
 def _likelihood(content: dict[str, Any], schema: Schema) -> list[str]:

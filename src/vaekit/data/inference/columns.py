@@ -8,7 +8,6 @@ from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from vaekit.data.columns import LEFT_OUT, Column, ColumnKind
 from vaekit.data.dates import date_text
@@ -17,7 +16,16 @@ from vaekit.data.inference.declared import declare
 from vaekit.data.inference.kinds import is_coded, make_categorical, make_column, make_datetime, make_number, many, shown
 from vaekit.data.inference.order import in_order, indicators, normal_scores
 from vaekit.data.inference.tally import LONGEST, UNIQUE, Tally, tally_columns
-from vaekit.data.inference.texts import check_numbers, is_dates, make_text_dates, size
+from vaekit.data.inference.texts import (
+    WHOLE_DATE,
+    check_dates,
+    check_numbers,
+    date_forms,
+    holds_dates,
+    make_text_dates,
+    size,
+    with_note,
+)
 from vaekit.errors import DataError, did_you_mean
 
 Array = npt.NDArray[np.float64]
@@ -139,9 +147,13 @@ class _Looks:
             return make_categorical(tally, "ordinal", f"{tally.distinct} text values in the order of their type")
         if is_coded(tally):
             return make_categorical(tally, "binary" if tally.distinct == 2 else "categorical")
-        if is_dates(pa.array(tally.counts)):
-            return make_text_dates(tally)
+        if (forms := date_forms(tally)) is not None and len(forms) == 1:
+            return make_text_dates(tally, forms[0])
+        check_dates(self.frame, tally)
         check_numbers(self.frame, tally)
+        return with_note(self._words(tally), forms)
+
+    def _words(self, tally: Tally) -> Column:
         if tally.distinct == 2:
             return make_categorical(tally, "binary")
         words, length = size(tally)
@@ -156,12 +168,22 @@ class _Looks:
         return column
 
     def _number(self, tally: Tally) -> Column:
+        if tally.huge:
+            name = tally.share > UNIQUE
+            reason = (
+                "whole numbers, hardly one of them twice"
+                if name
+                else "whole numbers too large for a double to tell apart"
+            )
+            return make_column(tally, "identifier" if name else "text", reason)
         if tally.distinct == 2 and (tally.whole or is_coded(tally) or tally.rows >= LEAST):
             return make_categorical(tally, "binary")
         if is_coded(tally):
             return make_categorical(tally, "ordinal" if tally.levels else "categorical")
         if tally.whole and _is_identifier(tally):
             return make_column(tally, "identifier", "whole numbers, hardly one of them twice")
+        if holds_dates(tally):
+            return make_text_dates(tally, WHOLE_DATE)
         few = tally.exact and tally.distinct <= FEW
         if few and tally.whole and tally.rows >= REPEATS * tally.distinct:
             return make_categorical(tally, "ordinal" if self._is_ordered(tally) else "categorical")
@@ -197,7 +219,9 @@ class _Looks:
 
 
 def _is_identifier(tally: Tally) -> bool:
-    """Whether whole numbers are names of the rows: they count them, only rise, or are called so."""
+    """Whether whole numbers are names of the rows: they count them, only rise, are called so, or have no name and differ."""
+    if (tally.seen.nameless or not tally.name) and tally.share == 1 and tally.rows >= LEAST:
+        return True
     rows, gapless = tally.rows, tally.high - tally.low == tally.rows - 1
     if rows < LEAST:
         return False

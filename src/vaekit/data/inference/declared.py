@@ -8,7 +8,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vaekit.data.columns import Column
+from vaekit.data.columns import CATEGORICAL, Column
+from vaekit.data.dates import forms_of, is_date
 from vaekit.data.frame import Frame
 from vaekit.data.inference.kinds import (
     make_bounded,
@@ -19,7 +20,15 @@ from vaekit.data.inference.kinds import (
     make_real,
 )
 from vaekit.data.inference.tally import Tally
-from vaekit.data.inference.texts import NUMBER, first_cell, is_dates, make_text_dates
+from vaekit.data.inference.texts import (
+    NUMBER,
+    WHOLE_DATE,
+    date_forms,
+    first_cell,
+    holds_dates,
+    make_text_dates,
+)
+from vaekit.data.written import EXACT
 from vaekit.errors import DataError
 
 _MAKERS: dict[str, Callable[[Tally], Column]] = {"real": make_real, "count": make_count, "positive": make_positive}
@@ -44,6 +53,8 @@ def declare(frame: Frame, tally: Tally, kind: str) -> Column:
 
 
 def _make(frame: Frame, tally: Tally, kind: str) -> Column:
+    if tally.huge and kind in CATEGORICAL:
+        raise _refusal(tally, kind, f"numbers below {EXACT}, or text", f"{tally.high:.0f}")
     if kind == "categorical" and tally.family in ("number", "truth", "text") and not tally.cut:
         return make_categorical(tally, "categorical")
     if kind == "binary" and tally.family in ("number", "truth", "text") and not tally.cut:
@@ -57,9 +68,11 @@ def _make(frame: Frame, tally: Tally, kind: str) -> Column:
     if kind == "datetime":
         if tally.family == "date":
             return make_datetime(tally)
-        if tally.family == "text" and is_dates(pa.array(tally.counts)):
-            return make_text_dates(tally)
-        raise _refusal(tally, kind, "dates as in 2020-12-31", f"cells of type {tally.type}")
+        if tally.family == "text" and (forms := date_forms(tally)):
+            return make_text_dates(tally, forms[0])
+        if holds_dates(tally):
+            return make_text_dates(tally, WHOLE_DATE)
+        raise _refusal(tally, kind, "dates as in 2020-12-31", _no_date(frame, tally))
     if tally.family != "number":
         raise _refusal(tally, kind, "numbers", _no_number(frame, tally))
     if kind == "ordinal":
@@ -88,6 +101,16 @@ def _no_number(frame: Frame, tally: Tally) -> str:
         return f"cells of type {tally.type}"
     found = first_cell(frame, tally.name, lambda x: pc.invert(pc.match_substring_regex(x, NUMBER)))
     return f"'{found[1]}' in row {found[0]}" if found else "numbers stored as text"
+
+
+def _no_date(frame: Frame, tally: Tally) -> str:
+    """The first cell that is no date, in the form that most have."""
+    if tally.family != "text":
+        return f"cells of type {tally.type}"
+    values = pa.array(tally.counts, pa.string())
+    form = max(("", *forms_of(list(tally.counts)[:1])), key=lambda form: int(is_date(values, form).sum()))
+    found = first_cell(frame, tally.name, lambda x: pa.array(~is_date(x, form)))
+    return f"'{found[1]}' in row {found[0]}" if found else "dates of several forms"
 
 
 def _refusal(tally: Tally, kind: str, wanted: str, given: str) -> DataError:

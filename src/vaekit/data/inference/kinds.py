@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from vaekit.data.columns import Category, Column, ColumnKind
+from vaekit.data.dates import DAY
 from vaekit.data.inference.tally import DISTINCT, Tally
 
 MOST_PLACES, LEAST_COUNT, LEAST_SHARE = 200, 2, 2e-4
@@ -17,6 +18,8 @@ LARGE_COUNT = 1000
 """From this maximum on, whole numbers are amounts rather than counts."""
 SKEW, RANGE = 1.0, 20.0
 """From this skewness, or ratio of the outermost hundredths, on, positive numbers are felt by their ratios."""
+FILLED = 0.2
+"""So near the ends of a range a tenth of the numbers must begin for them to fill it: uniform ones do from half there on."""
 ATOM = 0.01
 """Share of zeros from which on they are a point of their own, beside positive numbers."""
 FREQUENT = 0.2
@@ -32,7 +35,8 @@ def make_column(tally: Tally, kind: ColumnKind, reason: str, **parts: Any) -> Co
         reason: why.
         parts: further parts of the column.
     """
-    return Column(name=tally.name, kind=kind, type=str(tally.type), reason=reason, **parts)
+    known = {"missing": tally.marks, "note": tally.seen.remark, "form": tally.seen.form}
+    return Column(name=tally.name, kind=kind, type=str(tally.type), reason=reason, **{**known, **parts})
 
 
 def make_categorical(tally: Tally, kind: ColumnKind, reason: str = "") -> Column:
@@ -67,10 +71,9 @@ def _values(tally: Tally, kind: ColumnKind) -> str:
 def make_datetime(tally: Tally) -> Column:
     """A column of dates."""
     first, last = (str(np.datetime64(int(end), "us")) for end in (tally.low, tally.high))
-    days = tally.step and tally.step % 86_400_000_000 == 0
-    return make_column(
-        tally, "datetime", " to ".join(end[:10] if days else end[:19] for end in (first, last)), step=tally.step
-    )
+    days = tally.grid % DAY == 0
+    reason = " to ".join(end[:10] if days else end[:19] for end in (first, last))
+    return make_column(tally, "datetime", reason, step=tally.step, grid=tally.grid)
 
 
 def make_number(tally: Tally) -> Column:
@@ -87,30 +90,33 @@ def make_number(tally: Tally) -> Column:
 
 def make_real(tally: Tally) -> Column:
     """A column of real numbers."""
-    return make_column(tally, "real", _span(tally), step=tally.step)
+    return make_column(tally, "real", _span(tally), step=tally.step, grid=tally.grid)
 
 
 def make_count(tally: Tally) -> Column:
     """A column of counts 0, 1, 2, …"""
-    return make_column(tally, "count", _span(tally), step=tally.step or 1.0, lowest=0.0)
+    return make_column(tally, "count", _span(tally), step=tally.step or 1.0, grid=tally.grid or 1.0, lowest=0.0)
 
 
 def make_positive(tally: Tally) -> Column:
     """A column of amounts."""
     lowest = 1.0 if tally.whole and tally.low == 1 else 0.0
-    return make_column(tally, "positive", _span(tally), step=tally.step, lowest=lowest)
+    return make_column(tally, "positive", _span(tally), step=tally.step, grid=tally.grid, lowest=lowest)
 
 
 def make_bounded(tally: Tally, low: float, high: float) -> Column:
     """A column of numbers between bounds."""
     reason = f"{_span(tally)}, within {low:g} and {high:g}"
-    return make_column(tally, "bounded", reason, step=tally.step, lowest=low, highest=high)
+    return make_column(tally, "bounded", reason, step=tally.step, grid=tally.grid, lowest=low, highest=high)
 
 
 def _end_reached(tally: Tally) -> float:
-    """1 or 100 where numbers fill the range from 0 to it, else 0."""
-    near = min(max(3 / tally.rows, 0.01), 0.05)
-    return next((t for t in (1.0, 100.0) if 0 <= tally.low <= near * t and (1 - near) * t <= tally.high <= t), 0.0)
+    """1 or 100 where numbers fill the range from 0 to it, else 0: told from tenths of the rows, as the least and greatest are luck."""
+    low, high = np.nanquantile(tally.numbers, (0.1, 0.9))
+    tops = (
+        t for t in (1.0, 100.0) if tally.low >= 0 and low <= FILLED * t and (1 - FILLED) * t <= high and tally.high <= t
+    )
+    return next(tops, 0.0)
 
 
 def _is_skewed(tally: Tally) -> bool:

@@ -56,27 +56,34 @@ class Lattice:
         whole = near[near < 2.0**62].astype(np.int64)
         self._divisor = int(np.gcd(self._divisor, np.gcd.reduce(whole)) if len(whole) else 1)
 
-    def step(self, values: npt.NDArray[np.float64], distinct: int, spread: float) -> float:
-        """The step, 0 where there is none that matters.
+    def spacing(self, values: npt.NDArray[np.float64], distinct: int) -> float:
+        """Return the distance of neighbouring values; 0 where there is none.
 
         Args:
             values: all different values, increasing, or none if there are too many.
             distinct: how many were seen.
-            spread: distance of the quartiles.
         """
         if self.decimals is None:
-            found = _common_step(values)
-        elif self._date:
-            found = _unit(self._divisor)
-        else:
-            found = (_round_divisor(self._divisor) if distinct >= FEW else 1) / 10**self.decimals
-        return found if found and spread / found < COARSE else 0.0
+            return _common_step(values)
+        if self._date:
+            return _unit(self._divisor)
+        return (_round_divisor(self._divisor) if distinct >= FEW else 1) / 10**self.decimals
 
 
-def step_of_dates(microseconds: npt.NDArray[np.int64]) -> float:
-    """The step of dates: a day, hour, minute, second, or less, in microseconds; 0 where it does not matter."""
-    unit, (low, high) = _unit(int(np.gcd.reduce(microseconds))), np.quantile(microseconds, (0.25, 0.75))
-    return unit if (high - low) / unit < COARSE else 0.0
+def matters(spacing: float, spread: float) -> float:
+    """Return the spacing of a lattice where it matters to the likelihood, else 0.
+
+    Args:
+        spacing: distance of neighbouring values; 0 where there is none.
+        spread: distance of the quartiles.
+    """
+    return spacing if spacing and spread / spacing < COARSE else 0.0
+
+
+def spacing_of_dates(microseconds: npt.NDArray[np.int64]) -> tuple[float, float]:
+    """Return the spacing of dates (a day, hour, minute, second, or less, in microseconds), and the distance of their quartiles."""
+    low, high = np.quantile(microseconds, (0.25, 0.75))
+    return _unit(int(np.gcd.reduce(microseconds))), float(high - low)
 
 
 def _unit(divisor: int) -> float:

@@ -12,8 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vaekit.data.columns import LARGEST, family, plain
-from vaekit.data.frame import Frame
-from vaekit.data.inference.lattice import Lattice
+from vaekit.data.frame import Frame, Seen
+from vaekit.data.inference.lattice import Lattice, matters
+from vaekit.data.written import EXACT
 from vaekit.errors import DataError
 
 DISTINCT = 20_000
@@ -44,10 +45,12 @@ class Tally:
         share: how many of the cells differ from all before, as a share, while all were counted.
         cut: whether a text was too long.
         levels: the values of a categorical type with an order, in that order.
+        seen: what the reader saw of it.
     """
 
     name: str
     type: Any
+    seen: Seen = field(default_factory=Seen)
     rows: int = 0
     missing: int = 0
     low: float = np.inf
@@ -122,11 +125,25 @@ class Tally:
         return np.quantile(middle, [0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99])
 
     @cached_property
-    def step(self) -> float:
-        """Distance of the lattice on which the numbers lie; 0 where there is none that matters."""
+    def grid(self) -> float:
+        """Distance of the lattice on which the numbers lie; 0 where there is none."""
         values = np.array(sorted(self.counts)) if self.exact and self.family == "number" else np.empty(0)
-        spread = self.quantiles[4] - self.quantiles[2] or self.high - self.low
-        return self._lattice.step(values, self.distinct, spread)
+        return self._lattice.spacing(values, self.distinct)
+
+    @property
+    def step(self) -> float:
+        """The same; 0 where it is too fine to matter to the likelihood."""
+        return matters(self.grid, self.quantiles[4] - self.quantiles[2] or self.high - self.low)
+
+    @property
+    def marks(self) -> tuple[tuple[str, int], ...]:
+        """How missing cells are written, and how many are written so."""
+        return self.seen.missing or ((("", self.missing),) if self.missing else ())
+
+    @property
+    def huge(self) -> bool:
+        """Whether whole numbers are so large that a double does not tell them apart."""
+        return pa.types.is_integer(self.type) and max(-self.low, self.high) > EXACT
 
     def add(self, cells: Any, first_row: int, drawn: npt.NDArray[np.int64]) -> None:
         """Take in further rows.
@@ -209,7 +226,7 @@ def tally_columns(frame: Frame, ignored: set[str]) -> list[Tally]:
     Raises:
         DataError: if a number is infinite or too large.
     """
-    tallies = [Tally(column.name, column.type) for column in frame.schema]
+    tallies = [Tally(column.name, column.type, frame.seen.get(column.name, Seen())) for column in frame.schema]
     size = min(SAMPLE, max(SAMPLE_CELLS // len(tallies), 1000), frame.rows)
     drawn = np.sort(np.random.default_rng(0).choice(frame.rows, size, replace=False))
     row = 0

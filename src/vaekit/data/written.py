@@ -1,0 +1,147 @@
+"""Cells as they are written in a text file: which of them say that there is no value, and what a column of them is.
+
+Text that looks like numbers is numbers only where nothing is lost by it. Codes keep their zeros and all their digits.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from vaekit.data.dates import forms_of
+
+MISSING = ("NA", "N/A", "n/a", "nan", "NaN", "null", "NULL", "None", "?", "#N/A", "-", "<NA>")
+"""Words that say that there is no value, as an empty cell does, unless the user names others."""
+LADDERS = (
+    (pa.int64(), pa.float64()),
+    (pa.bool_(),),
+    (pa.date32(), pa.timestamp("s"), pa.timestamp("us")),
+    (pa.timestamp("us", "UTC"),),
+)
+"""Types that text is tried as; what does not fit one may fit the next of its ladder, and else stays text."""
+EXACT = 2**53
+"""Beyond this, a double does not hold every whole number."""
+FEW, COUNTED = 20, 1000
+"""Up to so many different cells, 1.10 beside 1.1 are two codes; so many are looked at."""
+
+
+def present(cells: Any, marks: tuple[str, ...]) -> Any:
+    """Trim cells of text, and make those null that say that there is no value.
+
+    Args:
+        cells: an Arrow array of text.
+        marks: words for a missing cell; an empty cell is one in any case.
+    """
+    text = pc.utf8_trim_whitespace(cells)
+    return pc.if_else(pc.is_in(text, value_set=pa.array(["", *marks])), pa.scalar(None, pa.string()), text)
+
+
+def as_type(cells: Any, kind: Any) -> Any:
+    """Read cells as an Arrow type; None if one is not written like it."""
+    if kind == pa.bool_() and not pc.all(pc.is_in(pc.utf8_lower(cells), value_set=pa.array(["true", "false", None]))).as_py():  # fmt: skip
+        return None
+    if kind == pa.int64() and pc.any(pc.match_substring(cells, "0x", ignore_case=True)).as_py():
+        return None
+    try:
+        return cells.cast(kind)
+    except pa.ArrowInvalid:
+        return None
+
+
+class Survey:
+    """What is seen of a column of text, a block at a time.
+
+    Args:
+        marks: words for a missing cell.
+
+    Examples:
+        >>> survey = Survey(MISSING)
+        >>> survey.add(pa.array(["02116", "10001", "NA"]))
+        >>> str(survey.type), survey.missing
+        ('string', (('NA', 1),))
+    """
+
+    def __init__(self, marks: tuple[str, ...]) -> None:
+        self.marks, self._kind = marks, pa.null()
+        self._missing: Counter[str] = Counter()
+        self._coded = self._minus = self._plus = self._power = self._point = False
+        self._written: set[str] = set()
+
+    def add(self, cells: Any) -> None:
+        """Take in further cells, an Arrow array of text."""
+        found = present(cells, self.marks)
+        if found.null_count:
+            counts = pc.value_counts(pc.utf8_trim_whitespace(cells.filter(found.is_null())))
+            self._missing.update({count["values"].as_py(): count["counts"].as_py() for count in counts})
+        self._kind = _widened(self._kind, found)
+        if self._kind != pa.string():
+            different = pc.unique(found.drop_null())
+            if self._kind in LADDERS[0]:
+                self._look_at_numbers(different)
+            if len(self._written) <= COUNTED:
+                self._written.update(different.slice(0, COUNTED).to_pylist())
+
+    def _look_at_numbers(self, cells: Any) -> None:
+        def some(pattern: str) -> bool:
+            return bool(pc.any(pc.match_substring_regex(cells, pattern)).as_py())
+
+        long = cells.filter(pc.match_substring_regex(cells, r"^[+-]?\d{16,}$")).to_pylist()
+        self._coded |= some(r"^[+-]?0\d") or any(abs(int(cell)) > EXACT for cell in long)
+        self._plus |= some(r"^\+")
+        self._minus |= some(r"^-")
+        self._power |= some(r"^\d+[eE]\d+$")
+        self._point |= some(r"\.")
+
+    @property
+    def type(self) -> Any:
+        """The Arrow type that holds all cells with nothing lost."""
+        if self._kind == pa.null():
+            return pa.string()
+        if self._kind not in LADDERS[0]:
+            return self._kind
+        coded = self._coded or (self._plus and not self._minus) or (self._power and not self._point)
+        return pa.string() if coded or (self._doubled and len(self._written) <= FEW) else self._kind
+
+    @property
+    def form(self) -> str:
+        """How dates are written, or true: as `Column.form` has it; empty where cells are of several forms."""
+        if self._kind == pa.bool_():
+            style = min(self._written, default="true")
+            return "TRUE" if style.isupper() else "True" if style[0].isupper() else "true"
+        return next(iter(forms_of(sorted(self._written))), "") if pa.types.is_temporal(self._kind) else ""
+
+    @property
+    def remark(self) -> str:
+        """What should be known of the cells: two of them that are one number."""
+        if not self._doubled or self.type == pa.string():
+            return ""
+        return f"{' and '.join(self._doubled)} are one number"
+
+    @property
+    def _doubled(self) -> tuple[str, ...]:
+        """Two cells that are written differently and are the same number; none where there are no such cells."""
+        if self._kind not in LADDERS[0]:
+            return ()
+        seen: dict[float, str] = {}
+        for cell in sorted(self._written):
+            other = seen.setdefault(float(cell), cell)
+            if other != cell:
+                return other, cell
+        return ()
+
+    @property
+    def missing(self) -> tuple[tuple[str, int], ...]:
+        """How missing cells are written, and how many are written so; the commonest first."""
+        return tuple(self._missing.most_common())
+
+
+def _widened(kind: Any, cells: Any) -> Any:
+    """The first type that holds what was seen before and these cells."""
+    if cells.null_count == len(cells) or kind == pa.string():
+        return kind
+    ladders = LADDERS if kind == pa.null() else [ladder[ladder.index(kind) :] for ladder in LADDERS if kind in ladder]
+    fits = (step for ladder in ladders for step in ladder if as_type(cells, step) is not None)
+    return next(fits, pa.string())
