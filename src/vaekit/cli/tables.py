@@ -197,11 +197,10 @@ def _show_columns(schema: Schema) -> None:
 
 def _missing(column: Column) -> str:
     """How many cells of a column are missing, and how they are written where that is not by nothing."""
-    total = sum(count for _, count in column.missing)
-    if [mark for mark, _ in column.missing] in ([], [""]):
-        return str(total or "")
+    if [mark for mark, _ in column.missing] == [""]:
+        return str(column.missing[0][1])
     written = ((f"'{mark}'" if mark else "empty", count) for mark, count in column.missing[:4])
-    return f"{total}: " + ", ".join(f"{count} {mark}" for mark, count in written)
+    return ", ".join(f"{count} {mark}" for mark, count in written)
 
 
 def show_run(run: Run) -> None:

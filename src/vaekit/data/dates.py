@@ -63,8 +63,8 @@ def read_dates(text: Any, form: str = "") -> Any:
     """
     if form:
         found = _parse(text, form)
-        if found.null_count == text.null_count:
-            return found
+        rest = pc.if_else(found.is_valid(), pa.scalar(None, pa.string()), text)
+        return found if rest.null_count == len(rest) else pc.coalesce(found, read_dates(rest))
     try:
         return text.cast(pa.timestamp("us"))
     except pa.ArrowInvalid:

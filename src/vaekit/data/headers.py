@@ -19,6 +19,8 @@ from vaekit.errors import DataError
 
 HEAD, HEAD_BYTES = 100, 1 << 20
 """Rows after the first, and characters, by which a file is judged."""
+EARLIEST, LATEST = 1900, 2100
+"""Years that name columns."""
 SEPARATORS = {"\t": "tabs", ";": "semicolons", "|": "vertical bars", ",": "commas", " ": "blanks"}
 """What may separate cells, and what it is called."""
 SEPARATED = "Separate the cells by commas, semicolons or tabs, and put nothing above the line of names"
@@ -209,14 +211,18 @@ def is_header(cells: list[str], rows: list[list[str]]) -> bool:
 
 
 def _counts(cells: list[str], rows: list[list[str]]) -> bool:
-    """Whether several whole numbers go up by one, as the names of years do, and do so in no row below."""
+    """Whether whole numbers go up by one, as the names of years or of many columns do, and do not in the rows below."""
+    if not _ascends(cells) or all(map(_ascends, rows)):
+        return False
+    first, last = int(cells[0]), int(cells[-1])
+    return EARLIEST <= first <= last <= LATEST or (first in (0, 1) and len(cells) > 2)
 
-    def ascending(row: list[str]) -> bool:
-        return all(cell.isdigit() for cell in row) and all(
-            int(after) == int(before) + 1 for before, after in itertools.pairwise(row)
-        )
 
-    return len(cells) > 1 and ascending(cells) and not any(map(ascending, rows))
+def _ascends(cells: list[str]) -> bool:
+    """Whether two whole numbers or more go up by one."""
+    if len(cells) < 2 or not all(cell.isdecimal() for cell in cells):
+        return False
+    return all(int(after) == int(before) + 1 for before, after in itertools.pairwise(cells))
 
 
 def _is_number(text: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from typing import get_args
@@ -33,6 +34,8 @@ Array = npt.NDArray[np.float64]
 IGNORE = "ignore"
 FEW = 20
 """So many different whole numbers may be codes; more are counts."""
+FEWEST, THIN = 4, 0.05
+"""So many whole numbers, the last of which has at most this share of the rows, can show that they count something."""
 REPEATS = 5
 """How often, on average, a value must come for it to be a code."""
 LEAST = 10
@@ -185,6 +188,8 @@ class _Looks:
         if holds_dates(tally):
             return make_text_dates(tally, WHOLE_DATE)
         few = tally.exact and tally.distinct <= FEW
+        if few and tally.whole and _are_counted(tally):
+            return make_count(tally)
         if few and tally.whole and tally.rows >= REPEATS * tally.distinct:
             return make_categorical(tally, "ordinal" if self._is_ordered(tally) else "categorical")
         if few and tally.step and tally.rows >= 4 * REPEATS * tally.distinct:
@@ -216,6 +221,14 @@ class _Looks:
                 found = indicators(tally.sample.to_pylist(), list(tally.counts))
             self._features[tally.name] = found
         return self._features[tally.name]
+
+
+def _are_counted(tally: Tally) -> bool:
+    """Whether few whole numbers are counts of something: from 0 without gaps, each rarer than the one before, to a thin tail."""
+    counts = [tally.counts[value] for value in sorted(tally.counts)]
+    gapless = tally.low == 0 and tally.high == tally.distinct - 1
+    falls = all(after <= before for before, after in itertools.pairwise(counts))
+    return gapless and falls and tally.distinct >= FEWEST and counts[-1] <= THIN * tally.rows
 
 
 def _is_identifier(tally: Tally) -> bool:

@@ -139,8 +139,7 @@ def date_forms(tally: Tally) -> tuple[str, ...] | None:
         few = forms_of(texts[:TRIED])
         return (few[0] if few and is_date(pa.array(texts), few[0]).all() else "",)
     if not forms_of(texts[:TRIED]):
-        mostly = _count(tally, _matches(pa.array(texts), DATELIKE)) > MOSTLY * tally.rows
-        return () if mostly else None
+        return () if _meant(tally, _matches(pa.array(texts), DATELIKE)) else None
     return forms_of(texts) or None
 
 

@@ -1,0 +1,254 @@
+"""What a column is was settled in training: the same row has the same numbers, whatever a library takes its cells for."""
+
+import contextlib
+import csv
+import io
+import random
+import sqlite3
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+import pytest
+from typer.testing import CliRunner
+
+import vaekit
+from vaekit.cli.app import app
+from vaekit.errors import DataError
+
+TINY = {
+    "training.epochs": 3,
+    "training.validations": 1,
+    "latent_dim": 2,
+    "encoder.hidden": [16],
+    "decoder.hidden": [16],
+    "objective.samples": 2,
+    "evaluation.samples": 20,
+}
+HEAD = ["insured", "room", "grade", "seen", "flag", "when", "year", "age", "price"]
+
+
+def made(rows, seed=0):
+    rng = random.Random(seed)
+    return [
+        [
+            rng.choice(["TRUE", "TRUE", "FALSE", "unknown"]),
+            rng.choice(["007", "A12", "B40", "012"]),
+            rng.choice(["1.0", "2.0", "3+"]),
+            rng.choice(["2020-01-01", "2021-06-01", "n.d."]),
+            rng.choice(["TRUE", "FALSE"]),
+            f"{rng.randint(1, 28):02d}.{rng.randint(1, 12):02d}.{rng.randint(2019, 2022)}",
+            f"{rng.randint(2019, 2022)}{rng.randint(1, 12):02d}{rng.randint(1, 28):02d}",
+            str(rng.randint(0, 60)),
+            f"{rng.lognormvariate(3, 0.5):.2f}",
+        ]
+        for _ in range(rows)
+    ]
+
+
+TRAIN = made(300)
+ROW = ["TRUE", "007", "1.0", "2020-01-01", "FALSE", "31.12.2020", "20200229", "30", "12.50"]
+OTHER = ["unknown", "A12", "3+", "n.d.", "TRUE", "01.02.2021", "20210301", "7", "8.10"]
+
+
+def text_of(rows, head=HEAD):
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([head, *rows])
+    return text.getvalue()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("known")
+
+
+@pytest.fixture(scope="module")
+def run(folder):
+    (folder / "train.csv").write_text(text_of(TRAIN))
+    return vaekit.train(folder / "train.csv", settings=TINY, out=folder / "run")
+
+
+@pytest.fixture
+def write(tmp_path):
+    def make(rows, name="x.csv", head=HEAD):
+        (tmp_path / name).write_text(text_of(rows, head))
+        return tmp_path / name
+
+    return make
+
+
+def test_what_was_learned(run):
+    kinds = {column.name: (column.kind, column.type) for column in run.schema.table}
+    assert kinds == {
+        "insured": ("categorical", "string"),
+        "room": ("categorical", "string"),
+        "grade": ("categorical", "string"),
+        "seen": ("categorical", "string"),
+        "flag": ("binary", "bool"),
+        "when": ("datetime", "string"),
+        "year": ("datetime", "int64"),
+        "age": ("count", "int64"),
+        "price": ("positive", "double"),
+    }
+
+
+READERS = {
+    "pandas": pd.read_csv,
+    "pandas of Arrow": lambda path: pd.read_csv(path, dtype_backend="pyarrow"),
+    "polars": lambda path: pl.read_csv(path, try_parse_dates=True),
+    "Arrow": pyarrow.csv.read_csv,
+    "text": lambda path: pd.read_csv(path, dtype=str),
+}
+
+
+def test_a_row_alone_and_in_company_is_the_same_row_for_every_reader(run, write):
+    alone, company = write([ROW], "alone.csv"), write([ROW, OTHER], "company.csv")
+    expected = run.score(company)
+    code = run.encode(company)
+    assert run.score(alone) == pytest.approx(expected[:1], rel=1e-5)
+    for name, read in READERS.items():
+        assert run.score(read(alone)) == pytest.approx(expected[:1], rel=1e-5), name
+        assert run.score(read(company)) == pytest.approx(expected, rel=1e-5), name
+        np.testing.assert_allclose(run.encode(read(alone)), code[:1], rtol=1e-4, atol=1e-5)
+    pa.parquet.write_table(pyarrow.csv.read_csv(alone), alone.with_suffix(".parquet"))
+    assert run.score(alone.with_suffix(".parquet")) == pytest.approx(expected[:1], rel=1e-5)
+
+
+def test_explanations_and_reconstructions_are_the_same_too(run, write):
+    alone, company = write([ROW], "alone.csv"), write([ROW, OTHER], "company.csv")
+    first = {name: cells[0].as_py() for name, cells in zip(HEAD, run.explain(company).columns, strict=True)}
+    for read in READERS.values():
+        found = run.explain(read(alone)).to_pylist()[0]
+        assert found == pytest.approx(first, rel=1e-3, abs=1e-4)
+    assert run.reconstruct(alone).equals(run.reconstruct(company).slice(0, 1))
+
+
+def test_held_out_rows_are_read_as_the_training_rows_are(folder, write):
+    test = write([ROW, ROW])
+    run = vaekit.train(folder / "train.csv", test=test, settings=TINY, out=test.parent / "run")
+    figures = run.evaluate()
+    assert figures["log_likelihood"]["value"] == pytest.approx(run.score(write([ROW, OTHER], "y.csv"))[0], rel=1e-5)
+
+
+def test_types_that_go_out_are_those_of_training(run, write):
+    holes = [["", *ROW[1:]], [*ROW[:3], "", *ROW[4:-2], "", ROW[-1]]]
+    filled = run.impute(write(holes))
+    types = {column.name: str(column.arrow_type) for column in run.schema.table}
+    assert {field.name: str(field.type) for field in filled.schema} == types
+    empty = run.impute(write([["TRUE", *[""] * 8]]))
+    assert {field.name: str(field.type) for field in empty.schema} == types
+    frame = pd.read_csv(io.StringIO(text_of([["TRUE", "007", *[""] * 7]])))
+    out = run.impute(frame)
+    assert out["flag"].dtype == bool
+    assert out["age"].dtype == np.int64
+    assert out["price"].dtype == np.float64
+    assert out["room"].tolist() == [7]  # as it was given
+
+
+def cells_of(path):
+    with path.open(newline="") as file:
+        return list(csv.reader(file))
+
+
+def command(*words):
+    result = CliRunner().invoke(app, list(map(str, words)))
+    assert result.exit_code == 0, result.output + str(result.exception)
+    return result
+
+
+def test_cells_that_were_there_come_back_as_they_were_written(run, write, tmp_path):
+    written = [
+        [" TRUE", "007", "1.0", "2020-01-01", "true", "1.2.2021", "20210301", "030", "12.50"],
+        ["never", "07", "n.a.", "2020-13-01", "FALSE", "2020-12-31", "20210301", "7.0", "1e1"],
+        ["", "", "NA", "", "?", "", "", "-", "None"],
+    ]
+    path = write(written)
+    command("impute", run.path, path, "--out", tmp_path / "filled.csv")
+    head, *filled = cells_of(tmp_path / "filled.csv")
+    assert head == HEAD
+    assert filled[:2] == written[:2]
+    assert "" not in filled[2]
+    insured, room, grade, seen, flag, when, year, age, price = filled[2]
+    assert insured in ("TRUE", "FALSE", "unknown")
+    assert room in ("007", "A12", "B40", "012")
+    assert grade in ("1.0", "2.0", "3+")
+    assert seen in ("2020-01-01", "2021-06-01", "n.d.")
+    assert flag in ("TRUE", "FALSE")
+    assert len(when) == 10
+    assert when[2] == when[5] == "."
+    assert len(year) == 8
+    assert year.isdigit()
+    assert age.isdigit()
+    assert float(price) == round(float(price), 2)
+
+
+def test_drawn_cells_are_written_as_the_training_file_has_them(run, tmp_path):
+    command("sample", run.path, "-n", 20, "--out", tmp_path / "drawn.csv")
+    _, *rows = cells_of(tmp_path / "drawn.csv")
+    assert {row[4] for row in rows} <= {"TRUE", "FALSE"}
+    assert all(row[5][2] == row[5][5] == "." for row in rows)
+
+
+def test_a_database_is_read_as_the_training_rows_were(tmp_path):
+    path = tmp_path / "x.db"
+    with contextlib.closing(sqlite3.connect(path)) as database, database:
+        database.execute("create table t (code, paid, x)")
+        cells = [(["007", "A1", "012"][i % 3], ["1", "2", "n.a."][i % 3], i % 7 + 0.5) for i in range(90)]
+        database.executemany("insert into t values (?, ?, ?)", cells)
+        database.execute("create table one (code, paid, x)")
+        database.execute("insert into one values ('007', 1, 2.5)")
+    settings = {**TINY, "data.query": "select * from t"}
+    run = vaekit.train(f"sqlite:///{path}", settings=settings, out=tmp_path / "run")
+    whole = run.score(pd.DataFrame({"code": ["007"], "paid": ["1"], "x": [2.5]}))
+    assert run.score(pl.DataFrame({"code": [7], "paid": [1], "x": [2.5]})) == pytest.approx(whole, rel=1e-5)
+    assert run.score(pa.table({"code": [7], "paid": [1.0], "x": ["2.5"]})) == pytest.approx(whole, rel=1e-5)
+
+
+def test_given_cells_are_matched_too(folder, write):
+    settings = {**TINY, "data.condition": ["insured", "room", "flag"]}
+    run = vaekit.train(folder / "train.csv", settings=settings, out=write([ROW]).parent / "given")
+    expected = run.score(write([ROW, OTHER], "y.csv"))[:1]
+    for read in READERS.values():
+        assert run.score(read(write([ROW]))) == pytest.approx(expected, rel=1e-5)
+    as_text = run.sample(3, given={"insured": "TRUE", "room": "007", "flag": "TRUE"})
+    assert run.sample(3, given={"insured": True, "room": 7, "flag": True}).equals(as_text)
+    with pytest.raises(DataError, match=r"another in row 1"):
+        run.score(write([ROW, ["maybe", *ROW[1:]]]))
+
+
+def test_numbers_that_may_be_two_codes_are_refused(tmp_path):
+    rng = random.Random(0)
+    (tmp_path / "x.csv").write_text(
+        text_of([[rng.choice(["07", "007", "12"]), rng.gauss(0, 1)] for _ in range(90)], ["c", "x"])
+    )
+    run = vaekit.train(tmp_path / "x.csv", settings=TINY, out=tmp_path / "run")
+    with pytest.raises(
+        DataError, match=r"column 'c' must be text, as in training, where '0?07' and '0?07' differ.*Got 7"
+    ):
+        run.score(pd.DataFrame({"c": [7], "x": [0.0]}))
+    assert run.score(pd.DataFrame({"c": [12], "x": [0.0]})) == pytest.approx(
+        run.score(pd.DataFrame({"c": ["12"], "x": [0.0]})), rel=1e-6
+    )
+
+
+def test_numbers_that_are_neither_true_nor_false_are_refused(run):
+    frame = pd.read_csv(io.StringIO(text_of([ROW, OTHER]))).assign(flag=[1, 2])
+    with pytest.raises(
+        DataError, match=r"column 'flag' must be true or false, as in training, or empty. Got '2.0' in row 1"
+    ):
+        run.score(frame)
+
+
+def test_a_table_of_one_kind_is_read_as_numbers(tmp_path):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(90, 3)).round(2)
+    (tmp_path / "x.csv").write_text(text_of(X.tolist(), ["a", "b", "c"]))
+    run = vaekit.train(tmp_path / "x.csv", settings={**TINY, "data.kind": "real"}, out=tmp_path / "run")
+    (tmp_path / "one.csv").write_text("a,b,c\n+1,02,3e0\n")
+    np.testing.assert_allclose(run.score(tmp_path / "one.csv"), run.score([[1.0, 2.0, 3.0]]), rtol=1e-5)
+    (tmp_path / "bad.csv").write_text("a,b,c\n1,two,3\n")
+    with pytest.raises(DataError, match="every column must hold numbers"):
+        run.score(tmp_path / "bad.csv")
