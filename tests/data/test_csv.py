@@ -280,3 +280,15 @@ def test_a_packed_file_that_grows_without_end_is_refused(write, monkeypatch):
 def test_a_line_without_end_is_refused(write):
     with pytest.raises(DataError, match="must be shorter than"):
         open_csv(write("a,b\n1,2\n3," + "x" * (1 << 23)))
+
+
+def test_a_quote_that_is_never_closed_is_refused(write):
+    with pytest.raises(DataError, match="every quote of a CSV file must be closed"):
+        open_csv(write('a,b\n1,2\n3,"x\n5,6\n7,8\n'))
+    assert open_csv(write('a,b\n1,2\n3,"x\ny"\n')).table()["b"].to_pylist() == ["2", "x\ny"]
+
+
+@pytest.mark.parametrize("day", ["0000-01-01", "0001-01-01 00:00:00+14:00", "9999-12-31 23:00:00-12:00"])
+def test_days_beyond_the_calendar_are_no_dates(write, day):
+    frame = open_csv(write(lines("day", [day, day])))
+    assert str(frame.schema.field("day").type) == "string"

@@ -541,3 +541,75 @@ def test_published_kinds(name):
     assert not frame.named
     found = ["categorical" if column.kind == "binary" else column.kind for column in infer_columns(frame)]
     assert found == published
+
+
+def test_small_counts_are_counts_in_a_frame_too():
+    rng = np.random.default_rng(3)
+    found = one(rng.poisson(0.6, 400))
+    assert (found.kind, found.step, found.lowest) == ("count", 1, 0)
+    assert one(rng.poisson(0.6, 400).astype(float)).kind == "count"
+    assert one([0, 1, 2, 3, 4] * 40).kind == "categorical"  # no tail
+    assert one([0] * 90 + [1] * 9 + [3] * 4 + [4]).kind != "count"  # a gap
+    assert one([0] * 90 + [1] * 9 + [2] * 4).kind == "categorical"  # three states
+
+
+@pytest.mark.parametrize("kind", [pa.int64(), pa.uint64()])
+def test_whole_numbers_that_a_double_merges_are_left_out(kind):
+    names = pa.array([2**60 + i for i in range(60)], kind)
+    again = pa.array([2**60 + i % 5 for i in range(60)], kind)
+    found = infer(pa.table({"name": names, "again": again, "x": RNG.normal(size=60)}))
+    assert {name: column.modelled for name, column in found.items()} == {"name": False, "again": False, "x": True}
+    with pytest.raises(DataError, match=f"must hold numbers below {2**53}, or text"):
+        infer(pa.table({"again": again}), {"again": "categorical"})
+
+
+def test_whole_numbers_that_are_days_are_dates():
+    cells = [int(day.strftime("%Y%m%d")) for day in days(0, 60)]
+    column = one(cells)
+    assert (column.kind, column.form, column.type, column.step) == ("datetime", "%Y%m%d", "int64", 86_400_000_000)
+    assert column.decode(column.code(pa.array(cells))).to_pylist() == cells
+    assert one([float(c) for c in cells]).kind == "datetime"
+    assert one([20200101, 20200132, 20200145, *range(20200201, 20200260)]).kind != "datetime"
+    assert one([*cells, 20200230]).kind != "datetime"
+
+
+def test_numbers_of_a_wide_range_go_to_their_grid():
+    rng = np.random.default_rng(0)
+    cents, whole = np.round(rng.lognormal(12, 1.5, 400), 2), np.floor(rng.lognormal(15, 1.5, 400))
+    for cells, grid in ((cents, 0.01), (whole, 1.0), (-whole, 1.0), (cents.astype(np.float32), None)):
+        column = one(cells)
+        assert column.step == 0
+        if grid is not None:
+            assert column.grid == grid
+            made = column.decode(rng.lognormal(12, 1.5, 9) + 0.123456).to_pylist()
+            assert made == [round(x, 2 if grid == 0.01 else 0) for x in made]
+
+
+def test_dates_of_a_wide_range_go_to_their_grid():
+    cells = [datetime.datetime(2020, 1, 1, i % 24, 5) for i in range(60)] + [datetime.datetime(9999, 12, 31)] * 20
+    column = one(cells)
+    assert (column.step, column.grid) == (60_000_000, 60_000_000) or column.step == 0
+    codes = np.array([1.6e15 + 123_456.7])
+    (made,) = column.decode(codes).to_pylist()
+    assert (made.second, made.microsecond) == (0, 0)
+    text = one([str(cell) for cell in cells])
+    assert text.decode(codes).to_pylist()[0].endswith("00") or len(text.decode(codes).to_pylist()[0]) == 16
+
+
+def test_two_samples_of_a_column_agree_on_whether_it_is_bounded():
+    rng = np.random.default_rng(0)
+    for draw, bounded in (
+        (lambda: rng.random(100), True),
+        (lambda: 100 * rng.random(100), True),
+        (lambda: rng.beta(0.5, 0.5, 100), True),
+        (lambda: rng.beta(9, 9, 100), False),
+        (lambda: rng.normal(0.5, 0.15, 100), False),
+        (lambda: rng.exponential(0.2, 100), False),
+    ):
+        found = [one(draw()).kind == "bounded" for _ in range(200)]
+        assert found.count(bounded) >= 198
+
+
+def test_missing_cells_are_counted_whatever_they_came_in():
+    assert one(pa.array([1.5, None, 2.5, None] * 9)).missing == (("", 18),)
+    assert one(pa.array(["a", "b"] * 9)).missing == ()

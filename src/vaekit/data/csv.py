@@ -22,6 +22,8 @@ from vaekit.errors import DataError
 
 BLOCK = 1 << 22
 """Bytes of a file that are parsed at once; a row must fit in."""
+CELL_BYTES = 4096
+"""Bytes that are parsed at once for each column, lest there be few rows in a block of a wide table."""
 
 
 def open_csv(path: Path, header: bool | None = None, marks: tuple[str, ...] = MISSING) -> Frame:
@@ -119,7 +121,7 @@ def _blocks(form: Form) -> Iterator[Any]:
     options = {
         "read_options": pyarrow.csv.ReadOptions(
             use_threads=False,  # so that errors name the row
-            block_size=BLOCK,
+            block_size=max(BLOCK, CELL_BYTES * len(numbered)),
             skip_rows=form.skip,
             column_names=numbered,
         ),
@@ -132,16 +134,31 @@ def _blocks(form: Form) -> Iterator[Any]:
             column_types=dict.fromkeys(numbered, pa.string()), strings_can_be_null=False
         ),
     }
-    packed, size = "gzip" if form.path.suffix.lower() == ".gz" else None, 0
+    packed, size, last = "gzip" if form.path.suffix.lower() == ".gz" else None, 0, None
     try:
         with pa.input_stream(str(form.path), compression=packed) as file:
             for block in pyarrow.csv.open_csv(file, **options):
                 size += block.nbytes
                 check_size(size if packed else 0, f"'{form.path.name}'", [form.path])
                 if len(block):
+                    last = block.slice(len(block) - 1)
                     yield block
+        if last is not None and any("\n" in column[0].as_py() for column in last.columns):
+            _check_quotes(form.path, packed)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
         raise _refusal(form.path, error) from error
+
+
+def _check_quotes(path: Path, packed: str | None) -> None:
+    """Refuse a file whose last cell begins with a quote that is never closed: it would swallow all lines after it."""
+    quotes = 0
+    with pa.input_stream(str(path), compression=packed) as file:
+        while chunk := file.read(BLOCK):
+            quotes += chunk.count(b'"')
+    if quotes % 2:
+        raise DataError(
+            "every quote of a CSV file must be closed", f"{quotes} quotes in '{path}', the last of them open"
+        )
 
 
 def _refusal(path: Path, error: Exception) -> DataError:

@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 
 DAY = 86_400_000_000
 """In microseconds."""
+LAST_YEAR = 9999
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 YEAR_FIRST = ("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d")
 """Forms that leave no doubt which number is the month."""
@@ -66,9 +67,18 @@ def read_dates(text: Any, form: str = "") -> Any:
         rest = pc.if_else(found.is_valid(), pa.scalar(None, pa.string()), text)
         return found if rest.null_count == len(rest) else pc.coalesce(found, read_dates(rest))
     try:
-        return text.cast(pa.timestamp("us"))
+        found = text.cast(pa.timestamp("us"))
     except pa.ArrowInvalid:
-        return text.cast(pa.timestamp("us", "UTC")).cast(pa.timestamp("us"))
+        found = text.cast(pa.timestamp("us", "UTC")).cast(pa.timestamp("us"))
+    if not in_calendar(found):
+        raise pa.ArrowInvalid("a year before 1 or after 9999")
+    return found
+
+
+def in_calendar(dates: Any) -> bool:
+    """Say whether dates or timestamps of Arrow are all of the years 1 to 9999, as Python has them."""
+    ends = pc.min_max(pc.year(dates))
+    return ends["min"].as_py() is None or (ends["min"].as_py() >= 1 and ends["max"].as_py() <= LAST_YEAR)
 
 
 def is_date(text: Any, form: str = "") -> npt.NDArray[np.bool_]:

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vaekit.data.dates import forms_of
+from vaekit.data.dates import forms_of, in_calendar
 
 MISSING = ("NA", "N/A", "n/a", "nan", "NaN", "null", "NULL", "None", "?", "#N/A", "-", "<NA>")
 """Words that say that there is no value, as an empty cell does, unless the user names others."""
@@ -46,9 +46,10 @@ def as_type(cells: Any, kind: Any) -> Any:
     if kind == pa.int64() and pc.any(pc.match_substring(cells, "0x", ignore_case=True)).as_py():
         return None
     try:
-        return cells.cast(kind)
+        found = cells.cast(kind)
     except pa.ArrowInvalid:
         return None
+    return None if pa.types.is_temporal(kind) and not in_calendar(found) else found
 
 
 class Survey:

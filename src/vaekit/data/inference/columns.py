@@ -14,7 +14,16 @@ from vaekit.data.columns import LEFT_OUT, Column, ColumnKind
 from vaekit.data.dates import date_text
 from vaekit.data.frame import Frame
 from vaekit.data.inference.declared import declare
-from vaekit.data.inference.kinds import is_coded, make_categorical, make_column, make_datetime, make_number, many, shown
+from vaekit.data.inference.kinds import (
+    is_coded,
+    make_categorical,
+    make_column,
+    make_count,
+    make_datetime,
+    make_number,
+    many,
+    shown,
+)
 from vaekit.data.inference.order import in_order, indicators, normal_scores
 from vaekit.data.inference.tally import LONGEST, UNIQUE, Tally, tally_columns
 from vaekit.data.inference.texts import (
@@ -130,7 +139,15 @@ class _Looks:
             return make_column(tally, "text", f"cells of type {tally.type}, which are not modelled")
         if not tally.rows and tally.family != "other":
             return make_column(tally, "constant", "no cell has a value")
-        if tally.distinct == 1:
+        if tally.huge and kind is None:
+            name = tally.share > UNIQUE
+            reason = (
+                "whole numbers, hardly one of them twice"
+                if name
+                else "whole numbers too large for a double to tell apart"
+            )
+            return make_column(tally, "identifier" if name else "text", reason)
+        if tally.distinct == 1 and not tally.huge:
             value = next(iter(tally.counts))
             reason = f"always {shown(value)}" + (", or empty" if tally.missing else "")
             kept = date_text(value, tally.type) if tally.family == "date" else value
@@ -171,22 +188,14 @@ class _Looks:
         return column
 
     def _number(self, tally: Tally) -> Column:
-        if tally.huge:
-            name = tally.share > UNIQUE
-            reason = (
-                "whole numbers, hardly one of them twice"
-                if name
-                else "whole numbers too large for a double to tell apart"
-            )
-            return make_column(tally, "identifier" if name else "text", reason)
         if tally.distinct == 2 and (tally.whole or is_coded(tally) or tally.rows >= LEAST):
             return make_categorical(tally, "binary")
         if is_coded(tally):
             return make_categorical(tally, "ordinal" if tally.levels else "categorical")
-        if tally.whole and _is_identifier(tally):
-            return make_column(tally, "identifier", "whole numbers, hardly one of them twice")
         if holds_dates(tally):
             return make_text_dates(tally, WHOLE_DATE)
+        if tally.whole and _is_identifier(tally):
+            return make_column(tally, "identifier", "whole numbers, hardly one of them twice")
         few = tally.exact and tally.distinct <= FEW
         if few and tally.whole and _are_counted(tally):
             return make_count(tally)

@@ -18,7 +18,7 @@ LARGE_COUNT = 1000
 """From this maximum on, whole numbers are amounts rather than counts."""
 SKEW, RANGE = 1.0, 20.0
 """From this skewness, or ratio of the outermost hundredths, on, positive numbers are felt by their ratios."""
-FILLED = 0.2
+FILLED = 0.22
 """So near the ends of a range a tenth of the numbers must begin for them to fill it: uniform ones do from half there on."""
 ATOM = 0.01
 """Share of zeros from which on they are a point of their own, beside positive numbers."""
