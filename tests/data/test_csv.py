@@ -220,6 +220,16 @@ def test_the_user_settles_whether_there_is_a_header(write):
     assert open_csv(numbers, header=True).table().to_pydict() == {"1": [3], "2": [4]}
 
 
+def test_a_header_whose_names_are_cells_too_is_doubted_aloud(write):
+    assert "data.header=false" in open_csv(write(lines("A,B", ["A,B", "B,A"]))).said
+    assert "data.header" not in open_csv(write(lines("a,b", ["A,B", "B,A"]))).said
+
+
+def test_a_first_row_may_be_of_several_lines(write):
+    frame = open_csv(write('\n\n"x\ny",1\nz,2\n'))
+    assert frame.table().to_pydict() == {"column0": ["x\ny", "z"], "column1": [1, 2]}
+
+
 def test_an_empty_line_of_a_single_column_is_a_missing_cell(write):
     frame = open_csv(write("x\n1.5\n\n2.5\n\n"))
     assert frame.table().to_pydict() == {"x": [1.5, None, 2.5, None]}

@@ -232,7 +232,7 @@ def as_written(found: pa.Table, table: Sequence[Column]) -> pa.Table:
         table: what the columns are.
     """
     for column in table:
-        if column.form and column.name in found.column_names:
+        if (column.form or column.kind == "datetime") and column.name in found.column_names:
             place = found.column_names.index(column.name)
             found = found.set_column(place, column.name, column.write(found[column.name]))
     return found

@@ -303,8 +303,10 @@ class Column(BaseModel):
         Args:
             cells: an Arrow array of the column's type, or text, which stays as it is.
         """
-        if self.form and pa.types.is_temporal(cells.type):
-            return write_dates(plain(cells), self.step or self.grid, self.form)
+        if family(cells.type) == "date":
+            text = write_dates(plain(cells), self.step or self.grid, self.form)
+            zoned = getattr(cells.type, "tz", None) and not self.form
+            return pc.binary_join_element_wise(text, "Z", "") if zoned else text
         if self.form and pa.types.is_boolean(cells.type):
             return pc.if_else(cells, self.form, FALSE.get(self.form, "false"))
         return cells.cast(pa.string())

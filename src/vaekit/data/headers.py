@@ -37,6 +37,7 @@ class Form:
         named: whether these come from the file.
         skip: lines before the first row.
         nameless: whether the first column has no name among others that have one.
+        doubtful: whether a name is a cell of its column, too.
     """
 
     path: Path
@@ -45,13 +46,15 @@ class Form:
     named: bool
     skip: int
     nameless: bool = False
+    doubtful: bool = False
 
     @property
     def said(self) -> str:
         """The form in words."""
         line = f"line {self.skip} names the columns" if self.named else "no line names the columns"
-        cells = f"cells are separated by {SEPARATORS.get(self.delimiter, repr(self.delimiter))}"
-        return line if len(self.names) == 1 else f"{line}, {cells}"
+        cells = f", cells are separated by {SEPARATORS.get(self.delimiter, repr(self.delimiter))}"
+        doubt = "; some names are cells, too: data.header=false takes the line for a row" if self.doubtful else ""
+        return line + (cells if len(self.names) > 1 else "") + doubt
 
 
 def find_form(path: Path, header: bool | None = None, known: Sequence[Column] = ()) -> Form:
@@ -70,8 +73,11 @@ def find_form(path: Path, header: bool | None = None, known: Sequence[Column] = 
         raise DataError("the source must hold examples", f"an empty file, '{path}'")
     try:
         above, delimiter = _above(lines, known)
-        reader = csv.reader(lines[above:], delimiter=delimiter)
-        first = next(row for row in reader if row)
+        reader, start = csv.reader(lines[above:], delimiter=delimiter), above
+        for first in reader:
+            if first:
+                break
+            start = above + reader.line_num
         skip = above + reader.line_num
         rows = [row for row in itertools.islice(reader, HEAD) if row]
     except csv.Error as error:  # a cell without an end
@@ -80,12 +86,17 @@ def find_form(path: Path, header: bool | None = None, known: Sequence[Column] = 
     cells = [cell.strip() for cell in first]
     named = _names_columns(cells, rows, header, known)
     if not named:
-        start = above if len(cells) == 1 else skip - 1  # of a single column, empty lines are rows
+        start = above if len(cells) == 1 else start  # of a single column, empty lines are rows
         return Form(path, delimiter, tuple(f"column{i}" for i in range(len(cells))), False, start)
     if not rows and len(cells) > 1:
         raise DataError("the source must hold examples", f"a header without rows in '{path}'")
     names = tuple(cell or f"column{i}" for i, cell in enumerate(cells))
-    return Form(path, delimiter, names, True, skip, nameless=not cells[0] and len(cells) > 1)
+    doubtful = (
+        header is None
+        and not known
+        and any(cell in {row[i] for row in rows if i < len(row)} for i, cell in enumerate(cells))
+    )
+    return Form(path, delimiter, names, True, skip, not cells[0] and len(cells) > 1, doubtful)
 
 
 def _first_lines(path: Path) -> list[str]:
