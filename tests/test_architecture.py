@@ -88,6 +88,21 @@ def test_what_no_file_does(path):
                 assert keyword.arg != "weights_only", where
 
 
+def test_streams_of_noise_have_their_numbers_in_one_place():
+    """Elsewhere they have names: a number that is written twice may get two meanings."""
+    for path, tree in TREES.items():
+        if path == "data/noise.py":
+            continue
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.Call) or not node.args:
+                continue
+            called, where = ast.unparse(node.func), f"{path}:{node.lineno}"
+            if called.endswith("default_rng"):
+                assert not isinstance(node.args[0], ast.List | ast.Tuple), where
+            if called.endswith(("noise.normal", "noise.uniform")):
+                assert "Stream." in ast.unparse(node.args[1]) or "self.streams" in ast.unparse(node.args[1]), where
+
+
 def test_numpy_never_loads_without_refusing_pickles():
     for path, tree in TREES.items():
         for node in ast.walk(tree):

@@ -16,7 +16,7 @@ from vaekit.cli.tables import figure_rows
 from vaekit.data import Part, RowNoise, Rows, Transform
 from vaekit.errors import VaekitError
 from vaekit.evaluation import annealed_bound, bracket, measure
-from vaekit.evaluation.annealing import Chains, schedule
+from vaekit.evaluation.annealing import FORWARD, Chains, schedule
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ def test_moves_leave_their_density_as_it_is(parts):
     x = torch.from_numpy(X[:1])
     with torch.no_grad():
         q = model.double().encoder(x)
-        chains = Chains(model, x, q, model.prior(), RowNoise(X[:1], 0), 40, 4000)
+        chains = Chains(model, x, q, model.prior(), RowNoise(X[:1], 0), FORWARD, 4000)
         u, accepted = chains.move((z - q.mean) / q.stddev, 1.0, torch.tensor([1.0], dtype=torch.float64), 1)
         moved = q.reparameterize(u)[:, 0].numpy()
     assert 0.5 < accepted.double().mean().item() < 1

@@ -4,7 +4,7 @@ from vaekit.data.batches import BatchOrder, Rows
 from vaekit.data.cells import Cells, Layout
 from vaekit.data.columns import Column
 from vaekit.data.frame import Frame
-from vaekit.data.noise import RowNoise
+from vaekit.data.noise import RowNoise, RowStream, SeedStream
 from vaekit.data.part import Part, whole
 from vaekit.data.schema import Schema, infer_schema, table_schema
 from vaekit.data.source import Source
@@ -20,8 +20,10 @@ __all__ = [
     "Layout",
     "Part",
     "RowNoise",
+    "RowStream",
     "Rows",
     "Schema",
+    "SeedStream",
     "Source",
     "Split",
     "Transform",
