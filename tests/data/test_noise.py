@@ -99,7 +99,9 @@ def test_no_two_meanings_share_numbers():
     X = np.arange(6.0).reshape(3, 2)
     by_row = [tuple(RowNoise(X).uniform((4,), stream).flatten().tolist()) for stream in RowStream]
     by_seed = [tuple(stream.rng(7).random(4)) for stream in SeedStream]
-    assert len({*by_row, *by_seed}) == len(RowStream.__members__) + len(SeedStream.__members__)  # aliases would be missing
+    assert len({*by_row, *by_seed}) == len(RowStream.__members__) + len(
+        SeedStream.__members__
+    )  # aliases would be missing
 
 
 def test_a_split_stays_what_it_was_when_runs_were_made():

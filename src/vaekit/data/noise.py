@@ -14,7 +14,9 @@ a number. The noise of training has no number: it is a hash of seed, step and pr
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from enum import IntEnum, unique
 
 import numpy as np
@@ -102,6 +104,34 @@ def mix(value: UInt) -> UInt:
     value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return value ^ (value >> np.uint64(31))
+
+
+_GENERATOR = threading.RLock()
+"""Held by the thread that draws from torch's global generator."""
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Seed torch's global generator for what is drawn within, and leave it afterwards as it was.
+
+    Layers and distributions of torch draw from nowhere else. Other threads wait, so that each draws what it would alone.
+
+    Args:
+        seed: the same seed gives the same draws.
+
+    Examples:
+        >>> def draw():
+        ...     with seeded(3):
+        ...         return float(torch.rand(()))
+        >>> draw() == draw()
+        True
+    """
+    cuda = torch.cuda.is_initialized()
+    with _GENERATOR, torch.random.fork_rng([torch.cuda.current_device()] if cuda else []):
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed takes a third of a millisecond
+        if cuda:
+            torch.cuda.manual_seed(seed)
+        yield
 
 
 class RowNoise:

@@ -29,7 +29,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from vaekit.data import RowNoise, Rows, RowStream
+from vaekit.data import RowNoise, Rows, RowStream, seeded
 from vaekit.distributions import Reparameterized
 from vaekit.evaluation.bounds import BUDGET, evaluating, widest
 from vaekit.models import VariationalAutoEncoder
@@ -197,13 +197,13 @@ def bracket(
         Bounds that hold in expectation, shape (examples,) each.
     """
     betas, lower, upper, size = schedule(temperatures), [], [], _block(model, chains)
-    with evaluating(model), torch.random.fork_rng():
-        torch.manual_seed(seed)
-        z = model.prior().sample((examples,))
+    with evaluating(model):
         given = repeat(None) if context is None else context.split(SIMULATED)
-        x = torch.cat(
-            [model.given(c).decoder(part).sample() for part, c in zip(z.split(SIMULATED), given, strict=False)]
-        )
+        with seeded(seed):
+            z = model.prior().sample((examples,))
+            x = torch.cat(
+                [model.given(c).decoder(part).sample() for part, c in zip(z.split(SIMULATED), given, strict=False)]
+            )
         for start in range(0, examples, size):
             some, own = x[start : start + size], z[start : start + size]
             at = model.given(None if context is None else context[start : start + size])

@@ -20,7 +20,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from vaekit.data import RowNoise, Rows, RowStream, Schema, SeedStream
+from vaekit.data import RowNoise, Rows, RowStream, Schema, SeedStream, seeded
 from vaekit.data.cells import Cells, Places
 from vaekit.data.coding import draw_rare
 from vaekit.distributions import Slots
@@ -187,8 +187,7 @@ class TableModel:
             Codes (n, C), and the effective sample size (Σ w)²/Σ w² of the proposals.
         """
         proposals = max(20_000, 4 * n)
-        with evaluating(self.model) as device, torch.random.fork_rng():
-            torch.manual_seed(seed)
+        with evaluating(self.model) as device, seeded(seed):
             x, model = self.cells.forward(torch.from_numpy(row[None])).to(device), self.model.given(context)
             posterior, prior = model.encoder(x), model.prior()
             own = posterior.sample((proposals // 2,)).squeeze(1)
