@@ -348,3 +348,11 @@ def test_describe_tells_the_kind_that_training_would_use(call, tmp_path, seed):
     values[7, 1] = 2
     np.save(tmp_path / "x.npy", values)
     assert "counts" in call("describe", tmp_path / "x.npy", "--set", f"seed={seed}").out
+
+
+@pytest.mark.parametrize("verb", [command.callback.__name__ for command in app.registered_commands])
+def test_help_shows_arguments_in_one_pair_of_brackets(call, verb):
+    text = call(verb, "--help").out
+    assert verb in text.splitlines()[0]
+    assert "[[" not in text
+    assert "{[" not in text

@@ -87,7 +87,7 @@ def _root(
 @app.command()
 def train(
     source: Annotated[
-        str | None, typer.Argument(metavar="[SOURCE]", help="Data to train on: `digits`, a file or a folder.")
+        str | None, typer.Argument(metavar="SOURCE", help="Data to train on: `digits`, a file or a folder.")
     ] = None,
     test: Annotated[
         str | None, typer.Option("--test", metavar="SOURCE", help="Held-out data; else a part of SOURCE.")
@@ -136,7 +136,7 @@ def train(
 def evaluate(
     run: RunArgument,
     source: Annotated[
-        str | None, typer.Argument(metavar="[SOURCE]", help="Rows to measure; the held-out ones by default.")
+        str | None, typer.Argument(metavar="SOURCE", help="Rows to measure; the held-out ones by default.")
     ] = None,
     samples: SamplesOption = None,
     temperatures: Annotated[
