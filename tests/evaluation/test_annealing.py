@@ -119,7 +119,8 @@ def test_the_same_whatever_the_blocks(parts, monkeypatch):
     _, X, model = parts
     whole = annealed_bound(model, rows_of(X), 4, 5)
     monkeypatch.setattr("vaekit.evaluation.annealing.BUDGET", 1)
-    np.testing.assert_allclose(annealed_bound(model, rows_of(X), 4, 5), whole, rtol=1e-8)
+    # products of float32, whose last bits depend on how many rows there are; other noise would change tenths
+    np.testing.assert_allclose(annealed_bound(model, rows_of(X), 4, 5), whole, rtol=1e-5, atol=1e-5)
 
 
 def test_a_run_is_measured_by_annealing(tmp_path):
