@@ -4,7 +4,7 @@ BIN := .venv/bin
 # torch is pinned in the same command as everything that needs it: a bare `torch` may pull gigabytes of CUDA packages.
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: install demo test test-slow lint format bench guard clean
+.PHONY: install demo test test-slow test-processors mutants lint format bench guard clean
 
 install: .venv/installed
 
@@ -29,6 +29,25 @@ test: .venv/tested
 
 test-slow: .venv/tested
 	$(BIN)/python -m pytest -m slow
+
+# Rounding differs between processors: the tests that compare numbers, with the kernels that others would choose.
+# `make test-processors PROCESSORS=default` tries one of them alone.
+PROCESSORS ?= default avx2 sse41 bf16 threads
+PROCESSOR_default = ATEN_CPU_CAPABILITY=default
+PROCESSOR_avx2 = ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2
+PROCESSOR_sse41 = ONEDNN_MAX_CPU_ISA=SSE41
+PROCESSOR_bf16 = ONEDNN_MAX_CPU_ISA=AVX512_CORE_BF16
+PROCESSOR_threads = OMP_NUM_THREADS=2
+NUMERICAL = tests --ignore=tests/cli --ignore=tests/data --ignore=tests/recipe --ignore=tests/report
+
+test-processors: $(addprefix test-processor-,$(PROCESSORS))
+
+test-processor-%: .venv/tested
+	env $(PROCESSOR_$*) $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal $(NUMERICAL)
+
+# Faults put in on purpose, each of which a test must find: some minutes.
+mutants: .venv/tested
+	$(BIN)/python tests/mutants.py
 
 lint: .venv/tested
 	$(BIN)/ruff format --check .

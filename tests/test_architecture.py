@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import vaekit
+from vaekit.data import RowStream, SeedStream
 
 ROOT = Path(vaekit.__file__).parent
 ROOMS = (
@@ -86,6 +87,69 @@ def test_what_no_file_does(path):
                 if keyword.arg == "allow_pickle":
                     assert ast.unparse(keyword.value) == "False", where
                 assert keyword.arg != "weights_only", where
+
+
+def test_streams_of_noise_have_their_numbers_in_one_place():
+    """Elsewhere they have names: a number that is written twice may get two meanings."""
+    for path, tree in TREES.items():
+        if path == "data/noise.py":
+            continue
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.Call) or not node.args:
+                continue
+            called, where = ast.unparse(node.func), f"{path}:{node.lineno}"
+            if called.endswith("default_rng"):
+                assert not isinstance(node.args[0], ast.List | ast.Tuple), where
+            if called.endswith(("noise.normal", "noise.uniform")):
+                assert "Stream." in ast.unparse(node.args[1]) or "self.streams" in ast.unparse(node.args[1]), where
+
+
+DRAWN = {
+    "RowStream.TRANSFORM": {"Rows._fixed"},
+    "RowStream.POSTERIOR": {"_measure_block", "TableModel._posterior", "_Judge.log_prob"},
+    "RowStream.FILL": {"TableModel._expected", "TableModel._values"},
+    "RowStream.CHOICE": {"TableModel.draw", "TableModel._surprise"},
+    "RowStream.RARE": {"TableModel._values"},
+    "RowStream.AGGREGATE": {"decompose_rate"},
+    "RowStream.TUNE_MOVES": {"TUNE"},
+    "RowStream.TUNE_ACCEPTANCE": {"TUNE"},
+    "RowStream.FORWARD_MOVES": {"FORWARD"},
+    "RowStream.FORWARD_ACCEPTANCE": {"FORWARD"},
+    "RowStream.BACKWARD_MOVES": {"BACKWARD"},
+    "RowStream.BACKWARD_ACCEPTANCE": {"BACKWARD"},
+    "RowStream.GAP_FIT": {"_pairs"},
+    "RowStream.GAP_MEASURE": {"measure_posterior"},
+    "SeedStream.SPLIT": {"split_source"},
+    "SeedStream.BATCHES": {"BatchOrder.index"},
+    "SeedStream.SUBSET": {"Part.some"},
+    "SeedStream.BASELINE": {"_matrix"},
+    "SeedStream.SAMPLE_RARE": {"TableRun.sample"},
+    "SeedStream.HIDE": {"tell_cells"},
+    "SeedStream.FACTOR_ROWS": {"_halves"},
+    "SeedStream.FACTOR_VOTES": {"disentanglement"},
+    "SeedStream.CONDITION_RARE": {"TableModel.condition"},
+}
+"""Where each stream is drawn from: a stream drawn for two things would tie the one to the other."""
+
+
+def test_each_stream_is_drawn_for_what_it_is_meant():
+    found = {}
+    for path, tree in TREES.items():
+        if path == "data/noise.py":
+            continue
+        for node in tree.body:
+            inner = node.body if isinstance(node, ast.ClassDef) else [node]
+            for part in inner:
+                names = [node.name] if isinstance(node, ast.ClassDef) else []
+                if isinstance(part, ast.FunctionDef):
+                    names.append(part.name)
+                elif isinstance(part, ast.Assign):
+                    names.append(ast.unparse(part.targets[0]))
+                for use in ast.walk(part):
+                    if isinstance(use, ast.Attribute) and ast.unparse(use.value) in ("RowStream", "SeedStream"):
+                        found.setdefault(ast.unparse(use), set()).add(".".join(names))
+    assert found == DRAWN
+    assert {name.partition(".")[2] for name in DRAWN} == {*RowStream.__members__, *SeedStream.__members__}
 
 
 def test_numpy_never_loads_without_refusing_pickles():

@@ -229,15 +229,6 @@ def test_nothing_is_left_on_disk(people, tmp_path, monkeypatch):
     assert_allclose(vaekit.load(tmp_path / "kept").encode(people), fitted.transform(people), atol=1e-6)
 
 
-def test_an_interruption_says_what_is_kept(people, monkeypatch):
-    def interrupted(*_, **__):
-        raise Interrupted("stopped", "Go on with a folder that is gone", signal.SIGINT)
-
-    monkeypatch.setattr("vaekit.estimator.vae.train", interrupted)
-    with pytest.raises(Interrupted, match=r"nothing of it is kept\. Give `out` a folder"):
-        small().fit(people)
-
-
 def test_impute_leaves_what_is_there(people, vae):
     new = people.iloc[:6].copy()
     new.loc[1, "city"] = "Paris"  # never seen

@@ -79,7 +79,7 @@ def test_mnist_resumes_bit_for_bit_with_compiled_steps(tmp_path):
     class StopOnce(SilentReporter):
         def advance(self, step):
             if step == 100:
-                signal.raise_signal(signal.SIGTERM)
+                signal.raise_signal(signal.SIGINT)
 
     whole = vaekit.train(DATA / "mnist", recipe="mnist", settings=settings, out=tmp_path / "whole")
     with pytest.raises(Interrupted):

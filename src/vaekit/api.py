@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy.typing as npt
 import torch
-from accelerate import PartialState
 
 from vaekit.data import (
     Part,
@@ -24,6 +23,7 @@ from vaekit.data import (
     Split,
     Transform,
     choose_transforms,
+    seeded,
 )
 from vaekit.data.batches import to_tensor
 from vaekit.data.cells import fit_cells
@@ -37,6 +37,7 @@ from vaekit.run import Run
 from vaekit.runs import RunFolder
 from vaekit.table_run import TableRun
 from vaekit.training import Reporter, SilentReporter, Trainer
+from vaekit.training.accelerator import processes
 from vaekit.training.state import GOOD
 
 PROVENANCE = ("source", "test_source", "fingerprint", "rows", "threads", "choices")
@@ -84,7 +85,7 @@ def train(
         RecipeError: if the recipe has errors, or does not fit the data, or the run that is started from.
         RunError: if the folder holds a run already, or cannot be written or read.
         TrainingError: if numbers keep going bad.
-        Interrupted: on Ctrl-C or SIGTERM, after saving.
+        Interrupted: on Ctrl-C, after saving. SIGTERM ends the process, after saving, unless the caller handles it.
 
     Examples:
         >>> import tempfile
@@ -92,7 +93,7 @@ def train(
         >>> run.sample(2).shape
         (2, 8, 8, 1)
     """
-    if reporter is None or not PartialState().is_main_process:
+    if reporter is None or not processes().is_main_process:
         reporter = SilentReporter()
     if resume is not None:
         return _resume(RunFolder(resume), source, test, reporter, progress, weights)
@@ -117,12 +118,11 @@ def train(
     _start(run, split, start)
     run.provenance |= _provenance(opened, held_out, split, notes) | {"start": str(start.path) if start else None}
     described = {"schema": schema.model_dump(mode="json"), "transform": transform.model_dump(mode="json")}
-    processes = PartialState()  # one, unless the run was launched data-parallel
-    processes.wait_for_everyone()
-    if processes.is_main_process:
+    processes().wait_for_everyone()
+    if processes().is_main_process:
         written = plan.model_dump(mode="json")
         folder.create(written, described, run.provenance | {"defined_by": _digest(written)})
-    processes.wait_for_everyone()
+    processes().wait_for_everyone()
     for note in notes:
         reporter.say(note)
     run.source = (opened, held_out)
@@ -191,8 +191,7 @@ def _digest(recipe: Mapping[str, Any]) -> str:
 def _untrained(
     folder: RunFolder, recipe: Recipe, schema: Schema, transform: Transform, provenance: dict[str, Any]
 ) -> Run:
-    with torch.random.fork_rng():
-        torch.manual_seed(recipe.seed)
+    with seeded(recipe.seed):
         model = build_model(recipe, schema, transform)
     kind = TableRun if schema.kind == "mixed" else Run
     return kind(folder, recipe, schema, transform, model, provenance)
@@ -293,7 +292,7 @@ def _fit(run: Run, split: Split, reporter: Reporter, resume: bool) -> Run:
     trainer.run(resume)
     if isinstance(run.model, Autoencoder):
         run.model.prior.fit(torch.from_numpy(measure_autoencoder(run.model, train_rows)[1]))
-        if PartialState().is_main_process:
+        if processes().is_main_process:
             chosen = run.folder.read_tensors("weights.safetensors")[1]
             run.folder.write_tensors("weights.safetensors", run.model.state_dict(), chosen)
     return run

@@ -17,8 +17,11 @@ class VaekitError(Exception):
 
     def __init__(self, must: str, given: str = "", mend: str = "") -> None:
         self.must, self.given, self.mend = must, given, mend
-        parts = [must, f"Got {given} instead" if given else "", mend]
-        super().__init__(" ".join(part if part.endswith("?") else f"{part.rstrip('.')}." for part in parts if part))
+        super().__init__(_sentences(must, f"Got {given} instead" if given else "", mend))
+
+
+def _sentences(*parts: str) -> str:
+    return " ".join(part if part.endswith("?") else f"{part.rstrip('.')}." for part in parts if part)
 
 
 class DataError(VaekitError, ValueError):
@@ -37,17 +40,19 @@ class TrainingError(VaekitError, RuntimeError):
     """Training cannot go on."""
 
 
-class Interrupted(TrainingError):  # noqa: N818 - it is no fault
+class Interrupted(KeyboardInterrupt):
     """Training was asked to stop and has saved its state.
 
+    It is a KeyboardInterrupt, so that loops which try one fit after another end, too: `except Exception` lets it pass.
+
     Args:
-        must: as in `VaekitError`.
-        mend: how to go on.
+        happened: what was done, a clause without its full stop.
+        mend: how to go on, a sentence without its full stop; left out when empty.
         signal: the number of the signal that asked.
     """
 
-    def __init__(self, must: str, mend: str, signal: int) -> None:
-        super().__init__(must, mend=mend)
+    def __init__(self, happened: str, mend: str, signal: int) -> None:
+        super().__init__(_sentences(happened, mend))
         self.signal = signal
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from vaekit.data import Part, Rows, Schema, Source, Split, Transform
+from vaekit.data import Part, Rows, Schema, Source, Split, Transform, seeded
 from vaekit.data.coding import code_values
 from vaekit.errors import DataError, RecipeError, VaekitError, at_least_one, did_you_mean
 from vaekit.evaluation import (
@@ -159,8 +159,7 @@ class Run:
 
     def sample_at(self, context: torch.Tensor | None, n: int, seed: int = 0, mean: bool = False) -> Array:
         """As `sample`, with what is given as the networks see it: codes of a mixed table's rows."""
-        with evaluating(self.model), torch.random.fork_rng():
-            torch.manual_seed(seed)
+        with evaluating(self.model), seeded(seed):
             z = self.model.prior().sample((n,))
             if mean or isinstance(self.model, Autoencoder):
                 blocks = [self._as_given(model, part) for model, part in self._at(z, context)]

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from vaekit.data import Source
+from vaekit.data import SeedStream, Source
 from vaekit.data.cells import Cells
 from vaekit.data.coding import as_array, code_values, draw_rare, fill, without_labels, write_back
 from vaekit.data.dates import DAY
@@ -68,7 +68,7 @@ class TableRun(Run):
             return self.condition(n, given, seed)[0]
         codes = super().sample(n, seed, mean, given)
         if not mean:
-            codes = draw_rare(codes, self.schema.modelled, np.random.default_rng([seed, 6]).random(codes.shape))
+            codes = draw_rare(codes, self.schema.modelled, SeedStream.SAMPLE_RARE.rng(seed).random(codes.shape))
         return self._own(codes, given)
 
     def condition(self, n: int, given: Mapping[str, Any], seed: int = 0) -> tuple[Any, float]:

@@ -1,5 +1,6 @@
 import json
 import re
+import signal
 from dataclasses import asdict
 
 import numpy as np
@@ -301,19 +302,34 @@ def test_recipes_and_their_keys(invoke):
     [
         (Interrupted("training was asked to stop", "Go on", 15), 143, "vaekit: training was asked to stop. Go on.\n"),
         (Interrupted("training was asked to stop", "Go on", 2), 130, "vaekit: training was asked to stop. Go on.\n"),
-        (KeyboardInterrupt(), 130, "vaekit: interrupted before there was anything to save.\n"),
         (vaekit.VaekitError("x must be small", "9"), 2, "vaekit: x must be small. Got 9 instead.\n"),
     ],
 )
-def test_exit_codes(monkeypatch, capsys, error, code, message):
-    def fail():
+def test_exit_codes(monkeypatch, call, error, code, message):
+    def fail(*_):
         raise error
 
-    monkeypatch.setattr("vaekit.cli.app.app", fail)
-    with pytest.raises(SystemExit) as stop:
-        main()
-    assert stop.value.code == code
-    assert capsys.readouterr().err == message
+    monkeypatch.setattr("vaekit.api.load", fail)
+    outcome = call("report", "run")
+    assert (outcome.code, outcome.err) == (code, message)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_outside_training_ends_a_verb_and_leaves_handlers_as_they_were(monkeypatch, call, number, code):
+    former = signal.getsignal(number)
+    closed = []
+
+    def load(*_):
+        try:
+            signal.raise_signal(number)
+        finally:
+            closed.append(1)
+
+    monkeypatch.setattr("vaekit.api.load", load)
+    outcome = call("report", "run")
+    assert (outcome.code, outcome.err) == (code, "vaekit: interrupted before there was anything to save.\n")
+    assert closed == [1]
+    assert signal.getsignal(number) is former
 
 
 def test_faults_of_the_program_itself_are_not_hidden(monkeypatch):
@@ -332,3 +348,11 @@ def test_describe_tells_the_kind_that_training_would_use(call, tmp_path, seed):
     values[7, 1] = 2
     np.save(tmp_path / "x.npy", values)
     assert "counts" in call("describe", tmp_path / "x.npy", "--set", f"seed={seed}").out
+
+
+@pytest.mark.parametrize("verb", [command.callback.__name__ for command in app.registered_commands])
+def test_help_shows_arguments_in_one_pair_of_brackets(call, verb):
+    text = call(verb, "--help").out
+    assert verb in text.splitlines()[0]
+    assert "[[" not in text
+    assert "{[" not in text

@@ -4,8 +4,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vaekit.data import BatchOrder, Part, RowNoise, Rows, Transform
-from vaekit.data.batches import TRANSFORM_STREAM, to_tensor
+from vaekit.data import BatchOrder, Part, RowNoise, Rows, RowStream, Transform
+from vaekit.data.batches import to_tensor
 from vaekit.data.steps import Affine, Binarize, Dequantize, Select
 
 GREY = np.random.default_rng(0).integers(0, 17, (40, 3, 2, 1)).astype(np.uint8)
@@ -80,7 +80,7 @@ def test_noise_of_evaluation_belongs_to_the_row_not_to_its_place(dynamic):
     backwards = Rows(Part(GREY, np.arange(40)[::-1]), transform, seed=3)
     assert torch.equal(backwards.tensor().flip(0), whole.tensor())
     assert not torch.equal(Rows(part(), transform, seed=4).tensor(), whole.tensor())
-    noise = RowNoise(GREY, 3).uniform((3, 2, 1), TRANSFORM_STREAM)
+    noise = RowNoise(GREY, 3).uniform((3, 2, 1), RowStream.TRANSFORM)
     assert torch.equal(whole.tensor(), (noise < torch.from_numpy(GREY / 16)).float())
 
 

@@ -267,3 +267,18 @@ def test_a_lattice_finer_than_the_numbers_is_a_line():
     assert found.step == 0
     assert np.isfinite(found.cell(x)[0]).all()
     assert fit(np.arange(200.0) + 10**6, 1.0).step == 1
+
+
+def test_the_measure_of_a_real_cell_is_an_interval_as_wide_as_neighbours_are_apart():
+    x = np.concatenate([np.zeros(400), 0.01 * RNG.gamma(2, 30, 600)])
+    line = fit(x)
+    apart = np.median(np.diff(np.unique(x[x > 0])))
+    assert line.atoms == (0.0,)
+    assert apart < 0.1
+    middles = (np.array(line.knots[:-1]) + np.array(line.knots[1:])) / 2
+    slope = (line.forward(middles + 1e-6) - line.forward(middles - 1e-6)) / 2e-6
+    np.testing.assert_allclose(line.cell(middles)[1], np.log(slope * apart), rtol=1e-4)
+    inside = line.inverse(RNG.normal(size=20_000))  # scores of the numbers between atoms are normal
+    share = np.mean(np.abs(inside - middles[5]) < 20 * apart)
+    expected = 40 * stats.norm.pdf(line.forward(middles[5])) * np.exp(line.cell(middles[5:6])[1][0])
+    assert share == pytest.approx(expected, rel=0.2)

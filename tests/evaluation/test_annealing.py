@@ -16,7 +16,7 @@ from vaekit.cli.tables import figure_rows
 from vaekit.data import Part, RowNoise, Rows, Transform
 from vaekit.errors import VaekitError
 from vaekit.evaluation import annealed_bound, bracket, measure
-from vaekit.evaluation.annealing import Chains, schedule
+from vaekit.evaluation.annealing import FORWARD, Chains, schedule
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ def test_moves_leave_their_density_as_it_is(parts):
     x = torch.from_numpy(X[:1])
     with torch.no_grad():
         q = model.double().encoder(x)
-        chains = Chains(model, x, q, model.prior(), RowNoise(X[:1], 0), 40, 4000)
+        chains = Chains(model, x, q, model.prior(), RowNoise(X[:1], 0), FORWARD, 4000)
         u, accepted = chains.move((z - q.mean) / q.stddev, 1.0, torch.tensor([1.0], dtype=torch.float64), 1)
         moved = q.reparameterize(u)[:, 0].numpy()
     assert 0.5 < accepted.double().mean().item() < 1
@@ -119,7 +119,8 @@ def test_the_same_whatever_the_blocks(parts, monkeypatch):
     _, X, model = parts
     whole = annealed_bound(model, rows_of(X), 4, 5)
     monkeypatch.setattr("vaekit.evaluation.annealing.BUDGET", 1)
-    np.testing.assert_allclose(annealed_bound(model, rows_of(X), 4, 5), whole, rtol=1e-8)
+    # products of float32, whose last bits depend on how many rows there are; other noise would change tenths
+    np.testing.assert_allclose(annealed_bound(model, rows_of(X), 4, 5), whole, rtol=1e-5, atol=1e-5)
 
 
 def test_a_run_is_measured_by_annealing(tmp_path):

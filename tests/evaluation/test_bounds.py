@@ -12,8 +12,7 @@ from scipy import stats
 
 import oracles
 from builders import bernoulli_vae, decoder_weights, exact_vae, linear_vae, rows_of
-from vaekit.data import RowNoise
-from vaekit.data.batches import POSTERIOR_STREAM
+from vaekit.data import RowNoise, RowStream
 from vaekit.data.steps import Affine, Dequantize
 from vaekit.evaluation import bounds, measure, measure_autoencoder
 from vaekit.models import Autoencoder
@@ -51,7 +50,7 @@ def identical(one, other):
 def test_every_figure_from_the_draws_themselves(linear, samples):
     oracle, X, model = linear
     found = measure(model, rows_of(X, seed=3), samples)
-    noise = RowNoise(X, 3).normal((samples, 2), POSTERIOR_STREAM).double().numpy()
+    noise = RowNoise(X, 3).normal((samples, 2), RowStream.POSTERIOR).double().numpy()
     V, c, std = (p.detach().double().numpy() for p in (model.encoder.V, model.encoder.c, model.encoder.std))
     mean = X @ V.T + c
     z = mean[:, None] + std * noise
@@ -100,7 +99,7 @@ def test_the_evidence_of_a_nonlinear_model_by_quadrature():
     assert np.exp(exact).sum() == pytest.approx(1, abs=1e-8)
 
     found = measure(model, rows_of(X), K)
-    noise = RowNoise(X).normal((K, 1), POSTERIOR_STREAM).movedim(1, 0)
+    noise = RowNoise(X).normal((K, 1), RowStream.POSTERIOR).movedim(1, 0)
     with torch.no_grad():
         weights = model.joint(torch.from_numpy(X).float(), noise=noise).log_weights().double().numpy()
     relative = np.exp(weights - exact)

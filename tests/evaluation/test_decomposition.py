@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 import oracles
-from vaekit.data import RowNoise
+from vaekit.data import RowNoise, RowStream
 from vaekit.evaluation import active_units, decompose_rate, decomposition
 from vaekit.evaluation.decomposition import log_aggregate
 
@@ -27,7 +27,7 @@ def split(mean, std, **options):
 def test_parts_agree_with_the_sum_over_all_pairs(rng, draws):
     mean, std = rng.normal(size=(25, 3)), rng.uniform(0.2, 1.5, (25, 3))
     parts = split(mean, std, draws=draws)
-    noise = RowNoise(mean, seed=1).normal((draws, 3)).double().numpy()
+    noise = RowNoise(mean, seed=1).normal((draws, 3), RowStream.AGGREGATE).double().numpy()
     assert parts.mutual_information == pytest.approx(oracles.mutual_information(mean, std, noise), rel=1e-9)
     rate = oracles.standard_normal_kl(mean, std).mean()
     assert parts.mutual_information + parts.marginal_kl == pytest.approx(rate, rel=1e-12)
@@ -80,7 +80,7 @@ def test_two_groups_of_codes_hold_one_bit(rng):
 
 def test_the_standard_error_is_that_of_the_mean_over_rows(rng):
     mean, std = rng.normal(size=(30, 2)), rng.uniform(0.2, 1.5, (30, 2))
-    noise = RowNoise(mean, seed=1).normal((1, 2)).double().numpy()
+    noise = RowNoise(mean, seed=1).normal((1, 2), RowStream.AGGREGATE).double().numpy()
     z = mean + std * noise[:, 0]
     table = stats.norm.logpdf(z[:, None], mean, std).sum(-1)
     each = np.diag(table) - oracles.log_mean_exp(table, 1)

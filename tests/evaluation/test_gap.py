@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from scipy import optimize, stats
 
 import oracles
 from builders import bernoulli_vae, decoder_weights, exact_vae, linear_vae, rows_of
+from vaekit.data import RowStream
 from vaekit.data.steps import Affine
 from vaekit.errors import VaekitError
 from vaekit.evaluation import gap, inference_gap
@@ -140,12 +142,12 @@ def test_a_bound_by_the_draws_of_the_fit_would_be_higher(correlated, wrong, monk
     few = {"samples": 2 * gap.PAIRS, "steps": 200}
 
     def pairs(noise, turn, like):
-        half = noise.normal((2 * gap.PAIRS, like.shape[1]), gap.FIT_STREAM).movedim(1, 0)
+        half = noise.normal((2 * gap.PAIRS, like.shape[1]), RowStream.GAP_FIT).movedim(1, 0)
         return half.to(like)
 
     monkeypatch.setattr(gap, "_pairs", pairs)  # the same few draws at each step, which makes the flattery large
     honest = inference_gap(wrong, rows_of(X), **few)
-    monkeypatch.setattr(gap, "MEASURE_STREAM", gap.FIT_STREAM)
+    monkeypatch.setattr(gap, "RowStream", SimpleNamespace(GAP_MEASURE=RowStream.GAP_FIT))
     flattered = inference_gap(wrong, rows_of(X), **few)
     assert oracles.z_scores(flattered.best_elbo - honest.best_elbo, 0.0) > 3
 

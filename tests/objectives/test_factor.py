@@ -161,7 +161,7 @@ def test_the_discriminator_starts_from_the_seed_and_resumes_bit_for_bit(tmp_path
     class Stopping(vaekit.training.SilentReporter):
         def advance(self, step):
             if step in (7, 30):
-                os.kill(os.getpid(), signal.SIGTERM)
+                os.kill(os.getpid(), signal.SIGINT)
 
     torch.manual_seed(2)
     with pytest.raises(Interrupted):

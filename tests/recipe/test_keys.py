@@ -15,6 +15,9 @@ def test_every_key_is_described_with_its_default_and_a_sentence():
     assert rows["encoder.hidden"][0] == "[512, 512]"
     assert rows["training.compile"][1] == "true or false or auto"
     assert rows["likelihood.variance"][1] == "number or learned, per_feature, predicted"
+    assert rows["data.columns"][1].startswith("for each name: real, positive, bounded, ")
+    assert rows["data.columns"][1].endswith(" or ignore")
+    assert rows["training.trackers"][1] == "a list"
     assert rows["data.binarize"][1] == "auto, none, dynamic, fixed, threshold"
 
 

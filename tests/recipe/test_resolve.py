@@ -9,6 +9,7 @@ from vaekit.models import LIKELIHOODS
 from vaekit.recipe import load_recipe, resolve
 from vaekit.recipe.pace import set_pace
 from vaekit.recipe.recipe import recipe_keys
+from vaekit.training.optimizers import OPTIMIZERS
 
 PACE = sys.modules[set_pace.__module__]
 
@@ -94,6 +95,17 @@ def test_the_number_of_epochs_makes_six_thousand_steps(rows, batch_size, epochs)
     steps = epochs * (rows // min(rows, batch_size))
     assert f"training.epochs={epochs}: about {steps} steps." in notes
     assert choose(REAL, "training.epochs=3")[0].training.epochs == 3
+
+
+def test_an_optimiser_that_says_nothing_of_its_steps_takes_as_many_as_adamw(monkeypatch):
+    monkeypatch.setitem(OPTIMIZERS, "another", lambda model, lr, weight_decay: None)
+    found = []
+    for name in ("adamw", "another"):
+        content = choose(REAL, rows=1280)[0].model_dump(mode="json")
+        content["training"] |= {"epochs": "auto", "optimizer": name}
+        set_pace(content, REAL, 1280)
+        found.append(content["training"]["epochs"])
+    assert found == [600, 600]
 
 
 def test_muon_takes_fewer_steps():

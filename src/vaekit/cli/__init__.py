@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import sys
 import warnings
+from collections.abc import Iterator
+from types import FrameType
 from typing import NoReturn
 
 
 def main() -> None:
-    """Run the command line; a mistake ends with one message and exit code 2."""
-    from vaekit.cli.app import app
-    from vaekit.errors import Interrupted, VaekitError
+    """Run the command line; a mistake ends with one message and exit code 2, a signal with 128 and its number."""
+    from vaekit.cli.app import Stopped, app
+    from vaekit.errors import VaekitError
 
     before, warnings.formatwarning = warnings.formatwarning, _note
     try:
-        app()
-    except Interrupted as stop:
-        _end(str(stop), 128 + stop.signal)
+        with _signals_raise():
+            app()
+    except Stopped as stopped:
+        _end(str(stopped), 128 + stopped.signal)
     except VaekitError as error:
         _end(str(error), 2)
-    except KeyboardInterrupt:
-        _end("interrupted before there was anything to save.", 130)
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output has gone, as with `| head`
         sys.exit(0)
@@ -32,6 +35,27 @@ def main() -> None:
         _end(f"the machine refused: {str(error).splitlines()[0]}", 2)
     finally:
         warnings.formatwarning = before
+
+
+@contextlib.contextmanager
+def _signals_raise() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM raise, so that whatever is open is closed; the training loop answers them better."""
+    former = {}
+    with contextlib.suppress(ValueError):  # another thread
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(number) not in (signal.SIG_IGN, None):
+                former[number] = signal.signal(number, _interrupt)
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001
+    from vaekit.errors import Interrupted
+
+    raise Interrupted("interrupted before there was anything to save", "", number)
 
 
 def _note(

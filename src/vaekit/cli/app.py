@@ -8,13 +8,38 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-from vaekit.errors import VaekitError
+from vaekit.errors import Interrupted, VaekitError
 
 if TYPE_CHECKING:
     from vaekit.run import Run
 
+
+class Stopped(Exception):  # noqa: N818 - it is no fault
+    """A verb was stopped by a signal.
+
+    Args:
+        reason: which, and what to do about it.
+    """
+
+    def __init__(self, reason: Interrupted) -> None:
+        super().__init__(str(reason))
+        self.signal = reason.signal
+
+
+class _Verbs(TyperGroup):
+    """The verbs; an interruption takes another name, for typer would end the program without its sentence."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except Interrupted as reason:
+            raise Stopped(reason) from reason
+
+
 app = typer.Typer(
+    cls=_Verbs,
     help="Variational autoencoders with honest numbers: train, evaluate, sample, encode and score from data on disk.",
     no_args_is_help=True,
     add_completion=False,
@@ -62,7 +87,7 @@ def _root(
 @app.command()
 def train(
     source: Annotated[
-        str | None, typer.Argument(metavar="[SOURCE]", help="Data to train on: `digits`, a file or a folder.")
+        str | None, typer.Argument(metavar="SOURCE", help="Data to train on: `digits`, a file or a folder.")
     ] = None,
     test: Annotated[
         str | None, typer.Option("--test", metavar="SOURCE", help="Held-out data; else a part of SOURCE.")
@@ -111,7 +136,7 @@ def train(
 def evaluate(
     run: RunArgument,
     source: Annotated[
-        str | None, typer.Argument(metavar="[SOURCE]", help="Rows to measure; the held-out ones by default.")
+        str | None, typer.Argument(metavar="SOURCE", help="Rows to measure; the held-out ones by default.")
     ] = None,
     samples: SamplesOption = None,
     temperatures: Annotated[

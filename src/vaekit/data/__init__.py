@@ -4,7 +4,7 @@ from vaekit.data.batches import BatchOrder, Rows
 from vaekit.data.cells import Cells, Layout
 from vaekit.data.columns import Column
 from vaekit.data.frame import Frame
-from vaekit.data.noise import RowNoise
+from vaekit.data.noise import RowNoise, RowStream, SeedStream, seeded
 from vaekit.data.part import Part, whole
 from vaekit.data.schema import Schema, infer_schema, table_schema
 from vaekit.data.source import Source
@@ -20,14 +20,17 @@ __all__ = [
     "Layout",
     "Part",
     "RowNoise",
+    "RowStream",
     "Rows",
     "Schema",
+    "SeedStream",
     "Source",
     "Split",
     "Transform",
     "choose_transforms",
     "infer_schema",
     "open_source",
+    "seeded",
     "split_source",
     "table_schema",
     "whole",

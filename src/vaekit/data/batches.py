@@ -11,15 +11,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from vaekit.data.noise import RowNoise
+from vaekit.data.noise import RowNoise, RowStream, SeedStream
 from vaekit.data.part import Part
 from vaekit.data.source import Values
 from vaekit.data.transforms import Transform
-
-TRANSFORM_STREAM = 0
-"""The stream of `RowNoise` that binarises and dequantises in evaluation."""
-POSTERIOR_STREAM = 1
-"""The stream from which evaluation draws ε."""
 
 
 def to_tensor(rows: Values) -> Tensor:
@@ -59,7 +54,7 @@ class BatchOrder:
         """Positions of the rows of this step, counted from 0."""
         epoch, place = divmod(step, self.steps_per_epoch)
         if epoch != self._epoch:
-            self._epoch, self._order = epoch, self._shuffled(np.random.default_rng([self.seed, 2, epoch]))
+            self._epoch, self._order = epoch, self._shuffled(SeedStream.BATCHES.rng(self.seed, epoch))
         return self._order[place * self.batch_size : (place + 1) * self.batch_size]
 
     def _shuffled(self, rng: np.random.Generator) -> npt.NDArray[np.int64]:
@@ -136,5 +131,5 @@ class Rows:
 
     def _fixed(self, rows: Values, noise: RowNoise) -> Tensor:
         x = to_tensor(rows)
-        uniform = noise.uniform(x.shape[1:], TRANSFORM_STREAM) if self.transform.needs_noise else None
+        uniform = noise.uniform(x.shape[1:], RowStream.TRANSFORM) if self.transform.needs_noise else None
         return self.transform.forward(x, uniform).float()

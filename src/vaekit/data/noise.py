@@ -6,12 +6,18 @@ noise on every call, wherever it stands and however rows are cut into batches: `
 References:
     Salmon, Moraes, Dror and Shaw, "Parallel Random Numbers: As Easy as 1, 2, 3", 2011, for counter-based generators;
     Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators", 2014, for the mixing function.
+
+All streams of noise are listed here: `RowStream` those of a row, `SeedStream` those of a seed alone. Two meanings cannot share
+a number. The noise of training has no number: it is a hash of seed, step and process.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from enum import IntEnum, unique
 
 import numpy as np
 import numpy.typing as npt
@@ -22,11 +28,110 @@ UInt = npt.NDArray[np.uint64]
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
+@unique
+class RowStream(IntEnum):
+    """What a number of `RowNoise` is drawn for. A new meaning takes a new number; a number that was used is never changed."""
+
+    TRANSFORM = 0
+    """Binarises and dequantises in evaluation."""
+    POSTERIOR = 1
+    """Draws ε of z ~ q(z|x)."""
+    FILL = 2
+    """Draws values of cells from p(x|z)."""
+    CHOICE = 3
+    """Chooses the z that a filled row follows."""
+    RARE = 4
+    """Chooses which rare category the shared place of a column stands for."""
+    AGGREGATE = 5
+    """Draws ε of z ~ q(z), for the parts of the rate."""
+    TUNE_MOVES = 10
+    """Draws starts and momenta of the chains that tune annealing."""
+    TUNE_ACCEPTANCE = 11
+    """Accepts their moves."""
+    FORWARD_MOVES = 13
+    """Draws starts and momenta of the chains from q(z|x) to p(x, z)."""
+    FORWARD_ACCEPTANCE = 14
+    """Accepts their moves."""
+    BACKWARD_MOVES = 16
+    """Draws momenta of the chains from p(x, z) back to q(z|x)."""
+    BACKWARD_ACCEPTANCE = 17
+    """Accepts their moves."""
+    GAP_FIT = 20
+    """Draws ε by which a posterior is fitted to each row."""
+    GAP_MEASURE = 21
+    """Draws ε by which it is measured."""
+
+
+@unique
+class SeedStream(IntEnum):
+    """What a generator made from a seed alone is for, by the rule of `RowStream`."""
+
+    SPLIT = 1
+    """Divides the rows into training, validation and test."""
+    BATCHES = 2
+    """Shuffles the rows of an epoch."""
+    SUBSET = 4
+    """Chooses some of many rows."""
+    BASELINE = 5
+    """Dequantises for the linear baselines, training and held-out rows apart."""
+    SAMPLE_RARE = 6
+    """Chooses rare categories of sampled rows."""
+    HIDE = 7
+    """Chooses the cells that the report hides to see whether they are found again."""
+    FACTOR_ROWS = 8
+    """Chooses rows of codes to be scored against known factors."""
+    FACTOR_VOTES = 9
+    """Draws the votes of the FactorVAE score."""
+    CONDITION_RARE = 10
+    """Chooses rare categories of rows that are sampled with some cells given."""
+
+    def rng(self, seed: int, *more: int) -> np.random.Generator:
+        """Return the generator of this stream.
+
+        Args:
+            seed: the same seed gives the same numbers.
+            more: tells generators of one stream apart, such as the epoch.
+
+        Examples:
+            >>> bool(SeedStream.SPLIT.rng(0).random() == SeedStream.BATCHES.rng(0).random())
+            False
+        """
+        return np.random.default_rng([seed, self, *more])
+
+
 def mix(value: UInt) -> UInt:
     """The finalizer of splitmix64: a bijection of the 64-bit integers that scatters neighbours."""
     value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return value ^ (value >> np.uint64(31))
+
+
+_GENERATOR = threading.RLock()
+"""Held by the thread that draws from torch's global generator."""
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Seed torch's global generator for what is drawn within, and leave it afterwards as it was.
+
+    Layers and distributions of torch draw from nowhere else. Other threads wait, so that each draws what it would alone.
+
+    Args:
+        seed: the same seed gives the same draws.
+
+    Examples:
+        >>> def draw():
+        ...     with seeded(3):
+        ...         return float(torch.rand(()))
+        >>> draw() == draw()
+        True
+    """
+    cuda = torch.cuda.is_initialized()
+    with _GENERATOR, torch.random.fork_rng([torch.cuda.current_device()] if cuda else []):
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed takes a third of a millisecond
+        if cuda:
+            torch.cuda.manual_seed(seed)
+        yield
 
 
 class RowNoise:
@@ -38,7 +143,7 @@ class RowNoise:
 
     Examples:
         >>> X = np.arange(6.0).reshape(3, 2)
-        >>> forwards, backwards = RowNoise(X, seed=0).normal((4,)), RowNoise(X[::-1], seed=0).normal((4,))
+        >>> forwards, backwards = RowNoise(X, seed=0).normal((4,), RowStream.POSTERIOR), RowNoise(X[::-1], seed=0).normal((4,), RowStream.POSTERIOR)
         >>> bool((forwards == backwards.flip(0)).all())
         True
     """
@@ -49,12 +154,12 @@ class RowNoise:
         digests = b"".join(hashlib.blake2b(row.tobytes(), digest_size=8, key=salt).digest() for row in rows)
         self.keys: UInt = np.frombuffer(digests, dtype=np.uint64)
 
-    def uniform(self, shape: Sequence[int], stream: int = 0, start: int = 0) -> Tensor:
+    def uniform(self, shape: Sequence[int], stream: RowStream, start: int = 0) -> Tensor:
         """Numbers in the open interval (0, 1), shape (B, *shape), float64.
 
         Args:
             shape: how many numbers for each row.
-            stream: number of the stream; different streams are independent.
+            stream: what they are for; different streams are independent.
             start: how many numbers of the stream to pass over.
         """
         count = int(np.prod(shape, dtype=np.int64))
@@ -64,6 +169,6 @@ class RowNoise:
             bits = mix(keys[:, None] + counters[None, :]) >> np.uint64(12)
         return torch.from_numpy((bits.astype(np.float64) + 0.5) * 2.0**-52).reshape(len(keys), *shape)
 
-    def normal(self, shape: Sequence[int], stream: int = 0, start: int = 0) -> Tensor:
+    def normal(self, shape: Sequence[int], stream: RowStream, start: int = 0) -> Tensor:
         """Standard normal numbers, shape (B, *shape), float32, by the inverse of the distribution function."""
         return torch.special.ndtri(self.uniform(shape, stream, start)).float()

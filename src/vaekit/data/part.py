@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from vaekit.data.noise import SeedStream
 from vaekit.data.source import Source, Values
 
 CHUNK = 1 << 22
@@ -72,7 +73,7 @@ class Part:
         """At most `limit` of the rows, drawn by a seed."""
         if len(self) <= limit:
             return self
-        chosen = np.random.default_rng([seed, 4]).choice(len(self), limit, replace=False)
+        chosen = SeedStream.SUBSET.rng(seed).choice(len(self), limit, replace=False)
         return replace(self, index=self.index[np.sort(chosen)])
 
     def fingerprint(self) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from vaekit.data.noise import SeedStream
 from vaekit.data.part import Part, whole
 from vaekit.data.source import Source
 from vaekit.errors import DataError
@@ -44,7 +45,7 @@ def split_source(source: Source, test: Source | None, seed: int, validation: flo
     Raises:
         DataError: if a part that should not be empty would be.
     """
-    order = np.random.default_rng([seed, 1]).permutation(len(source.values))
+    order = SeedStream.SPLIT.rng(seed).permutation(len(source.values))
     given = test or source.test
     if given:
         given = given.in_order(source.columns)

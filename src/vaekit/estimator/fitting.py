@@ -18,10 +18,11 @@ from sklearn.utils import check_random_state
 
 from vaekit.api import load
 from vaekit.data import Frame
-from vaekit.errors import Interrupted, RunError
+from vaekit.errors import RunError
 from vaekit.recipe import load_recipe
 from vaekit.run import Run
 from vaekit.runs import RunFolder, atomic_path
+from vaekit.training.signals import unheeded
 
 PATTERN = "row.parquet"
 """A row of the model's own making, which shows the library and types of the training data."""
@@ -67,16 +68,12 @@ def complete(
 
 @contextlib.contextmanager
 def place(out: str | Path | None) -> Iterator[str | Path]:
-    """The folder to train in: the one asked for, or one that vanishes."""
+    """Give the folder to train in: the one asked for, or one that vanishes, for which no signal is caught."""
     if out is not None:
         yield out
         return
-    with tempfile.TemporaryDirectory(prefix="vaekit-") as name:
-        try:
-            yield Path(name) / "run"
-        except Interrupted as error:
-            mend = "Give `out` a folder, from which `vaekit train --resume` goes on"
-            raise Interrupted("training was asked to stop, and nothing of it is kept", mend, error.signal) from error
+    with tempfile.TemporaryDirectory(prefix="vaekit-") as name, unheeded():
+        yield Path(name) / "run"
 
 
 def precise(run: Run) -> Run:

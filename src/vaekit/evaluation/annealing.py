@@ -29,14 +29,16 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from vaekit.data import RowNoise, Rows
+from vaekit.data import RowNoise, Rows, RowStream, seeded
 from vaekit.distributions import Reparameterized
 from vaekit.evaluation.bounds import BUDGET, evaluating, widest
 from vaekit.models import VariationalAutoEncoder
 
 Array = npt.NDArray[np.float64]
-TUNE_STREAM, FORWARD_STREAM, BACKWARD_STREAM = 10, 13, 16
-"""Of each run three streams of noise: starts and momenta, acceptance, simulated rows."""
+TUNE = (RowStream.TUNE_MOVES, RowStream.TUNE_ACCEPTANCE)
+FORWARD = (RowStream.FORWARD_MOVES, RowStream.FORWARD_ACCEPTANCE)
+BACKWARD = (RowStream.BACKWARD_MOVES, RowStream.BACKWARD_ACCEPTANCE)
+"""Streams of each run: starts and momenta, acceptance."""
 LEAPFROG, ACCEPTED, FIRST_STEP = 10, 0.65, 0.1
 """Leapfrog steps of a move, the share of moves that should be accepted, and the step size that tuning begins with."""
 TUNING_CHAINS = 8
@@ -65,7 +67,7 @@ class Chains:
         posterior: q(z|x).
         prior: p(z).
         noise: the rows' own noise.
-        stream: its stream.
+        streams: those of starts and momenta, and of acceptance.
         count: K.
     """
 
@@ -74,17 +76,17 @@ class Chains:
     posterior: Reparameterized
     prior: Distribution
     noise: RowNoise
-    stream: int
+    streams: tuple[RowStream, RowStream]
     count: int
 
     def normal(self, turn: int) -> Tensor:
         """Standard normal noise of one turn, shape (K, B, d)."""
         shape = (self.count, self.posterior.event_shape[0])
-        return self.noise.normal(shape, self.stream, turn * math.prod(shape)).movedim(1, 0).to(self.x)
+        return self.noise.normal(shape, self.streams[0], turn * math.prod(shape)).movedim(1, 0).to(self.x)
 
     def uniform(self, turn: int) -> Tensor:
         """Uniform noise of one turn, shape (K, B)."""
-        return self.noise.uniform((self.count,), self.stream + 1, turn * self.count).T.to(self.x)
+        return self.noise.uniform((self.count,), self.streams[1], turn * self.count).T.to(self.x)
 
     def log_ratio(self, u: Tensor) -> Tensor:
         """log p(x, z) − log q(z|x) of each chain, shape (K, B)."""
@@ -195,13 +197,13 @@ def bracket(
         Bounds that hold in expectation, shape (examples,) each.
     """
     betas, lower, upper, size = schedule(temperatures), [], [], _block(model, chains)
-    with evaluating(model), torch.random.fork_rng():
-        torch.manual_seed(seed)
-        z = model.prior().sample((examples,))
+    with evaluating(model):
         given = repeat(None) if context is None else context.split(SIMULATED)
-        x = torch.cat(
-            [model.given(c).decoder(part).sample() for part, c in zip(z.split(SIMULATED), given, strict=False)]
-        )
+        with seeded(seed):
+            z = model.prior().sample((examples,))
+            x = torch.cat(
+                [model.given(c).decoder(part).sample() for part, c in zip(z.split(SIMULATED), given, strict=False)]
+            )
         for start in range(0, examples, size):
             some, own = x[start : start + size], z[start : start + size]
             at = model.given(None if context is None else context[start : start + size])
@@ -217,18 +219,18 @@ def _block(model: VariationalAutoEncoder, chains: int) -> int:
 
 
 def _chains(model: VariationalAutoEncoder, x: Tensor, noise: RowNoise) -> Chains:
-    """The chains that tune; those that measure differ in stream and number."""
-    return Chains(model, x, model.encoder(x), model.prior(), noise, TUNE_STREAM, TUNING_CHAINS)
+    """The chains that tune; those that measure differ in streams and number."""
+    return Chains(model, x, model.encoder(x), model.prior(), noise, TUNE, TUNING_CHAINS)
 
 
 def _forward(tuned: Chains, count: int, betas: list[float], steps: list[Tensor]) -> Tensor:
-    chains = replace(tuned, stream=FORWARD_STREAM, count=count)
+    chains = replace(tuned, streams=FORWARD, count=count)
     weights = chains.anneal(chains.normal(0), betas, lambda t, _accepted: steps[t])
     return torch.logsumexp(weights, 0) - math.log(count)
 
 
 def _backward(tuned: Chains, z: Tensor, count: int, betas: list[float], steps: list[Tensor]) -> Tensor:
-    chains = replace(tuned, stream=BACKWARD_STREAM, count=count)
+    chains = replace(tuned, streams=BACKWARD, count=count)
     u = chains.posterior.standardize(z).expand(count, *z.shape)
     weights = chains.anneal(u, betas[::-1], lambda t, _accepted: steps[-1 - t])
     return math.log(count) - torch.logsumexp(weights, 0)

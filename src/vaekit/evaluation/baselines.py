@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from vaekit.data import Rows, Schema
+from vaekit.data import Rows, Schema, SeedStream
 from vaekit.errors import VaekitError
 from vaekit.models import ProbabilisticPCA
 from vaekit.models.likelihoods import Mixed
@@ -28,11 +28,11 @@ CONSTANT_STEPS = 60
 """Steps of the optimiser that fits the constant model, which starts near its optimum."""
 
 
-def _matrix(rows: Rows, dequantize: bool, stream: int) -> Array:
+def _matrix(rows: Rows, dequantize: bool, part: int) -> Array:
     """The rows as numbers; equal rows get different noise, else a density could rise above every probability."""
     some = Rows(rows.part.some(MOST_ROWS, rows.seed), rows.transform, rows.seed)
     matrix: Array = some.tensor().flatten(1).double().numpy()
-    return matrix + np.random.default_rng([rows.seed, 5, stream]).random(matrix.shape) if dequantize else matrix
+    return matrix + SeedStream.BASELINE.rng(rows.seed, part).random(matrix.shape) if dequantize else matrix
 
 
 def measure_baselines(

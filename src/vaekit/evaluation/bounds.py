@@ -20,8 +20,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from vaekit.data import RowNoise, Rows
-from vaekit.data.batches import POSTERIOR_STREAM
+from vaekit.data import RowNoise, Rows, RowStream
 from vaekit.distributions import DiagonalNormal
 from vaekit.models import Autoencoder, VariationalAutoEncoder
 
@@ -115,7 +114,7 @@ def _measure_block(
     rate, total = torch.zeros_like(log_likelihood), torch.full_like(log_likelihood, -math.inf)
     for start in range(0, samples, chunk):
         count = min(chunk, samples - start)
-        epsilon = noise.normal((count, latent_dim), POSTERIOR_STREAM, start * latent_dim).movedim(1, 0)
+        epsilon = noise.normal((count, latent_dim), RowStream.POSTERIOR, start * latent_dim).movedim(1, 0)
         joint = model.joint(x, noise=epsilon.to(x), posterior=posterior)
         log_likelihood += joint.log_likelihood.double().sum(0)
         rate += count * joint.rate().double()  # the same for each draw, where it has a closed form

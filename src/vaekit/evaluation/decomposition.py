@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from vaekit.data.noise import RowNoise
+from vaekit.data.noise import RowNoise, RowStream
 from vaekit.distributions import NormalMixture
 
 Array = npt.NDArray[np.float64]
@@ -90,7 +90,7 @@ def decompose_rate(mean: Array, std: Array, rate: Array, draws: int = 1, block: 
     average = float(rate.mean())
     some = np.sort(np.random.default_rng(0).permutation(len(mean))[:MOST_ROWS])  # sources are often sorted
     mean, std = mean[some], std[some]
-    noise = RowNoise(mean, seed=1).normal((draws, mean.shape[1])).double().numpy()
+    noise = RowNoise(mean, seed=1).normal((draws, mean.shape[1]), RowStream.AGGREGATE).double().numpy()
     information = np.zeros(len(mean))
     for start in range(0, len(mean), block):
         here = slice(start, start + block)

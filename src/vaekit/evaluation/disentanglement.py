@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import entr, rel_entr
 
+from vaekit.data import SeedStream
 from vaekit.errors import DataError
 
 Array = npt.NDArray[np.float64]
@@ -81,7 +82,7 @@ def disentanglement(codes: Codes, factors: Factors, seed: int = 0) -> Disentangl
         (1.0, 1.0, 1.0)
     """
     disentangled, complete, informative = dci(codes, factors, seed)
-    voted = factor_vae(codes, factors, np.random.default_rng([seed, 9]))
+    voted = factor_vae(codes, factors, SeedStream.FACTOR_VOTES.rng(seed))
     return Disentanglement(mig(codes, factors), disentangled, complete, informative, sap(codes, factors, seed), voted)
 
 
@@ -364,7 +365,7 @@ def _gap(scores: Array, floor: Array) -> Array:
 
 def _halves(rows: int, seed: int) -> tuple[Integers, Integers]:
     """Rows to learn from and rows to test on; rows are often sorted by their factors."""
-    order = np.random.default_rng([seed, 8]).permutation(rows)[:MOST_ROWS]
+    order = SeedStream.FACTOR_ROWS.rng(seed).permutation(rows)[:MOST_ROWS]
     return order[: len(order) // 2], order[len(order) // 2 :]
 
 

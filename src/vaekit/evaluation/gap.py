@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from vaekit.data import RowNoise, Rows
+from vaekit.data import RowNoise, Rows, RowStream
 from vaekit.distributions import DiagonalNormal, Reparameterized
 from vaekit.errors import at_least_one
 from vaekit.evaluation.annealing import annealed_bound
@@ -33,8 +33,6 @@ from vaekit.evaluation.bounds import BUDGET, CACHED, evaluating, widest
 from vaekit.models import Joint, VariationalAutoEncoder
 
 Array = npt.NDArray[np.float64]
-FIT_STREAM, MEASURE_STREAM = 20, 21
-"""Noise to which q_β is fitted, and other noise by which it and the encoder are measured."""
 STEPS, PAIRS = 500, 4
 """Steps of Adam, and pairs of opposite draws for each of them: 4000 draws in all."""
 FIRST_RATE, LAST_SHARE = 0.2, 0.1
@@ -210,7 +208,7 @@ def _pairs(noise: RowNoise, turn: int, like: Tensor) -> Tensor:
     They are the same for every β, so that points of a curve do not scatter against each other.
     """
     shape = (PAIRS, like.shape[1])
-    half = noise.normal(shape, FIT_STREAM, turn * math.prod(shape)).movedim(1, 0).to(like)
+    half = noise.normal(shape, RowStream.GAP_FIT, turn * math.prod(shape)).movedim(1, 0).to(like)
     return torch.cat([half, -half])
 
 
@@ -239,7 +237,7 @@ def measure_posterior(
         count = min(chunk, samples - start)
         # Not the noise of the fit: q_β is best for just those draws, so that they would find it better than it is. For
         # the same reason no two candidates may be compared by these draws and the better one kept.
-        epsilon = noise.normal((count, dims), MEASURE_STREAM, start * dims).movedim(1, 0).to(q.mean)
+        epsilon = noise.normal((count, dims), RowStream.GAP_MEASURE, start * dims).movedim(1, 0).to(q.mean)
         z = q.reparameterize(epsilon)
         joint = _joint(model, x, prior, q, z)
         log_weights = joint.log_weights().double()

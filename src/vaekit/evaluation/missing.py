@@ -20,16 +20,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from vaekit.data import RowNoise, Rows, Schema
-from vaekit.data.batches import POSTERIOR_STREAM
+from vaekit.data import RowNoise, Rows, RowStream, Schema, SeedStream, seeded
 from vaekit.data.cells import Cells, Places
 from vaekit.data.coding import draw_rare
 from vaekit.distributions import Slots
 from vaekit.evaluation.bounds import BUDGET, block_rows, evaluating, widest
 from vaekit.models import VariationalAutoEncoder
 
-FILL_STREAM, CHOICE_STREAM, RARE_STREAM = 2, 3, 4
-"""Streams of `RowNoise` from which values of cells, the z that they follow, and rare values of a list are drawn."""
 VALUES_PER_DRAW = 4
 """Values drawn from p(x|z) for each z, where an average over them is taken."""
 
@@ -79,7 +76,7 @@ class TableModel:
     def _posterior(self, x: Tensor, noise: RowNoise, device: torch.device, hidden: bool = False) -> Weighted:
         """Weighted draws of z; cells that were hidden on purpose say nothing of why cells are missing."""
         latent_dim = self.model.prior().event_shape[0]
-        epsilon = noise.normal((self.samples, latent_dim), POSTERIOR_STREAM).movedim(1, 0)
+        epsilon = noise.normal((self.samples, latent_dim), RowStream.POSTERIOR).movedim(1, 0)
         joint = self.model.joint(x.to(device), noise=epsilon.to(device))
         slots = joint.likelihood.base_dist
         if not isinstance(slots, Slots):
@@ -112,7 +109,7 @@ class TableModel:
     def _expected(self, found: Weighted, noise: RowNoise) -> tuple[Array, Array]:
         """Mean and standard deviation of each number, likeliest value and its probability of each list; (B, C) both."""
         count, block = found.log_weights.shape
-        uniform = noise.uniform((VALUES_PER_DRAW * count, self.cells.layout.slots, 2), FILL_STREAM)
+        uniform = noise.uniform((VALUES_PER_DRAW * count, self.cells.layout.slots, 2), RowStream.FILL)
         uniform = uniform.movedim(1, 0).unflatten(0, (VALUES_PER_DRAW, count)).float()
         drawn = self.cells.inverse(found.slots.of_missing().draw(uniform).cpu()).numpy()  # (values, K, B, C)
         weights = found.log_weights.exp().cpu().numpy()[None, :, :, None] / VALUES_PER_DRAW
@@ -158,7 +155,7 @@ class TableModel:
                 numbered = np.column_stack([codes, copies[start : start + len(codes)]])
                 start += len(codes)
                 found, own = at._posterior(x, noise, device), RowNoise(numbered, seed)
-                choice = own.uniform((draws,), CHOICE_STREAM).T.to(device)  # (M, B)
+                choice = own.uniform((draws,), RowStream.CHOICE).T.to(device)  # (M, B)
                 value = at._values(found, choice, own, draws)
                 filled.append(np.where(np.isnan(codes), value, codes))
         return np.concatenate(filled, 1)
@@ -168,11 +165,11 @@ class TableModel:
         reached = found.log_weights.exp().cumsum(0).T.contiguous()
         chosen = torch.searchsorted(reached, choice.T.contiguous()).T.clamp(max=self.samples - 1)  # (M, B)
         z = found.z.gather(0, chosen.unsqueeze(-1).expand(-1, -1, found.z.shape[-1]))
-        uniform = noise.uniform((draws, self.cells.layout.slots, 2), FILL_STREAM).movedim(1, 0).float()
+        uniform = noise.uniform((draws, self.cells.layout.slots, 2), RowStream.FILL).movedim(1, 0).float()
         slots = self.model.decoder(z).base_dist
         slots = (slots.plain if hidden else slots.of_missing()).draw(uniform.to(z.device))
         codes = self.cells.inverse(slots.cpu()).numpy()
-        rare = noise.uniform(codes.shape[::2], RARE_STREAM).movedim(1, 0).numpy()
+        rare = noise.uniform(codes.shape[::2], RowStream.RARE).movedim(1, 0).numpy()
         return draw_rare(codes, self.schema.modelled, rare)
 
     def condition(self, row: Array, n: int, seed: int, context: Tensor | None = None) -> tuple[Array, float]:
@@ -190,8 +187,7 @@ class TableModel:
             Codes (n, C), and the effective sample size (Σ w)²/Σ w² of the proposals.
         """
         proposals = max(20_000, 4 * n)
-        with evaluating(self.model) as device, torch.random.fork_rng():
-            torch.manual_seed(seed)
+        with evaluating(self.model) as device, seeded(seed):
             x, model = self.cells.forward(torch.from_numpy(row[None])).to(device), self.model.given(context)
             posterior, prior = model.encoder(x), model.prior()
             own = posterior.sample((proposals // 2,)).squeeze(1)
@@ -204,7 +200,7 @@ class TableModel:
             chosen = z[torch.multinomial(weights, n, replacement=True)]
             drawn = torch.cat([model.decoder(part).sample() for part in chosen.split(block_rows(model))])
             codes = self.cells.inverse(drawn.cpu()).numpy()
-            codes = draw_rare(codes, self.schema.modelled, np.random.default_rng([seed, 6]).random(codes.shape))
+            codes = draw_rare(codes, self.schema.modelled, SeedStream.CONDITION_RARE.rng(seed).random(codes.shape))
         return np.where(np.isnan(row), codes, row), float(1 / weights.square().sum())
 
     def explain(self, rows: Rows) -> Array:
@@ -239,7 +235,7 @@ class TableModel:
             own = found.slots.log_prob(seen.to(device))[..., slots].sum(-1)
             return torch.logsumexp(found.log_weights + own.double(), 0)
 
-        choice = noise.uniform((VALUES_PER_DRAW * 2,), CHOICE_STREAM).T.to(device)
+        choice = noise.uniform((VALUES_PER_DRAW * 2,), RowStream.CHOICE).T.to(device)
         usual = torch.zeros(len(x), dtype=torch.float64, device=device)
         for other in self._values(found, choice, noise, len(choice), hidden=True):
             changed = codes.copy()

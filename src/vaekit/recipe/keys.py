@@ -16,11 +16,13 @@ def _values(annotation: object) -> str:
         return ", ".join(str(a) for a in get_args(annotation))
     if get_origin(annotation) is tuple:
         return "a list"
+    if get_origin(annotation) is dict:
+        return f"for each name: {_values(get_args(annotation)[1])}"
     options = get_args(annotation)
     if options and (get_origin(annotation) is Union or "|" in str(annotation)):
         return " or ".join(_values(o) for o in options)
     names = {int: "whole number", float: "number", str: "text", bool: "true or false"}
-    return names.get(annotation, "number")  # type: ignore[call-overload]
+    return names[annotation]  # type: ignore[index]
 
 
 def describe_keys() -> list[tuple[str, str, str, str]]:

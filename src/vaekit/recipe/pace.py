@@ -13,12 +13,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vaekit.data import Schema
+from vaekit.data import Schema, seeded
 from vaekit.models.likelihoods import LIKELIHOODS
 from vaekit.networks.options import NetworkOptions
+from vaekit.training.optimizers import OPTIMIZERS
 
-PLANNED_STEPS, PLANNED_NUMBERS = {"adamw": 6000, "muon": 4000}, 1 << 29
-"""Steps of a training of open length, and numbers that its batches ask of the decoder; whichever comes first ends it."""
+PLANNED_STEPS, PLANNED_NUMBERS = 6000, 1 << 29
+"""Steps of a training of open length, where the optimiser does not say of itself that it takes fewer, and numbers that its
+batches ask of the decoder; whichever comes first ends it."""
 REDUCE_ABOVE, REDUCE_GAIN = 10**8, 1.5
 """Products of a step from which the time of a step is theirs, and how much faster they must be to be worth it."""
 COMPILE_ABOVE = 5 * 10**12
@@ -41,7 +43,8 @@ def set_pace(content: dict[str, Any], schema: Schema, rows: int) -> list[str]:
     per_epoch = rows // batch
     if training["epochs"] == "auto":
         numbers = batch * math.prod(schema.event_shape) * samples
-        steps = min(PLANNED_STEPS[training["optimizer"]], max(300, PLANNED_NUMBERS // numbers))
+        wanted = getattr(OPTIMIZERS[training["optimizer"]], "planned_steps", PLANNED_STEPS)
+        steps = min(wanted, max(300, PLANNED_NUMBERS // numbers))
         training["epochs"] = max(10, round(steps / per_epoch))
         notes.append(f"training.epochs={training['epochs']}: about {training['epochs'] * per_epoch} steps.")
     products = batch * _products(content, schema, samples)
@@ -72,7 +75,7 @@ def _products(content: dict[str, Any], schema: Schema, samples: int) -> int:
     def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:  # noqa: ARG001 - what a hook is given
         counts.append(output.numel() * layer.get_parameter("weight")[0].numel())
 
-    with torch.random.fork_rng(), torch.no_grad():  # on the meta device the first layer would take 1.5 s
+    with seeded(0), torch.no_grad():  # on the meta device the first layer would take 1.5 s
         for network, x in (
             (encoder.encoder(schema.event_shape, 2 * latent_dim), torch.zeros(1, *schema.event_shape)),
             (decoder.decoder(latent_dim, schema.event_shape, 1), torch.zeros(samples, latent_dim)),

@@ -23,8 +23,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from vaekit.data import Column, Part, Rows
-from vaekit.data.batches import POSTERIOR_STREAM
+from vaekit.data import Column, Part, Rows, RowStream, SeedStream
 from vaekit.data.cells import Cells
 from vaekit.data.columns import CATEGORICAL
 from vaekit.errors import VaekitError
@@ -79,7 +78,7 @@ def tell_cells(subject: Subject) -> dict[str, Told]:
     columns = len(run.schema.modelled)
     part = subject.some(max(100, min(MOST_ROWS, MOST_CELLS // columns)))
     codes = np.asarray(part.take(0, len(part)), np.float64)
-    order = np.random.default_rng([run.recipe.seed, 7]).permutation(codes.size).reshape(codes.shape) % ROUNDS
+    order = SeedStream.HIDE.rng(run.recipe.seed).permutation(codes.size).reshape(codes.shape) % ROUNDS
     filled, log_prob = np.full(codes.shape, np.nan), np.full(codes.shape, np.nan)
     judge = _Judge(run, part.given())
     for turn in range(ROUNDS):
@@ -156,7 +155,7 @@ class _Judge:
         latent_dim, found, start = self.model.prior().event_shape[0], [], 0
         with evaluating(self.model) as device:
             for x, noise, context in self.rows(given).blocks(size):
-                epsilon = noise.normal((self.samples, latent_dim), POSTERIOR_STREAM).movedim(1, 0)
+                epsilon = noise.normal((self.samples, latent_dim), RowStream.POSTERIOR).movedim(1, 0)
                 joint = self.model.given(context).joint(x.to(device), noise=epsilon.to(device))
                 seen = self._seen(codes[start : start + len(x)]).to(device)
                 start += len(x)

@@ -174,7 +174,7 @@ def _column(subject: Subject) -> dict[str, str]:
         "log-likelihood": f"≥ {with_error(estimate['value'], estimate['standard_error'])}",
         "draws K": f"{estimate['samples']:,}",
         "bits per dimension": MISSING if f["bits_per_dim"] is None else f"{f['bits_per_dim']:.4f}",
-        "β in training": MISSING if beta == 1 else f"{beta:g}",
+        "β in training": MISSING if beta in (None, 1) else f"{beta:g}",
     }
 
 

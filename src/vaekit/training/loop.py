@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vaekit.data import BatchOrder, Rows
+from vaekit.data import BatchOrder, Rows, seeded
 from vaekit.errors import Interrupted, TrainingError
 from vaekit.evaluation import active_units, measure, measure_autoencoder
 from vaekit.models import Autoencoder, VariationalAutoEncoder
@@ -29,7 +29,7 @@ from vaekit.training.optimizers import OPTIMIZERS
 from vaekit.training.options import TrainingOptions
 from vaekit.training.reporter import Reporter
 from vaekit.training.schedules import draws, kl_weight, learning_rate, validation_steps
-from vaekit.training.signals import asked_to_stop
+from vaekit.training.signals import asked_to_stop, hand_on
 from vaekit.training.state import GOOD, LATEST, TrainingState
 
 MOST_RECOVERIES = 3
@@ -83,13 +83,12 @@ class Trainer:
 
     def _make_objective(self) -> nn.Module:
         """The loss; what it learns besides the model starts from the seed."""
-        with torch.random.fork_rng():
-            self._seed(self.seed)
+        with seeded(self.seed):
             return self.kind.make(self.model, self.objective, len(self.train))
 
     def _try(self, objective: nn.Module) -> None:
         """Run once before compiling: a closed form that torch looks up for the first time would break the graph."""
-        with torch.random.fork_rng(), torch.no_grad():
+        with seeded(0), torch.no_grad():
             index, device = self.order.index(0)[:1], self.accelerator.device
             x = self.train.training_batch(index, torch.Generator())
             objective(x.to(device), torch.ones((), device=device), self.train.context(index))
@@ -101,30 +100,34 @@ class Trainer:
             resume: whether to go on from the folder's state.
 
         Raises:
-            Interrupted: on Ctrl-C or SIGTERM, after saving.
+            Interrupted: on Ctrl-C, after saving; on SIGTERM, where the caller handles it and goes on.
             TrainingError: if numbers keep going bad.
             RunError: if the folder cannot be written; the state saved before survives.
         """
         validations = validation_steps(self.steps, self.options.validations)
-        with torch.random.fork_rng(), asked_to_stop() as stop, self._reporting():
+        with asked_to_stop() as stop, self._reporting():
             self._start(resume)
             saved = time.monotonic()
-            while self.state.counters.step < self.steps and not self.state.counters.finished:
+            while self.state.counters.step < self.steps and not (self.state.counters.finished or stop.signal):
                 if not self._step(self.state.counters.step):
                     continue
-                step = self.state.counters.step
-                if step in validations:
-                    self._validate(step)
-                elif stop.signal or time.monotonic() - saved > SAVE_SECONDS:
+                if self.state.counters.step in validations:
+                    self._validate(self.state.counters.step)
+                elif time.monotonic() - saved > SAVE_SECONDS:
                     self._save(LATEST)
                     saved = time.monotonic()
-                if stop.signal:
-                    raise Interrupted(
-                        f"training was asked to stop and has saved its state at step {step} of {self.steps}",
-                        f"Go on with `vaekit train --resume {self.folder.path}`",
-                        stop.signal,
-                    )
-            self._finish()
+            if not stop.signal:
+                self._finish()
+            elif self.state.counters.step not in validations:  # else it is saved
+                self._save(LATEST)
+        if stop.signal:
+            hand_on(
+                Interrupted(
+                    f"training was asked to stop and has saved its state at step {self.state.counters.step} of {self.steps}",
+                    f"Go on with `vaekit train --resume {self.folder.path}`",
+                    stop.signal,
+                )
+            )
 
     @contextlib.contextmanager
     def _reporting(self) -> Iterator[None]:
@@ -148,7 +151,6 @@ class Trainer:
     def _step(self, step: int) -> bool:
         """One step; False if a number went bad and training went back instead."""
         latent_seed, data_seed = self._noise_seeds(step)
-        self._seed(latent_seed)  # for ε and dropout, inside a fork of the global generator
         rate = self.state.counters.rate_scale * learning_rate(step, self.steps, self.options)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -158,7 +160,8 @@ class Trainer:
         beta = torch.tensor(weight, device=x.device)
         if isinstance(self.model, VariationalAutoEncoder):
             self.model.samples = draws(step, self.steps, self.draws, self.options.draws_warmup)
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.options.precision == "bfloat16"):
+        reduced = torch.autocast(x.device.type, torch.bfloat16, enabled=self.options.precision == "bfloat16")
+        with seeded(latent_seed), reduced:  # for ε and dropout
             terms: Terms = self.loss(x, beta, self.train.context(mine))
         for parameter in self.parameters:
             parameter.grad = None
@@ -185,12 +188,6 @@ class Trainer:
         place = repr((self.seed, step, self.accelerator.process_index)).encode()
         digest = hashlib.blake2b(place, digest_size=16).digest()
         return int.from_bytes(digest[:8]) >> 1, int.from_bytes(digest[8:]) >> 1
-
-    def _seed(self, seed: int) -> None:
-        """What torch.manual_seed does, without its third of a millisecond."""
-        torch.default_generator.manual_seed(seed)
-        if self.accelerator.device.type == "cuda":
-            torch.cuda.manual_seed(seed)
 
     def _go_back(self, step: int, terms: Terms) -> None:
         """Return to the last good state with half the step size, or give up after three times."""

@@ -1,0 +1,213 @@
+"""Faults put into a copy of the package on purpose, each of which a named test must find: `make mutants`.
+
+A line that can be broken without a test failing is a line that nobody watches.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+LOOP = "tests/training/test_loop_oracle.py::test_the_loop_is_the_plain_one"
+STREAMS = "tests/test_architecture.py::test_each_stream_is_drawn_for_what_it_is_meant"
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A fault.
+
+    Args:
+        meaning: what is wrong then.
+        file: below src/vaekit.
+        old: text that stands there once.
+        new: what takes its place.
+        test: which must fail.
+    """
+
+    meaning: str
+    file: str
+    old: str
+    new: str
+    test: str
+
+
+MUTANTS = [
+    Mutant(
+        "the same latent noise at every step",
+        "training/loop.py",
+        "with seeded(latent_seed), reduced:",
+        "with seeded(self.seed), reduced:",
+        LOOP,
+    ),
+    Mutant(
+        "live weights are measured instead of averaged ones",
+        "training/loop.py",
+        "self.model.load_state_dict(self.state.averaged_weights())",
+        "self.model.load_state_dict(live)",
+        LOOP,
+    ),
+    Mutant(
+        "the average's early decay is left out",
+        "training/state.py",
+        "decay = min(decay, (1 + self.counters.step) / (10 + self.counters.step))",
+        "decay = min(decay, 1)",
+        LOOP,
+    ),
+    Mutant(
+        "the average's decay is squared",
+        "training/state.py",
+        "self.parameters, 1 - decay)",
+        "self.parameters, 1 - decay**2)",
+        LOOP,
+    ),
+    Mutant(
+        "train_elbo without log|det|",
+        "training/loop.py",
+        '"train_elbo": log_det - (',
+        '"train_elbo": -(',
+        LOOP,
+    ),
+    Mutant(
+        "train_distortion without log|det|",
+        "training/loop.py",
+        '"train_distortion": distortion / count - log_det',
+        '"train_distortion": distortion / count',
+        LOOP,
+    ),
+    Mutant(
+        "rows with hidden cells count in the figures of training",
+        "training/loop.py",
+        "whole = self.train.whole(len(x))",
+        "whole = len(x)",
+        "tests/training/test_loop_oracle.py::test_rows_with_hidden_cells_do_not_count_in_the_figures_of_training",
+    ),
+    Mutant(
+        "noise in the data has the seed of noise in the latent space",
+        "training/loop.py",
+        "return int.from_bytes(digest[:8]) >> 1, int.from_bytes(digest[8:]) >> 1",
+        "return int.from_bytes(digest[:8]) >> 1, int.from_bytes(digest[:8]) >> 1",
+        LOOP,
+    ),
+    Mutant(
+        "the same order of rows in every epoch",
+        "data/batches.py",
+        "SeedStream.BATCHES.rng(self.seed, epoch)",
+        "SeedStream.BATCHES.rng(self.seed)",
+        LOOP,
+    ),
+    Mutant(
+        "the gradient's norm is not limited",
+        "training/loop.py",
+        "if self.options.gradient_clip and norm > self.options.gradient_clip:",
+        "if False:",
+        LOOP,
+    ),
+    Mutant(
+        "metrics.csv tells the weight of the next step",
+        "training/loop.py",
+        "beta = kl_weight(step - 1, ",
+        "beta = kl_weight(step, ",
+        LOOP,
+    ),
+    Mutant(
+        "figures of training are never forgotten",
+        "training/loop.py",
+        "        self.state.sums.zero_()\n",
+        "",
+        LOOP,
+    ),
+    Mutant(
+        "streams for the latent space and for binarisation are equal",
+        "data/noise.py",
+        "    POSTERIOR = 1\n",
+        "    POSTERIOR = 0\n",
+        "tests/data/test_noise.py::test_no_two_meanings_share_numbers",
+    ),
+    Mutant(
+        "the held-out bound draws z by the noise that dequantises",
+        "evaluation/bounds.py",
+        "RowStream.POSTERIOR, start",
+        "RowStream.TRANSFORM, start",
+        LOOP,
+    ),
+    Mutant(
+        "a posterior is measured by the noise it was fitted to",
+        "evaluation/gap.py",
+        "RowStream.GAP_MEASURE",
+        "RowStream.GAP_FIT",
+        STREAMS,
+    ),
+    Mutant(
+        "the z of an imputation is chosen by the noise of its values",
+        "evaluation/missing.py",
+        "own.uniform((draws,), RowStream.CHOICE)",
+        "own.uniform((draws,), RowStream.FILL)",
+        STREAMS,
+    ),
+    Mutant(
+        "rare categories of sampled and of conditioned rows are the same",
+        "table_run.py",
+        "SeedStream.SAMPLE_RARE",
+        "SeedStream.CONDITION_RARE",
+        STREAMS,
+    ),
+    Mutant(
+        "the prior is left out of what defines a run",
+        "api.py",
+        '"decoder", "prior", "posterior")',
+        '"decoder", "posterior")',
+        "tests/test_definition.py",
+    ),
+    Mutant(
+        "the resolution's sign in a marginal",
+        "data/marginals.py",
+        "+ np.log(self.resolution)",
+        "- np.log(self.resolution)",
+        "tests/data/test_marginals.py::test_the_measure_of_a_real_cell_is_an_interval_as_wide_as_neighbours_are_apart",
+    ),
+]
+
+
+def run_tests(source: Path, *tests: str) -> int:
+    """The status of pytest with the package of that folder: 0 where all pass."""
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
+    environment = {**os.environ, "PYTHONPATH": str(source), "PYTHONDONTWRITEBYTECODE": "1"}  # no stale bytecode
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True).returncode
+
+
+def survives(mutant: Mutant, source: Path) -> bool:
+    """Whether its test passes with the fault in that copy, which is mended afterwards."""
+    path = source / "vaekit" / mutant.file
+    text = path.read_text(encoding="utf-8")
+    if text.count(mutant.old) != 1:
+        sys.exit(f"{mutant.file} must hold once: {mutant.old}")
+    path.write_text(text.replace(mutant.old, mutant.new), encoding="utf-8")
+    try:
+        return run_tests(source, mutant.test) == 0
+    finally:
+        path.write_text(text, encoding="utf-8")
+
+
+def main() -> None:
+    """Try every mutant; the status is 1 if one survives."""
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "src"
+        shutil.copytree(ROOT / "src", source, ignore=shutil.ignore_patterns("__pycache__"))
+        if run_tests(source, *dict.fromkeys(mutant.test for mutant in MUTANTS)):
+            sys.exit("the tests must pass before anything is broken")
+        survivors = 0
+        for mutant in MUTANTS:
+            alive = survives(mutant, source)
+            survivors += alive
+            print(f"{'SURVIVES' if alive else 'killed  '}  {mutant.meaning}  ({mutant.test.partition('::')[2] or mutant.test})", flush=True)  # fmt: skip
+    sys.exit(bool(survivors))
+
+
+if __name__ == "__main__":
+    main()
