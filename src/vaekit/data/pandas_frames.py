@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
-import numbers
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,13 +12,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from vaekit.data.columns import plain
 from vaekit.data.frame import check_columns
 from vaekit.data.frames import Given, given_column, in_order, labels
-from vaekit.errors import DataError
+from vaekit.data.pandas_objects import check_objects, export, export_objects, families_of
 
 REPEATED = 2
 """From so many rows for each interval on, intervals are a list; fewer are texts like any others."""
-_FAILURES = (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, TypeError, ValueError, OverflowError)
 
 
 @dataclass(frozen=True)
@@ -130,22 +127,11 @@ def open_column(name: str, series: Any) -> PandasColumn:
         return _periods(series)
     if kind == np.dtype(object):
         return _objects(name, series)
-    return PandasColumn(series, given_column(_exported(name, series)), lambda cells: _in_dtype(cells, kind))
+    return PandasColumn(series, given_column(export(name, series)), lambda cells: _in_dtype(cells, kind))
 
 
 def _then(cells: Any, kind: Any) -> Any:
     return None if cells is None else pd.Series(cells).astype(kind)
-
-
-def _exported(name: str, cells: Any) -> Any:
-    """The cells as Arrow has them, chunked."""
-    try:
-        found = pa.array(cells, from_pandas=True)
-    except _FAILURES as error:
-        raise DataError(
-            "every column must be of a type that Arrow knows", f"column '{name}' of type {cells.dtype}"
-        ) from error
-    return found if isinstance(found, pa.ChunkedArray) else pa.chunked_array([found])
 
 
 def _in_dtype(cells: Any, kind: Any) -> Any:
@@ -161,16 +147,17 @@ def _categories(name: str, series: Any) -> PandasColumn:
     """A categorical, whose categories Arrow has by what they are if they are numbers, text or truth values."""
     kind = series.dtype
     values = kind.categories
-    if values.dtype == object and set(map(_family, values)) <= {"text"}:
+    families = set(families_of(values)) if values.dtype == np.dtype(object) else set()
+    if families == {"text"}:
         known = pa.array(values, pa.string())
-    elif values.dtype == object and set(map(_family, values)) in ({"numbers"}, {"truth values"}):
-        known = pa.array([float(value) if _family(value) == "numbers" else bool(value) for value in values])
-    elif values.dtype == object or isinstance(
-        values, pd.IntervalIndex | pd.PeriodIndex | pd.DatetimeIndex | pd.TimedeltaIndex
-    ):
+    elif families == {"numbers"}:
+        known = pa.array([float(value) for value in values])
+    elif families == {"truth values"}:
+        known = pa.array([bool(value) for value in values])
+    elif families or isinstance(values, pd.IntervalIndex | pd.PeriodIndex | pd.DatetimeIndex | pd.TimedeltaIndex):
         known = pa.array(labels(list(values)), pa.string())
     else:
-        known = pa.chunked_array(_exported(name, values).chunks).combine_chunks()
+        known = export(name, values).combine_chunks()
     codes = series.cat.codes.to_numpy()
     listed = pa.DictionaryArray.from_arrays(pa.array(codes, mask=codes < 0), known, ordered=bool(kind.ordered))
 
@@ -178,6 +165,8 @@ def _categories(name: str, series: Any) -> PandasColumn:
         chunk = cells.combine_chunks()
         places = chunk.indices.fill_null(-1).to_numpy(zero_copy_only=False)
         new = chunk.dictionary[len(values) :].to_pylist()
+        if new and families - {"text"}:
+            return None
         wide = pd.CategoricalDtype([*values, *new], kind.ordered) if new else kind
         return pd.Categorical.from_codes(places, dtype=wide)
 
@@ -215,25 +204,19 @@ def _read_intervals(cells: Any, kind: Any) -> Any:
         return None
 
 
-_SECONDS, _FRACTIONS = ("h", "min", "s"), ("ms", "us", "ns")
+_UNITS = dict.fromkeys(("h", "min", "s"), "s") | dict.fromkeys(("ms", "us", "ns"), "ns")
+"""In what the first moment of a period is counted, by its frequency; of others it is a day."""
 
 
 def _periods(series: Any) -> PandasColumn:
     """Periods, each as its first day or moment: a place in time, as a date is."""
     kind = series.dtype
-    code = kind.freq.name.partition("-")[0]
-    unit, arrow = (
-        ("s", pa.timestamp("s"))
-        if code in _SECONDS
-        else ("ns", pa.timestamp("ns"))
-        if code in _FRACTIONS
-        else ("D", pa.date32())
-    )
+    unit = _UNITS.get(kind.freq.name, "D")
     starts = pd.PeriodIndex(series).asfreq(unit, how="start")
     gone = np.asarray(starts.isna())
-    ordinals = np.where(gone, 0, starts.asi8)
-    width = np.int32 if unit == "D" else np.int64
-    cells = pa.chunked_array([pa.array(ordinals.astype(width), mask=gone).cast(arrow)])
+    ordinals = np.where(gone, 0, starts.asi8).astype(np.int32 if unit == "D" else np.int64)
+    whole = pa.array(ordinals, mask=gone).cast(pa.date32() if unit == "D" else pa.timestamp(unit))
+    cells = pa.chunked_array([whole])
 
     def build(found: Any) -> Any:
         places = found.cast(pa.int32() if unit == "D" else pa.int64())
@@ -245,74 +228,19 @@ def _periods(series: Any) -> PandasColumn:
 
 
 def _objects(name: str, series: Any) -> PandasColumn:
-    """A column of Python objects, which must all be of one family of types."""
-    present = series.dropna()
-    families = Counter(map(_family, present))
-    if len(families) > 1:
-        raise _odd_cell(name, series, families)
+    """A column of Python objects; intervals and periods among them have types of their own in pandas."""
+    check_objects(name, series)
     inferred = series.infer_objects()
     if isinstance(inferred.dtype, pd.IntervalDtype | pd.PeriodDtype):
         column = open_column(name, inferred)
         return replace(column, series=series, build=lambda cells: _then(column.build(cells), object))
-    alike = _one_kind_of_dates(series) if families.keys() == {"dates"} else series
-    try:
-        cells = _exported(name, alike)
-    except DataError:
-        if families.keys() != {"numbers"}:
-            raise
-        cells = _exported(name, pd.to_numeric(alike.map(float, na_action="ignore")))
-    return PandasColumn(series, given_column(cells), lambda cells: cells.to_pandas().astype(object))
-
-
-def _one_kind_of_dates(series: Any) -> Any:
-    """Days and moments in one column as moments: Arrow would take the type of the first and cut off what the others have."""
-    if not any(isinstance(cell, datetime.datetime | np.datetime64) for cell in series):
-        return series
-    return pd.Series([_moment(cell) for cell in series], dtype=object)
-
-
-def _moment(cell: Any) -> Any:
-    if isinstance(cell, np.datetime64):
-        return pd.Timestamp(cell).to_pydatetime(warn=False)
-    if isinstance(cell, datetime.date) and not isinstance(cell, datetime.datetime):
-        return datetime.datetime(cell.year, cell.month, cell.day)
-    return cell
-
-
-_SINGLE = {"numbers": "a number", "dates": "a date", "truth values": "a truth value"}
-
-
-def _family(cell: Any) -> str:
-    """What a Python object is, whatever its width."""
-    if isinstance(cell, bool | np.bool_):
-        return "truth values"
-    if isinstance(cell, numbers.Number) and not isinstance(cell, complex):
-        return "numbers"
-    if isinstance(cell, str):
-        return "text"
-    if isinstance(cell, datetime.date | np.datetime64):
-        return "dates"
-    return type(cell).__name__
-
-
-def _odd_cell(name: str, series: Any, families: Counter[str]) -> DataError:
-    """The refusal of a column of several types, which names the first cell of the least frequent."""
-    (usual, _), *_, (odd, _) = families.most_common()
-    row = next(i for i, cell in enumerate(series) if _family(cell) == odd and not pd.isna(cell))
-    plain_index = isinstance(series.index, pd.RangeIndex) and series.index.equals(pd.RangeIndex(len(series)))
-    where = f"row {row}" if plain_index else f"row {row} (index {series.index[row]!r})"
-    reader = {"numbers": "to_numeric", "dates": "to_datetime"}.get(usual)
-    return DataError(
-        f"every cell of column '{name}' must be of one type",
-        f"{series.iloc[row]!r} in {where}, {_SINGLE.get(odd, odd)} among {usual}",
-        f'Make other cells missing, as with frame[{name!r}] = pandas.{reader}(frame[{name!r}], errors="coerce")'
-        if reader
-        else f"Turn them all into one type, as with frame[{name!r}].astype(str)",
-    )
+    given = given_column(export_objects(name, series))
+    return PandasColumn(series, given, lambda cells: cells.to_pandas().astype(object))
 
 
 def _same(given: Any, found: Any) -> npt.NDArray[np.bool_]:
     """Where two Arrow arrays of one family have the same cell, missing ones included."""
-    equal = pc.fill_null(pc.equal(found.cast(given.type), given), fill_value=False)
-    both = pc.and_(given.is_null(), found.is_null())
-    return np.asarray(pc.or_(equal, both).to_numpy(), dtype=bool)
+    given, found = plain(given), plain(found)
+    both_missing = pc.and_(given.is_null(), found.is_null())
+    equal = pc.fill_null(pc.equal(found, given), fill_value=False)
+    return np.asarray(pc.or_(equal, both_missing).to_numpy(zero_copy_only=False), dtype=bool)
