@@ -106,7 +106,8 @@ def _place(series: Any, row: int) -> str:
     """The number of a row, and its label where that is another."""
     label = series.index[row]
     counted = isinstance(series.index, pd.RangeIndex) and label == row
-    return f"row {row}" if counted else f"row {row} (index {label!r})"
+    shown = label.item() if isinstance(label, np.generic) else label
+    return f"row {row}" if counted else f"row {row} (index {shown!r})"
 
 
 def families_of(cells: Any) -> Counter[str]:
