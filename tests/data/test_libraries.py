@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 import vaekit
+from vaekit.data import frame as frame_module
 from vaekit.data.frames import cast_exactly, labels
 from vaekit.data.tables import open_frame
 from vaekit.errors import DataError
@@ -67,6 +68,22 @@ def test_a_column_is_filled_by_its_own_row(numbers, run):
     filled = shuffled["k"].fillna(run.impute(shuffled)["k"])
     np.testing.assert_allclose(filled.sort_index(), run.impute(numbers)["k"], atol=1)
     assert filled.notna().all()
+
+
+def test_pieces_of_a_frame_have_their_own_rows(numbers, run, monkeypatch):
+    monkeypatch.setattr(frame_module, "BATCH", 25)
+    labelled = numbers.set_axis(INDEXES["disorder"])
+    expected = run.impute(labelled)
+    for given in (labelled, pl.from_pandas(labelled), pa.Table.from_pandas(labelled)):
+        pieces = list(open_frame(given).pieces())
+        assert [(piece.first, piece.rows) for piece in pieces] == [(0, 25), (25, 25), (50, 10)]
+        answers = [run.impute(piece) for piece in pieces]
+        if isinstance(given, pd.DataFrame):
+            pd.testing.assert_frame_equal(pd.concat(answers), expected)
+        elif isinstance(given, pl.DataFrame):
+            assert pl.concat(answers)["k"].to_list() == expected["k"].to_list()
+        else:
+            pd.testing.assert_frame_equal(pa.concat_tables(answers).to_pandas(), expected)
 
 
 @pytest.mark.parametrize(

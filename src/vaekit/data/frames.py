@@ -40,6 +40,9 @@ class Library(Protocol):
     def labelled(self, found: pa.Table) -> Any:
         """Figures of the given rows, in types of their own, with the names of the columns and the row labels."""
 
+    def part(self, first: int, rows: int) -> Library:
+        """Some of the rows, from a first one on."""
+
 
 def library_of(value: object) -> Library | None:
     """The data frame that a value is.
@@ -89,6 +92,10 @@ class Given:
 
     cells: Any
     seen: Any
+
+    def part(self, first: int, rows: int) -> Given:
+        """Some of its cells, from a first one on."""
+        return Given(self.cells.slice(first, rows), self.seen.slice(first, rows))
 
     @property
     def tells_nothing(self) -> bool:
@@ -227,7 +234,7 @@ class ArrowLibrary:
         check_columns(data.schema, data.num_rows)
         index = [name for name in data.column_names if INDEX.fullmatch(name)]
         self._index = data.select(index) if len(index) < data.num_columns else data.select([])
-        self._data = data.drop_columns(self._index.column_names)
+        self._whole, self._data = data, data.drop_columns(self._index.column_names)
         self._columns = {name: given_column(self._data[name]) for name in self._data.column_names}
         self.table = pa.table({name: column.seen for name, column in self._columns.items()})
 
@@ -245,6 +252,10 @@ class ArrowLibrary:
     def labelled(self, found: pa.Table) -> pa.Table:
         """Figures of the given rows as they are."""
         return found
+
+    def part(self, first: int, rows: int) -> ArrowLibrary:
+        """Some of the rows, from a first one on."""
+        return ArrowLibrary(self._whole.slice(first, rows))
 
 
 class NarwhalsLibrary:
@@ -280,6 +291,10 @@ class NarwhalsLibrary:
         import narwhals as nw
 
         return self._labelled(nw.from_arrow(found, backend=self._data.implementation))
+
+    def part(self, first: int, rows: int) -> NarwhalsLibrary:
+        """Some of the rows, from a first one on."""
+        return NarwhalsLibrary(self._data[first : first + rows])
 
     def _typed(self, found: pa.Table) -> Any:
         """A data frame of narwhals; Arrow does not know each type of the library, such as an enumeration."""
@@ -317,5 +332,6 @@ def typed(found: pa.Table, columns: dict[str, Given], schema: pa.Schema) -> pa.T
 
 def in_order(found: pa.Table, names: Sequence[str] | dict[str, Any]) -> Iterator[str]:
     """The columns of a table in a given order, then those that have no place in it."""
-    yield from (name for name in names if name in found.column_names)
-    yield from (name for name in found.column_names if name not in names)
+    there, known = set(found.column_names), set(names)
+    yield from (name for name in names if name in there)
+    yield from (name for name in found.column_names if name not in known)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -35,6 +36,10 @@ class PandasColumn:
     series: Any
     given: Given
     build: Callable[[Any], Any]
+
+    def part(self, first: int, rows: int) -> PandasColumn:
+        """Some of its cells, from a first one on."""
+        return replace(self, series=self.series.iloc[first : first + rows], given=self.given.part(first, rows))
 
     @property
     def tells_nothing(self) -> bool:
@@ -71,8 +76,8 @@ class PandasLibrary:
         names = [str(name) for name in data.columns]
         check_columns(pa.schema([(name, pa.null()) for name in names]), len(data))
         self._columns = {name: open_column(name, data.iloc[:, i]) for i, name in enumerate(names)}
-        self._names, self._index = dict(zip(names, data.columns, strict=True)), data.index
-        self._header = data.columns
+        self._places = {name: i for i, name in enumerate(names)}
+        self._header, self._index = data.columns, data.index
         self.table = pa.table({name: column.given.seen for name, column in self._columns.items()})
 
     def answer(self, found: pa.Table) -> Any:
@@ -95,10 +100,17 @@ class PandasLibrary:
         """Figures of the given rows, with their labels."""
         return self._frame({name: found[name].to_pandas() for name in found.column_names}, self._index)
 
+    def part(self, first: int, rows: int) -> PandasLibrary:
+        """Some of the rows, from a first one on, whose columns are read as those of the whole."""
+        some = copy.copy(self)
+        some._columns = {name: column.part(first, rows) for name, column in self._columns.items()}
+        some._index, some.table = self._index[first : first + rows], self.table.slice(first, rows)
+        return some
+
     def _frame(self, cells: dict[str, Any], index: Any) -> Any:
-        made = pd.DataFrame(dict(enumerate(cells.values())))
-        known = [list(self._names).index(name) for name in cells if name in self._names]
-        further = [name for name in cells if name not in self._names]
+        made = pd.concat([cell.reset_index(drop=True) for cell in cells.values()], axis=1)
+        known = [self._places[name] for name in cells if name in self._places]
+        further = [name for name in cells if name not in self._places]
         header = self._header[known]
         made.columns = header.append(pd.Index(further)) if further else header
         made.index = index

@@ -44,7 +44,7 @@ def open_frame(value: object) -> Frame | None:
 
     Returns:
         The rows of a data frame of pandas, polars, Arrow or another library that narwhals knows, whose `native` brings
-        results back to the same library and types; None for what is no data frame.
+        results back to the same library, types and row labels; None for what is no data frame.
 
     Raises:
         DataError: if it has no rows or columns, two columns of one name, or a column of mixed or unknown types.
@@ -57,7 +57,11 @@ def open_frame(value: object) -> Frame | None:
         True
     """
     library = library_of(value)
-    return None if library is None else frame_of_table(library.table, native=library.answer)
+    if library is None:
+        return None
+    return frame_of_table(
+        library.table, native=library.answer, part=lambda first, rows: library.part(first, rows).answer
+    )
 
 
 def _without_index(frame: Frame) -> Frame:
