@@ -51,7 +51,8 @@ class Frame:
         rows: how many rows.
         read: gives the rows anew, in order, as Arrow tables of at most `BATCH` rows.
         named: whether the source names its columns; made-up names (`column0`, …) are matched by position.
-        native: brings an Arrow table back to the library that the rows came from.
+        native: brings an Arrow table of rows that answer these back to the library that they came from, with the types,
+            row labels and given cells of these.
         origin: where the rows come from: a path, an address, or `memory`.
         array: whether the rows came as an array.
         first: number of the first row, where this is a piece of a larger frame.
@@ -59,6 +60,7 @@ class Frame:
         written: the same rows as they are written, where these were read from a text file.
         seen: what the reader saw of columns, by name.
         said: how the reader understood the source, for people.
+        part: `native` for a piece, from the number of its first row here and its length; by default that of the whole.
     """
 
     schema: pa.Schema
@@ -73,6 +75,7 @@ class Frame:
     written: Frame | None = None
     seen: Mapping[str, Seen] = field(default_factory=dict)
     said: str = ""
+    part: Callable[[int, int], Native] | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -81,9 +84,18 @@ class Frame:
 
     def pieces(self) -> Iterator[Frame]:
         """The same rows as frames of at most `BATCH` rows."""
-        first = self.first
+        first = 0
         for table in self.read():
-            yield replace(self, rows=len(table), read=lambda table=table: iter((table,)), first=first, written=None)  # type: ignore[misc]
+            native = self.native if self.part is None else self.part(first, len(table))
+            yield replace(
+                self,
+                rows=len(table),
+                read=lambda table=table: iter((table,)),  # type: ignore[misc]
+                native=native,
+                first=self.first + first,
+                part=None,
+                written=None,
+            )
             first += len(table)
 
     def cells(self, piece: pa.Table, name: str) -> Any:
@@ -125,8 +137,14 @@ class Frame:
         return replace(self, schema=chosen, read=lambda: (t.select(wanted) for t in self.read()), written=written)
 
 
-def frame_of_table(table: pa.Table, named: bool = True, native: Native = as_arrow, array: bool = False) -> Frame:
-    """The rows of an Arrow table in memory.
+def frame_of_table(
+    table: pa.Table,
+    named: bool = True,
+    native: Native = as_arrow,
+    array: bool = False,
+    part: Callable[[int, int], Native] | None = None,
+) -> Frame:
+    """The rows of an Arrow table in memory; further arguments as in `Frame`.
 
     Raises:
         DataError: if it has no rows or columns, or two columns of one name.
@@ -137,7 +155,7 @@ def frame_of_table(table: pa.Table, named: bool = True, native: Native = as_arro
         for start in range(0, len(table), BATCH):
             yield table.slice(start, BATCH)
 
-    return Frame(table.schema, len(table), read, named, native, array=array)
+    return Frame(table.schema, len(table), read, named, native, array=array, part=part)
 
 
 def frame_of_parquet(path: Path) -> Frame:
@@ -176,6 +194,7 @@ def check_columns(schema: pa.Schema, rows: int) -> None:
     """
     if not rows or not schema.names:
         raise DataError("the source must hold examples", f"{rows} rows of {len(schema.names)} columns")
-    double = next((name for name in schema.names if schema.names.count(name) > 1), None)
-    if double is not None:
+    names = schema.names
+    if len(set(names)) < len(names):
+        double = next(name for name in names if names.count(name) > 1)
         raise DataError("columns must have different names", f"'{double}' twice")

@@ -46,8 +46,8 @@ class Fitted(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, Ba
         if nw.dependencies.is_into_dataframe(X):
             validate_data(self, X, reset=reset, skip_check_array=True)
             frame = open_frame(X)
-            known = reset or hasattr(self, "feature_names_in_")
-            return frame if known or frame is None else replace(frame, named=False)
+            of_array = not reset and not hasattr(self, "feature_names_in_") and self.schema_.array
+            return replace(frame, named=False) if of_array and frame is not None else frame
         options = {"ensure_all_finite": "allow-nan", "allow_nd": True, "ensure_min_samples": 2 if reset else 1}
         rows = validate_data(self, X, reset=reset, **options)
         return rows.astype(np.float64) if rows.dtype == object else rows  # of a list with None

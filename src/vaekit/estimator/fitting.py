@@ -19,13 +19,12 @@ from sklearn.utils import check_random_state
 from vaekit.api import load
 from vaekit.data import Frame
 from vaekit.errors import RunError
+from vaekit.estimator.pattern import PATTERN, read_pattern, write_pattern
 from vaekit.recipe import load_recipe
 from vaekit.run import Run
 from vaekit.runs import RunFolder, atomic_path
 from vaekit.training.signals import unheeded
 
-PATTERN = "row.parquet"
-"""A row of the model's own making, which shows the library and types of the training data."""
 SEEDS = 2**31 - 1
 
 
@@ -108,7 +107,7 @@ def write(path: str | Path, run: Run, pattern: Any, history: list[dict[str, floa
     folder.write_metrics(history)
     if pattern is not None:
         with atomic_path(folder.path / PATTERN) as temporary:
-            nw.from_native(pattern).write_parquet(temporary)
+            write_pattern(temporary, pattern)
 
 
 def read(path: str | Path) -> tuple[Run, Any]:
@@ -122,6 +121,6 @@ def read(path: str | Path) -> tuple[Run, Any]:
     if library is None:
         return run, None
     try:
-        return run, nw.read_parquet(str(run.path / PATTERN), backend=library).to_native()
-    except (OSError, ValueError, ImportError) as error:
+        return run, read_pattern(run.path / PATTERN, library)
+    except (OSError, ValueError, ImportError, TypeError, KeyError) as error:
         raise RunError(f"{PATTERN} must be readable, by {library}", f"'{path}': {error}") from error

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from vaekit.data import Frame, Schema
-from vaekit.data.tables import open_frame
+from vaekit.data.frames import library_of
 from vaekit.run import Run
 from vaekit.table_run import TableRun
 
@@ -38,22 +38,33 @@ def by_name(values: Mapping[Any, Any], array: bool) -> dict[str, Any]:
     return {f"column{key}" if array and isinstance(key, Integral) else str(key): value for key, value in values.items()}
 
 
-def own_row(run: Run, rows: object) -> Any:
+HEAD = 1000
+"""Rows of the training data by which the types of its columns are known."""
+
+
+def own_row(run: Run, X: Any, rows: object) -> Any:
     """A typical row of a model, in the library and types of the data frame that it was trained on: a pattern for others.
 
     Args:
         run: the trained run.
-        rows: what it was trained on.
+        X: what it was trained on.
+        rows: the same as the run read it.
 
     Returns:
-        A data frame of one row with all columns, empty where they are not modelled; None where rows are no table's.
+        A data frame of one row with all columns, empty where they are not modelled; None where rows are not a table's.
     """
     if not isinstance(run, TableRun) or not isinstance(rows, Frame):
         return None
     given = {column.name: next(rows.read())[column.name][0].as_py() for column in run.schema.given}
     made = run.decode(np.zeros((1, int(run.recipe.latent_dim))), given)
     cells = {c.name: made[c.name] if c.name in made.column_names else pa.nulls(1) for c in run.schema.table}
-    return rows.native(pa.table(cells))
+    return in_library(pa.table(cells), nw.from_native(X).head(HEAD).to_native())
+
+
+def in_library(found: pa.Table, pattern: Any) -> Any:
+    """Rows of the model's own making in the library and types of a data frame."""
+    library = library_of(pattern)
+    return found if library is None else library.alike(found)
 
 
 def as_trained(found: Any, schema: Schema, pattern: Any) -> Any:
@@ -65,8 +76,7 @@ def as_trained(found: Any, schema: Schema, pattern: Any) -> Any:
         pattern: a row in their library, where they were a data frame.
     """
     if isinstance(found, pa.Table):
-        frame = None if pattern is None else open_frame(pattern)
-        return found if frame is None else frame.native(found)
+        return in_library(found, pattern)
     if schema.kind != "mixed":
         return found
     dtype = np.result_type(*(column.arrow_type.to_pandas_dtype() for column in schema.table))
@@ -74,9 +84,7 @@ def as_trained(found: Any, schema: Schema, pattern: Any) -> Any:
 
 
 def like(found: Any, X: Any) -> Any:
-    """Rows that answer given ones, with the index of a data frame of pandas and the type of an array."""
-    if nw.dependencies.is_pandas_dataframe(found):
-        found.index = X.index
-    elif isinstance(found, np.ndarray) and isinstance(X, np.ndarray) and X.ndim == 2:
+    """Rows that answer given ones, in the type of an array."""
+    if isinstance(found, np.ndarray) and isinstance(X, np.ndarray) and X.ndim == 2:
         found = found.astype(X.dtype, copy=False)
     return found

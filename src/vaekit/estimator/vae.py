@@ -8,7 +8,6 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, ClassVar
 
-import narwhals as nw
 import numpy as np
 import numpy.typing as npt
 from sklearn.utils import check_array
@@ -17,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from vaekit.api import train
 from vaekit.data import Frame
+from vaekit.data.frames import library_of
 from vaekit.estimator.base import Fitted
 from vaekit.estimator.fitting import complete, place, precise, read, seed_of, write
 from vaekit.estimator.rows import as_trained, by_name, eager, like, own_row
@@ -116,13 +116,14 @@ class VAE(Fitted):
         """
         self._validate_params()
         start = self.run_ if self.warm_start and hasattr(self, "run_") else None
-        rows = self._rows(eager(X), reset=start is None)
+        X = eager(X)
+        rows = self._rows(X, reset=start is None)
         settings, seed = complete(self.recipe, self.settings or {}, self._own_settings(rows), rows, self.random_state)
         with place(self.out) as folder:
             run = train(
                 rows, recipe=self.recipe, settings=settings, seed=seed, out=folder, weights=sample_weight, start=start
             )
-            self._keep(run, own_row(run, rows) if start is None else self._pattern)
+            self._keep(run, own_row(run, X, rows) if start is None else self._pattern)
         if not isinstance(rows, Frame | np.ndarray):
             self._name_features()
         return self
@@ -240,9 +241,8 @@ class VAE(Fitted):
         if isinstance(given, np.ndarray):
             nothing = np.full(found.num_rows, np.nan)
             return np.column_stack([found[c.name] if c.modelled else nothing for c in self.schema_.table])
-        if isinstance(rows, Frame):
-            found = nw.from_arrow(found, backend=nw.from_native(given).implementation).to_native()
-        return like(found, given)
+        library = library_of(given)
+        return found if library is None else library.labelled(found)
 
     def save(self, path: str | Path) -> None:
         """Write a run folder, which `VAE.load` and `vaekit.load` read without running code.

@@ -1,0 +1,128 @@
+"""Cells of pandas for Arrow; Python objects among them are told apart by what they are, not by their width."""
+
+from __future__ import annotations
+
+import datetime
+import numbers
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from vaekit.errors import DataError
+
+_FAILURES = (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, TypeError, ValueError, OverflowError)
+_SINGLE = {"numbers": "a number", "dates": "a date", "truth values": "a truth value"}
+
+
+def export(name: str, cells: Any) -> Any:
+    """Turn cells of pandas into a chunked Arrow array.
+
+    Args:
+        name: the column.
+        cells: a series or an index.
+
+    Raises:
+        DataError: if they are of a type that Arrow does not know.
+    """
+    try:
+        found = pa.array(cells, from_pandas=True)
+    except _FAILURES as error:
+        raise DataError(
+            "every column must be of a type that Arrow knows", f"column '{name}' of type {cells.dtype}"
+        ) from error
+    return found if isinstance(found, pa.ChunkedArray) else pa.chunked_array([found])
+
+
+def export_objects(name: str, series: Any) -> Any:
+    """Turn Python objects of one family into a chunked Arrow array.
+
+    Numbers that no type of Arrow holds together become floats, and days beside moments become moments.
+    """
+    families = set(families_of(series.dropna()))
+    if families == {"dates"}:
+        return export(name, _moments(name, series))
+    try:
+        return export(name, series)
+    except DataError:
+        if families != {"numbers"}:
+            raise
+        return export(name, pd.Series([np.nan if gone else float(cell) for cell, gone in _with_missing(series)]))
+
+
+def _with_missing(series: Any) -> Any:
+    """Cells, and whether each is missing."""
+    return zip(series, series.isna(), strict=True)
+
+
+def _moments(name: str, series: Any) -> Any:
+    """Dates, as moments if one of them is: Arrow would take the type of the first and cut off what the others have."""
+    moments = [isinstance(cell, datetime.datetime | np.datetime64) and not gone for cell, gone in _with_missing(series)]
+    if not any(moments):
+        return series
+    zones = [getattr(cell, "tzinfo", None) is not None for cell in series]
+    if any(zones) and not all(zones[row] or gone for row, gone in enumerate(series.isna())):
+        row = next(row for row, (_, gone) in enumerate(_with_missing(series)) if not gone and not zones[row])
+        raise DataError(
+            f"all moments of column '{name}' must have a time zone, or none",
+            f"{series.iloc[row]!r} in {_place(series, row)}, without one",
+            f"Bring them to one, as with pandas.to_datetime(frame[{name!r}], utc=True)",
+        )
+    return pd.Series([_moment(cell) for cell in series], dtype=object)
+
+
+def _moment(cell: Any) -> Any:
+    if isinstance(cell, np.datetime64):
+        return pd.Timestamp(cell).to_pydatetime(warn=False)
+    if isinstance(cell, datetime.date) and not isinstance(cell, datetime.datetime):
+        return datetime.datetime(cell.year, cell.month, cell.day)
+    return cell
+
+
+def check_objects(name: str, series: Any) -> None:
+    """Refuse Python objects of several families.
+
+    Raises:
+        DataError: naming the first cell of the least frequent.
+    """
+    families = families_of(series.dropna())
+    if len(families) < 2:
+        return
+    (usual, _), *_, (odd, _) = families.most_common()
+    row = next(i for i, (cell, gone) in enumerate(_with_missing(series)) if not gone and _family(type(cell)) == odd)
+    reader = {"numbers": "to_numeric", "dates": "to_datetime"}.get(usual)
+    raise DataError(
+        f"every cell of column '{name}' must be of one type",
+        f"{series.iloc[row]!r} in {_place(series, row)}, {_SINGLE.get(odd, odd)} among {usual}",
+        f'Make other cells missing, as with frame[{name!r}] = pandas.{reader}(frame[{name!r}], errors="coerce")'
+        if reader
+        else f"Turn them all into one type, as with frame[{name!r}].astype(str)",
+    )
+
+
+def _place(series: Any, row: int) -> str:
+    """The number of a row, and its label where that is another."""
+    label = series.index[row]
+    counted = isinstance(series.index, pd.RangeIndex) and label == row
+    shown = label.item() if isinstance(label, np.generic) else label
+    return f"row {row}" if counted else f"row {row} (index {shown!r})"
+
+
+def families_of(cells: Any) -> Counter[str]:
+    """How many Python objects are of each family of types, whatever their width."""
+    found: Counter[str] = Counter()
+    for kind, count in Counter(map(type, cells)).items():
+        found[_family(kind)] += count
+    return found
+
+
+def _family(kind: type) -> str:
+    if issubclass(kind, bool | np.bool_):
+        return "truth values"
+    if issubclass(kind, numbers.Number) and not issubclass(kind, complex):
+        return "numbers"
+    if issubclass(kind, str):
+        return "text"
+    return "dates" if issubclass(kind, datetime.date | np.datetime64) else kind.__name__

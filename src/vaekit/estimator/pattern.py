@@ -1,0 +1,126 @@
+"""The pattern of an estimator on disk: a row that shows the library and the types of the training data."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import narwhals as nw
+import pyarrow as pa
+import pyarrow.parquet
+
+PATTERN = "row.parquet"
+"""The file that holds it."""
+KEY = b"vaekit.columns"
+"""Under this key of the file's metadata stand the names and types of columns of pandas."""
+
+
+def write_pattern(path: Path, pattern: Any) -> None:
+    """Write the pattern as a Parquet file, with the types of pandas that Parquet does not know beside it.
+
+    Args:
+        path: the file.
+        pattern: a data frame of one row.
+    """
+    frame = nw.from_native(pattern)
+    if frame.implementation.is_pandas():
+        pyarrow.parquet.write_table(_table_of_pandas(pattern), path)
+    else:
+        frame.write_parquet(path)
+
+
+def read_pattern(path: Path, library: Any) -> Any:
+    """Read what `write_pattern` wrote.
+
+    Args:
+        path: the file.
+        library: what narwhals calls the library.
+
+    Returns:
+        A data frame of one row.
+
+    Raises:
+        OSError: if the file cannot be read.
+        ValueError: if it is damaged.
+        ImportError: if the library is not there.
+    """
+    if library == "pandas":
+        table = pyarrow.parquet.read_table(path)
+        if KEY in (table.schema.metadata or {}):
+            return _pandas_of_table(table)
+    return nw.read_parquet(str(path), backend=library).to_native()
+
+
+def _table_of_pandas(pattern: Any) -> pa.Table:
+    """A cell of each column, or all categories of one; names and types in the metadata."""
+    cells, types = [], []
+    for place in range(pattern.shape[1]):
+        series = pattern.iloc[:, place]
+        kind = _describe(series.dtype)
+        values = series.cat.categories if "categories" in kind else series
+        stored = _storage(values.sparse.to_dense() if "sparse" in kind else values)
+        cells.append(pa.ListArray.from_arrays([0, len(stored)], stored))
+        types.append(kind)
+    names = [list(name) if isinstance(name, tuple) else name for name in pattern.columns.tolist()]
+    table = pa.table(cells, names=[str(place) for place in range(len(cells))])
+    return table.replace_schema_metadata({KEY: json.dumps({"names": names, "types": types}, default=str)})
+
+
+def _storage(values: Any) -> Any:
+    """Cells in a type that Parquet knows; objects of several types as text."""
+    try:
+        found = pa.array(values.array, from_pandas=True)
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        found = pa.array([str(value) for value in values])
+    found = found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
+    return found.storage if isinstance(found, pa.ExtensionArray) else found
+
+
+def _describe(kind: Any) -> dict[str, Any]:
+    import pandas as pd
+
+    if isinstance(kind, pd.CategoricalDtype):
+        return {"categories": _describe(kind.categories.dtype), "ordered": bool(kind.ordered)}
+    if isinstance(kind, pd.SparseDtype):
+        fill = None if pd.isna(kind.fill_value) else kind.subtype.type(kind.fill_value).item()
+        return {"sparse": _describe(kind.subtype), "fill": fill}
+    if isinstance(kind, pd.StringDtype):
+        return {"text": kind.storage, "nan": kind.na_value is not pd.NA}
+    return {"arrow": True} if isinstance(kind, pd.ArrowDtype) else {"type": str(kind)}
+
+
+def _pandas_of_table(table: pa.Table) -> Any:
+    import pandas as pd
+
+    said = json.loads(table.schema.metadata[KEY])
+    columns = [
+        _series(kind, cells.combine_chunks().flatten())
+        for kind, cells in zip(said["types"], table.columns, strict=True)
+    ]
+    frame = pd.DataFrame(dict(enumerate(columns)))
+    names = [tuple(name) if isinstance(name, list) else name for name in said["names"]]
+    frame.columns = pd.MultiIndex.from_tuples(names) if isinstance(names[0], tuple) else pd.Index(names)
+    return frame
+
+
+def _series(kind: dict[str, Any], cells: Any) -> Any:
+    """A column of one row from its stored cell, or from its categories."""
+    import pandas as pd
+
+    if "categories" in kind:
+        categories = pd.Index(_series(kind["categories"], cells))
+        return pd.Series(pd.Categorical([None], categories, kind["ordered"]))
+    if "sparse" in kind:
+        dense = _series(kind["sparse"], cells)
+        fill = dense.dtype.type("nan") if kind["fill"] is None else kind["fill"]
+        return dense.astype(pd.SparseDtype(dense.dtype, fill))
+    if "text" in kind:
+        missing = {"na_value": float("nan")} if kind["nan"] else {}
+        return pd.Series(cells.to_pandas(), dtype=pd.StringDtype(kind["text"], **missing))
+    if "arrow" in kind:
+        return pd.Series(pd.arrays.ArrowExtensionArray(cells))
+    dtype = pd.api.types.pandas_dtype(kind["type"])
+    if hasattr(dtype, "__from_arrow__"):
+        return pd.Series(dtype.__from_arrow__(pa.chunked_array([cells])))
+    return cells.to_pandas().astype(dtype)
