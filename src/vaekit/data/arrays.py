@@ -196,7 +196,10 @@ def _member(archive: zipfile.ZipFile, name: str, path: Path) -> npt.NDArray[Any]
         shape, fortran, dtype = read_header(file)
         if dtype.hasobject or dtype.names is not None or not dtype.itemsize:
             raise ValueError(f"'{name}' of type {dtype}")
-        check_size(math.prod(shape) * dtype.itemsize, f"'{name}' in '{path.name}'", [path])
+        count = math.prod(shape) * dtype.itemsize
+        if count + file.tell() != archive.getinfo(file.name).file_size:
+            raise EOFError(f"'{name}' has other than the {count} bytes of shape {shape}")
+        check_size(count, f"'{name}' in '{path.name}'", [path])
         values = room(shape[::-1] if fortran else shape, dtype)
         fill(values, file)
     return values.T if fortran else values

@@ -5,6 +5,7 @@ A density of such values is no likelihood: they lie on a few points, on which a 
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -26,59 +27,44 @@ ROWS = 1000
 
 @dataclass(frozen=True)
 class Scale:
-    """Values k·step + lowest for k = 0 … levels − 1; a step of 0 where they lie at no equal distances."""
+    """Values k·step + lowest for k = 0 … levels − 1.
+
+    Args:
+        lowest: the least of them.
+        step: from each to the next; 0 where they lie at no equal distances.
+        levels: how many there are.
+        usual: whether they are what a file holds, brought to [0, 1] or [-1, 1].
+    """
 
     lowest: float
     step: float
     levels: int
+    usual: bool = False
 
     def __str__(self) -> str:
-        top = self.lowest + self.step * (self.levels - 1)
-        divisor = 1 / self.step if self.step else 0
+        """What was done to the levels."""
         if not self.step:
             return f"values of which only {self.levels} differ"
-        if _near(self.lowest, 0, divisor) and _usual(divisor):
-            return f"{_called(divisor)} divided by {divisor:.6g}"
-        if _near(self.lowest, -1, divisor) and _usual(2 * divisor):
-            return f"{_called(2 * divisor)} brought to [-1, 1]"
-        if abs(divisor - 1) < 1e-6:
+        if self.usual:
+            called = "bytes" if self.levels == FEW else f"levels of {self.levels.bit_length() - 1} bits"
+            return f"{called} brought to [-1, 1]" if self.lowest else f"{called} divided by {1 / self.step:.6g}"
+        if abs(self.step - 1) < 1e-6:
             return f"whole numbers from {self.lowest:g}"
+        top = self.lowest + self.step * (self.levels - 1)
         return f"{self.levels} levels in steps of {self.step:.4g} from {self.lowest:.4g} to {top:.4g}"
-
-    @property
-    def usual(self) -> bool:
-        """Whether bytes of one or two, or what a camera measures, were brought to [0, 1] or [-1, 1]."""
-        divisor = 1 / self.step if self.step else 0
-        starts = {0.0: divisor, -1.0: 2 * divisor}
-        return any(_near(self.lowest, start, divisor) and _usual(size) for start, size in starts.items())
 
     @property
     def mend(self) -> str:
         """How to have the levels back."""
-        way = "Give the levels themselves, as they were before they were scaled"
-        if not self.step:
-            return f"{way}, or declare data.kind=real if a density is really meant"
-        divisor = 1 / self.step
-        origin = next((start for start in (0, -1) if _near(self.lowest, start, divisor)), self.lowest)
-        shifted = f"x - {origin:.6g}" if origin > 0 else f"x + {-origin:.6g}" if origin < 0 else "x"
-        levels = f"(({shifted}) * {divisor:.6g}).round()" if shifted != "x" else f"(x * {divisor:.6g}).round()"
+        shifted = f"(x - {self.lowest:.6g})" if self.lowest > 0 else f"(x + {-self.lowest:.6g})" if self.lowest else "x"
         kind = "uint8" if self.levels <= FEW else "uint16"
-        return f"Give {levels} as {kind}, or declare data.kind=real if a density is really meant"
-
-
-def _near(value: float, start: float, divisor: float) -> bool:
-    """Whether a lowest value is a whole number of steps above a start."""
-    steps = (value - start) * divisor
-    return steps > -0.1 and abs(steps - round(steps)) < 0.1
-
-
-def _usual(divisor: float) -> bool:
-    """Whether a divisor is 2^b or 2^b − 1 for 8 to 16 bits."""
-    return any(abs(divisor / (2**bits - less) - 1) < 2e-4 for bits in range(8, 17) for less in (0, 1))
-
-
-def _called(divisor: float) -> str:
-    return "bytes" if divisor < 257 else f"levels of {round(math.log2(divisor))} bits"
+        if not self.step:
+            way = "the levels as they were"
+        elif abs(self.step - 1) < 1e-6:
+            way = f"{shifted} as {kind}"
+        else:
+            way = f"({shifted} * {1 / self.step:.6g}).round() as {kind}"
+        return f"Give {way}, or declare data.kind=real if a density is really meant"
 
 
 def refuse_disguise(part: Part, picture: bool) -> None:
@@ -100,6 +86,9 @@ def find_disguise(part: Part, picture: bool) -> Scale | None:
     """The scale under which rows hide levels, as `refuse_disguise` has it; None where they are reals."""
     rows = max(2, min(ROWS, CHUNK // max(1, math.prod(part.event_shape))))
     sample = part.take(0, rows)
+    if picture and (sample == np.floor(sample)).all():  # below zero, or they would be levels or counts
+        low, high = float(sample.min()), float(sample.max())
+        return Scale(low, 1, int(high - low) + 1)
     for values in np.moveaxis(sample, -1, 0) if picture else [sample]:
         found = find_scale(values)
         if found is None and picture and values[0].size >= ENOUGH:  # each picture by a scale of its own
@@ -128,8 +117,9 @@ def find_scale(values: npt.NDArray[np.generic]) -> Scale | None:
     different = np.unique(values).astype(np.float64)
     if not 2 <= len(different) <= MANY:
         return None
-    scale = _lattice(different, _precision(different))
-    if scale is not None and (scale.levels <= FEW or scale.usual):
+    error = _precision(different)
+    scale = _usual_scale(different, error) or _lattice(different, error)
+    if scale is not None:
         return scale
     return Scale(0, 0, len(different)) if len(different) <= FEW and values.size >= REPEATS * len(different) else None
 
@@ -145,7 +135,7 @@ def _precision(different: npt.NDArray[np.float64]) -> float:
 
 def _lattice(different: npt.NDArray[np.float64], error: float) -> Scale | None:
     """The lattice of increasing numbers, each within its rounding error."""
-    slack = 4 * error * float(np.abs(different).max())
+    slack = error * float(np.abs(different).max())
     gaps = np.diff(different)
     gaps = gaps[gaps > slack]  # equal but for rounding
     if not len(gaps):
@@ -155,11 +145,23 @@ def _lattice(different: npt.NDArray[np.float64], error: float) -> Scale | None:
         step = float(gaps[gaps < 1.5 * step].mean())
     span = float(different[-1] - different[0])
     whole = round(float(np.round(gaps / step).sum()))
-    if not 0 < whole < MANY:
+    if not 0 < whole < FEW:
         return None
     step = span / whole
     places = (different - different[0]) / step
-    tolerance = max(1e-4, 2 * slack / step)
+    tolerance = max(1e-4, 3 * slack / step)
     if tolerance > 0.3 or np.abs(places - np.round(places)).max() > tolerance:
         return None
     return Scale(float(different[0]), step, whole + 1)
+
+
+def _usual_scale(different: npt.NDArray[np.float64], error: float) -> Scale | None:
+    """The scale to [0, 1] or [-1, 1] on which increasing numbers lie best, each within its rounding error."""
+    found: list[tuple[float, int, Scale]] = []
+    for bits, less, start in itertools.product(range(8, 17), (1, 0), (0.0, -1.0)):
+        divisor = (2**bits - less) / (1 - start)
+        places = (different - start) * divisor
+        off, slack = np.abs(places - np.round(places)), 1.1 * error * np.maximum(np.abs(different), -start) * divisor
+        if slack.max() < 0.25 and (off <= slack + 1e-9).all() and places[0] > -0.1 and places[-1] < 2**bits - 0.9:
+            found.append((round(float(off.max()), 6), bits, Scale(start, 1 / divisor, 2**bits, usual=True)))
+    return min(found, key=lambda fit: fit[:2])[2] if found else None

@@ -25,6 +25,8 @@ TYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 
 VALIDATION = re.compile(r"(^|[-_.])(val|valid|validation)[-_.]")
 MOST_DIMENSIONS = 4
+MOST_RATIO = 1040
+"""No gzipped file unpacks to more than 1,032 times its size."""
 
 
 def _files(folder: Path) -> list[Path]:
@@ -46,20 +48,17 @@ def read_idx(path: Path) -> npt.NDArray[Any]:
     Raises:
         DataError: if its header or its length is wrong, or it would take too much room.
     """
-    with (
-        naming(path, "an IDX file must be whole"),
-        gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file,
-    ):
+    opened: Any = gzip.open if path.suffix == ".gz" else open
+    with naming(path, "an IDX file must be whole"), opened(path, "rb") as file:
         shape, dtype = _header(file, path)
-        count = math.prod(shape) * dtype.itemsize
+        count, body = math.prod(shape) * dtype.itemsize, path.stat().st_size - file.tell()
+        if count > MOST_RATIO * path.stat().st_size or (path.suffix != ".gz" and count != body):
+            raise DataError("an IDX file must be whole", f"'{path}' with {body} bytes of data for shape {shape}")
         check_size(count, f"'{path.name}'", [path])
         if path.suffix == ".gz":
             values = room(shape, dtype)
             fill(values, file)
         else:
-            body = path.stat().st_size - file.tell()
-            if body != count:
-                raise DataError("an IDX file must be whole", f"'{path}' with {body} bytes of data for shape {shape}")
             values = np.memmap(file, dtype, "r", file.tell(), shape) if count else np.empty(shape, dtype)
     return values.astype(dtype.newbyteorder("="), copy=False)
 
