@@ -13,7 +13,8 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from vaekit.data.damage import naming
-from vaekit.data.limits import largest
+from vaekit.data.limits import check_size, largest
+from vaekit.data.source import levels_of
 from vaekit.errors import DataError
 
 ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
@@ -23,6 +24,9 @@ PREVIEW_OR_MASK = 0b101
 """Bits of the second: the page is a smaller copy of another one, or says which of its pixels are transparent."""
 PIXELS, NUMBERS = 48, 256
 """A picture may have as many pixels as `largest()` divided by the first, a row as many numbers as by the second."""
+
+PAGE = 256
+"""Bytes that it takes to know of a page."""
 
 Form = Literal["bit", "grey", "deep", "colour"]
 """Black and white, 8 bits of grey, 16 bits of grey, or three channels of 8 bits."""
@@ -67,6 +71,7 @@ def pages_of(path: Path) -> list[Page]:
     """
     with _named(path), Image.open(path) as picture:
         frames = 1 if picture.format == "MPO" else getattr(picture, "n_frames", 1)
+        check_size(frames * (picture.width * picture.height + PAGE), f"the {frames} pictures of '{path.name}'", [path])
         several = frames > 1 and picture.format == "TIFF"
         first = _page(path, picture, 0, animated=frames > 1 and not several)
         if not several:  # all frames of an animation are as the first, unless that stands for those who show no others
@@ -149,6 +154,13 @@ def common_form(pages: Sequence[Page]) -> Form:
             "Save them all alike",
         )
     return "colour" if "colour" in forms else "grey"
+
+
+def depth(form: Form, values: npt.NDArray[np.generic]) -> int:
+    """Return how many levels pictures of a form have; of 16 bits by their values, as cameras measure fewer."""
+    if form == "deep":
+        return levels_of(int(values.max()))
+    return 2 if form == "bit" else 256
 
 
 def decode(pages: Sequence[Page], size: Size, form: Form) -> Iterator[npt.NDArray[np.generic]]:

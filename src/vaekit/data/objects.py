@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pyarrow as pa
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
-from vaekit.data.decoding import ENDINGS, Page, common_form, form_of, pixels_of
+from vaekit.data.decoding import ENDINGS, Page, common_form, depth, form_of, pixels_of
 from vaekit.data.frame import frame_of_table
 from vaekit.data.limits import check_size, room
 from vaekit.data.part import CHUNK
@@ -45,17 +46,17 @@ def arranged(value: Any) -> Any:
     """
     module = type(value).__module__.partition(".")[0]
     if isinstance(value, Source):
-        return Source(**{**vars(value), "values": unmasked(value.values)}) if _is_masked(value.values) else value
+        return replace(value, values=unmasked(value.values)) if _is_masked(value.values) else value
+    if module == "scipy" and hasattr(value, "tocsr"):  # of which one kind is a dictionary
+        return _dense(value)
     if isinstance(value, Mapping) or (isinstance(value, list | tuple) and value and isinstance(value[0], Mapping)):
         return _table_of_mapping(value) if isinstance(value, Mapping) else _table_of_records(value)
     if isinstance(value, list | tuple):
         value = _array_of_list(value)
-    if module == "scipy" and hasattr(value, "tocsr"):
-        return _dense(value)
     if module == "anndata" and hasattr(value, "var_names"):
         return _annotated(value)
     if module == "PIL":
-        return _array_of_pictures([value])
+        return _source_of_pictures([value])
     if isinstance(value, np.ndarray):
         if value.dtype.names is not None:
             return _table_of_fields(value)
@@ -71,7 +72,7 @@ def _is_masked(value: object) -> bool:
 
 
 def unmasked(values: Values) -> Values:
-    """A masked array without its mask: NaN (in an array of objects None) where a cell is masked.
+    """A masked array without its mask: NaN where a cell is masked, None in an array of objects, text or very long numbers.
 
     Args:
         values: any array.
@@ -79,21 +80,26 @@ def unmasked(values: Values) -> Values:
     Returns:
         The array itself where it has no mask; whole numbers stay whole where no cell is masked.
     """
-    if not isinstance(values, np.ma.MaskedArray) or values.dtype.names is not None:
+    if not isinstance(values, np.ma.MaskedArray):
         return values
-    if values.mask is np.ma.nomask or not values.mask.any():
-        return values.data
-    if values.dtype.kind in "biuf":
-        values = values.astype(values.dtype if values.dtype.kind == "f" else np.float64)
-        return np.ma.filled(values, np.nan)
-    return np.ma.filled(values.astype(object), None)
+    plain, mask, kind = np.ma.getdata(values), np.ma.getmaskarray(values), values.dtype.kind
+    if not mask.any() or kind not in "biufOUS":
+        return plain
+    exact = kind not in "iu" or plain.itemsize < 8 or np.abs(plain[~mask]).max(initial=0) <= EXACT
+    if kind in "biuf" and exact:
+        filled = plain.astype(plain.dtype if kind == "f" else np.float64)
+        filled[mask] = np.nan
+        return filled
+    filled = plain.astype(object)
+    filled[mask] = None
+    return filled
 
 
 def _array_of_list(value: Sequence[Any]) -> Any:
     """A list of rows, masked where one of them is; of rows of several types, which numpy would turn into text, objects."""
     first = value[0] if value else None
     if type(first).__module__.partition(".")[0] == "PIL":
-        return _array_of_pictures(value)
+        return _source_of_pictures(value)
     if isinstance(first, str | Path) and Path(str(first)).suffix.lower() in ENDINGS:
         raise DataError(
             "pictures must be named by the folder that holds them, or be opened",
@@ -107,7 +113,7 @@ def _array_of_list(value: Sequence[Any]) -> Any:
     return np.asarray(value, dtype=object) if array.dtype.kind in "US" and array.ndim == 2 else array
 
 
-def _array_of_pictures(pictures: Sequence[Any]) -> Values:
+def _source_of_pictures(pictures: Sequence[Any]) -> Source:
     """Pictures of Pillow, as files of them are read."""
     pages = [
         Page(Path(f"picture {i}"), 0, (p.height, p.width), form_of(p, f"picture {i}")) for i, p in enumerate(pictures)
@@ -116,7 +122,8 @@ def _array_of_pictures(pictures: Sequence[Any]) -> Values:
     if other is not None:
         raise DataError("pictures must all be of one size", f"{pages[0].size} and {other.size} ({other.path})")
     form = common_form(pages)
-    return np.stack([pixels_of(picture, pages[0].size, form) for picture in pictures])
+    values = np.stack([pixels_of(picture, pages[0].size, form) for picture in pictures])
+    return Source(values, picture=True, levels=depth(form, values))
 
 
 def _dense(matrix: Any) -> Values:
@@ -167,7 +174,7 @@ def _table_of_mapping(columns: Mapping[Any, Any]) -> Any:
     if len({len(column) for column in columns.values()}) > 1:
         told = ", ".join(f"{len(column)} of '{name}'" for name, column in list(columns.items())[:5])
         raise DataError("columns must have as many cells as each other", told)
-    return _table({name: unmasked(np.ma.asarray(c)) if _is_masked(c) else c for name, c in columns.items()})
+    return _table(columns)
 
 
 def _table_of_fields(values: Values) -> pa.Table:
@@ -179,14 +186,13 @@ def _table_of_fields(values: Values) -> pa.Table:
             raise DataError(
                 "each field of a structured array must hold one value", f"{values.dtype[name]} for '{name}'"
             )
-    fields = {name: unmasked(values[name]) for name in values.dtype.names or ()}
-    return _table({n: cells.astype(str) if cells.dtype.kind == "S" else cells for n, cells in fields.items()})
+    return _table({name: values[name] for name in values.dtype.names or ()})
 
 
 def _of_objects(values: Values) -> Any:
     """An array of objects: of numbers and None an array of numbers, else a table whose columns have no names."""
-    numbers = (bool, int, float, np.number, np.bool_, type(None))
-    if all(isinstance(cell, numbers) for cell in values.flat):
+    numbers: Any = (bool, int, float, np.integer, np.floating, np.bool_)
+    if all(cell is None or (isinstance(cell, numbers) and not abs(cell) > EXACT) for cell in values.flat):
         return values.astype(np.float64)
     table = _table({f"column{i}": values[:, i].tolist() for i in range(values.shape[1])})
     return frame_of_table(table, named=False)
@@ -197,15 +203,24 @@ def _table(columns: Mapping[Any, Iterable[Any]]) -> pa.Table:
 
 
 def _column(name: str, cells: Any) -> pa.Array:
-    """Cells of one type, NaN among them as missing."""
+    """Cells of one type, NaN among them as missing; whole numbers too large for any type as text."""
+    cells = cells.numpy() if isinstance(cells, Tensor) else cells
+    mask = np.ma.getmaskarray(cells) if isinstance(cells, np.ma.MaskedArray) else None
+    cells = cells if mask is None else np.ma.getdata(cells)
+    if isinstance(cells, np.ndarray) and cells.dtype.kind == "S":
+        cells = np.char.decode(cells, "utf-8", "replace")
     try:
-        return pa.array(cells, from_pandas=True)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError, ValueError) as error:
+        return pa.array(cells, mask=mask, from_pandas=True)
+    except OverflowError:
+        return pa.array([None if cell is None else str(cell) for cell in cells])
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, ValueError, TypeError) as error:
         types = Counter(type(cell).__name__ for cell in cells if cell is not None)
         usual = types.most_common(1)[0][0]
-        row, cell = next(
-            ((i, c) for i, c in enumerate(cells) if c is not None and type(c).__name__ != usual), (0, next(iter(cells)))
-        )
+        odd = next(((i, c) for i, c in enumerate(cells) if c is not None and type(c).__name__ != usual), None)
+        if odd is None:
+            must = f"column '{name}' must hold numbers, truth values, texts or dates"
+            raise DataError(must, f"cells of type {usual}", "Leave it out, or code it as numbers") from error
+        row, cell = odd
         raise DataError(
             f"every cell of column '{name}' must be of one type",
             f"{cell!r:.100}, a {type(cell).__name__}, in row {row} among cells that are {usual}",
@@ -213,6 +228,8 @@ def _column(name: str, cells: Any) -> pa.Array:
         ) from error
 
 
+EXACT = 2**53
+"""Up to here whole numbers are exact as floating ones."""
 ARRAYS = ("__array__", "__array_interface__")
 """By these an object says that it is an array."""
 

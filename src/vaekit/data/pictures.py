@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vaekit.data.decoding import ENDINGS, NUMBERS, Form, Page, Size, common_form, decode, pages_of
+from vaekit.data.decoding import ENDINGS, NUMBERS, Form, Page, Size, common_form, decode, depth, pages_of
 from vaekit.data.limits import MOST_IN_MEMORY, check_size, largest, take_space
-from vaekit.data.source import Progress, Source, levels_of
+from vaekit.data.source import Progress, Source
 from vaekit.errors import DataError, VaekitError
 
 COPIES = 16
@@ -79,8 +79,7 @@ def open_pictures(
     values = _cached(folder, files, pages, size, form, progress)
     classes = np.array([_class(page.path, folder) for page in pages])
     labels = classes if len(set(classes.tolist())) > 1 else None
-    levels = levels_of(int(values.max())) if form == "deep" else 2 if form == "bit" else 256
-    return Source(values, labels, picture=True, levels=levels, notes=_notes(pages))
+    return Source(values, labels, picture=True, levels=depth(form, values), notes=_notes(pages))
 
 
 def _class(path: Path, folder: Path) -> str:
