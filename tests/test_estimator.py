@@ -23,6 +23,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
+from torch.utils.data import TensorDataset
 
 import vaekit
 from vaekit import VAE
@@ -37,10 +38,8 @@ def small(**parameters):
 
 
 def reasons(estimator):
-    return {
-        "check_sample_weight_equivalence_on_dense_data": "batches are drawn in proportion to the weights: the same as rows "
-        "given several times in expectation, not to the last digit"
-    }
+    told = "batches are drawn in proportion to the weights: the same as rows given several times in expectation, not to the last digit"
+    return {f"check_sample_weight_equivalence_on_{kind}_data": told for kind in ("dense", "sparse")}
 
 
 @parametrize_with_checks([small()], expected_failed_checks=reasons)
@@ -648,6 +647,30 @@ def test_few_rows_are_enough(people, rows):
     assert fitted.impute(people).notna().to_numpy()[:, 1:].all()
 
 
+@pytest.mark.parametrize("form", [sparse.csr_array, sparse.coo_matrix, sparse.dok_array])
+def test_sparse_rows_are_dense_ones(form):
+    X = np.random.default_rng(0).poisson(0.4, (40, 5)).astype(float)
+    dense, thin = small().fit(X), small().fit(form(X))
+    assert_array_equal(thin.score_samples(form(X)), dense.score_samples(X))
+    assert_array_equal(dense.transform(form(X)), dense.transform(X))
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_masked_cells_are_missing_whatever_stands_beneath_them(whole):
+    rng = np.random.default_rng(0)
+    X = rng.integers(3, 30, (60, 3)) if whole else rng.normal(15, 3, (60, 3))
+    hidden = rng.random(X.shape) < 0.2
+    masked = np.ma.masked_array(np.where(hidden, -9999, X), hidden)
+    missing = np.where(hidden, np.nan, X)
+    vae = small().fit(masked)
+    assert_array_equal(vae.impute(masked), small().fit(missing).impute(missing))
+    filled = vae.impute(masked)
+    assert not isinstance(filled, np.ma.MaskedArray)
+    assert_array_equal(filled[~hidden], X[~hidden])
+    assert filled[hidden].min() > 0
+    assert_array_equal(vae.score_samples(list(masked)), vae.score_samples(missing))
+
+
 def test_too_few_rows(people):
     with pytest.raises(ValueError, match=r"1 sample\(s\).*minimum of 2"):
         small().fit([[1.0, 2.0]])
@@ -657,8 +680,8 @@ def test_too_few_rows(people):
 
 
 def test_errors_are_in_the_form_of_the_package_or_of_scikit_learn(people, vae):
-    with pytest.raises(TypeError, match=r"[Ss]parse"):
-        small().fit(sparse.csr_array(np.eye(4)))
+    with pytest.raises(ValueError, match=r"a TensorDataset of 1 tensor.*dataset\.tensors\[0\]"):
+        small().fit(TensorDataset(torch.eye(4)))
     with pytest.raises(RecipeError, match=r"'training\.epoch'.*Did you mean 'training\.epochs'"):
         small(settings={"training.epoch": 3}).fit(people)
     with pytest.raises(ValueError, match="'latent_dim' parameter of VAE must be"):

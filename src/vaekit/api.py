@@ -31,7 +31,7 @@ from vaekit.data.source import Progress
 from vaekit.errors import RecipeError, RunError, VaekitError
 from vaekit.evaluation import measure_autoencoder
 from vaekit.models import LIKELIHOODS, Autoencoder
-from vaekit.opening import make_schema, make_split, open_both
+from vaekit.opening import make_notes, make_schema, make_split, open_both
 from vaekit.recipe import Recipe, build_model, load_recipe, resolve, start_model
 from vaekit.run import Run
 from vaekit.runs import RunFolder
@@ -112,7 +112,8 @@ def train(
     parts = (split.train, split.validation, split.test)
     for part in parts if start else parts[1:]:
         schema.check_part(part)
-    plan, notes = resolve(plan, schema, len(split.train))
+    plan, choices = resolve(plan, schema, len(split.train))
+    notes = [*make_notes(opened, schema), *choices]
     transform = start.transform if start else _fit_transform(split.train, schema, plan)
     run = _untrained(folder, plan, schema, transform, {"source": opened.origin})
     _start(run, split, start)

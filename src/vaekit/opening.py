@@ -22,9 +22,10 @@ from vaekit.data import (
     whole,
 )
 from vaekit.data.coding import code_frame, frame_of_array
+from vaekit.data.disguise import find_disguise
 from vaekit.data.frame import frame_of_table
 from vaekit.data.inference import infer_columns
-from vaekit.data.schema import infer_kind
+from vaekit.data.schema import infer_kind, only_extremes
 from vaekit.data.source import LABEL, Progress
 from vaekit.data.sources import TextForm
 from vaekit.data.tables import numeric_source
@@ -86,10 +87,12 @@ def settle(rows: Source | Frame, recipe: Recipe, table: tuple[Column, ...] | Non
         table = _columns(rows, recipe)
     if not table:
         return numeric_source(rows) if isinstance(rows, Frame) else rows
-    held_out = rows.test if isinstance(rows, Source) else None
     mixed = not all(column.given for column in table)
     coded = code_frame(as_frame(rows, recipe), table, rows.origin) if mixed else _beside_given(rows, table)
-    return replace(coded, test=settle(held_out, recipe, table)) if held_out is not None else coded
+    if isinstance(rows, Frame):
+        return coded
+    test, validation = (part and settle(part, recipe, table) for part in (rows.test, rows.validation))
+    return replace(coded, test=test, validation=validation, notes=rows.notes)
 
 
 def _columns(rows: Source | Frame, recipe: Recipe) -> tuple[Column, ...]:
@@ -225,6 +228,17 @@ def make_schema(source: Source, split: Split, recipe: Recipe) -> Schema:
         everything=whole(source),
     )
     return schema.model_copy(update={"table": source.table})
+
+
+def make_notes(source: Source, schema: Schema) -> list[str]:
+    """Sentences on how the rows of a source were read, and on what they look like."""
+    if schema.kind == "real" and schema.picture and (scale := find_disguise(whole(source), True)):
+        told = f"The values look like {scale}. A density of them is not a likelihood: it can rise without end."
+        return [*source.notes, told]
+    if schema.kind != "levels" or schema.levels != 256 or not only_extremes(whole(source)):
+        return list(source.notes)
+    told = "All values are 0 or 255: data.binarize=threshold models them as zeros and ones, and gives back 0 and 255."
+    return [*source.notes, told]
 
 
 def make_split(source: Source, test: Source | None, recipe: Recipe) -> Split:

@@ -284,6 +284,8 @@ class Run:
 
     def checked(self, source: Source) -> Rows:
         """Rows that fit the schema, ready for the model."""
+        if self.schema.picture:
+            source = source.drawn_as(self.schema.shape, self.schema.levels)
         values = self.schema.check(source.values)
         part = Part(values, np.arange(len(values)), source.labels, context=source.context)
         return Rows(part, self.transform, self.recipe.seed)

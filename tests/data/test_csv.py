@@ -221,8 +221,8 @@ def test_the_user_settles_whether_there_is_a_header(write):
 
 
 def test_a_header_whose_names_are_cells_too_is_doubted_aloud(write):
-    assert "data.header=false" in open_csv(write(lines("A,B", ["A,B", "B,A"]))).said
-    assert "data.header" not in open_csv(write(lines("a,b", ["A,B", "B,A"]))).said
+    assert "data.header=false" in open_csv(write(lines("A,B", ["A,B", "B,A"]))).notes[0]
+    assert open_csv(write(lines("a,b", ["A,B", "B,A"]))).notes == ()
 
 
 def test_a_first_row_may_be_of_several_lines(write):

@@ -28,7 +28,7 @@ def test_a_large_file_may_unpack_to_fifty_times_its_size_but_a_hole_is_no_size(t
     check_size(50 << 16, "'full'", [full])
     with pytest.raises(DataError, match="in 'full'"):
         check_size((50 << 16) + 1, "'full'", [full])
-    with pytest.raises(DataError, match="1.0 GiB in 'hollow'"):
+    with pytest.raises(DataError, match=r"1\.0 GiB in 'hollow'"):
         check_size(1 << 30, "'hollow'", [hollow])
 
 
@@ -51,5 +51,5 @@ def test_room_beyond_memory_is_a_file_whose_space_is_taken_first(monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "posix_fallocate", full)
-    with pytest.raises(DataError, match="480 bytes free on disk.*No space left on device"):
+    with pytest.raises(DataError, match=r"480 bytes free on disk.*No space left on device"):
         room((30, 4), np.float32)

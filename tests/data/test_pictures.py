@@ -1,10 +1,13 @@
 import os
+import struct
+import sys
+import zlib
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from vaekit.data import open_source, pictures
+from vaekit.data import decoding, limits, open_source, pictures
 from vaekit.data.pictures import open_pictures
 from vaekit.errors import DataError
 
@@ -80,18 +83,194 @@ def test_transparency_is_laid_on_white(folder):
     np.testing.assert_allclose(open_pictures(folder).values[0], both[..., :1] * alpha + 255 * (1 - alpha), atol=1)
 
 
-def test_black_and_white_is_grey(folder):
+@pytest.mark.parametrize("ending", ["png", "tif", "bmp"])
+def test_black_and_white_is_zeros_and_ones_alone_and_grey_among_greys(folder, ending):
     values = grey() > 128
-    Image.fromarray(values).save(folder / "a.png")
-    np.testing.assert_array_equal(open_pictures(folder).values[0, ..., 0], values * 255)
-
-
-@pytest.mark.parametrize("ending", ["png", "tif"])
-def test_sixteen_bits_are_scaled_to_eight_not_cut(folder, ending):
-    values = RNG.integers(0, 65536, (5, 3)).astype(np.uint16)
-    values[0] = [0, 255, 65535]
     Image.fromarray(values).save(folder / f"a.{ending}")
-    np.testing.assert_array_equal(open_pictures(folder).values[0, ..., 0], values >> 8)
+    alone = open_pictures(folder)
+    np.testing.assert_array_equal(alone.values[0, ..., 0], values)
+    assert (alone.values.dtype, alone.levels) == (np.uint8, 2)
+    Image.fromarray(grey()).save(folder / "b.png")
+    among = open_pictures(folder)
+    np.testing.assert_array_equal(among.values[0, ..., 0], values * 255)
+    assert among.levels == 256
+    (folder / "b.png").unlink()
+    resampled = open_pictures(folder, size=(4, 2))
+    assert resampled.levels == 256
+    assert len(np.unique(resampled.values)) > 2
+
+
+@pytest.mark.parametrize("ending", ["png", "tif", "pgm"])
+@pytest.mark.parametrize(
+    ("greatest", "levels"), [(200, 256), (1000, 1024), (4095, 4096), (4096, 16384), (65535, 65536)]
+)
+def test_sixteen_bits_stay(folder, ending, greatest, levels):
+    values = RNG.integers(0, greatest + 1, (2, 5, 3)).astype(np.uint16)
+    values[0, 0] = [0, 1, greatest]
+    for i, v in enumerate(values):
+        Image.fromarray(v).save(folder / f"{i}.{ending}")
+    source = open_pictures(folder)
+    np.testing.assert_array_equal(source.values[..., 0], values)
+    assert (source.values.dtype, source.levels) == (np.uint16, levels)
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_a_pgm_of_twelve_bits_has_the_numbers_that_stand_in_it(folder, plain):
+    values = np.append(RNG.integers(0, 4096, 14), 4095).astype(np.uint16).reshape(5, 3)
+    body = " ".join(map(str, values.flat)).encode() if plain else values.astype(">u2").tobytes()
+    (folder / "a.pgm").write_bytes((b"P2" if plain else b"P5") + b" 3 5 4095\n" + body)
+    np.testing.assert_array_equal(open_pictures(folder).values[0, ..., 0], values)
+
+
+def test_sixteen_bits_are_resampled_within_their_range(folder):
+    values = np.zeros((8, 8), np.uint16)
+    values[:, 4:] = 65535
+    Image.fromarray(values).save(folder / "a.png")
+    small = open_pictures(folder, size=(4, 4)).values[0, ..., 0]
+    assert small.dtype == np.uint16
+    assert (small[:, 0].max(), small[:, 3].min()) == (0, 65535)
+
+
+def png(values, kind):
+    """A PNG of 16 bits for each channel, which Pillow does not write."""
+
+    def chunk(name, content):
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    header = struct.pack(">IIBBBBB", values.shape[1], values.shape[0], 16, kind, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(("channels", "kind"), [(2, 4), (3, 2), (4, 6)])
+def test_sixteen_bits_of_several_channels_are_refused_rather_than_cut(folder, channels, kind):
+    (folder / "deep.png").write_bytes(png(RNG.integers(0, 65536, (5, 3, channels)), kind))
+    with pytest.raises(DataError, match=r"must have 8 bits for each.*deep\.png' with 16"):
+        open_pictures(folder)
+
+
+def test_a_ppm_of_sixteen_bits_is_refused_rather_than_cut(folder):
+    (folder / "deep.ppm").write_bytes(b"P6 3 5 65535\n" + RNG.integers(0, 65536, 45).astype(">u2").tobytes())
+    with pytest.raises(DataError, match=r"must have 8 bits for each.*deep\.ppm' with 16"):
+        open_pictures(folder)
+
+
+def test_eight_and_sixteen_bits_do_not_mix(folder):
+    Image.fromarray(grey()).save(folder / "a.png")
+    Image.fromarray(grey().astype(np.uint16)).save(folder / "b.png")
+    with pytest.raises(DataError, match=r"'a\.png' with 8 and 'b\.png' with 16.*Save them all alike"):
+        open_pictures(folder)
+
+
+@pytest.mark.parametrize("ending", ["tif", "png", "webp", "gif"])
+def test_every_page_is_a_row_with_the_label_of_its_file(folder, ending):
+    pages = {"cat": [grey(8, 8) for _ in range(3)], "dog": [grey(8, 8)]}
+    for name, values in pages.items():
+        (folder / name).mkdir()
+        first, *rest = [Image.fromarray(v) for v in values]
+        options = {"lossless": True} if ending == "webp" else {}
+        first.save(folder / name / f"x.{ending}", save_all=True, append_images=rest, **options)
+    source = open_pictures(folder)
+    np.testing.assert_array_equal(source.values[..., 0], np.stack([*pages["cat"], *pages["dog"]]))
+    assert source.labels.tolist() == ["cat"] * 3 + ["dog"]
+    assert source.notes == ("One file holds several pictures, 3 in all: each is a row.",)
+    again = open_pictures(folder / "cat" / f"x.{ending}")
+    np.testing.assert_array_equal(again.values, source.values[:3, ..., : again.values.shape[-1]])
+
+
+def test_pages_of_sixteen_bits_and_of_one(folder):
+    deep = RNG.integers(0, 4096, (3, 5, 3)).astype(np.uint16)
+    first, *rest = map(Image.fromarray, deep)
+    first.save(folder / "a.tif", save_all=True, append_images=rest)
+    np.testing.assert_array_equal(open_pictures(folder).values[..., 0], deep)
+    bits = RNG.random((3, 5, 3)) < 0.5
+    first, *rest = map(Image.fromarray, bits)
+    first.save(folder / "a.tif", save_all=True, append_images=rest)
+    np.testing.assert_array_equal(open_pictures(folder).values[..., 0], bits)
+
+
+def test_a_preview_is_no_row(folder):
+    values, preview = grey(8, 8), grey(2, 2)
+    second = Image.fromarray(preview)
+    second.encoderinfo = {"tiffinfo": {0xFE: 1}}
+    Image.fromarray(values).save(folder / "a.tif", save_all=True, append_images=[second])
+    with Image.open(folder / "a.tif") as file:
+        assert file.n_frames == 2
+    np.testing.assert_array_equal(open_pictures(folder).values[..., 0], values[None])
+
+
+def test_further_pictures_in_a_jpeg_are_other_views_of_the_first(folder):
+    first, second = (Image.fromarray(np.full((8, 8), level, np.uint8)) for level in (30, 200))
+    first.save(folder / "a.jpg", format="MPO", save_all=True, append_images=[second])
+    assert open_pictures(folder).values[..., 0].tolist() == np.full((1, 8, 8), 30).tolist()
+
+
+def test_pages_of_other_sizes_are_named(folder):
+    first, second = Image.fromarray(grey(4, 4)), Image.fromarray(grey(2, 2))
+    first.save(folder / "a.tif", save_all=True, append_images=[second])
+    with pytest.raises(DataError, match=r"4x4 \('a\.tif'\) and 2x2 \('a\.tif'\)"):
+        open_pictures(folder)
+
+
+def test_a_picture_is_measured_before_it_is_decoded(folder, monkeypatch):
+    monkeypatch.setattr(pictures, "decode", lambda *_: pytest.fail("decoded"))
+    Image.new("L", (9000, 9000)).save(folder / "a.png")
+    with pytest.raises(DataError, match=r"at most 16,777,216 numbers.*9000x9000 such as 'a\.png'.*data\.size"):
+        open_pictures(folder)
+    monkeypatch.setenv("VAEKIT_LARGEST", "1e9")
+    with pytest.raises(DataError, match=r"at most 20,833,333 pixels.*9000x9000 in .*a\.png.*VAEKIT_LARGEST=4294967296"):
+        open_pictures(folder, size=(4, 4))
+
+
+def test_a_billion_frames_that_a_header_promises_are_not_listed(folder):
+    control = b"acTL" + struct.pack(">II", 10**9, 0)
+    chunk = struct.pack(">I", 8) + control + struct.pack(">I", zlib.crc32(control))
+    Image.fromarray(grey()).save(folder / "a.png")
+    content = (folder / "a.png").read_bytes()
+    (folder / "a.png").write_bytes(content[:33] + chunk + content[33:])
+    with pytest.raises(DataError, match=r"in the 100000000\d pictures of 'a\.png'"):
+        open_pictures(folder)
+
+
+def test_together_they_must_not_be_too_large(folder, monkeypatch):
+    first, *rest = [Image.new("L", (8, 8))] * 300
+    first.save(folder / "a.tif", save_all=True, append_images=rest)
+    monkeypatch.setattr(limits, "RATIO", 0)
+    monkeypatch.setenv("VAEKIT_LARGEST", "1e5")
+    assert len(open_pictures(folder).values) == 300
+    monkeypatch.setenv("VAEKIT_LARGEST", "17000")
+    monkeypatch.setattr(decoding, "PAGE", -60)
+    with pytest.raises(DataError, match=r"Got 18\.8 KiB in the 300 pictures of"):
+        open_pictures(folder)
+
+
+def test_a_full_disk_is_a_refusal(folder, cache, monkeypatch):
+    fill(folder)
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(DataError, match=r"free on disk.*No space left on device"):
+        open_pictures(folder)
+    assert list(cache.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs locks")
+def test_what_a_killed_process_left_is_removed_but_not_what_another_fills(folder, cache):
+    import fcntl
+
+    cache.mkdir()
+    dead, held, new = (cache / f"decoding-{name}.part" for name in ("dead", "held", "new"))
+    for path in (dead, held, new):
+        path.write_bytes(b"half")
+    for path in (dead, held):
+        os.utime(path, (0, 0))
+    fill(folder)
+    with held.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        open_pictures(folder)
+    assert sorted(p.name for p in cache.glob("*.part")) == ["decoding-held.part", "decoding-new.part"]
 
 
 def test_pictures_of_reals_do_not_turn_black(folder):
@@ -189,7 +368,7 @@ def test_pictures_are_decoded_once(folder, cache, monkeypatch):
     first = open_pictures(folder, progress=lambda done, total: told.append((done, total)))
     assert told == [(1, 3), (2, 3), (3, 3)]
     assert len(list(cache.iterdir())) == 1
-    monkeypatch.setattr(pictures, "_decode", lambda *_: pytest.fail("decoded again"))
+    monkeypatch.setattr(pictures, "decode", lambda *_: pytest.fail("decoded again"))
     again = open_pictures(folder, progress=lambda *_: pytest.fail("nothing to tell"))
     np.testing.assert_array_equal(first.values, again.values)
     assert isinstance(again.values, np.memmap)

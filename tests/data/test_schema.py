@@ -24,7 +24,7 @@ PIXELS = RNG.integers(0, 200, (20, 3, 2, 1))
         (PIXELS, "levels", 256),
         (PIXELS.astype(float), "levels", 256),
         (PIXELS * 10, "counts", 0),
-        (PIXELS / 99, "real", 0),
+        (PIXELS + RNG.normal(size=PIXELS.shape), "real", 0),
         (RNG.poisson(5, (30, 3)), "counts", 0),
         (RNG.poisson(5, (30, 3)).astype(np.float32), "counts", 0),
         (RNG.integers(-5, 5, (30, 3)), "real", 0),

@@ -13,7 +13,7 @@ from rich.table import Table
 from vaekit.data import Column, Schema
 from vaekit.evaluation import BASELINES, diagnose, first_remedy
 from vaekit.evaluation.gap import mean_and_error
-from vaekit.opening import make_schema, make_split, open_both
+from vaekit.opening import make_notes, make_schema, make_split, open_both
 from vaekit.recipe import describe_keys, load_recipe, recipe_names, resolve
 from vaekit.remedies import Trial
 from vaekit.run import Run
@@ -177,6 +177,8 @@ def show_source(source: str, settings: list[str]) -> None:
     counts = f"{len(split.train)} to train, {len(split.validation)} to choose the model, {len(split.test)} held out"
     said = [("file", opened.frame.said)] if opened.frame is not None and opened.frame.said else []
     _pairs([("source", opened.origin), *said, ("rows", counts), *_schema_rows(schema)])
+    for note in make_notes(opened, schema):
+        console.print(f"· {note}", markup=False)
     _show_columns(schema)
     console.print("\n`vaekit train` would choose:")
     for note in notes:

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import Tensor
 
+from vaekit.data.damage import naming
+from vaekit.data.limits import check_size, room
 from vaekit.data.source import Source
 from vaekit.errors import DataError
+
+BLOCK = 1 << 22
+"""Bytes that are unpacked in one go."""
 
 CHANNELS = (1, 3, 4)
 
@@ -20,14 +27,24 @@ CHANNELS = (1, 3, 4)
 def from_object(source: object) -> Source:
     """An array, tensor or nested list."""
     if isinstance(source, Tensor):
-        source = source.detach().cpu()
-        source = source.float().numpy() if source.dtype == torch.bfloat16 else source.numpy()
+        source = _of_tensor(source)
     try:
         return from_array(np.asarray(source))
-    except ValueError as error:
+    except (ValueError, TypeError, RuntimeError) as error:
         if isinstance(error, DataError):
             raise
         raise DataError("the array must be rectangular", str(error)) from error
+
+
+def _of_tensor(tensor: Tensor) -> npt.NDArray[Any]:
+    try:
+        tensor = tensor.detach().to_dense().cpu()
+        if tensor.is_floating_point() and tensor.dtype.itemsize < 4:  # numpy does not know all of these
+            tensor = tensor.float()
+        return tensor.numpy()
+    except (RuntimeError, TypeError) as error:
+        said = str(error).partition("\n")[0][:200]
+        raise DataError("a tensor must hold real numbers", f"one of type {tensor.dtype}: {said}") from error
 
 
 def from_array(
@@ -39,19 +56,20 @@ def from_array(
     """Rows (n, columns), grey pictures (n, H, W), or pictures (n, H, W, C) or (n, C, H, W).
 
     Args:
-        values: numbers or booleans; three dimensions or more are taken as pictures, channels first or last.
+        values: numbers or booleans; three dimensions or more are taken as pictures. Channels come first where the last two
+            dimensions are equal and the first is smaller, or where only the first is a usual number of channels.
         labels: class of each row.
         columns: names of the columns.
         where: how an error speaks of the array.
 
     Returns:
-        The source, with pictures as (n, H, W, C).
+        The source, with pictures as (n, H, W, C), and a note on their axes where they could be read otherwise.
 
     Raises:
         DataError: for objects, text, complex numbers, fewer than two dimensions or more than four, or no rows.
     """
     if values.dtype.kind not in "buif":
-        raise DataError(f"{where} must hold real numbers", f"values of type {values.dtype}")
+        raise DataError(f"{where} must hold real numbers", f"values of type {values.dtype!s:.100}", _way(values))
     if values.ndim not in (2, 3, 4):
         raise DataError(
             f"{where} must have an example per row: (n, columns), (n, H, W) or (n, H, W, C)", f"shape {values.shape}"
@@ -67,59 +85,142 @@ def from_array(
     if values.ndim == 2:
         return Source(values, labels, columns)
     if values.ndim == 3:
-        values = values[..., None]
-    elif values.shape[-1] not in CHANNELS and values.shape[1] in CHANNELS:
-        values = np.moveaxis(values, 1, -1)
-    return Source(values, labels, picture=True)
+        return Source(values[..., None], labels, picture=True)
+    values, notes = _channels_last(values)
+    return Source(values, labels, picture=True, notes=notes)
+
+
+def _way(values: npt.NDArray[Any]) -> str:
+    """What to do about an array that holds no numbers."""
+    return {
+        "U": "Numpy makes text of rows of several types: give a data frame, or an array of dtype=object",
+        "V": "A structured array is read from memory and from a .npy file",
+        "c": "Give real and imaginary parts, or sizes and angles",
+    }.get(values.dtype.kind, "")
+
+
+def _channels_last(values: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], tuple[str, ...]]:
+    """Pictures (n, H, W, C), and a sentence on how the axes were read where there are other ways."""
+    first, height, width = values.shape[1:]
+    square = height == width and first < height
+    if square or (width not in CHANNELS and first in CHANNELS):
+        told = f"Channels come first in {values.shape}: pictures of {height}×{width} with {first}."
+        other = " If they come last, give numpy.moveaxis(x, -1, 1)." if square and width in CHANNELS else ""
+        return np.moveaxis(values, 1, -1), (told + other,)
+    if width in CHANNELS:
+        return values, ()
+    told = f"Channels come last in {values.shape}: pictures of {first}×{height} with {width}."
+    return values, (f"{told} If they come first, give numpy.moveaxis(x, 1, -1).",)
+
+
+def read_npy(path: Path) -> npt.NDArray[Any]:
+    """The array of a `.npy` file, memory-mapped.
+
+    Raises:
+        DataError: if the file is damaged, holds objects, or is mostly a hole and would take too much room.
+    """
+    with naming(path, "a .npy file must hold a plain numeric array"):
+        values = np.load(path, mmap_mode="r", allow_pickle=False)
+    check_size(values.nbytes, f"'{path.name}'", [path])
+    return values
 
 
 def open_npy(path: Path) -> Source:
     """A `.npy` file, memory-mapped."""
-    try:
-        values = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise DataError("a .npy file must hold a plain numeric array", f"'{path}': {error}") from error
-    return from_array(values, where=f"'{path.name}'")
+    return from_array(read_npy(path), where=f"'{path.name}'")
 
 
 TRAIN_NAMES = ("x_train", "X_train", "train_images", "X", "x", "data", "images", "arr_0")
+VALIDATION_NAMES = ("x_val", "X_val", "x_valid", "X_valid", "x_validation", "X_validation", "val_images")
 TEST_NAMES = ("x_test", "X_test", "test_images")
 LABEL_NAMES = ("y", "labels", "label", "target", "y_train", "train_labels")
+VALIDATION_LABEL_NAMES = ("y_val", "y_valid", "y_validation", "val_labels")
 TEST_LABEL_NAMES = ("y_test", "test_labels")
 
 
 def open_npz(path: Path) -> Source:
-    """A `.npz` file: the rows under a customary name (`X`, `x_train`, …) or the only array, labels beside them."""
-    if not zipfile.is_zipfile(path):
-        raise DataError(
-            "a .npz file must hold plain numeric arrays", f"'{path}', which is no zip archive or a damaged one"
-        )
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            names = archive.files
-            first = next((n for n in TRAIN_NAMES if n in names), names[0] if len(names) == 1 else None)
-            if first is None:
-                raise DataError(
-                    f"a .npz file must name its rows one of {', '.join(TRAIN_NAMES)}", ", ".join(names) or "none"
-                )
+    """A `.npz` file: the rows under a customary name (`X`, `x_train`, …) or the only array, labels beside them.
 
-            def pick(wanted: tuple[str, ...]) -> npt.NDArray[Any] | None:
-                return next((archive[n] for n in wanted if n in names), None)
+    Raises:
+        DataError: if it is damaged, would take too much room, or does not say which array holds the rows.
+    """
+    must = "a .npz file must hold plain numeric arrays"
+    with naming(path, must):
+        if not zipfile.is_zipfile(path):
+            raise DataError(must, f"'{path}', which is no zip archive or a damaged one")
+        with zipfile.ZipFile(path) as archive:
+            names = [name.removesuffix(".npy") for name in archive.namelist()]
+            return from_archive(names, lambda name: _member(archive, name, path), f"'{path.name}'")
 
-            source = from_array(
-                archive[first], labels_of(pick(LABEL_NAMES), len(archive[first])), where=f"'{first}' in '{path.name}'"
-            )
-            held_out = pick(TEST_NAMES)
-            if held_out is None:
-                return source
-            test = from_array(
-                held_out, labels_of(pick(TEST_LABEL_NAMES), len(held_out)), where=f"the test part of '{path.name}'"
-            )
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError("a .npz file must hold plain numeric arrays", f"'{path}': {error}") from error
-    return Source(source.values, source.labels, picture=source.picture, test=test)
+
+def from_archive(names: Sequence[str], read: Callable[[str], npt.NDArray[Any]], where: str) -> Source:
+    """The rows, the labels and the held-out parts of a collection of named arrays.
+
+    Args:
+        names: of the arrays.
+        read: gives the array of a name.
+        where: how an error speaks of the collection.
+
+    Raises:
+        DataError: if it does not say which array holds the rows, or they are no rows.
+    """
+    first = next((n for n in TRAIN_NAMES if n in names), names[0] if len(names) == 1 else None)
+    if first is None:
+        told = ", ".join(names) or "none"
+        raise DataError(f"{where} must name its rows one of {', '.join(TRAIN_NAMES)}", f"{told:.200}")
+
+    def part(rows: str, beside: Sequence[str], called: str) -> Source:
+        values, label = read(rows), next((n for n in beside if n in names), None)
+        labels = None if label is None else labels_of(read(label), len(values) if values.ndim else 0)
+        return from_array(values, labels, where=f"{called} {where}")
+
+    def held_out(wanted: Sequence[str], beside: Sequence[str], called: str) -> Source | None:
+        rows = next((n for n in wanted if n in names), None)
+        return None if rows is None else part(rows, beside, f"the {called} part of")
+
+    return replace(
+        part(first, LABEL_NAMES, f"'{first}' in"),
+        validation=held_out(VALIDATION_NAMES, VALIDATION_LABEL_NAMES, "validation"),
+        test=held_out(TEST_NAMES, TEST_LABEL_NAMES, "test"),
+    )
+
+
+def _member(archive: zipfile.ZipFile, name: str, path: Path) -> npt.NDArray[Any]:
+    """One array of an archive, unpacked block by block into room whose size its header has told."""
+    listed = archive.namelist()
+    with archive.open(f"{name}.npy" if f"{name}.npy" in listed else name) as file:
+        version = np.lib.format.read_magic(file)
+        if version not in ((1, 0), (2, 0)):
+            raise ValueError(f"'{name}' in version {version} of the format")
+        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, fortran, dtype = read_header(file)
+        if dtype.hasobject or dtype.names is not None or not dtype.itemsize:
+            raise ValueError(f"'{name}' of type {dtype}")
+        count = math.prod(shape) * dtype.itemsize
+        if count + file.tell() != archive.getinfo(file.name).file_size:
+            raise EOFError(f"'{name}' has other than the {count} bytes of shape {shape}")
+        check_size(count, f"'{name}' in '{path.name}'", [path])
+        values = room(shape[::-1] if fortran else shape, dtype)
+        fill(values, file)
+    return values.T if fortran else values
+
+
+def fill(values: npt.NDArray[Any], file: IO[bytes]) -> None:
+    """Fill an array from a stream, block by block.
+
+    Raises:
+        EOFError: if the stream ends before the array is full, or goes on after it.
+    """
+    wanted = memoryview(values.reshape(-1).view(np.uint8).data)
+    for start in range(0, len(wanted), BLOCK):
+        block = wanted[start : start + BLOCK]
+        while len(block):
+            count = file.readinto(block)  # type: ignore[attr-defined]
+            if not count:
+                raise EOFError(f"{len(wanted)} bytes of data were promised, and there are fewer")
+            block = block[count:]
+    if file.read(1):
+        raise EOFError(f"more data than the {len(wanted)} bytes that were promised")
 
 
 def labels_of(labels: npt.NDArray[Any] | None, rows: int) -> npt.NDArray[Any] | None:

@@ -48,7 +48,9 @@ def code_frame(frame: Frame, table: Sequence[Column], origin: str = "memory") ->
         _check_given(column, context[:, place], frame.first)
     names = tuple(column.name for column in modelled)
     beside = context if given else None
-    return Source(values, columns=names, table=tuple(table), frame=frame, origin=origin, context=beside)
+    return Source(
+        values, columns=names, table=tuple(table), frame=frame, origin=origin, context=beside, notes=frame.notes
+    )
 
 
 def _check_given(column: Column, codes: npt.NDArray[np.float64], first: int) -> None:

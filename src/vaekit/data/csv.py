@@ -65,7 +65,9 @@ def open_csv(path: Path, header: bool | None = None, marks: tuple[str, ...] = MI
         name: Seen(survey.missing, survey.form, survey.remark, name in nameless)
         for name, survey in zip(form.names, surveys, strict=True)
     }
-    return replace(written, schema=schema, read=read, marks=None, written=written, seen=seen, said=form.said)
+    return replace(
+        written, schema=schema, read=read, marks=None, written=written, seen=seen, said=form.said, notes=form.notes
+    )
 
 
 def open_written(path: Path, known: Sequence[Column], header: bool | None, marks: tuple[str, ...]) -> Frame:

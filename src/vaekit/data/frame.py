@@ -60,6 +60,7 @@ class Frame:
         written: the same rows as they are written, where these were read from a text file.
         seen: what the reader saw of columns, by name.
         said: how the reader understood the source, for people.
+        notes: sentences on it that training and `describe` say.
         part: `native` for a piece, from the number of its first row here and its length; by default that of the whole.
     """
 
@@ -75,6 +76,7 @@ class Frame:
     written: Frame | None = None
     seen: Mapping[str, Seen] = field(default_factory=dict)
     said: str = ""
+    notes: tuple[str, ...] = ()
     part: Callable[[int, int], Native] | None = None
 
     @property

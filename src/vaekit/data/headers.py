@@ -53,8 +53,16 @@ class Form:
         """The form in words."""
         line = f"line {self.skip} names the columns" if self.named else "no line names the columns"
         cells = f", cells are separated by {SEPARATORS.get(self.delimiter, repr(self.delimiter))}"
-        doubt = "; some names are cells, too: data.header=false takes the line for a row" if self.doubtful else ""
-        return line + (cells if len(self.names) > 1 else "") + doubt
+        return line + (cells if len(self.names) > 1 else "")
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know of it."""
+        if not self.doubtful:
+            return ()
+        return (
+            f"Line {self.skip} names the columns, though some names are cells, too. data.header=false takes it for a row.",
+        )
 
 
 def find_form(path: Path, header: bool | None = None, known: Sequence[Column] = ()) -> Form:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import gzip
 import math
 import re
-import zlib
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from vaekit.data.arrays import from_array, labels_of
-from vaekit.data.pictures import ENDINGS
+from vaekit.data.arrays import fill, from_array, labels_of
+from vaekit.data.damage import naming
+from vaekit.data.decoding import ENDINGS
+from vaekit.data.limits import check_size, room
 from vaekit.data.source import Source
 from vaekit.errors import DataError
 
@@ -21,10 +23,18 @@ NAME = re.compile(r"[-._]idx\d(-|\.|$)|ubyte(\.gz)?$")
 TYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 
 
+VALIDATION = re.compile(r"(^|[-_.])(val|valid|validation)[-_.]")
+MOST_DIMENSIONS = 4
+MOST_RATIO = 1040
+"""No gzipped file unpacks to more than 1,032 times its size."""
+
+
 def _files(folder: Path) -> list[Path]:
-    return sorted(
+    """The IDX files of a folder; of one that is there gzipped and not, the latter."""
+    found = sorted(
         p for p in folder.iterdir() if p.is_file() and NAME.search(p.name) and p.suffix.lower() not in ENDINGS
     )
+    return [p for p in found if p.suffix != ".gz" or p.with_suffix("") not in found]
 
 
 def is_idx_folder(folder: Path) -> bool:
@@ -33,41 +43,70 @@ def is_idx_folder(folder: Path) -> bool:
 
 
 def read_idx(path: Path) -> npt.NDArray[Any]:
-    """The array of one IDX file.
+    """The array of one IDX file, memory-mapped where it is not gzipped.
 
     Raises:
-        DataError: if its header or its length is wrong.
+        DataError: if its header or its length is wrong, or it would take too much room.
     """
-    try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError("an IDX file must be whole", f"'{path}': {error}") from error
-    if len(content) < 4 or content[:2] != b"\0\0" or content[2] not in TYPES:
-        raise DataError("an IDX file must begin with its magic number", f"'{path}' beginning {content[:4].hex()}")
-    dtype, dims = np.dtype(TYPES[content[2]]), content[3]
-    shape = tuple(int(s) for s in np.frombuffer(content, ">u4", dims, 4)) if len(content) >= 4 + 4 * dims else ()
-    body = len(content) - 4 - 4 * dims
-    if not shape or body != math.prod(shape) * dtype.itemsize:
-        raise DataError("an IDX file must be whole", f"'{path}' with {body} bytes of data for shape {shape}")
-    return np.frombuffer(content, dtype, offset=4 + 4 * dims).reshape(shape).astype(dtype.newbyteorder("="))
+    opened: Any = gzip.open if path.suffix == ".gz" else open
+    with naming(path, "an IDX file must be whole"), opened(path, "rb") as file:
+        shape, dtype = _header(file, path)
+        count, body = math.prod(shape) * dtype.itemsize, path.stat().st_size - file.tell()
+        if count > MOST_RATIO * path.stat().st_size or (path.suffix != ".gz" and count != body):
+            raise DataError("an IDX file must be whole", f"'{path}' with {body} bytes of data for shape {shape}")
+        check_size(count, f"'{path.name}'", [path])
+        if path.suffix == ".gz":
+            values = room(shape, dtype)
+            fill(values, file)
+        else:
+            values = np.memmap(file, dtype, "r", file.tell(), shape) if count else np.empty(shape, dtype)
+    return values.astype(dtype.newbyteorder("="), copy=False)
+
+
+def _header(file: IO[bytes], path: Path) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Shape and type of the numbers that follow."""
+    magic = file.read(4)
+    if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in TYPES:
+        raise DataError(
+            "an IDX file must begin with its magic number", f"'{path}' beginning {magic.hex() or 'with nothing'}"
+        )
+    dimensions = magic[3]
+    if not 0 < dimensions <= MOST_DIMENSIONS:
+        raise DataError(
+            f"an IDX file must be whole, with 1 to {MOST_DIMENSIONS} dimensions", f"'{path}' with {dimensions}"
+        )
+    sizes = file.read(4 * dimensions)
+    if len(sizes) < 4 * dimensions:
+        raise DataError("an IDX file must be whole", f"'{path}', which ends in its header")
+    return tuple(int(size) for size in np.frombuffer(sizes, ">u4")), np.dtype(TYPES[magic[2]])
 
 
 def open_idx(folder: Path) -> Source:
-    """Pictures and labels of a folder; files with `t10k` or `test` in their names are its test part."""
-    parts: dict[bool, dict[str, npt.NDArray[Any]]] = {False: {}, True: {}}
+    """Pictures and labels of a folder.
+
+    Files with `t10k` or `test` in their names are its test part, those with `val`, `valid` or `validation` choose the model.
+
+    Raises:
+        DataError: if there are no training pictures, two files claim to be the same part, or one is damaged.
+    """
+    parts: dict[str, dict[str, Path]] = {"train": {}, "validation": {}, "test": {}}
     for path in _files(folder):
         kind = "labels" if "label" in path.name else "images"
-        parts["t10k" in path.name or "test" in path.name][kind] = read_idx(path)
-    if "images" not in parts[False]:
+        held_out = "t10k" in path.name or "test" in path.name
+        part = parts["test" if held_out else "validation" if VALIDATION.search(path.name) else "train"]
+        if kind in part:
+            must = "a folder must hold one IDX file of each part"
+            raise DataError(must, f"'{part[kind].name}' and '{path.name}'", "Put them into folders of their own")
+        part[kind] = path
+    if "images" not in parts["train"]:
         raise DataError(
             "a folder of IDX files must hold training images", f"none in '{folder}'", "Name it train-images-idx3-ubyte"
         )
-    sources = [
-        from_array(
-            part["images"], labels_of(part.get("labels"), len(part["images"])), where=f"the IDX file in '{folder}'"
-        )
-        for part in (parts[False], parts[True])
-        if "images" in part
-    ]
-    train = sources[0]
-    return Source(train.values, train.labels, picture=train.picture, test=sources[1] if len(sources) > 1 else None)
+    sources = {name: _open_part(part, folder) for name, part in parts.items() if "images" in part}
+    return replace(sources["train"], validation=sources.get("validation"), test=sources.get("test"))
+
+
+def _open_part(part: dict[str, Path], folder: Path) -> Source:
+    images = read_idx(part["images"])
+    labels = labels_of(read_idx(part["labels"]), len(images)) if "labels" in part else None
+    return from_array(images, labels, where=f"the IDX file in '{folder}'")

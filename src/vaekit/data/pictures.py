@@ -1,27 +1,33 @@
-"""Folders of pictures, decoded once and in parallel into a memory-mapped cache of bytes."""
+"""Folders of pictures, decoded once and in parallel into a memory-mapped cache."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 import os
+import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
 
+from vaekit.data.decoding import ENDINGS, NUMBERS, Form, Page, Size, common_form, decode, depth, pages_of
+from vaekit.data.limits import MOST_IN_MEMORY, check_size, largest, take_space
 from vaekit.data.source import Progress, Source
 from vaekit.errors import DataError, VaekitError
 
-ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
-ORIENTATION = 0x0112
-"""The EXIF tag by which cameras say how a picture is to be turned."""
-GREY_MODES = {"1", "L", "LA", "I;16", "I;16B", "I;16L"}
+COPIES = 16
+"""Bytes for each pixel that is being decoded: the picture, its conversions and its resampled form."""
+SETTLED = 60
+"""Seconds after which a file that nobody holds was left by a process that is gone."""
 
 
 def cache_folder() -> Path:
@@ -30,105 +36,106 @@ def cache_folder() -> Path:
     return Path(os.environ.get("VAEKIT_CACHE") or Path(base) / "vaekit")
 
 
-@contextlib.contextmanager
-def _named(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError("every picture must be readable", f"'{path}': {error}", "Repair or remove it") from error
-
-
-def _header(path: Path) -> tuple[tuple[int, int], bool]:
-    with _named(path), Image.open(path) as picture:
-        if picture.mode in ("F", "I"):
-            raise DataError(
-                "a picture must have 8 or 16 bits for each channel",
-                f"'{path}' of mode {picture.mode}",
-                "Save its values as .npy instead",
-            )
-        turned = picture.getexif().get(ORIENTATION, 1) >= 5  # a quarter turn
-        size = (picture.width, picture.height) if turned else (picture.height, picture.width)
-        return size, picture.mode in GREY_MODES
-
-
-def _decode(path: Path, size: tuple[int, int], grey: bool) -> npt.NDArray[np.uint8]:
-    with _named(path), Image.open(path) as picture:
-        loaded: Image.Image = ImageOps.exif_transpose(picture)
-        if picture.mode.startswith("I;16"):
-            loaded = Image.fromarray((np.asarray(loaded) >> 8).astype(np.uint8))
-        if loaded.has_transparency_data:
-            white = Image.new("RGBA", loaded.size, "white")
-            loaded = Image.alpha_composite(white, loaded.convert("RGBA"))
-        loaded = loaded.convert("L" if grey else "RGB")
-        if (loaded.height, loaded.width) != size:
-            loaded = loaded.resize((size[1], size[0]), Image.Resampling.LANCZOS)
-        pixels = np.asarray(loaded)
-        return pixels[..., None] if grey else pixels
-
-
-def _one_size(files: list[Path], sizes: list[tuple[int, int]]) -> tuple[int, int]:
-    if len(set(sizes)) > 1:
-        other = next(i for i, s in enumerate(sizes) if s != sizes[0])
-        raise DataError(
-            "pictures must all be of one size",
-            f"{sizes[0][0]}x{sizes[0][1]} ('{files[0].name}') and {sizes[other][0]}x{sizes[other][1]} ('{files[other].name}')",
-            f"Bring them to one size (height x width) with --set data.size={sizes[0][0]}x{sizes[0][1]}",
-        )
-    return sizes[0]
-
-
-def open_pictures(folder: Path, size: tuple[int, int] | None = None, progress: Progress | None = None) -> Source:
-    """All pictures below a folder, as bytes (n, H, W, C); names of class sub-folders become labels.
-
-    Args:
-        folder: searched with its sub-folders.
-        size: (H, W) to which each is resampled; by default all must be of one size.
-        progress: told how many are decoded.
-
-    Returns:
-        The source; C is 1 if every picture is grey, else 3.
-
-    Raises:
-        DataError: if there are none, one cannot be read (it is named), or sizes differ.
-    """
-    files = sorted(
+def picture_files(folder: Path, without: Sequence[Path] = ()) -> list[Path]:
+    """The picture files below a folder in the order of their paths, hidden ones and some of its folders left out."""
+    return sorted(
         p
         for p in folder.rglob("*")
         if p.suffix.lower() in ENDINGS
         and not any(part.startswith(".") for part in p.relative_to(folder).parts)
+        and not any(left_out in p.parents for left_out in without)
         and p.is_file()
     )
+
+
+def open_pictures(
+    source: Path, size: Size | None = None, progress: Progress | None = None, without: Sequence[Path] = ()
+) -> Source:
+    """All pictures below a folder, or in a file, as (n, H, W, C); names of class sub-folders become labels.
+
+    Args:
+        source: a folder, searched with its sub-folders, or a picture. Every page of a file is a picture of its own.
+        size: (H, W) to which each is resampled; by default all must be of one size.
+        progress: told how many are decoded.
+        without: folders that are left out.
+
+    Returns:
+        The source: bytes, C = 3 unless every picture is grey; uint16 where they have 16 bits; zeros and ones where one.
+
+    Raises:
+        DataError: if there are none, one cannot be read (it is named), sizes differ, or they would take too much room.
+    """
+    folder = source if source.is_dir() else source.parent
+    files = picture_files(folder, without) if source.is_dir() else [source]
     if not files:
         raise DataError("the folder must hold pictures or IDX files", f"neither in '{folder}'")
     with ThreadPoolExecutor() as pool:
-        headers = list(pool.map(_header, files))
-    size = size or _one_size(files, [s for s, _ in headers])
-    grey = all(g for _, g in headers)
-    values = _cached(folder, files, size, grey, progress)
-    classes = np.array([p.relative_to(folder).parts[0] if p.parent != folder else "" for p in files])
+        pages = [page for found in pool.map(pages_of, files) for page in found]
+    size = size or _one_size(pages)
+    form = common_form(pages)
+    if form == "bit" and any(page.size != size for page in pages):  # resampling makes greys
+        form = "grey"
+    _check_row(pages[0].path, size, form)
+    values = _cached(folder, files, pages, size, form, progress)
+    classes = np.array([_class(page.path, folder) for page in pages])
     labels = classes if len(set(classes.tolist())) > 1 else None
-    return Source(values, labels, picture=True, levels=256)
+    return Source(values, labels, picture=True, levels=depth(form, values), notes=_notes(pages))
+
+
+def _class(path: Path, folder: Path) -> str:
+    return path.relative_to(folder).parts[0] if path.parent != folder else ""
+
+
+def _notes(pages: list[Page]) -> tuple[str, ...]:
+    counts = [count for count in Counter(page.path for page in pages).values() if count > 1]
+    if not counts:
+        return ()
+    told = f"{len(counts)} files hold" if len(counts) > 1 else "One file holds"
+    return (f"{told} several pictures, {sum(counts)} in all: each is a row.",)
+
+
+def _one_size(pages: list[Page]) -> Size:
+    first = pages[0]
+    other = next((page for page in pages if page.size != first.size), None)
+    if other is not None:
+        raise DataError(
+            "pictures must all be of one size",
+            f"{first.size[0]}x{first.size[1]} ('{first.path.name}') and {other.size[0]}x{other.size[1]} ('{other.path.name}')",
+            f"Bring them to one size (height x width) with --set data.size={first.size[0]}x{first.size[1]}",
+        )
+    return first.size
+
+
+def _check_row(path: Path, size: Size, form: Form) -> None:
+    """Refuse pictures of which a single one is more than a model can be given."""
+    most, numbers = largest() // NUMBERS, math.prod(size) * (3 if form == "colour" else 1)
+    if numbers > most:
+        raise DataError(
+            f"a row must have at most {most:,} numbers",
+            f"pictures of {size[0]}x{size[1]} such as '{path.name}'",
+            "Bring them to a smaller size (height x width) with --set data.size=256x256, say",
+        )
 
 
 def _cached(
-    folder: Path, files: list[Path], size: tuple[int, int], grey: bool, progress: Progress | None
+    folder: Path, files: list[Path], pages: list[Page], size: Size, form: Form, progress: Progress | None
 ) -> npt.NDArray[Any]:
+    shape = (len(pages), *size, 3 if form == "colour" else 1)
+    dtype = np.dtype(np.uint16 if form == "deep" else np.uint8)
+    check_size(math.prod(shape) * dtype.itemsize, f"the {len(pages)} pictures of '{folder}'", files)
     stats = [(str(p.relative_to(folder)), p.stat().st_size, p.stat().st_mtime_ns) for p in files]
-    key = hashlib.sha256(repr((str(folder), stats, size, grey)).encode()).hexdigest()[:24]
+    key = hashlib.sha256(repr((str(folder), stats, size, form)).encode()).hexdigest()[:24]
     target = cache_folder() / f"{key}.npy"
     try:
         with contextlib.suppress(FileNotFoundError, ValueError, EOFError):  # absent or damaged: decode (again)
-            return np.load(target, mmap_mode="r", allow_pickle=False)
+            found = np.load(target, mmap_mode="r", allow_pickle=False)
+            if (found.shape, found.dtype) == (shape, dtype):
+                return found
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=target.parent, suffix=".part")
-        os.close(handle)
-        try:
-            _decode_all(Path(name), files, size, grey, progress)
-            os.replace(name, target)
-        finally:
-            Path(name).unlink(missing_ok=True)
+        _clean(target.parent)
+        with _part(target.parent) as part:
+            _decode_all(part, pages, size, form, shape, dtype, progress)
+            os.replace(part, target)
         return np.load(target, mmap_mode="r", allow_pickle=False)
     except OSError as error:
         if isinstance(error, VaekitError):
@@ -140,12 +147,70 @@ def _cached(
         ) from error
 
 
-def _decode_all(target: Path, files: list[Path], size: tuple[int, int], grey: bool, progress: Progress | None) -> None:
-    shape = (len(files), *size, 1 if grey else 3)
-    cache = np.lib.format.open_memmap(target, mode="w+", dtype=np.uint8, shape=shape)
-    with ThreadPoolExecutor() as pool:
-        for i, pixels in enumerate(pool.map(lambda p: _decode(p, size, grey), files)):
-            cache[i] = pixels
+@contextlib.contextmanager
+def _part(folder: Path) -> Iterator[Path]:
+    """A file to be filled, locked so that others see that it is; removed unless it was brought to its place."""
+    handle, name = tempfile.mkstemp(dir=folder, prefix="decoding-", suffix=".part")
+    try:
+        with contextlib.suppress(OSError):  # a file system without locks
+            _lock(handle)
+        yield Path(name)
+    finally:
+        Path(name).unlink(missing_ok=True)
+        os.close(handle)
+
+
+def _lock(descriptor: int) -> None:
+    """Lock an open file for as long as this process lives, or has it open.
+
+    Raises:
+        OSError: if another process holds it, or there are no locks.
+    """
+    if sys.platform == "win32":
+        raise OSError("no locks")
+    import fcntl
+
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _clean(folder: Path) -> None:
+    """Remove what processes that were killed have left."""
+    for path in folder.glob("*.part"):
+        with contextlib.suppress(OSError):  # held by another process, or gone
+            if time.time() - path.stat().st_mtime < SETTLED:
+                continue
+            with path.open("r+b") as file:
+                _lock(file.fileno())
+                path.unlink()
+
+
+def _decode_all(
+    target: Path,
+    pages: list[Page],
+    size: Size,
+    form: Form,
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    progress: Progress | None,
+) -> None:
+    with target.open("r+b") as file:
+        header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        file.flush()
+        take_space(file.fileno(), file.tell() + math.prod(shape) * dtype.itemsize, target.parent)
+    cache = np.lib.format.open_memmap(target, mode="r+")
+
+    def fill(work: tuple[int, list[Page]]) -> int:
+        for i, pixels in enumerate(decode(work[1], size, form)):
+            cache[work[0] + i] = pixels
+        return work[0] + len(work[1])
+
+    most = max(math.prod(page.size) for page in pages) * COPIES
+    workers = max(1, min(os.cpu_count() or 1, MOST_IN_MEMORY // most))
+    grouped = [list(group) for _, group in groupby(pages, key=lambda page: page.path)]
+    starts = np.cumsum([0, *map(len, grouped)]).tolist()
+    with ThreadPoolExecutor(workers) as pool:
+        for done in pool.map(fill, zip(starts, grouped, strict=False)):
             if progress is not None:
-                progress(i + 1, len(files))
+                progress(done, len(pages))
     cache.flush()

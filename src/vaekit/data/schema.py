@@ -11,7 +11,9 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, field_validator
 
 from vaekit.data.columns import LARGEST, Column
+from vaekit.data.disguise import refuse_disguise
 from vaekit.data.part import Part
+from vaekit.data.source import levels_of
 from vaekit.errors import DataError
 
 Kind = Literal["binary", "levels", "counts", "real", "mixed"]
@@ -120,7 +122,7 @@ class Schema(BaseModel):
             raise DataError(
                 f"each example must have the shape {self.shape} that the model was trained on",
                 f"{part.event_shape}",
-                "Pictures can be brought to size by data.size when they are read" if self.picture else "",
+                _to_shape(part.event_shape, self.shape) if self.picture else "",
             )
         if self.kind == "mixed":  # its columns were checked when they were coded
             return
@@ -174,6 +176,19 @@ def check_finite(part: Part, schema: Schema) -> None:
             )
 
 
+def _to_shape(given: tuple[int, ...], wanted: tuple[int, ...]) -> str:
+    """How to bring pictures to the shape that a model was trained on."""
+    if len(given) != 3 or given[:-1] != wanted[:-1]:
+        return "Pictures can be brought to size by data.size when they are read"
+    if (given[-1], wanted[-1]) == (4, 3):
+        return (
+            "Leave out the fourth channel, as in x[..., :3], or give files, whose transparent parts are laid on white"
+        )
+    if wanted[-1] == 1:
+        return "Make them grey, as with PIL.Image.convert('L'), or take one channel, as in x[..., :1]"
+    return "Give pictures with the same channels"
+
+
 POSSIBLE: dict[Kind, tuple[Kind, ...]] = {
     "binary": ("binary", "counts", "real"),
     "levels": ("levels", "counts", "real"),
@@ -185,7 +200,7 @@ POSSIBLE: dict[Kind, tuple[Kind, ...]] = {
 
 
 def infer_kind(part: Part, picture: bool, levels: int) -> tuple[Kind, int]:
-    """Kind and number of levels of the values: bytes are levels, other integers counts, the rest reals."""
+    """Kind and number of levels of the values: bytes and pictures of 16 bits are levels, other integers counts, the rest reals."""
     low, high, whole = math.inf, -math.inf, True
     for _, block in part.blocks():
         low, high = min(low, float(block.min())), max(high, float(block.max()))
@@ -194,21 +209,14 @@ def infer_kind(part: Part, picture: bool, levels: int) -> tuple[Kind, int]:
         return "real", 0
     if high <= 1:
         return "binary", 2
-    if levels or part.values.dtype == np.uint8 or (picture and high <= 255):
-        return "levels", levels or 256
+    if levels or part.values.dtype == np.uint8 or (picture and (high <= 255 or part.values.dtype == np.uint16)):
+        return "levels", levels or levels_of(high)
     return "counts", 0
 
 
-def _refuse_scaled_pixels(part: Part) -> None:
-    """Refuse pixels k/255: a density of them would be no bound on anything, and could rise without end."""
-    sample = part.take(0, 1000).astype(np.float64)
-    scaled = sample * 255
-    if sample.min() >= 0 and sample.max() <= 1 and np.abs(scaled - scaled.round()).max() < 1e-3:
-        raise DataError(
-            "pixels must be given as the bytes they were",
-            "bytes divided by 255",
-            "Multiply by 255 and store them as uint8, or declare data.kind=real if a density is really meant",
-        )
+def only_extremes(part: Part) -> bool:
+    """Whether all values are 0 or 255: masks and drawings that were saved as bytes."""
+    return all(bool(((block == 0) | (block == 255)).all()) for _, block in part.blocks())
 
 
 def constant_columns(part: Part) -> dict[int, float]:
@@ -262,8 +270,8 @@ def infer_schema(
     schema = Schema(kind="real", shape=part.event_shape, picture=picture, columns=columns, dtype=dtype)
     check_finite(part, schema)
     found, levels = infer_kind(everything or part, picture, levels)
-    if kind == "auto" and found == "real" and picture:
-        _refuse_scaled_pixels(part)
+    if kind == "auto" and found == "real" and (picture or not columns):
+        refuse_disguise(part, picture)
     declared = found if kind == "auto" else kind
     if declared not in POSSIBLE[found]:
         raise DataError(f"data.kind must be one of {', '.join(POSSIBLE[found])} for these values", f"'{declared}'")

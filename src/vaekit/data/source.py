@@ -20,6 +20,23 @@ Progress = Callable[[int, int], None]
 """Told how many pictures of how many are decoded."""
 
 
+DEPTHS = (8, 10, 12, 14, 16)
+"""Bits of what cameras and scanners measure; a file has 8 or 16."""
+
+
+def levels_of(greatest: float) -> int:
+    """Return how many levels graded values have: two to the power of the least usual number of bits that holds them all.
+
+    Args:
+        greatest: the greatest of them, < 65,536.
+
+    Examples:
+        >>> levels_of(255), levels_of(256), levels_of(4000), levels_of(65535)
+        (256, 1024, 4096, 65536)
+    """
+    return next(1 << bits for bits in DEPTHS if greatest < 1 << bits)
+
+
 @dataclass(frozen=True)
 class Source:
     """Rows of data with what their source says of them.
@@ -34,6 +51,8 @@ class Source:
             are given.
         frame: the rows of a mixed table as they were given.
         test: held-out rows, where the source brings its own.
+        validation: rows that choose the model, where the source brings its own.
+        notes: sentences on how the rows were read, which training and `describe` say.
         origin: where the rows come from: an absolute path, a name, or `memory`.
         weights: how often a row counts in training, > 0, shape (n,); once each by default.
         context: what is given with each row and not modelled, as codes, shape (n, ...).
@@ -47,6 +66,8 @@ class Source:
     table: tuple[Column, ...] = ()
     frame: Frame | None = None
     test: Source | None = None
+    validation: Source | None = None
+    notes: tuple[str, ...] = ()
     origin: str = "memory"
     weights: Values | None = None
     context: Values | None = None
@@ -67,6 +88,32 @@ class Source:
             )
         values = self.values[:, [self.columns.index(name) for name in columns]]
         return replace(self, values=values, columns=columns)
+
+    def drawn_as(self, shape: tuple[int, ...], levels: int) -> Source:
+        """The same pictures as those of a training set: grey ones in its colours, black and white at its levels.
+
+        Args:
+            shape: of one picture in training, (H, W, C).
+            levels: number of its levels, 2 for zeros and ones, 0 where it is not known.
+
+        Raises:
+            DataError: if these pictures have 8 bits and those had more.
+        """
+        if not self.picture or len(shape) != 3:
+            return self
+        values, depth = self.values, self.levels
+        values = values[..., None] if values.shape[1:] == shape[:-1] else values
+        if shape[-1] == 3 and values.shape[1:] == (*shape[:-1], 1):
+            values = np.broadcast_to(values, (len(values), *shape))
+        if depth in (2, 256) and levels > 256:
+            raise DataError(
+                f"pictures must have 16 bits, of which {levels} levels were there in training", "fewer bits"
+            )
+        if depth == 2 and levels > 2:
+            values, depth = values * np.uint8(levels - 1), levels
+        elif depth == 256 and levels == 2 and all(((row == 0) | (row == 255)).all() for row in values):
+            values, depth = values // np.uint8(255), 2
+        return replace(self, values=values, levels=depth)
 
     def weighted(self, weights: npt.ArrayLike) -> Source:
         """The same rows with their weights; rows of weight 0 are left out.

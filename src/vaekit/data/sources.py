@@ -50,7 +50,8 @@ def open_source(
 
     Args:
         source: `digits`; the path of a `.npy`, `.npz`, `.csv` or `.parquet` file, of a folder of IDX files or of
-            pictures; the address of a database; an array; a data frame; or a `Source` or `Frame`.
+            pictures, or of a picture; the address of a database; an array, also a masked or sparse one; a data frame; a list
+            of dictionaries or a dictionary of columns; or a `Source` or `Frame`.
         size: (H, W) to which pictures in a folder are brought; by default they must all be of one size.
         progress: told how many pictures are decoded.
         query: the SQL query whose rows are wanted, where the source is a database.
@@ -66,12 +67,10 @@ def open_source(
         >>> open_source("digits").values.shape
         (1797, 8, 8, 1)
     """
-    from vaekit.data import database, tables  # pyarrow is slow to import
+    from vaekit.data import database  # slow to import
 
-    if isinstance(source, Source | Frame):
-        return source
     if not isinstance(source, str | Path):
-        return tables.open_frame(source) or arrays.from_object(source)
+        return _open_object(source)
     if not str(source).strip():
         raise DataError(
             "a source must be named", "an empty name", "Give 'digits', a file or a folder ('.' is this one)"
@@ -92,10 +91,23 @@ def open_source(
         raise DataError("the source must be a path", f"'{source}': {error}") from error
     if not exists:
         raise DataError("the source must exist", f"'{source}'", _nearby(path))
-    found = _open_folder(path, size, progress) if path.is_dir() else _open_file(path, text)
+    found = _open_folder(path, size, progress) if path.is_dir() else _open_file(path, size, progress, text)
     if isinstance(found, Source) and not len(found.values):
         raise DataError("the source must hold examples", f"none in '{source}'")
     return replace(found, origin=str(path))
+
+
+def _open_object(value: object) -> Source | Frame:
+    """Rows in memory."""
+    from vaekit.data import objects, tables  # slow to import
+
+    value = value if isinstance(value, Frame) else objects.arranged(value)
+    if isinstance(value, Source | Frame):
+        return value
+    if (frame := tables.open_frame(value)) is not None:
+        return frame
+    objects.refuse_sequence(value)
+    return arrays.from_object(value)
 
 
 def _nearby(path: Path) -> str:
@@ -112,34 +124,95 @@ def digits() -> Source:
     return Source(bunch.images.astype(np.uint8)[..., None], bunch.target, picture=True, levels=17, origin="digits")
 
 
-def _open_file(path: Path, text: TextForm) -> Source | Frame:
-    from vaekit.data import tables  # pyarrow is slow to import
+def _open_file(path: Path, size: tuple[int, int] | None, progress: Progress | None, text: TextForm) -> Source | Frame:
+    from vaekit.data import decoding, pictures, tables  # slow to import
 
     openers: dict[str, Callable[[Path], Source | Frame]] = {
-        ".npy": arrays.open_npy,
+        ".npy": _open_npy,
         ".npz": arrays.open_npz,
         **dict.fromkeys((".csv", ".tsv", ".csv.gz", ".tsv.gz"), text.open),
         ".parquet": tables.open_parquet,
     }
     ending = "".join(path.suffixes[-2:]).lower() if path.suffix.lower() == ".gz" else path.suffix.lower()
+    if not path.is_file():
+        raise DataError("a source must be a file or a folder", f"'{path}', which is a pipe or a device")
+    if path.stat().st_size == 0:
+        raise DataError("the source must hold examples", f"an empty file, '{path}'")
+    if ending in decoding.ENDINGS:
+        return pictures.open_pictures(path, size, progress)
     if ending not in openers:
         raise DataError(
             f"a file must end in one of {', '.join(openers)}",
             f"'{path.name}'",
-            "A folder may hold IDX files or pictures",
+            "Pictures may be given one by one, or as a folder; a folder may hold IDX files, too",
         )
-    if path.stat().st_size == 0:
-        raise DataError("the source must hold examples", f"an empty file, '{path}'")
     return openers[ending](path)
 
 
+def _open_npy(path: Path) -> Source | Frame:
+    """An array; of a structured one a table."""
+    values = arrays.read_npy(path)
+    return arrays.from_array(values, where=f"'{path.name}'") if values.dtype.names is None else _open_object(values)
+
+
+PARTS = {
+    "train": ("train", "training"),
+    "validation": ("val", "valid", "validation"),
+    "test": ("test", "testing"),
+}
+"""What folders of the parts are called, in capitals or not."""
+
+
 def _open_folder(path: Path, size: tuple[int, int] | None, progress: Progress | None) -> Source:
+    """IDX files, or pictures: all of a folder, or those of its parts."""
     from vaekit.data import pictures
 
     if idx.is_idx_folder(path):
         return idx.open_idx(path)
-    parts = {name: path / name for name in ("train", "test") if (path / name).is_dir()}
-    if len(parts) == 2:
-        train, test = (pictures.open_pictures(folder, size, progress) for folder in parts.values())
-        return replace(train, test=test)
-    return pictures.open_pictures(path, size, progress)
+    parts = _parts(path)
+    if not parts:
+        return pictures.open_pictures(path, size, progress)
+    training = parts.pop("train", path)
+    train = pictures.open_pictures(training, size, progress, without=list(parts.values()))
+    others = {name: pictures.open_pictures(part, size, progress) for name, part in parts.items()}
+    told = [f"{len(source.values)} pictures of '{parts[name].name}'" for name, source in others.items()]
+    notes = [*train.notes, *(note for source in others.values() for note in source.notes)]
+    if "validation" in parts:
+        notes.append(f"The {told[list(parts).index('validation')]} choose the model.")
+    if training != path and (aside := len(pictures.picture_files(path, [training, *parts.values()]))):
+        notes.append(f"Left aside: {aside} pictures in '{path.name}' that are in none of its parts.")
+    levels = max(source.levels for source in (train, *others.values())) if train.levels > 256 else train.levels
+    return replace(
+        train, levels=levels, validation=others.get("validation"), test=others.get("test"), notes=tuple(notes)
+    )
+
+
+def _parts(path: Path) -> dict[str, Path]:
+    """The folders of the parts of a folder of pictures, where it has any.
+
+    There must be one of training rows, or the others must hold the classes that stand beside them: else a name such as
+    `train` or `val` is a class like any other.
+
+    Raises:
+        DataError: if two folders claim to be the same part, or there are parts but nothing to train on.
+    """
+    folders = {p.name.lower(): p for p in sorted(path.iterdir()) if p.is_dir() and not p.name.startswith(".")}
+    named = {part: [folders[name] for name in names if name in folders] for part, names in PARTS.items()}
+    found = {part: places[0] for part, places in named.items() if places}
+    classes = {name for name, place in folders.items() if place not in found.values()}
+    if "train" in found:
+        if len(found) == 1 and classes:  # a train among cars
+            return {}
+    elif found and classes:
+        inner = [{p.name.lower() for p in place.iterdir() if p.is_dir()} for place in found.values()]
+        if not all(names and names <= classes for names in inner):
+            return {}
+    elif found:
+        told = " and ".join(f"'{place.name}'" for place in found.values())
+        raise DataError("a folder of parts must have one named train", f"{told} alone in '{path}'")
+    for part, places in named.items():
+        if len(places) > 1:
+            raise DataError(
+                f"there must be one folder for the {part} part", f"'{places[0].name}' and '{places[1].name}'"
+            )
+    return found

@@ -33,10 +33,11 @@ def split_source(source: Source, test: Source | None, seed: int, validation: flo
     """Divide a source.
 
     Args:
-        source: where the training rows come from.
+        source: where the training rows come from, and those that choose the model, where it brings its own.
         test: held-out rows given apart; else the source's own test part; else a share is drawn.
         seed: decides who goes where.
-        validation: share of the training rows, in [0, 1), that chooses the model; 5,000 rows at most.
+        validation: share of the training rows, in [0, 1), that chooses the model; 5,000 rows at most. With rows that the
+            source brings for this, 0 leaves them out, and all else takes them.
         held_out: share of all rows, in [0, 1), drawn for the test where none is given; 0 leaves it empty.
 
     Returns:
@@ -46,12 +47,10 @@ def split_source(source: Source, test: Source | None, seed: int, validation: flo
         DataError: if a part that should not be empty would be.
     """
     order = SeedStream.SPLIT.rng(seed).permutation(len(source.values))
-    given = test or source.test
-    if given:
-        given = given.in_order(source.columns)
+    given, choosing = _as_trained(test or source.test, source), _as_trained(source.validation, source)
     n_test = 0 if given or not held_out else max(1, round(held_out * len(order)))
     rest = len(order) - n_test
-    n_validation = min(MOST_VALIDATION, max(1, round(validation * rest))) if validation else 0
+    n_validation = 0 if choosing or not validation else min(MOST_VALIDATION, max(1, round(validation * rest)))
     n_train = rest - n_validation
     if n_train < 2:
         raise DataError(
@@ -61,4 +60,13 @@ def split_source(source: Source, test: Source | None, seed: int, validation: flo
         )
     sections = np.split(order, [n_test, n_test + n_validation])
     drawn, chosen, trained = (replace(whole(source), index=np.sort(s)) for s in sections)
+    if choosing:
+        chosen = whole(choosing).some(MOST_VALIDATION if validation else 0, seed)
     return Split(trained, chosen, whole(given) if given else drawn)
+
+
+def _as_trained(part: Source | None, source: Source) -> Source | None:
+    """Rows of another part as those of the training part."""
+    if part is None:
+        return None
+    return part.in_order(source.columns).drawn_as(source.values.shape[1:], source.levels)

@@ -90,7 +90,9 @@ def numeric_source(frame: Frame, where: str | Path = "the table") -> Source:
     where = f"'{where.name}'" if isinstance(where, Path) else where
     table = frame.table()
     columns = [_numbers(name, frame.cells(table, name), where) for name in frame.names]
-    return Source(np.column_stack(columns), columns=frame.names if frame.named else (), origin=frame.origin)
+    return Source(
+        np.column_stack(columns), columns=frame.names if frame.named else (), origin=frame.origin, notes=frame.notes
+    )
 
 
 def _numbers(name: str, column: Any, where: str) -> npt.NDArray[Any]:

@@ -12,6 +12,11 @@ import torch.nn.functional as F
 from torch import Size, Tensor
 from torch.distributions import Distribution, constraints
 
+FEW = 256
+"""Levels that are summed one by one."""
+NARROW, REACH = 4.0, 64
+"""Below this scale only so many levels on each side of μ are neither certain nor impossible, to 1e-7."""
+
 
 class DiscretizedLogistic(Distribution):
     """Logistic distribution over the levels 0 … L−1.
@@ -67,11 +72,28 @@ class DiscretizedLogistic(Distribution):
 
     @property
     def mean(self) -> Tensor:
-        """E[x] = Σ_{k=1}^{L−1} P(x ≥ k), summed level by level so that memory does not grow with L."""
+        """E[x] = Σ_{k=1}^{L−1} P(x ≥ k), summed level by level so that memory does not grow with L; of more than 256 levels in parts."""
+        if self.levels > FEW:
+            return torch.where(self.scale < NARROW, self._mean_of_narrow(), self._mean_of_wide())
         total = torch.zeros_like(self.location)
         for k in range(1, self.levels):
             total = total + torch.sigmoid((self.location - (k - 0.5)) / self.scale)
         return total
+
+    def _mean_of_narrow(self) -> Tensor:
+        """E[x] where P(x ≥ k) is 1 or 0 but for the levels around μ, which alone are summed."""
+        middle, most = self.location.round().clamp(-REACH, self.levels + REACH), self.levels - 1
+        total = (middle - REACH).clamp(0, most)
+        for offset in range(1 - REACH, REACH + 1):
+            k = middle + offset
+            total = total + torch.sigmoid((self.location + 0.5 - k) / self.scale) * ((k >= 1) & (k <= most))
+        return total
+
+    def _mean_of_wide(self) -> Tensor:
+        """E[x] by the integral of P(x ≥ k) over k and the first correction of Euler and Maclaurin for the midpoint rule."""
+        low, high = self.location / self.scale, (self.location - self.levels + 1) / self.scale
+        slope = torch.sigmoid(high) * torch.sigmoid(-high) - torch.sigmoid(low) * torch.sigmoid(-low)
+        return self.scale * (F.softplus(low) - F.softplus(high)) + slope / (24 * self.scale)
 
     @property
     def variance(self) -> Tensor:

@@ -26,7 +26,7 @@ class Fitted(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, Ba
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
+        tags.input_tags.allow_nan = tags.input_tags.sparse = True
         return tags
 
     def __getstate__(self) -> dict[str, Any]:

@@ -12,16 +12,23 @@ import pyarrow as pa
 
 from vaekit.data import Frame, Schema
 from vaekit.data.frames import library_of
+from vaekit.data.objects import arranged, refuse_sequence
 from vaekit.run import Run
 from vaekit.table_run import TableRun
 
 
 def eager(X: Any) -> Any:
-    """Rows whose cells are there: those of a lazy frame are computed."""
+    """Rows whose cells are there: those of a lazy frame are computed, masked cells are NaN, sparse matrices dense."""
     if isinstance(X, pa.RecordBatch):
         return pa.Table.from_batches([X])
     lazy = nw.from_native(X, pass_through=True)
-    return lazy.collect().to_native() if isinstance(lazy, nw.LazyFrame) else X
+    if isinstance(lazy, nw.LazyFrame):
+        return lazy.collect().to_native()
+    if isinstance(lazy, nw.DataFrame) or (isinstance(X, np.ndarray) and X.dtype == object):
+        return X
+    found = arranged(X)
+    refuse_sequence(found)
+    return found.table() if isinstance(found, Frame) else found
 
 
 def by_name(values: Mapping[Any, Any], array: bool) -> dict[str, Any]:

@@ -17,6 +17,8 @@ from vaekit.recipe.recipe import Recipe
 
 MOST_CODES = (10, 16)
 """Latent dimensions of a table whose size is left open: of one kind, and mixed."""
+MOST_CATEGORIES = 256
+"""Levels of which the categorical likelihood takes one by one."""
 CONVOLVE_ABOVE = 4096
 """Numbers in a picture above which a convolutional network is chosen."""
 
@@ -272,6 +274,13 @@ def _likelihood(content: dict[str, Any], schema: Schema) -> list[str]:
         content["likelihood"]["name"] = name
         notes.append(f"likelihood={name}: {reason}")
     chosen = LIKELIHOODS[name]
+    if name == "categorical" and kind == "levels" and schema.levels > MOST_CATEGORIES:
+        outputs = schema.levels * math.prod(schema.event_shape)
+        raise RecipeError(
+            f"the categorical likelihood must be given at most {MOST_CATEGORIES} levels, as it has a number for each",
+            f"{schema.levels}, which would be {outputs:,} numbers for a single row",
+            "Choose likelihood=discretized_logistic or discretized_logistic_mixture",
+        )
     if chosen.density and kind != "real":
         if data["binarize"] != "none":
             raise RecipeError(

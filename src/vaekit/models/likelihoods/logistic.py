@@ -15,6 +15,8 @@ from vaekit.networks import soft_clamp
 
 LOG_SCALE = (-7.0, 3.0)
 """Bounds of log s relative to half the range of the levels."""
+BYTE = 127.5
+"""Half the range of a byte."""
 
 
 class DiscretizedLogistic(Likelihood):
@@ -50,7 +52,11 @@ class DiscretizedLogistic(Likelihood):
 
     def component(self, location: Tensor, log_scale: Tensor) -> Discretized:
         """A discretised logistic from a location in [−1, 1] (or beyond) and a log-scale."""
-        scale = self.half_range * soft_clamp(log_scale, *LOG_SCALE).exp()
+        low, high = LOG_SCALE
+        low -= max(
+            0.0, math.log(self.half_range / BYTE)
+        )  # of more levels than a byte's, as narrow in levels as of those
+        scale = self.half_range * soft_clamp(log_scale, low, high).exp()
         return Discretized(self.half_range * (location + 1), scale, self.levels)
 
     def distribution(self, parameters: Tensor) -> Discretized | MixtureSameFamily:

@@ -1,0 +1,48 @@
+"""The one boundary at which whatever a reader raises for a damaged file becomes a refusal with the file's name."""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+import tokenize
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from vaekit.errors import DataError, VaekitError
+
+RAISED: tuple[type[Exception], ...] = (
+    *(OSError, EOFError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, MemoryError),
+    *(RuntimeError, AssertionError, SyntaxError, struct.error, zlib.error, zipfile.BadZipFile, tokenize.TokenError),
+)
+"""What readers of files raise where bytes are not what they expect."""
+
+
+@contextlib.contextmanager
+def naming(path: Path, must: str, mend: str = "", also: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+    """Turn what a reader raises into a refusal.
+
+    Args:
+        path: the file that is read.
+        must: what must hold of it.
+        mend: what to do about it.
+        also: further classes that the reader raises.
+
+    Raises:
+        DataError: in place of what the reader raised.
+
+    Examples:
+        >>> with naming(Path("x.npy"), "a .npy file must be whole"):
+        ...     raise EOFError("no data left")
+        Traceback (most recent call last):
+        ...
+        vaekit.errors.DataError: a .npy file must be whole. Got 'x.npy': no data left instead.
+    """
+    try:
+        yield
+    except VaekitError:
+        raise
+    except (*RAISED, *also) as error:
+        said = " ".join(str(error).split())[:200] or type(error).__name__
+        raise DataError(must, f"'{path}': {said}", mend) from error

@@ -1,0 +1,167 @@
+"""Levels in disguise: bytes that were divided, centred or standardised before they came here.
+
+A density of such values is no likelihood: they lie on a few points, on which a density can rise without end.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from vaekit.data.part import CHUNK, Part
+from vaekit.errors import DataError
+
+FEW, MANY = 256, 1 << 16
+"""Levels of a byte, and of two bytes, which are looked for on the usual scales alone."""
+REPEATS = 8
+"""So many numbers for each different value are no coincidence, be the values on a lattice or not."""
+ENOUGH = 1024
+"""Numbers in one channel of a picture that are looked at by themselves, as each picture may have been scaled by its own."""
+ROWS = 1000
+"""Rows that are looked at."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Values k·step + lowest for k = 0 … levels − 1.
+
+    Args:
+        lowest: the least of them.
+        step: from each to the next; 0 where they lie at no equal distances.
+        levels: how many there are.
+        usual: whether they are what a file holds, brought to [0, 1] or [-1, 1].
+    """
+
+    lowest: float
+    step: float
+    levels: int
+    usual: bool = False
+
+    def __str__(self) -> str:
+        """What was done to the levels."""
+        if not self.step:
+            return f"values of which only {self.levels} differ"
+        if self.usual:
+            called = "bytes" if self.levels == FEW else f"levels of {self.levels.bit_length() - 1} bits"
+            return f"{called} brought to [-1, 1]" if self.lowest else f"{called} divided by {1 / self.step:.6g}"
+        if abs(self.step - 1) < 1e-6:
+            return f"whole numbers from {self.lowest:g}"
+        top = self.lowest + self.step * (self.levels - 1)
+        return f"{self.levels} levels in steps of {self.step:.4g} from {self.lowest:.4g} to {top:.4g}"
+
+    @property
+    def mend(self) -> str:
+        """How to have the levels back."""
+        shifted = f"(x - {self.lowest:.6g})" if self.lowest > 0 else f"(x + {-self.lowest:.6g})" if self.lowest else "x"
+        kind = "uint8" if self.levels <= FEW else "uint16"
+        if not self.step:
+            way = "the levels as they were"
+        elif abs(self.step - 1) < 1e-6:
+            way = f"{shifted} as {kind}"
+        else:
+            way = f"({shifted} * {1 / self.step:.6g}).round() as {kind}"
+        return f"Give {way}, or declare data.kind=real if a density is really meant"
+
+
+def refuse_disguise(part: Part, picture: bool) -> None:
+    """Refuse levels under another scale.
+
+    Args:
+        part: rows that look like reals, (n, H, W, C) of pictures, else (n, columns).
+        picture: whether they are pictures; of other rows only the usual scales, common to all columns, are refused.
+
+    Raises:
+        DataError: saying which scale was found, and how to have the levels back.
+    """
+    found = find_disguise(part, picture)
+    if found is not None:
+        raise DataError("pixels must be given as the bytes they were", str(found), found.mend)
+
+
+def find_disguise(part: Part, picture: bool) -> Scale | None:
+    """The scale under which rows hide levels, as `refuse_disguise` has it; None where they are reals."""
+    rows = max(2, min(ROWS, CHUNK // max(1, math.prod(part.event_shape))))
+    sample = part.take(0, rows)
+    if picture and (sample == np.floor(sample)).all():  # below zero, or they would be levels or counts
+        low, high = float(sample.min()), float(sample.max())
+        return Scale(low, 1, int(high - low) + 1)
+    for values in np.moveaxis(sample, -1, 0) if picture else [sample]:
+        found = find_scale(values)
+        if found is None and picture and values[0].size >= ENOUGH:  # each picture by a scale of its own
+            each = [find_scale(one) for one in values[:16]]
+            found = each[0] if all(each) else None
+        if found is not None and (picture or found.usual):
+            return found
+    return None
+
+
+def find_scale(values: npt.NDArray[np.generic]) -> Scale | None:
+    """Find the levels on which all numbers lie.
+
+    Args:
+        values: numbers of any shape.
+
+    Returns:
+        At most 256 levels, or up to 65,536 on one of the usual scales; None where there are none, or only one value.
+
+    Examples:
+        >>> print(find_scale(np.arange(256) / 127.5 - 1))
+        bytes brought to [-1, 1]
+        >>> find_scale(np.random.default_rng(0).normal(size=500)) is None
+        True
+    """
+    different = np.unique(values).astype(np.float64)
+    if not 2 <= len(different) <= MANY:
+        return None
+    error = _precision(different)
+    scale = _usual_scale(different, error) or _lattice(different, error)
+    if scale is not None:
+        return scale
+    return Scale(0, 0, len(different)) if len(different) <= FEW and values.size >= REPEATS * len(different) else None
+
+
+def _precision(different: npt.NDArray[np.float64]) -> float:
+    """The relative error of the numbers: that of half precision where none needs more, which may since have been widened."""
+    with np.errstate(over="ignore"):
+        for kind, error in ((np.float16, 2.0**-11), (np.float32, 2.0**-24)):
+            if (different.astype(kind) == different).all():
+                return error
+    return 2.0**-53
+
+
+def _lattice(different: npt.NDArray[np.float64], error: float) -> Scale | None:
+    """The lattice of increasing numbers, each within its rounding error."""
+    slack = error * float(np.abs(different).max())
+    gaps = np.diff(different)
+    gaps = gaps[gaps > slack]  # equal but for rounding
+    if not len(gaps):
+        return None
+    step = float(gaps.min())
+    for _ in range(3):  # the least gap has an error of its own, which the mean of those like it has less
+        step = float(gaps[gaps < 1.5 * step].mean())
+    span = float(different[-1] - different[0])
+    whole = round(float(np.round(gaps / step).sum()))
+    if not 0 < whole < FEW:
+        return None
+    step = span / whole
+    places = (different - different[0]) / step
+    tolerance = max(1e-4, 3 * slack / step)
+    if tolerance > 0.3 or np.abs(places - np.round(places)).max() > tolerance:
+        return None
+    return Scale(float(different[0]), step, whole + 1)
+
+
+def _usual_scale(different: npt.NDArray[np.float64], error: float) -> Scale | None:
+    """The scale to [0, 1] or [-1, 1] on which increasing numbers lie best, each within its rounding error."""
+    found: list[tuple[float, int, Scale]] = []
+    for bits, less, start in itertools.product(range(8, 17), (1, 0), (0.0, -1.0)):
+        divisor = (2**bits - less) / (1 - start)
+        places = (different - start) * divisor
+        off, slack = np.abs(places - np.round(places)), 1.1 * error * np.maximum(np.abs(different), -start) * divisor
+        if slack.max() < 0.25 and (off <= slack + 1e-9).all() and places[0] > -0.1 and places[-1] < 2**bits - 0.9:
+            found.append((round(float(off.max()), 6), bits, Scale(start, 1 / divisor, 2**bits, usual=True)))
+    return min(found, key=lambda fit: fit[:2])[2] if found else None

@@ -1,0 +1,264 @@
+"""What people hold in memory, as the arrays and tables that are read: masked and sparse ones, records, annotated data."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, TensorDataset
+
+from vaekit.data.decoding import ENDINGS, Page, common_form, depth, form_of, pixels_of
+from vaekit.data.frame import frame_of_table
+from vaekit.data.limits import check_size, room
+from vaekit.data.part import CHUNK
+from vaekit.data.source import Source
+from vaekit.errors import DataError
+
+Values = npt.NDArray[Any]
+
+
+def arranged(value: Any) -> Any:
+    """An object as an array, a table, a frame or a source, where it is something that only looks like one.
+
+    Args:
+        value: anything.
+
+    Returns:
+        Masked arrays with NaN in masked cells; sparse matrices dense; lists of pictures as an array; records, dictionaries of
+        columns, structured arrays and rows of several types as tables; annotated data (`AnnData`) as a source. All else as it is.
+
+    Raises:
+        DataError: for what holds rows but cannot be read as rows, such as a torch `Dataset`: what it is, and the way.
+
+    Examples:
+        >>> arranged(np.ma.masked_array([[1, 2]], [[False, True]])).tolist()
+        [[1.0, nan]]
+        >>> arranged([{"a": 1, "b": "x"}, {"a": 2}]).to_pydict()
+        {'a': [1, 2], 'b': ['x', None]}
+    """
+    module = type(value).__module__.partition(".")[0]
+    if isinstance(value, Source):
+        return replace(value, values=unmasked(value.values)) if _is_masked(value.values) else value
+    if module == "scipy" and hasattr(value, "tocsr"):  # of which one kind is a dictionary
+        return _dense(value)
+    if isinstance(value, Mapping) or (isinstance(value, list | tuple) and value and isinstance(value[0], Mapping)):
+        return _table_of_mapping(value) if isinstance(value, Mapping) else _table_of_records(value)
+    if isinstance(value, list | tuple):
+        value = _array_of_list(value)
+    if module == "anndata" and hasattr(value, "var_names"):
+        return _annotated(value)
+    if module == "PIL":
+        return _source_of_pictures([value])
+    if isinstance(value, np.ndarray):
+        if value.dtype.names is not None:
+            return _table_of_fields(value)
+        value = unmasked(value)
+        return _of_objects(value) if value.dtype == object and value.ndim == 2 else value
+    return value
+
+
+def _is_masked(value: object) -> bool:
+    if isinstance(value, list | tuple):
+        return any(_is_masked(row) for row in value)
+    return isinstance(value, np.ma.MaskedArray)
+
+
+def unmasked(values: Values) -> Values:
+    """A masked array without its mask: NaN where a cell is masked, None in an array of objects, text or very long numbers.
+
+    Args:
+        values: any array.
+
+    Returns:
+        The array itself where it has no mask; whole numbers stay whole where no cell is masked.
+    """
+    if not isinstance(values, np.ma.MaskedArray):
+        return values
+    plain, mask, kind = np.ma.getdata(values), np.ma.getmaskarray(values), values.dtype.kind
+    if not mask.any() or kind not in "biufOUS":
+        return plain
+    exact = kind not in "iu" or plain.itemsize < 8 or np.abs(plain[~mask]).max(initial=0) <= EXACT
+    if kind in "biuf" and exact:
+        filled = plain.astype(plain.dtype if kind == "f" else np.float64)
+        filled[mask] = np.nan
+        return filled
+    filled = plain.astype(object)
+    filled[mask] = None
+    return filled
+
+
+def _array_of_list(value: Sequence[Any]) -> Any:
+    """A list of rows, masked where one of them is; of rows of several types, which numpy would turn into text, objects."""
+    first = value[0] if value else None
+    if type(first).__module__.partition(".")[0] == "PIL":
+        return _source_of_pictures(value)
+    if isinstance(first, str | Path) and Path(str(first)).suffix.lower() in ENDINGS:
+        raise DataError(
+            "pictures must be named by the folder that holds them, or be opened",
+            f"a list of {len(value)} paths ('{Path(str(first)).name:.100}', …)",
+            "Give the folder, or [PIL.Image.open(path) for path in paths]",
+        )
+    try:
+        array = np.ma.array(value) if _is_masked(value) else np.asarray(value)
+    except (ValueError, TypeError, RuntimeError):  # rows of several lengths, which the reader of arrays refuses
+        return value
+    return np.asarray(value, dtype=object) if array.dtype.kind in "US" and array.ndim == 2 else array
+
+
+def _source_of_pictures(pictures: Sequence[Any]) -> Source:
+    """Pictures of Pillow, as files of them are read."""
+    pages = [
+        Page(Path(f"picture {i}"), 0, (p.height, p.width), form_of(p, f"picture {i}")) for i, p in enumerate(pictures)
+    ]
+    other = next((page for page in pages if page.size != pages[0].size), None)
+    if other is not None:
+        raise DataError("pictures must all be of one size", f"{pages[0].size} and {other.size} ({other.path})")
+    form = common_form(pages)
+    values = np.stack([pixels_of(picture, pages[0].size, form) for picture in pictures])
+    return Source(values, picture=True, levels=depth(form, values))
+
+
+def _dense(matrix: Any) -> Values:
+    """A sparse matrix, a block of rows at a time."""
+    shape, dtype = matrix.shape, matrix.dtype
+    if len(shape) != 2 or dtype.kind not in "buif":
+        raise DataError(
+            "a sparse matrix must hold real numbers, with an example per row: (n, columns)", f"{dtype}, shape {shape}"
+        )
+    check_size(math.prod(shape) * dtype.itemsize, f"the sparse matrix of shape {shape}")
+    rows, values = matrix.tocsr(), room(shape, dtype)
+    step = max(1, CHUNK // max(1, shape[1]))
+    for start in range(0, shape[0], step):
+        values[start : start + step] = rows[start : start + step].toarray()
+    return values
+
+
+def _annotated(data: Any) -> Source:
+    """The matrix of annotated data, its columns named by the variables."""
+    names = tuple(str(name) for name in data.var_names)
+    values = arranged(data.X)
+    if not isinstance(values, np.ndarray):
+        values = np.asarray(values)
+    if values.ndim != 2 or values.dtype.kind not in "buif":
+        raise DataError("annotated data must have a matrix X of numbers", f"X of type {type(data.X).__name__}")
+    return Source(values, columns=names if len(set(names)) == len(names) else ())
+
+
+def _table_of_records(records: Sequence[Any]) -> pa.Table:
+    """A list of dictionaries; what one of them lacks is missing."""
+    odd = next((i for i, record in enumerate(records) if not isinstance(record, Mapping)), None)
+    if odd is not None:
+        raise DataError("records must all be dictionaries", f"a {type(records[odd]).__name__} in row {odd}")
+    names = list(dict.fromkeys(name for record in records for name in record))
+    return _table({name: [record.get(name) for record in records] for name in names})
+
+
+def _table_of_mapping(columns: Mapping[Any, Any]) -> Any:
+    """A dictionary of columns; of named arrays, as in a `.npz` file, those."""
+    from vaekit.data.arrays import TRAIN_NAMES, from_archive
+
+    if any(np.ndim(columns[name]) >= 2 for name in TRAIN_NAMES if name in columns):
+        return from_archive(list(columns), lambda name: arranged(np.asanyarray(columns[name])), "the dictionary")
+    odd = next((name for name, column in columns.items() if np.ndim(column) != 1), None)
+    if odd is not None or not columns:
+        given = f"{type(columns[odd]).__name__} for '{odd:.100}'" if columns else "an empty one"
+        raise DataError("the array must be one, or a dictionary of columns, each a list of cells", given)
+    if len({len(column) for column in columns.values()}) > 1:
+        told = ", ".join(f"{len(column)} of '{name}'" for name, column in list(columns.items())[:5])
+        raise DataError("columns must have as many cells as each other", told)
+    return _table(columns)
+
+
+def _table_of_fields(values: Values) -> pa.Table:
+    """A structured array, a column for each field."""
+    if values.ndim != 1:
+        raise DataError("a structured array must have one dimension, a record per row", f"shape {values.shape}")
+    for name in values.dtype.names or ():
+        if values.dtype[name].shape or values.dtype[name].names:
+            raise DataError(
+                "each field of a structured array must hold one value", f"{values.dtype[name]} for '{name}'"
+            )
+    return _table({name: values[name] for name in values.dtype.names or ()})
+
+
+def _of_objects(values: Values) -> Any:
+    """An array of objects: of numbers and None an array of numbers, else a table whose columns have no names."""
+    numbers: Any = (bool, int, float, np.integer, np.floating, np.bool_)
+    if all(cell is None or (isinstance(cell, numbers) and not abs(cell) > EXACT) for cell in values.flat):
+        return values.astype(np.float64)
+    table = _table({f"column{i}": values[:, i].tolist() for i in range(values.shape[1])})
+    return frame_of_table(table, named=False)
+
+
+def _table(columns: Mapping[Any, Iterable[Any]]) -> pa.Table:
+    return pa.table({str(name): _column(str(name), cells) for name, cells in columns.items()})
+
+
+def _column(name: str, cells: Any) -> pa.Array:
+    """Cells of one type, NaN among them as missing; whole numbers too large for any type as text."""
+    cells = cells.numpy() if isinstance(cells, Tensor) else cells
+    mask = np.ma.getmaskarray(cells) if isinstance(cells, np.ma.MaskedArray) else None
+    cells = cells if mask is None else np.ma.getdata(cells)
+    if isinstance(cells, np.ndarray) and cells.dtype.kind == "S":
+        cells = np.char.decode(cells, "utf-8", "replace")
+    try:
+        return pa.array(cells, mask=mask, from_pandas=True)
+    except OverflowError:
+        return pa.array([None if cell is None else str(cell) for cell in cells])
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, ValueError, TypeError) as error:
+        types = Counter(type(cell).__name__ for cell in cells if cell is not None)
+        usual = types.most_common(1)[0][0]
+        odd = next(((i, c) for i, c in enumerate(cells) if c is not None and type(c).__name__ != usual), None)
+        if odd is None:
+            must = f"column '{name}' must hold numbers, truth values, texts or dates"
+            raise DataError(must, f"cells of type {usual}", "Leave it out, or code it as numbers") from error
+        row, cell = odd
+        raise DataError(
+            f"every cell of column '{name}' must be of one type",
+            f"{cell!r:.100}, a {type(cell).__name__}, in row {row} among cells that are {usual}",
+            "Turn them all into one type, as with [str(cell) for cell in column]",
+        ) from error
+
+
+EXACT = 2**53
+"""Up to here whole numbers are exact as floating ones."""
+ARRAYS = ("__array__", "__array_interface__")
+"""By these an object says that it is an array."""
+
+
+def refuse_sequence(value: object) -> None:
+    """Refuse what has items but is no array: numpy would read it item by item, as something that it is not.
+
+    Args:
+        value: what is neither a data frame nor a list.
+
+    Raises:
+        DataError: what it is, and how to give its rows.
+    """
+    if isinstance(value, Dataset | DataLoader):
+        held = value.dataset if isinstance(value, DataLoader) else value
+        way, what = "dataset" if held is value else "loader.dataset", type(held).__name__
+        what = what if held is value else f"{type(value).__name__} of a {what}"
+        if isinstance(held, TensorDataset):
+            count = len(held.tensors)
+            what, way = f"{what} of {count} tensor{'s' if count > 1 else ''}", f"{way}.tensors[0]"
+        else:
+            way = f"torch.stack([x for x, *_ in {way}]), or whatever of its items are the rows"
+    elif (
+        not isinstance(value, list | tuple | str | bytes | memoryview | Tensor)
+        and hasattr(value, "__getitem__")
+        and not any(hasattr(value, name) for name in ARRAYS)
+    ):
+        what = type(value).__name__ + (f" of {len(value)} items" if hasattr(value, "__len__") else "")
+        way = "numpy.stack([row for row in it]), or whatever of its items are the rows"
+    else:
+        return
+    raise DataError("data must be given as an array or a table", f"a {what}", f"Pass {way}")
