@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict
 
 from vaekit.data.dates import read_dates, write_dates
-from vaekit.data.matching import known_text
+from vaekit.data.matching import KnownTexts
 from vaekit.errors import DataError
 
 ColumnKind = Literal[
@@ -164,6 +164,10 @@ class Column(BaseModel):
         values = [*self.categories, *(value for value, _ in self.rare)]
         return {value: code for code, value in enumerate(values)}
 
+    @cached_property
+    def _known(self) -> KnownTexts:
+        return KnownTexts((value for value in self._codes if isinstance(value, str)), self.name)
+
     def code(self, cells: Any, first_row: int = 0) -> Array:
         """Cells as numbers.
 
@@ -256,8 +260,7 @@ class Column(BaseModel):
         """Numbers, truth values and dates as the known texts that say the same: 1 as "1.0", true as "TRUE"."""
         cells = cells.combine_chunks() if isinstance(cells, pa.ChunkedArray) else cells
         encoded = cells.dictionary_encode()
-        known = [text for text in self._codes if isinstance(text, str)]
-        texts = [known_text(value, known, self.name) for value in encoded.dictionary.to_pylist()]
+        texts = [self._known.find(value) for value in encoded.dictionary.to_pylist()]
         return pa.array(texts, pa.string()).take(encoded.indices)
 
     def _code_categories(self, cells: Any) -> Array:

@@ -3,45 +3,87 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Iterable
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
-from vaekit.data.dates import moment_of
+from vaekit.data.dates import looks_like_date, moment_of
 from vaekit.errors import DataError
 
 
-def known_text(value: Any, known: Sequence[str], name: str) -> str | None:
-    """Find the text as which a number, a truth value or a date is known.
+class KnownTexts:
+    """The texts of a column, found by the numbers, truth values and dates that they say.
 
     Args:
-        value: a cell; None where it is missing.
-        known: the texts of the column.
+        texts: all different.
         name: of the column, for the refusal.
 
-    Returns:
-        The text; how the value is written, where it is not known.
-
-    Raises:
-        DataError: if several texts say the same, and none of them is how the value is written.
-
     Examples:
-        >>> known_text(7, ["A12", "007"], "room"), known_text(True, ["TRUE", "n.d."], "paid"), known_text(1.5, ["a"], "x")
+        >>> known = KnownTexts(["A12", "007", "TRUE"], "room")
+        >>> known.find(7), known.find(True), known.find(1.5)
         ('007', 'TRUE', '1.5')
     """
-    if value is None:
-        return None
-    forms = _forms(value)
-    if found := next((form for form in forms if form in known), None):
+
+    def __init__(self, texts: Iterable[str], name: str) -> None:
+        self.texts, self.name = frozenset(texts), name
+
+    def find(self, value: Any) -> str | None:
+        """Find the text as which a number, a truth value or a date is known.
+
+        Args:
+            value: a cell; None where it is missing.
+
+        Returns:
+            The text; how the value is written, where it is not known.
+
+        Raises:
+            DataError: if several texts say the same, and none of them is how the value is written.
+        """
+        if value is None:
+            return None
+        forms = _forms(value)
+        if found := next((form for form in forms if form in self.texts), None):
+            return found
+        same = self._same(value)
+        if len(same) > 1:
+            raise DataError(
+                f"cells of column '{self.name}' must be text, as in training, where {same[0]!r} and {same[1]!r} differ",
+                f"{value!r}, which may be either",
+                "Read the column as text",
+            )
+        return same[0] if same else forms[0]
+
+    def _same(self, value: Any) -> list[str]:
+        """The texts that say a value in ways of their own."""
+        if isinstance(value, bool):
+            return sorted(text for text in self.texts if text.lower() == str(value).lower())
+        if isinstance(value, int | float | Decimal):
+            return self._numbers.get(float(value), [])
+        moment = value if isinstance(value, datetime.datetime) else datetime.datetime.combine(value, datetime.time())
+        return self._moments.get(moment.replace(tzinfo=None), [])
+
+    @cached_property
+    def _numbers(self) -> dict[Hashable, list[str]]:
+        return self._by(_number)
+
+    @cached_property
+    def _moments(self) -> dict[Hashable, list[str]]:
+        return self._by(lambda text: moment_of(text) if looks_like_date(text) else None)
+
+    def _by(self, meaning: Callable[[str], Hashable]) -> dict[Hashable, list[str]]:
+        found: dict[Hashable, list[str]] = {}
+        for text in sorted(self.texts):
+            if (said := meaning(text)) is not None:
+                found.setdefault(said, []).append(text)
         return found
-    same = [text for text in known if _says(text, value)]
-    if len(same) > 1:
-        raise DataError(
-            f"cells of column '{name}' must be text, as in training, where {same[0]!r} and {same[1]!r} differ",
-            f"{value!r}, which may be either",
-            "Read the column as text",
-        )
-    return same[0] if same else forms[0]
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 def _forms(value: Any) -> tuple[str, ...]:
@@ -52,16 +94,3 @@ def _forms(value: Any) -> tuple[str, ...]:
         days = (value.date().isoformat(),) if value.time() == datetime.time() else ()
         return *days, str(value), value.isoformat()
     return (repr(value) if isinstance(value, float) else str(value),)
-
-
-def _says(text: str, value: Any) -> bool:
-    """Whether a text says what a value is, in its own way."""
-    if isinstance(value, bool):
-        return text.lower() == str(value).lower()
-    if isinstance(value, int | float | Decimal):
-        try:
-            return float(text) == float(value)
-        except ValueError:
-            return False
-    moment = value if isinstance(value, datetime.datetime) else datetime.datetime.combine(value, datetime.time())
-    return moment_of(text) == moment.replace(tzinfo=None)
