@@ -76,6 +76,7 @@ def infer_columns(
             infinite number; for a column of numbers or dates with a cell that is none; for a given column that is left out.
 
     Examples:
+        >>> import pyarrow as pa
         >>> from vaekit.data.tables import open_frame
         >>> rng = np.random.default_rng(0)
         >>> table = pa.table({"age": rng.integers(0, 90, 500), "city": rng.choice(["Bonn", "Köln", "Ulm"], 500)})
