@@ -250,7 +250,8 @@ def _missing_note(schema: Schema) -> list[str]:
     more = f", and {len(holes) - 5} more columns" if len(holes) > 5 else ""
     words = any(mark for column, _ in holes for mark, _ in column.missing)
     way = " data.missing says which words count as missing." if words else ""
-    return [f"Missing cells: {sum(count for _, count in holes)} ({told}{more}).{way}"]
+    array = " An array with missing cells is modelled column by column, as a table is." if schema.array else ""
+    return [f"Missing cells: {sum(count for _, count in holes)} ({told}{more}).{way}{array}"]
 
 
 def _marks(column: Column) -> str:
