@@ -457,6 +457,7 @@ def test_casts_that_lose_something_are_none(found, kind):
         ([1, 2.5, None, True], None, "Got True in row 3, a truth value among numbers"),
         (["a", np.nan, 7, "b"], list("wxyz"), r"Got 7 in row 2 \(index 'y'\), a number among text .*astype\(str\)"),
         ([DAY, NOON, "soon"], None, r"Got 'soon' in row 2, text among dates .*pandas\.to_datetime\(frame\['c'\]"),
+        ([dt.timedelta(1), pd.Timedelta("2 h"), 5], None, r"Got 5 in row 2, a number among lengths .*to_timedelta"),
         ([{1}, {2}, (1, 2)], [5, 6, 7], r"Got \(1, 2\) in row 2 \(index 7\), tuple among set"),
         ([[1, 2], [3, 4], "x"], None, "Got 'x' in row 2, text among list"),
         (
