@@ -304,6 +304,34 @@ def test_what_a_type_of_pandas_does_not_hold_is_in_the_type_of_training(column, 
     pd.testing.assert_series_equal(answer, expected, check_names=False)
 
 
+@pytest.mark.parametrize("make", [pa.table, pl.DataFrame, pd.DataFrame])
+@pytest.mark.parametrize(
+    ("given", "found", "expected"),
+    [
+        (pa.array([2**60 + 1, None, 3]), [2.0**60, 2.6, 3.0], pa.array([2**60 + 1, 3, 3])),
+        (
+            pa.array([1577836800000000001, None, 0], pa.timestamp("ns")),
+            pa.array([1577836800000000, 1_000_000, 0], pa.timestamp("us")),
+            pa.array([1577836800000000001, 1_000_000_000, 0], pa.timestamp("ns")),
+        ),
+        (
+            pa.array([0.1, None, 3], pa.float32()),
+            [np.float32(0.1).item(), 0.7, 3.0],
+            pa.array([0.1, 0.7, 3], pa.float32()),
+        ),
+    ],
+)
+def test_no_digit_of_a_given_cell_is_lost(make, given, found, expected):
+    column = {pa.table: given, pl.DataFrame: pl.from_arrow(given)}
+    column[pd.DataFrame] = pd.Series(pd.arrays.ArrowExtensionArray(given))
+    opened = open_frame(make({"c": column[make]}))
+    answer = opened.native(pa.table({"c": found}))["c"]
+    answer = answer.to_arrow() if make is pl.DataFrame else pa.array(answer) if make is pd.DataFrame else answer
+    assert answer.type == given.type
+    answer = answer.chunks if isinstance(answer, pa.ChunkedArray) else [answer]
+    assert pa.concat_arrays(answer).equals(expected)
+
+
 @pytest.mark.parametrize(
     ("found", "dtype"),
     [(pa.array(["a", "b"]), object), (pa.array([1, 2]), np.int64), (pa.array([True, False]), np.bool_)],
@@ -429,6 +457,7 @@ def test_casts_that_lose_something_are_none(found, kind):
         ([1, 2.5, None, True], None, "Got True in row 3, a truth value among numbers"),
         (["a", np.nan, 7, "b"], list("wxyz"), r"Got 7 in row 2 \(index 'y'\), a number among text .*astype\(str\)"),
         ([DAY, NOON, "soon"], None, r"Got 'soon' in row 2, text among dates .*pandas\.to_datetime\(frame\['c'\]"),
+        ([dt.timedelta(1), pd.Timedelta("2 h"), 5], None, r"Got 5 in row 2, a number among lengths .*to_timedelta"),
         ([{1}, {2}, (1, 2)], [5, 6, 7], r"Got \(1, 2\) in row 2 \(index 7\), tuple among set"),
         ([[1, 2], [3, 4], "x"], None, "Got 'x' in row 2, text among list"),
         (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -119,7 +119,21 @@ class Given:
         found = found.cast(found.type.value_type) if pa.types.is_dictionary(found.type) else found
         if self.tells_nothing or family(found.type) != family(self.seen.type):
             return None
-        return self._listed(found) if pa.types.is_dictionary(kind) else cast_exactly(found, kind)
+        if pa.types.is_dictionary(kind):
+            return self._listed(found)
+        cells = cast_exactly(found, kind)
+        if cells is None and pa.types.is_integer(kind) and cast_exactly(self.cells, found.type) is None:
+            return cast_exactly(pc.round(found), kind)  # a fraction is given up, but no digit of a given number
+        return cells
+
+    def answer(self, found: Any) -> Any:
+        """As `fit`, for the same rows: a cell that says what the given one says is that one, to the last digit."""
+        cells = self.fit(found)
+        kind = self.cells.type
+        if cells is None or family(kind) not in ("number", "date") or pa.types.is_dictionary(kind):
+            return cells
+        same = pc.fill_null(pc.equal(plain(found), plain(self.seen)), fill_value=False)
+        return pc.if_else(pa.chunked_array([same]), self.cells, cells)
 
     def _listed(self, found: Any) -> Any:
         """Cells as places in the list of the type; a list of text without an order grows by what is new."""
@@ -222,7 +236,7 @@ def cast_exactly(found: Any, kind: pa.DataType) -> Any:
         cells = found.cast(kind)
         if pa.types.is_floating(found.type) and (pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
             return cells
-        return cells if cells.cast(found.type).equals(found) else None
+        return cells if cells.cast(found.type, safe=False).equals(found) else None
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         return None
 
@@ -240,14 +254,14 @@ class ArrowLibrary:
 
     def answer(self, found: pa.Table) -> pa.Table:
         """Rows that answer the given ones, in their types and with their metadata."""
-        rows = self.alike(found)
+        rows = typed(found, self._columns, self._data.schema, Given.answer)
         for name, field in zip(self._index.column_names, self._index.schema, strict=True):
             rows = rows.append_column(field, self._index[name])
         return rows.replace_schema_metadata(self._data.schema.metadata)
 
     def alike(self, found: pa.Table) -> pa.Table:
         """Further rows in the types of the given ones."""
-        return typed(found, self._columns, self._data.schema)
+        return typed(found, self._columns, self._data.schema, Given.fit)
 
     def labelled(self, found: pa.Table) -> pa.Table:
         """Figures of the given rows as they are."""
@@ -280,11 +294,11 @@ class NarwhalsLibrary:
 
     def answer(self, found: pa.Table) -> Any:
         """Rows that answer the given ones, in their types and with the row labels of libraries that have some."""
-        return self._labelled(self._typed(found))
+        return self._labelled(self._typed(found, Given.answer))
 
     def alike(self, found: pa.Table) -> Any:
         """Further rows in the types of the given ones."""
-        return self._typed(found).to_native()
+        return self._typed(found, Given.fit).to_native()
 
     def labelled(self, found: pa.Table) -> Any:
         """Figures of the given rows."""
@@ -296,11 +310,11 @@ class NarwhalsLibrary:
         """Some of the rows, from a first one on."""
         return NarwhalsLibrary(self._data[first : first + rows])
 
-    def _typed(self, found: pa.Table) -> Any:
+    def _typed(self, found: pa.Table, fit: Fit) -> Any:
         """A data frame of narwhals; Arrow does not know each type of the library, such as an enumeration."""
         import narwhals as nw
 
-        rows = typed(found, self._columns, self._schema)
+        rows = typed(found, self._columns, self._schema, fit)
         made = nw.from_arrow(rows, backend=self._data.implementation)
         wrong = [
             nw.col(field.name).cast(self._data.schema[field.name])
@@ -318,11 +332,22 @@ class NarwhalsLibrary:
         return (rows if index is None else nw.maybe_set_index(rows, index=index)).to_native()
 
 
-def typed(found: pa.Table, columns: dict[str, Given], schema: pa.Schema) -> pa.Table:
-    """Cells in the types that were given, wherever these hold them; columns in the given order, then any others."""
+Fit = Callable[[Given, Any], Any]
+"""Brings cells into the type of a given column, or is None."""
+
+
+def typed(found: pa.Table, columns: dict[str, Given], schema: pa.Schema, fit: Fit) -> pa.Table:
+    """Cells in the types that were given, wherever these hold them; columns in the given order, then any others.
+
+    Args:
+        found: cells as a model makes them.
+        columns: the given columns, by name.
+        schema: their fields.
+        fit: whether the cells answer the given ones (`Given.answer`) or are others (`Given.fit`).
+    """
     fields, arrays = [], []
     for name in in_order(found, columns):
-        cells = columns[name].fit(found[name]) if name in columns else None
+        cells = fit(columns[name], found[name]) if name in columns else None
         cells = found[name] if cells is None else cells
         same = name in columns and cells.type == schema.field(name).type
         fields.append(schema.field(name) if same else pa.field(name, cells.type))

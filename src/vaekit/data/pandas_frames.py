@@ -50,22 +50,21 @@ class PandasColumn:
 
     def alike(self, found: Any) -> Any:
         """Cells that a model made as a series, in the type of this one if it holds them."""
-        built = self._built(found)
+        built = self._built(self.given.fit(found))
         return found.to_pandas() if built is None else pd.Series(built)
 
     def answer(self, found: Any) -> Any:
         """The same of as many rows; where a cell is the given one, it is the very object."""
         if found.equals(self.given.seen):
             return self.series.reset_index(drop=True)
-        built = None if self.tells_nothing else self._built(found)
+        built = None if self.tells_nothing else self._built(self.given.answer(found))
         if built is None:
             return found.to_pandas()
         if self.series.dtype == object:
             return pd.Series(built, dtype=object).where(~_same(self.given.seen, found), self.series.to_numpy())
         return pd.Series(built)
 
-    def _built(self, found: Any) -> Any:
-        fitted = self.given.fit(found)
+    def _built(self, fitted: Any) -> Any:
         return None if fitted is None else self.build(fitted)
 
 

@@ -14,7 +14,12 @@ import pyarrow as pa
 from vaekit.errors import DataError
 
 _FAILURES = (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, TypeError, ValueError, OverflowError)
-_SINGLE = {"numbers": "a number", "dates": "a date", "truth values": "a truth value"}
+_SINGLE = {
+    "numbers": "a number",
+    "dates": "a date",
+    "truth values": "a truth value",
+    "lengths of time": "a length of time",
+}
 
 
 def export(name: str, cells: Any) -> Any:
@@ -92,7 +97,7 @@ def check_objects(name: str, series: Any) -> None:
         return
     (usual, _), *_, (odd, _) = families.most_common()
     row = next(i for i, (cell, gone) in enumerate(_with_missing(series)) if not gone and _family(type(cell)) == odd)
-    reader = {"numbers": "to_numeric", "dates": "to_datetime"}.get(usual)
+    reader = {"numbers": "to_numeric", "dates": "to_datetime", "lengths of time": "to_timedelta"}.get(usual)
     raise DataError(
         f"every cell of column '{name}' must be of one type",
         f"{series.iloc[row]!r} in {_place(series, row)}, {_SINGLE.get(odd, odd)} among {usual}",
@@ -125,4 +130,6 @@ def _family(kind: type) -> str:
         return "numbers"
     if issubclass(kind, str):
         return "text"
+    if issubclass(kind, datetime.timedelta | np.timedelta64):
+        return "lengths of time"
     return "dates" if issubclass(kind, datetime.date | np.datetime64) else kind.__name__
