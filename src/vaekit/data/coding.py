@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vaekit.data.columns import Column, family
-from vaekit.data.dates import read_dates
+from vaekit.data.dates import is_length, read_dates
 from vaekit.data.frame import Frame, frame_of_table
 from vaekit.data.source import LABEL, Source, Values
 from vaekit.errors import DataError, did_you_mean
@@ -159,7 +159,7 @@ def write_back(codes: npt.NDArray[np.float64], table: Sequence[Column], given: p
         elif given is not None and column.name in given.column_names:
             cells[column.name] = given[column.name]
         elif column.kind == "constant":
-            number = isinstance(column.value, float) and not pa.types.is_temporal(column.arrow_type)
+            number = isinstance(column.value, float) and family(column.arrow_type) == "number"
             repeated = [column.value] * len(codes)
             cells[column.name] = (
                 column.decode(np.array(repeated)) if number else pa.array(repeated).cast(column.arrow_type)
@@ -188,7 +188,11 @@ def fill(column: Column, given: Any, empty: Any, filled: Any, written: bool) -> 
     types = [given.type, filled.type] if family(given.type) == family(filled.type) else [filled.type, given.type]
     for kind in types:
         try:
-            return pc.if_else(empty, filled.cast(kind), column.akin(given).cast(kind) if kind == filled.type else given)
+            return pc.if_else(
+                empty,
+                filled.cast(kind, safe=not is_length(kind)),
+                given if kind == given.type else column.akin(given).cast(kind),
+            )
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, DataError):
             continue
     return pc.if_else(empty, column.write(filled), given.cast(pa.string()))

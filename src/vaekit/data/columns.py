@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict
 
-from vaekit.data.dates import read_dates, write_dates
+from vaekit.data.dates import is_length, length_of, read_dates, seconds_of, write_dates
 from vaekit.data.matching import KnownTexts
 from vaekit.errors import DataError
 
@@ -56,7 +56,7 @@ def family(kind: pa.DataType) -> Literal["number", "truth", "date", "text", "oth
         return family(kind.value_type)
     if pa.types.is_boolean(kind):
         return "truth"
-    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind) or is_length(kind):
         return "number"
     if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
         return "date"
@@ -65,7 +65,7 @@ def family(kind: pa.DataType) -> Literal["number", "truth", "date", "text", "oth
 
 
 def plain(cells: Any) -> Any:
-    """Cells of any width as bool, float64, string or timestamp in microseconds; NaN becomes a missing cell.
+    """Cells of any width as bool, float64 (of lengths of time: seconds), string or timestamp in microseconds; NaN becomes a missing cell.
 
     Args:
         cells: an Arrow array, chunked or not.
@@ -81,7 +81,7 @@ def plain(cells: Any) -> Any:
         cells = cells.dictionary_decode()
     found = family(cells.type)
     if found == "number":
-        cells = cells.cast(pa.float64(), safe=False)
+        cells = seconds_of(cells) if is_length(cells.type) else cells.cast(pa.float64(), safe=False)
         return pc.if_else(pc.is_nan(cells), pa.scalar(None, pa.float64()), cells)
     if found == "date":
         zoneless = pa.timestamp("us", getattr(cells.type, "tz", None))
@@ -295,6 +295,8 @@ class Column(BaseModel):
             return found.cast(kind, safe=False)
         if self.grid:
             codes = nearest(codes, self.grid)
+        if is_length(kind):
+            return length_of(codes, kind)
         if pa.types.is_integer(kind):
             whole = np.round(np.where(missing, 0, codes)).clip(*_range(kind))
             return pa.array(whole, mask=missing).cast(kind)

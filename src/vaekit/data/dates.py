@@ -186,3 +186,26 @@ def _parse(text: Any, form: str) -> Any:
     valid &= valid_hour & (minute < 60) & (second < 60) & (year >= 1)
     moments = days.astype("datetime64[us]") + ((hour * 60 + minute) * 60 + second) * np.timedelta64(1_000_000, "us")
     return pa.array(moments, mask=~valid).cast(pa.timestamp("us"))
+
+
+_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+
+
+def is_length(kind: pa.DataType) -> bool:
+    """Whether cells of an Arrow type are lengths of time, or times of day: as numbers they are seconds."""
+    return bool(pa.types.is_duration(kind) or pa.types.is_time(kind))
+
+
+def seconds_of(cells: Any) -> Any:
+    """Turn lengths of time, or times of day, into seconds, float64."""
+    counted = cells.cast(pa.int32() if pa.types.is_time32(cells.type) else pa.int64())
+    return pc.divide(counted.cast(pa.float64(), safe=False), float(_PER_SECOND[cells.type.unit]))
+
+
+def length_of(seconds: npt.NDArray[np.float64], kind: Any) -> Any:
+    """Turn seconds, NaN where missing, into an Arrow type of lengths of time, or times of one day."""
+    missing, unit = np.isnan(seconds), _PER_SECOND[kind.unit]
+    whole = np.round(np.where(missing, 0, seconds) * unit)
+    low, high = (0, DAY // 10**6 * unit - 1) if pa.types.is_time(kind) else (-(2.0**62), 2.0**62)
+    counted = pa.array(whole.clip(low, high).astype(np.int64), mask=missing)
+    return (counted.cast(pa.int32()) if pa.types.is_time32(kind) else counted).cast(kind)

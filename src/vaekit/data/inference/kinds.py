@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from vaekit.data.columns import Category, Column, ColumnKind
-from vaekit.data.dates import DAY
+from vaekit.data.dates import DAY, is_length
 from vaekit.data.inference.tally import DISTINCT, Tally
 
 MOST_PLACES, LEAST_COUNT, LEAST_SHARE = 200, 2, 2e-4
@@ -36,6 +36,7 @@ def make_column(tally: Tally, kind: ColumnKind, reason: str, **parts: Any) -> Co
         parts: further parts of the column.
     """
     known = {"missing": tally.marks, "note": tally.seen.remark, "form": tally.seen.form}
+    reason = f"in seconds, {reason}" if is_length(tally.type) else reason
     return Column(name=tally.name, kind=kind, type=str(tally.type), reason=reason, **{**known, **parts})
 
 
