@@ -24,6 +24,8 @@ HEAD = 100
 """Rows after the first by which it is judged whether that is a header."""
 BLOCK = 1 << 22
 """Bytes of a file that are parsed at once; a row must fit in."""
+WIDEST = 1 << 12
+"""Bytes of a cell, on average, below which a block of a very wide table still holds a row, and of usual cells some hundred."""
 LADDERS = (
     (pa.int64(), pa.float64()),
     (pa.bool_(),),
@@ -186,7 +188,7 @@ def _blocks(form: _Form) -> Iterator[Any]:
     options = {
         "read_options": pyarrow.csv.ReadOptions(
             use_threads=False,  # so that errors name the row
-            block_size=BLOCK,
+            block_size=max(BLOCK, WIDEST * len(form.names)),
             skip_rows=form.skip,
             column_names=numbered,
         ),

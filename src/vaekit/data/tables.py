@@ -16,7 +16,8 @@ import pyarrow.compute as pc
 
 from vaekit.data.columns import family
 from vaekit.data.csv import open_csv
-from vaekit.data.frame import Frame, Native, frame_of_parquet, frame_of_table
+from vaekit.data.frame import Frame, Native, frame_of_table
+from vaekit.data.parquet import frame_of_parquet
 from vaekit.data.source import Source
 from vaekit.errors import DataError
 

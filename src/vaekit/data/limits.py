@@ -1,0 +1,117 @@
+"""How large data may become once they are unpacked, so that a small hostile file cannot fill memory or disk."""
+
+from __future__ import annotations
+
+import math
+import os
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from vaekit.data.source import Values
+from vaekit.errors import DataError
+
+USUAL = 1 << 32
+"""Bytes that unpacked rows may take, unless `$VAEKIT_LARGEST` says otherwise."""
+RATIO = 50
+"""Files may unpack to so many times what they take on disk, however large that is."""
+MOST_IN_MEMORY = 1 << 28
+"""Bytes of unpacked rows that are kept in memory; more go to a temporary file, which is mapped."""
+
+
+def largest() -> int:
+    """Return how many bytes unpacked rows may take: `$VAEKIT_LARGEST`, or 4 GiB.
+
+    Raises:
+        DataError: if the variable holds no positive number.
+
+    Examples:
+        >>> largest() == USUAL
+        True
+    """
+    given = os.environ.get("VAEKIT_LARGEST", str(USUAL))
+    try:
+        return math.floor(float(given)) or int("a size of 0 bytes")
+    except (ValueError, OverflowError):
+        raise DataError("VAEKIT_LARGEST must be a number of bytes, such as 16e9", f"'{given:.100}'") from None
+
+
+def check_size(needed: int, what: str, files: Iterable[Path] = ()) -> None:
+    """Refuse rows that would take too much room; call it before the room is taken, or as a stream grows.
+
+    Args:
+        needed: bytes that the rows take once they are unpacked (in a stream, so far).
+        what: how the refusal speaks of them, with the name of the file.
+        files: where they come from. Large files may give more rows: `RATIO` times what they take on disk is always allowed.
+
+    Raises:
+        DataError: if the rows need more than is allowed.
+
+    Examples:
+        >>> check_size(1000, "the array")
+    """
+    allowed = largest()
+    if needed <= allowed or needed <= RATIO * sum(_on_disk(path) for path in files):
+        return
+    raise DataError(
+        f"data must take at most {size(allowed)} once they are unpacked",
+        f"{size(needed)} in {what}",
+        f"If that is meant, set the environment variable VAEKIT_LARGEST={1 << needed.bit_length()} (bytes)",
+    )
+
+
+def _on_disk(path: Path) -> int:
+    """Bytes that a file takes on disk, where the holes of a sparse one take none."""
+    stat = path.stat()
+    return min(stat.st_size, stat.st_blocks * 512) if hasattr(stat, "st_blocks") else stat.st_size
+
+
+def size(count: int) -> str:
+    """Write a number of bytes for people.
+
+    Examples:
+        >>> size(512), size(5 << 20), size(20 * 10**9)
+        ('512 bytes', '5.0 MiB', '18.6 GiB')
+    """
+    if count < 1024:
+        return f"{count} bytes"
+    power = min(int(math.log2(count)) // 10, 4)
+    return f"{count / 1024**power:.1f} {'KMGT'[power - 1]}iB"
+
+
+def room(shape: tuple[int, ...], dtype: npt.DTypeLike) -> Values:
+    """Make an array to be filled: in memory, or where that might not do in a temporary file that is mapped.
+
+    Args:
+        shape: of the array.
+        dtype: of its numbers.
+
+    Raises:
+        DataError: if the disk is full; the space is taken here, since a map that finds none ends the process.
+    """
+    needed = math.prod(shape) * np.dtype(dtype).itemsize
+    if needed <= MOST_IN_MEMORY:
+        return np.zeros(shape, dtype)
+    with tempfile.TemporaryFile(prefix=".vaekit-") as file:  # gone with the last map of it
+        take_space(file.fileno(), needed, tempfile.gettempdir())
+        return np.memmap(file, dtype, "r+", shape=shape)
+
+
+def take_space(descriptor: int, count: int, where: str | Path) -> None:
+    """Take bytes on disk for an open file.
+
+    Raises:
+        DataError: if there are not so many.
+    """
+    try:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(descriptor, 0, count)
+        else:
+            os.truncate(descriptor, count)
+    except OSError as error:
+        raise DataError(
+            f"there must be {size(count)} free on disk for unpacked rows", f"{error.strerror} in '{where}'"
+        ) from error
