@@ -21,8 +21,8 @@ from vaekit.data import (
     table_schema,
     whole,
 )
-from vaekit.data.columns import family
 from vaekit.data.coding import code_frame, frame_of_array
+from vaekit.data.columns import family
 from vaekit.data.frame import frame_of_table
 from vaekit.data.inference import infer_columns
 from vaekit.data.schema import infer_kind

@@ -29,7 +29,11 @@ def table(rng: np.random.Generator) -> list[list[str]]:
     rows = [
         [
             *(str(i), f"{rng.normal():.3f}", ("Bonn", "Ulm", "Köln, am Rhein")[i % 3], str(rng.integers(0, 9))),
-            *(f"2020-{1 + i % 12:02d}-{1 + i % 28:02d}", ("true", "false")[i % 2], "" if i % 7 == 0 else f"{i / 8:.2f}"),
+            *(
+                f"2020-{1 + i % 12:02d}-{1 + i % 28:02d}",
+                ("true", "false")[i % 2],
+                "" if i % 7 == 0 else f"{i / 8:.2f}",
+            ),
             *(f'say "{i % 5}"', f"{i % 90:05d}", f"2021-01-01 {i % 24:02d}:00:00"),
         ]
         for i in range(60)

@@ -34,7 +34,7 @@ def usual(version: int) -> pa.Table:
                 "bytes": pa.array([bytes([i]) for i in range(ROWS)]),
                 "fixed": pa.array([bytes([i, i]) for i in range(ROWS)], pa.binary(2)),
                 "time": pa.array([i * 1000 for i in range(ROWS)], pa.time32("ms")),
-                "length": pa.array([i for i in range(ROWS)], pa.duration("us")),
+                "length": pa.array(list(range(ROWS)), pa.duration("us")),
                 "null": pa.nulls(ROWS),
                 "half": pa.array(rng.normal(size=ROWS).astype(np.float16)),
             }

@@ -177,8 +177,8 @@ def check_cells(table: pa.Table, first_row: int = 0) -> None:
         except pa.ArrowInvalid as error:
             row = next((row for row in range(len(column)) if not _is_valid(column.slice(row, 1))), 0)
             raise DataError(
-                f"every cell of column '{name:.200}' must be of its type, {str(column.type):.80}",
-                f"{str(error):.200} in row {first_row + row}",
+                f"every cell of column '{name:.200}' must be of its type, {column.type!s:.80}",
+                f"{error!s:.200} in row {first_row + row}",
             ) from error
         _check_dates(name, column, first_row)
 

@@ -68,7 +68,7 @@ def _refused(path: Path) -> Iterator[None]:
     try:
         yield
     except FAULTS as error:
-        raise DataError("a Parquet file must be whole", f"'{path}': {str(error):.200}") from error
+        raise DataError("a Parquet file must be whole", f"'{path}': {error!s:.200}") from error
 
 
 def _form(file: Any, path: Path) -> _Form:
@@ -90,13 +90,17 @@ def _read(path: Path, form: _Form) -> Iterator[pa.Table]:
     """The rows in tables that hold some 64 MiB of text at most, or a single row."""
     row = text = 0
     with _refused(path), pyarrow.parquet.ParquetFile(path, pre_buffer=False, read_dictionary=form.packed) as file:
-        for batch in file.iter_batches(min(form.batch, BATCH), use_threads=False):  # without a buffer, else whole files are held
+        for batch in file.iter_batches(
+            min(form.batch, BATCH), use_threads=False
+        ):  # without a buffer, else whole files are held
             lengths = _text_lengths(batch)
             text += int(lengths.sum())
             check_size(text, f"the text of '{path.name}'", [path])
             for start, end in _pieces(lengths):
                 piece = pa.Table.from_batches([batch.slice(start, end - start)]).replace_schema_metadata()
-                piece = pa.table([_unpacked(c, f.type) for c, f in zip(piece.columns, form.schema, strict=True)], form.schema)
+                piece = pa.table(
+                    [_unpacked(c, f.type) for c, f in zip(piece.columns, form.schema, strict=True)], form.schema
+                )
                 check_cells(piece, row)
                 row += len(piece)
                 yield piece
