@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import sys
+import unicodedata
 import warnings
 from typing import NoReturn
+
+_PLAIN = {
+    **{"≥": ">=", "≤": "<=", "±": "+-", "−": "-", "–": "-", "·": "*", "…": "...", "×": "x", "→": "->", "√": "sqrt "},
+    **{"≈": "~", "≠": "!=", "∞": "inf", "½": "1/2", "²": "^2", "³": "^3", "‖": "||", "’": "'", "“": '"', "”": '"'},
+}
+"""What signs are written as where they cannot be written."""
 
 
 def main() -> None:
@@ -12,6 +21,10 @@ def main() -> None:
     from vaekit.cli.app import app
     from vaekit.errors import Interrupted, VaekitError
 
+    codecs.register_error("vaekit-plain", _written_plainly)
+    for stream in (sys.stdout, sys.stderr):  # to a file or a terminal that is not UTF-8, too
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="vaekit-plain")
     before, warnings.formatwarning = warnings.formatwarning, _note
     try:
         app()
@@ -32,6 +45,22 @@ def main() -> None:
         _end(f"the machine refused: {str(error).splitlines()[0]}", 2)
     finally:
         warnings.formatwarning = before
+
+
+def _written_plainly(error: UnicodeError) -> tuple[str, int]:
+    """Signs that an encoding does not have, in letters that every encoding has."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(map(_plainly, error.object[error.start : error.end])), error.end
+
+
+def _plainly(sign: str) -> str:
+    """A sign in ASCII: a Greek letter by its name, what is no sign of ours by its number."""
+    name = unicodedata.name(sign, "")
+    if name.startswith("GREEK") and " LETTER " in name and " WITH " not in name:
+        letter = name.rpartition(" ")[2]
+        return letter.lower() if "SMALL" in name else letter.capitalize()
+    return _PLAIN.get(sign) or sign.encode("ascii", "backslashreplace").decode("ascii")
 
 
 def _note(

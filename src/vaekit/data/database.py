@@ -269,7 +269,7 @@ def _whole_column(pieces: Sequence[Mapping[type, pa.Array]]) -> pa.ChunkedArray:
 
     kinds = {kind for parts in pieces for kind in parts} - {type(None)}
     ends = [pc.min_max(parts[int]).as_py() for parts in pieces if int in parts]
-    exact = all(-(2**53) <= end["min"] and end["max"] <= 2**53 for end in ends)  # in floats
+    exact = all(end["min"] >= -(2**53) and end["max"] <= 2**53 for end in ends)  # in floats
     if str in kinds or (len(kinds) == 2 and not exact):
         target = pa.string()
     else:

@@ -118,7 +118,8 @@ def _text_lengths(batch: Any) -> npt.NDArray[np.int64]:
             if len(places) and not 0 <= places.min() <= places.max() < max(len(column.dictionary), 1):
                 raise pa.ArrowInvalid("a place that the dictionary does not have")
             if any(is_type(column.type.value_type) for is_type in _LONG) and len(column.dictionary):
-                found += pc.binary_length(column.dictionary).fill_null(0).to_numpy()[places]
+                lengths = pc.binary_length(column.dictionary).fill_null(0).to_numpy()
+                found += np.where(column.is_null().to_numpy(zero_copy_only=False), 0, lengths[places])
     return found
 
 
