@@ -190,19 +190,24 @@ class TableRun(Run):
         frame = source.frame
         if frame is None:
             raise VaekitError("rows must have come from a table", "a source without one")
-        by_place = not frame.named and len(frame.names) == len(self.schema.table)
-        names = [c.name for c in self.schema.table if by_place or c.name in frame.names]
+        there = set(frame.names)
+        by_place = not frame.named and len(there) == len(self.schema.table)
+        names = [c.name for c in self.schema.table if by_place or c.name in there]
+        there = set(names)
         given = frame.in_order(names).table()
         fixed = () if keep else ("constant",)  # whose missing cells can be filled, too
         left_out = [
             c.name
             for c in self.schema.table
-            if (c.given or c.kind in ("identifier", "text", *fixed)) and c.name in names
+            if (c.given or c.kind in ("identifier", "text", *fixed)) and c.name in there
         ]
         found = write_back(codes, self.schema.table, given.select(left_out))
-        for place, name in enumerate(found.column_names):
-            if keep and name in names:
-                found = found.set_column(place, name, _where_missing(given[name], found[name]))
+        if keep:
+            cells = {
+                n: _where_missing(given[n], c) if n in there else c
+                for n, c in zip(found.column_names, found.columns, strict=True)
+            }
+            found = pa.table(cells)
         return frame.native(found)
 
 

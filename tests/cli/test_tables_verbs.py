@@ -234,3 +234,11 @@ def test_a_run_on_a_table_resumes(people, people_run, tmp_path):
     again = vaekit.train(people, settings=TINY_TABLE, out=tmp_path / "again")
     assert (again.path / "weights.safetensors").read_bytes() == (people_run / "weights.safetensors").read_bytes()
     assert vaekit.train(resume=again.path).evaluate(samples=5) == again.evaluate(samples=5)
+
+
+def test_of_many_left_out_columns_only_some_are_named(call, tmp_path):
+    table = pa.table({"x": np.arange(40) % 7 / 8, **{f"c{i}": ["same"] * 40 for i in range(50)}})
+    pq.write_table(table, tmp_path / "x.parquet")
+    out = call("describe", tmp_path / "x.parquet").out
+    assert out.count("is left out: constant") == 20
+    assert "30 further columns are left out, too." in out

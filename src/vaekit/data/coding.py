@@ -147,11 +147,12 @@ def write_back(codes: npt.NDArray[np.float64], table: Sequence[Column], given: p
         An Arrow table.
     """
     cells, place = {}, 0
+    there = set() if given is None else set(given.column_names)
     for column in table:
         if column.modelled:
             cells[column.name] = column.decode(np.asarray(codes[:, place]))
             place += 1
-        elif given is not None and column.name in given.column_names:
+        elif given is not None and column.name in there:
             cells[column.name] = given[column.name]
         elif column.kind == "constant":
             number = isinstance(column.value, float) and not pa.types.is_temporal(column.arrow_type)
