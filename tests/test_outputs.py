@@ -1,6 +1,11 @@
+import csv
 import errno
+import io
+import math
+import re
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 import pytest
@@ -9,7 +14,7 @@ from PIL import Image
 from builders import read_numbers
 from vaekit.data import Schema
 from vaekit.errors import RunError, VaekitError
-from vaekit.outputs import MOST_ON_A_SHEET, as_bytes, check_out, column_names, contact_sheet, write_rows
+from vaekit.outputs import MOST_ON_A_SHEET, as_bytes, check_out, column_names, contact_sheet, write_rows, write_tables
 
 RNG = np.random.default_rng(0)
 TABLE = Schema(kind="real", shape=(3,), columns=("a", "b", "c"))
@@ -50,6 +55,36 @@ def test_columns_have_the_names_of_the_data_or_of_the_verb(tmp_path):
     assert pyarrow.csv.read_csv(tmp_path / "x.csv").column_names == ["a", "b", "c"]
     write_rows(tmp_path / "z.parquet", np.ones((2, 2)), TABLE, "z")
     assert pyarrow.parquet.read_table(tmp_path / "z.parquet").column_names == ["z0", "z1"]
+
+
+def test_csv_is_quoted_where_it_must_be_and_missing_cells_are_empty(tmp_path):
+    table = pa.table(
+        {
+            "a,b": pa.array(["02116", "", None, 'say "x"', "a,b", "two\nlines", "cr\r", "ü ; \t '"]),
+            "number": pa.array([1.0, 0.1, None, 1e20, -1e-7, float("inf"), 2, 3]),
+            "label": pa.array(["x", None, "y,", "x", "x", "x", "x", "x"]).dictionary_encode(),
+            "day": pa.array([0, 1, 2, 3, None, 5, 6, 2_932_896], pa.date32()),
+            "yes": pa.array([True, False, None, True, True, True, True, True]),
+        }
+    )
+    assert write_tables(tmp_path / "x.csv", [table.slice(0, 3), table.slice(3)]) == 8
+    text = (tmp_path / "x.csv").read_bytes().decode()
+    assert re.split(r"(?<=\n)", text)[:4] == [
+        '"a,b",number,label,day,yes\n',
+        "02116,1,x,1970-01-01,true\n",
+        ",0.1,,1970-01-02,false\n",
+        ',,"y,",1970-01-03,\n',
+    ]
+    lines = list(csv.reader(io.StringIO(text, newline="")))
+    assert [line[0] for line in lines[1:]] == [cell or "" for cell in table["a,b"].to_pylist()]
+    assert [float(line[1] or "nan") for line in lines[5:]] == [-1e-7, math.inf, 2, 3]
+    assert lines[-1][3] == "9999-12-31"
+
+
+def test_the_only_column_of_a_csv_leaves_no_line_empty(tmp_path):
+    table = pa.table({"x": pa.array(["a", None, "", "b"])})
+    write_tables(tmp_path / "x.csv", [table])
+    assert (tmp_path / "x.csv").read_text() == 'x\na\n""\n""\nb\n'
 
 
 def test_pictures_in_a_table_are_flattened_row_by_row(tmp_path):
@@ -173,7 +208,7 @@ def full(*arguments, **options):
     [
         ("npy", "numpy.save"),
         ("npz", "numpy.savez_compressed"),
-        ("csv", "pyarrow.csv.write_csv"),
+        ("csv", "vaekit.outputs.CSVWriter.write_table"),
         ("parquet", "pyarrow.parquet.write_table"),
         ("png", "PIL.Image.Image.save"),
     ],

@@ -22,6 +22,7 @@ from vaekit.data import (
     whole,
 )
 from vaekit.data.coding import code_frame, frame_of_array
+from vaekit.data.columns import family
 from vaekit.data.disguise import find_disguise
 from vaekit.data.frame import frame_of_table
 from vaekit.data.inference import infer_columns
@@ -165,6 +166,8 @@ def is_mixed(rows: Source | Frame, recipe: Recipe) -> bool:
 
 def _all_binary(frame: Frame) -> bool:
     """Whether a frame holds zeros and ones and nothing else."""
+    if any(family(kind) not in ("number", "truth") for kind in frame.schema.types):
+        return False
     for piece in frame.read():
         for cells in piece.columns:
             if cells.null_count or not set(cells.unique().to_pylist()) <= {0, 1}:

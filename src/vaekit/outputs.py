@@ -18,6 +18,8 @@ from vaekit.runs import atomic_folder, atomic_path
 ENDINGS = (".npy", ".npz", ".csv", ".parquet", ".png")
 TABLE_ENDINGS = (".csv", ".parquet")
 MOST_ON_A_SHEET = 400
+CSV_BLOCK = 1 << 14
+"""Rows whose text is put together at once."""
 
 Array = npt.NDArray[Any]
 
@@ -105,14 +107,13 @@ def write_tables(out: Path, tables: Iterable[Any]) -> int:
     Returns:
         How many rows were written.
     """
-    import pyarrow.csv
     import pyarrow.parquet
 
     rows, writer = 0, None
     with atomic_path(out) as temporary, contextlib.ExitStack() as stack:
         for table in tables:
             if writer is None:
-                kind = pyarrow.csv.CSVWriter if out.suffix.lower() == ".csv" else pyarrow.parquet.ParquetWriter
+                kind = CSVWriter if out.suffix.lower() == ".csv" else pyarrow.parquet.ParquetWriter
                 writer, schema = stack.enter_context(kind(temporary, table.schema)), table.schema
             writer.write_table(table.cast(schema))
             rows += len(table)
@@ -130,14 +131,89 @@ def column_names(values: Array, schema: Schema, name: str) -> list[str]:
 
 def _write_table(path: Path, values: Array, names: list[str]) -> None:
     import pyarrow as pa
-    import pyarrow.csv
     import pyarrow.parquet
 
     table = pa.table(dict(zip(names, values.reshape(len(values), -1).T, strict=True)))
     if path.suffix.lower() == ".csv":
-        pyarrow.csv.write_csv(table, path)
+        with CSVWriter(path, table.schema) as writer:
+            writer.write_table(table)
     else:
         pyarrow.parquet.write_table(table, path)
+
+
+class CSVWriter:
+    """Writes Arrow tables under each other as CSV; text is quoted where it must be, and nowhere else.
+
+    A missing cell and an empty text are both written as nothing; where that would leave the line empty, as `""`.
+
+    Args:
+        path: the file to make.
+        schema: the columns of the tables.
+
+    Raises:
+        VaekitError: for columns of lists or bytes, for which CSV has no form.
+    """
+
+    def __init__(self, path: Path, schema: Any) -> None:
+        import pyarrow as pa
+
+        for field in schema:
+            kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+            if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+                raise VaekitError(
+                    "--out must end in .parquet where cells are lists or bytes",
+                    f"a .csv file for column '{field.name:.200}' of type {kind!s:.80}",
+                )
+        self._file = path.open("wb")
+        self._write([pa.array([name], pa.large_string()) for name in schema.names])
+
+    def __enter__(self) -> CSVWriter:
+        return self
+
+    def __exit__(self, *stop: object) -> None:
+        self._file.close()
+
+    def write_table(self, table: Any) -> None:
+        """Write further rows, a block at a time.
+
+        Args:
+            table: an Arrow table with the columns of the schema.
+        """
+        for batch in table.to_batches(CSV_BLOCK):
+            self._write([_as_text(column) for column in batch.columns])
+
+    def _write(self, columns: list[Any]) -> None:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        cells = [_quoted(column) for column in columns]
+        if len(cells) == 1:  # readers pass over an empty line
+            cells = [pc.if_else(pc.equal(cells[0], ""), pa.scalar('""', pa.large_string()), cells[0])]
+        lines = pc.binary_join_element_wise(*cells, pa.scalar(",", pa.large_string()))
+        self._file.write("".join(f"{line}\n" for line in lines.to_pylist()).encode())
+
+
+def _as_text(column: Any) -> Any:
+    """The cells of an Arrow array as text."""
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    return column.cast(pa.string()).cast(pa.large_string())  # large, as a line may hold many
+
+
+def _quoted(text: Any) -> Any:
+    """Text as the cell of a CSV file: nothing where it is missing, in quotes where it holds what has a meaning there."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    text = pc.fill_null(text, "")
+    special = pc.match_substring_regex(text, '[",\r\n]')
+    if not pc.any(special).as_py():
+        return text
+    mark, nothing = pa.scalar('"', text.type), pa.scalar("", text.type)
+    quoted = pc.binary_join_element_wise(mark, pc.replace_substring(text, '"', '""'), mark, nothing)
+    return pc.if_else(special, quoted, text)
 
 
 def as_bytes(values: Array, schema: Schema) -> npt.NDArray[np.uint8]:

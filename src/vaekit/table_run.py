@@ -189,21 +189,24 @@ class TableRun(Run):
         frame = source.frame
         if frame is None:
             raise VaekitError("rows must have come from a table", "a source without one")
-        by_place = not frame.named and len(frame.names) == len(self.schema.table)
-        names = [c.name for c in self.schema.table if by_place or c.name in frame.names]
+        there = set(frame.names)
+        by_place = not frame.named and len(there) == len(self.schema.table)
+        names = [c.name for c in self.schema.table if by_place or c.name in there]
+        there = set(names)
         ordered = frame.in_order(names)
         given = ordered.table()
         fixed = () if keep else ("constant",)  # whose missing cells can be filled, too
         left_out = [
             c.name
             for c in self.schema.table
-            if (c.given or c.kind in ("identifier", "text", *fixed)) and c.name in names
+            if (c.given or c.kind in ("identifier", "text", *fixed)) and c.name in there
         ]
         found = write_back(codes, self.schema.table, given.select(left_out))
-        for column in self.schema.table if keep else ():
-            if column.name in names and column.name not in left_out:
-                place = found.column_names.index(column.name)
+        if keep:
+            cells, kept = dict(zip(found.column_names, found.columns, strict=True)), there.difference(left_out)
+            for column in (column for column in self.schema.table if column.name in kept):
                 empty = ordered.cells(given, column.name).is_null(nan_is_null=True)
-                cells = fill(column, given[column.name], empty, found[column.name], frame.marks is not None)
-                found = found.set_column(place, column.name, cells)
+                made = cells[column.name]
+                cells[column.name] = fill(column, given[column.name], empty, made, frame.marks is not None)
+            found = pa.table(cells)
         return frame.native(found)

@@ -5,6 +5,7 @@ import sqlite3
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
@@ -102,6 +103,62 @@ def test_draws_stand_under_each_other_and_differ(call, people, people_run, tmp_p
     assert first != second
 
 
+@pytest.mark.parametrize(("ending", "taken", "name"), [("csv", ["draw"], "draw_1"), ("parquet", ["draw", "draw_1"], "draw_2")])  # fmt: skip
+def test_draws_beside_columns_of_that_name(call, tmp_path, ending, taken, name):
+    rng = np.random.default_rng(1)
+    cells = {each: pa.array(rng.integers(1, 7, 80)) for each in taken}
+    table = pa.table(cells | {"x": pa.array(rng.normal(size=80), mask=rng.random(80) < 0.2)})
+    pq.write_table(table, tmp_path / "x.parquet")
+    run = vaekit.train(tmp_path / "x.parquet", settings=TINY_TABLE, out=tmp_path / "run").path
+    done = call("impute", run, tmp_path / "x.parquet", "--draws", 2, "--out", tmp_path / f"d.{ending}")
+    assert done.code == 0
+    assert done.err.count(f"The number of each draw is in column '{name}'") == 1
+    out = pq.read_table(tmp_path / "d.parquet") if ending == "parquet" else pyarrow.csv.read_csv(tmp_path / "d.csv")
+    assert out.column_names == [name, *table.column_names]
+    assert out[name].to_pylist() == [1] * 80 + [2] * 80
+    assert out["draw"].to_pylist() == 2 * table["draw"].to_pylist()
+
+
+def test_text_goes_out_as_it_came_in(call, tmp_path):
+    rng = np.random.default_rng(2)
+    words = ["02116", "plain", 'a "quoted" one', "with, comma", "two\nlines", "größe"]
+    lines = [(words[i % 6], "" if i % 5 == 0 else f"{rng.normal():.3f}") for i in range(90)]
+    with (tmp_path / "x.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerows([("word, or so", "x"), *lines])
+    run = vaekit.train(tmp_path / "x.csv", settings=TINY_TABLE, out=tmp_path / "run").path
+    assert call("impute", run, tmp_path / "x.csv", "--out", tmp_path / "f.csv").code == 0
+    given, filled = ((tmp_path / name).read_text(encoding="utf-8") for name in ("x.csv", "f.csv"))
+    assert [row["word, or so"] for row in read(tmp_path / "f.csv")] == [word for word, _ in lines]
+    texts = [text.replace(',"', "\n").split("\n") for text in (given, filled)]
+    assert len(texts[0]) == len(texts[1])
+    assert filled.startswith('"word, or so",x\n02116,')  # no quotes where there were none
+    assert filled.splitlines()[2] == given.splitlines()[2]
+
+
+def test_columns_of_lists_are_refused_in_csv_and_kept_in_parquet(call, expect_refusal, tmp_path):
+    rng = np.random.default_rng(3)
+    lists = pa.array([[i, i + 1] for i in range(60)])
+    table = pa.table(
+        {"tags": lists, "x": pa.array(rng.normal(size=60), mask=rng.random(60) < 0.2), "y": rng.normal(size=60)}
+    )
+    pq.write_table(table, tmp_path / "x.parquet")
+    run = vaekit.train(tmp_path / "x.parquet", settings=TINY_TABLE, out=tmp_path / "run").path
+    words = ("must end in .parquet", "'tags'", "list<")
+    expect_refusal("impute", run, tmp_path / "x.parquet", "--out", tmp_path / "f.csv", words=words)
+    assert call("impute", run, tmp_path / "x.parquet", "--out", tmp_path / "f.parquet").code == 0
+    assert pq.read_table(tmp_path / "f.parquet")["tags"].to_pylist() == lists.to_pylist()
+
+
+def test_describe_shows_some_hundred_columns_and_counts_the_others(call, tmp_path):
+    rng = np.random.default_rng(4)
+    pq.write_table(pa.table({f"c{i}": rng.normal(size=40) for i in range(230)}), tmp_path / "x.parquet")
+    out = call("describe", tmp_path / "x.parquet").out
+    assert "c199 " in out
+    assert "c200 " not in out
+    assert "… and 30 further columns: 30 real" in out
+
+
 def test_given_cells_hold_in_every_row(call, people_run, tmp_path, expect_refusal):
     done = call(
         "sample", people_run, "-n", 40, "--given", "work=farm", "--given", "age=33", "--out", tmp_path / "s.csv"
@@ -177,3 +234,11 @@ def test_a_run_on_a_table_resumes(people, people_run, tmp_path):
     again = vaekit.train(people, settings=TINY_TABLE, out=tmp_path / "again")
     assert (again.path / "weights.safetensors").read_bytes() == (people_run / "weights.safetensors").read_bytes()
     assert vaekit.train(resume=again.path).evaluate(samples=5) == again.evaluate(samples=5)
+
+
+def test_of_many_left_out_columns_only_some_are_named(call, tmp_path):
+    table = pa.table({"x": np.arange(40) % 7 / 8, **{f"c{i}": ["same"] * 40 for i in range(50)}})
+    pq.write_table(table, tmp_path / "x.parquet")
+    out = call("describe", tmp_path / "x.parquet").out
+    assert out.count("is left out: constant") == 20
+    assert "30 further columns are left out, too." in out

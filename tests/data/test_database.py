@@ -209,7 +209,7 @@ def test_postgresql_types_and_values(server):
         "day": "date32[day]",
         "wall": "timestamp[us]",
         "world": "timestamp[us, tz=UTC]",
-        "clock": "time64[ns]",
+        "clock": "time64[us]",
     }
     first, empty, last = table.to_pylist()
     assert first == {
@@ -533,15 +533,77 @@ def test_a_file_that_is_no_database(tmp_path):
     refusal(f"sqlite:///{tmp_path}/x.db", "select * from t", "must be a SQLite database. Got 'file is not a database'")
 
 
-@pytest.mark.parametrize("missing", ["polars", "adbc_driver_manager", "adbc_driver_sqlite.dbapi"])
-def test_missing_packages_are_told_with_how_to_get_them(sqlite, monkeypatch, missing):
-    uri = sqlite("create table t (x)", rows=[(1,)])
+@pytest.mark.parametrize("missing", ["adbc_driver_manager", "adbc_driver_postgresql.dbapi"])
+def test_missing_packages_are_told_with_how_to_get_them(monkeypatch, missing):
     monkeypatch.setitem(sys.modules, missing, None)
-    assert refusal(uri, match=f"must be installed. Got no {missing}").endswith("Run: pip install 'vaekit[sql]'.")
+    message = refusal("postgresql://user:wrong-one@host/db", match=f"must be installed. Got no {missing}")
+    assert message.endswith("Run: pip install 'vaekit[sql]'.")
+
+
+def test_sqlite_needs_no_further_package(sqlite, monkeypatch):
+    for name in ("polars", "adbc_driver_manager", "adbc_driver_sqlite", "adbc_driver_sqlite.dbapi"):
+        monkeypatch.setitem(sys.modules, name, None)
+    assert read_query(sqlite("create table t (x)", rows=[(7,)]), "select x from t").to_pydict() == {"x": [7]}
+
+
+@pytest.mark.parametrize("block", [2, 1000])
+def test_cells_of_sqlite_come_as_they_are_written_whatever_stands_beside_them(sqlite, monkeypatch, block):
+    monkeypatch.setattr(database, "_ROWS", block)
+    rows = [(7, 7, EXACT, None), (None, 0.1, 0.5, None), (123456789.123456, 1e300, None, None), ("02116", 3, 1, None)]
+    table = read_query(sqlite("create table t (a, b, c, d)", rows=rows), "select * from t")
+    assert [str(kind) for kind in table.schema.types] == ["string", "double", "string", "null"]
+    assert table.to_pydict() == {
+        "a": ["7", None, "123456789.123456", "02116"],
+        "b": [7.0, 0.1, 1e300, 3.0],
+        "c": [str(EXACT), "0.5", None, "1"],
+        "d": [None] * 4,
+    }
+
+
+ENDLESS = "with recursive c(x) as (select 1 union all select x + 1 from c) select x from c"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        ENDLESS,
+        "select a.x from t a, t b, t c, t d, t e, t f, t g",
+        "select x, hex(zeroblob(9000)) as y from t, (select 1 from t)",
+    ],
+)
+def test_an_answer_of_sqlite_without_end_is_refused_with_the_way_to_lift_it(sqlite, monkeypatch, query):
+    monkeypatch.setenv("VAEKIT_LARGEST", "2e6")
+    uri = sqlite("create table t (x)", rows=[(i,) for i in range(60)])
+    message = refusal(uri, query, "at most 1.9 MiB once they are unpacked. Got .* in the answer to the query, so far")
+    assert "set the environment variable VAEKIT_LARGEST=" in message
+
+
+def test_an_answer_of_postgresql_without_end_is_refused_likewise(server, monkeypatch):
+    monkeypatch.setenv("VAEKIT_LARGEST", "2e6")
+    query = "select a.legs from animals a, animals b, animals c"
+    refusal(server.uri(), query, "at most 1.9 MiB.*in the answer to the query, so far.*VAEKIT_LARGEST=")
+
+
+@pytest.mark.parametrize("query", ["select zeroblob(500000000) as x", "select hex(zeroblob(200000000)) as x from t"])
+def test_a_cell_of_sqlite_that_is_too_long(sqlite, query):
+    refusal(sqlite("create table t (x)", rows=[(1,)]), query, "must not be longer than 1/64.*VAEKIT_LARGEST")
+
+
+def test_a_sqlite_file_that_is_damaged(sqlite, tmp_path):
+    uri = sqlite("create table t (x)", rows=[("word" * 100,) for _ in range(500)])
+    content = bytearray((tmp_path / "x.db").read_bytes())
+    content[4096:20000] = b"?" * (20000 - 4096)
+    (tmp_path / "x.db").write_bytes(content)
+    refusal(uri, "select x from t", "the SQLite file must be whole. Got 'database disk image is malformed'")
+
+
+def test_text_of_sqlite_that_is_no_utf8(sqlite):
+    uri = sqlite("create table t (x)", "insert into t values (cast(x'fffe' as text))")
+    refusal(uri, "select x from t", "text must be encoded in UTF-8. Got 'Could not decode to UTF-8 column 'x'")
 
 
 def test_the_module_imports_nothing_heavy():
     tree = ast.parse(Path(database.__file__).read_text(encoding="utf-8"))
     names = {alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names}
     names |= {node.module for node in tree.body if isinstance(node, ast.ImportFrom)}
-    assert names <= {*sys.stdlib_module_names, "urllib.parse", "vaekit.errors"}
+    assert names <= {*sys.stdlib_module_names, "collections.abc", "urllib.parse", "vaekit.errors"}

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from vaekit.data import csv as csv_module
 from vaekit.data import frame as frame_module
+from vaekit.data import parquet as parquet_module
 from vaekit.data import written
 from vaekit.data.headers import is_header
 from vaekit.data.tables import numeric_source, open_csv, open_frame, open_parquet
@@ -230,7 +231,7 @@ def test_parquet_is_read_in_batches_with_its_types(tmp_path, monkeypatch):
     frame = open_parquet(tmp_path / "x.parquet")
     assert frame.table() == table
     assert (frame.rows, frame.named, frame.origin) == (3, True, str(tmp_path / "x.parquet"))
-    monkeypatch.setattr(frame_module, "BATCH", 2)
+    monkeypatch.setattr(parquet_module, "BATCH", 2)
     assert [len(part) for part in frame.read()] == [2, 1]
 
 

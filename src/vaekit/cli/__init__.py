@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
+import io
 import signal
 import sys
+import unicodedata
 import warnings
 from collections.abc import Iterator
 from types import FrameType
 from typing import NoReturn
+
+_PLAIN = {
+    **{"≥": ">=", "≤": "<=", "±": "+-", "−": "-", "–": "-", "·": "*", "…": "...", "×": "x", "→": "->", "√": "sqrt "},
+    **{"≈": "~", "≠": "!=", "∞": "inf", "½": "1/2", "²": "^2", "³": "^3", "‖": "||", "’": "'", "“": '"', "”": '"'},
+}
+"""What signs are written as where they cannot be written."""
 
 
 def main() -> None:
@@ -16,6 +25,10 @@ def main() -> None:
     from vaekit.cli.app import Stopped, app
     from vaekit.errors import VaekitError
 
+    codecs.register_error("vaekit-plain", _written_plainly)
+    for stream in (sys.stdout, sys.stderr):  # to a file or a terminal that is not UTF-8, too
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="vaekit-plain")
     before, warnings.formatwarning = warnings.formatwarning, _note
     try:
         with _signals_raise():
@@ -56,6 +69,22 @@ def _interrupt(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG00
     from vaekit.errors import Interrupted
 
     raise Interrupted("interrupted before there was anything to save", "", number)
+
+
+def _written_plainly(error: UnicodeError) -> tuple[str, int]:
+    """Signs that an encoding does not have, in letters that every encoding has."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(map(_plainly, error.object[error.start : error.end])), error.end
+
+
+def _plainly(sign: str) -> str:
+    """A sign in ASCII: a Greek letter by its name, what is no sign of ours by its number."""
+    name = unicodedata.name(sign, "")
+    if name.startswith("GREEK") and " LETTER " in name and " WITH " not in name:
+        letter = name.rpartition(" ")[2]
+        return letter.lower() if "SMALL" in name else letter.capitalize()
+    return _PLAIN.get(sign) or sign.encode("ascii", "backslashreplace").decode("ascii")
 
 
 def _note(

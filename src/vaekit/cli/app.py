@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -71,7 +72,7 @@ def _version(wanted: bool) -> None:
     if wanted:
         from vaekit import __version__
 
-        typer.echo(f"vaekit {__version__}")
+        typer.echo(f"vaekit {__version__}", file=sys.stdout)  # named here and below, else click sends UTF-8 to ASCII
         raise typer.Exit
 
 
@@ -128,8 +129,8 @@ def train(
             reporter=make_reporter(),
             progress=progress,
         )
-    typer.echo(f"Trained: {run.path}")
-    typer.echo(f"See `vaekit evaluate {run.path}` and `vaekit report {run.path}`.", err=True)
+    typer.echo(f"Trained: {run.path}", file=sys.stdout)
+    typer.echo(f"See `vaekit evaluate {run.path}` and `vaekit report {run.path}`.", file=sys.stderr)
 
 
 @app.command()
@@ -171,7 +172,7 @@ def evaluate(
 
     loaded = api.load(run)
     if (gap or rate_distortion) and loaded.recipe.model == "vae":
-        typer.echo(f"Fitting a posterior to each of {examples} rows at most; this may take minutes.", err=True)
+        typer.echo(f"Fitting a posterior to each of {examples} rows at most; this may take minutes.", file=sys.stderr)
     figures = loaded.evaluate(
         source,
         samples,
@@ -182,7 +183,7 @@ def evaluate(
         examples=examples,
     )
     if as_json:
-        typer.echo(json.dumps(figures, indent=2))
+        typer.echo(json.dumps(figures, indent=2), file=sys.stdout)
         return
     from vaekit.cli.tables import show_figures
 
@@ -299,7 +300,7 @@ def _write(path: Path, out: Path, make: Callable[[Run, Any], Any], name: str, so
     from vaekit import api
     from vaekit.cli.writing import write_made
 
-    typer.echo(write_made(api.load(path), out, make, name, source))
+    typer.echo(write_made(api.load(path), out, make, name, source), file=sys.stdout)
 
 
 @app.command()
@@ -314,7 +315,7 @@ def report(
     from vaekit.report import write_report
 
     path = write_report(api.load(run), None if beside is None else api.load(beside))
-    typer.echo(f"Report: {path}")
+    typer.echo(f"Report: {path}", file=sys.stdout)
 
 
 @app.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from typing import Any
 
 from rich.console import Console
@@ -28,6 +29,8 @@ SCORES = {
     "factor_vae": "FactorVAE",
 }
 """How the scores against known factors are called."""
+MOST_COLUMNS = 200
+"""Columns that `describe` shows."""
 SIGNS = {"good": "+", "note": "·", "warning": "!"}
 
 
@@ -190,11 +193,15 @@ def _show_columns(schema: Schema) -> None:
     if not schema.table:
         return
     table = _table("column", "kind", "because", "missing")
-    for column in schema.table:
+    for column in schema.table[:MOST_COLUMNS]:
         kind = f"{column.kind}, given" if column.given else column.kind
         table.add_row(escape(column.name), kind, escape(column.reason), escape(_missing(column)))
     console.print()
     console.print(table)
+    if len(schema.table) > MOST_COLUMNS:
+        rest = Counter(column.kind for column in schema.table[MOST_COLUMNS:])
+        kinds = ", ".join(f"{count:,} {kind}" for kind, count in rest.most_common())
+        console.print(f"… and {len(schema.table) - MOST_COLUMNS:,} further columns: {kinds}", markup=False)
 
 
 def _missing(column: Column) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -95,12 +97,26 @@ def with_reasons(run: TableRun, rows: Frame, samples: int | None) -> pa.Table:
 
 
 def stacked(run: TableRun, rows: Frame, draws: int, samples: int | None, seed: int) -> pa.Table:
-    """Complete tables under each other, numbered by a first column `draw`."""
+    """Complete tables under each other, numbered by a first column `draw`, or `draw_1` beside one of that name."""
     tables = []
     for i, table in enumerate(run.impute_draws(rows, draws, samples, seed)):
         found = table if isinstance(table, pa.Table) else pa.table(dict(zip(rows.names, table.T, strict=True)))
-        tables.append(found.add_column(0, "draw", pa.array([i + 1] * len(found))))
+        name = free_name("draw", found.column_names)
+        tables.append(found.add_column(0, name, pa.array([i + 1] * len(found))))
+    if name != "draw" and rows.first == 0:
+        typer.echo(f"The number of each draw is in column '{name}', as the data have a column 'draw'.", file=sys.stderr)
     return pa.concat_tables(tables)
+
+
+def free_name(name: str, taken: Collection[str]) -> str:
+    """A name for a column beside others: the one wanted, or with the first number that makes it another.
+
+    Examples:
+        >>> free_name("draw", ["x"]), free_name("draw", ["draw", "draw_1"])
+        ('draw', 'draw_2')
+    """
+    names = itertools.chain([name], (f"{name}_{i}" for i in itertools.count(1)))
+    return next(each for each in names if each not in taken)
 
 
 def drawn(run: Run, n: int, given: list[str], seed: int, mean: bool) -> Any:
@@ -114,5 +130,5 @@ def drawn(run: Run, n: int, given: list[str], seed: int, mean: bool) -> Any:
     if mean or not others or (run.schema.given and not isinstance(run, TableRun)):
         return run.sample(n, seed, mean, values)
     table, size = table_run(run).condition(n, values, seed)
-    typer.echo(f"Effective sample size: {size:,.0f} for {n} rows.", err=True)
+    typer.echo(f"Effective sample size: {size:,.0f} for {n} rows.", file=sys.stderr)
     return table

@@ -152,11 +152,12 @@ def write_back(codes: npt.NDArray[np.float64], table: Sequence[Column], given: p
         An Arrow table.
     """
     cells, place = {}, 0
+    there = set() if given is None else set(given.column_names)
     for column in table:
         if column.modelled:
             cells[column.name] = column.decode(np.asarray(codes[:, place]))
             place += 1
-        elif given is not None and column.name in given.column_names:
+        elif given is not None and column.name in there:
             cells[column.name] = given[column.name]
         elif column.kind == "constant":
             number = isinstance(column.value, float) and family(column.arrow_type) == "number"
@@ -205,11 +206,12 @@ def as_types(found: pa.Table, table: Sequence[Column]) -> pa.Table:
         found: rows, some columns of which are text as it is written in a file.
         table: what the columns are.
     """
-    for place, name in enumerate(found.column_names):
-        column = next((column for column in table if column.name == name), None)
-        if column is not None and found[name].type == pa.string():
-            found = found.set_column(place, name, _as_type(found[name], column))
-    return found
+    columns = {column.name: column for column in table}
+    cells = {
+        name: _as_type(text, columns[name]) if name in columns and text.type == pa.string() else text
+        for name, text in zip(found.column_names, found.columns, strict=True)
+    }
+    return pa.table(cells)
 
 
 def _as_type(text: Any, column: Column) -> Any:
@@ -237,8 +239,9 @@ def as_written(found: pa.Table, table: Sequence[Column]) -> pa.Table:
         found: rows.
         table: what the columns are.
     """
-    for column in table:
-        if (column.form or column.kind == "datetime") and column.name in found.column_names:
-            place = found.column_names.index(column.name)
-            found = found.set_column(place, column.name, column.write(found[column.name]))
-    return found
+    columns = {column.name: column for column in table if column.form or column.kind == "datetime"}
+    cells = {
+        name: columns[name].write(made) if name in columns else made
+        for name, made in zip(found.column_names, found.columns, strict=True)
+    }
+    return pa.table(cells)

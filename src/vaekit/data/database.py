@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import re
 import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -15,17 +18,18 @@ from vaekit.errors import DataError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_DRIVERS = {
-    "postgresql": "adbc_driver_postgresql.dbapi",
-    "postgres": "adbc_driver_postgresql.dbapi",
-    "sqlite": "adbc_driver_sqlite.dbapi",
-}
+_KINDS = ("postgresql", "postgres", "sqlite")
 _FORMS = "postgresql://user:password@host/database, postgres://… or sqlite:///file.db"
 _OTHERS = (
     *("mysql", "mariadb", "mssql", "sqlserver", "oracle", "db2", "duckdb", "snowflake", "bigquery", "redshift"),
     *("clickhouse", "cockroachdb", "databricks", "trino", "presto", "hive", "teradata", "mongodb"),
 )
 """Databases whose addresses are recognised, so that they are refused as what they are and not as missing files."""
+
+_ROWS, _TEXT = 1 << 14, 1 << 26
+"""Rows, and letters of their text, that are held as Python's objects before they become Arrow's."""
+_ARROW = {int: "int64", float: "float64", str: "string"}
+"""Types of the cells of SQLite."""
 
 _SECRET = ("password", "sslpassword")
 
@@ -35,8 +39,15 @@ _REFUSALS = (  # what the SQLSTATE or the words of a database tell, what must ho
     (r"^42501", "the user must be allowed to read what the query names", ""),
     (r"^42601|syntax error|incomplete input|unrecognized token", "the query must be one statement of valid SQL", ""),
     (r"readonly database", "the query must only read", ""),
-    (r"not a database", "the file must be a SQLite database", ""),
+    (r"not a database|unsupported file format", "the file must be a SQLite database", ""),
     (r"failed to open|unable to open", "the SQLite file must be readable", ""),
+    (r"malformed|corrupt", "the SQLite file must be whole", "Restore it, or repair it with `sqlite3 FILE .recover`"),
+    (
+        r"too big",
+        "a cell of the query must not be longer than 1/64 of what data may take",
+        "Leave the column out, or set the environment variable VAEKIT_LARGEST (bytes)",
+    ),
+    (r"[Dd]ecode", "text must be encoded in UTF-8", "Leave the column out, or turn it into numbers in the query"),
     (
         r"password authentication failed|no password supplied",
         "the user's name and password must be right",
@@ -68,7 +79,7 @@ def is_database(source: str) -> bool:
         False
     """
     scheme, mark, _ = source.partition("://")
-    return bool(mark) and _kind(scheme) in (*_DRIVERS, *_OTHERS)
+    return bool(mark) and _kind(scheme) in (*_KINDS, *_OTHERS)
 
 
 def without_password(uri: str) -> str:
@@ -115,12 +126,12 @@ def read_query(uri: str, query: str) -> pa.Table:
     Returns:
         A column for each of the query's. Integers, floats, truth values, text, dates and times are of Arrow's types,
         `numeric` is float64, and NULL is null. SQLite has types for cells and not for columns: a column there is of
-        integers, or else floats, or else text, whichever holds all its cells.
+        integers, or else floats, or else text, whichever holds all its cells without changing one.
 
     Raises:
         DataError: for an address that is malformed, of an unknown scheme, or leads nowhere; for a query that is empty,
-            wrong or not allowed, or returns no rows, no columns, two columns of one name, or a column of no plain type;
-            if a package is missing.
+            wrong or not allowed, or returns no rows, no columns, two columns of one name, a column of no plain type, or
+            more than data may take; if a package is missing.
 
     Examples:
         >>> read_query("sqlite:///measurements.db", "select length, mass from animals")  # doctest: +SKIP
@@ -130,7 +141,7 @@ def read_query(uri: str, query: str) -> pa.Table:
     """
     scheme, mark, place = uri.partition("://")
     kind = _kind(scheme)
-    if not mark or kind not in _DRIVERS:
+    if not mark or kind not in _KINDS:
         raise DataError(
             f"the address of a database must be of the form {_FORMS}", f"'{scheme}://…'" if mark else "one without ://"
         )
@@ -138,28 +149,10 @@ def read_query(uri: str, query: str) -> pa.Table:
         raise DataError(
             "a database must be asked a query", "none", "Give one, such as 'select length, mass from animals'"
         )
-    driver = _import(_DRIVERS[kind])
-    query = (
-        query.strip().rstrip(";") + "\n"
-    )  # the line ends what may be a comment: the drivers put the query in another
-    import adbc_driver_manager
-    import polars
-
-    try:
-        if kind == "sqlite":
-            frame = _read_sqlite(driver, _sqlite_file(place), query)
-        else:
-            frame = _read_postgresql(driver, _postgresql_address(uri, place), query)
-    except polars.exceptions.DuplicateError as error:
-        name = re.search(r"'(.*)'", str(error))
-        raise _double(name[1] if name else "") from error
-    except (adbc_driver_manager.Error, polars.exceptions.PolarsError) as error:
-        raise _refusal(error, uri) from None  # whose own words may hold the address with its password
-    if not frame.width:
-        raise _no_columns()
-    if not frame.height:
+    table = _read_sqlite(uri, place, query) if kind == "sqlite" else _read_postgresql(uri, place, query)
+    if not table.num_rows:
         raise DataError("the query must return rows", f"none from '{without_password(uri)}'")
-    return _plain(frame.to_arrow())
+    return table
 
 
 def _kind(scheme: str) -> str:
@@ -168,10 +161,8 @@ def _kind(scheme: str) -> str:
 
 
 def _import(driver: str) -> Any:
-    """The module of a driver, if it and what it needs are installed."""
+    """The module of a driver, if it is installed."""
     try:
-        for name in ("polars", "adbc_driver_manager"):
-            importlib.import_module(name)
         return importlib.import_module(driver)
     except ImportError as error:
         raise DataError(
@@ -179,37 +170,125 @@ def _import(driver: str) -> Any:
         ) from error
 
 
-def _read_postgresql(driver: Any, address: str, query: str) -> Any:
-    """The frame of a query to PostgreSQL."""
-    import polars
+def _read_postgresql(uri: str, place: str, query: str) -> pa.Table:
+    """The rows of a query to PostgreSQL, taken in blocks until they are all there, or too many."""
+    manager, driver = _import("adbc_driver_manager"), _import("adbc_driver_postgresql.dbapi")
+    import pyarrow as pa
 
-    # The columns are looked at before the query is run. The driver knows more of them than the frame: that money is
-    # counted in cents, and which are intervals, of which polars cannot make a frame at all.
-    with driver.connect(address) as connection, connection.cursor() as cursor:
-        schema = cursor.adbc_execute_schema(query)
-    if not len(schema):
-        raise _no_columns()
-    for name in schema.names:
-        if schema.names.count(name) > 1:
-            raise _double(name)
-    for field in schema:
-        original = (field.metadata or {}).get(b"POSTGRESQL:type", b"").decode()
-        if original == "money" or not _is_plain(field.type):
-            raise _exotic(field.name, original or str(field.type))
-    return polars.read_database_uri(query, address, engine="adbc")
+    try:
+        with driver.connect(_postgresql_address(uri, place)) as connection, connection.cursor() as cursor:
+            # The line ends what may be a comment: the driver puts the query in another. Its columns are looked at first.
+            query = query.strip().rstrip(";") + "\n"
+            schema = cursor.adbc_execute_schema(query)
+            _check_names(schema.names)
+            for field in schema:
+                original = (field.metadata or {}).get(b"POSTGRESQL:type", b"").decode()
+                if original == "money" or not _is_plain(field.type):  # money is counted in cents
+                    raise _exotic(field.name, original or str(field.type))
+            cursor.execute(query)
+            tables, used = [_plain(schema.empty_table())], 0
+            for batch in cursor.fetch_record_batch():
+                used = _within(used + batch.nbytes, batch.num_rows, batch.num_columns)
+                tables.append(_plain(pa.Table.from_batches([batch])))
+    except (manager.Error, pa.ArrowException, OSError) as error:
+        raise _refusal(error, uri) from None  # whose own words may hold the address with its password
+    return pa.concat_tables(tables)
 
 
-def _read_sqlite(driver: Any, path: Path, query: str) -> Any:
-    """The frame of a query to a SQLite file, which is opened for reading alone."""
-    import polars
+def _read_sqlite(uri: str, place: str, query: str) -> pa.Table:
+    """The rows of a query to a SQLite file, which is opened for reading alone, taken in blocks likewise."""
+    import pyarrow as pa
 
-    if not _is_one_statement(query):  # the driver would run the first and be silent about the others
+    from vaekit.data.limits import largest
+
+    if not _is_one_statement(query):
         raise DataError("the query must be one statement of valid SQL", "several", "Give a single `select`")
-    # The driver guesses the type of a column from its first batch of rows, and fails on later ones that do not fit
-    # (NULLs or whole numbers first, fractions later). So all rows are one batch: for this the cursor is opened here.
-    with driver.connect(f"{path.as_uri()}?mode=ro") as connection, connection.cursor() as cursor:
-        cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": str(2**31 - 2)})
-        return polars.read_database(query, cursor)
+    path = _sqlite_file(place)
+    try:
+        with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
+            connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, min(largest() // 64, 10**9))  # of text made by the query
+            cursor = connection.execute(query)
+            names = [column[0] for column in cursor.description or ()]
+            _check_names(names)
+            pieces: list[list[dict[type, pa.Array]]] = [[] for _ in names]
+            for rows in _blocks(cursor, [path]):
+                for name, cells, parts in zip(names, zip(*rows, strict=True), pieces, strict=True):
+                    parts.append(_parts(name, cells))
+    except (sqlite3.Error, sqlite3.Warning, UnicodeError) as error:
+        raise _refusal(error, uri) from None
+    return pa.table([_whole_column(parts) for parts in pieces], names)
+
+
+def _blocks(rows: Iterable[tuple[Any, ...]], files: Sequence[Path]) -> Iterator[list[tuple[Any, ...]]]:
+    """Rows in lists of bounded size, until they are all there, or too many."""
+    block: list[tuple[Any, ...]] = []
+    used = text = 0
+    for row in rows:
+        block.append(row)
+        for cell in row:
+            if isinstance(cell, str | bytes):
+                text += len(cell)
+        if len(block) == _ROWS or text > _TEXT:
+            used = _within(used + text, len(block), len(row), files)
+            yield block
+            block, text = [], 0
+    if block:
+        _within(used + text, len(block), len(block[0]), files)
+        yield block
+
+
+def _within(used: int, rows: int, columns: int, files: Sequence[Path] = ()) -> int:
+    """What an answer takes with further rows, as they are read and as numbers, in bytes.
+
+    Raises:
+        DataError: if that is too much.
+    """
+    from vaekit.data.limits import check_size
+
+    used += 16 * rows * (columns + 1)
+    check_size(used, "the answer to the query, so far", files)
+    return used
+
+
+def _parts(name: str, cells: Sequence[Any]) -> dict[type, pa.Array]:
+    """The cells of a column by their type, as Arrow arrays that are null where a cell is of another type."""
+    import pyarrow as pa
+
+    kinds = set(map(type, cells)) - {type(None)}
+    if bytes in kinds:
+        raise _exotic(name, "binary")
+    if len(kinds) <= 1:
+        return {kind: pa.array(cells, _ARROW[kind]) for kind in kinds} or {type(None): pa.nulls(len(cells))}
+    return {kind: pa.array([c if type(c) is kind else None for c in cells], _ARROW[kind]) for kind in kinds}
+
+
+def _whole_column(pieces: Sequence[Mapping[type, pa.Array]]) -> pa.ChunkedArray:
+    """One column of integers, or else floats, or else text, whichever holds all cells as they are written."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kinds = {kind for parts in pieces for kind in parts} - {type(None)}
+    ends = [pc.min_max(parts[int]).as_py() for parts in pieces if int in parts]
+    exact = all(end["min"] >= -(2**53) and end["max"] <= 2**53 for end in ends)  # in floats
+    if str in kinds or (len(kinds) == 2 and not exact):
+        target = pa.string()
+    else:
+        target = pa.float64() if float in kinds else pa.int64() if kinds else pa.null()
+
+    def cast(cells: pa.Array) -> pa.Array:
+        if target == pa.string() and cells.type == pa.float64():  # as SQLite and Python write them, all digits
+            return pa.array([None if cell is None else repr(cell) for cell in cells.to_pylist()], target)
+        return cells.cast(target)
+
+    return pa.chunked_array([pc.coalesce(*map(cast, parts.values())) for parts in pieces], target)
+
+
+def _check_names(names: Sequence[str]) -> None:
+    if not names:
+        raise DataError("the query must return columns", "none", "Begin it with `select`, and name what to read")
+    name, count = Counter(names).most_common(1)[0]
+    if count > 1:
+        raise DataError("columns must have different names", f"'{name}' twice in the query", "Rename one with `as`")
 
 
 def _is_one_statement(query: str) -> bool:
@@ -273,14 +352,12 @@ def _is_plain(kind: Any) -> bool:
 
 
 def _plain(table: Any) -> Any:
-    """The table with decimals as floats."""
+    """The table with decimals as floats, and its text of one width."""
     import pyarrow as pa
 
     columns = []
-    for name, column in zip(table.column_names, table.columns, strict=True):
+    for column in table.columns:
         kind = column.type
-        if not _is_plain(kind):
-            raise _exotic(name, str(kind).removeprefix("large_"))
         if _is_opaque_numeric(kind):
             column = pa.chunked_array([chunk.storage for chunk in column.chunks], kind.storage_type).cast(pa.float64())
         elif pa.types.is_decimal(kind):
@@ -289,14 +366,6 @@ def _plain(table: Any) -> Any:
             column = column.cast(pa.string())
         columns.append(column)
     return pa.table(columns, names=table.column_names)
-
-
-def _no_columns() -> DataError:
-    return DataError("the query must return columns", "none", "Begin it with `select`, and name what to read")
-
-
-def _double(name: str) -> DataError:
-    return DataError("columns must have different names", f"'{name}' twice in the query", "Rename one with `as`")
 
 
 def _exotic(name: str, kind: str) -> DataError:
@@ -317,7 +386,7 @@ def _refusal(error: Exception, uri: str) -> DataError:
     if not found:  # before there is a connection, in the midst of the rows, and with SQLite always
         found = re.sub(r"^(.*\bERROR: +|([A-Z_]+: )?(\[\w+\] )?(Failed to [a-z ]+: )?)", "", first)
     must, mend = next((must, mend) for told, must, mend in _REFUSALS if re.search(told, f"{code} {first}"))
-    return DataError(must, f"'{_masked(found, uri)}' from '{without_password(uri)}'", mend or _masked(hint, uri))
+    return DataError(must, f"'{_masked(found, uri):.200}' from '{without_password(uri)}'", mend or _masked(hint, uri))
 
 
 def _masked(text: str, uri: str) -> str:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet
+import pyarrow.compute as pc
 
 from vaekit.data.written import present
 from vaekit.errors import DataError
 
 BATCH = 1 << 16
 """Rows of a batch."""
+
+MOST_LISTED = 20
+"""Names of columns that a message lists."""
 
 Native = Callable[[pa.Table], Any]
 """From an Arrow table to a data frame of the library that the rows came from."""
@@ -127,16 +130,23 @@ class Frame:
                 named=True,
                 written=written,
             )
-        missing = [name for name in names if name not in self.names]
+        fields = {field.name: field for field in self.schema}  # a schema looks through all of its names
+        missing = [name for name in names if name not in fields]
         if missing:
             raise DataError(
-                f"the data must have the columns the model was trained on: {', '.join(names)}",
-                f"data without {', '.join(repr(name) for name in missing)}",
+                f"the data must have the columns the model was trained on: {_listed(names)}",
+                f"data without {_listed([repr(name) for name in missing])}",
             )
         wanted = list(names)
-        chosen = pa.schema([self.schema.field(name) for name in wanted])
+        chosen = pa.schema([fields[name] for name in wanted])
         written = None if self.written is None else self.written.in_order(names)
         return replace(self, schema=chosen, read=lambda: (t.select(wanted) for t in self.read()), written=written)
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Names for a message: the first of them, and how many there are."""
+    first = ", ".join(f"{name:.200}" for name in names[:MOST_LISTED])
+    return first if len(names) <= MOST_LISTED else f"{first}, … ({len(names):,} in all)"
 
 
 def frame_of_table(
@@ -149,9 +159,10 @@ def frame_of_table(
     """The rows of an Arrow table in memory; further arguments as in `Frame`.
 
     Raises:
-        DataError: if it has no rows or columns, or two columns of one name.
+        DataError: as `check_columns` and `check_cells` raise it.
     """
     check_columns(table.schema, table.num_rows)
+    check_cells(table)
 
     def read() -> Iterator[pa.Table]:
         for start in range(0, len(table), BATCH):
@@ -160,43 +171,101 @@ def frame_of_table(
     return Frame(table.schema, len(table), read, named, native, array=array, part=part)
 
 
-def frame_of_parquet(path: Path) -> Frame:
-    """The rows of a Parquet file, read a batch at a time.
-
-    Raises:
-        DataError: if the file is damaged, has no rows or columns, or two columns of one name.
-    """
-    try:
-        with pyarrow.parquet.ParquetFile(path) as file:
-            schema, rows = file.schema_arrow.remove_metadata(), file.metadata.num_rows
-    except (pa.ArrowInvalid, OSError) as error:
-        raise DataError("a Parquet file must be whole", f"'{path}': {error}") from error
-    check_columns(schema, rows)
-
-    def read() -> Iterator[pa.Table]:
-        try:
-            with pyarrow.parquet.ParquetFile(path, pre_buffer=False) as file:  # else whole files are held
-                for batch in file.iter_batches(BATCH, use_threads=False):
-                    yield pa.Table.from_batches([batch]).replace_schema_metadata()
-        except (pa.ArrowInvalid, OSError) as error:
-            raise DataError("a Parquet file must be whole", f"'{path}': {error}") from error
-
-    return Frame(schema, rows, read)
-
-
 def check_columns(schema: pa.Schema, rows: int) -> None:
-    """Refuse a table without rows or columns.
+    """Refuse a table without rows or columns, and columns that could not be told apart or read.
 
     Args:
         schema: names and types of the columns.
         rows: how many rows.
 
     Raises:
-        DataError: if it has no rows or columns, or two columns of one name.
+        DataError: if it has no rows or columns, two columns of one name, or dates of a time zone that does not exist.
     """
     if not rows or not schema.names:
         raise DataError("the source must hold examples", f"{rows} rows of {len(schema.names)} columns")
-    names = schema.names
-    if len(set(names)) < len(names):
-        double = next(name for name in names if names.count(name) > 1)
-        raise DataError("columns must have different names", f"'{double}' twice")
+    double = next((name for name, count in Counter(schema.names).items() if count > 1), None)
+    if double is not None:
+        raise DataError("columns must have different names", f"'{double:.200}' twice")
+    for zone in {zone for kind in schema.types if (zone := getattr(value_type(kind), "tz", None)) is not None}:
+        if not _is_zone(zone):
+            name = next(field.name for field in schema if getattr(value_type(field.type), "tz", None) == zone)
+            raise DataError(f"the dates of column '{name:.200}' must be of a known time zone", f"'{zone:.200}'")
+
+
+def _is_zone(name: str) -> bool:
+    """Whether a time zone exists; a name that is none may be anything, a path too."""
+    try:
+        pa.lib.string_to_tzinfo(name)
+    except (pa.ArrowException, KeyError, ValueError, OSError):
+        return False
+    return True
+
+
+def value_type(kind: pa.DataType) -> pa.DataType:
+    """Return the type of the cells themselves, where they are stored as places in a dictionary."""
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+_SECONDS = (-62_135_596_800, 253_402_300_799)
+"""First and last second of the years 1 to 9999, the calendar of Python."""
+_UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+
+
+def check_cells(table: pa.Table, first_row: int = 0) -> None:
+    """Refuse cells at which something later would stumble.
+
+    Args:
+        table: some rows, from whatever reader.
+        first_row: the number of the first of them, for the message.
+
+    Raises:
+        DataError: for text that is not UTF-8, and dates outside the years 1 to 9999, with column and row.
+
+    Examples:
+        >>> check_cells(pa.table({"day": pa.array([0, 3_000_000], pa.date32())}))
+        Traceback (most recent call last):
+            ...
+        vaekit.errors.DataError: every date in column 'day' must be in the years 1 to 9999. Got another in row 1 instead. Mend the cell, or leave it empty.
+    """
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        try:
+            column.validate(full=True)
+        except pa.ArrowInvalid as error:
+            row = next((row for row in range(len(column)) if not _is_valid(column.slice(row, 1))), 0)
+            raise DataError(
+                f"every cell of column '{name:.200}' must be of its type, {column.type!s:.80}",
+                f"{error!s:.200} in row {first_row + row}",
+            ) from error
+        _check_dates(name, column, first_row)
+
+
+def _is_valid(cell: pa.ChunkedArray) -> bool:
+    try:
+        pa.concat_arrays(cell.chunks).take(pa.array([0])).validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _check_dates(name: str, column: pa.ChunkedArray, first_row: int) -> None:
+    kind = value_type(column.type)
+    if not (pa.types.is_date(kind) or pa.types.is_timestamp(kind)):
+        return
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(kind)
+    unit = _UNITS["ms" if pa.types.is_date64(kind) else getattr(kind, "unit", "s")]
+    numbers = column.cast(pa.int32()).cast(pa.int64()) if pa.types.is_date32(kind) else column.cast(pa.int64())
+    margin = 86_400 if getattr(kind, "tz", None) else 0  # local time is up to a day off
+    low, high = _SECONDS[0] + margin, _SECONDS[1] - margin
+    if pa.types.is_date32(kind):
+        low, high = low // 86_400, high // 86_400
+    else:
+        low, high = max(low * unit, -(2**63)), min((high + 1) * unit - 1, 2**63 - 1)
+    ends = pc.min_max(numbers)
+    if ends["min"].is_valid and (ends["min"].as_py() < low or ends["max"].as_py() > high):
+        row = pc.index(pc.or_(pc.less(numbers, low), pc.greater(numbers, high)), value=True).as_py()
+        raise DataError(
+            f"every date in column '{name:.200}' must be in the years 1 to 9999",
+            f"another in row {first_row + row}",
+            "Mend the cell, or leave it empty",
+        )

@@ -13,8 +13,9 @@ import pyarrow.compute as pc
 
 from vaekit.data.columns import family
 from vaekit.data.csv import open_csv
-from vaekit.data.frame import Frame, frame_of_parquet, frame_of_table
+from vaekit.data.frame import Frame, frame_of_table
 from vaekit.data.frames import INDEX, library_of
+from vaekit.data.parquet import frame_of_parquet
 from vaekit.data.source import Source
 from vaekit.data.written import as_type
 from vaekit.errors import DataError

@@ -115,9 +115,10 @@ class TableModel:
         weights = found.log_weights.exp().cpu().numpy()[None, :, :, None] / VALUES_PER_DRAW
         mean = (weights * drawn).sum((0, 1))
         spread = np.sqrt(np.maximum((weights * np.square(drawn - mean)).sum((0, 1)), 0))
+        modelled = self.schema.modelled
         for column, probabilities in self._places(found).items():
             reached = probabilities.cumsum(-1)
-            ordered = self.schema.modelled[column].kind == "ordinal"
+            ordered = modelled[column].kind == "ordinal"
             chosen = (reached < 0.5 * reached[:, -1:]).sum(-1) if ordered else probabilities.argmax(-1)
             mean[:, column] = chosen
             spread[:, column] = probabilities[np.arange(block), chosen]

@@ -223,13 +223,18 @@ def _objective(content: dict[str, Any]) -> None:
         )
 
 
+MOST_NOTES = 20
+"""Columns that are left out of which each is told."""
+
+
 def _data_notes(schema: Schema) -> list[str]:
     if schema.kind == "mixed":
         out = [column for column in schema.table if not column.modelled and not column.given]
         kinds = Counter(column.kind for column in schema.modelled)
         counted = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
         return [
-            *(f"Column '{column.name}' is left out: {column.kind}, {column.reason}." for column in out),
+            *(f"Column '{column.name}' is left out: {column.kind}, {column.reason}." for column in out[:MOST_NOTES]),
+            *([f"{len(out) - MOST_NOTES:,} further columns are left out, too."] if len(out) > MOST_NOTES else []),
             f"likelihood=mixed: each column its own ({counted}; see `vaekit describe`).",
             *_missing_note(schema),
             *(f"Column '{column.name}': {column.note}." for column in schema.table if column.note),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import get_args
 
 import numpy as np
@@ -109,8 +110,9 @@ def _check_given(name: str, columns: Sequence[Column]) -> None:
 
 def _checked(declared: dict[str, str], frame: Frame) -> dict[str, str]:
     known = [*get_args(ColumnKind), IGNORE]
+    names = frozenset(frame.names)
     for name, kind in declared.items():
-        if name not in frame.names:
+        if name not in names:
             raise DataError("data.columns must name columns of the data", f"'{name}'", did_you_mean(name, frame.names))
         if kind not in known:
             raise DataError(f"data.columns.{name} must be a kind of column", f"'{kind}'", did_you_mean(kind, known))
@@ -129,7 +131,6 @@ class _Looks:
     def __init__(self, frame: Frame, tallies: Sequence[Tally], declared: Mapping[str, str]) -> None:
         self.frame, self.tallies, self.declared = frame, tallies, declared
         self.sampled = max((len(tally.sample) for tally in tallies if tally.family != "other"), default=0)
-        self._features: dict[str, Array] = {}
 
     def column(self, tally: Tally) -> Column:
         """What one column is."""
@@ -215,22 +216,29 @@ class _Looks:
     def _profile(self, without: Tally) -> Array:
         """Features of all other columns in the sampled rows."""
         features, room = [np.empty((self.sampled, 0))], PROFILE
-        for tally in self.tallies:
-            if tally is not without and tally.rows and room > 0:
-                features.append(self._feature(tally))
-                room -= features[-1].shape[1]
+        for tally, feature in self._features:
+            if tally is not without and room > 0:
+                features.append(feature)
+                room -= feature.shape[1]
         return np.concatenate(features, 1)
 
+    @cached_property
+    def _features(self) -> list[tuple[Tally, Array]]:
+        """Features of the first columns, as many as are needed when any one of these is the column in question."""
+        found, room = [], PROFILE + FEW
+        for tally in self.tallies:
+            if room > 0 and tally.rows and (feature := self._feature(tally)).shape[1]:
+                found.append((tally, feature))
+                room -= feature.shape[1]
+        return found
+
     def _feature(self, tally: Tally) -> Array:
-        if tally.name not in self._features:
-            few = tally.exact and tally.distinct <= FEW
-            found = np.empty((self.sampled, 0))
-            if tally.family in ("number", "date") and not (tally.monotone and tally.whole):
-                found = normal_scores(tally.numbers)[:, None]
-            elif tally.family in ("text", "truth") and few:
-                found = indicators(tally.sample.to_pylist(), list(tally.counts))
-            self._features[tally.name] = found
-        return self._features[tally.name]
+        few = tally.exact and tally.distinct <= FEW
+        if tally.family in ("number", "date") and not (tally.monotone and tally.whole):
+            return normal_scores(tally.numbers)[:, None]
+        if tally.family in ("text", "truth") and few:
+            return indicators(tally.sample.to_pylist(), list(tally.counts))
+        return np.empty((self.sampled, 0))
 
 
 def _are_counted(tally: Tally) -> bool:

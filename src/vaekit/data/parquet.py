@@ -1,0 +1,138 @@
+"""Parquet files, read a batch at a time in bounded memory; whatever their reader raises becomes one refusal."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet
+
+from vaekit.data.frame import BATCH, Frame, check_cells, check_columns, value_type
+from vaekit.data.limits import check_size
+from vaekit.errors import DataError
+
+PIECE = 1 << 26
+"""Bytes of text that are unpacked at once."""
+NESTED = 1 << 10
+"""Rows that are read at once where cells are lists."""
+FAULTS = (pa.ArrowException, OSError, MemoryError, UnicodeDecodeError, OverflowError)
+"""What pyarrow raises of a damaged file: a length that was hit by chance may ask for any amount of memory."""
+_LONG = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary)
+
+
+@dataclass(frozen=True)
+class _Form:
+    """How a file is to be read.
+
+    Args:
+        schema: names and types of the columns.
+        rows: how many rows the file says to have.
+        packed: columns of text, each of which may be stored once and used in many rows.
+        batch: rows that are read at once.
+    """
+
+    schema: pa.Schema
+    rows: int
+    packed: list[str]
+    batch: int
+
+
+def frame_of_parquet(path: Path) -> Frame:
+    """Open a Parquet file; its rows are read a batch at a time.
+
+    Args:
+        path: the file.
+
+    Returns:
+        Its rows.
+
+    Raises:
+        DataError: if the file is damaged, has no rows or columns, two columns of one name, or more cells or text than
+            may be unpacked.
+    """
+    with _refused(path), pyarrow.parquet.ParquetFile(path) as file:
+        form = _form(file, path)
+    return Frame(form.schema, form.rows, lambda: _read(path, form))
+
+
+@contextlib.contextmanager
+def _refused(path: Path) -> Iterator[None]:
+    """What the reader raises, as a refusal."""
+    try:
+        yield
+    except FAULTS as error:
+        raise DataError("a Parquet file must be whole", f"'{path}': {error!s:.200}") from error
+
+
+def _form(file: Any, path: Path) -> _Form:
+    """Look at the columns and sizes of a file before any of it is unpacked."""
+    schema, rows = file.schema_arrow.remove_metadata(), file.metadata.num_rows
+    check_columns(schema, rows)
+    # Sizes are asked of the groups of rows and not of their columns: of damaged columns pyarrow ends the process.
+    groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
+    for needed in (8 * rows * len(schema.names), sum(group.total_byte_size for group in groups)):  # coded, and unpacked
+        check_size(needed, f"'{path.name}'", [path])
+    batch = min((4 * PIECE * group.num_rows // max(group.total_byte_size, 1) for group in groups), default=1)
+    if any(pa.types.is_nested(kind) for kind in schema.types):  # texts within lists cannot be read packed
+        batch = min(batch, NESTED)
+    packed = [field.name for field in schema if any(is_type(field.type) for is_type in _LONG)]
+    return _Form(schema, rows, packed, max(1, batch))
+
+
+def _read(path: Path, form: _Form) -> Iterator[pa.Table]:
+    """The rows in tables that hold some 64 MiB of text at most, or a single row."""
+    row = text = 0
+    with _refused(path), pyarrow.parquet.ParquetFile(path, pre_buffer=False, read_dictionary=form.packed) as file:
+        for batch in file.iter_batches(
+            min(form.batch, BATCH), use_threads=False
+        ):  # without a buffer, else whole files are held
+            lengths = _text_lengths(batch)
+            text += int(lengths.sum())
+            check_size(text, f"the text of '{path.name}'", [path])
+            for start, end in _pieces(lengths):
+                piece = pa.Table.from_batches([batch.slice(start, end - start)]).replace_schema_metadata()
+                piece = pa.table(
+                    [_unpacked(c, f.type) for c, f in zip(piece.columns, form.schema, strict=True)], form.schema
+                )
+                check_cells(piece, row)
+                row += len(piece)
+                yield piece
+    if row != form.rows:
+        raise DataError("a Parquet file must be whole", f"'{path}': {row} rows instead of {form.rows}")
+
+
+def _text_lengths(batch: Any) -> npt.NDArray[np.int64]:
+    """Bytes of text in each row once it is unpacked, shape (rows,)."""
+    found = np.zeros(len(batch), np.int64)
+    for column in batch.columns:
+        if pa.types.is_dictionary(column.type):
+            column.indices.validate(full=True)
+            places = column.indices.fill_null(0).to_numpy()
+            if len(places) and not 0 <= places.min() <= places.max() < max(len(column.dictionary), 1):
+                raise pa.ArrowInvalid("a place that the dictionary does not have")
+            if any(is_type(column.type.value_type) for is_type in _LONG) and len(column.dictionary):
+                lengths = pc.binary_length(column.dictionary).fill_null(0).to_numpy()
+                found += np.where(column.is_null().to_numpy(zero_copy_only=False), 0, lengths[places])
+    return found
+
+
+def _pieces(lengths: npt.NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """First and last row of pieces that hold `PIECE` bytes at most, or a single row."""
+    reached, start = np.cumsum(lengths), 0
+    while start < len(lengths):
+        before = int(reached[start - 1]) if start else 0
+        end = max(start + 1, int(np.searchsorted(reached, before + PIECE, side="right")))
+        yield start, end
+        start = end
+
+
+def _unpacked(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    """A column of the type that the file names, whose text was read as places in a dictionary."""
+    return column if column.type == kind else column.cast(value_type(column.type)).cast(kind)
