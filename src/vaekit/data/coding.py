@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,11 +13,9 @@ import pyarrow.compute as pc
 from vaekit.data.columns import Column, family
 from vaekit.data.dates import is_length, read_dates
 from vaekit.data.frame import Frame, frame_of_table
+from vaekit.data.limits import room
 from vaekit.data.source import LABEL, Source, Values
 from vaekit.errors import DataError, did_you_mean
-
-MOST_IN_MEMORY = 1 << 28
-"""Bytes of coded rows that are kept in memory; more go to a temporary file, which is mapped."""
 
 
 def code_frame(frame: Frame, table: Sequence[Column], origin: str = "memory") -> Source:
@@ -38,7 +35,8 @@ def code_frame(frame: Frame, table: Sequence[Column], origin: str = "memory") ->
     modelled, given = [c for c in table if c.modelled], [c for c in table if c.given]
     as_written = frame.written or frame  # the one way in which a cell is read, in training and ever after
     ordered = as_written.in_order([c.name for c in ([*modelled, *given] if frame.named else table)])
-    values, context, row = _room(frame.rows, len(modelled)), _room(frame.rows, len(given)), 0
+    values, context = (room((frame.rows, len(columns)), np.float64) for columns in (modelled, given))
+    row = 0
     for piece in ordered.read():
         for codes, columns in ((values, modelled), (context, given)):
             for place, column in enumerate(columns):
@@ -92,13 +90,6 @@ def code_values(column: Column, values: Sequence[Any]) -> npt.NDArray[np.float64
             hint = did_you_mean(str(value), _known(column))
             raise DataError(f"the value of '{column.name}' must be known", f"{value!r}", hint)
     return codes
-
-
-def _room(rows: int, columns: int) -> npt.NDArray[np.float64]:
-    if rows * columns * 8 <= MOST_IN_MEMORY:
-        return np.empty((rows, columns))
-    with tempfile.TemporaryFile(prefix=".vaekit-") as file:  # gone with the last map of it
-        return np.memmap(file, np.float64, "w+", shape=(rows, columns))
 
 
 def frame_of_array(values: Values, columns: Sequence[str] = (), labels: Values | None = None) -> Frame:
