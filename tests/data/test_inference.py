@@ -613,3 +613,9 @@ def test_two_samples_of_a_column_agree_on_whether_it_is_bounded():
 def test_missing_cells_are_counted_whatever_they_came_in():
     assert one(pa.array([1.5, None, 2.5, None] * 9)).missing == (("", 18),)
     assert one(pa.array(["a", "b"] * 9)).missing == ()
+
+
+def test_dates_stay_in_the_calendar():
+    column = one([datetime.datetime(2020, 1, 1), datetime.datetime(9999, 12, 31, 23, 59, 59, 999999)] * 9 + [datetime.datetime(2021, 1, 1)] * 9)  # fmt: skip
+    late = column.decode(np.array([3e17, 253_402_300_799_999_999.0, -7e16]))
+    assert [moment.year for moment in late.to_pylist()] == [9999, 9999, 1]

@@ -43,6 +43,8 @@ NEAR = 1e-3
 """Within this share of a step, a number is a value of the lattice."""
 FALSE = {"TRUE": "FALSE", "True": "False"}
 """How false is written, by how true is."""
+CALENDAR = (-62_135_596_800e6, 253_402_300_799e6)
+"""The first and the last second of the years 1 to 9999, in microseconds."""
 LARGEST = 1e30
 """Beyond this, squares overflow in single precision."""
 
@@ -287,7 +289,8 @@ class Column(BaseModel):
             return found.cast(kind)
         if self.kind == "datetime":
             step = max(self.step, self.grid, 1.0)
-            whole = (np.round(np.where(missing, 0, codes) / step) * step).astype(np.int64)
+            moments = np.round(np.where(missing, 0, codes) / step) * step
+            whole = moments.clip(*CALENDAR).astype(np.int64)  # doubles so late are 32 microseconds apart
             zone = getattr(kind, "tz", None)
             found = pa.array(whole, mask=missing).cast(pa.timestamp("us", "UTC" if zone else None))
             if not pa.types.is_temporal(kind):
