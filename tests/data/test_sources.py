@@ -230,7 +230,7 @@ T = torch.zeros(4, 3)
         ({"a": [1j, 2j]}, "'a' must hold numbers, truth values, texts or dates. Got cells of type complex"),
         ({}, "an empty one"),
         (np.array([["a", "b"]]), "Numpy makes text of rows of several types"),
-        (np.ma.masked_array([[1j]], [[True]]), "must hold numbers"),
+        (np.ma.masked_array([[1j]], [[True]]), "must hold real numbers"),
         (sparse.csr_array(np.eye(2) * 1j), r"a sparse matrix must hold real numbers.*complex128, shape \(2, 2\)"),
         (np.zeros(3, [("a", "f8", (2,))]), "each field of a structured array must hold one value"),
         (torch.empty(3, 2, device="meta"), "a tensor must hold real numbers"),
@@ -259,7 +259,7 @@ def test_large_sparse_matrices_go_to_a_file_block_by_block(monkeypatch):
     found = open_source(sparse.csr_array(values)).values
     assert isinstance(found.base, np.memmap)
     np.testing.assert_array_equal(found, values)
-    with pytest.raises(DataError, match=r"GiB in the sparse matrix of shape \(1000000, 1000000\)"):
+    with pytest.raises(DataError, match=r"TiB in the sparse matrix of shape \(1000000, 1000000\)"):
         open_source(sparse.csr_array((10**6, 10**6)))
 
 

@@ -105,7 +105,7 @@ def _channels_last(values: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], tuple[st
     square = height == width and first < height
     if square or (width not in CHANNELS and first in CHANNELS):
         told = f"Channels come first in {values.shape}: pictures of {height}×{width} with {first}."
-        other = " If they come last, give numpy.moveaxis(x, -1, 1)." if square and width in CHANNELS else ""
+        other = " If they come last, give vaekit.data.Source(x, picture=True)." if square and width in CHANNELS else ""
         return np.moveaxis(values, 1, -1), (told + other,)
     if width in CHANNELS:
         return values, ()
@@ -119,7 +119,7 @@ def read_npy(path: Path) -> npt.NDArray[Any]:
     Raises:
         DataError: if the file is damaged, holds objects, or is mostly a hole and would take too much room.
     """
-    with naming(path, "a .npy file must hold a plain numeric array"):
+    with naming(path, "a .npy file must hold a plain numeric array"), np.errstate(over="ignore"):
         values = np.load(path, mmap_mode="r", allow_pickle=False)
     check_size(values.nbytes, f"'{path.name}'", [path])
     return values
