@@ -56,7 +56,7 @@ def test_other_types_stay(dtype):
     ("values", "words"),
     [
         (np.array([["a", "b"]]), "must hold real numbers. Got values of type <U1"),
-        (np.array([[{}, 1]], dtype=object), "must hold real numbers. Got values of type object"),
+        (np.array([[{}, 1]], dtype=object), "must hold real numbers. Got objects such as a dict"),
         (np.ones((2, 2)) * 1j, "must hold real numbers. Got values of type complex128"),
         (np.zeros((2, 2), "M8[s]"), "must hold real numbers"),
         (np.array(3.0), r"an example per row.*Got shape \(\)"),

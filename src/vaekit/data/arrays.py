@@ -69,7 +69,9 @@ def from_array(
         DataError: for objects, text, complex numbers, fewer than two dimensions or more than four, or no rows.
     """
     if values.dtype.kind not in "buif":
-        raise DataError(f"{where} must hold real numbers", f"values of type {values.dtype!s:.100}", _way(values))
+        kind = f"objects such as a {type(values.flat[0]).__name__}" if values.dtype == object and values.size else ""
+        told = kind or f"values of type {values.dtype!s:.100}"
+        raise DataError(f"{where} must hold real numbers", told, _way(values))
     if values.ndim not in (2, 3, 4):
         raise DataError(
             f"{where} must have an example per row: (n, columns), (n, H, W) or (n, H, W, C)", f"shape {values.shape}"
