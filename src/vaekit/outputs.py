@@ -84,7 +84,10 @@ def write_rows(out: Path, values: Array, schema: Schema, name: str) -> None:
     ending = out.suffix.lower()
     if ending in ("", ".png"):
         _check_pictures(out, values.shape[1:] if schema.picture and values.shape[1:] == schema.shape else ())
-        return _write_pictures(out, as_bytes(values, schema))
+        deep = not ending and schema.levels > 256 and values.shape[-1] == 1  # a file of colours has no room for as many
+        return _write_pictures(
+            out, np.round(values).clip(0, schema.levels - 1).astype(np.uint16) if deep else as_bytes(values, schema)
+        )
     with atomic_path(out) as temporary:
         if ending == ".npy":
             with temporary.open("wb") as file:
@@ -253,10 +256,10 @@ def contact_sheet(pictures: npt.NDArray[np.uint8], columns: int | None = None, z
     return sheet
 
 
-def _write_pictures(out: Path, pictures: npt.NDArray[np.uint8]) -> None:
+def _write_pictures(out: Path, pictures: Array) -> None:
     from PIL import Image
 
-    def squeezed(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    def squeezed(picture: Array) -> Array:
         return picture[..., 0] if picture.shape[-1] == 1 else picture
 
     if out.suffix:

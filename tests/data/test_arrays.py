@@ -1,7 +1,12 @@
+import io
+import struct
+import zipfile
+
 import numpy as np
 import pytest
 import torch
 
+from vaekit.data import limits
 from vaekit.data.arrays import from_array, from_object, open_npy, open_npz
 from vaekit.errors import DataError
 
@@ -51,7 +56,7 @@ def test_other_types_stay(dtype):
     ("values", "words"),
     [
         (np.array([["a", "b"]]), "must hold real numbers. Got values of type <U1"),
-        (np.array([[{}, 1]], dtype=object), "must hold real numbers. Got values of type object"),
+        (np.array([[{}, 1]], dtype=object), "must hold real numbers. Got objects such as a dict"),
         (np.ones((2, 2)) * 1j, "must hold real numbers. Got values of type complex128"),
         (np.zeros((2, 2), "M8[s]"), "must hold real numbers"),
         (np.array(3.0), r"an example per row.*Got shape \(\)"),
@@ -170,3 +175,127 @@ def test_a_damaged_npz_is_named_and_nobody_is_told_to_unpickle_it(tmp_path, cont
         open_npz(tmp_path / "x.npz")
     assert "unsafely" not in str(error.value)
     assert "allow_pickle" not in str(error.value)
+
+
+@pytest.mark.parametrize("channels", [2, 5, 13])
+def test_channels_come_first_where_the_others_are_equal_and_more(channels):
+    last = RNG.integers(0, 256, (5, 16, 16, channels)).astype(np.uint8)
+    source = from_array(np.moveaxis(last, -1, 1))
+    np.testing.assert_array_equal(source.values, last)
+    assert source.notes == (f"Channels come first in (5, {channels}, 16, 16): pictures of 16×16 with {channels}.",)
+
+
+@pytest.mark.parametrize(
+    ("shape", "picture", "told"),
+    [
+        (
+            (5, 3, 4, 4),
+            (4, 4, 3),
+            ("Channels come first", "If they come last, give vaekit.data.Source(x, picture=True)."),
+        ),
+        ((5, 6, 6, 9), (6, 6, 9), ("Channels come last", "If they come first, give numpy.moveaxis(x, 1, -1).")),
+        ((5, 2, 7, 9), (2, 7, 9), ("Channels come last", "If they come first, give numpy.moveaxis(x, 1, -1).")),
+        ((5, 6, 7, 3), (6, 7, 3), ()),
+        ((5, 6, 6, 1), (6, 6, 1), ()),
+    ],
+)
+def test_what_could_be_read_otherwise_is_said(shape, picture, told):
+    source = from_array(np.zeros(shape))
+    assert source.values.shape[1:] == picture
+    assert len(source.notes) == bool(told)
+    assert all(part in source.notes[0] for part in told)
+
+
+def test_turned_as_the_note_says_they_are_read_so():
+    last = RNG.random((5, 2, 7, 9))
+    np.testing.assert_array_equal(from_array(np.moveaxis(last, 1, -1)).values, np.moveaxis(last, 1, -1))
+
+
+@pytest.mark.parametrize("names", [("x_val", "y_val"), ("X_valid", "y_valid"), ("val_images", "val_labels")])
+def test_npz_with_a_validation_part(tmp_path, names):
+    np.savez(tmp_path / "x.npz", x_train=np.zeros((4, 2)), **{names[0]: np.ones((3, 2)), names[1]: np.arange(3)})
+    source = open_npz(tmp_path / "x.npz")
+    assert len(source.values) == 4
+    assert source.validation.values.tolist() == [[1, 1]] * 3
+    assert source.validation.labels.tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("most", [10, 1 << 28])
+def test_npz_is_unpacked_in_any_order_and_size(tmp_path, monkeypatch, order, most):
+    monkeypatch.setattr(limits, "MOST_IN_MEMORY", most)
+    values = np.asarray(RNG.normal(size=(7, 5)), order=order)
+    np.savez_compressed(tmp_path / "x.npz", X=values, y=np.array(["a", "b", "c", "d", "e", "f", "ä"]))
+    source = open_npz(tmp_path / "x.npz")
+    np.testing.assert_array_equal(source.values, values)
+    assert source.labels.tolist() == ["a", "b", "c", "d", "e", "f", "ä"]
+
+
+def test_bombs_are_refused_by_what_their_headers_say(tmp_path, monkeypatch):
+    monkeypatch.setenv("VAEKIT_LARGEST", "1e6")
+    np.savez_compressed(tmp_path / "x.npz", X=np.zeros((1000, 1000)))
+    with pytest.raises(DataError, match=r"at most 976\.6 KiB.*Got 7\.6 MiB in 'X' in 'x\.npz'.*VAEKIT_LARGEST="):
+        open_npz(tmp_path / "x.npz")
+    with (tmp_path / "x.npy").open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": (5 << 20, 1000)})
+        file.truncate(file.tell() + (20000 << 20))
+    with pytest.raises(DataError, match=r"Got 19\.5 GiB in 'x\.npy'"):
+        open_npy(tmp_path / "x.npy")
+    np.save(tmp_path / "y.npy", np.zeros((1000, 1000)))  # a file that is as large as it says may be
+    assert open_npy(tmp_path / "y.npy").values.shape == (1000, 1000)
+
+
+def npz_of(content):
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        archive.writestr("X.npy", content)
+    return made.getvalue()
+
+
+def npy_of(header, version=1):
+    return b"\x93NUMPY" + bytes([version, 0]) + struct.pack("<H", len(header)) + header + bytes(96)
+
+
+GOOD = b"{'descr': '<f8', 'fortran_order': False, 'shape': (4, 3), }"
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"(" * 5000,
+        b"{" * 900,
+        b"'" * 99,
+        b"",
+        b"[]",
+        GOOD.replace(b"(4, 3)", b"(4, 3.5)"),
+        GOOD.replace(b"(4, 3)", b"(-1, 3)"),
+        GOOD.replace(b"(4, 3)", b"(9223372036854775807, 4)"),
+        GOOD.replace(b"(4, 3)", b"(" + b"1," * 70 + b")"),
+        GOOD.replace(b"'<f8'", b"7"),
+        GOOD.replace(b"'<f8'", b"'|O'"),
+        GOOD.replace(b"'<f8'", b"'<U0'"),
+        GOOD.replace(b"'<f8'", b"[('a', '<f8')]"),
+    ],
+)
+@pytest.mark.parametrize("ending", ["npy", "npz"])
+def test_whatever_a_header_says_is_a_refusal_with_the_name(tmp_path, header, ending):
+    path, content = tmp_path / f"x.{ending}", npy_of(header)
+    path.write_bytes(content if ending == "npy" else npz_of(content))
+    with pytest.raises(DataError, match=rf"x\.{ending}"):
+        open_npy(path) if ending == "npy" else open_npz(path)
+
+
+@pytest.mark.parametrize("content", [npy_of(GOOD)[:-1], npy_of(GOOD) + b"\0", npy_of(GOOD, 9), b"", b"\x93NUM"])
+def test_members_of_another_length_or_kind_are_damage(tmp_path, content):
+    (tmp_path / "x.npz").write_bytes(npz_of(content))
+    with pytest.raises(DataError, match=r"plain numeric arrays.*x\.npz"):
+        open_npz(tmp_path / "x.npz")
+
+
+def test_a_flipped_bit_in_packed_data_is_damage(tmp_path):
+    np.savez_compressed(tmp_path / "x.npz", X=RNG.normal(size=(50, 4)))
+    content = bytearray((tmp_path / "x.npz").read_bytes())
+    content[200] ^= 4
+    (tmp_path / "x.npz").write_bytes(content)
+    with pytest.raises(DataError, match=r"plain numeric arrays.*x\.npz"):
+        open_npz(tmp_path / "x.npz")

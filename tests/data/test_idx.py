@@ -4,7 +4,7 @@ import struct
 import numpy as np
 import pytest
 
-from vaekit.data import open_source
+from vaekit.data import limits, open_source
 from vaekit.data.idx import is_idx_folder, open_idx, read_idx
 from vaekit.errors import DataError
 
@@ -119,3 +119,57 @@ def test_pictures_whose_names_hold_idx_are_pictures(tmp_path):
         Image.fromarray(VALUES[i]).save(tmp_path / f"photo_idx{i}.png")
     assert not is_idx_folder(tmp_path)
     np.testing.assert_array_equal(open_source(str(tmp_path)).values[..., 0], VALUES[:3])
+
+
+@pytest.mark.parametrize(
+    "name", ["val-images-idx3-ubyte", "emnist-valid-images-idx3-ubyte", "validation-images-idx3-ubyte.gz"]
+)
+def test_a_validation_part_chooses_the_model(tmp_path, name):
+    write(tmp_path / "train-images-idx3-ubyte", VALUES)
+    write(tmp_path / name, VALUES[:2])
+    write(tmp_path / name.replace("images-idx3", "labels-idx1"), np.array([3, 4], np.uint8))
+    source = open_idx(tmp_path)
+    np.testing.assert_array_equal(source.values[..., 0], VALUES)
+    np.testing.assert_array_equal(source.validation.values[..., 0], VALUES[:2])
+    assert source.validation.labels.tolist() == [3, 4]
+
+
+def test_of_two_files_of_one_part_none_is_passed_over(tmp_path):
+    write(tmp_path / "emnist-digits-train-images-idx3-ubyte", VALUES)
+    write(tmp_path / "emnist-letters-train-images-idx3-ubyte", VALUES)
+    with pytest.raises(
+        DataError, match=r"one IDX file of each part.*emnist-digits.*emnist-letters.*folders of their own"
+    ):
+        open_idx(tmp_path)
+
+
+def test_a_file_that_is_there_gzipped_too_is_read_once(tmp_path):
+    write(tmp_path / "train-images-idx3-ubyte", VALUES)
+    (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(b"unfinished")
+    np.testing.assert_array_equal(open_idx(tmp_path).values[..., 0], VALUES)
+
+
+def test_a_bomb_is_refused_by_its_header_and_streamed_where_it_is_allowed(tmp_path, monkeypatch):
+    path = tmp_path / "train-images-idx3-ubyte.gz"
+    write(path, np.zeros((2000, 40, 40), np.uint8))
+    monkeypatch.setattr(limits, "MOST_IN_MEMORY", 1000)
+    assert isinstance(read_idx(path), np.memmap)
+    monkeypatch.setenv("VAEKIT_LARGEST", "1e6")
+    with pytest.raises(DataError, match=r"Got 3\.1 MiB in 'train-images-idx3-ubyte\.gz'.*VAEKIT_LARGEST"):
+        read_idx(path)
+
+
+@pytest.mark.parametrize("dimensions", [5, 65, 255])
+def test_more_dimensions_than_pictures_have_are_refused(tmp_path, dimensions):
+    path = tmp_path / "train-images-idx3-ubyte"
+    path.write_bytes(bytes([0, 0, 8, dimensions]) + struct.pack(f">{dimensions}I", *[1] * dimensions) + b"7")
+    with pytest.raises(DataError, match=rf"with 1 to 4 dimensions.*with {dimensions}"):
+        read_idx(path)
+
+
+def test_a_stream_that_goes_on_after_its_end_is_damage(tmp_path):
+    path = tmp_path / "train-images-idx3-ubyte.gz"
+    for content in (idx_bytes(VALUES) + b"\0", idx_bytes(VALUES)[:-1]):
+        path.write_bytes(gzip.compress(content))
+        with pytest.raises(DataError, match=r"must be whole.*promised"):
+            read_idx(path)

@@ -6,6 +6,7 @@ import zlib
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 
 from vaekit.data import decoding, limits, open_source, pictures
 from vaekit.data.pictures import open_pictures
@@ -443,3 +444,24 @@ def test_pictures_are_turned_as_the_camera_says(tmp_path):
         Image.fromarray(np.rot90(upright)).save(tmp_path / f"{i}.png", exif=exif)
     values = open_pictures(tmp_path).values
     np.testing.assert_array_equal(values[0], upright)
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_how_a_png_is_turned_may_stand_after_its_pixels(folder, late):
+    upright = colour(4, 6)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(np.rot90(upright)).save(folder / "a.png", exif=exif)
+    content = (folder / "a.png").read_bytes()
+    start = content.index(b"eXIf") - 4
+    end = start + 12 + int.from_bytes(content[start : start + 4], "big")
+    moved = content[:start] + content[end:-12] + content[start:end] + content[-12:]
+    (folder / "a.png").write_bytes(moved if late else content)
+    np.testing.assert_array_equal(open_pictures(folder).values[0], upright)
+
+
+def test_pngs_are_not_decoded_to_be_measured(folder, monkeypatch):
+    fill(folder)
+    monkeypatch.setattr(Image.Image, "load", lambda _: pytest.fail("decoded"))
+    monkeypatch.setattr(PngImageFile, "load", lambda _: pytest.fail("decoded"), raising=False)
+    assert [page.size for page in decoding.pages_of(folder / "0.png")] == [(5, 3)]

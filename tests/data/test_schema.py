@@ -24,6 +24,11 @@ PIXELS = RNG.integers(0, 200, (20, 3, 2, 1))
         (PIXELS, "levels", 256),
         (PIXELS.astype(float), "levels", 256),
         (PIXELS * 10, "counts", 0),
+        ((PIXELS * 10).astype(np.uint16), "levels", 4096),
+        ((PIXELS * 5 + 1).astype(np.uint16), "levels", 1024),
+        (PIXELS.astype(np.uint16), "levels", 256),
+        ((PIXELS * 300).astype(np.uint16), "levels", 65536),
+        ((PIXELS[..., 0, 0] * 10).astype(np.uint16), "counts", 0),
         (PIXELS + RNG.normal(size=PIXELS.shape), "real", 0),
         (RNG.poisson(5, (30, 3)), "counts", 0),
         (RNG.poisson(5, (30, 3)).astype(np.float32), "counts", 0),
@@ -245,3 +250,41 @@ def test_a_saved_schema_is_the_same_schema():
     values[:, 1] = 0.1 + 0.2
     schema = infer(values, columns=("a", "b", "c"))
     assert Schema.model_validate_json(schema.model_dump_json()) == schema
+
+
+PICTURES = np.arange(24, dtype=np.uint8).reshape(2, 2, 2, 3) * 10
+
+
+@pytest.mark.parametrize(
+    ("given", "shape", "words"),
+    [
+        (np.zeros((2, 2, 2, 4), np.uint8), (2, 2, 3), r"Leave out the fourth channel, as in x\[\.\.\., :3\]"),
+        (np.zeros((2, 2, 2, 3), np.uint8), (2, 2, 1), r"Make them grey"),
+        (np.zeros((2, 2, 2, 2), np.uint8), (2, 2, 3), r"the same channels"),
+        (np.zeros((2, 2, 3, 3), np.uint8), (2, 2, 3), r"data\.size"),
+    ],
+)
+def test_other_channels_are_refused_with_the_way(given, shape, words):
+    schema = Schema(kind="levels", shape=shape, levels=256, picture=True, dtype="uint8")
+    with pytest.raises(DataError, match=words):
+        schema.check(Source(given, picture=True).drawn_as(schema.shape, schema.levels).values)
+
+
+@pytest.mark.parametrize("channel", [True, False])
+def test_grey_pictures_are_drawn_in_colours(channel):
+    grey = PICTURES[..., :1] if channel else PICTURES[..., 0]
+    drawn = Source(grey, picture=True).drawn_as((2, 2, 3), 256).values
+    np.testing.assert_array_equal(drawn, np.repeat(PICTURES[..., :1], 3, -1))
+
+
+def test_black_and_white_are_drawn_at_the_levels_of_training():
+    bits = Source(np.array([[[[0], [1]]]], np.uint8), picture=True, levels=2)
+    assert bits.drawn_as((1, 2, 1), 256).values.ravel().tolist() == [0, 255]
+    assert bits.drawn_as((1, 2, 3), 17).values.ravel().tolist() == [0, 0, 0, 16, 16, 16]
+    assert bits.drawn_as((1, 2, 1), 2).values.ravel().tolist() == [0, 1]
+    masks = Source(np.array([[[[0], [255]]]], np.uint8), picture=True, levels=256)
+    assert masks.drawn_as((1, 2, 1), 2).values.ravel().tolist() == [0, 1]
+    greys = Source(np.array([[[[0], [254]]]], np.uint8), picture=True, levels=256)
+    assert greys.drawn_as((1, 2, 1), 2).values.ravel().tolist() == [0, 254]  # which the schema refuses
+    with pytest.raises(DataError, match=r"must have 16 bits, of which 4096 levels were there in training\. Got fewer"):
+        masks.drawn_as((1, 2, 1), 4096)

@@ -220,6 +220,11 @@ T = torch.zeros(4, 3)
             r"a DataLoader of a Pairs instead\. Pass torch\.stack\(\[x for x, \*_ in loader\.dataset",
         ),
         (Shelf(), r"a Shelf of 2 items instead\. Pass numpy\.stack"),
+        ((row for row in X), r"a generator instead\. Pass numpy\.stack"),
+        ({1.0, 2.0}, "a set of 2 items"),
+        ([pa.table({"a": [1]})], r"a list of 1 Tables instead\. Put them together"),
+        ([sparse.eye_array(2)] * 2, "objects such as a dia_array"),
+        ([torch.zeros(2), torch.zeros(3)], "the array must be rectangular"),
         (["a.png", "b.PNG"], r"a list of 2 paths \('a\.png', …\) instead\. Give the folder, or \[PIL"),
         ([{"a": 1}, [2]], "records must all be dictionaries. Got a list in row 1"),
         ({"a": [1, 2], "b": [1]}, "as many cells as each other. Got 2 of 'a', 1 of 'b'"),
@@ -230,7 +235,7 @@ T = torch.zeros(4, 3)
         ({"a": [1j, 2j]}, "'a' must hold numbers, truth values, texts or dates. Got cells of type complex"),
         ({}, "an empty one"),
         (np.array([["a", "b"]]), "Numpy makes text of rows of several types"),
-        (np.ma.masked_array([[1j]], [[True]]), "must hold numbers"),
+        (np.ma.masked_array([[1j]], [[True]]), "must hold real numbers"),
         (sparse.csr_array(np.eye(2) * 1j), r"a sparse matrix must hold real numbers.*complex128, shape \(2, 2\)"),
         (np.zeros(3, [("a", "f8", (2,))]), "each field of a structured array must hold one value"),
         (torch.empty(3, 2, device="meta"), "a tensor must hold real numbers"),
@@ -259,7 +264,7 @@ def test_large_sparse_matrices_go_to_a_file_block_by_block(monkeypatch):
     found = open_source(sparse.csr_array(values)).values
     assert isinstance(found.base, np.memmap)
     np.testing.assert_array_equal(found, values)
-    with pytest.raises(DataError, match=r"GiB in the sparse matrix of shape \(1000000, 1000000\)"):
+    with pytest.raises(DataError, match=r"TiB in the sparse matrix of shape \(1000000, 1000000\)"):
         open_source(sparse.csr_array((10**6, 10**6)))
 
 
@@ -354,6 +359,17 @@ def test_pictures_of_pillow_are_read_as_files_are():
     assert open_source(Image.fromarray(greys[0])).values.shape == (1, 4, 5, 1)
     with pytest.raises(DataError, match="all be of one size"):
         open_source([Image.new("L", (2, 3)), Image.new("L", (3, 2))])
+
+
+def test_lists_of_tensors_are_stacked_whether_they_have_gradients_or_not():
+    rows = [torch.tensor(row, requires_grad=i == 1) for i, row in enumerate(X)]
+    np.testing.assert_array_equal(open_source(rows).values, X)
+
+
+def test_a_masked_weight_is_none():
+    weights = np.ma.masked_array([1.0, 1.0, 1.0, 1.0], [False, True, False, False])
+    with pytest.raises(DataError, match="weights must be finite and not negative"):
+        Source(X).weighted(weights)
 
 
 def test_arrays_of_other_libraries_are_read_by_their_protocol():

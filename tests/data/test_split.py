@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -70,3 +72,18 @@ def test_too_few_rows_are_refused_with_their_numbers(n, validation):
     with pytest.raises(DataError, match=f"Got {n} rows, of which 1 for the test") as error:
         split_source(rows(n), None, 0, validation, 0.1)
     assert "at least two rows to train on" in str(error.value)
+
+
+def test_rows_that_the_source_brings_choose_the_model():
+    source = replace(rows(40), validation=rows(7, 100), test=rows(3, 200))
+    split = split_source(source, None, 0, 0.1, 0.1)
+    assert [len(p) for p in (split.train, split.validation, split.test)] == [40, 7, 3]
+    assert split.validation.take(0, 7)[:, 0].tolist() == list(range(100, 107))
+    assert split_source(replace(source, test=None), None, 0, 0.5, 0.1).test.take(0, 4).max() < 40
+    assert len(split_source(source, None, 0, 0.0, 0.1).validation) == 0
+
+
+def test_no_more_of_them_than_are_needed():
+    source = replace(rows(4), validation=rows(MOST_VALIDATION + 5, 100))
+    index = split_source(source, None, 3, 0.1, 0).validation.index
+    assert len(index) == MOST_VALIDATION == len(set(index.tolist()))

@@ -72,3 +72,17 @@ def test_expansion_keeps_the_distribution():
     assert p.batch_shape == (3, 2)
     expected = oracles.discretized_logistic(1, 1.2, 0.7, 4)
     np.testing.assert_allclose(p.log_prob(torch.ones(3, 2).double()).numpy(), expected)
+
+
+@pytest.mark.parametrize("levels", [257, 4096, 65536])
+@pytest.mark.parametrize("scale", [0.116, 1.0, 3.99, 4.0, 30.0, 1e5])
+def test_sixteen_bits_have_probabilities_and_a_mean(levels, scale):
+    edges = [-90.0, -0.5, 0.0, 0.5, 1.0, levels - 1.5, levels - 1.0, levels + 90.0, 7.0 * levels]
+    location = torch.cat([torch.linspace(3, levels, 9, dtype=torch.float64), torch.tensor(edges, dtype=torch.float64)])
+    k = torch.arange(levels, dtype=torch.float64)
+    by_level = torch.sigmoid((location[:, None] + 0.5 - k[1:]) / scale).sum(1)
+    p = DiscretizedLogistic(location, torch.full_like(location, scale), levels)
+    np.testing.assert_allclose(p.mean, by_level, rtol=1e-9, atol=1e-5)
+    for place in (3.0, levels / 3, levels - 1.0):
+        single = DiscretizedLogistic(torch.tensor(place), torch.tensor(scale), levels)
+        assert float(single.log_prob(k.float()).double().exp().sum()) == pytest.approx(1, abs=2e-6)

@@ -255,3 +255,12 @@ def test_the_choice_does_not_depend_on_the_row_count_but_for_the_length():
 def test_what_does_not_go_together_is_refused_before_anything_is_written(settings, message):
     with pytest.raises(RecipeError, match=message):
         choose(REAL, *settings)
+
+
+def test_a_number_for_each_of_so_many_levels_is_refused():
+    deep = Schema(kind="levels", shape=(8, 8, 1), levels=4096, picture=True, dtype="uint16")
+    with pytest.raises(
+        RecipeError, match=r"at most 256 levels.*Got 4096, which would be 262,144 numbers for a single row"
+    ):
+        choose(deep, "likelihood=categorical")
+    assert choose(deep)[0].likelihood.name == "discretized_logistic"

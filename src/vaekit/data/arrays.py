@@ -69,7 +69,9 @@ def from_array(
         DataError: for objects, text, complex numbers, fewer than two dimensions or more than four, or no rows.
     """
     if values.dtype.kind not in "buif":
-        raise DataError(f"{where} must hold real numbers", f"values of type {values.dtype!s:.100}", _way(values))
+        kind = f"objects such as a {type(values.flat[0]).__name__}" if values.dtype == object and values.size else ""
+        told = kind or f"values of type {values.dtype!s:.100}"
+        raise DataError(f"{where} must hold real numbers", told, _way(values))
     if values.ndim not in (2, 3, 4):
         raise DataError(
             f"{where} must have an example per row: (n, columns), (n, H, W) or (n, H, W, C)", f"shape {values.shape}"
@@ -105,7 +107,7 @@ def _channels_last(values: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], tuple[st
     square = height == width and first < height
     if square or (width not in CHANNELS and first in CHANNELS):
         told = f"Channels come first in {values.shape}: pictures of {height}×{width} with {first}."
-        other = " If they come last, give numpy.moveaxis(x, -1, 1)." if square and width in CHANNELS else ""
+        other = " If they come last, give vaekit.data.Source(x, picture=True)." if square and width in CHANNELS else ""
         return np.moveaxis(values, 1, -1), (told + other,)
     if width in CHANNELS:
         return values, ()
@@ -119,7 +121,7 @@ def read_npy(path: Path) -> npt.NDArray[Any]:
     Raises:
         DataError: if the file is damaged, holds objects, or is mostly a hole and would take too much room.
     """
-    with naming(path, "a .npy file must hold a plain numeric array"):
+    with naming(path, "a .npy file must hold a plain numeric array"), np.errstate(over="ignore"):
         values = np.load(path, mmap_mode="r", allow_pickle=False)
     check_size(values.nbytes, f"'{path.name}'", [path])
     return values

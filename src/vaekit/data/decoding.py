@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -96,9 +97,29 @@ def _page(path: Path, picture: Image.Image, frame: int, animated: bool = False) 
     form = form_of(picture, f"'{path}'")
     if animated and picture.format == "GIF":  # each frame may have colours of its own
         form = "colour"
-    turned = picture.getexif().get(ORIENTATION, 1) >= 5  # a quarter turn
+    turned = _orientation(picture) >= 5  # a quarter turn
     size = (picture.width, picture.height) if turned else (picture.height, picture.width)
     return Page(path, frame, size, form)
+
+
+def _orientation(picture: Image.Image) -> int:
+    """How a picture is to be turned; Pillow would decode a whole PNG to look for what may stand at its end."""
+    late = picture.format == "PNG" and "exif" not in picture.info and not _exif_at_the_end(picture)
+    return int((Image.Image.getexif(picture) if late else picture.getexif()).get(ORIENTATION, 1))
+
+
+def _exif_at_the_end(picture: Image.Image) -> bool:
+    """Whether a PNG file has a chunk of EXIF after its pixels, found by the heads of its chunks."""
+    path = getattr(picture, "filename", "")
+    if not path or getattr(picture, "is_animated", False):
+        return False
+    with contextlib.suppress(OSError), open(path, "rb") as file:  # one in memory may have outlived its file
+        file.seek(8)
+        while len(head := file.read(8)) == 8:
+            if head[4:] == b"eXIf":
+                return True
+            file.seek(4 + int.from_bytes(head[:4], "big"), 1)
+    return False
 
 
 def form_of(picture: Image.Image, name: str) -> Form:
@@ -194,7 +215,7 @@ def pixels_of(picture: Image.Image, size: Size, form: Form) -> npt.NDArray[np.ge
         Shape (H, W, C).
     """
     maxval = _maxval(picture)
-    loaded: Image.Image = ImageOps.exif_transpose(picture)
+    loaded: Image.Image = ImageOps.exif_transpose(picture) if _orientation(picture) != 1 else picture  # else a copy
     if form == "deep":
         values = np.asarray(loaded).astype(np.float32)
         values = np.round(values * (maxval / 65535)) if maxval else values  # Pillow had scaled them up
@@ -204,7 +225,8 @@ def pixels_of(picture: Image.Image, size: Size, form: Form) -> npt.NDArray[np.ge
         loaded = Image.alpha_composite(white, loaded.convert("RGBA"))
     if form == "bit":
         return np.asarray(loaded.convert("1")).astype(np.uint8)[..., None]
-    pixels = _resampled(loaded.convert("RGB" if form == "colour" else "L"), size)
+    mode = "RGB" if form == "colour" else "L"
+    pixels = _resampled(loaded if loaded.mode == mode else loaded.convert(mode), size)
     return pixels if form == "colour" else pixels[..., None]
 
 

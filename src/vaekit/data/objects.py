@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
@@ -105,6 +107,15 @@ def _array_of_list(value: Sequence[Any]) -> Any:
             "pictures must be named by the folder that holds them, or be opened",
             f"a list of {len(value)} paths ('{Path(str(first)).name:.100}', …)",
             "Give the folder, or [PIL.Image.open(path) for path in paths]",
+        )
+    if isinstance(first, Tensor):
+        with contextlib.suppress(RuntimeError, TypeError):  # of several shapes, which the reader of arrays refuses
+            return torch.stack(list(value))
+        return value
+    if hasattr(first, "__dataframe__") or isinstance(first, pa.Table):
+        must = "a data frame must be given by itself"
+        raise DataError(
+            must, f"a list of {len(value)} {type(first).__name__}s", "Put them together, as pandas.concat does"
         )
     try:
         array = np.ma.array(value) if _is_masked(value) else np.asarray(value)
@@ -254,7 +265,7 @@ def refuse_sequence(value: object) -> None:
             way = f"torch.stack([x for x, *_ in {way}]), or whatever of its items are the rows"
     elif (
         not isinstance(value, list | tuple | str | bytes | memoryview | Tensor)
-        and hasattr(value, "__getitem__")
+        and (hasattr(value, "__getitem__") or hasattr(value, "__iter__"))
         and not any(hasattr(value, name) for name in ARRAYS)
     ):
         what = type(value).__name__ + (f" of {len(value)} items" if hasattr(value, "__len__") else "")

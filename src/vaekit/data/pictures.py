@@ -9,6 +9,7 @@ import os
 import sys
 import tempfile
 import time
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from vaekit.data.decoding import ENDINGS, NUMBERS, Form, Page, Size, common_form, decode, depth, pages_of
 from vaekit.data.limits import MOST_IN_MEMORY, check_size, largest, take_space
@@ -69,6 +71,12 @@ def open_pictures(
     files = picture_files(folder, without) if source.is_dir() else [source]
     if not files:
         raise DataError("the folder must hold pictures or IDX files", f"neither in '{folder}'")
+    with warnings.catch_warnings():  # of sizes that Pillow finds large: ours are checked
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        return _open_files(folder, files, size, progress)
+
+
+def _open_files(folder: Path, files: list[Path], size: Size | None, progress: Progress | None) -> Source:
     with ThreadPoolExecutor() as pool:
         pages = [page for found in pool.map(pages_of, files) for page in found]
     size = size or _one_size(pages)

@@ -124,7 +124,7 @@ class Source:
         Raises:
             DataError: if they are not one number for each row, or all zero.
         """
-        given = np.asarray(weights, dtype=np.float64)
+        given = np.ma.filled(np.ma.asarray(weights, dtype=np.float64), np.nan)
         if given.shape != (len(self.values),):
             raise DataError(f"there must be a weight for each of the {len(self.values)} rows", f"shape {given.shape}")
         if not (np.isfinite(given) & (given >= 0)).all():
