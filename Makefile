@@ -4,7 +4,9 @@ BIN := .venv/bin
 # torch is pinned in the same command as everything that needs it: a bare `torch` may pull gigabytes of CUDA packages.
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: install demo test test-slow lint format bench guard clean
+CASES ?= 3000
+
+.PHONY: install demo test test-slow fuzz lint format bench guard clean
 
 install: .venv/installed
 
@@ -29,6 +31,12 @@ test: .venv/tested
 
 test-slow: .venv/tested
 	$(BIN)/python -m pytest -m slow
+
+# Damaged and hostile inputs of each form, the same ones each time; minutes. On Linux.
+fuzz: .venv/tested
+	@for script in tests/fuzz/fuzz_*.py; do \
+		echo "$$script"; $(BIN)/python "$$script" --cases $(CASES) --seed 0 || failed=1; \
+	done; exit $${failed:-0}
 
 lint: .venv/tested
 	$(BIN)/ruff format --check .
