@@ -33,8 +33,8 @@ def training_panels(subject: Subject) -> list[Panel]:
     if not metrics:
         return []
     columns = {name: np.array([row[name] for row in metrics]) for name in metrics[0]}
-    _, kept = subject.run.folder.read_tensors("weights.safetensors")
-    chosen = np.flatnonzero((columns["step"] == int(kept["step"])) & np.isfinite(columns["elbo"]))
+    kept = subject.run.folder.chosen_step()
+    chosen = np.flatnonzero((columns["step"] == kept) & np.isfinite(columns["elbo"]))
     best = int(chosen[0]) if len(chosen) else None
 
     def panel(title: str, name: str, label: str, caption: str) -> Panel:
