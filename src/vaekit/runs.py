@@ -191,9 +191,11 @@ class RunFolder:
         """
         if not self.path.is_dir():
             raise RunError("the run folder must exist", f"'{self.path}'")
+        if (self.path / "state").is_symlink():
+            raise RunError("the state of a run must not be a link, as it is written to", f"'state' in '{self.path}'")
         name = "provenance.json"
         version = self._parsed(name, self._text(name), _parse_json).get("format")
-        if not isinstance(version, int) or version < 1:
+        if type(version) is not int or version < 1:
             raise RunError("provenance.json must name its format", f"{version!r} in '{self.path}'")
         if version > FORMAT:
             raise RunError(
@@ -287,11 +289,9 @@ class RunFolder:
 
     @contextlib.contextmanager
     def _reading(self, name: str) -> Iterator[None]:
-        """Turn failures to read into refusals; links in place of the folder of a file are refused, too."""
+        """Turn failures to read into refusals."""
         path = self.path / name
         try:
-            if path.parent != self.path and path.parent.is_symlink():
-                raise RunError("the state of a run must not be a link, as it is written to", f"'{path.parent}'")
             yield
         except FileNotFoundError as error:
             mend = (

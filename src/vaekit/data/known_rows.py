@@ -66,13 +66,12 @@ class KnownRows:
         from scipy.stats import betabinom  # slow to import
 
         hashes = _hashes(rows, self.dtype)
-        if int(hashes.sum(dtype=np.uint64)) == self.total:
-            return len(rows)
+        is_source = int(hashes.sum(dtype=np.uint64)) == self.total
         kept = hashes if len(self.hashes) < MOST_HASHES else hashes[hashes <= self.hashes[-1]]
         different = np.unique(kept)
         equal = int(np.isin(different, self.hashes).sum())
         alike, other = self.repeated + 1, self.rows - self.repeated + 1
-        if not equal or betabinom.sf(equal - 1, len(different), alike, other) > CHANCE:
+        if not equal or (betabinom.sf(equal - 1, len(different), alike, other) > CHANCE and not is_source):
             return 0
         return max(1, round(len(rows) * float(np.isin(kept, self.hashes).mean())))
 

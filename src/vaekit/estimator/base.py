@@ -32,7 +32,7 @@ class Fitted(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, Ba
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()
         if "run_" in state:  # may be on an accelerator that another machine lacks
-            state = {**state, "run_": replace(self.run_, model=copy.deepcopy(self.run_.model).cpu())}
+            state = {**state, "run_": replace(self.run_, model=copy.deepcopy(self.run_.model).cpu(), known=None)}
         return state
 
     @property

@@ -101,9 +101,8 @@ def diagnose(figures: dict[str, Any], accepts: Accepts = lambda _: True) -> list
 
 
 def _of_training_rows(trained: int, examples: int) -> Reading:
-    rows = f"{'All' if trained == examples else f'{trained:,}'} of these {examples:,} rows"
-    text = f"{rows} are in the source of the run itself and trained it: no figure here is of held-out rows. `vaekit evaluate RUN` measures those alone."
-    return Reading("warning", text)
+    rows = f"{trained:,} of these {examples:,} rows trained the run: no figure here is of held-out rows alone."
+    return Reading("warning", f"{rows} `vaekit evaluate RUN` measures those.")
 
 
 def first_remedy(readings: list[Reading]) -> Remedy | None:

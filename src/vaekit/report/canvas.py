@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec
 
+import numpy as np
 from markupsafe import Markup
 from matplotlib import rc_context
 from matplotlib.figure import Figure
@@ -25,6 +26,10 @@ VARIABLES = {INK: "--ink", FIRST: "--first", SECOND: "--second", THIRD: "--third
     colour: f"--class{i}" for i, colour in enumerate(CLASSES)
 }
 """Stand-ins for colours that the page decides, one set for light and one for dark grounds."""
+
+LARGEST = 1e30
+"""Numbers beyond it are not drawn: sums and squares of them leave what an axis can be made of."""
+NOT_DRAWN = Markup('<p class="soft">Not drawn: its numbers are infinite, missing or beyond 1e30.</p>')
 
 STYLE = {
     "svg.hashsalt": "vaekit",
@@ -69,6 +74,8 @@ def chart(
     def decorate(paint: Callable[Concatenate[Any, P], str]) -> Callable[P, Markup]:
         @wraps(paint)
         def painted(*args: P.args, **kwargs: P.kwargs) -> Markup:
+            if not all(map(_drawable, (*args, *kwargs.values()))):
+                return NOT_DRAWN
             with rc_context(STYLE):  # the only way to set the salt of the names in an SVG; undone at the end
                 figure = Figure(figsize=(width, height), layout="constrained")
                 described = paint(figure.subplots(1, columns), *args, **kwargs)
@@ -77,6 +84,15 @@ def chart(
         return painted
 
     return decorate
+
+
+def _drawable(value: object) -> bool:
+    """Whether numbers fit on an axis; those of a line that are missing are left out by themselves."""
+    if isinstance(value, Mapping):
+        return all(map(_drawable, value.values()))
+    if isinstance(value, np.ndarray):
+        return value.dtype.kind != "f" or not (np.abs(value) > LARGEST).any()
+    return not isinstance(value, float) or abs(value) <= LARGEST
 
 
 def to_svg(figure: Any, described: str) -> Markup:
