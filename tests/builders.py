@@ -130,7 +130,7 @@ def without_digests(folder):
 
 def write_sealed(path, text):
     """Write a file of a run with the digest that its text calls for, as someone would who means harm."""
-    folder = RunFolder(path.parent)
+    folder, text = RunFolder(path.parent), text if text.endswith("\n") else f"{text}\n"
     if path.suffix == ".json":
         rest = DIGEST[".json"].sub("", text)
         folder.write(

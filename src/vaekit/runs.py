@@ -63,7 +63,7 @@ TYPES = {torch.float32: "F32", torch.float64: "F64", torch.float16: "F16", torch
     torch.int64: "I64", torch.int32: "I32", torch.uint8: "U8",
 }  # fmt: skip
 """How safetensors calls the types of tensors."""
-NUMBER = re.compile(r"-?(\d{1,17}(\.\d{1,22})?(e[+-]?\d{1,3})?|inf)|nan")
+NUMBER = re.compile(r"-?(\d{1,17}(\.\d{1,22})?(e[+-]?\d{1,3})?|inf)|nan", re.ASCII)
 
 Text = Annotated[str, StringConstraints(pattern=r"\A[^\x00]*\z", max_length=100_000)]
 Count = Annotated[int, Field(ge=0, lt=1 << 53)]

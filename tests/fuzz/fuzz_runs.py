@@ -13,11 +13,11 @@ import os
 import shutil
 import sys
 import tempfile
+import tomllib
 from pathlib import Path
 
 import numpy as np
 import tomli_w
-import tomllib
 import torch
 from common import FAULT, damaged, fuzz
 
@@ -35,7 +35,27 @@ TINY = {"training.epochs": 3, "training.batch_size": 32, "training.validations":
 TINY |= {"encoder.hidden": [6], "decoder.hidden": [6], "evaluation.samples": 3}
 TEXTS = ("provenance.json", "schema.json", "recipe.toml", "metrics.csv")
 TENSORS = ("weights.safetensors", "rows.safetensors", GOOD, LATEST)
-STRANGE = (None, True, -1, 0, -5, 10**20, 10**400, 1e308, 43.5, "", "x", "\0", "\ud800", 100_000 * "a", [], {}, [[]], "nan", "../x")
+STRANGE = (
+    None,
+    True,
+    -1,
+    0,
+    -5,
+    10**20,
+    10**400,
+    1e308,
+    43.5,
+    "",
+    "x",
+    "\0",
+    "\ud800",
+    100_000 * "a",
+    [],
+    {},
+    [[]],
+    "nan",
+    "../x",
+)
 
 
 class Stop(SilentReporter):
@@ -167,8 +187,17 @@ def _change(copy: Path, path: Path, rng: np.random.Generator) -> None:
         return
     text = path.read_text()
     if rng.random() < 0.15:
-        deep = ["[" * 100_000, '{"a":' * 100_000, "a = " + "[" * 100_000, ".".join("a" * 200_000) + " = 1", "", "\n", "9" * 5000]
-        write_sealed(path, deep[rng.integers(len(deep))])
+        deep = [
+            "[" * 100_000,
+            '{"a":' * 100_000,
+            "a = " + "[" * 100_000,
+            ".".join("a" * 200_000) + " = 1",
+            "",
+            "\n",
+            "9" * 5000,
+        ]
+        text = deep[rng.integers(len(deep))]
+        write_sealed(path, '{\n"x": ' + text if path.suffix == ".json" else text)
     elif path.suffix == ".csv":
         write_sealed(path, _change_cells(text, rng))
     elif rng.random() < 0.3:
@@ -218,7 +247,23 @@ def _change_cells(text: str, rng: np.random.Generator) -> str:
     lines = text.splitlines()[:-1]
     row = int(rng.integers(len(lines)))
     cells = lines[row].split(",")
-    strange = ("", "x", "-5", "9" * 400, "a" * 200_000, "nan", "inf", "1e38", "1e308", "1e-320", "0", "1_000", "٣", '"', "#")
+    strange = (
+        "",
+        "x",
+        "-5",
+        "9" * 400,
+        "a" * 200_000,
+        "nan",
+        "inf",
+        "1e38",
+        "1e308",
+        "1e-320",
+        "0",
+        "1_000",
+        "٣",
+        '"',
+        "#",
+    )
     kind = rng.integers(4)
     if kind == 0:
         cells.append("1")
@@ -233,7 +278,19 @@ def _change_cells(text: str, rng: np.random.Generator) -> str:
 def _change_tensors(tensors: dict, noted: dict, rng: np.random.Generator) -> None:
     if noted and rng.random() < 0.5:
         key = list(noted)[rng.integers(len(noted))]
-        strange = ("", "x", "-1", "43.5", "9" * 400, "{}", "null", '{"step": -5}', '{"step": 43.5}', '{"step": 9000000}', "[" * 100_000)
+        strange = (
+            "",
+            "x",
+            "-1",
+            "43.5",
+            "9" * 400,
+            "{}",
+            "null",
+            '{"step": -5}',
+            '{"step": 43.5}',
+            '{"step": 9000000}',
+            "[" * 100_000,
+        )
         noted[key] = strange[rng.integers(len(strange))]
         return
     key = list(tensors)[rng.integers(len(tensors))]
