@@ -18,7 +18,7 @@ from pages import Page
 
 import vaekit
 from builders import write_sealed
-from vaekit.errors import DataError
+from vaekit.errors import DataError, RunError
 from vaekit.report import charts, write_report
 from vaekit.runs import RunFolder
 
@@ -91,14 +91,23 @@ def test_a_browser_that_shows_the_page_makes_no_request(run, tmp_path):
     assert OUTSIDE in requests(path, tmp_path)  # what would have been seen
 
 
-@pytest.mark.parametrize("value", [0.0, 1.0, 1e38, -1e38])
+@pytest.mark.parametrize("value", [0.0, 1.0, -1.0, 1e5])
 def test_weights_that_are_all_equal_are_reported(run, value):
     folder = RunFolder(run)
     tensors, noted = folder.read_tensors("weights.safetensors")
     folder.write_tensors("weights.safetensors", {k: torch.full_like(v, value) for k, v in tensors.items()}, noted)
     page = write_report(vaekit.load(run)).read_text(encoding="utf-8")
     assert "All figures" in page
-    assert ("Not drawn: its numbers are infinite, missing or beyond 1e30" in page) == (abs(value) > 1)
+    assert ("Not drawn: its numbers are infinite, missing or beyond 1e30" in page) == (value == 0)
+
+
+@pytest.mark.parametrize("value", [math.nan, -math.inf, 1e38, -1e38])
+def test_weights_beyond_all_arithmetic_are_refused(run, value):
+    folder = RunFolder(run)
+    tensors, noted = folder.read_tensors("weights.safetensors")
+    folder.write_tensors("weights.safetensors", {k: torch.full_like(v, value) for k, v in tensors.items()}, noted)
+    with pytest.raises(RunError, match="weights must be finite, at most 1e\\+18 in size"):
+        vaekit.load(run)
 
 
 @pytest.mark.parametrize("cell", ["1e38", "inf", "nan", "1e308", "0"])
