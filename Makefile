@@ -4,7 +4,9 @@ BIN := .venv/bin
 # torch is pinned in the same command as everything that needs it: a bare `torch` may pull gigabytes of CUDA packages.
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: install demo test test-slow test-processors mutants lint format bench guard clean
+CASES ?= 3000
+
+.PHONY: install demo test test-slow test-processors mutants fuzz lint format bench guard clean
 
 install: .venv/installed
 
@@ -48,6 +50,11 @@ test-processor-%: .venv/tested
 # Faults put in on purpose, each of which a test must find: some minutes.
 mutants: .venv/tested
 	$(BIN)/python tests/mutants.py
+# Damaged and hostile inputs of each form, the same ones each time; minutes. On Linux.
+fuzz: .venv/tested
+	@for script in tests/fuzz/fuzz_*.py; do \
+		echo "$$script"; $(BIN)/python "$$script" --cases $(CASES) --seed 0 || failed=1; \
+	done; exit $${failed:-0}
 
 lint: .venv/tested
 	$(BIN)/ruff format --check .

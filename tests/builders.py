@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 
 import numpy as np
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from vaekit.data import Frame, Part, Rows, Transform, open_source
@@ -14,6 +16,7 @@ from vaekit.distributions import DiagonalNormal
 from vaekit.models import Decoder, Diagonal, Encoder, VariationalAutoEncoder
 from vaekit.models.likelihoods import Bernoulli, Gaussian, LikelihoodOptions, Mixed
 from vaekit.networks import MLP, Beside, TableInput
+from vaekit.runs import DIGEST, RunFolder
 
 
 class AffineEncoder(nn.Module):
@@ -111,7 +114,28 @@ def rows_of(X, *steps, seed=0, context=None):
     return Rows(Part(X, np.arange(len(X)), context=context), Transform(steps=steps), seed)
 
 
-def without_digest(folder):
-    """Make of a run one of before recipes had digests."""
-    path = folder / "provenance.json"
-    path.write_text(json.dumps({k: v for k, v in json.loads(path.read_text()).items() if k != "defined_by"}))
+def without_digests(folder):
+    """Make of a run one of format 1, before files had digests."""
+    for name in ("provenance.json", "schema.json"):
+        content = json.loads((folder / name).read_text())
+        content.pop("digest", None)
+        (folder / name).write_text(json.dumps(content | ({"format": 1} if "format" in content else {})))
+    for name in ("recipe.toml", "metrics.csv"):
+        lines = (folder / name).read_text().splitlines(keepends=True)
+        (folder / name).write_text("".join(line for line in lines if not line.startswith("# sha256")))
+    for path in (*folder.glob("*.safetensors"), *folder.glob("state/*.safetensors")):
+        tensors, noted = RunFolder(folder).read_tensors(str(path.relative_to(folder)))
+        save_file(tensors, path, noted)
+
+
+def write_sealed(path, text):
+    """Write a file of a run with the digest that its text calls for, as someone would who means harm."""
+    folder, text = RunFolder(path.parent), text if text.endswith("\n") else f"{text}\n"
+    if path.suffix == ".json":
+        rest = DIGEST[".json"].sub("", text)
+        folder.write(
+            path.name, rest.replace("{\n", f'{{\n  "digest": "{hashlib.sha256(rest.encode()).hexdigest()}",\n', 1)
+        )
+    else:
+        rest = DIGEST[path.suffix].sub("", text)
+        folder.write(path.name, f"{rest}# sha256 of the lines above: {hashlib.sha256(rest.encode()).hexdigest()}\n")

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 import vaekit
-from builders import read_numbers
+from builders import read_numbers, write_sealed
 from vaekit import runs
 from vaekit.data import open_source
 
@@ -385,8 +385,6 @@ def test_damaged_descriptions(expect_refusal, copied, name, damage):
         ("recipe.toml", 'name = "gaussian"', 'name = "auto"'),
         ("recipe.toml", 'name = "gaussian"', 'name = "bernoulli"'),
         ("recipe.toml", 'network = "mlp"', 'network = "convolutional"'),
-        ("recipe.toml", 'activation = "silu"', 'activation = "relu"'),  # the weights would fit
-        ("recipe.toml", "seed = 0", "seed = 1"),  # other rows would be held out
         ("schema.json", '"real"', '"unreal"'),
         ("schema.json", '"float64"', '"floaty"'),
         ("schema.json", '"affine"', '"magic"'),
@@ -398,7 +396,7 @@ def test_descriptions_that_were_meddled_with(expect_refusal, copied, name, old, 
     path = copied / name
     text = path.read_text(encoding="utf-8")
     assert old in text
-    path.write_text(text.replace(old, new), encoding="utf-8")
+    write_sealed(path, text.replace(old, new))
     message = expect_refusal("sample", copied, "--out", "x.npy")
     assert name in message
     assert "pydantic" not in message
@@ -414,11 +412,11 @@ def test_a_folder_from_a_newer_version(expect_refusal, copied):
     path = copied / "provenance.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "format": 99}))
     for arguments in (["sample", copied, "--out", "x.npy"], ["evaluate", copied], ["train", "--resume", copied]):
-        expect_refusal(*arguments, words=["format 1 or older", "format 99", "Install a newer vaekit"])
+        expect_refusal(*arguments, words=["format 2 or older", "format 99", "Install a newer vaekit"])
 
 
 def test_damaged_metrics(expect_refusal, copied):
-    (copied / "metrics.csv").write_text("step,elbo\n1,many\n")
+    write_sealed(copied / "metrics.csv", "step,elbo\n1,many\n")
     expect_refusal("describe", copied, words=["metrics.csv must hold numbers"])
 
 
@@ -533,7 +531,7 @@ def test_a_full_disk_loses_nothing_and_training_goes_on_afterwards(call, table, 
     ]
     options = [part for setting in content for part in ("--set", setting)]
     assert call("train", table, "--out", "whole", *options).code == 0
-    with full_disk(room):
+    with full_disk(1 + room):  # the first file is written with the folder
         outcome = call("train", table, "--out", "run", *options)
     assert outcome.code == 2
     message = outcome.err[outcome.err.index("vaekit: ") :]  # after the choices and the progress

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 import vaekit
-from builders import without_digest
+from builders import without_digests
 from vaekit.data import Source, open_source
 from vaekit.errors import DataError, RecipeError, RunError, VaekitError
 from vaekit.opening import settle
@@ -320,7 +320,7 @@ def test_a_run_of_before_there_were_conditions_loads(digits_run, tmp_path):
     text = (old / "recipe.toml").read_text()
     assert tomllib.loads(text)["data"]["condition"] == []
     (old / "recipe.toml").write_text("".join(line for line in text.splitlines(True) if "condition =" not in line))
-    without_digest(old)
+    without_digests(old)
     np.testing.assert_array_equal(vaekit.load(old).sample(3), digits_run.sample(3))
 
 

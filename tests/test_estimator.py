@@ -216,7 +216,7 @@ def test_loads_what_train_wrote(people, tmp_path):
 def test_a_lost_pattern_is_an_error(vae, tmp_path):
     vae.save(tmp_path / "run")
     (tmp_path / "run" / "row.parquet").write_bytes(b"")
-    with pytest.raises(RunError, match=r"row\.parquet must be readable, by pandas"):
+    with pytest.raises(RunError, match=r"row\.parquet must be as it was saved"):
         VAE.load(tmp_path / "run")
 
 

@@ -8,8 +8,19 @@ import numpy as np
 import pytest
 import torch
 
+from builders import write_sealed
 from vaekit.errors import RunError
-from vaekit.runs import FORMAT, RunFolder, atomic_path
+from vaekit.files import atomic_path
+from vaekit.runs import FORMAT, RunFolder
+
+PROVENANCE = {
+    "source": "digits",
+    "test_source": None,
+    "fingerprint": 64 * "0",
+    "rows": {"train": 9, "validation": 2, "test": 0},
+    "threads": 1,
+    "choices": ["none"],
+}
 
 
 def names(folder):
@@ -18,7 +29,7 @@ def names(folder):
 
 def create(path):
     folder = RunFolder(path)
-    folder.create({"latent_dim": 2, "encoder": {"hidden": [3]}}, {"schema": {"kind": "real"}}, {"seed": 5})
+    folder.create({"latent_dim": 2, "encoder": {"hidden": [3]}}, {"schema": {"kind": "real"}}, PROVENANCE)
     return folder
 
 
@@ -81,10 +92,10 @@ def test_a_folder_is_created_whole(tmp_path):
     folder = create(tmp_path / "runs" / "first")
     assert names(folder.path) == ["provenance.json", "recipe.toml", "schema.json"]
     assert names(tmp_path / "runs") == ["first"]
-    folder.open()
+    assert folder.open() == PROVENANCE
     assert folder.read_toml("recipe.toml") == {"latent_dim": 2, "encoder": {"hidden": [3]}}
     assert folder.read_json("schema.json") == {"schema": {"kind": "real"}}
-    assert folder.read_json("provenance.json") == {"format": FORMAT, "seed": 5}
+    assert folder.read_json("provenance.json") == {"format": FORMAT, **PROVENANCE}
 
 
 def test_an_empty_folder_may_become_a_run(tmp_path):
@@ -120,7 +131,9 @@ def test_a_run_is_never_written_over(tmp_path):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ('{"format": 2}', "format 1 or older. Got format 2 instead. Install a newer vaekit"),
+        ('{"format": 3}', "format 2 or older. Got format 3 instead. Install a newer vaekit"),
+        ('{"format": 2}', "must hold its digest"),
+        ('{"format": true}', "must name its format"),
         ('{"format": 0}', "must name its format"),
         ('{"format": "1"}', "must name its format"),
         ("{}", "must name its format. Got None"),
@@ -184,7 +197,9 @@ def test_json_is_strict(tmp_path):
         folder.write_json("x.json", {"value": math.inf})
     assert names(tmp_path) == []
     folder.write_json("x.json", {"name": "größe", "pi": math.pi})
-    assert json.loads((tmp_path / "x.json").read_text(encoding="utf-8")) == {"name": "größe", "pi": math.pi}
+    content = json.loads((tmp_path / "x.json").read_text(encoding="utf-8"))
+    assert content.pop("digest")
+    assert content == {"name": "größe", "pi": math.pi}
 
 
 def test_metrics_return_to_the_last_digit(tmp_path):
@@ -195,10 +210,11 @@ def test_metrics_return_to_the_last_digit(tmp_path):
     rows = [{"step": 1, "elbo": -math.pi * 100}, {"step": 2, "elbo": math.nan}]
     folder.write_metrics(rows)
     read = folder.read_metrics()
-    assert read[0] == rows[0]
+    assert {name: read[0][name] for name in rows[0]} == rows[0]
     assert read[1]["step"] == 2
     assert math.isnan(read[1]["elbo"])
-    (tmp_path / "metrics.csv").write_text("step,elbo\n1,many\n")
+    assert math.isnan(read[0]["bound"])  # a column that was not there
+    write_sealed(tmp_path / "metrics.csv", "step,elbo\n1,many\n")
     with pytest.raises(RunError, match=r"metrics\.csv must hold numbers"):
         folder.read_metrics()
 
@@ -206,10 +222,11 @@ def test_metrics_return_to_the_last_digit(tmp_path):
 def test_cleaning_removes_what_was_interrupted_and_nothing_else(tmp_path):
     folder = create(tmp_path / "run")
     folder.write_tensors("state/good.safetensors", {"a": torch.ones(2)})
-    (folder.path / ".vaekit-weights-abc123.safetensors").write_bytes(b"half")
-    (folder.path / "state" / ".vaekit-good-xyz.safetensors").write_bytes(b"half")
+    (folder.path / ".vaekit-weights-71-host-abc123_x.safetensors").write_bytes(b"half")
+    (folder.path / "state" / ".vaekit-good-71-host-abc123_x.safetensors").write_bytes(b"half")
     (folder.path / ".notes.txt").write_text("of somebody else")
-    folder.clean()
+    with folder.in_training():
+        assert "training.lock" in names(folder.path)
     assert names(folder.path) == [".notes.txt", "provenance.json", "recipe.toml", "schema.json", "state"]
     assert names(folder.path / "state") == ["good.safetensors"]
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
+import os
 import platform
 import sys
 from collections.abc import Iterable, Mapping
@@ -14,8 +16,10 @@ from typing import Any
 
 import numpy.typing as npt
 import torch
+from torch.overrides import TorchFunctionMode
 
 from vaekit.data import (
+    KnownRows,
     Part,
     Rows,
     Schema,
@@ -34,16 +38,19 @@ from vaekit.models import LIKELIHOODS, Autoencoder
 from vaekit.opening import make_notes, make_schema, make_split, open_both
 from vaekit.recipe import Recipe, build_model, load_recipe, resolve, start_model
 from vaekit.run import Run
-from vaekit.runs import RunFolder
+from vaekit.runs import COPY, WEIGHTS, RunFolder
 from vaekit.table_run import TableRun
 from vaekit.training import Reporter, SilentReporter, Trainer
 from vaekit.training.accelerator import processes
-from vaekit.training.state import GOOD
+from vaekit.training.state import GOOD, mend_states, read_state
 
-PROVENANCE = ("source", "test_source", "fingerprint", "rows", "threads", "choices")
-"""What a run cannot do without."""
+LARGEST_WEIGHT = 1e18
+"""Squares of greater ones are beyond float32."""
+SPARE = 1 << 26
+"""Bytes that making a model may take besides the model."""
+KNOWN = "rows.safetensors"
 DEFINING = ("model", "latent_dim", "layers", "seed", "data", "likelihood", "encoder", "decoder", "prior", "posterior")
-"""What in a recipe decides which function the weights are of, and which rows are held out."""
+"""What in a recipe decides which function the weights are of, and which rows are held out: all that runs without digests note."""
 FIT_ROWS, FIT_NUMBERS = 20_000, 1 << 25
 """Training rows, and numbers in them, from which shifts, scales and the start of the model are measured."""
 
@@ -118,16 +125,18 @@ def train(
     run = _untrained(folder, plan, schema, transform, {"source": opened.origin})
     _start(run, split, start)
     run.provenance |= _provenance(opened, held_out, split, notes) | {"start": str(start.path) if start else None}
+    run.known = known = KnownRows.of(split.train, schema.dtype)
     described = {"schema": schema.model_dump(mode="json"), "transform": transform.model_dump(mode="json")}
     processes().wait_for_everyone()
     if processes().is_main_process:
         written = plan.model_dump(mode="json")
-        folder.create(written, described, run.provenance | {"defined_by": _digest(written)})
+        folder.create(written, described, run.provenance, lambda made: write_known(made, known))
     processes().wait_for_everyone()
     for note in notes:
         reporter.say(note)
     run.source = (opened, held_out)
-    return _fit(run, split, reporter, resume=False)
+    with _held(folder):
+        return _fit(run, split, reporter, resume=False)
 
 
 def load(path: str | Path) -> Run:
@@ -149,18 +158,20 @@ def load(path: str | Path) -> Run:
         vaekit.errors.RunError: the run folder must exist. Got 'nowhere' instead.
     """
     run = _read(RunFolder(path))
-    weights, _ = run.folder.read_tensors("weights.safetensors")
-    try:
-        run.model.load_state_dict(weights)
-    except RuntimeError as error:
+    weights, _ = run.folder.read_tensors(WEIGHTS, like=run.model.state_dict())
+    if bad := [name for name, value in weights.items() if not (value.double().abs() <= LARGEST_WEIGHT).all()]:
+        mend = "Train anew with a smaller training.learning_rate"
         raise RunError(
-            "weights.safetensors must fit recipe.toml", f"'{path}': {error}", "Restore both from a copy"
-        ) from error
+            f"weights must be finite, at most {LARGEST_WEIGHT:g} in size",
+            f"others in '{bad[0]}' of '{run.folder.path / WEIGHTS}'",
+            mend,
+        )
+    run.model.load_state_dict(weights)
     return run
 
 
 def _read(folder: RunFolder) -> Run:
-    folder.open()
+    provenance = folder.open()
     try:
         written = folder.read_toml("recipe.toml")
         if "evaluation" not in written:  # the last section, which every training has written
@@ -168,19 +179,57 @@ def _read(folder: RunFolder) -> Run:
         recipe = load_recipe(written)
         described = folder.read_json("schema.json")
         schema, transform = Schema.model_validate(described["schema"]), Transform.model_validate(described["transform"])
-        provenance = folder.read_json("provenance.json")
-        if missing := [key for key in PROVENANCE if key not in provenance]:
-            raise KeyError(f"provenance.json without {', '.join(missing)}")
-        if provenance.get("defined_by", _digest(written)) != _digest(written):  # runs of before 0.3 do not tell
+        if provenance.get("defined_by", _digest(written)) != _digest(written):
             raise ValueError("recipe.toml was changed in what defines the model; other choices need a training anew")
-        return _untrained(folder, recipe, schema, transform, provenance)
-    except (KeyError, ValueError, TypeError, RuntimeError) as error:
+        with _NoLarger(folder.size(WEIGHTS) or folder.size(GOOD)):
+            run = _untrained(folder, recipe, schema, transform, provenance)
+    except (KeyError, IndexError, ValueError, TypeError, RuntimeError, ArithmeticError) as error:
         said = str(error).partition("For further information")[0].strip()  # pydantic adds an address
+        if isinstance(error, RunError):
+            raise
         raise RunError(
             "recipe.toml, schema.json and provenance.json must be as training wrote them",
             f"'{folder.path}': {said}",
             "Restore them from a copy",
         ) from error
+    run.known = _read_known(folder)
+    return run
+
+
+class _NoLarger(TorchFunctionMode):
+    """Refuse a model that is much larger than what was saved of it, before its memory is touched.
+
+    Args:
+        saved: bytes of a file that holds the model; 0 where nothing was saved yet.
+    """
+
+    def __init__(self, saved: int) -> None:
+        super().__init__()
+        self.left = 4 * saved + SPARE if saved else math.inf
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        if isinstance(made, torch.Tensor) and not any(isinstance(value, torch.Tensor) for value in args):
+            self.left -= made.nbytes
+            if self.left < 0:
+                raise ValueError("they describe a model that is larger than the weights")
+        return made
+
+
+def _read_known(folder: RunFolder) -> KnownRows | None:
+    if not os.path.lexists(folder.path / KNOWN):
+        return None
+    tensors, noted = folder.read_tensors(KNOWN)
+    try:
+        return KnownRows.read(tensors["hashes"].numpy(), noted)
+    except (KeyError, ValueError, TypeError) as error:
+        raise RunError(f"{KNOWN} must be as training wrote it", f"'{folder.path}': {error}", COPY) from error
+
+
+def write_known(folder: RunFolder, known: KnownRows) -> None:
+    """Write by what training rows are known again."""
+    hashes, noted = known.content()
+    folder.write_tensors(KNOWN, {"hashes": torch.from_numpy(hashes)}, noted)
 
 
 def _digest(recipe: Mapping[str, Any]) -> str:
@@ -255,12 +304,34 @@ def _resume(
     weights: npt.ArrayLike | None,
 ) -> Run:
     run = _read(folder)
-    folder.clean()
+    with _held(folder):
+        if processes().is_main_process and (said := mend_states(folder)):
+            reporter.say(said)
+        processes().wait_for_everyone()
+        return _go_on(run, source, test, reporter, progress, weights)
+
+
+def _held(folder: RunFolder) -> contextlib.AbstractContextManager[None]:
+    """Hold a run for training; of several processes that train it together the first one does."""
+    return folder.in_training() if processes().is_main_process else contextlib.nullcontext()
+
+
+def _go_on(
+    run: Run,
+    source: object,
+    test: object,
+    reporter: Reporter,
+    progress: Progress | None,
+    weights: npt.ArrayLike | None,
+) -> Run:
+    folder = run.folder
     if source is not None:
         opened, held_out = open_both(source, test, run.recipe, progress, run.schema.table)
         run.source = (opened if weights is None else opened.weighted(weights), held_out)
     split = run.split()
     begun = (folder.path / GOOD).exists()
+    if begun and read_state(folder, GOOD)[1].best_step:  # read now, as they are not before the end
+        folder.read_tensors(WEIGHTS, like=run.model.state_dict())
     if not begun:  # else the state brings all that the start would set
         if run.provenance.get("start"):
             raise RunError(
@@ -294,6 +365,6 @@ def _fit(run: Run, split: Split, reporter: Reporter, resume: bool) -> Run:
     if isinstance(run.model, Autoencoder):
         run.model.prior.fit(torch.from_numpy(measure_autoencoder(run.model, train_rows)[1]))
         if processes().is_main_process:
-            chosen = run.folder.read_tensors("weights.safetensors")[1]
-            run.folder.write_tensors("weights.safetensors", run.model.state_dict(), chosen)
+            chosen = run.folder.read_tensors(WEIGHTS)[1]
+            run.folder.write_tensors(WEIGHTS, run.model.state_dict(), chosen)
     return run

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from vaekit.data import Schema
 from vaekit.errors import RunError, VaekitError, did_you_mean
-from vaekit.runs import atomic_folder, atomic_path
+from vaekit.files import atomic_folder, atomic_path
 
 ENDINGS = (".npy", ".npz", ".csv", ".parquet", ".png")
 TABLE_ENDINGS = (".csv", ".parquet")

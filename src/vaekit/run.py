@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from vaekit.data import Part, Rows, Schema, Source, Split, Transform, seeded
+from vaekit.data import KnownRows, Part, Rows, Schema, Source, Split, Transform, seeded
 from vaekit.data.coding import code_values
-from vaekit.errors import DataError, RecipeError, VaekitError, at_least_one, did_you_mean
+from vaekit.errors import DataError, RecipeError, RunError, VaekitError, at_least_one, did_you_mean
 from vaekit.evaluation import (
     Evaluation,
     Evaluator,
@@ -48,6 +48,7 @@ class Run:
         transform: from data as given to data as the model sees them.
         model: with its best weights.
         provenance: versions, seed, source and fingerprint of the data, choices and their reasons.
+        known: by what the training rows are known again; of runs of before there is nothing.
     """
 
     folder: RunFolder
@@ -56,6 +57,7 @@ class Run:
     transform: Transform
     model: VariationalAutoEncoder | Autoencoder
     provenance: dict[str, Any]
+    known: KnownRows | None = None
     mean_dtype: ClassVar[type[np.floating[Any]]] = np.float32
 
     def __repr__(self) -> str:
@@ -169,6 +171,8 @@ class Run:
                 for model, part in self._at(z, context)
             ]
         drawn, dtype = np.concatenate(blocks), np.dtype(self.schema.dtype)
+        if np.isnan(drawn).any() and self.schema.kind != "mixed":
+            raise RunError("what the model draws must be numbers", f"NaN from '{self.path}'", "Train it anew")
         if dtype.kind in "ui":  # a model of counts may draw more than the type of the data holds
             drawn = drawn.round().clip(np.iinfo(dtype).min, np.iinfo(dtype).max)
         return drawn.astype(dtype)
@@ -219,23 +223,26 @@ class Run:
             further["inference_gap"] = evaluator.inference_gap(some)
         if rate_distortion:
             further["rate_distortion"] = evaluator.rate_distortion(some, self._samples(samples))
-        found = evaluator.evaluate(rows, self._samples(samples))
-        found.figures["of_training_source"] = self._is_own_source(X)
+        found = self._evaluated(evaluator, rows, X, samples)
         if known is not None:
             scores = asdict(disentanglement(found.code, known, self.recipe.seed))
             further["disentanglement"] = {**scores, "factors": known.shape[1], "examples": len(rows)}
         return found.figures | further
 
-    def _is_own_source(self, X: object | None) -> bool:
-        """Whether rows are named by the source of the run itself, most of which trained it."""
-        if not isinstance(X, str | Path):
-            return False
-        return self.provenance["source"] in (str(X), str(Path(X).expanduser().resolve()))
-
     def evaluation(self, X: object | None = None) -> Evaluation:
         """As `evaluate`, with the measurements of each row."""
         rows, evaluator = self._to_measure(X)
-        return evaluator.evaluate(rows, self._samples(None))
+        return self._evaluated(evaluator, rows, X, None)
+
+    def _evaluated(self, evaluator: Evaluator, rows: Rows, X: object | None, samples: int | None) -> Evaluation:
+        """The figures of rows, with the number of those that trained the run where they are not its own held-out ones."""
+        found = evaluator.evaluate(rows, self._samples(samples))
+        known = self.known
+        if known is None and evaluator.train is not None:
+            known = KnownRows.of(evaluator.train.part, self.schema.dtype)
+        trained = 0 if X is None or known is None else known.among(rows.part)
+        found.figures.update({"of_training_source": trained > 0, "training_rows": trained})
+        return found
 
     def _to_measure(self, X: object | None) -> tuple[Rows, Evaluator]:
         try:
@@ -329,8 +336,14 @@ class Run:
         """
         origin, test = self.provenance["source"], self.provenance["test_source"]
         if "memory" in (origin, test):
-            raise DataError("the data of the run must be given", "a run that was trained on an array", "Pass the rows")
-        return open_both(origin, test, self.recipe, table=self.schema.table)
+            raise DataError(
+                "the data of the run must be given", "a run that was trained on an array", "Pass the rows, or name them"
+            )
+        try:
+            return open_both(origin, test, self.recipe, table=self.schema.table)
+        except DataError as error:
+            mend = f"Name the rows, as in `vaekit evaluate {self.path} SOURCE` or `vaekit report {self.path} SOURCE`"
+            raise DataError(error.must, error.given, mend) from error
 
     def split(self) -> Split:
         """The training, validation and test rows, as they were divided."""

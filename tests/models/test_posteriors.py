@@ -7,7 +7,7 @@ from torch.distributions import kl_divergence
 
 import oracles
 import vaekit
-from builders import linear, rows_of, without_digest
+from builders import linear, rows_of, without_digests
 from vaekit.cli.tables import figure_rows
 from vaekit.distributions import DiagonalNormal, TriangularNormal, VonMisesFisher
 from vaekit.errors import RecipeError, VaekitError
@@ -406,7 +406,7 @@ def test_a_run_of_before_there_was_a_choice_still_loads(tmp_path):
     text = path.read_text()
     kept = [part for part in text.split("\n\n") if not part.startswith("[posterior]")]
     path.write_text("\n\n".join(line for line in kept).replace("layers = []\n", ""))
-    without_digest(tmp_path / "run")
+    without_digests(tmp_path / "run")
     assert path.read_text() != text
     X = np.asarray(run.sample(3))
     np.testing.assert_array_equal(vaekit.load(tmp_path / "run").encode(X), run.encode(X))

@@ -306,6 +306,9 @@ def _write(path: Path, out: Path, make: Callable[[Run, Any], Any], name: str, so
 @app.command()
 def report(
     run: RunArgument,
+    source: Annotated[
+        str | None, typer.Argument(metavar="[SOURCE]", help="Rows to measure; the held-out ones by default.")
+    ] = None,
     beside: Annotated[
         Path | None, typer.Option("--beside", metavar="RUN", help="Another run on the same data to set beside it.")
     ] = None,
@@ -314,7 +317,7 @@ def report(
     from vaekit import api
     from vaekit.report import write_report
 
-    path = write_report(api.load(run), None if beside is None else api.load(beside))
+    path = write_report(api.load(run), None if beside is None else api.load(beside), source)
     typer.echo(f"Report: {path}", file=sys.stdout)
 
 

@@ -4,6 +4,7 @@ from vaekit.data.batches import BatchOrder, Rows
 from vaekit.data.cells import Cells, Layout
 from vaekit.data.columns import Column
 from vaekit.data.frame import Frame
+from vaekit.data.known_rows import KnownRows
 from vaekit.data.noise import RowNoise, RowStream, SeedStream, seeded
 from vaekit.data.part import Part, whole
 from vaekit.data.schema import Schema, infer_schema, table_schema
@@ -17,6 +18,7 @@ __all__ = [
     "Cells",
     "Column",
     "Frame",
+    "KnownRows",
     "Layout",
     "Part",
     "RowNoise",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import warnings
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from vaekit.data.columns import LARGEST, Column
 from vaekit.data.disguise import refuse_disguise
@@ -17,6 +17,7 @@ from vaekit.data.source import levels_of
 from vaekit.errors import DataError
 
 Kind = Literal["binary", "levels", "counts", "real", "mixed"]
+Size = Annotated[int, Field(ge=0, lt=1 << 31)]
 DTYPES = (*(f"{kind}{bits}" for kind in ("uint", "int") for bits in (8, 16, 32, 64)), "float32", "float64")
 
 
@@ -39,8 +40,8 @@ class Schema(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Kind
-    shape: tuple[int, ...]
-    levels: int = 0
+    shape: tuple[Size, ...]
+    levels: Annotated[int, Field(ge=0, lt=1 << 31)] = 0
     picture: bool = False
     columns: tuple[str, ...] = ()
     constant: dict[int, float] = {}
@@ -54,6 +55,14 @@ class Schema(BaseModel):
         if dtype not in DTYPES:
             raise ValueError(f"must be one of {', '.join(DTYPES)}")
         return dtype
+
+    @model_validator(mode="after")
+    def _fits(self) -> Schema:
+        if self.columns and self.shape != (len(self.columns),):
+            raise ValueError(f"{len(self.columns)} columns of shape {self.shape}")
+        if self.constant and (len(self.shape) > 1 or not 0 <= min(self.constant) <= max(self.constant) < self.shape[0]):
+            raise ValueError("constant columns that there are not")
+        return self
 
     @property
     def event_shape(self) -> tuple[int, ...]:

@@ -32,7 +32,7 @@ class Fitted(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, Ba
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()
         if "run_" in state:  # may be on an accelerator that another machine lacks
-            state = {**state, "run_": replace(self.run_, model=copy.deepcopy(self.run_.model).cpu())}
+            state = {**state, "run_": replace(self.run_, model=copy.deepcopy(self.run_.model).cpu(), known=None)}
         return state
 
     @property
@@ -67,7 +67,8 @@ class Fitted(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, Ba
         self.run_, self.schema_, self._pattern = run, run.schema, pattern
         self.history_ = run.folder.read_metrics()
         last = self.history_[-1] if self.history_ else {"step": 0, "epoch": 0, "bound": math.nan}
-        self._step = int(run.folder.read_tensors("weights.safetensors")[1].get("step", last["step"]))
+        chosen = run.folder.chosen_step()
+        self._step = int(last["step"]) if chosen is None else chosen
         self.n_iter_ = math.ceil(last["epoch"])
         self.lower_bound_ = next((row["bound"] for row in self.history_ if row["step"] == self._step), last["bound"])
 

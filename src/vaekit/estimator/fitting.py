@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import hashlib
+import io
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -13,18 +15,21 @@ from typing import Any
 
 import narwhals as nw
 import numpy as np
+import pyarrow.parquet
 import torch
 from sklearn.utils import check_random_state
 
-from vaekit.api import load
+from vaekit.api import load, write_known
 from vaekit.data import Frame
 from vaekit.errors import RunError
 from vaekit.estimator.pattern import PATTERN, read_pattern, write_pattern
 from vaekit.recipe import load_recipe
 from vaekit.run import Run
-from vaekit.runs import RunFolder, atomic_path
+from vaekit.runs import COPY, WEIGHTS, RunFolder
 from vaekit.training.signals import unheeded
 
+MOST_PATTERN = 1 << 26
+"""Bytes."""
 SEEDS = 2**31 - 1
 
 
@@ -102,12 +107,18 @@ def write(path: str | Path, run: Run, pattern: Any, history: list[dict[str, floa
     folder = RunFolder(path)
     described = {"schema": run.schema.model_dump(mode="json"), "transform": run.transform.model_dump(mode="json")}
     library = None if pattern is None else nw.from_native(pattern).implementation.value
-    folder.create(run.recipe.model_dump(mode="json"), described, {**run.provenance, "library": library})
-    folder.write_tensors("weights.safetensors", run.model.state_dict(), {"step": str(step)})
+    row = None if pattern is None else write_pattern(pattern)
+    provenance = {**run.provenance, "library": library, "pattern": row and hashlib.sha256(row).hexdigest()}
+
+    def further(made: RunFolder) -> None:
+        if row is not None:
+            (made.path / PATTERN).write_bytes(row)
+        if run.known is not None:
+            write_known(made, run.known)
+
+    folder.create(run.recipe.model_dump(mode="json"), described, provenance, further)
+    folder.write_tensors(WEIGHTS, run.model.state_dict(), {"step": str(step)})
     folder.write_metrics(history)
-    if pattern is not None:
-        with atomic_path(folder.path / PATTERN) as temporary:
-            write_pattern(temporary, pattern)
 
 
 def read(path: str | Path) -> tuple[Run, Any]:
@@ -120,7 +131,13 @@ def read(path: str | Path) -> tuple[Run, Any]:
     library = run.provenance.get("library")
     if library is None:
         return run, None
+    content = run.folder.read_bytes(PATTERN, MOST_PATTERN)
+    noted = run.provenance.get("pattern")
+    if run.folder.format > 1 and noted != hashlib.sha256(content).hexdigest():
+        raise RunError(f"{PATTERN} must be as it was saved", f"a damaged or changed file in '{path}'", COPY)
     try:
-        return run, read_pattern(run.path / PATTERN, library)
+        if (rows := pyarrow.parquet.read_metadata(io.BytesIO(content)).num_rows) != 1:
+            raise ValueError(f"{rows:,} rows")
+        return run, read_pattern(content, library)
     except (OSError, ValueError, ImportError, TypeError, KeyError) as error:
         raise RunError(f"{PATTERN} must be readable, by {library}", f"'{path}': {error}") from error

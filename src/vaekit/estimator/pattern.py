@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import io
 import json
-from pathlib import Path
 from typing import Any
 
 import narwhals as nw
@@ -16,25 +16,28 @@ KEY = b"vaekit.columns"
 """Under this key of the file's metadata stand the names and types of columns of pandas."""
 
 
-def write_pattern(path: Path, pattern: Any) -> None:
+def write_pattern(pattern: Any) -> bytes:
     """Write the pattern as a Parquet file, with the types of pandas that Parquet does not know beside it.
 
     Args:
-        path: the file.
         pattern: a data frame of one row.
+
+    Returns:
+        The content of the file.
     """
-    frame = nw.from_native(pattern)
+    frame, content = nw.from_native(pattern), io.BytesIO()
     if frame.implementation.is_pandas():
-        pyarrow.parquet.write_table(_table_of_pandas(pattern), path)
+        pyarrow.parquet.write_table(_table_of_pandas(pattern), content)
     else:
-        frame.write_parquet(path)
+        frame.write_parquet(content)
+    return content.getvalue()
 
 
-def read_pattern(path: Path, library: Any) -> Any:
+def read_pattern(content: bytes, library: Any) -> Any:
     """Read what `write_pattern` wrote.
 
     Args:
-        path: the file.
+        content: of the file.
         library: what narwhals calls the library.
 
     Returns:
@@ -46,10 +49,10 @@ def read_pattern(path: Path, library: Any) -> Any:
         ImportError: if the library is not there.
     """
     if library == "pandas":
-        table = pyarrow.parquet.read_table(path)
+        table = pyarrow.parquet.read_table(io.BytesIO(content))
         if KEY in (table.schema.metadata or {}):
             return _pandas_of_table(table)
-    return nw.read_parquet(str(path), backend=library).to_native()
+    return nw.read_parquet(io.BytesIO(content), backend=library).to_native()
 
 
 def _table_of_pandas(pattern: Any) -> pa.Table:

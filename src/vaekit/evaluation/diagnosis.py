@@ -80,12 +80,6 @@ class Reading:
         return f"Try: {'; '.join(map(str, self.remedies))}." if self.remedies else ""
 
 
-OF_TRAINING_SOURCE = Reading(
-    "warning",
-    "These rows are the source of the run itself, most of which trained it: no figure here is of held-out rows. `vaekit evaluate RUN` measures those alone.",
-)
-
-
 def diagnose(figures: dict[str, Any], accepts: Accepts = lambda _: True) -> list[Reading]:
     """Read the figures of an evaluation.
 
@@ -101,9 +95,14 @@ def diagnose(figures: dict[str, Any], accepts: Accepts = lambda _: True) -> list
     else:
         parts = (_collapse, _fit, _baseline, _estimate, _gap, _rate, _beta)
         readings = [reading for part in parts if (reading := part(figures)) is not None]
-    if figures.get("of_training_source"):
-        readings.insert(0, OF_TRAINING_SOURCE)
+    if trained := figures.get("training_rows"):
+        readings.insert(0, _of_training_rows(trained, figures["examples"]))
     return [replace(r, remedies=tuple(m for m in r.remedies if not m.settings or accepts(m))) for r in readings]
+
+
+def _of_training_rows(trained: int, examples: int) -> Reading:
+    rows = f"{trained:,} of these {examples:,} rows trained the run: no figure here is of held-out rows alone."
+    return Reading("warning", f"{rows} `vaekit evaluate RUN` measures those.")
 
 
 def first_remedy(readings: list[Reading]) -> Remedy | None:
@@ -164,7 +163,7 @@ def _few_active(f: dict[str, Any], active: int, total: int) -> Reading:
 
 
 def _fit(f: dict[str, Any]) -> Reading | None:
-    if f["train_elbo"] is None or f.get("of_training_source"):
+    if f["train_elbo"] is None or f.get("training_rows"):
         return None
     gap = f["train_elbo"] - f["elbo"]
     error = f["log_likelihood"]["standard_error"]

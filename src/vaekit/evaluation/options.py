@@ -11,5 +11,5 @@ class EvaluationOptions(Options):
     """How finely the trained model is measured."""
 
     samples: int = Field(
-        100, ge=1, description="Draws K of the importance-weighted log-likelihood, for evaluate and score."
+        100, ge=1, le=100_000, description="Draws K of the importance-weighted log-likelihood, for evaluate and score."
     )

@@ -12,12 +12,13 @@ from vaekit.run import Run
 __all__ = ["write_report"]
 
 
-def write_report(run: Run, beside: Run | None = None) -> Path:
+def write_report(run: Run, beside: Run | None = None, rows: object | None = None) -> Path:
     """Write RUN/report.html; the same run gives the same bytes.
 
     Args:
         run: the run that the report is about.
         beside: another run on data of the same shape, measured on the same held-out rows.
+        rows: what is measured, as `Run.evaluate` takes it; by default the held-out rows of the run's own source.
 
     Returns:
         Where the report is.
@@ -40,7 +41,7 @@ def write_report(run: Run, beside: Run | None = None) -> Path:
             f"{[c.name for c in run.schema.given]} and {[c.name for c in beside.schema.given]}",
             "Name a run with the same data.condition",
         )
-    subject = Subject.of(run)
+    subject = Subject.of(run, rows)
     run.folder.write("report.html", render(subject, subject.judge(beside) if beside is not None else None))
     return run.path / "report.html"
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec
 
+import numpy as np
 from markupsafe import Markup
 from matplotlib import rc_context
 from matplotlib.figure import Figure
@@ -25,6 +26,10 @@ VARIABLES = {INK: "--ink", FIRST: "--first", SECOND: "--second", THIRD: "--third
     colour: f"--class{i}" for i, colour in enumerate(CLASSES)
 }
 """Stand-ins for colours that the page decides, one set for light and one for dark grounds."""
+
+LARGEST = 1e30
+"""Numbers beyond it are not drawn: sums and squares of them leave what an axis can be made of."""
+NOT_DRAWN = Markup('<p class="soft">Not drawn: its numbers are infinite, missing or beyond 1e30.</p>')
 
 STYLE = {
     "svg.hashsalt": "vaekit",
@@ -56,7 +61,7 @@ STYLE = {
 
 
 def chart(
-    height: float, columns: int = 1, width: float = WIDTH
+    height: float, columns: int = 1, width: float = WIDTH, gaps: bool = False
 ) -> Callable[[Callable[Concatenate[Any, P], str]], Callable[P, Markup]]:
     """Turn a function that paints axes, and returns what can be read off them, into one that returns inline SVG.
 
@@ -64,11 +69,14 @@ def chart(
         height: of the chart in inches.
         columns: how many axes stand side by side; with more than one the function is given an array of them.
         width: of the chart in inches: less makes text larger where charts are small.
+        gaps: whether numbers of an array may be missing; else, as with numbers beyond every axis, nothing is drawn.
     """
 
     def decorate(paint: Callable[Concatenate[Any, P], str]) -> Callable[P, Markup]:
         @wraps(paint)
         def painted(*args: P.args, **kwargs: P.kwargs) -> Markup:
+            if not all(_drawable(value, gaps) for value in (*args, *kwargs.values())):
+                return NOT_DRAWN
             with rc_context(STYLE):  # the only way to set the salt of the names in an SVG; undone at the end
                 figure = Figure(figsize=(width, height), layout="constrained")
                 described = paint(figure.subplots(1, columns), *args, **kwargs)
@@ -77,6 +85,15 @@ def chart(
         return painted
 
     return decorate
+
+
+def _drawable(value: object, gaps: bool) -> bool:
+    """Whether numbers fit on an axis."""
+    if isinstance(value, Mapping):
+        return all(_drawable(inner, gaps) for inner in value.values())
+    if isinstance(value, np.ndarray):
+        return value.dtype.kind != "f" or bool(((np.abs(value) <= LARGEST) | (gaps & np.isnan(value))).all())
+    return not isinstance(value, float) or abs(value) <= LARGEST
 
 
 def to_svg(figure: Any, described: str) -> Markup:

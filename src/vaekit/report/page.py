@@ -55,6 +55,7 @@ def _facts(subject: Subject) -> list[tuple[str, str]]:
     size = f"{' × '.join(str(s) for s in run.schema.shape)} {'columns' if subject.mixed else 'values'}"
     return [
         ("source", run.provenance["source"]),
+        *([("measured on", f"{subject.named.origin}, instead of the rows held out from the source")] if subject.named else []),
         ("examples", f"{'pictures' if run.schema.picture else 'rows'} of {size} ({run.schema.kind}): {rows['train']:,} trained, {rows['validation']:,} chose the weights, {rows['test']:,} held out"),
         ("recipe", f"{model}; {networks}{likelihood}. {run.recipe.description}".strip()),
     ]  # fmt: skip

@@ -12,6 +12,7 @@ from vaekit.data import Part
 from vaekit.distributions import DiagonalNormal
 from vaekit.evaluation import BASELINES, active_units
 from vaekit.report import charts
+from vaekit.report.canvas import LARGEST, NOT_DRAWN
 from vaekit.report.numbers import nats, significant
 from vaekit.report.panel import Key, Panel
 from vaekit.report.pictures import Scale, columns_for, make_strip
@@ -33,8 +34,8 @@ def training_panels(subject: Subject) -> list[Panel]:
     if not metrics:
         return []
     columns = {name: np.array([row[name] for row in metrics]) for name in metrics[0]}
-    _, kept = subject.run.folder.read_tensors("weights.safetensors")
-    chosen = np.flatnonzero((columns["step"] == int(kept["step"])) & np.isfinite(columns["elbo"]))
+    kept = subject.run.folder.chosen_step()
+    chosen = np.flatnonzero((columns["step"] == kept) & np.isfinite(columns["elbo"]))
     best = int(chosen[0]) if len(chosen) else None
 
     def panel(title: str, name: str, label: str, caption: str) -> Panel:
@@ -189,6 +190,8 @@ def map_panel(subject: Subject) -> Panel | None:
     code, labels = subject.evaluation.code, subject.held_out.classes()
     if len(code) < 3:
         return None
+    if not (np.abs(code) <= LARGEST).all():
+        return Panel("Map of the codes", "", [NOT_DRAWN])
     if code.shape[1] == 1:
         caption = (
             "An autoencoder's codes may lie anywhere."

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from vaekit.data import Part, Rows, Source, whole
-from vaekit.errors import RunError
+from vaekit.errors import DataError, RunError
 from vaekit.evaluation import Evaluation
 from vaekit.models import Autoencoder, StandardNormal
 from vaekit.run import Run
@@ -28,23 +28,38 @@ class Subject:
         run: the run.
         held_out: the rows it is judged by.
         evaluation: its figures on them.
+        named: the rows as they were opened, where they are not those of the run's own source.
     """
 
     run: Run
     held_out: Part
     evaluation: Evaluation
+    named: Source | None = None
 
     @classmethod
-    def of(cls, run: Run) -> Subject:
-        """A run on the held-out rows of its own source."""
-        return cls(run, run.split().test, run.evaluation())
+    def of(cls, run: Run, rows: object | None = None) -> Subject:
+        """A run on rows, by default the held-out ones of its own source."""
+        if rows is None:
+            return cls(run, run.split().test, run.evaluation())
+        named = run.open(rows)
+        return cls(run, run.checked(named).part, run.evaluation(rows), named)
 
     def judge(self, other: Run) -> Subject:
         """Another run on the same held-out rows."""
         if self.mixed:
             source = other.open(self.cells())
-            return Subject(other, whole(source), other.evaluation(source.frame))
-        return Subject(other, self.held_out, other.evaluation(self._source(self.held_out)))
+            return Subject(other, whole(source), other.evaluation(source.frame), source)
+        return Subject(other, self.held_out, other.evaluation(self._source(self.held_out)), self.named)
+
+    @cached_property
+    def train(self) -> Part | None:
+        """The training rows; None where they cannot be had and other rows were named."""
+        try:
+            return self.run.split().train
+        except DataError:
+            if self.named is None:
+                raise
+            return None
 
     @property
     def name(self) -> str:
@@ -87,8 +102,7 @@ class Subject:
 
     def cells(self) -> Any:
         """The held-out rows of a mixed table as they were given, an Arrow table: another run has codes of its own for them."""
-        source, test = self.run.source
-        given = test or source.test or source
+        given = self.named or self._own_source()
         if given.frame is None:
             raise RunError("a run on a mixed table must have rows", f"'{self.run.path}'")
         rows, first, parts = self.held_out.index, 0, []
@@ -97,6 +111,11 @@ class Subject:
             parts.append(piece.take(inside - first))
             first += len(piece)
         return pa.concat_tables(parts)
+
+    def _own_source(self) -> Source:
+        """Where the held-out rows of the run's own source are."""
+        source, test = self.run.source
+        return test or source.test or source
 
     def some(self, limit: int) -> Part:
         """At most this many held-out rows, spread over all of them: sources are often sorted by class."""

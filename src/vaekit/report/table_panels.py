@@ -29,6 +29,7 @@ MODELLED = (
     "The model tells which cells are missing too, by what they hold: log-likelihood and its parts are of the cells that are there and of "
     "which are missing."
 )
+NO_TRAINING_ROWS = "The training rows cannot be had: what would be told by them is left out."
 MISSING = "–"
 
 
@@ -38,12 +39,10 @@ def table_sections(subjects: list[Subject]) -> list[Section]:
     whose = f" Generated rows are those of {subjects[0].name}." if len(subjects) > 1 else ""
     further = [cut(column.name) for column in subjects[0].run.schema.modelled[MOST_COLUMNS:]]
     not_shown = _names(f"The first {MOST_COLUMNS} columns are shown. Not shown:", further)
-    return [
-        marginal_section(rows, whose, not_shown),
-        dependence_section(rows, whose),
-        hidden_section(subjects),
-        columns_section(subjects[0]),
-    ]
+    found = [marginal_section(rows, whose, not_shown)]
+    if all(subject.train for subject in subjects):
+        found += [dependence_section(rows, whose), hidden_section(subjects)]
+    return [*found, columns_section(subjects[0])]
 
 
 def _names(text: str, names: list[str]) -> list[tuple[str, list[str]]]:
@@ -194,14 +193,19 @@ def columns_section(subject: Subject) -> Section:
     """What the columns are taken to be, which cells are missing, and what is left out."""
     table = subject.run.schema.table
     held_out = np.isnan(np.asarray(subject.some(MOST_SAMPLED).take(0, MOST_SAMPLED), np.float64))
-    train = np.isnan(np.asarray(subject.run.split().train.some(MOST_SAMPLED, 0).take(0, MOST_SAMPLED), np.float64))
-    shares = iter(zip(held_out.mean(0), train.mean(0), strict=True))
-    rows = [_column_row(column, next(shares) if column.modelled else None) for column in table]
+    shares = [held_out.mean(0)]
+    if subject.train:
+        shares.append(
+            np.isnan(np.asarray(subject.train.some(MOST_SAMPLED, 0).take(0, MOST_SAMPLED), np.float64)).mean(0)
+        )
+    of_columns = iter(zip(*shares, strict=True))
+    rows = [_column_row(column, next(of_columns) if column.modelled else ()) for column in table]
     left_out = [f"{cut(c.name)} ({c.kind}: {c.reason})" for c in table if not c.modelled and not c.given]
     missing = held_out.sum(1)
     text = (
         f"{percent(float((missing == 0).mean()))} of held-out rows are complete; {missing.mean():.1f} of "
         f"{held_out.shape[1]} modelled cells of a row are missing on average. "
+        + ("" if subject.train else f"{NO_TRAINING_ROWS} ")
         + (MODELLED if subject.run.recipe.likelihood.missing == "modelled" else IGNORED)
     )
     names = _names("Left out of the model:", left_out)
@@ -213,8 +217,8 @@ def columns_section(subject: Subject) -> Section:
     )
 
 
-def _column_row(column: Column, missing: tuple[float, float] | None) -> list[str | Meter]:
-    if missing is None:
+def _column_row(column: Column, missing: tuple[float, ...]) -> list[str | Meter]:
+    if not missing:
         return [
             cut(column.name),
             f"{column.kind}, {'given' if column.given else 'left out'}",
@@ -222,5 +226,5 @@ def _column_row(column: Column, missing: tuple[float, float] | None) -> list[str
             MISSING,
             cut(column.reason),
         ]
-    shares = [Meter(percent(float(share)), float(share)) for share in missing]
-    return [cut(column.name), column.kind, *shares, cut(column.reason)]
+    shares: list[str | Meter] = [Meter(percent(float(share)), float(share)) for share in missing]
+    return [cut(column.name), column.kind, *shares, *[MISSING] * (2 - len(shares)), cut(column.reason)]

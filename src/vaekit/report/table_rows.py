@@ -31,7 +31,7 @@ class TableRows:
         columns: the first modelled columns, C of them.
         real: codes of held-out rows, shape (n, C), NaN where a cell is missing.
         generated: codes of sampled rows, shape (m, C).
-        train: codes of as many training rows: what the model should do no better than.
+        train: codes of as many training rows: what the model should do no better than; none where they cannot be had.
         atoms: of each column, values with a probability of their own beside numbers on the line.
     """
 
@@ -48,7 +48,8 @@ class TableRows:
         columns = run.schema.modelled[:MOST_COLUMNS]
         part = subject.some(MOST_ROWS)
         real = np.asarray(part.take(0, len(part)), np.float64)
-        train = np.asarray(run.split().train.some(len(real), run.recipe.seed).take(0, len(real)), np.float64)
+        some = subject.train and subject.train.some(len(real), run.recipe.seed)
+        train = np.asarray(some.take(0, len(real)), np.float64) if some else real[:0]
         drawn = np.asarray(subject.sample(part), np.float64)  # codes, not yet a table
         marginals = cells_of(run).columns[: len(columns)]
         atoms = tuple(m.atoms if isinstance(m, Marginal) else () for m in marginals)
