@@ -234,6 +234,7 @@ T = torch.zeros(4, 3)
         ),
         ({"a": [1j, 2j]}, "'a' must hold numbers, truth values, texts or dates. Got cells of type complex"),
         ({}, "an empty one"),
+        ({3: 7}, "Got int for '3'"),
         (np.array([["a", "b"]]), "Numpy makes text of rows of several types"),
         (np.ma.masked_array([[1j]], [[True]]), "must hold real numbers"),
         (sparse.csr_array(np.eye(2) * 1j), r"a sparse matrix must hold real numbers.*complex128, shape \(2, 2\)"),

@@ -180,7 +180,7 @@ def _table_of_mapping(columns: Mapping[Any, Any]) -> Any:
         return from_archive(list(columns), lambda name: arranged(np.asanyarray(columns[name])), "the dictionary")
     odd = next((name for name, column in columns.items() if np.ndim(column) != 1), None)
     if odd is not None or not columns:
-        given = f"{type(columns[odd]).__name__} for '{odd:.100}'" if columns else "an empty one"
+        given = f"{type(columns[odd]).__name__} for '{odd!s:.100}'" if columns else "an empty one"
         raise DataError("the array must be one, or a dictionary of columns, each a list of cells", given)
     if len({len(column) for column in columns.values()}) > 1:
         told = ", ".join(f"{len(column)} of '{name}'" for name, column in list(columns.items())[:5])
