@@ -500,6 +500,14 @@ def test_sqlite_is_only_read(sqlite, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["x.db"]
 
 
+@pytest.mark.parametrize("query", ["attach 'y.db' as y", "vacuum into 'y.db'"])
+def test_sqlite_makes_no_other_file(sqlite, tmp_path, monkeypatch, query):
+    monkeypatch.chdir(tmp_path)
+    uri = sqlite("create table t (x)", rows=[(1,), (2,)])
+    refusal(uri, query, "the query must only read. Got 'too many attached databases")
+    assert [p.name for p in tmp_path.iterdir()] == ["x.db"]
+
+
 def test_rows_that_another_program_has_just_written(sqlite, tmp_path):
     uri = sqlite("create table t (x)")
     with contextlib.closing(sqlite3.connect(tmp_path / "x.db")) as connection:

@@ -31,7 +31,7 @@ QUERIES = (
     *("select 1180591620717411303424 as big, n from t", "select n, x from t union all select x, city from t"),
     *("select date(n * 1e9, 'unixepoch') as d, x from t", "select json_array(n, x) as j, x from t", "pragma integrity_check"),
     *("select * from sqlite_master", "select group_concat(city) from t, t", "select abs(-9223372036854775807 - 1) as x"),
-    *("explain select * from t", "attach 'y.db' as y", "select load_extension('x')", "select x from t limit -1 offset 55"),
+    *("explain select * from t", "attach 'y.db' as y", "vacuum into 'y.db'", "select load_extension('x')", "select x from t limit -1 offset 55"),
 )  # fmt: skip
 
 

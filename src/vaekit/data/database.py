@@ -38,7 +38,7 @@ _REFUSALS = (  # what the SQLSTATE or the words of a database tell, what must ho
     (r"^42703|no such column", "the query must name columns that exist", ""),
     (r"^42501", "the user must be allowed to read what the query names", ""),
     (r"^42601|syntax error|incomplete input|unrecognized token", "the query must be one statement of valid SQL", ""),
-    (r"readonly database", "the query must only read", ""),
+    (r"readonly database|attached databases", "the query must only read", ""),
     (r"not a database|unsupported file format", "the file must be a SQLite database", ""),
     (r"failed to open|unable to open", "the SQLite file must be readable", ""),
     (r"malformed|corrupt", "the SQLite file must be whole", "Restore it, or repair it with `sqlite3 FILE .recover`"),
@@ -207,6 +207,7 @@ def _read_sqlite(uri: str, place: str, query: str) -> pa.Table:
     try:
         with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
             connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, min(largest() // 64, 10**9))  # of text made by the query
+            connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)  # attach and vacuum would make files
             cursor = connection.execute(query)
             names = [column[0] for column in cursor.description or ()]
             _check_names(names)
