@@ -148,14 +148,13 @@ def test_with_the_exact_full_covariance_every_bound_is_log_p():
     rng = np.random.default_rng(3)
     oracle = oracles.LinearGaussian(rng.normal(size=(5, 2)), rng.normal(size=5), 0.6)
     X = oracle.sample(7, rng)
-    origin, covariance = oracle.posterior(np.zeros((1, 5)))
-    V = oracle.posterior(np.eye(5))[0].T - origin.T
+    V, c, covariance = oracle.affine_posterior()
     L = np.linalg.cholesky(covariance)
     constant = np.concatenate([np.log(np.diag(L)), [L[1, 0] / L[1, 1]]])
 
     class Exact(torch.nn.Module):
         def forward(self, x):
-            mean = x @ torch.from_numpy(V.T) + torch.from_numpy(origin[0])
+            mean = x @ torch.from_numpy(V.T) + torch.from_numpy(c)
             return torch.cat([mean, torch.from_numpy(raw_of(constant)).expand(len(x), 3)], -1)
 
     likelihood = Gaussian((5,), LikelihoodOptions(variance=oracle.variance))
