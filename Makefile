@@ -40,7 +40,8 @@ PROCESSOR_avx2 = ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2
 PROCESSOR_sse41 = ONEDNN_MAX_CPU_ISA=SSE41
 PROCESSOR_bf16 = ONEDNN_MAX_CPU_ISA=AVX512_CORE_BF16
 PROCESSOR_threads = OMP_NUM_THREADS=2
-NUMERICAL = tests --ignore=tests/cli --ignore=tests/data --ignore=tests/recipe --ignore=tests/report
+NUMERICAL = $(addprefix tests/,distributions evaluation models networks objectives training/test_loop_oracle.py \
+	test_conditional.py test_estimator.py test_run.py test_table_run.py)
 
 test-processors: $(addprefix test-processor-,$(PROCESSORS))
 

@@ -48,10 +48,9 @@ def linear_vae(oracle, V, c, std, **options):
 
 def exact_vae(oracle, **options):
     """The linear-Gaussian model with its own posterior as encoder; W must have orthogonal columns."""
-    origin, covariance = oracle.posterior(np.zeros((1, len(oracle.b))))
+    V, c, covariance = oracle.affine_posterior()
     assert np.abs(covariance - np.diag(np.diag(covariance))).max() < 1e-12
-    V = oracle.posterior(np.eye(len(oracle.b)))[0].T - origin.T
-    return linear_vae(oracle, V, origin[0], np.sqrt(np.diag(covariance)), **options)
+    return linear_vae(oracle, V, c, np.sqrt(np.diag(covariance)), **options)
 
 
 def conditional_vae(oracle, U, V, c, std, **options):

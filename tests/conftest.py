@@ -12,6 +12,8 @@ import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402
 
+from oracles import LinearGaussian  # noqa: E402
+
 settings.register_profile("vaekit", derandomize=True, database=None, deadline=None, max_examples=40)
 settings.load_profile("vaekit")
 
@@ -65,6 +67,14 @@ def table_run(table, tmp_path_factory):
     content = {"training.epochs": 20, "training.batch_size": 32, "training.validations": 2, "latent_dim": 2}
     settings = TINY | content | {"data.kind": "real"}
     return vaekit.train(str(table), settings=settings, out=tmp_path_factory.mktemp("runs") / "table")
+
+
+@pytest.fixture
+def linear_gaussian():
+    """A linear-Gaussian model with an oblique W, eight of its rows, and V, c, std of an affine encoder at random."""
+    rng = np.random.default_rng(0)
+    oracle = LinearGaussian(rng.normal(size=(5, 2)), rng.normal(size=5), 0.6)
+    return oracle, oracle.sample(8, rng), rng.normal(size=(2, 5)), rng.normal(size=2), np.array([0.4, 1.7])
 
 
 @pytest.fixture

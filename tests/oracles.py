@@ -45,6 +45,11 @@ class LinearGaussian:
         gain = self.W.T @ np.linalg.inv(self.covariance)
         return (X - self.b) @ gain.T, np.eye(self.W.shape[1]) - gain @ self.W
 
+    def affine_posterior(self):
+        """V, c and the covariance of p(z|x) = N(Vx + c, covariance)."""
+        origin, covariance = self.posterior(np.zeros((1, len(self.b))))
+        return (self.posterior(np.eye(len(self.b)))[0] - origin).T, origin[0], covariance
+
     def expected_distortion(self, X, mean, covariance):
         """−E[log p(x|z)] over z ~ N(mean, covariance), shape (n,)."""
         residual = ((X - self.b - mean @ self.W.T) ** 2).sum(1)

@@ -24,10 +24,9 @@ def parts():
     """A linear-Gaussian model with an encoder that is far off: too narrow, and off by its own width."""
     rng = np.random.default_rng(0)
     oracle = oracles.LinearGaussian(rng.normal(size=(5, 2)), rng.normal(size=5), 0.6)
-    origin, covariance = oracle.posterior(np.zeros((1, 5)))
-    V = oracle.posterior(np.eye(5))[0].T - origin.T
+    V, c, covariance = oracle.affine_posterior()
     std = 0.5 * np.sqrt(np.diag(covariance))
-    return oracle, oracle.sample(12, rng), linear_vae(oracle, V, origin[0] + std, std).float()
+    return oracle, oracle.sample(12, rng), linear_vae(oracle, V, c + std, std).float()
 
 
 def rows_of(X):

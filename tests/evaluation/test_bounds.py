@@ -31,9 +31,8 @@ def linear(rng):
     """An oracle, data as float32 holds them, and a model in float32 whose posterior is somewhat wrong."""
     oracle = oracles.LinearGaussian(rng.normal(size=(4, 2)), rng.normal(size=4), 0.5)
     X = oracle.sample(60, rng).astype(np.float32).astype(np.float64)
-    origin, covariance = oracle.posterior(np.zeros((1, 4)))
-    V = (oracle.posterior(np.eye(4))[0] - origin).T
-    model = linear_vae(oracle, V, origin[0] + 0.2, 1.3 * np.sqrt(np.diag(covariance))).float()
+    V, c, covariance = oracle.affine_posterior()
+    model = linear_vae(oracle, V, c + 0.2, 1.3 * np.sqrt(np.diag(covariance))).float()
     return oracle, X, model
 
 

@@ -31,8 +31,7 @@ def correlated(rng):
     """A linear-Gaussian model whose posterior is correlated, rows of it, and its posterior's affine map."""
     oracle = oracles.LinearGaussian(rng.normal(size=(5, 2)), rng.normal(size=5), 0.6)
     X = oracle.sample(40, rng).astype(np.float32).astype(np.float64)
-    origin, covariance = oracle.posterior(np.zeros((1, 5)))
-    return oracle, X, (oracle.posterior(np.eye(5))[0] - origin).T, origin[0], covariance
+    return oracle, X, *oracle.affine_posterior()
 
 
 @pytest.fixture

@@ -27,9 +27,8 @@ def known(rng):
     oracle, U = oracles.LinearGaussian(W, rng.normal(size=5), 0.6), 3 * rng.normal(size=(5, 3))
     C = rng.normal(size=(40, 3)).astype(np.float32).astype(np.float64)
     X = (oracle.sample(40, rng) + C @ U.T).astype(np.float32).astype(np.float64)
-    origin, covariance = oracle.posterior(np.zeros((1, 5)))
-    V = (oracle.posterior(np.eye(5))[0] - origin).T
-    return oracle, U, X, C, (V, origin[0], np.sqrt(np.diag(covariance)))
+    V, c, covariance = oracle.affine_posterior()
+    return oracle, U, X, C, (V, c, np.sqrt(np.diag(covariance)))
 
 
 def off(affine):

@@ -24,9 +24,9 @@ def linear():
     rng = np.random.default_rng(0)
     oracle = oracles.LinearGaussian(rng.normal(size=(5, 2)), rng.normal(size=5), 0.6)
     X = oracle.sample(40, rng).astype(np.float32).astype(np.float64)
-    origin, covariance = oracle.posterior(np.zeros((1, 5)))
-    V, std = (oracle.posterior(np.eye(5))[0] - origin).T, np.sqrt(np.diag(covariance))
-    return oracle, X, linear_vae(oracle, V, origin[0] + 0.5 * std, 1.2 * std).float()
+    V, c, covariance = oracle.affine_posterior()
+    std = np.sqrt(np.diag(covariance))
+    return oracle, X, linear_vae(oracle, V, c + 0.5 * std, 1.2 * std).float()
 
 
 def tempered(oracle, X, beta):

@@ -72,10 +72,10 @@ def test_a_rotated_basis_costs_elbo_at_equal_likelihood(orthogonal, rng):
     rotated = oracles.LinearGaussian(orthogonal.W @ turn, orthogonal.b, orthogonal.variance)
     np.testing.assert_allclose(rotated.log_prob(X), orthogonal.log_prob(X), rtol=1e-12)
 
-    origin, covariance = rotated.posterior(np.zeros((1, P)))
-    V, precision = (rotated.posterior(np.eye(P))[0] - origin).T, np.linalg.inv(covariance)
+    V, c, covariance = rotated.affine_posterior()
+    precision = np.linalg.inv(covariance)
     best_std = np.diag(precision) ** -0.5  # of all diagonal posteriors the one nearest in KL[q ‖ p]
-    joint = linear_vae(rotated, V, origin[0], best_std).joint(torch.from_numpy(X), noise=sigma_noise(20))
+    joint = linear_vae(rotated, V, c, best_std).joint(torch.from_numpy(X), noise=sigma_noise(20))
     elbo = -(joint.distortion() + joint.rate()).detach().numpy()
     cost = 0.5 * (np.log(np.diag(precision)).sum() - np.linalg.slogdet(precision)[1])
     assert cost > 0.1

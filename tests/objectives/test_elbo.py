@@ -14,16 +14,9 @@ from builders import linear_vae
 from vaekit.objectives import NegativeELBO
 
 
-@pytest.fixture
-def parts():
-    rng = np.random.default_rng(0)
-    oracle = oracles.LinearGaussian(rng.normal(size=(5, 2)), rng.normal(size=5), 0.6)
-    return oracle, oracle.sample(8, rng), rng.normal(size=(2, 5)), rng.normal(size=2), np.array([0.4, 1.7])
-
-
 @pytest.mark.parametrize("beta", [0.0, 0.3, 1.0, 5.0])
-def test_terms_of_each_example(parts, beta):
-    oracle, X, V, c, std = parts
+def test_terms_of_each_example(linear_gaussian, beta):
+    oracle, X, V, c, std = linear_gaussian
     # the weight of the loss is the argument's, whatever the model's own
     model = linear_vae(oracle, V, c, std, samples=3, kl_weight=7.0)
     torch.manual_seed(4)
@@ -39,8 +32,8 @@ def test_terms_of_each_example(parts, beta):
         np.testing.assert_allclose(found.detach().numpy(), expected, rtol=1e-10)
 
 
-def test_gradients_of_loss_add_those_of_distortion_and_weighted_rate(parts):
-    oracle, X, V, c, std = parts
+def test_gradients_of_loss_add_those_of_distortion_and_weighted_rate(linear_gaussian):
+    oracle, X, V, c, std = linear_gaussian
     model = linear_vae(oracle, V, c, std)
     gradients = {}
     for beta in (0.0, 1.0, 3.0):

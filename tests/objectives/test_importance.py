@@ -61,9 +61,8 @@ def parts():
     rng = np.random.default_rng(0)
     oracle = oracles.LinearGaussian(rng.normal(size=(4, 2)), rng.normal(size=4), 0.5)
     X = oracle.sample(30, rng)
-    origin, covariance = oracle.posterior(np.zeros((1, 4)))
-    V = (oracle.posterior(np.eye(4))[0] - origin).T
-    return oracle, X, linear_vae(oracle, V, origin[0] + 0.2, 1.3 * np.sqrt(np.diag(covariance))), rng
+    V, c, covariance = oracle.affine_posterior()
+    return oracle, X, linear_vae(oracle, V, c + 0.2, 1.3 * np.sqrt(np.diag(covariance))), rng
 
 
 def test_one_draw_is_one_estimate_of_the_elbo(parts):

@@ -14,13 +14,6 @@ from builders import exact_vae, linear_vae
 from vaekit.objectives import NegativeELBO, NegativeIWAE
 
 
-@pytest.fixture
-def parts():
-    rng = np.random.default_rng(0)
-    oracle = oracles.LinearGaussian(rng.normal(size=(5, 2)), rng.normal(size=5), 0.6)
-    return oracle, oracle.sample(8, rng), rng.normal(size=(2, 5)), rng.normal(size=2), np.array([0.4, 1.7])
-
-
 def terms(model, X, beta=1.0, seed=4, objective=NegativeIWAE):
     torch.manual_seed(seed)
     return objective(model)(torch.from_numpy(X), torch.tensor(beta, dtype=torch.float64))
@@ -35,8 +28,8 @@ def draws(X, V, c, std, samples, seed=4):
 
 @pytest.mark.parametrize("samples", [1, 2, 7])
 @pytest.mark.parametrize("beta", [0.0, 0.3, 1.0, 5.0])
-def test_terms_of_each_example(parts, samples, beta):
-    oracle, X, V, c, std = parts
+def test_terms_of_each_example(linear_gaussian, samples, beta):
+    oracle, X, V, c, std = linear_gaussian
     found = terms(linear_vae(oracle, V, c, std, samples=samples, kl_weight=7.0), X, beta)
     z, mean = draws(X, V, c, std, samples)
     log_x = stats.norm(z @ oracle.W.T + oracle.b, math.sqrt(oracle.variance)).logpdf(X).sum(-1)
@@ -46,8 +39,8 @@ def test_terms_of_each_example(parts, samples, beta):
         np.testing.assert_allclose(value.detach().numpy(), expected, rtol=1e-9, atol=1e-12)
 
 
-def test_the_bound_is_the_mean_of_the_weights(parts):
-    oracle, X, V, c, std = parts
+def test_the_bound_is_the_mean_of_the_weights(linear_gaussian):
+    oracle, X, V, c, std = linear_gaussian
     found = terms(linear_vae(oracle, V, c, std, samples=6), X).loss.detach().numpy()
     z, mean = draws(X, V, c, std, 6)
     for row in range(len(X)):
@@ -55,8 +48,8 @@ def test_the_bound_is_the_mean_of_the_weights(parts):
         assert found[row] == pytest.approx(-oracles.log_mean_exp(log_w), rel=1e-10)
 
 
-def test_one_draw_is_the_elbo_with_the_rate_by_the_same_draw(parts):
-    oracle, X, V, c, std = parts
+def test_one_draw_is_the_elbo_with_the_rate_by_the_same_draw(linear_gaussian):
+    oracle, X, V, c, std = linear_gaussian
     model = linear_vae(oracle, V, c, std)
     found = terms(model, X)
     np.testing.assert_allclose((found.distortion + found.rate).detach(), found.loss.detach(), rtol=1e-12)
@@ -69,9 +62,9 @@ def test_one_draw_is_the_elbo_with_the_rate_by_the_same_draw(parts):
     assert abs(oracles.z_scores(sample, elbo[0])) < 5  # false alarm 6e-7
 
 
-def test_more_draws_tighten_the_bound_on_average(parts):
+def test_more_draws_tighten_the_bound_on_average(linear_gaussian):
     """−log p(x) ≤ E[loss_K] ≤ E[loss_k] for k < K; z < 5 raises a false alarm once in a million."""
-    oracle, X, V, c, std = parts
+    oracle, X, V, c, std = linear_gaussian
     many, exact = np.repeat(X[2:3], 4000, 0), -oracle.log_prob(X[2:3])[0]
     losses = [
         terms(linear_vae(oracle, V, c, std, samples=samples), many, seed=samples).loss.detach().numpy()
@@ -92,9 +85,9 @@ def test_the_exact_posterior_has_equal_weights_whatever_the_number_of_draws():
         np.testing.assert_allclose(loss, -oracle.log_prob(X), rtol=1e-9)
 
 
-def test_gradients_are_those_of_the_weighted_draws(parts):
+def test_gradients_are_those_of_the_weighted_draws(linear_gaussian):
     """∂ loss/∂b = −Σ_k w̃_k ∂ log p(x|z_k)/∂b with weights that sum to one; and finite where a single draw has all."""
-    oracle, X, V, c, std = parts
+    oracle, X, V, c, std = linear_gaussian
     model = linear_vae(oracle, V, c, std, samples=5)
     (gradient,) = torch.autograd.grad(terms(model, X).loss.sum(), model.decoder.network.layers[0].bias)
     z, mean = draws(X, V, c, std, 5)
@@ -108,8 +101,8 @@ def test_gradients_are_those_of_the_weighted_draws(parts):
     assert all(torch.isfinite(g).all() for g in torch.autograd.grad(far.sum(), list(model.parameters())))
 
 
-def test_one_draw_has_the_distortion_of_the_elbo(parts):
-    oracle, X, V, c, std = parts
+def test_one_draw_has_the_distortion_of_the_elbo(linear_gaussian):
+    oracle, X, V, c, std = linear_gaussian
     model = linear_vae(oracle, V, c, std)
     for beta in (0.0, 1.0):  # with one draw, both objectives have the same distortion
         both = [terms(model, X, beta, objective=o).distortion.detach().numpy() for o in (NegativeIWAE, NegativeELBO)]

@@ -18,13 +18,6 @@ from vaekit.networks import MLP
 from vaekit.objectives import NegativeIWAE, NegativeMIWAE, NegativePIWAE
 
 
-@pytest.fixture
-def parts():
-    rng = np.random.default_rng(0)
-    oracle = oracles.LinearGaussian(rng.normal(size=(5, 2)), rng.normal(size=5), 0.6)
-    return oracle, oracle.sample(8, rng), rng.normal(size=(2, 5)), rng.normal(size=2), np.array([0.4, 1.7])
-
-
 def gaussian(prior):
     """An affine model, in float64."""
     rng = np.random.default_rng(0)
@@ -70,9 +63,9 @@ def test_each_side_has_the_gradient_of_its_bound(make, groups, beta):
         assert groups == 1 or (gradient - (tight if encoder else loose)[name]).norm() > 1e-3 * gradient.norm()
 
 
-def test_both_gradients_by_hand(parts):
+def test_both_gradients_by_hand(linear_gaussian):
     """Of a decoder's bias and of the encoder's: Σ_k of weights over all draws, and within groups."""
-    oracle, X, V, c, std = parts
+    oracle, X, V, c, std = linear_gaussian
     model = linear_vae(oracle, V, c, std, samples=6)
     _, own = gradients(NegativePIWAE(model, 2), torch.from_numpy(X))
     torch.manual_seed(3)
@@ -91,9 +84,9 @@ def test_both_gradients_by_hand(parts):
 
 
 @pytest.mark.parametrize("scale", [1.0, 30.0, 1000.0])
-def test_groups_without_weight_still_teach_the_encoder(parts, scale):
+def test_groups_without_weight_still_teach_the_encoder(linear_gaussian, scale):
     """In float32, where whole groups have weights e^−100, or e^−100000, times those of others."""
-    oracle, X, V, c, std = parts
+    oracle, X, V, c, std = linear_gaussian
     model, x = linear_vae(oracle, V, scale * c, scale * std, samples=6).float(), torch.from_numpy(X).float()
     _, own = gradients(NegativePIWAE(model, 3), x)
     for objective, side in ((NegativeIWAE(model), "decoder"), (NegativeMIWAE(model, 3), "encoder")):
@@ -102,9 +95,9 @@ def test_groups_without_weight_still_teach_the_encoder(parts, scale):
             torch.testing.assert_close(own[name], wanted[name], rtol=1e-4, atol=1e-5 * float(wanted[name].norm()))
 
 
-def test_an_encoder_within_the_prior_follows_the_prior_there(parts):
+def test_an_encoder_within_the_prior_follows_the_prior_there(linear_gaussian):
     """Of a VampPrior: of each path what that path is due."""
-    oracle, X, V, c, std = parts
+    oracle, X, V, c, std = linear_gaussian
     model, x = linear_vae(oracle, V, c, std, samples=6), torch.from_numpy(X)
 
     def split(objective):
