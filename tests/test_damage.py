@@ -139,7 +139,7 @@ def test_weights_that_are_no_numbers_are_refused(run):
     name = min(tensors)
     tensors[name].view(-1)[0] = math.nan
     folder.write_tensors("weights.safetensors", tensors, noted)
-    with pytest.raises(RunError, match=f"weights must be finite. Got others in '{name}'"):
+    with pytest.raises(RunError, match=f"weights must be finite.*Got others in '{name}'"):
         vaekit.load(run)
 
 

@@ -42,6 +42,8 @@ from vaekit.table_run import TableRun
 from vaekit.training import Reporter, SilentReporter, Trainer
 from vaekit.training.state import GOOD, mend_states, read_state
 
+LARGEST_WEIGHT = 1e18
+"""Squares of greater ones are beyond float32."""
 KNOWN = "rows.safetensors"
 DEFINING = ("model", "latent_dim", "layers", "seed", "data", "likelihood", "encoder", "decoder", "prior", "posterior")
 """What in a recipe decides which function the weights are of, and which rows are held out: all that runs without digests note."""
@@ -153,9 +155,13 @@ def load(path: str | Path) -> Run:
     """
     run = _read(RunFolder(path))
     weights, _ = run.folder.read_tensors(WEIGHTS, like=run.model.state_dict())
-    if bad := [name for name, value in weights.items() if not torch.isfinite(value).all()]:
+    if bad := [name for name, value in weights.items() if not (value.double().abs() <= LARGEST_WEIGHT).all()]:
         mend = "Train anew with a smaller training.learning_rate"
-        raise RunError("weights must be finite", f"others in '{bad[0]}' of '{run.folder.path / WEIGHTS}'", mend)
+        raise RunError(
+            f"weights must be finite, at most {LARGEST_WEIGHT:g} in size",
+            f"others in '{bad[0]}' of '{run.folder.path / WEIGHTS}'",
+            mend,
+        )
     run.model.load_state_dict(weights)
     return run
 

@@ -14,7 +14,7 @@ import torch
 
 from vaekit.data import KnownRows, Part, Rows, Schema, Source, Split, Transform
 from vaekit.data.coding import code_values
-from vaekit.errors import DataError, RecipeError, VaekitError, at_least_one, did_you_mean
+from vaekit.errors import DataError, RecipeError, RunError, VaekitError, at_least_one, did_you_mean
 from vaekit.evaluation import (
     Evaluation,
     Evaluator,
@@ -172,6 +172,8 @@ class Run:
                 for model, part in self._at(z, context)
             ]
         drawn, dtype = np.concatenate(blocks), np.dtype(self.schema.dtype)
+        if np.isnan(drawn).any() and self.schema.kind != "mixed":
+            raise RunError("what the model draws must be numbers", f"NaN from '{self.path}'", "Train it anew")
         if dtype.kind in "ui":  # a model of counts may draw more than the type of the data holds
             drawn = drawn.round().clip(np.iinfo(dtype).min, np.iinfo(dtype).max)
         return drawn.astype(dtype)

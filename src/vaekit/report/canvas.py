@@ -61,7 +61,7 @@ STYLE = {
 
 
 def chart(
-    height: float, columns: int = 1, width: float = WIDTH
+    height: float, columns: int = 1, width: float = WIDTH, gaps: bool = False
 ) -> Callable[[Callable[Concatenate[Any, P], str]], Callable[P, Markup]]:
     """Turn a function that paints axes, and returns what can be read off them, into one that returns inline SVG.
 
@@ -69,12 +69,13 @@ def chart(
         height: of the chart in inches.
         columns: how many axes stand side by side; with more than one the function is given an array of them.
         width: of the chart in inches: less makes text larger where charts are small.
+        gaps: whether numbers of an array may be missing; else, as with numbers beyond every axis, nothing is drawn.
     """
 
     def decorate(paint: Callable[Concatenate[Any, P], str]) -> Callable[P, Markup]:
         @wraps(paint)
         def painted(*args: P.args, **kwargs: P.kwargs) -> Markup:
-            if not all(map(_drawable, (*args, *kwargs.values()))):
+            if not all(_drawable(value, gaps) for value in (*args, *kwargs.values())):
                 return NOT_DRAWN
             with rc_context(STYLE):  # the only way to set the salt of the names in an SVG; undone at the end
                 figure = Figure(figsize=(width, height), layout="constrained")
@@ -86,12 +87,12 @@ def chart(
     return decorate
 
 
-def _drawable(value: object) -> bool:
-    """Whether numbers fit on an axis; those of a line that are missing are left out by themselves."""
+def _drawable(value: object, gaps: bool) -> bool:
+    """Whether numbers fit on an axis."""
     if isinstance(value, Mapping):
-        return all(map(_drawable, value.values()))
+        return all(_drawable(inner, gaps) for inner in value.values())
     if isinstance(value, np.ndarray):
-        return value.dtype.kind != "f" or not (np.abs(value) > LARGEST).any()
+        return value.dtype.kind != "f" or bool(((np.abs(value) <= LARGEST) | (gaps & np.isnan(value))).all())
     return not isinstance(value, float) or abs(value) <= LARGEST
 
 

@@ -22,7 +22,7 @@ def class_style(index: int) -> tuple[str, int]:
     return list(MARKERS)[index % len(MARKERS)], index % len(CLASSES)
 
 
-@chart(height=2.9)
+@chart(height=2.9, gaps=True)
 def curves(ax: Any, epochs: Array, train: Array, held_out: Array, best: int | None, label: str) -> str:
     """One figure against epochs, of training rows and of held-out ones.
 
@@ -54,6 +54,8 @@ def _legend_above(ax: Any) -> None:
 def _frame(ax: Any, *lines: Array) -> None:
     """Leave a steep beginning out of the frame where it would flatten the rest."""
     values, later = np.concatenate(lines), np.concatenate([line[len(line) // 5 :] for line in lines])
+    if np.isnan(later).all():
+        return
     low, high = np.nanmin(later), np.nanmax(later)
     if np.nanmax(values) - np.nanmin(values) > 3 * (high - low) > 0:
         margin = 0.15 * (high - low)

@@ -12,6 +12,7 @@ from vaekit.data import Part
 from vaekit.distributions import DiagonalNormal
 from vaekit.evaluation import BASELINES, active_units
 from vaekit.report import charts
+from vaekit.report.canvas import LARGEST, NOT_DRAWN
 from vaekit.report.numbers import nats, significant
 from vaekit.report.panel import Key, Panel
 from vaekit.report.pictures import Scale, columns_for, make_strip
@@ -189,6 +190,8 @@ def map_panel(subject: Subject) -> Panel | None:
     code, labels = subject.evaluation.code, subject.held_out.classes()
     if len(code) < 3:
         return None
+    if not (np.abs(code) <= LARGEST).all():
+        return Panel("Map of the codes", "", [NOT_DRAWN])
     if code.shape[1] == 1:
         caption = (
             "An autoencoder's codes may lie anywhere."

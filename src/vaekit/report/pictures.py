@@ -39,7 +39,8 @@ class Scale:
     def bytes(self, pictures: Array) -> npt.NDArray[np.uint8]:
         """Values in `low` … `high` to 0 … 255, others to the nearer end."""
         spread = max(self.high - self.low, 1e-12)
-        return ((pictures.astype(np.float64) - self.low) / spread * 255).round().clip(0, 255).astype(np.uint8)
+        shares = (np.nan_to_num(pictures.astype(np.float64), posinf=self.high, neginf=self.low) - self.low) / spread
+        return (shares * 255).round().clip(0, 255).astype(np.uint8)
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ def short(value: float, spread: float) -> str:
     return significant(value + 0.0)
 
 
-@chart(height=3.5, width=4.2)
+@chart(height=3.5, width=4.2, gaps=True)
 def matrix(ax: Any, values: Array, top: float) -> str:
     """How strongly each column hangs together with each other: the darker the square, the more.
 

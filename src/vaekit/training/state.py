@@ -172,6 +172,8 @@ def mend_states(folder: RunFolder) -> str:
                 ]:
                     raise RunError(f"weights must be finite, in {name} too", f"others in '{bad[0]}'", COPY)
             except RunError as error:
+                if (path := folder.path / name).is_symlink() or not path.is_file():
+                    raise  # no state of training's own
                 damaged[name] = error
     if LATEST in damaged and GOOD not in damaged and os.path.lexists(folder.path / GOOD):
         folder.remove(LATEST)
