@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -246,6 +247,26 @@ def test_texts_that_go_too_deep_are_refused(run, name, text):
     write_sealed(run / name, text if name == "recipe.toml" else '{\n"x": ' + text)
     with pytest.raises(RunError, match=rf"{name} must be readable"):
         vaekit.load(run)
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("schema.json", '"shape": [\n      3\n    ]', '"shape": [\n      2000000000\n    ]'),
+        ("recipe.toml", "hidden = [\n    6,\n]", f"hidden = [{'3000, ' * 500}]"),
+        ("recipe.toml", "latent_dim = 2", "latent_dim = 100000"),
+    ],
+)
+def test_a_model_larger_than_its_weights_is_not_made(run, name, old, new):
+    text = (run / name).read_text()
+    assert old in text
+    write_sealed(run / name, text.replace(old, new))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(
+        RunError, match=r"recipe\.toml, schema\.json and prov|weights\.safetensors must fit recipe\.toml"
+    ):
+        vaekit.load(run)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 400_000  # kilobytes
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from typing import Any
 import numpy.typing as npt
 import torch
 from accelerate import PartialState
+from torch.overrides import TorchFunctionMode
 
 from vaekit.data import (
     KnownRows,
@@ -44,6 +45,8 @@ from vaekit.training.state import GOOD, mend_states, read_state
 
 LARGEST_WEIGHT = 1e18
 """Squares of greater ones are beyond float32."""
+SPARE = 1 << 26
+"""Bytes that making a model may take besides the model."""
 KNOWN = "rows.safetensors"
 DEFINING = ("model", "latent_dim", "layers", "seed", "data", "likelihood", "encoder", "decoder", "prior", "posterior")
 """What in a recipe decides which function the weights are of, and which rows are held out: all that runs without digests note."""
@@ -177,7 +180,8 @@ def _read(folder: RunFolder) -> Run:
         schema, transform = Schema.model_validate(described["schema"]), Transform.model_validate(described["transform"])
         if provenance.get("defined_by", _digest(written)) != _digest(written):
             raise ValueError("recipe.toml was changed in what defines the model; other choices need a training anew")
-        run = _untrained(folder, recipe, schema, transform, provenance)
+        with _NoLarger(folder.size(WEIGHTS) or folder.size(GOOD)):
+            run = _untrained(folder, recipe, schema, transform, provenance)
     except (KeyError, IndexError, ValueError, TypeError, RuntimeError, ArithmeticError) as error:
         said = str(error).partition("For further information")[0].strip()  # pydantic adds an address
         if isinstance(error, RunError):
@@ -189,6 +193,26 @@ def _read(folder: RunFolder) -> Run:
         ) from error
     run.known = _read_known(folder)
     return run
+
+
+class _NoLarger(TorchFunctionMode):
+    """Refuse a model that is much larger than what was saved of it, before its memory is touched.
+
+    Args:
+        saved: bytes of a file that holds the model; 0 where nothing was saved yet.
+    """
+
+    def __init__(self, saved: int) -> None:
+        super().__init__()
+        self.left = 4 * saved + SPARE if saved else math.inf
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        if isinstance(made, torch.Tensor) and not any(isinstance(value, torch.Tensor) for value in args):
+            self.left -= made.nbytes
+            if self.left < 0:
+                raise ValueError("they describe a model that is larger than the weights")
+        return made
 
 
 def _read_known(folder: RunFolder) -> KnownRows | None:

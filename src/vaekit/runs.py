@@ -357,6 +357,11 @@ class RunFolder:
             raise RunError(f"{WEIGHTS} must name the step at which it was chosen", f"'{text}' in '{self.path}'", COPY)
         return None if text is None else int(text)
 
+    def size(self, name: str) -> int:
+        """Bytes of a file; 0 where there is none."""
+        path = self.path / name
+        return os.lstat(path).st_size if os.path.lexists(path) else 0
+
     def remove(self, name: str) -> None:
         """Delete a file if it is there."""
         (self.path / name).unlink(missing_ok=True)
