@@ -119,19 +119,34 @@ def _temporary(path: Path, folder: bool = False) -> Iterator[Path]:
     while True:
         if folder:
             name = tempfile.mkdtemp(dir=path.parent, prefix=prefix)
-            descriptor = os.open(name, os.O_RDONLY)
         else:
-            descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=suffix)
-        if fcntl:
-            with contextlib.suppress(OSError):  # a file system without locks
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
-        if os.path.exists(name):
-            break
-        os.close(descriptor)  # taken for a leftover before it was locked
+            handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=suffix)
+            os.close(handle)
+        with _marked(Path(name)):
+            if os.path.exists(name):  # else it was taken for a leftover before it was locked
+                try:
+                    yield Path(name)
+                finally:
+                    _remove(Path(name))
+                return
+
+
+@contextlib.contextmanager
+def _marked(path: Path) -> Iterator[None]:
+    """A lock on a temporary file or folder, where the system has locks, and lets what is open be renamed."""
+    if not fcntl:
+        yield
+        return
     try:
-        yield Path(name)
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        yield
+        return
+    try:
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
     finally:
-        _remove(Path(name))
         os.close(descriptor)
 
 
