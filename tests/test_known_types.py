@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import datetime
 import io
 import random
 import sqlite3
@@ -252,3 +253,94 @@ def test_a_table_of_one_kind_is_read_as_numbers(tmp_path):
     (tmp_path / "bad.csv").write_text("a,b,c\n1,two,3\n")
     with pytest.raises(DataError, match="every column must hold numbers"):
         run.score(tmp_path / "bad.csv")
+
+
+def test_narrow_numbers_match_the_texts_and_categories_that_they_were(tmp_path):
+    rng = random.Random(0)
+    rows = [
+        [rng.choice(["0.3", "1.1", "1.10"]), rng.choice(["0.1", "0.7", "2.5"]), rng.gauss(0, 1)] for _ in range(150)
+    ]
+    (tmp_path / "x.csv").write_text(text_of(rows, ["grade", "dose", "x"]))
+    run = vaekit.train(tmp_path / "x.csv", settings=TINY, out=tmp_path / "run")
+    expected = run.score(pd.DataFrame({"grade": ["0.3"], "dose": ["0.7"], "x": [0.5]}))
+    for kind in (np.float32, np.float64):
+        frame = pd.DataFrame(
+            {"grade": np.array([0.3], kind), "dose": np.array([0.7], kind), "x": np.array([0.5], kind)}
+        )
+        assert run.score(frame) == pytest.approx(expected, rel=1e-5), kind
+    narrow = vaekit.train(
+        pl.DataFrame(
+            {"dose": pl.Series([float(row[1]) for row in rows], dtype=pl.Float32), "x": [row[2] for row in rows]}
+        ),
+        settings=TINY,
+        out=tmp_path / "narrow",
+    )
+    wide = narrow.score(pl.DataFrame({"dose": [0.7], "x": [0.5]}))
+    assert wide == pytest.approx(narrow.score(pl.DataFrame({"dose": ["0.7"], "x": [0.5]})), rel=1e-5)
+
+
+def test_times_are_matched_to_texts(tmp_path):
+    rng = random.Random(0)
+    rows = [[rng.choice(["10:00", "11:30", "none"]), rng.gauss(0, 1)] for _ in range(90)]
+    (tmp_path / "x.csv").write_text(text_of(rows, ["at", "x"]))
+    run = vaekit.train(tmp_path / "x.csv", settings=TINY, out=tmp_path / "run")
+    table = pa.table({"at": pa.array([datetime.time(10), datetime.time(11, 30)]), "x": [0.0, 0.0]})
+    assert run.score(table) == pytest.approx(run.score(pa.table({"at": ["10:00", "11:30"], "x": [0.0, 0.0]})), rel=1e-6)
+    run.score(pa.table({"at": pa.array([datetime.timedelta(hours=10)]), "x": [0.0]}))  # never seen, and no traceback
+
+
+def test_words_for_missing_cells_are_missing_wherever_a_run_reads_them(tmp_path):
+    rows = [["NA" if i % 9 == 4 else str(1000 + 7 * i), f"{i % 7}.5"] for i in range(90)]
+    (tmp_path / "x.csv").write_text(text_of(rows, ["id", "x"]))
+    run = vaekit.train(tmp_path / "x.csv", settings=TINY, out=tmp_path / "run")
+    for found in (run.impute(tmp_path / "x.csv"), run.reconstruct(tmp_path / "x.csv")):
+        assert str(found["id"].type) == "int64"
+        assert found["id"].null_count == 10
+
+
+def test_moments_that_come_late_in_a_file_keep_their_clocks(tmp_path):
+    day = datetime.datetime(2020, 1, 1)
+    cells = [str((day + datetime.timedelta(i)).date()) for i in range(1500)]
+    cells[1400:] = [str(day + datetime.timedelta(i, 37_800)) for i in range(100)]
+    (tmp_path / "x.csv").write_text(text_of([[cell, i % 5 + 0.5] for i, cell in enumerate(cells)], ["t", "x"]))
+    run = vaekit.train(tmp_path / "x.csv", settings=TINY, out=tmp_path / "run")
+    command("sample", run.path, "-n", 200, "--out", tmp_path / "drawn.csv")
+    _, *rows = cells_of(tmp_path / "drawn.csv")
+    assert {len(row[0]) for row in rows} == {19}
+
+
+def test_pieces_of_a_file_go_out_in_one_type(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    run = vaekit.train(
+        pd.DataFrame({"x": rng.normal(size=90), "g": rng.choice(["a", "b"], 90)}), settings=TINY, out=tmp_path / "run"
+    )
+    monkeypatch.setattr("vaekit.data.parquet.BATCH", 50)
+    table = pa.table({"x": pa.array([*range(99), None]), "g": ["a", "b"] * 50})
+    pa.parquet.write_table(table, tmp_path / "x.parquet", row_group_size=50)
+    for ending in ("csv", "parquet"):
+        command("impute", run.path, tmp_path / "x.parquet", "--out", tmp_path / f"filled.{ending}")
+    filled = pa.parquet.read_table(tmp_path / "filled.parquet")
+    assert str(filled["x"].type) == "double"
+    assert filled["x"].to_pylist()[:99] == [*range(99)]
+
+
+def test_a_file_of_truth_values_is_one_of_zeros_and_ones_to_its_own_run(tmp_path):
+    rng = random.Random(0)
+    rows = [[rng.choice(["TRUE", "FALSE"]) for _ in range(3)] for _ in range(90)]
+    (tmp_path / "x.csv").write_text(text_of(rows, ["a", "b", "c"]))
+    run = vaekit.train(tmp_path / "x.csv", settings=TINY, out=tmp_path / "run")
+    assert run.schema.kind == "binary"
+    numbers = np.array([[cell == "TRUE" for cell in row] for row in rows], np.uint8)
+    np.testing.assert_allclose(run.score(tmp_path / "x.csv"), run.score(numbers), rtol=1e-6)
+
+
+def test_a_run_of_an_array_gives_a_frame_its_own_names_back():
+    X = np.random.default_rng(0).normal(size=(80, 3))
+    X[::9, 1] = np.nan
+    model = vaekit.VAE(epochs=1, random_state=0, settings={"encoder.hidden": [8], "decoder.hidden": [8]}).fit(X)
+    frame = pd.DataFrame(X[:9], columns=["a", "b", "c"], index=list("stuvwxyz#"))
+    with pytest.warns(UserWarning, match="feature names"):
+        filled = model.impute(frame)
+    assert list(filled.columns) == ["a", "b", "c"]
+    assert list(filled.index) == list(frame.index)
+    np.testing.assert_array_equal(filled["a"], frame["a"])

@@ -284,15 +284,21 @@ def _fit_transform(train_part: Part, schema: Schema, recipe: Recipe) -> Transfor
 def _provenance(source: Source, test: Source | None, split: Split, notes: list[str]) -> dict[str, Any]:
     packages = ("vaekit", "torch", "numpy", "accelerate", "safetensors")
     return {
-        "command": sys.argv,
+        "command": [_in_unicode(word) for word in sys.argv],
         "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
         "threads": torch.get_num_threads(),
-        "source": source.origin,
-        "test_source": test.origin if test else None,
+        "source": _in_unicode(source.origin),
+        "test_source": _in_unicode(test.origin) if test else None,
         "fingerprint": split.train.fingerprint(),
+        "validation_fingerprint": split.validation.fingerprint(),
         "rows": {"train": len(split.train), "validation": len(split.validation), "test": len(split.test)},
         "choices": notes,
     }
+
+
+def _in_unicode(text: str) -> str:
+    """Text from the system with the bytes replaced that are not UTF-8."""
+    return os.fsencode(text).decode(errors="replace")
 
 
 def _resume(

@@ -93,7 +93,7 @@ def settle(rows: Source | Frame, recipe: Recipe, table: tuple[Column, ...] | Non
     if isinstance(rows, Frame):
         return coded
     test, validation = (part and settle(part, recipe, table) for part in (rows.test, rows.validation))
-    return replace(coded, test=test, validation=validation, notes=rows.notes)
+    return replace(coded, labels=rows.labels, weights=rows.weights, test=test, validation=validation, notes=rows.notes)
 
 
 def _columns(rows: Source | Frame, recipe: Recipe) -> tuple[Column, ...]:

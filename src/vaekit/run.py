@@ -240,8 +240,8 @@ class Run:
         known = self.known
         if known is None and evaluator.train is not None:
             known = KnownRows.of(evaluator.train.part, self.schema.dtype)
-        trained = 0 if X is None or known is None else known.among(rows.part)
-        found.figures.update({"of_training_source": trained > 0, "training_rows": trained})
+        trained = 0 if X is None else None if known is None else known.among(rows.part)
+        found.figures.update({"of_training_source": bool(trained), "training_rows": trained})
         return found
 
     def _to_measure(self, X: object | None) -> tuple[Rows, Evaluator]:
@@ -353,7 +353,9 @@ class Run:
     def _split(self) -> Split:
         source, test = self.source
         split = make_split(source.in_order(self.schema.columns), test, self.recipe)
-        if split.train.fingerprint() != self.provenance["fingerprint"]:
+        noted = self.provenance.get("validation_fingerprint")
+        chosen_by_others = noted is not None and split.validation.fingerprint() != noted
+        if split.train.fingerprint() != self.provenance["fingerprint"] or chosen_by_others:
             raise DataError(
                 "the source must hold the data that the run was trained on",
                 f"other data in '{self.provenance['source']}'",

@@ -91,6 +91,7 @@ class Provenance(BaseModel):
         source: of the rows.
         test_source: of separate held-out rows.
         fingerprint: of the training rows.
+        validation_fingerprint: of the rows that chose the weights; None for runs saved before it was noted.
         rows: how many.
         threads: with which training began.
         choices: what the recipe left open, and why it was chosen.
@@ -108,6 +109,7 @@ class Provenance(BaseModel):
     source: Text
     test_source: Text | None
     fingerprint: Annotated[str, StringConstraints(pattern=r"\A[0-9a-f]{64}\z")]
+    validation_fingerprint: Annotated[str, StringConstraints(pattern=r"\A[0-9a-f]{64}\z")] | None = None
     rows: RowCounts
     threads: Annotated[int, Field(ge=1, lt=1 << 20)]
     choices: list[Text]

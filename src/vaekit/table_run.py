@@ -209,4 +209,4 @@ class TableRun(Run):
                 made = cells[column.name]
                 cells[column.name] = fill(column, given[column.name], empty, made, frame.marks is not None)
             found = pa.table(cells)
-        return frame.native(found)
+        return ordered.native(found)

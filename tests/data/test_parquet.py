@@ -81,7 +81,8 @@ def test_unknown_time_zones_are_refused_by_name(tmp_path, zone):
     message = refusal(
         written(tmp_path, pa.table({"x": [1.0, 2.0], "when": pa.array([1, 2], pa.timestamp("us", zone))}))
     )
-    assert f"the dates of column 'when' must be of a known time zone. Got '{zone[:200]}' instead." == message
+    assert message.startswith(f"the dates of column 'when' must be of a known time zone. Got '{zone[:90]}")
+    assert len(message) < 300
 
 
 @pytest.mark.parametrize("encode", [False, True])

@@ -262,16 +262,14 @@ def test_what_a_killed_process_left_is_removed_but_not_what_another_fills(folder
     import fcntl
 
     cache.mkdir()
-    dead, held, new = (cache / f"decoding-{name}.part" for name in ("dead", "held", "new"))
-    for path in (dead, held, new):
-        path.write_bytes(b"half")
+    dead, held = (cache / f".vaekit-{name}-1-host-abcdefgh.npy" for name in ("dead", "held"))
     for path in (dead, held):
-        os.utime(path, (0, 0))
+        path.write_bytes(b"half")
     fill(folder)
     with held.open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         open_pictures(folder)
-    assert sorted(p.name for p in cache.glob("*.part")) == ["decoding-held.part", "decoding-new.part"]
+    assert [p.name for p in cache.glob(".vaekit-*")] == [held.name]
 
 
 def test_pictures_of_reals_do_not_turn_black(folder):

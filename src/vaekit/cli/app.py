@@ -307,7 +307,7 @@ def _write(path: Path, out: Path, make: Callable[[Run, Any], Any], name: str, so
 def report(
     run: RunArgument,
     source: Annotated[
-        str | None, typer.Argument(metavar="[SOURCE]", help="Rows to measure; the held-out ones by default.")
+        str | None, typer.Argument(metavar="SOURCE", help="Rows to measure; the held-out ones by default.")
     ] = None,
     beside: Annotated[
         Path | None, typer.Option("--beside", metavar="RUN", help="Another run on the same data to set beside it.")

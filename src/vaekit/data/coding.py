@@ -15,6 +15,7 @@ from vaekit.data.dates import is_length, read_dates
 from vaekit.data.frame import Frame, frame_of_table
 from vaekit.data.limits import room
 from vaekit.data.source import LABEL, Source, Values
+from vaekit.data.written import present
 from vaekit.errors import DataError, did_you_mean
 
 
@@ -170,36 +171,35 @@ def fill(column: Column, given: Any, empty: Any, filled: Any, written: bool) -> 
         written: whether the given ones are text as it stands in a file.
 
     Returns:
-        An Arrow array of the given type where all cells fit it, else of the column's.
+        An Arrow array of the column's type where no given cell loses anything by it, else of the given type.
     """
     if written:
         return pc.if_else(empty, column.write(filled), given)
     given = given.cast(given.type.value_type) if pa.types.is_dictionary(given.type) else given
-    if pc.all(empty).as_py():
-        return filled
-    types = [given.type, filled.type] if family(given.type) == family(filled.type) else [filled.type, given.type]
-    for kind in types:
+    if given.type == filled.type or pc.all(empty).as_py():
+        return pc.if_else(empty, filled, given) if given.type == filled.type else filled
+    alike = family(given.type) == family(filled.type)
+    for kind, cells in ((filled.type, given if alike else column.akin(given)), (given.type, given)):
         try:
-            return pc.if_else(
-                empty,
-                filled.cast(kind, safe=not is_length(kind)),
-                given if kind == given.type else column.akin(given).cast(kind),
-            )
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, DataError):
+            kept = cells.cast(kind)
+            if not alike or kept.cast(given.type).equals(given):
+                return pc.if_else(empty, filled.cast(kind, safe=not is_length(kind)), kept)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
             continue
     return pc.if_else(empty, column.write(filled), given.cast(pa.string()))
 
 
-def as_types(found: pa.Table, table: Sequence[Column]) -> pa.Table:
-    """Columns of text as the types that they had in training, where all their cells can be read as such.
+def as_types(found: pa.Table, table: Sequence[Column], marks: tuple[str, ...]) -> pa.Table:
+    """Read columns of text as the types that they had in training, where all their cells can be read as such.
 
     Args:
         found: rows, some columns of which are text as it is written in a file.
         table: what the columns are.
+        marks: words for a missing cell.
     """
     columns = {column.name: column for column in table}
     cells = {
-        name: _as_type(text, columns[name]) if name in columns and text.type == pa.string() else text
+        name: _as_type(present(text, marks), columns[name]) if name in columns and text.type == pa.string() else text
         for name, text in zip(found.column_names, found.columns, strict=True)
     }
     return pa.table(cells)
@@ -209,13 +209,12 @@ def _as_type(text: Any, column: Column) -> Any:
     kind = column.arrow_type
     if kind == pa.string():
         return text
-    text = pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)
     try:
-        if not pa.types.is_temporal(kind):
+        if family(kind) != "date":
             return text.cast(kind)
         zone = getattr(kind, "tz", None)
         return read_dates(text, column.form).cast(pa.timestamp("us", "UTC" if zone else None)).cast(kind)
-    except pa.ArrowInvalid:
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         pass
     try:
         return text.cast(pa.float64()) if family(kind) == "number" else text  # 2.5 among whole numbers

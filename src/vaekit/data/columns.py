@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict
 
-from vaekit.data.dates import is_length, length_of, read_dates, seconds_of, write_dates
+from vaekit.data.dates import CALENDAR, is_length, length_of, read_dates, seconds_of, write_dates
 from vaekit.data.matching import KnownTexts
 from vaekit.errors import DataError
 
@@ -33,8 +33,6 @@ ColumnKind = Literal[
     "identifier",
     "text",
 ]
-NUMERIC: tuple[ColumnKind, ...] = ("real", "positive", "bounded", "count", "datetime")
-"""Kinds whose values lie on a line."""
 CATEGORICAL: tuple[ColumnKind, ...] = ("binary", "categorical", "ordinal")
 """Kinds whose values are a list."""
 LEFT_OUT: tuple[ColumnKind, ...] = ("constant", "identifier", "text")
@@ -43,13 +41,13 @@ NEAR = 1e-3
 """Within this share of a step, a number is a value of the lattice."""
 FALSE = {"TRUE": "FALSE", "True": "False"}
 """How false is written, by how true is."""
-CALENDAR = (-62_135_596_800e6, 253_402_300_799e6)
-"""The first and the last second of the years 1 to 9999, in microseconds."""
 LARGEST = 1e30
 """Beyond this, squares overflow in single precision."""
 
 Array = npt.NDArray[np.float64]
 Category = bool | float | str
+Narrow = type[np.floating[Any]]
+"""A type of numbers below double precision."""
 
 
 def family(kind: pa.DataType) -> Literal["number", "truth", "date", "text", "other"]:
@@ -185,9 +183,10 @@ class Column(BaseModel):
         """
         if pa.types.is_null(cells.type):
             return np.full(len(cells), np.nan)
-        cells = self.akin(cells, first_row)
+        given, cells = cells.type, self.akin(cells, first_row)
         if self.kind in CATEGORICAL:
-            return self._code_categories(cells)
+            narrow = _narrower(given, self.arrow_type) if family(cells.type) == "number" else None
+            return self._code_categories(cells, narrow)
         if self.kind == "datetime":
             cells = cells.cast(pa.int64()).cast(pa.float64(), safe=False)
         else:
@@ -221,19 +220,10 @@ class Column(BaseModel):
         if have == wanted:
             return found
         if wanted == "text":
-            whole = have == "number" and not pa.types.is_floating(cells.type)  # of which a double may lose digits
-            return self._as_known(cells if whole else found)
-        if wanted == "date" and have == "number" and self.form:  # 20201231
-            found, have = found.cast(pa.int64()).cast(pa.string()), "text"
+            return self._as_known(found if have != "number" else _as_given(cells))
         target = {"number": pa.float64(), "truth": pa.bool_(), "date": pa.timestamp("us")}[wanted]
         try:
-            if (
-                wanted == "truth"
-                and have == "number"
-                and pc.any(pc.not_equal(pc.abs(pc.subtract(found, 0.5)), 0.5)).as_py()
-            ):
-                raise pa.ArrowInvalid("a number that is neither 0 nor 1")
-            return read_dates(found, self.form) if wanted == "date" and have == "text" else found.cast(target)
+            return self._read(found, target)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             row, cell = self._first_bad(found, target)
             words = {"number": "a number", "truth": "true or false", "date": "a date"}[wanted]
@@ -242,19 +232,27 @@ class Column(BaseModel):
                 f"'{cell}' in row {first_row + row}",
             ) from error
 
+    def _read(self, cells: Any, target: Any) -> Any:
+        """Cells of another family as the one of the column.
+
+        Raises:
+            pyarrow.ArrowInvalid: if a cell cannot be read so.
+        """
+        number = family(cells.type) == "number"
+        if target == pa.bool_() and number and pc.any(pc.not_equal(pc.abs(pc.subtract(cells, 0.5)), 0.5)).as_py():
+            raise pa.ArrowInvalid("a number that is neither 0 nor 1")
+        if not pa.types.is_timestamp(target):
+            return cells.cast(target)
+        if number and self.form:  # 20201231
+            cells = cells.cast(pa.int64()).cast(pa.string())
+        return read_dates(cells, self.form) if family(cells.type) == "text" else cells.cast(target)
+
     def _first_bad(self, cells: Any, target: Any) -> tuple[int, Any]:
         """Row and content of the first cell that cannot be read."""
         for row, cell in enumerate(cells):
-            one = pa.array([cell.as_py()], cells.type)
             try:
-                _ = (
-                    read_dates(one, self.form)
-                    if pa.types.is_timestamp(target) and one.type == pa.string()
-                    else one.cast(target)
-                )
+                self._read(pa.array([cell.as_py()], cells.type), target)
             except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-                return row, cell.as_py()
-            if target == pa.bool_() and family(one.type) == "number" and cell.as_py() not in (0, 1, None):
                 return row, cell.as_py()
         return 0, cells[0].as_py()
 
@@ -265,10 +263,14 @@ class Column(BaseModel):
         texts = [self._known.find(value) for value in encoded.dictionary.to_pylist()]
         return pa.array(texts, pa.string()).take(encoded.indices)
 
-    def _code_categories(self, cells: Any) -> Array:
-        codes = np.full(len(cells), np.nan)
-        encoded = cells.dictionary_encode()
-        known = np.array([self._codes.get(value, self.unseen) for value in encoded.dictionary.to_pylist()], np.float64)
+    def _code_categories(self, cells: Any, narrow: Narrow | None) -> Array:
+        """Places in the list; numbers are compared in the narrower of the two precisions that they went through."""
+        codes, encoded = np.full(len(cells), np.nan), cells.dictionary_encode()
+        places, values = self._codes, encoded.dictionary.to_pylist()
+        if narrow is not None:
+            places = {float(narrow(value)): code for value, code in places.items()}
+            values = [float(narrow(value)) for value in values]
+        known = np.array([places.get(value, self.unseen) for value in values], np.float64)
         present = np.asarray(encoded.indices.is_valid())
         codes[present] = known[np.asarray(encoded.indices.drop_null())]
         return codes
@@ -290,7 +292,9 @@ class Column(BaseModel):
         if self.kind == "datetime":
             step = max(self.step, self.grid, 1.0)
             moments = np.round(np.where(missing, 0, codes) / step) * step
-            whole = moments.clip(*CALENDAR).astype(np.int64)  # doubles so late are 32 microseconds apart
+            whole = moments.clip(1e6 * CALENDAR[0], 1e6 * CALENDAR[1]).astype(
+                np.int64
+            )  # doubles so late are 32 microseconds apart
             zone = getattr(kind, "tz", None)
             found = pa.array(whole, mask=missing).cast(pa.timestamp("us", "UTC" if zone else None))
             if not pa.types.is_temporal(kind):
@@ -352,6 +356,22 @@ class Column(BaseModel):
         """log P(value | its place) by code: 0 for a place of its own; in the shared one by counts, one for all unseen."""
         counts = np.array([*(count for _, count in self.rare), 1.0])
         return np.concatenate([np.zeros(len(self.categories)), np.log(counts / counts.sum())])
+
+
+def _as_given(numbers: Any) -> Any:
+    """Numbers to be written: whole ones with all their digits, others with those of their own precision."""
+    kind = numbers.type.value_type if pa.types.is_dictionary(numbers.type) else numbers.type
+    if not pa.types.is_floating(kind):
+        return numbers
+    if kind != pa.float64():
+        numbers = numbers.cast(kind).cast(pa.string()).cast(pa.float64())
+    return plain(numbers)
+
+
+def _narrower(given: Any, own: Any) -> Narrow | None:
+    """The narrower of two types of numbers where one of them is below double precision."""
+    kinds = [kind.value_type if pa.types.is_dictionary(kind) else kind for kind in (given, own)]
+    return np.float16 if pa.float16() in kinds else np.float32 if pa.float32() in kinds else None
 
 
 def parse_type(text: str) -> Any:

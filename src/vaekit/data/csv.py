@@ -87,7 +87,7 @@ def open_written(path: Path, known: Sequence[Column], header: bool | None, marks
     """
     form = find_form(path, header, known)
     written = _written(form, sum(block.num_rows for block in _blocks(form)), marks)
-    return replace(written, native=partial(as_types, table=known))
+    return replace(written, native=partial(as_types, table=known, marks=marks))
 
 
 def _written(form: Form, rows: int, marks: tuple[str, ...]) -> Frame:

@@ -20,7 +20,10 @@ import pyarrow.compute as pc
 
 DAY = 86_400_000_000
 """In microseconds."""
-LAST_YEAR = 9999
+CALENDAR = (-62_135_596_800, 253_402_300_799)
+"""First and last second of the years 1 to 9999, the calendar of Python, since 1970."""
+PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+"""Units of time."""
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 YEAR_FIRST = ("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d")
 """Forms that leave no doubt which number is the month."""
@@ -77,8 +80,8 @@ def read_dates(text: Any, form: str = "") -> Any:
 
 def in_calendar(dates: Any) -> bool:
     """Say whether dates or timestamps of Arrow are all of the years 1 to 9999, as Python has them."""
-    ends = pc.min_max(pc.year(dates))
-    return ends["min"].as_py() is None or (ends["min"].as_py() >= 1 and ends["max"].as_py() <= LAST_YEAR)
+    years = pc.min_max(pc.year(dates))
+    return years["min"].as_py() is None or 1 <= years["min"].as_py() <= years["max"].as_py() <= 9999
 
 
 def is_date(text: Any, form: str = "") -> npt.NDArray[np.bool_]:
@@ -98,9 +101,11 @@ def _is_iso(cell: str) -> bool:
 
 
 def write_dates(dates: Any, step: float, form: str = "") -> Any:
-    """Write Arrow timestamps in microseconds as text, in a form, or in ISO 8601 no finer than need be."""
+    """Write Arrow timestamps in microseconds as text: in a form that has room for all of them, else in ISO 8601 no finer than need be."""
     if form:
-        return pc.strftime(dates.cast(pa.timestamp("s"), safe=False), form)
+        text = pc.strftime(dates.cast(pa.timestamp("s"), safe=False), form)
+        if read_dates(text, form).equals(dates):
+            return text
     if pc.any(pc.not_equal(dates, dates.cast(pa.timestamp("s"), safe=False).cast(dates.type))).as_py():
         return dates.cast(pa.string())
     days = step and step % DAY == 0
@@ -188,9 +193,6 @@ def _parse(text: Any, form: str) -> Any:
     return pa.array(moments, mask=~valid).cast(pa.timestamp("us"))
 
 
-_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
-
-
 def is_length(kind: pa.DataType) -> bool:
     """Whether cells of an Arrow type are lengths of time, or times of day: as numbers they are seconds."""
     return bool(pa.types.is_duration(kind) or pa.types.is_time(kind))
@@ -199,12 +201,12 @@ def is_length(kind: pa.DataType) -> bool:
 def seconds_of(cells: Any) -> Any:
     """Turn lengths of time, or times of day, into seconds, float64."""
     counted = cells.cast(pa.int32() if pa.types.is_time32(cells.type) else pa.int64())
-    return pc.divide(counted.cast(pa.float64(), safe=False), float(_PER_SECOND[cells.type.unit]))
+    return pc.divide(counted.cast(pa.float64(), safe=False), float(PER_SECOND[cells.type.unit]))
 
 
 def length_of(seconds: npt.NDArray[np.float64], kind: Any) -> Any:
     """Turn seconds, NaN where missing, into an Arrow type of lengths of time, or times of one day."""
-    missing, unit = np.isnan(seconds), _PER_SECOND[kind.unit]
+    missing, unit = np.isnan(seconds), PER_SECOND[kind.unit]
     whole = np.round(np.where(missing, 0, seconds) * unit)
     low, high = (0, DAY // 10**6 * unit - 1) if pa.types.is_time(kind) else (-(2.0**62), 2.0**62)
     counted = pa.array(whole.clip(low, high).astype(np.int64), mask=missing)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from vaekit.data.dates import CALENDAR, PER_SECOND
 from vaekit.data.written import present
 from vaekit.errors import DataError
 
@@ -123,8 +124,16 @@ class Frame:
         if not self.named and len(self.names) == len(names):
             renamed = pa.schema([field.with_name(n) for field, n in zip(self.schema, names, strict=True)])
             written = None if self.written is None else self.written.in_order(names)
+            given = dict(zip(names, self.names, strict=True))
+
+            def under_given_names(native: Native) -> Native:
+                return lambda table: native(table.rename_columns([given.get(n, n) for n in table.column_names]))
+
+            part = self.part
             return replace(
                 self,
+                native=under_given_names(self.native),
+                part=None if part is None else lambda first, rows: under_given_names(part(first, rows)),
                 schema=renamed,
                 read=lambda: (t.rename_columns(list(names)) for t in self.read()),
                 named=True,
@@ -171,6 +180,11 @@ def frame_of_table(
     return Frame(table.schema, len(table), read, named, native, array=array, part=part)
 
 
+def first_repeated(texts: Iterable[str]) -> str | None:
+    """Find the first of some texts that comes twice."""
+    return next((text for text, count in Counter(texts).items() if count > 1), None)
+
+
 def check_columns(schema: pa.Schema, rows: int) -> None:
     """Refuse a table without rows or columns, and columns that could not be told apart or read.
 
@@ -183,8 +197,7 @@ def check_columns(schema: pa.Schema, rows: int) -> None:
     """
     if not rows or not schema.names:
         raise DataError("the source must hold examples", f"{rows} rows of {len(schema.names)} columns")
-    double = next((name for name, count in Counter(schema.names).items() if count > 1), None)
-    if double is not None:
+    if (double := first_repeated(schema.names)) is not None:
         raise DataError("columns must have different names", f"'{double:.200}' twice")
     for zone in {zone for kind in schema.types if (zone := getattr(value_type(kind), "tz", None)) is not None}:
         if not _is_zone(zone):
@@ -204,11 +217,6 @@ def _is_zone(name: str) -> bool:
 def value_type(kind: pa.DataType) -> pa.DataType:
     """Return the type of the cells themselves, where they are stored as places in a dictionary."""
     return kind.value_type if pa.types.is_dictionary(kind) else kind
-
-
-_SECONDS = (-62_135_596_800, 253_402_300_799)
-"""First and last second of the years 1 to 9999, the calendar of Python."""
-_UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 
 
 def check_cells(table: pa.Table, first_row: int = 0) -> None:
@@ -253,10 +261,10 @@ def _check_dates(name: str, column: pa.ChunkedArray, first_row: int) -> None:
         return
     if pa.types.is_dictionary(column.type):
         column = column.cast(kind)
-    unit = _UNITS["ms" if pa.types.is_date64(kind) else getattr(kind, "unit", "s")]
+    unit = PER_SECOND["ms" if pa.types.is_date64(kind) else getattr(kind, "unit", "s")]
     numbers = column.cast(pa.int32()).cast(pa.int64()) if pa.types.is_date32(kind) else column.cast(pa.int64())
     margin = 86_400 if getattr(kind, "tz", None) else 0  # local time is up to a day off
-    low, high = _SECONDS[0] + margin, _SECONDS[1] - margin
+    low, high = CALENDAR[0] + margin, CALENDAR[1] - margin
     if pa.types.is_date32(kind):
         low, high = low // 86_400, high // 86_400
     else:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vaekit.data.columns import family, plain
-from vaekit.data.frame import check_columns
+from vaekit.data.frame import check_columns, first_repeated
 from vaekit.errors import DataError
 
 INDEX = re.compile(r"__index_level_\d+__")
@@ -68,7 +68,7 @@ def library_of(value: object) -> Library | None:
         data: Any = nw.from_native(value, pass_through=True)
     except nw.exceptions.DuplicateError:
         names = [str(name) for name in getattr(value, "columns", ())]
-        double = min((name for name in names if names.count(name) > 1), default="")
+        double = first_repeated(names) or ""
         raise DataError("columns must have different names", f"'{double}' twice") from None
     if isinstance(data, nw.LazyFrame):
         data = data.collect()
@@ -204,8 +204,7 @@ def labels(values: Sequence[Any]) -> list[str | None]:
         DataError: if two categories have the same.
     """
     found = [None if value is None else _label(value) for value in values]
-    double = next((text for text in found if found.count(text) > 1), None) if len(set(found)) < len(found) else None
-    if double is not None:
+    if (double := first_repeated(text for text in found if text is not None)) is not None:
         raise DataError("categories must differ in how they are written", f"'{double}' twice")
     return found
 

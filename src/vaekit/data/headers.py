@@ -82,12 +82,14 @@ def find_form(path: Path, header: bool | None = None, known: Sequence[Column] = 
     try:
         above, delimiter = _above(lines, known)
         reader, start = csv.reader(lines[above:], delimiter=delimiter), above
-        for first in reader:
-            if first:
-                break
+        first: list[str] = []
+        while not first:
             start = above + reader.line_num
+            first = next(reader)
         skip = above + reader.line_num
         rows = [row for row in itertools.islice(reader, HEAD) if row]
+    except StopIteration:
+        raise DataError("the source must hold examples", f"none in '{path}'") from None
     except csv.Error as error:  # a cell without an end
         raise DataError("a CSV file must have cells of a reasonable length", f"'{path}': {error}") from error
     _check_first(path, first, rows, skip)
@@ -132,7 +134,7 @@ def bad_encoding(path: Path, error: Exception) -> DataError:
 
 def _above(lines: list[str], known: Sequence[Column]) -> tuple[int, str]:
     """How many lines stand above the table, and what separates cells: `sep=;` says it, comments are passed over."""
-    if told := re.fullmatch(r"\s*sep=(.)\s*", lines[0]):
+    if told := re.fullmatch(r"\s*sep=([\t;|, ])\s*", lines[0]):
         return 1, told[1]
     comments = sum(1 for _ in itertools.takewhile(lambda line: line.startswith("#"), lines))
     if not comments or comments == len(lines):
@@ -149,7 +151,7 @@ def _rows(lines: list[str], mark: str) -> Iterator[list[str]]:
 
 def _delimiter(lines: list[str], known: Sequence[Column]) -> str:
     """What separates cells: a mark that divides all lines alike; the comma last, as it may stand within numbers too."""
-    tables = {mark: list(itertools.islice(_rows(lines, mark), HEAD)) for mark in "\t;|,"}
+    tables = {mark: list(itertools.islice(_rows(lines, mark), HEAD)) or [[]] for mark in "\t;|,"}
     names = {column.name for column in known}
     for mark, rows in tables.items():
         if len(known) > 1 and len({cell.strip() for cell in rows[0]} & names) > 1:

@@ -60,6 +60,8 @@ class KnownTexts:
             return sorted(text for text in self.texts if text.lower() == str(value).lower())
         if isinstance(value, int | float | Decimal):
             return self._numbers.get(float(value), [])
+        if not isinstance(value, datetime.date):
+            return []
         moment = value if isinstance(value, datetime.datetime) else datetime.datetime.combine(value, datetime.time())
         return self._moments.get(moment.replace(tzinfo=None), [])
 
@@ -93,4 +95,6 @@ def _forms(value: Any) -> tuple[str, ...]:
     if isinstance(value, datetime.datetime):
         days = (value.date().isoformat(),) if value.time() == datetime.time() else ()
         return *days, str(value), value.isoformat()
+    if isinstance(value, datetime.time) and not (value.second or value.microsecond):
+        return f"{value:%H:%M}", str(value)
     return (repr(value) if isinstance(value, float) else str(value),)

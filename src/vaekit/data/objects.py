@@ -22,6 +22,7 @@ from vaekit.data.frame import frame_of_table
 from vaekit.data.limits import check_size, room
 from vaekit.data.part import CHUNK
 from vaekit.data.source import Source
+from vaekit.data.written import EXACT
 from vaekit.errors import DataError
 
 Values = npt.NDArray[Any]
@@ -239,8 +240,6 @@ def _column(name: str, cells: Any) -> pa.Array:
         ) from error
 
 
-EXACT = 2**53
-"""Up to here whole numbers are exact as floating ones."""
 ARRAYS = ("__array__", "__array_interface__")
 """By these an object says that it is an array."""
 

@@ -6,12 +6,9 @@ import contextlib
 import hashlib
 import math
 import os
-import sys
-import tempfile
-import time
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from pathlib import Path
@@ -24,12 +21,11 @@ from PIL import Image
 from vaekit.data.decoding import ENDINGS, NUMBERS, Form, Page, Size, common_form, decode, depth, pages_of
 from vaekit.data.limits import MOST_IN_MEMORY, check_size, largest, take_space
 from vaekit.data.source import Progress, Source
-from vaekit.errors import DataError, VaekitError
+from vaekit.errors import DataError
+from vaekit.files import atomic_path, remove_leftovers
 
 COPIES = 16
 """Bytes for each pixel that is being decoded: the picture, its conversions and its resampled form."""
-SETTLED = 60
-"""Seconds after which a file that nobody holds was left by a process that is gone."""
 
 
 def cache_folder() -> Path:
@@ -139,57 +135,16 @@ def _cached(
             found = np.load(target, mmap_mode="r", allow_pickle=False)
             if (found.shape, found.dtype) == (shape, dtype):
                 return found
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _clean(target.parent)
-        with _part(target.parent) as part:
+        remove_leftovers(target.parent)
+        with atomic_path(target) as part:
             _decode_all(part, pages, size, form, shape, dtype, progress)
-            os.replace(part, target)
         return np.load(target, mmap_mode="r", allow_pickle=False)
-    except OSError as error:
-        if isinstance(error, VaekitError):
-            raise
+    except OSError as error:  # a RunError, too
         raise DataError(
             "the cache of decoded pictures must be writable",
             f"'{target.parent}': {error}",
             "Name another folder with VAEKIT_CACHE",
         ) from error
-
-
-@contextlib.contextmanager
-def _part(folder: Path) -> Iterator[Path]:
-    """A file to be filled, locked so that others see that it is; removed unless it was brought to its place."""
-    handle, name = tempfile.mkstemp(dir=folder, prefix="decoding-", suffix=".part")
-    try:
-        with contextlib.suppress(OSError):  # a file system without locks
-            _lock(handle)
-        yield Path(name)
-    finally:
-        Path(name).unlink(missing_ok=True)
-        os.close(handle)
-
-
-def _lock(descriptor: int) -> None:
-    """Lock an open file for as long as this process lives, or has it open.
-
-    Raises:
-        OSError: if another process holds it, or there are no locks.
-    """
-    if sys.platform == "win32":
-        raise OSError("no locks")
-    import fcntl
-
-    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
-def _clean(folder: Path) -> None:
-    """Remove what processes that were killed have left."""
-    for path in folder.glob("*.part"):
-        with contextlib.suppress(OSError):  # held by another process, or gone
-            if time.time() - path.stat().st_mtime < SETTLED:
-                continue
-            with path.open("r+b") as file:
-                _lock(file.fileno())
-                path.unlink()
 
 
 def _decode_all(

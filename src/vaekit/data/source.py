@@ -97,7 +97,7 @@ class Source:
             levels: number of its levels, 2 for zeros and ones, 0 where it is not known.
 
         Raises:
-            DataError: if these pictures have 8 bits and those had more.
+            DataError: if these pictures have 8 bits and those had more, or the other way round.
         """
         if not self.picture or len(shape) != 3:
             return self
@@ -109,6 +109,8 @@ class Source:
             raise DataError(
                 f"pictures must have 16 bits, of which {levels} levels were there in training", "fewer bits"
             )
+        if depth > 256 and levels == 256:
+            raise DataError("pictures must have 8 bits, as in training", "16 bits")
         if depth == 2 and levels > 2:
             values, depth = values * np.uint8(levels - 1), levels
         elif depth == 256 and levels == 2 and all(((row == 0) | (row == 255)).all() for row in values):

@@ -71,6 +71,10 @@ def _without_index(frame: Frame) -> Frame:
     return frame.in_order(kept) if kept and len(kept) < len(frame.names) else frame
 
 
+NUMBERS = (pa.int64(), pa.float64(), pa.bool_())
+"""Types of numbers that are written in a text file, the first that fits all cells."""
+
+
 def numeric_source(frame: Frame, where: str | Path = "the table") -> Source:
     """Numeric columns side by side; integers stay integers if all columns are.
 
@@ -90,13 +94,13 @@ def numeric_source(frame: Frame, where: str | Path = "the table") -> Source:
     """
     where = f"'{where.name}'" if isinstance(where, Path) else where
     table = frame.table()
-    columns = [_numbers(name, frame.cells(table, name), where) for name in frame.names]
+    columns = [_numbers(name, frame.cells(table, name), where, frame.marks is not None) for name in frame.names]
     return Source(
         np.column_stack(columns), columns=frame.names if frame.named else (), origin=frame.origin, notes=frame.notes
     )
 
 
-def _numbers(name: str, column: Any, where: str) -> npt.NDArray[Any]:
+def _numbers(name: str, column: Any, where: str, written: bool) -> npt.NDArray[Any]:
     kind = column.type
     if column.null_count:
         row = pc.index(column.is_null(), value=True).as_py()
@@ -105,11 +109,11 @@ def _numbers(name: str, column: Any, where: str) -> npt.NDArray[Any]:
             f"an empty cell in column '{name}', row {row} ({column.null_count} of {len(column)} cells of the column are empty)",
             "Remove these rows, or fill the cells, before training",
         )
+    readings = (as_type(column, number) for number in NUMBERS) if written else ()
+    column = next((read for read in readings if read is not None), column)
+    kind = column.type
     if pa.types.is_boolean(kind):
         return column.cast(pa.uint8()).to_numpy()
-    for number in (pa.int64(), pa.float64()) if pa.types.is_string(kind) else ():
-        if (numbers := as_type(column, number)) is not None:
-            return numbers.to_numpy()
     if pa.types.is_decimal(kind) or (pa.types.is_dictionary(kind) and family(kind) == "number"):
         column = column.cast(pa.float64() if pa.types.is_decimal(kind) else kind.value_type)
     elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):

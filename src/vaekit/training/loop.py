@@ -23,7 +23,7 @@ from vaekit.errors import Interrupted, TrainingError
 from vaekit.evaluation import active_units, measure, measure_autoencoder
 from vaekit.models import Autoencoder, VariationalAutoEncoder
 from vaekit.objectives import OBJECTIVES, ObjectiveOptions, Terms
-from vaekit.runs import RunFolder
+from vaekit.runs import WEIGHTS, RunFolder
 from vaekit.training.accelerator import make_accelerator
 from vaekit.training.optimizers import OPTIMIZERS
 from vaekit.training.options import TrainingOptions
@@ -263,7 +263,7 @@ class Trainer:
             return
         counters.best, counters.best_step, counters.stale = score, step, 0
         if self.accelerator.is_main_process:
-            self.folder.write_tensors("weights.safetensors", self.model.state_dict(), {"step": str(step)})
+            self.folder.write_tensors(WEIGHTS, self.model.state_dict(), {"step": str(step)})
 
     def _measure(self) -> tuple[dict[str, float], float | None]:
         """Figures of the validation rows and what the choice goes by; without such rows the last weights are taken."""
@@ -301,4 +301,4 @@ class Trainer:
                 f"Stopped at step {counters.step} of {self.steps}: the held-out bound has not risen since step {counters.best_step}."
             )
         self.accelerator.wait_for_everyone()
-        self.model.load_state_dict(self.folder.read_tensors("weights.safetensors")[0])
+        self.model.load_state_dict(self.folder.read_tensors(WEIGHTS)[0])

@@ -110,9 +110,7 @@ class TrainingState:
                 value.copy_(groups["average"][key])
             self.sums.copy_(groups["sums"][""])
         except (KeyError, IndexError, RuntimeError, ValueError) as error:
-            raise RunError(
-                f"{name} must belong to this run", f"a file that does not fit: {error}", "Restore it from a copy"
-            ) from error
+            raise RunError(f"{name} must belong to this run", f"a file that does not fit: {error}", COPY) from error
         self.counters = counters
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
 
