@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tomllib
 
@@ -9,6 +10,8 @@ import pytest
 import tomli_w
 
 import vaekit
+from builders import without_digests
+from vaekit.api import _digest
 from vaekit.errors import RunError
 
 
@@ -25,12 +28,26 @@ from vaekit.errors import RunError
     ],
 )
 def test_a_recipe_changed_in_what_defines_the_run_is_refused(table_run, tmp_path, section, key, value):
-    shutil.copytree(table_run.path, tmp_path / "run")
-    path = tmp_path / "run" / "recipe.toml"
-    recipe = tomllib.loads(path.read_text(encoding="utf-8"))
+    path = tmp_path / "run"
+    shutil.copytree(table_run.path, path)
+    recipe = tomllib.loads((path / "recipe.toml").read_text(encoding="utf-8"))
+    without_digests(path)
+    provenance = json.loads((path / "provenance.json").read_text())
+    (path / "provenance.json").write_text(json.dumps(provenance | {"defined_by": _digest(recipe)}))
+    assert vaekit.load(path).recipe == table_run.recipe  # a run of before digests tells so itself
     place = recipe[section] if section else recipe
     assert place[key] != value
     place[key] = value
-    path.write_text(tomli_w.dumps(recipe), encoding="utf-8")
+    (path / "recipe.toml").write_text(tomli_w.dumps(recipe), encoding="utf-8")
     with pytest.raises(RunError, match="as training wrote them"):
+        vaekit.load(path)
+
+
+def test_any_change_of_a_recipe_is_told_by_its_digest(table_run, tmp_path):
+    shutil.copytree(table_run.path, tmp_path / "run")
+    path = tmp_path / "run" / "recipe.toml"
+    path.write_text(path.read_text().replace("validations = ", "validations = 1"), encoding="utf-8")
+    with pytest.raises(
+        RunError, match=r"recipe.toml must be as training wrote it.*train with the changed one by --recipe"
+    ):
         vaekit.load(tmp_path / "run")

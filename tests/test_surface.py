@@ -30,7 +30,7 @@ VERBS = {
     "score": {"run", "source", "--out", "--samples", "--explain"},
     "impute": {"run", "source", "--out", "--draws", "--uncertainty", "--samples", "--seed"},
     "sample": {"run", "--out", "-n", "--seed", "--mean", "--given"},
-    "report": {"run", "--beside"},
+    "report": {"run", "source", "--beside"},
     "describe": {"what", "--set"},
     "recipes": {"--keys"},
 }

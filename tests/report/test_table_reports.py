@@ -408,7 +408,8 @@ def test_page_stands_alone_and_is_escaped(page):
         assert attributes.get("href", "#").startswith("#")
         assert "src" not in attributes
     assert not page.open
-    assert "http" not in page.html
+    assert "http:" not in page.html
+    assert "https:" not in page.html
     assert HOSTILE in page.text
     assert QUOTED in page.text
     assert "温度" in page.text
