@@ -209,7 +209,7 @@ def full(*arguments, **options):
         ("npy", "numpy.save"),
         ("npz", "numpy.savez_compressed"),
         ("csv", "vaekit.outputs.CSVWriter.write_table"),
-        ("parquet", "pyarrow.parquet.write_table"),
+        ("parquet", "pyarrow.parquet.ParquetWriter.write_table"),
         ("png", "PIL.Image.Image.save"),
     ],
 )

@@ -133,7 +133,7 @@ def _temporary(path: Path, folder: bool = False) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _marked(path: Path) -> Iterator[None]:
-    """A lock on a temporary file or folder, where the system has locks, and lets what is open be renamed."""
+    """Hold a lock on a temporary file or folder; do nothing where the system has no locks, as there an open file cannot be renamed."""
     if not fcntl:
         yield
         return

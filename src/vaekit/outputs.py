@@ -10,9 +10,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet
 
 from vaekit.data import Schema
-from vaekit.errors import RunError, VaekitError, did_you_mean
+from vaekit.errors import DataError, RunError, VaekitError, did_you_mean
 from vaekit.files import atomic_folder, atomic_path
 
 ENDINGS = (".npy", ".npz", ".csv", ".parquet", ".png")
@@ -88,15 +91,15 @@ def write_rows(out: Path, values: Array, schema: Schema, name: str) -> None:
         return _write_pictures(
             out, np.round(values).clip(0, schema.levels - 1).astype(np.uint16) if deep else as_bytes(values, schema)
         )
-    with atomic_path(out) as temporary:
+    if ending in TABLE_ENDINGS:
+        columns = values.reshape(len(values), -1).T
+        write_tables(out, [pa.table(dict(zip(column_names(values, schema, name), columns, strict=True)))])
+        return None
+    with atomic_path(out) as temporary, temporary.open("wb") as file:
         if ending == ".npy":
-            with temporary.open("wb") as file:
-                np.save(file, values, allow_pickle=False)
-        elif ending == ".npz":
-            with temporary.open("wb") as file:
-                np.savez_compressed(file, **{name: values})  # type: ignore[arg-type]
+            np.save(file, values, allow_pickle=False)
         else:
-            _write_table(temporary, values, column_names(values, schema, name))
+            np.savez_compressed(file, **{name: values})  # type: ignore[arg-type]
     return None
 
 
@@ -110,7 +113,6 @@ def write_tables(out: Path, tables: Iterable[Any]) -> int:
     Returns:
         How many rows were written.
     """
-    import pyarrow.parquet
 
     rows, writer = 0, None
     with atomic_path(out) as temporary, contextlib.ExitStack() as stack:
@@ -118,7 +120,10 @@ def write_tables(out: Path, tables: Iterable[Any]) -> int:
             if writer is None:
                 kind = CSVWriter if out.suffix.lower() == ".csv" else pyarrow.parquet.ParquetWriter
                 writer, schema = stack.enter_context(kind(temporary, table.schema)), table.schema
-            writer.write_table(table.cast(schema))
+            try:
+                writer.write_table(table.cast(schema))
+            except pa.ArrowInvalid as error:
+                raise DataError("a column must hold cells of one type in all rows", str(error)) from error
             rows += len(table)
         stack.close()  # before the file is brought to its place
     return rows
@@ -130,18 +135,6 @@ def column_names(values: Array, schema: Schema, name: str) -> list[str]:
     if schema.columns and values.shape[1:] == schema.shape:
         return list(schema.columns)
     return [name] if count == 1 else [f"{name}{i}" for i in range(count)]
-
-
-def _write_table(path: Path, values: Array, names: list[str]) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet
-
-    table = pa.table(dict(zip(names, values.reshape(len(values), -1).T, strict=True)))
-    if path.suffix.lower() == ".csv":
-        with CSVWriter(path, table.schema) as writer:
-            writer.write_table(table)
-    else:
-        pyarrow.parquet.write_table(table, path)
 
 
 class CSVWriter:
@@ -158,7 +151,6 @@ class CSVWriter:
     """
 
     def __init__(self, path: Path, schema: Any) -> None:
-        import pyarrow as pa
 
         for field in schema:
             kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
@@ -186,8 +178,6 @@ class CSVWriter:
             self._write([_as_text(column) for column in batch.columns])
 
     def _write(self, columns: list[Any]) -> None:
-        import pyarrow as pa
-        import pyarrow.compute as pc
 
         cells = [_quoted(column) for column in columns]
         if len(cells) == 1:  # readers pass over an empty line
@@ -198,7 +188,6 @@ class CSVWriter:
 
 def _as_text(column: Any) -> Any:
     """The cells of an Arrow array as text."""
-    import pyarrow as pa
 
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
@@ -207,8 +196,6 @@ def _as_text(column: Any) -> Any:
 
 def _quoted(text: Any) -> Any:
     """Text as the cell of a CSV file: nothing where it is missing, in quotes where it holds what has a meaning there."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
 
     text = pc.fill_null(text, "")
     special = pc.match_substring_regex(text, '[",\r\n]')

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from vaekit.data import limits
-from vaekit.data.arrays import from_array, from_object, open_npy, open_npz
+from vaekit.data import limits, open_source
+from vaekit.data.arrays import from_array, from_object, open_npz
 from vaekit.errors import DataError
 
 RNG = np.random.default_rng(0)
@@ -87,7 +87,7 @@ def test_objects_that_hold_no_numbers_are_refused(value):
 def test_npy_is_memory_mapped(tmp_path):
     values = RNG.integers(0, 256, (9, 4, 4)).astype(np.uint8)
     np.save(tmp_path / "x.npy", values)
-    source = open_npy(tmp_path / "x.npy")
+    source = open_source(tmp_path / "x.npy")
     np.testing.assert_array_equal(source.values[..., 0], values)
     base = source.values
     while not isinstance(base, np.memmap) and base.base is not None:
@@ -100,8 +100,10 @@ def test_a_damaged_npy_is_named(tmp_path, damage):
     path = tmp_path / "x.npy"
     np.save(path, RNG.normal(size=(5, 3)))
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(DataError, match=r"a \.npy file must hold a plain numeric array.*x\.npy"):
-        open_npy(path)
+    with pytest.raises(
+        DataError, match=r"(a \.npy file must hold a plain numeric array|the source must hold examples).*x\.npy"
+    ):
+        open_source(path)
 
 
 @pytest.mark.parametrize(
@@ -164,7 +166,7 @@ def test_npz_with_pickles_is_refused_and_does_not_run_them(tmp_path):
         open_npz(tmp_path / "x.npz")
     np.save(tmp_path / "x.npy", np.array([[Trap(), 1]], dtype=object), allow_pickle=True)
     with pytest.raises(DataError, match=r"plain numeric array.*x\.npy"):
-        open_npy(tmp_path / "x.npy")
+        open_source(tmp_path / "x.npy")
     assert ran == []
 
 
@@ -240,9 +242,9 @@ def test_bombs_are_refused_by_what_their_headers_say(tmp_path, monkeypatch):
         np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": (5 << 20, 1000)})
         file.truncate(file.tell() + (20000 << 20))
     with pytest.raises(DataError, match=r"Got 19\.5 GiB in 'x\.npy'"):
-        open_npy(tmp_path / "x.npy")
+        open_source(tmp_path / "x.npy")
     np.save(tmp_path / "y.npy", np.zeros((1000, 1000)))  # a file that is as large as it says may be
-    assert open_npy(tmp_path / "y.npy").values.shape == (1000, 1000)
+    assert open_source(tmp_path / "y.npy").values.shape == (1000, 1000)
 
 
 def npz_of(content):
@@ -282,7 +284,7 @@ def test_whatever_a_header_says_is_a_refusal_with_the_name(tmp_path, header, end
     path, content = tmp_path / f"x.{ending}", npy_of(header)
     path.write_bytes(content if ending == "npy" else npz_of(content))
     with pytest.raises(DataError, match=rf"x\.{ending}"):
-        open_npy(path) if ending == "npy" else open_npz(path)
+        open_source(path) if ending == "npy" else open_npz(path)
 
 
 @pytest.mark.parametrize("content", [npy_of(GOOD)[:-1], npy_of(GOOD) + b"\0", npy_of(GOOD, 9), b"", b"\x93NUM"])

@@ -224,7 +224,7 @@ def test_recovery_is_remembered_by_a_resumed_run(tmp_path, monkeypatch):
 
 def test_a_number_that_goes_bad_every_time_ends_training_with_its_name(tmp_path, monkeypatch):
     poison(monkeypatch, [10] * 4, name="rate")
-    with pytest.raises(TrainingError, match="the rate at step 10, for the 4th time"):
+    with pytest.raises(TrainingError, match="the rate at step 10, after 3 attempts"):
         vaekit.train("digits", settings=TINY, out=tmp_path / "run")
 
 

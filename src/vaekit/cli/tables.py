@@ -206,10 +206,8 @@ def _show_columns(schema: Schema) -> None:
 
 def _missing(column: Column) -> str:
     """How many cells of a column are missing, and how they are written where that is not by nothing."""
-    if [mark for mark, _ in column.missing] == [""]:
-        return str(column.missing[0][1])
-    written = ((f"'{mark}'" if mark else "empty", count) for mark, count in column.missing[:4])
-    return ", ".join(f"{count} {mark}" for mark, count in written)
+    total = sum(count for _, count in column.missing)
+    return ", ".join(f"{count} {word}" for word, count in column.words) or (str(total) if total else "")
 
 
 def show_run(run: Run) -> None:

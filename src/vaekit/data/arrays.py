@@ -127,11 +127,6 @@ def read_npy(path: Path) -> npt.NDArray[Any]:
     return values
 
 
-def open_npy(path: Path) -> Source:
-    """A `.npy` file, memory-mapped."""
-    return from_array(read_npy(path), where=f"'{path.name}'")
-
-
 TRAIN_NAMES = ("x_train", "X_train", "train_images", "X", "x", "data", "images", "arr_0")
 VALIDATION_NAMES = ("x_val", "X_val", "x_valid", "X_valid", "x_validation", "X_validation", "val_images")
 TEST_NAMES = ("x_test", "X_test", "test_images")

@@ -41,6 +41,8 @@ NEAR = 1e-3
 """Within this share of a step, a number is a value of the lattice."""
 FALSE = {"TRUE": "FALSE", "True": "False"}
 """How false is written, by how true is."""
+MOST_WORDS = 4
+"""Words for missing cells that are shown."""
 LARGEST = 1e30
 """Beyond this, squares overflow in single precision."""
 
@@ -143,6 +145,13 @@ class Column(BaseModel):
     def modelled(self) -> bool:
         """Whether the model speaks of it."""
         return self.kind not in LEFT_OUT and not self.given
+
+    @property
+    def words(self) -> tuple[tuple[str, int], ...]:
+        """How missing cells are written, in quotes or `empty`, and how many are written so; none where all are empty."""
+        if all(not mark for mark, _ in self.missing):
+            return ()
+        return tuple((f"'{mark}'" if mark else "empty", count) for mark, count in self.missing[:MOST_WORDS])
 
     @property
     def places(self) -> int:

@@ -61,7 +61,8 @@ class Frame:
         array: whether the rows came as an array.
         first: number of the first row, where this is a piece of a larger frame.
         marks: words for a missing cell, where cells are as they are written in a text file; None where they have types.
-        written: the same rows as they are written, where these were read from a text file.
+        written: the same rows as they are written, where these were read from a text file; None where `marks` is not, and of
+            a piece.
         seen: what the reader saw of columns, by name.
         said: how the reader understood the source, for people.
         notes: sentences on it that training and `describe` say.

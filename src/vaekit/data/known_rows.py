@@ -1,4 +1,4 @@
-"""By what a run knows its training rows again, whatever file they come in: a hash of each, of many rows some of the hashes."""
+"""Recognise training rows by their hashes, whatever file they come in. Of many rows only the smallest hashes are kept."""
 
 from __future__ import annotations
 

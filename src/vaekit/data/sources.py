@@ -152,6 +152,9 @@ def _open_file(path: Path, size: tuple[int, int] | None, progress: Progress | No
 def _open_npy(path: Path) -> Source | Frame:
     """An array; of a structured one a table."""
     values = arrays.read_npy(path)
+    if values.dtype.names is not None and values.ndim != 1:
+        must = "a structured array must have one dimension, a record per row"
+        raise DataError(must, f"shape {values.shape} in '{path.name}'")
     return arrays.from_array(values, where=f"'{path.name}'") if values.dtype.names is None else _open_object(values)
 
 

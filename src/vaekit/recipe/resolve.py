@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from typing import Any
 
-from vaekit.data import Column, Schema
+from vaekit.data import Schema
 from vaekit.errors import RecipeError
 from vaekit.models.likelihoods import LIKELIHOODS
 from vaekit.models.posteriors import POSTERIORS
@@ -251,19 +251,14 @@ def _missing_note(schema: Schema) -> list[str]:
     if not holes:
         return []
     holes.sort(key=lambda pair: -pair[1])
-    told = ", ".join(f"{column.name} {count}{_marks(column)}" for column, count in holes[:5])
+    words = {column.name: ", ".join(word for word, _ in column.words) for column, _ in holes}
+    told = ", ".join(
+        f"{c.name} {count}" + (f" written {words[c.name]}" if words[c.name] else "") for c, count in holes[:5]
+    )
     more = f", and {len(holes) - 5} more columns" if len(holes) > 5 else ""
-    words = any(mark for column, _ in holes for mark, _ in column.missing)
-    way = " data.missing says which words count as missing." if words else ""
+    way = " data.missing says which words count as missing." if any(words.values()) else ""
     array = " An array with missing cells is modelled column by column, as a table is." if schema.array else ""
     return [f"Missing cells: {sum(count for _, count in holes)} ({told}{more}).{way}{array}"]
-
-
-def _marks(column: Column) -> str:
-    """The words for the missing cells of a column, where there are others than empty cells."""
-    if not any(mark for mark, _ in column.missing):
-        return ""
-    return " written " + ", ".join(f"'{mark}'" if mark else "empty" for mark, _ in column.missing[:3])
 
 
 def _likelihood(content: dict[str, Any], schema: Schema) -> list[str]:

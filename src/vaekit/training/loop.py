@@ -190,14 +190,14 @@ class Trainer:
         return int.from_bytes(digest[:8]) >> 1, int.from_bytes(digest[8:]) >> 1
 
     def _go_back(self, step: int, terms: Terms) -> None:
-        """Return to the last good state with half the step size, or give up after three times."""
+        """Return to the last good state with half the learning rate, or give up after three times."""
         culprit = self._culprit(terms)
         counters = copy.copy(self.state.counters)
         counters.recoveries += 1
         if counters.recoveries > MOST_RECOVERIES:
             raise TrainingError(
                 "every loss and gradient must be finite",
-                f"{culprit} at step {step}, for the {counters.recoveries}th time, with a step size lowered to {counters.rate_scale:g} of what was asked",
+                f"{culprit} at step {step}, after {MOST_RECOVERIES} attempts, the last with {counters.rate_scale:g} of the learning rate",
                 "Try a smaller training.learning_rate or training.gradient_clip, look for extreme values in the data, or choose a likelihood with heavier tails",
             )
         self.state.load(self.folder, GOOD)
@@ -206,7 +206,7 @@ class Trainer:
         self.folder.remove(LATEST)
         self._save(GOOD)
         self.reporter.say(
-            f"Step {step}: {culprit} was not finite. Back to step {self.state.counters.step} with {self.state.counters.rate_scale:g} of the step size."
+            f"Step {step}: {culprit} was not finite. Back to step {self.state.counters.step} with {self.state.counters.rate_scale:g} of the learning rate."
         )
 
     def _culprit(self, terms: Terms) -> str:
