@@ -344,3 +344,102 @@ def test_a_run_of_an_array_gives_a_frame_its_own_names_back():
     assert list(filled.columns) == ["a", "b", "c"]
     assert list(filled.index) == list(frame.index)
     np.testing.assert_array_equal(filled["a"], frame["a"])
+
+
+def test_words_and_blanks_of_a_text_file_mean_the_same_in_frames(tmp_path):
+    rng = random.Random(0)
+    rows = [[f" {rng.choice(['P', 'S', '', 'NA'])}", round(rng.gauss(0, 1), 2)] for _ in range(120)]
+    path = tmp_path / "x.csv"
+    path.write_text(text_of(rows, ["w", "x"]))
+    run = vaekit.train(path, settings=TINY, out=tmp_path / "run")
+    expected, filled = run.score(path), run.impute(path)["w"].to_pylist()
+    given = [row[0] for row in rows]
+    for frame in (
+        pd.read_csv(path, keep_default_na=False),
+        pl.read_csv(path),
+        pyarrow.csv.read_csv(path),
+        pa.table({"w": pa.array(given, pa.large_string()), "x": [row[1] for row in rows]}),
+    ):
+        np.testing.assert_allclose(run.score(frame), expected, rtol=1e-5)
+        cells = run.impute(frame)["w"]
+        cells = cells.to_pylist() if isinstance(frame, pa.Table) else list(cells)
+        assert [cell.strip() for cell in cells] == filled
+        assert [cell for cell, old in zip(cells, given, strict=True) if old.strip() in ("P", "S")] == [
+            old for old in given if old.strip() in ("P", "S")
+        ]
+    assert run.sample(2, given={"w": " P"}) == run.sample(2, given={"w": "P"})
+
+
+def test_a_clock_among_days_is_kept_or_refused(tmp_path):
+    (tmp_path / "x.csv").write_text(
+        text_of([[f"2020-0{1 + i % 9}-{1 + i % 28:02d}", i % 7 + 0.5] for i in range(150)], ["d", "x"])
+    )
+    run = vaekit.train(tmp_path / "x.csv", settings=TINY, out=tmp_path / "run")
+    (tmp_path / "y.csv").write_text(text_of([["2020-02-03 10:00", ""]], ["d", "x"]))
+    moment = datetime.datetime(2020, 2, 3, 10)
+    assert run.impute(tmp_path / "y.csv")["d"].to_pylist() == [moment]
+    assert run.impute(pa.table({"d": ["2020-02-03 10:00"], "x": [None]}))["d"].to_pylist() in (
+        ["2020-02-03 10:00"],
+        [moment],
+    )
+    with pytest.raises(DataError, match="must be a day without a clock"):
+        run.sample(1, given={"d": "2020-01-05 10:00"})
+
+
+def test_rows_without_names_of_their_own_are_matched_by_position(tmp_path):
+    X = np.random.default_rng(0).normal(size=(90, 2))
+    X[::9, 1] = np.nan
+    run = vaekit.train(X, settings=TINY, out=tmp_path / "run")
+    for frame in (pd.DataFrame(X), pl.DataFrame(X, nan_to_null=True), pd.DataFrame(X, columns=["a", "b"])):
+        np.testing.assert_allclose(run.score(frame), run.score(X), rtol=1e-6)
+    assert list(run.impute(pd.DataFrame(X, columns=["a", "b"])).columns) == ["a", "b"]
+
+
+def test_a_run_of_a_database_takes_files_too(tmp_path):
+    path = tmp_path / "x.db"
+    cells = [(["p", "q"][i % 2], i % 7 + 0.5) for i in range(90)]
+    with contextlib.closing(sqlite3.connect(path)) as database, database:
+        database.execute("create table t (a text, x real)")
+        database.executemany("insert into t values (?, ?)", cells)
+    settings = {**TINY, "data.query": "select * from t"}
+    (tmp_path / "x.csv").write_text(text_of(cells, ["a", "x"]))
+    run = vaekit.train(f"sqlite:///{path}", test=tmp_path / "x.csv", settings=settings, out=tmp_path / "run")
+    assert run.score(tmp_path / "x.csv") == pytest.approx(run.score(pd.DataFrame(cells, columns=["a", "x"])), rel=1e-6)
+    with pytest.raises(DataError, match=r"data\.query must go with a database"):
+        vaekit.train(tmp_path / "x.csv", settings=settings, out=tmp_path / "no")
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"t": pd.NaT}, "the value of 't' must be given"),
+        ({"t": float("nan")}, "the value of 't' must be given"),
+        ({"n": 10**30}, "the value of 'n' must be of its type, int8"),
+        ({"n": 3.5}, "the value of 'n' must be a multiple of 1"),
+    ],
+)
+def test_values_that_cannot_be_are_refused(timed, given, words):
+    with pytest.raises(DataError, match=words):
+        timed.sample(1, given=given)
+
+
+def test_values_of_other_classes_are_taken(timed):
+    assert timed.sample(1, given={"t": np.datetime64("2020-01-05")})["t"].to_pylist() == [datetime.datetime(2020, 1, 5)]
+    assert timed.sample(1, given={"at": "03:30"})["at"].to_pylist() == [datetime.time(3, 30)]
+    cut = pd.Interval(0, 1)
+    assert timed.sample(1, given={"cut": cut})["cut"].to_pylist() == [str(cut)]
+    assert {type(cell) for cell in timed.sample(9)["code"].to_pylist()} == {int}
+
+
+@pytest.fixture(scope="module")
+def timed(tmp_path_factory):
+    frame = pd.DataFrame(
+        {
+            "t": pd.to_datetime("2020-01-01") + pd.to_timedelta(range(60), unit="D"),
+            "n": pd.array([i % 40 for i in range(60)], "Int8"),
+            "at": [datetime.time(i % 24, 30) for i in range(60)],
+            "cut": pd.Categorical([pd.Interval(i % 2, i % 2 + 1) for i in range(60)]),
+            "code": pd.Categorical([10 * (1 + i % 3) for i in range(60)]),
+        }
+    )
+    return vaekit.train(frame, settings=TINY, out=tmp_path_factory.mktemp("timed") / "run")

@@ -23,6 +23,7 @@ from vaekit.data import (
 )
 from vaekit.data.coding import code_frame, frame_of_array
 from vaekit.data.columns import family
+from vaekit.data.database import is_database
 from vaekit.data.disguise import find_disguise
 from vaekit.data.frame import frame_of_table
 from vaekit.data.inference import infer_columns
@@ -51,6 +52,10 @@ def open_both(
         table: the columns, where they are known already; by default they are inferred.
     """
     mixed = tuple(table or ()) if table and not all(column.given for column in table) else ()
+    if recipe.data.query and not any(_is_database(rows) for rows in (source, test)):
+        raise DataError(
+            "data.query must go with a database", f"the source '{source}'", "Name postgresql://… or sqlite:///…"
+        )
     opened = settle(open_rows(source, recipe, progress, mixed), recipe, table)
     if test is None:
         return opened, None
@@ -71,7 +76,11 @@ def open_rows(
     """
     data = recipe.data
     text = TextForm(None if data.header == "auto" else data.header, data.marks, known)
-    return open_source(source, data.height_width, progress, data.query, text)
+    return open_source(source, data.height_width, progress, data.query if _is_database(source) else "", text)
+
+
+def _is_database(source: object) -> bool:
+    return isinstance(source, str) and is_database(source)
 
 
 def settle(rows: Source | Frame, recipe: Recipe, table: tuple[Column, ...] | None = None) -> Source:
@@ -86,6 +95,10 @@ def settle(rows: Source | Frame, recipe: Recipe, table: tuple[Column, ...] | Non
         return rows
     if table is None:
         table = _columns(rows, recipe)
+    if isinstance(rows, Frame) and rows.written is None and any(column.written for column in table):
+        rows = replace(rows, words=recipe.data.marks)
+    if isinstance(rows, Frame) and rows.named and _made_up(table) and len(rows.names) == len(table):
+        rows = replace(rows, named=rows.names == tuple(column.name for column in table))  # matched by position
     if not table:
         return numeric_source(rows) if isinstance(rows, Frame) else rows
     mixed = not all(column.given for column in table)
@@ -94,6 +107,11 @@ def settle(rows: Source | Frame, recipe: Recipe, table: tuple[Column, ...] | Non
         return coded
     test, validation = (part and settle(part, recipe, table) for part in (rows.test, rows.validation))
     return replace(coded, labels=rows.labels, weights=rows.weights, test=test, validation=validation, notes=rows.notes)
+
+
+def _made_up(table: tuple[Column, ...]) -> bool:
+    """Whether columns have no names but the numbers that they were given."""
+    return bool(table) and all(column.name == f"column{i}" for i, column in enumerate(table))
 
 
 def _columns(rows: Source | Frame, recipe: Recipe) -> tuple[Column, ...]:

@@ -297,7 +297,7 @@ class RunFolder:
             yield
         except FileNotFoundError as error:
             mend = (
-                "Has training begun"
+                "Has training begun?"
                 if path.suffix == ".safetensors"
                 else "Name a run folder, as `vaekit train` makes them"
             )

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from vaekit.data import Part, infer_schema
-from vaekit.data.disguise import find_scale
+from vaekit.data.disguise import find_scale, refuse_disguise
 from vaekit.errors import DataError
 
 RNG = np.random.default_rng(0)
@@ -102,3 +102,16 @@ def test_reals_are_reals(values):
 
 def test_one_value_has_no_scale():
     assert find_scale(np.full((4, 4), 0.3)) is None
+
+
+def test_small_pictures_scaled_each_by_its_own_and_pixels_each_by_their_own_are_named():
+    x = np.random.default_rng(0).integers(0, 256, (800, 8, 8, 1))
+    scaled = (
+        (x - x.min((1, 2, 3), keepdims=True)) / np.ptp(x, (1, 2, 3), keepdims=True),
+        ((x - x.mean((1, 2, 3), keepdims=True)) / x.std((1, 2, 3), keepdims=True)).astype(np.float32),
+        (x - x.mean(0)) / x.std(0),
+    )
+    for values in scaled:
+        with pytest.raises(DataError, match="must be given as the bytes they were"):
+            refuse_disguise(Part(values, np.arange(len(values))), picture=True)
+    refuse_disguise(Part(np.random.default_rng(0).normal(size=(800, 8, 8, 1)), np.arange(800)), picture=True)

@@ -619,3 +619,24 @@ def test_dates_stay_in_the_calendar():
     column = one([datetime.datetime(2020, 1, 1), datetime.datetime(9999, 12, 31, 23, 59, 59, 999999)] * 9 + [datetime.datetime(2021, 1, 1)] * 9)  # fmt: skip
     late = column.decode(np.array([3e17, 253_402_300_799_999_999.0, -7e16]))
     assert [moment.year for moment in late.to_pylist()] == [9999, 9999, 1]
+
+
+def test_narrow_numbers_have_their_grid_where_they_are_exact_enough():
+    rng = np.random.default_rng(0)
+    cents = one(np.round(np.exp(rng.normal(9, 3, 300)) / 100, 2).astype(np.float32))
+    whole = one(np.round(np.exp(rng.normal(12, 4, 150))).astype(np.float32))
+    assert (cents.grid, whole.grid) == (0.01, 1.0)
+
+
+def test_bytes_brought_to_minus_one_and_one_lie_on_a_lattice():
+    assert one(rng_bytes() / 127.5 - 1).step == pytest.approx(1 / 255, rel=1e-9)
+
+
+def rng_bytes():
+    return np.random.default_rng(0).integers(0, 256, 2000)
+
+
+def test_what_looks_like_dates_is_named():
+    for form in ("2021-0{}", "Feb 202{}", "0{}/2020", "1 März 202{}", "202{}年01月"):
+        (column,) = infer(pa.table({"when": [form.format(i % 9) for i in range(90)]})).values()
+        assert "look like dates" in column.note, form

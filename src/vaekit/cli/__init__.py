@@ -23,7 +23,7 @@ _PLAIN = {
 def main() -> None:
     """Run the command line; a mistake ends with one message and exit code 2, a signal with 128 and its number."""
     from vaekit.cli.app import Stopped, app
-    from vaekit.errors import VaekitError
+    from vaekit.errors import VaekitError, shorten
 
     codecs.register_error("vaekit-plain", _written_plainly)
     for stream in (sys.stdout, sys.stderr):  # to a file or a terminal that is not UTF-8, too
@@ -41,11 +41,11 @@ def main() -> None:
         sys.stderr.close()  # the reader of our output has gone, as with `| head`
         sys.exit(0)
     except (OSError, MemoryError) as error:
-        _end(f"the machine refused: {str(error) or 'out of memory'}.", 2)
+        _end(f"the machine refused: {shorten(str(error)) or 'out of memory'}.", 2)
     except RuntimeError as error:
         if "allocate" not in str(error):  # torch's way to say that memory is short
             raise
-        _end(f"the machine refused: {str(error).splitlines()[0]}", 2)
+        _end("the machine refused: out of memory.", 2)
     finally:
         warnings.formatwarning = before
 

@@ -109,7 +109,7 @@ def _channels_last(values: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], tuple[st
         told = f"Channels come first in {values.shape}: pictures of {height}×{width} with {first}."
         other = " If they come last, give vaekit.data.Source(x, picture=True)." if square and width in CHANNELS else ""
         return np.moveaxis(values, 1, -1), (told + other,)
-    if width in CHANNELS:
+    if width in CHANNELS and first not in CHANNELS:
         return values, ()
     told = f"Channels come last in {values.shape}: pictures of {first}×{height} with {width}."
     return values, (f"{told} If they come first, give numpy.moveaxis(x, 1, -1).",)

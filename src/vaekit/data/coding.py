@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Sequence
 from typing import Any
 
@@ -81,8 +82,10 @@ def code_values(column: Column, values: Sequence[Any]) -> npt.NDArray[np.float64
         DataError: if one is of another type, impossible, or a category never seen.
     """
     try:
-        codes = column.code(pa.array(values))
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+        codes = column.code(_cells_of(values, column))
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+        if isinstance(error, DataError):
+            raise
         raise DataError(f"the value of '{column.name}' must be of its type, {column.type}", f"{values[0]!r}") from error
     for value, code in zip(values, codes, strict=True):
         if (impossible := column.impossible(code)) is not None:
@@ -91,6 +94,21 @@ def code_values(column: Column, values: Sequence[Any]) -> npt.NDArray[np.float64
             hint = did_you_mean(str(value), _known(column))
             raise DataError(f"the value of '{column.name}' must be known", f"{value!r}", hint)
     return codes
+
+
+def _cells_of(values: Sequence[Any], column: Column) -> Any:
+    """Values as a user names them as an Arrow array: intervals and the like by their text, times as `03:30` by their clock."""
+    kind, text = column.arrow_type, family(column.arrow_type) == "text"
+    plain = [value.item() if isinstance(value, np.generic) else value for value in values]
+    plain = [None if value != value else value for value in plain]  # NaN, and NaT
+    if pa.types.is_time(kind):
+        plain = [datetime.time.fromisoformat(value) if isinstance(value, str) else value for value in plain]
+    try:
+        return pa.array([value.strip() if isinstance(value, str) and column.written else value for value in plain])
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
+        if not text:
+            raise
+        return pa.array([None if value is None else str(value) for value in plain], pa.string())
 
 
 def frame_of_array(values: Values, columns: Sequence[str] = (), labels: Values | None = None) -> Frame:
@@ -182,7 +200,7 @@ def fill(column: Column, given: Any, empty: Any, filled: Any, written: bool) -> 
     for kind, cells in ((filled.type, given if alike else column.akin(given)), (given.type, given)):
         try:
             kept = cells.cast(kind)
-            if not alike or kept.cast(given.type).equals(given):
+            if kept.cast(cells.type).equals(cells):
                 return pc.if_else(empty, filled.cast(kind, safe=not is_length(kind)), kept)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
             continue
@@ -213,7 +231,9 @@ def _as_type(text: Any, column: Column) -> Any:
         if family(kind) != "date":
             return text.cast(kind)
         zone = getattr(kind, "tz", None)
-        return read_dates(text, column.form).cast(pa.timestamp("us", "UTC" if zone else None)).cast(kind)
+        moments = read_dates(text, column.form).cast(pa.timestamp("us", "UTC" if zone else None))
+        found = moments.cast(kind)
+        return found if found.cast(moments.type).equals(moments) else moments  # a clock among days
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         pass
     try:

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict
 
-from vaekit.data.dates import CALENDAR, is_length, length_of, read_dates, seconds_of, write_dates
+from vaekit.data.dates import CALENDAR, DAY, is_length, length_of, read_dates, seconds_of, write_dates
 from vaekit.data.matching import KnownTexts
 from vaekit.errors import DataError
 
@@ -110,6 +110,7 @@ class Column(BaseModel):
         grid: distance between neighbouring values to which results go; the step, but that a wide range may be too fine for it.
         form: how its cells are written in text: dates as `strftime` has it, true and false by their true.
         missing: how its missing cells are written, and how many are written so.
+        written: whether it was read from a text file, where blanks around a cell and words for a missing one say nothing else.
         lowest: the least value that is possible, where that is known.
         highest: the greatest value that is possible, where that is known.
         value: of a constant column, its only value (None: all missing).
@@ -134,6 +135,7 @@ class Column(BaseModel):
     grid: float = 0.0
     form: str = ""
     missing: tuple[tuple[str, int], ...] = ()
+    written: bool = False
     lowest: float | None = None
     highest: float | None = None
     value: Category | None = None
@@ -344,6 +346,8 @@ class Column(BaseModel):
         if not low <= code <= high:
             return f"between {low:g} and {high:g}"
         step = self.step or self.grid
+        if self.kind == "datetime" and step and step % DAY == 0 and code % step:
+            return "a day without a clock"
         if step and self.kind != "datetime" and abs(code / step - round(code / step)) > NEAR:
             return f"a multiple of {step:g}"
         return None
@@ -390,7 +394,8 @@ def parse_type(text: str) -> Any:
         DataError: if there is none.
     """
     if text.startswith("dictionary"):
-        return pa.string() if "values=string" in text or "values=large_string" in text else pa.float64()
+        values = text.partition("values=")[2].partition(", indices=")[0]
+        return pa.string() if values.endswith("string") else parse_type(values)
     for unit in ("s", "ms", "us", "ns"):
         if text.startswith(f"timestamp[{unit}"):
             zone = text.partition("tz=")[2].rstrip("]")

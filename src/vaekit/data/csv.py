@@ -62,7 +62,7 @@ def open_csv(path: Path, header: bool | None = None, marks: tuple[str, ...] = MI
 
     nameless = form.names[:1] if form.nameless else ()
     seen = {
-        name: Seen(survey.missing, survey.form, survey.remark, name in nameless)
+        name: Seen(survey.missing, survey.form, survey.remark, name in nameless, written=True)
         for name, survey in zip(form.names, surveys, strict=True)
     }
     return replace(

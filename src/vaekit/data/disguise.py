@@ -19,8 +19,8 @@ FEW, MANY = 256, 1 << 16
 """Levels of a byte, and of two bytes, which are looked for on the usual scales alone."""
 REPEATS = 8
 """So many numbers for each different value are no coincidence, be the values on a lattice or not."""
-ENOUGH = 1024
-"""Numbers in one channel of a picture that are looked at by themselves, as each picture may have been scaled by its own."""
+ENOUGH, SOME = 60, 16
+"""Numbers of a picture, or of a pixel, that are looked at by themselves, as each may have a scale of its own; so many are."""
 ROWS = 1000
 """Rows that are looked at."""
 
@@ -92,11 +92,19 @@ def find_disguise(part: Part, picture: bool) -> Scale | None:
     for values in np.moveaxis(sample, -1, 0) if picture else [sample]:
         found = find_scale(values)
         if found is None and picture and values[0].size >= ENOUGH:  # each picture by a scale of its own
-            each = [find_scale(one) for one in values[:16]]
-            found = each[0] if all(each) else None
+            found = _scale_of_each(values[:SOME])
+        if found is None and picture and len(values) >= ENOUGH:  # each pixel, as standardising does
+            pixels = values.reshape(len(values), -1).T
+            found = _scale_of_each(pixels[np.ptp(pixels, axis=1) > 0][:SOME])
         if found is not None and (picture or found.usual):
             return found
     return None
+
+
+def _scale_of_each(parts: npt.NDArray[np.generic]) -> Scale | None:
+    """The scale of the first of some parts, if each has one."""
+    each = [find_scale(part) for part in parts]
+    return each[0] if each and all(each) else None
 
 
 def find_scale(values: npt.NDArray[np.generic]) -> Scale | None:

@@ -38,12 +38,14 @@ class Seen:
         form: how its cells are written, as `Column.form` has it.
         remark: what should be known of its cells.
         nameless: whether the source has no name for it, though it names others.
+        written: whether its cells were text of a file.
     """
 
     missing: tuple[tuple[str, int], ...] = ()
     form: str = ""
     remark: str = ""
     nameless: bool = False
+    written: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ class Frame:
         array: whether the rows came as an array.
         first: number of the first row, where this is a piece of a larger frame.
         marks: words for a missing cell, where cells are as they are written in a text file; None where they have types.
+        words: words for a missing cell in columns of text, where the run that these rows are for was trained on a text file.
         written: the same rows as they are written, where these were read from a text file; None where `marks` is not, and of
             a piece.
         seen: what the reader saw of columns, by name.
@@ -78,6 +81,7 @@ class Frame:
     array: bool = False
     first: int = 0
     marks: tuple[str, ...] | None = None
+    words: tuple[str, ...] | None = None
     written: Frame | None = None
     seen: Mapping[str, Seen] = field(default_factory=dict)
     said: str = ""
@@ -107,7 +111,11 @@ class Frame:
 
     def cells(self, piece: pa.Table, name: str) -> Any:
         """A column of a piece of these rows, null where a cell is missing."""
-        return piece[name] if self.marks is None else present(piece[name], self.marks)
+        cells, words = piece[name], self.words if self.marks is None else self.marks
+        kind = value_type(cells.type)
+        if words is None or not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+            return cells
+        return present(cells.cast(pa.string()), words)
 
     def table(self) -> pa.Table:
         """All rows at once."""

@@ -100,11 +100,13 @@ def find_form(path: Path, header: bool | None = None, known: Sequence[Column] = 
         return Form(path, delimiter, tuple(f"column{i}" for i in range(len(cells))), False, start)
     if not rows and len(cells) > 1:
         raise DataError("the source must hold examples", f"a header without rows in '{path}'")
-    names = tuple(cell or f"column{i}" for i, cell in enumerate(cells))
+    names = tuple(
+        cell or next(n for n in (f"column{i}", f"column{i}_") if n not in cells) for i, cell in enumerate(cells)
+    )
     doubtful = (
         header is None
         and not known
-        and any(cell in {row[i] for row in rows if i < len(row)} for i, cell in enumerate(cells))
+        and any(cell and cell in {row[i] for row in rows if i < len(row)} for i, cell in enumerate(cells))
     )
     return Form(path, delimiter, names, True, skip, not cells[0] and len(cells) > 1, doubtful)
 

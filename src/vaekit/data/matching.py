@@ -38,13 +38,10 @@ class KnownTexts:
             The text; how the value is written, where it is not known.
 
         Raises:
-            DataError: if several texts say the same, and none of them is how the value is written.
+            DataError: if several texts say the same: the library has lost which of them it was.
         """
         if value is None:
             return None
-        forms = _forms(value)
-        if found := next((form for form in forms if form in self.texts), None):
-            return found
         same = self._same(value)
         if len(same) > 1:
             raise DataError(
@@ -52,7 +49,8 @@ class KnownTexts:
                 f"{value!r}, which may be either",
                 "Read the column as text",
             )
-        return same[0] if same else forms[0]
+        forms = _forms(value)
+        return same[0] if same else next((form for form in forms if form in self.texts), forms[0])
 
     def _same(self, value: Any) -> list[str]:
         """The texts that say a value in ways of their own."""

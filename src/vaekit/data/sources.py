@@ -160,7 +160,7 @@ def _open_npy(path: Path) -> Source | Frame:
 
 PARTS = {
     "train": ("train", "training"),
-    "validation": ("val", "valid", "validation"),
+    "validation": ("val", "valid", "validation", "dev"),
     "test": ("test", "testing"),
 }
 """What folders of the parts are called, in capitals or not."""

@@ -35,7 +35,7 @@ def make_column(tally: Tally, kind: ColumnKind, reason: str, **parts: Any) -> Co
         reason: why.
         parts: further parts of the column.
     """
-    known = {"missing": tally.marks, "note": tally.seen.remark, "form": tally.seen.form}
+    known = {"missing": tally.marks, "note": tally.seen.remark, "form": tally.seen.form, "written": tally.seen.written}
     reason = f"in seconds, {reason}" if is_length(tally.type) else reason
     return Column(name=tally.name, kind=kind, type=str(tally.type), reason=reason, **{**known, **parts})
 

@@ -16,6 +16,8 @@ FEW = 10
 """Fewer different values show no step but that of their decimals."""
 TOLERANCE, DENSITY = 1e-5, 50
 """How near multiples of a step that is no decimal must be, and how many points of its lattice there may be for a value."""
+MOSTLY = 0.5
+"""Share of the numbers that must be exact enough to show whether they lie on a lattice."""
 UNITS = (86_400_000_000, 3_600_000_000, 60_000_000, 1_000_000, 1_000, 1)
 """A day, hour, minute, second, millisecond and microsecond, in microseconds."""
 
@@ -40,14 +42,17 @@ class Lattice:
         """Take in further numbers, shape (n,)."""
         while self.decimals is not None:
             scaled = np.abs(x) * 10.0**self.decimals
-            near = np.round(scaled)
-            slack = 4 * self._error * scaled
-            if self.decimals == 0 and (near == scaled).all() and (self._integer or near.max() <= 1 / self._error):
-                break
-            if self.decimals == FINEST or slack.max() > 1e-2:  # a lattice so fine that any number lies on it
+            near, slack = np.round(scaled), 4 * self._error * scaled
+            exact = np.ones(len(x), bool) if self._integer else slack <= 4 if not self.decimals else slack <= 1e-2
+            telling = x != 0  # a nought lies on any lattice
+            if (
+                exact[telling].sum() < MOSTLY * telling.sum() or self.decimals == FINEST
+            ):  # a lattice so fine that any number lies on it
                 self.decimals = None
                 return
-            if self.decimals and (np.abs(scaled - near) <= slack).all():
+            off = np.abs(scaled - near)[exact]
+            if (off == 0).all() if not self.decimals else (off <= slack[exact]).all():
+                near = near[exact]
                 break
             self.decimals += 1
             self._divisor *= 10
@@ -110,6 +115,9 @@ def _common_step(values: npt.NDArray[np.float64]) -> float:
     if (values[-1] - values[0]) / step > DENSITY * len(values):
         return 0.0
     largest = float(np.abs(values).max())
-    step = largest / round(largest / step)  # the same, with a smaller error
-    multiples = values / step
-    return step if bool((np.abs(multiples - np.round(multiples)) < TOLERANCE).all()) else 0.0
+    for parts in (1, 2):  # odd multiples of half the distance, as of bytes brought to [-1, 1]
+        unit = largest / round(parts * largest / step)  # the same, with a smaller error
+        multiples = values / unit
+        if (np.abs(multiples - np.round(multiples)) < TOLERANCE).all():
+            return unit
+    return 0.0

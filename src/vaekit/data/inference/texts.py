@@ -26,7 +26,12 @@ CODE = r"^\s*(\+|[+-]?0\d|\d{16,})"
 GROUPED = r"^\s*[+-]?[$€£]?\s?(\d{1,3}([,.']\d{3})+([.,]\d+)?|\d+([.,]\d+)?)\s?[%$€£]?\s*$"
 """Numbers as people write them: with separators of thousands, a decimal comma, a currency or per cent."""
 ZONE = r"\d(Z|[+-]\d\d:?\d\d)\s*$"
-DATELIKE = r"^\s*(\d{1,4}[./-]\s?\d{1,2}[./-]\s?\d{1,4}|\d{1,2}\.?[ -][A-Za-zäéû]{3,9}\.?,?[ -]\d{2,4}|[A-Z][a-z]{2,8}\.? \d{1,2},? \d{4})\b"
+_MONTH = r"(?i:jan|feb|m[aä]r|apr|ma[iy]|jun|jul|aug|sep|o[ck]t|nov|de[cz]|f[eé]v|avr|ao[uû]|d[eé]c)[a-zäéû]{0,7}"
+DATELIKE = (
+    r"^\s*\d{1,4}[./-]\s?\d{1,2}[./-]\s?\d{1,4}\b"  # 31.12.20
+    r"|\b\d{1,2}[./-](19|20)\d\d\b|\b(19|20)\d\d[./-](\d{1,2}|[WQ]\d{1,2})\b"  # 05/2020, 2020-05
+    rf"|\b{_MONTH}\.?,?[ /-](\d{{1,2}},? )?\d{{2,4}}\b|(19|20)\d\d年"  # 31 Dec 20, Feb 2020
+)
 """What people may mean for a date."""
 MOSTLY, MANY = 0.5, 20
 """From this share of the cells, and from so many different ones, on numbers or dates are meant; fewer may be a list."""
@@ -139,7 +144,8 @@ def date_forms(tally: Tally) -> tuple[str, ...] | None:
         few = forms_of(texts[:TRIED])
         return (few[0] if few and is_date(pa.array(texts), few[0]).all() else "",)
     if not forms_of(texts[:TRIED]):
-        return () if _meant(tally, _matches(pa.array(texts), DATELIKE)) else None
+        alike = _matches(pa.array(texts), DATELIKE)
+        return () if alike.all() or _meant(tally, alike) else None
     return forms_of(texts) or None
 
 
