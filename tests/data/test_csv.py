@@ -51,6 +51,7 @@ def lines(head, cells):
         (["1.1", "1.10", "2.0"], "string"),
         (["1", "1.0"], "string"),
         (["1.10", "2.50"], "double"),
+        (["-0.0", "0.0", "1.0"], "double"),
     ],
 )
 def test_numbers_are_numbers_only_where_nothing_is_lost(write, cells, kind):

@@ -127,7 +127,7 @@ class Survey:
         if self._kind not in LADDERS[0]:
             return ()
         seen: dict[float, str] = {}
-        for cell in sorted(self._written):
+        for cell in sorted(cell for cell in self._written if float(cell)):  # -0.0 beside 0.0 is rounding
             other = seen.setdefault(float(cell), cell)
             if other != cell:
                 return other, cell
