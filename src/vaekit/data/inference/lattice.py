@@ -50,8 +50,8 @@ class Lattice:
             ):  # a lattice so fine that any number lies on it
                 self.decimals = None
                 return
-            off = np.abs(scaled - near)[exact]
-            if (off == 0).all() if not self.decimals else (off <= slack[exact]).all():
+            off = np.abs(scaled - near)
+            if (off <= slack).all() and (self.decimals or not off[exact].any()):
                 near = near[exact]
                 break
             self.decimals += 1
