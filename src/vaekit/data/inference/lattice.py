@@ -44,10 +44,8 @@ class Lattice:
             scaled = np.abs(x) * 10.0**self.decimals
             near, slack = np.round(scaled), 4 * self._error * scaled
             exact = np.ones(len(x), bool) if self._integer else slack <= 4 if not self.decimals else slack <= 1e-2
-            telling = x != 0  # a nought lies on any lattice
-            if (
-                exact[telling].sum() < MOSTLY * telling.sum() or self.decimals == FINEST
-            ):  # a lattice so fine that any number lies on it
+            told = x != 0  # a nought lies on any lattice
+            if exact[told].sum() < MOSTLY * told.sum() or self.decimals == FINEST:  # so fine that any number lies on it
                 self.decimals = None
                 return
             off = np.abs(scaled - near)
