@@ -34,6 +34,8 @@ OTHERS = (
 """Forms of which one must fit all cells; of two that do, the first is the likelier."""
 CLOCKS = ("", " %H:%M", " %H:%M:%S", "T%H:%M", "T%H:%M:%S", " %I:%M %p", " %I:%M:%S %p", ", %H:%M", ", %H:%M:%S")
 ZONED = tuple(f"%Y-%m-%d{mark}{clock}Z" for mark in "T " for clock in ("%H:%M:%S", "%H:%M"))
+ISO = r"^\d{4}-\d\d-\d\d"
+"""How a date in ISO 8601 begins; other text need not be tried."""
 _TOKENS = {
     "%Y": r"(?P<Y>\d{4})",
     "%m": r"(?P<m>\d{1,2})",
@@ -89,7 +91,13 @@ def is_date(text: Any, form: str = "") -> npt.NDArray[np.bool_]:
     if form:
         found = pc.or_(pc.is_valid(_parse(text, form)), pc.is_null(text))
         return np.asarray(found.to_numpy(zero_copy_only=False), dtype=bool)
-    return np.array([cell is None or _is_iso(cell) for cell in text.to_pylist()], dtype=bool)
+    begun = pc.fill_null(pc.match_substring_regex(text, ISO), fill_value=True)
+    found, cells = np.array(begun.to_numpy(zero_copy_only=False), dtype=bool), text.filter(begun)
+    try:
+        read_dates(cells)
+    except pa.ArrowInvalid:  # one by one, as some may have a zone and others none
+        found[found] = [cell is None or _is_iso(cell) for cell in cells.to_pylist()]
+    return found
 
 
 def _is_iso(cell: str) -> bool:
