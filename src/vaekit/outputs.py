@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet
 
 from vaekit.data import Schema
+from vaekit.data.columns import value_type
 from vaekit.errors import DataError, RunError, VaekitError, did_you_mean
 from vaekit.files import atomic_folder, atomic_path
 
@@ -113,7 +114,6 @@ def write_tables(out: Path, tables: Iterable[Any]) -> int:
     Returns:
         How many rows were written.
     """
-
     rows, writer = 0, None
     with atomic_path(out) as temporary, contextlib.ExitStack() as stack:
         for table in tables:
@@ -151,9 +151,8 @@ class CSVWriter:
     """
 
     def __init__(self, path: Path, schema: Any) -> None:
-
         for field in schema:
-            kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+            kind = value_type(field.type)
             if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
                 raise VaekitError(
                     "--out must end in .parquet where cells are lists or bytes",
@@ -178,7 +177,6 @@ class CSVWriter:
             self._write([_as_text(column) for column in batch.columns])
 
     def _write(self, columns: list[Any]) -> None:
-
         cells = [_quoted(column) for column in columns]
         if len(cells) == 1:  # readers pass over an empty line
             cells = [pc.if_else(pc.equal(cells[0], ""), pa.scalar('""', pa.large_string()), cells[0])]
@@ -188,7 +186,6 @@ class CSVWriter:
 
 def _as_text(column: Any) -> Any:
     """The cells of an Arrow array as text."""
-
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     return column.cast(pa.string()).cast(pa.large_string())  # large, as a line may hold many
@@ -196,7 +193,6 @@ def _as_text(column: Any) -> Any:
 
 def _quoted(text: Any) -> Any:
     """Text as the cell of a CSV file: nothing where it is missing, in quotes where it holds what has a meaning there."""
-
     text = pc.fill_null(text, "")
     special = pc.match_substring_regex(text, '[",\r\n]')
     if not pc.any(special).as_py():

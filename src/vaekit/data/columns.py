@@ -52,10 +52,14 @@ Narrow = type[np.floating[Any]]
 """A type of numbers below double precision."""
 
 
+def value_type(kind: pa.DataType) -> pa.DataType:
+    """Return the type of the cells themselves, where they are stored as places in a dictionary."""
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
 def family(kind: pa.DataType) -> Literal["number", "truth", "date", "text", "other"]:
     """What the cells of an Arrow type are, whatever their width."""
-    if pa.types.is_dictionary(kind):
-        return family(kind.value_type)
+    kind = value_type(kind)
     if pa.types.is_boolean(kind):
         return "truth"
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind) or is_length(kind):
@@ -303,11 +307,9 @@ class Column(BaseModel):
         if self.kind == "datetime":
             step = max(self.step, self.grid, 1.0)
             moments = np.round(np.where(missing, 0, codes) / step) * step
-            whole = moments.clip(1e6 * CALENDAR[0], 1e6 * CALENDAR[1]).astype(
-                np.int64
-            )  # doubles so late are 32 microseconds apart
+            moments = moments.clip(1e6 * CALENDAR[0], 1e6 * CALENDAR[1])  # doubles so late are 32 microseconds apart
             zone = getattr(kind, "tz", None)
-            found = pa.array(whole, mask=missing).cast(pa.timestamp("us", "UTC" if zone else None))
+            found = pa.array(moments.astype(np.int64), mask=missing).cast(pa.timestamp("us", "UTC" if zone else None))
             if not pa.types.is_temporal(kind):
                 return write_dates(found, step, self.form).cast(kind)
             return found.cast(kind, safe=False)
@@ -373,7 +375,7 @@ class Column(BaseModel):
 
 def _as_given(numbers: Any) -> Any:
     """Numbers to be written: whole ones with all their digits, others with those of their own precision."""
-    kind = numbers.type.value_type if pa.types.is_dictionary(numbers.type) else numbers.type
+    kind = value_type(numbers.type)
     if not pa.types.is_floating(kind):
         return numbers
     if kind != pa.float64():
@@ -383,7 +385,7 @@ def _as_given(numbers: Any) -> Any:
 
 def _narrower(given: Any, own: Any) -> Narrow | None:
     """The narrower of two types of numbers where one of them is below double precision."""
-    kinds = [kind.value_type if pa.types.is_dictionary(kind) else kind for kind in (given, own)]
+    kinds = [value_type(kind) for kind in (given, own)]
     return np.float16 if pa.float16() in kinds else np.float32 if pa.float32() in kinds else None
 
 

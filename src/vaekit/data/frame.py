@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from vaekit.data.columns import value_type
 from vaekit.data.dates import CALENDAR, PER_SECOND
 from vaekit.data.written import present
 from vaekit.errors import DataError
@@ -221,11 +222,6 @@ def _is_zone(name: str) -> bool:
     except (pa.ArrowException, KeyError, ValueError, OSError):
         return False
     return True
-
-
-def value_type(kind: pa.DataType) -> pa.DataType:
-    """Return the type of the cells themselves, where they are stored as places in a dictionary."""
-    return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
 def check_cells(table: pa.Table, first_row: int = 0) -> None:

@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet
 
-from vaekit.data.frame import BATCH, Frame, check_cells, check_columns, value_type
+from vaekit.data.columns import value_type
+from vaekit.data.frame import BATCH, Frame, check_cells, check_columns
 from vaekit.data.limits import check_size
 from vaekit.errors import DataError
 
