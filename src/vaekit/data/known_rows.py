@@ -45,10 +45,10 @@ class KnownRows:
             train: the rows; its array holds all rows of the source.
             dtype: in which values are hashed, whatever type they come in.
         """
-        found, counts = np.unique(_hashes(train, dtype), return_counts=True)
+        hashes = _hashes(replace(train, index=np.arange(len(train.values))), dtype)
+        total = int(hashes.sum(dtype=np.uint64))
+        found, counts = np.unique(hashes[train.index], return_counts=True)
         found, counts = found[:MOST_HASHES], counts[:MOST_HASHES]
-        whole = replace(train, index=np.arange(len(train.values)))
-        total = int(_hashes(whole, dtype).sum(dtype=np.uint64))
         return cls(found, int(counts.sum()), int(counts[counts > 1].sum()), total, dtype)
 
     def among(self, rows: Part) -> int:
