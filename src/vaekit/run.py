@@ -48,7 +48,7 @@ class Run:
         transform: from data as given to data as the model sees them.
         model: with its best weights.
         provenance: versions, seed, source and fingerprint of the data, choices and their reasons.
-        known: by what the training rows are known again; of runs of before there is nothing.
+        known: hashes of the training rows; None for a run saved before they were kept.
     """
 
     folder: RunFolder

@@ -90,10 +90,9 @@ def _form(file: Any, path: Path) -> _Form:
 def _read(path: Path, form: _Form) -> Iterator[pa.Table]:
     """The rows in tables that hold some 64 MiB of text at most, or a single row."""
     row = text = 0
+    # without a buffer, else whole files are held
     with _refused(path), pyarrow.parquet.ParquetFile(path, pre_buffer=False, read_dictionary=form.packed) as file:
-        for batch in file.iter_batches(
-            min(form.batch, BATCH), use_threads=False
-        ):  # without a buffer, else whole files are held
+        for batch in file.iter_batches(min(form.batch, BATCH), use_threads=False):
             lengths = _text_lengths(batch)
             text += int(lengths.sum())
             check_size(text, f"the text of '{path.name}'", [path])

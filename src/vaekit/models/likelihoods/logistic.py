@@ -53,9 +53,7 @@ class DiscretizedLogistic(Likelihood):
     def component(self, location: Tensor, log_scale: Tensor) -> Discretized:
         """A discretised logistic from a location in [−1, 1] (or beyond) and a log-scale."""
         low, high = LOG_SCALE
-        low -= max(
-            0.0, math.log(self.half_range / BYTE)
-        )  # of more levels than a byte's, as narrow in levels as of those
+        low -= max(0.0, math.log(self.half_range / BYTE))  # the least width in levels is at most that of bytes
         scale = self.half_range * soft_clamp(log_scale, low, high).exp()
         return Discretized(self.half_range * (location + 1), scale, self.levels)
 
