@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -150,16 +150,29 @@ class Frame:
                 written=written,
             )
         fields = {field.name: field for field in self.schema}  # a schema looks through all of its names
-        missing = [name for name in names if name not in fields]
-        if missing:
-            raise DataError(
-                f"the data must have the columns the model was trained on: {_listed(names)}",
-                f"data without {_listed([repr(name) for name in missing])}",
-            )
+        check_names(fields, names)
         wanted = list(names)
         chosen = pa.schema([fields[name] for name in wanted])
         written = None if self.written is None else self.written.in_order(names)
         return replace(self, schema=chosen, read=lambda: (t.select(wanted) for t in self.read()), written=written)
+
+
+def check_names(names: Collection[str], wanted: Sequence[str]) -> None:
+    """Refuse data without the columns of a model.
+
+    Args:
+        names: the columns of the data.
+        wanted: the columns of the model.
+
+    Raises:
+        DataError: if one of these is missing.
+    """
+    missing = [repr(name) for name in wanted if name not in names]
+    if missing:
+        raise DataError(
+            f"the data must have the columns the model was trained on: {_listed(wanted)}",
+            f"data without {_listed(missing)}",
+        )
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vaekit.data.columns import Column
-from vaekit.data.frame import Frame
+from vaekit.data.frame import Frame, check_names
 from vaekit.errors import DataError
 
 Values = npt.NDArray[Any]
@@ -80,12 +80,7 @@ class Source:
         """
         if not columns or not self.columns or columns == self.columns:
             return self
-        missing = [name for name in columns if name not in self.columns]
-        if missing:
-            raise DataError(
-                f"the data must have the columns the model was trained on: {', '.join(columns)}",
-                f"data without {', '.join(repr(name) for name in missing)}",
-            )
+        check_names(self.columns, columns)
         values = self.values[:, [self.columns.index(name) for name in columns]]
         return replace(self, values=values, columns=columns)
 
