@@ -22,7 +22,7 @@ from vaekit.data import (
     whole,
 )
 from vaekit.data.coding import code_frame, frame_of_array
-from vaekit.data.columns import family
+from vaekit.data.columns import are_numbered, family
 from vaekit.data.database import is_database
 from vaekit.data.disguise import find_disguise
 from vaekit.data.frame import frame_of_table
@@ -97,7 +97,7 @@ def settle(rows: Source | Frame, recipe: Recipe, table: tuple[Column, ...] | Non
         table = _columns(rows, recipe)
     if isinstance(rows, Frame) and rows.written is None and any(column.written for column in table):
         rows = replace(rows, words=recipe.data.marks)
-    if isinstance(rows, Frame) and rows.named and _made_up(table) and len(rows.names) == len(table):
+    if isinstance(rows, Frame) and rows.named and are_numbered(table) and len(rows.names) == len(table):
         rows = replace(rows, named=rows.names == tuple(column.name for column in table))  # matched by position
     if not table:
         return numeric_source(rows) if isinstance(rows, Frame) else rows
@@ -107,11 +107,6 @@ def settle(rows: Source | Frame, recipe: Recipe, table: tuple[Column, ...] | Non
         return coded
     test, validation = (part and settle(part, recipe, table) for part in (rows.test, rows.validation))
     return replace(coded, labels=rows.labels, weights=rows.weights, test=test, validation=validation, notes=rows.notes)
-
-
-def _made_up(table: tuple[Column, ...]) -> bool:
-    """Whether columns have no names but the numbers that they were given."""
-    return bool(table) and all(column.name == f"column{i}" for i, column in enumerate(table))
 
 
 def _columns(rows: Source | Frame, recipe: Recipe) -> tuple[Column, ...]:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vaekit.data.columns import Column, family
+from vaekit.data.columns import Column, family, numbered_names
 from vaekit.data.dates import is_length, read_dates
 from vaekit.data.frame import Frame, frame_of_table
 from vaekit.data.limits import room
@@ -119,7 +119,7 @@ def frame_of_array(values: Values, columns: Sequence[str] = (), labels: Values |
     """
     if values.ndim != 2:
         raise DataError("a mixed table must have an example per row: (n, columns)", f"shape {values.shape}")
-    names = list(columns) or [f"column{i}" for i in range(values.shape[1])]
+    names = columns or numbered_names(values.shape[1])
     table = pa.table({name: pa.array(np.asarray(cells)) for name, cells in zip(names, values.T, strict=True)})
     if labels is None:
         return frame_of_table(table, bool(columns), as_array, array=True)

@@ -7,6 +7,7 @@ a date by its microseconds since 1970, any other cell by its number; a missing c
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, Literal
 
@@ -50,6 +51,11 @@ Array = npt.NDArray[np.float64]
 Category = bool | float | str
 Narrow = type[np.floating[Any]]
 """A type of numbers below double precision."""
+
+
+def numbered_names(count: int) -> tuple[str, ...]:
+    """Return the names of columns that have none of their own: `column0`, `column1`, …"""
+    return tuple(f"column{i}" for i in range(count))
 
 
 def value_type(kind: pa.DataType) -> pa.DataType:
@@ -387,6 +393,11 @@ def _narrower(given: Any, own: Any) -> Narrow | None:
     """The narrower of two types of numbers where one of them is below double precision."""
     kinds = [value_type(kind) for kind in (given, own)]
     return np.float16 if pa.float16() in kinds else np.float32 if pa.float32() in kinds else None
+
+
+def are_numbered(columns: Sequence[Column]) -> bool:
+    """Whether columns have no names but the numbers that they were given."""
+    return bool(columns) and tuple(column.name for column in columns) == numbered_names(len(columns))
 
 
 def parse_type(text: str) -> Any:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vaekit.data.columns import CATEGORICAL, LEFT_OUT, Column
+from vaekit.data.columns import CATEGORICAL, LEFT_OUT, Column, are_numbered, numbered_names
 from vaekit.data.dates import looks_like_date
 from vaekit.data.written import MISSING
 from vaekit.errors import DataError
@@ -97,7 +97,7 @@ def find_form(path: Path, header: bool | None = None, known: Sequence[Column] = 
     named = _names_columns(cells, rows, header, known)
     if not named:
         start = above if len(cells) == 1 else start  # of a single column, empty lines are rows
-        return Form(path, delimiter, tuple(f"column{i}" for i in range(len(cells))), False, start)
+        return Form(path, delimiter, numbered_names(len(cells)), False, start)
     if not rows and len(cells) > 1:
         raise DataError("the source must hold examples", f"a header without rows in '{path}'")
     names = tuple(
@@ -197,8 +197,9 @@ def _names_columns(cells: list[str], rows: list[list[str]], header: bool | None,
         return True
     if known and len(cells) == len(known):
         numbers = [cell for cell, column in zip(cells, known, strict=True) if _holds_numbers(column)]
-        made_up = all(column.name == f"column{i}" for i, column in enumerate(known))
-        if all(_is_number(cell) or cell in ("", *MISSING) for cell in numbers) and (made_up or any(numbers)):
+        if all(_is_number(cell) or cell in ("", *MISSING) for cell in numbers) and (
+            are_numbered(known) or any(numbers)
+        ):
             return False
     return is_header(cells, rows) if header is None else header
 

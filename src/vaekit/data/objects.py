@@ -11,21 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
+from vaekit.data.columns import numbered_names
 from vaekit.data.decoding import ENDINGS, Page, common_form, depth, form_of, pixels_of
 from vaekit.data.frame import frame_of_table
 from vaekit.data.limits import check_size, room
 from vaekit.data.part import CHUNK
-from vaekit.data.source import Source
+from vaekit.data.source import Source, Values
 from vaekit.data.written import EXACT
 from vaekit.errors import DataError
-
-Values = npt.NDArray[Any]
 
 
 def arranged(value: Any) -> Any:
@@ -206,7 +204,7 @@ def _of_objects(values: Values) -> Any:
     numbers: Any = (bool, int, float, np.integer, np.floating, np.bool_)
     if all(cell is None or (isinstance(cell, numbers) and not abs(cell) > EXACT) for cell in values.flat):
         return values.astype(np.float64)
-    table = _table({f"column{i}": values[:, i].tolist() for i in range(values.shape[1])})
+    table = _table(dict(zip(numbered_names(values.shape[1]), values.T.tolist(), strict=True)))
     return frame_of_table(table, named=False)
 
 

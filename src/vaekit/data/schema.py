@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from vaekit.data.columns import LARGEST, Column
+from vaekit.data.columns import LARGEST, Column, numbered_names
 from vaekit.data.disguise import refuse_disguise
 from vaekit.data.part import Part
 from vaekit.data.source import levels_of
@@ -89,7 +89,7 @@ class Schema(BaseModel):
         """What the columns of a file of such rows are: those of a mixed table, else numbers and what is given."""
         if self.kind == "mixed" or len(self.shape) > 1:
             return self.table if self.kind == "mixed" else ()
-        names = self.columns or tuple(f"column{i}" for i in range(self.shape[0]))
+        names = self.columns or numbered_names(self.shape[0])
         return (*(Column(name=name, kind="real", type="double") for name in names), *self.given)
 
     def name(self, index: int) -> str:
