@@ -103,7 +103,9 @@ def train(
     if reporter is None or not processes().is_main_process:
         reporter = SilentReporter()
     if resume is not None:
-        return _resume(RunFolder(resume), source, test, reporter, progress, weights)
+        run = _read(RunFolder(resume))
+        with _held(run.folder):
+            return _resume(run, source, test, reporter, progress, weights)
     if source is None:
         raise VaekitError("a source must be given", "none", "Name a file, a folder or `digits`, or a run to resume")
     plan = load_recipe(recipe, settings, seed)
@@ -301,28 +303,12 @@ def _in_unicode(text: str) -> str:
     return os.fsencode(text).decode(errors="replace")
 
 
-def _resume(
-    folder: RunFolder,
-    source: object,
-    test: object,
-    reporter: Reporter,
-    progress: Progress | None,
-    weights: npt.ArrayLike | None,
-) -> Run:
-    run = _read(folder)
-    with _held(folder):
-        if processes().is_main_process and (said := mend_states(folder)):
-            reporter.say(said)
-        processes().wait_for_everyone()
-        return _go_on(run, source, test, reporter, progress, weights)
-
-
 def _held(folder: RunFolder) -> contextlib.AbstractContextManager[None]:
     """Hold a run for training; of several processes that train it together the first one does."""
     return folder.in_training() if processes().is_main_process else contextlib.nullcontext()
 
 
-def _go_on(
+def _resume(
     run: Run,
     source: object,
     test: object,
@@ -330,7 +316,11 @@ def _go_on(
     progress: Progress | None,
     weights: npt.ArrayLike | None,
 ) -> Run:
+    """Go on with a run that is held."""
     folder = run.folder
+    if processes().is_main_process and (said := mend_states(folder)):
+        reporter.say(said)
+    processes().wait_for_everyone()
     if source is not None:
         opened, held_out = open_both(source, test, run.recipe, progress, run.schema.table)
         run.source = (opened if weights is None else opened.weighted(weights), held_out)

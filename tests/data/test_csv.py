@@ -1,7 +1,6 @@
 """Text files as people have them: codes, dates of many countries, marks of missing cells, separators, headers."""
 
 import datetime
-import gzip
 
 import numpy as np
 import pyarrow as pa
@@ -12,17 +11,6 @@ from vaekit.data.csv import open_csv, open_written
 from vaekit.data.inference import infer_columns
 from vaekit.data.sources import TextForm
 from vaekit.errors import DataError
-
-
-@pytest.fixture
-def write(tmp_path):
-    def make(content, name="x.csv"):
-        path = tmp_path / name
-        data = content.encode() if isinstance(content, str) else content
-        path.write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
-        return path
-
-    return make
 
 
 def lines(head, cells):

@@ -1,7 +1,6 @@
 """Tables as frames: CSV and Parquet files, data frames of pandas, polars and Arrow."""
 
 import datetime
-import gzip
 
 import numpy as np
 import pandas as pd
@@ -19,17 +18,6 @@ from vaekit.data import written
 from vaekit.data.headers import is_header
 from vaekit.data.tables import numeric_source, open_csv, open_frame, open_parquet
 from vaekit.errors import DataError
-
-
-@pytest.fixture
-def write(tmp_path):
-    def make(content, name="x.csv"):
-        path = tmp_path / name
-        data = content.encode() if isinstance(content, str) else content
-        path.write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
-        return path
-
-    return make
 
 
 def columns(frame):
