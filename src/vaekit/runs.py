@@ -49,10 +49,11 @@ METRICS = (
 """The columns of metrics.csv."""
 WEIGHTS, LOCK = "weights.safetensors", "training.lock"
 COPY = "Restore it from a copy"
+LAST_LINE = re.compile(r"^# sha256 of the lines above: ([0-9a-f]{64})\n\Z", re.MULTILINE)
 DIGEST = {
     ".json": re.compile(r'(?<=\A{\n)  "digest": "([0-9a-f]{64})",?\n'),
-    ".toml": re.compile(r"^# sha256 of the lines above: ([0-9a-f]{64})\n\Z", re.MULTILINE),
-    ".csv": re.compile(r"^# sha256 of the lines above: ([0-9a-f]{64})\n\Z", re.MULTILINE),
+    ".toml": LAST_LINE,
+    ".csv": LAST_LINE,
 }
 """The line of a text that holds the SHA-256 of its other lines."""
 CHAIN = re.compile(r"(?<![\w\"'.-])(?:[\w\"'-]++\s*+\.\s*+){50}")

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from vaekit.data.damage import naming
-from vaekit.data.limits import check_size, largest
+from vaekit.data.limits import check_size, how_to_allow, largest
 from vaekit.data.source import levels_of
 from vaekit.errors import DataError
 
@@ -92,7 +92,7 @@ def _page(path: Path, picture: Image.Image, frame: int, animated: bool = False) 
         raise DataError(
             f"a picture must have at most {largest() // PIXELS:,} pixels",
             f"{picture.height}x{picture.width} in '{path}'",
-            f"If that is meant, set the environment variable VAEKIT_LARGEST={1 << (pixels * PIXELS).bit_length()} (bytes)",
+            how_to_allow(pixels * PIXELS),
         )
     form = form_of(picture, f"'{path}'")
     if animated and picture.format == "GIF":  # each frame may have colours of its own

@@ -59,8 +59,13 @@ def check_size(needed: int, what: str, files: Iterable[Path] = ()) -> None:
     raise DataError(
         f"data must take at most {size(allowed)} once they are unpacked",
         f"{size(needed)} in {what}",
-        f"If that is meant, set the environment variable VAEKIT_LARGEST={1 << needed.bit_length()} (bytes)",
+        how_to_allow(needed),
     )
+
+
+def how_to_allow(needed: int) -> str:
+    """Say how to allow rows of so many bytes."""
+    return f"If that is meant, set the environment variable VAEKIT_LARGEST={1 << needed.bit_length()} (bytes)"
 
 
 def _on_disk(path: Path) -> int:
