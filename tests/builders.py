@@ -11,12 +11,12 @@ from safetensors.torch import save_file
 from torch import nn
 
 from vaekit.data import Frame, Part, Rows, Transform, open_source
-from vaekit.data.tables import numeric_source
+from vaekit.data.readers.tabular import numeric_source
 from vaekit.distributions import DiagonalNormal
+from vaekit.folder import DIGEST, RunFolder
 from vaekit.models import Decoder, Diagonal, Encoder, VariationalAutoEncoder
 from vaekit.models.likelihoods import Bernoulli, Gaussian, LikelihoodOptions, Mixed
 from vaekit.networks import MLP, Beside, TableInput
-from vaekit.runs import DIGEST, RunFolder
 
 
 class AffineEncoder(nn.Module):

@@ -14,7 +14,7 @@ from PIL import Image
 
 import vaekit
 from builders import read_numbers, write_sealed
-from vaekit import runs
+from vaekit import folder
 from vaekit.data import open_source
 
 RNG = np.random.default_rng(0)
@@ -506,7 +506,7 @@ def test_a_damaged_state(expect_refusal, copied):
 @contextlib.contextmanager
 def full_disk(room):
     """A disk that is full once `room` files of tensors are written."""
-    save, count = runs.save_file, []
+    save, count = folder.save_file, []
 
     def save_some(*arguments, **options):
         count.append(1)
@@ -515,7 +515,7 @@ def full_disk(room):
         return save(*arguments, **options)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runs, "save_file", save_some)
+        patch.setattr(folder, "save_file", save_some)
         yield
 
 

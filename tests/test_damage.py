@@ -20,7 +20,7 @@ from vaekit.data import known_rows, open_source
 from vaekit.errors import RunError, VaekitError, did_you_mean
 from vaekit.estimator import VAE
 from vaekit.files import atomic_folder, atomic_path, held
-from vaekit.runs import RunFolder
+from vaekit.folder import RunFolder
 from vaekit.training import SilentReporter
 from vaekit.training.state import GOOD, LATEST, read_state
 

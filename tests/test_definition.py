@@ -11,8 +11,8 @@ import tomli_w
 
 import vaekit
 from builders import without_digests
-from vaekit.api import _digest
 from vaekit.errors import RunError
+from vaekit.runs.train import _digest
 
 
 @pytest.mark.parametrize(

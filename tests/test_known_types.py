@@ -314,7 +314,7 @@ def test_pieces_of_a_file_go_out_in_one_type(tmp_path, monkeypatch):
     run = vaekit.train(
         pd.DataFrame({"x": rng.normal(size=90), "g": rng.choice(["a", "b"], 90)}), settings=TINY, out=tmp_path / "run"
     )
-    monkeypatch.setattr("vaekit.data.parquet.BATCH", 50)
+    monkeypatch.setattr("vaekit.data.readers.parquet.BATCH", 50)
     table = pa.table({"x": pa.array([*range(99), None]), "g": ["a", "b"] * 50})
     pa.parquet.write_table(table, tmp_path / "x.parquet", row_group_size=50)
     for ending in ("csv", "parquet"):

@@ -17,7 +17,7 @@ ALLOWED = 600 << 20
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1", "ARROW_DEFAULT_MEMORY_POOL": "system"}
 CAPPED = """
 import resource, sys
-import torch, accelerate, pyarrow, pyarrow.parquet, pyarrow.csv, vaekit.api, vaekit.cli.writing, vaekit.training.loop
+import torch, accelerate, pyarrow, pyarrow.parquet, pyarrow.csv, vaekit.runs.train, vaekit.cli.writing, vaekit.training.loop
 pyarrow.array([1.0])
 with open("/proc/self/status") as status:
     used = next(int(line.split()[1]) << 10 for line in status if line.startswith("VmData"))

@@ -12,9 +12,17 @@ import pytest
 from PIL import Image
 
 from builders import read_numbers
+from vaekit.cli.outputs import (
+    MOST_ON_A_SHEET,
+    as_bytes,
+    check_out,
+    column_names,
+    contact_sheet,
+    write_rows,
+    write_tables,
+)
 from vaekit.data import Schema
 from vaekit.errors import RunError, VaekitError
-from vaekit.outputs import MOST_ON_A_SHEET, as_bytes, check_out, column_names, contact_sheet, write_rows, write_tables
 
 RNG = np.random.default_rng(0)
 TABLE = Schema(kind="real", shape=(3,), columns=("a", "b", "c"))
@@ -208,7 +216,7 @@ def full(*arguments, **options):
     [
         ("npy", "numpy.save"),
         ("npz", "numpy.savez_compressed"),
-        ("csv", "vaekit.outputs.CSVWriter.write_table"),
+        ("csv", "vaekit.cli.outputs.CSVWriter.write_table"),
         ("parquet", "pyarrow.parquet.ParquetWriter.write_table"),
         ("png", "PIL.Image.Image.save"),
     ],

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 import vaekit
+from vaekit.cli.outputs import write_rows
 from vaekit.errors import DataError
-from vaekit.outputs import write_rows
 
 SMALL = {"training.epochs": 1, "encoder.hidden": [16], "decoder.hidden": [16], "latent_dim": 2, "evaluation.samples": 4}
 RNG = np.random.default_rng(0)

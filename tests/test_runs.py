@@ -11,7 +11,7 @@ import torch
 from builders import write_sealed
 from vaekit.errors import RunError
 from vaekit.files import atomic_path
-from vaekit.runs import FORMAT, RunFolder
+from vaekit.folder import FORMAT, RunFolder
 
 PROVENANCE = {
     "source": "digits",

@@ -9,7 +9,7 @@ import typer
 import vaekit
 from vaekit.cli.app import app
 from vaekit.recipe.recipe import recipe_keys
-from vaekit.table_run import TableRun
+from vaekit.runs.table_run import TableRun
 
 VERBS = {
     "train": {"source", "--test", "--recipe", "--set", "--out", "--seed", "--query", "--resume"},

@@ -11,7 +11,7 @@ import pytest
 
 import vaekit
 from vaekit.errors import DataError, VaekitError
-from vaekit.table_run import TableRun
+from vaekit.runs.table_run import TableRun
 
 SETTINGS = {
     "training.epochs": 4,

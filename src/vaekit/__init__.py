@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 __version__ = "0.2.0"
 
 _HOMES = {
-    "train": "vaekit.api",
-    "load": "vaekit.api",
-    "remedy": "vaekit.remedies",
-    "Run": "vaekit.run",
+    "train": "vaekit.runs.train",
+    "load": "vaekit.runs.train",
+    "remedy": "vaekit.runs.remedy",
+    "Run": "vaekit.runs.run",
     "VAE": "vaekit.estimator",
     "Recipe": "vaekit.recipe",
     "VariationalAutoEncoder": "vaekit.models",
@@ -30,8 +30,6 @@ _HOMES = {
 __all__ = ["__version__", *_HOMES]
 
 if TYPE_CHECKING:
-    from vaekit.api import load as load
-    from vaekit.api import train as train
     from vaekit.errors import VaekitError as VaekitError
     from vaekit.estimator import VAE as VAE
     from vaekit.models import Autoencoder as Autoencoder
@@ -46,8 +44,10 @@ if TYPE_CHECKING:
     from vaekit.models import VampPrior as VampPrior
     from vaekit.models import VariationalAutoEncoder as VariationalAutoEncoder
     from vaekit.recipe import Recipe as Recipe
-    from vaekit.remedies import remedy as remedy
-    from vaekit.run import Run as Run
+    from vaekit.runs.remedy import remedy as remedy
+    from vaekit.runs.run import Run as Run
+    from vaekit.runs.train import load as load
+    from vaekit.runs.train import train as train
 
 
 def __getattr__(name: str) -> object:

@@ -21,16 +21,16 @@ from vaekit.data import (
     table_schema,
     whole,
 )
-from vaekit.data.coding import code_frame, frame_of_array
-from vaekit.data.columns import are_numbered, family
-from vaekit.data.database import is_database
 from vaekit.data.disguise import find_disguise
-from vaekit.data.frame import frame_of_table
-from vaekit.data.inference import infer_columns
+from vaekit.data.readers.database import is_database
+from vaekit.data.readers.opening import TextForm
+from vaekit.data.readers.tabular import numeric_source
 from vaekit.data.schema import infer_kind, only_extremes
 from vaekit.data.source import LABEL, Progress
-from vaekit.data.sources import TextForm
-from vaekit.data.tables import numeric_source
+from vaekit.data.tables.coding import code_frame, frame_of_array
+from vaekit.data.tables.columns import are_numbered, family
+from vaekit.data.tables.frame import frame_of_table
+from vaekit.data.tables.inference import infer_columns
 from vaekit.errors import DataError
 from vaekit.recipe import Recipe
 

@@ -309,7 +309,7 @@ def test_exit_codes(monkeypatch, call, error, code, message):
     def fail(*_):
         raise error
 
-    monkeypatch.setattr("vaekit.api.load", fail)
+    monkeypatch.setattr("vaekit.runs.train.load", fail)
     outcome = call("report", "run")
     assert (outcome.code, outcome.err) == (code, message)
 
@@ -325,7 +325,7 @@ def test_a_signal_outside_training_ends_a_verb_and_leaves_handlers_as_they_were(
         finally:
             closed.append(1)
 
-    monkeypatch.setattr("vaekit.api.load", load)
+    monkeypatch.setattr("vaekit.runs.train.load", load)
     outcome = call("report", "run")
     assert (outcome.code, outcome.err) == (code, "vaekit: interrupted before there was anything to save.\n")
     assert closed == [1]

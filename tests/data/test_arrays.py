@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from vaekit.data import limits, open_source
-from vaekit.data.arrays import from_array, from_object, open_npz
+from vaekit.data.readers.arrays import from_array, from_object, open_npz
 from vaekit.errors import DataError
 
 RNG = np.random.default_rng(0)

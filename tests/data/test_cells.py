@@ -8,8 +8,8 @@ import torch
 from scipy import stats
 
 from vaekit.data import Cells, Column
-from vaekit.data.cells import Places, fit_cells
-from vaekit.data.marginals import Marginal
+from vaekit.data.tables.cells import Places, fit_cells
+from vaekit.data.tables.marginals import Marginal
 
 COLOUR = Column(
     name="colour", kind="categorical", type="string", categories=("red", "blue"), rare=(("pink", 3), ("grey", 1))

@@ -7,9 +7,9 @@ import pyarrow as pa
 import pytest
 
 from vaekit.data import open_source
-from vaekit.data.csv import open_csv, open_written
-from vaekit.data.inference import infer_columns
-from vaekit.data.sources import TextForm
+from vaekit.data.readers.csv import open_csv, open_written
+from vaekit.data.readers.opening import TextForm
+from vaekit.data.tables.inference import infer_columns
 from vaekit.errors import DataError
 
 

@@ -20,10 +20,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vaekit.data import database
-from vaekit.data.database import is_database, read_query, without_password
-from vaekit.data.frame import frame_of_table
-from vaekit.data.tables import numeric_source
+from vaekit.data.readers import database
+from vaekit.data.readers.database import is_database, read_query, without_password
+from vaekit.data.readers.tabular import numeric_source
+from vaekit.data.tables.frame import frame_of_table
 from vaekit.errors import DataError
 
 USER, PASSWORD = "tester", "o:p/e@n sesame?&=%é"

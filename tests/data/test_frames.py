@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vaekit.data import csv as csv_module
-from vaekit.data import frame as frame_module
-from vaekit.data import parquet as parquet_module
-from vaekit.data import written
-from vaekit.data.headers import is_header
-from vaekit.data.tables import numeric_source, open_csv, open_frame, open_parquet
+from vaekit.data.readers import csv as csv_module
+from vaekit.data.readers import parquet as parquet_module
+from vaekit.data.readers.headers import is_header
+from vaekit.data.readers.tabular import numeric_source, open_csv, open_frame, open_parquet
+from vaekit.data.tables import frame as frame_module
+from vaekit.data.tables import written
 from vaekit.errors import DataError
 
 
@@ -338,7 +338,7 @@ def test_narwhals_is_imported_only_when_needed():
     import sys
 
     code = (
-        "import sys, numpy, pyarrow; from vaekit.data.tables import open_frame;"
+        "import sys, numpy, pyarrow; from vaekit.data.readers.tabular import open_frame;"
         "open_frame(numpy.ones((2, 2))), open_frame(pyarrow.table({'a': [1]}));"
         "print(sorted({'narwhals', 'polars'} & set(sys.modules)))"
     )

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from vaekit.data import limits, open_source
-from vaekit.data.idx import is_idx_folder, open_idx, read_idx
+from vaekit.data.readers.idx import is_idx_folder, open_idx, read_idx
 from vaekit.errors import DataError
 
 RNG = np.random.default_rng(0)

@@ -14,11 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import datasets
 
-from vaekit.data.columns import Column
-from vaekit.data.inference import infer_columns, tally
-from vaekit.data.inference.lattice import Lattice
-from vaekit.data.inference.order import in_order, indicators, normal_scores
-from vaekit.data.tables import open_csv, open_frame
+from vaekit.data.readers.tabular import open_csv, open_frame
+from vaekit.data.tables.columns import Column
+from vaekit.data.tables.inference import infer_columns, tally
+from vaekit.data.tables.inference.lattice import Lattice
+from vaekit.data.tables.inference.order import in_order, indicators, normal_scores
 from vaekit.errors import DataError
 
 RNG = np.random.default_rng(0)
@@ -280,14 +280,14 @@ def test_all_rows_count_however_they_are_read(monkeypatch):
         "s": np.arange(N) % 7,
     }
     whole = infer(cells)
-    monkeypatch.setattr("vaekit.data.frame.BATCH", 37)
+    monkeypatch.setattr("vaekit.data.tables.frame.BATCH", 37)
     assert infer(cells) == whole
     assert [column.kind for column in whole.values()] == ["binary", "categorical", "identifier", "categorical"]
 
 
 def test_more_values_than_are_counted(monkeypatch):
     monkeypatch.setattr(tally, "DISTINCT", 50)
-    monkeypatch.setattr("vaekit.data.frame.BATCH", 64)
+    monkeypatch.setattr("vaekit.data.tables.frame.BATCH", 64)
     frequent = [f"often{i % 3}" if i % 2 else f"v{(i * 7) % 900:03}" for i in range(2000)]
     found = infer(
         {"x": frequent, "id": [f"k{i}" for i in range(2000)], "n": np.arange(2000) * 3, "r": RNG.normal(size=2000)}
@@ -299,7 +299,7 @@ def test_more_values_than_are_counted(monkeypatch):
 
 def test_the_sample_is_of_the_same_rows_in_every_column(monkeypatch):
     monkeypatch.setattr(tally, "SAMPLE", 100)
-    monkeypatch.setattr("vaekit.data.frame.BATCH", 64)
+    monkeypatch.setattr("vaekit.data.tables.frame.BATCH", 64)
     a, b = tally.tally_columns(open_frame(pa.table({"a": np.arange(N) * 1.0, "b": [str(i) for i in range(N)]})), set())
     assert len(a.numbers) == 100
     assert [str(int(n)) for n in a.numbers] == b.sample.to_pylist()
@@ -389,7 +389,7 @@ def test_declarations_that_cannot_be(declared, words):
 
 @pytest.mark.parametrize("bad", [np.inf, -np.inf, 2e30])
 def test_numbers_too_large_are_refused_with_their_row(bad, monkeypatch):
-    monkeypatch.setattr("vaekit.data.frame.BATCH", 10)
+    monkeypatch.setattr("vaekit.data.tables.frame.BATCH", 10)
     values = RNG.normal(size=50)
     values[37] = bad
     with pytest.raises(

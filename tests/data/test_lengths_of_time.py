@@ -10,8 +10,8 @@ import pyarrow.parquet
 import pytest
 
 import vaekit
-from vaekit.data.columns import Column
-from vaekit.data.dates import length_of, seconds_of
+from vaekit.data.tables.columns import Column
+from vaekit.data.tables.dates import length_of, seconds_of
 
 ROWS = 60
 

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pytest
 
 import vaekit
-from vaekit.data import frame as frame_module
-from vaekit.data.frames import cast_exactly, labels
-from vaekit.data.tables import open_frame
+from vaekit.data.readers.frames import cast_exactly, labels
+from vaekit.data.readers.tabular import open_frame
+from vaekit.data.tables import frame as frame_module
 from vaekit.errors import DataError
 
 SETTINGS = {"training.epochs": 1, "encoder.hidden": [8], "decoder.hidden": [8], "objective.samples": 1}

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from vaekit.data import Column
-from vaekit.data.marginals import Marginal, fit_marginal
+from vaekit.data.tables.marginals import Marginal, fit_marginal
 
 RNG = np.random.default_rng(0)
 

@@ -9,9 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from vaekit.data import open_source
-from vaekit.data import parquet as parquet_module
-from vaekit.data.frame import check_cells, check_columns, frame_of_table
-from vaekit.data.inference import infer_columns
+from vaekit.data.readers import parquet as parquet_module
+from vaekit.data.tables.frame import check_cells, check_columns, frame_of_table
+from vaekit.data.tables.inference import infer_columns
 from vaekit.errors import DataError
 from vaekit.opening import open_both
 from vaekit.recipe import load_recipe
@@ -174,7 +174,7 @@ def test_columns_are_compared_in_linear_time():
 
 
 def test_of_many_columns_only_some_are_features_of_the_others(monkeypatch):
-    from vaekit.data.inference import columns
+    from vaekit.data.tables.inference import columns
 
     calls = []
     monkeypatch.setattr(columns, "normal_scores", lambda x: calls.append(0) or np.zeros(len(x)))

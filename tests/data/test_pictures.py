@@ -8,8 +8,9 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
-from vaekit.data import decoding, limits, open_source, pictures
-from vaekit.data.pictures import open_pictures
+from vaekit.data import limits, open_source
+from vaekit.data.readers import decoding, pictures
+from vaekit.data.readers.pictures import open_pictures
 from vaekit.errors import DataError
 
 RNG = np.random.default_rng(0)

@@ -5,16 +5,16 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from vaekit.data import tables
+from vaekit.data.readers import tabular
 from vaekit.errors import DataError
 
 
 def open_csv(path):
-    return tables.numeric_source(tables.open_csv(path), path)
+    return tabular.numeric_source(tabular.open_csv(path), path)
 
 
 def open_parquet(path):
-    return tables.numeric_source(tables.open_parquet(path), path)
+    return tabular.numeric_source(tabular.open_parquet(path), path)
 
 
 @pytest.fixture

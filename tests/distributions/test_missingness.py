@@ -11,7 +11,7 @@ from scipy import integrate, stats
 from scipy.special import expit
 
 from vaekit.data import Column
-from vaekit.data.cells import fit_cells
+from vaekit.data.tables.cells import fit_cells
 from vaekit.distributions import Slots
 from vaekit.models.likelihoods import LikelihoodOptions, Mixed
 

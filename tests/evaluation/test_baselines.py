@@ -13,9 +13,9 @@ from sklearn.decomposition import FactorAnalysis
 import oracles
 from builders import rows_of
 from vaekit.data import Column, Part, Rows, Transform
-from vaekit.data.cells import fit_cells
 from vaekit.data.schema import Schema
 from vaekit.data.steps import Affine, Dequantize
+from vaekit.data.tables.cells import fit_cells
 from vaekit.evaluation import baselines, measure_baselines
 from vaekit.evaluation.baselines import measure_independent
 from vaekit.models.likelihoods import Mixed

@@ -13,8 +13,8 @@ from scipy.special import logsumexp
 import oracles
 from builders import decoder_weights, mixed_vae
 from vaekit.data import Cells, Column, Part, Rows, Schema, Transform
-from vaekit.data.cells import Places
-from vaekit.data.marginals import Marginal
+from vaekit.data.tables.cells import Places
+from vaekit.data.tables.marginals import Marginal
 from vaekit.distributions import DiagonalNormal
 from vaekit.evaluation import TableModel, measure, missing
 

@@ -23,8 +23,8 @@ from common import FAULT, damaged, fuzz
 
 import vaekit
 from vaekit.errors import VaekitError
+from vaekit.folder import RunFolder
 from vaekit.report import write_report
-from vaekit.runs import RunFolder
 from vaekit.training import SilentReporter
 from vaekit.training.state import GOOD, LATEST
 

@@ -12,7 +12,7 @@ from scipy import integrate, stats
 
 import oracles
 from vaekit.data import Cells, Column, Layout
-from vaekit.data.cells import fit_cells
+from vaekit.data.tables.cells import fit_cells
 from vaekit.models.likelihoods import LikelihoodOptions, Mixed
 
 RNG = np.random.default_rng(0)

@@ -19,8 +19,8 @@ from pages import Page
 import vaekit
 from builders import write_sealed
 from vaekit.errors import DataError, RunError
+from vaekit.folder import RunFolder
 from vaekit.report import charts, write_report
-from vaekit.runs import RunFolder
 
 SMALL = {"training.epochs": 2, "training.validations": 2, "latent_dim": 2, "evaluation.samples": 3}
 SMALL |= {"encoder.hidden": [8], "decoder.hidden": [8]}

@@ -14,12 +14,12 @@ from sklearn.datasets import load_digits
 import vaekit
 from vaekit.data import Part
 from vaekit.errors import DataError, RunError
+from vaekit.folder import RunFolder
 from vaekit.report import write_report
 from vaekit.report.numbers import nats, significant
 from vaekit.report.panels import map_panel, training_panels
 from vaekit.report.pictures import GAP
 from vaekit.report.subject import Subject
-from vaekit.runs import RunFolder
 
 SMALL = {
     "training.epochs": 2,

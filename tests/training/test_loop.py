@@ -243,10 +243,10 @@ def test_a_bad_gradient_is_named_by_its_parameter(tmp_path, monkeypatch):
 def test_a_full_disk_leaves_the_run_so_far(tmp_path, monkeypatch):
     import errno
 
-    from vaekit import runs
+    from vaekit import folder
 
     whole = vaekit.train("digits", settings=TINY, out=tmp_path / "whole")
-    original, calls = runs.save_file, []
+    original, calls = folder.save_file, []
 
     def save(*arguments):
         calls.append(1)
@@ -254,7 +254,7 @@ def test_a_full_disk_leaves_the_run_so_far(tmp_path, monkeypatch):
             raise OSError(errno.ENOSPC, "No space left on device")
         return original(*arguments)
 
-    monkeypatch.setattr(runs, "save_file", save)
+    monkeypatch.setattr(folder, "save_file", save)
     with pytest.raises(RunError, match="room on the disk"):
         vaekit.train("digits", settings=TINY, out=tmp_path / "cut")
     assert content(vaekit.train(resume=tmp_path / "cut")) == content(whole)

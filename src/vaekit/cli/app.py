@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 from vaekit.errors import Interrupted, VaekitError
 
 if TYPE_CHECKING:
-    from vaekit.run import Run
+    from vaekit.runs.run import Run
 
 
 class Stopped(Exception):  # noqa: N818 - it is no fault
@@ -112,13 +112,13 @@ def train(
     ] = None,
 ) -> None:
     """Train a model, or go on with an interrupted run."""
-    from vaekit import api
     from vaekit.cli.progress import decoding_progress, make_reporter
+    from vaekit.runs import train as training
 
     if resume is not None and (source, test, settings, out, seed, query, recipe) != (*[None] * 6, "auto"):
         raise VaekitError("--resume must stand alone, as a run goes on as it began", "other options beside it")
     with decoding_progress() as progress:
-        run = api.train(
+        run = training.train(
             source,
             test=test,
             recipe=recipe,
@@ -168,9 +168,9 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Measure bounds, their parts and baselines on held-out rows."""
-    from vaekit import api
+    from vaekit.runs.train import load
 
-    loaded = api.load(run)
+    loaded = load(run)
     if (gap or rate_distortion) and loaded.recipe.model == "vae":
         typer.echo(f"Fitting a posterior to each of {examples} rows at most; this may take minutes.", file=sys.stderr)
     figures = loaded.evaluate(
@@ -198,11 +198,12 @@ def remedy(
     ] = None,
 ) -> None:
     """Try what the reading of a run advises first: train anew so, and set both side by side."""
-    from vaekit import api, remedies
     from vaekit.cli.progress import make_reporter
     from vaekit.cli.tables import show_trial
+    from vaekit.runs.remedy import remedy as try_remedy
+    from vaekit.runs.train import load
 
-    show_trial(remedies.remedy(api.load(run), out=out, reporter=make_reporter()))
+    show_trial(try_remedy(load(run), out=out, reporter=make_reporter()))
 
 
 @app.command()
@@ -297,10 +298,10 @@ def _tables() -> Any:
 
 def _write(path: Path, out: Path, make: Callable[[Run, Any], Any], name: str, source: str | None = None) -> None:
     """Write what a run makes of a source: rows of the data (`x`), codes, scores, or a table."""
-    from vaekit import api
     from vaekit.cli.writing import write_made
+    from vaekit.runs.train import load
 
-    typer.echo(write_made(api.load(path), out, make, name, source), file=sys.stdout)
+    typer.echo(write_made(load(path), out, make, name, source), file=sys.stdout)
 
 
 @app.command()
@@ -314,10 +315,10 @@ def report(
     ] = None,
 ) -> None:
     """Write RUN/report.html: figures with readings, curves, pictures."""
-    from vaekit import api
     from vaekit.report import write_report
+    from vaekit.runs.train import load
 
-    path = write_report(api.load(run), None if beside is None else api.load(beside), source)
+    path = write_report(load(run), None if beside is None else load(beside), source)
     typer.echo(f"Report: {path}", file=sys.stdout)
 
 
@@ -330,9 +331,9 @@ def describe(
     from vaekit.cli.tables import show_run, show_source
 
     if (Path(what) / "provenance.json").exists():
-        from vaekit import api
+        from vaekit.runs.train import load
 
-        show_run(api.load(what))
+        show_run(load(what))
     else:
         show_source(what, settings or [])
 

@@ -16,8 +16,8 @@ from vaekit.evaluation import BASELINES, diagnose, first_remedy
 from vaekit.evaluation.gap import mean_and_error
 from vaekit.opening import make_notes, make_schema, make_split, open_both
 from vaekit.recipe import describe_keys, load_recipe, recipe_names, resolve
-from vaekit.remedies import Trial
-from vaekit.run import Run
+from vaekit.runs.remedy import Trial
+from vaekit.runs.run import Run
 
 console = Console(highlight=False)
 SCORES = {

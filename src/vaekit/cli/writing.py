@@ -14,14 +14,14 @@ import numpy as np
 import pyarrow as pa
 import typer
 
+from vaekit.cli.outputs import MOST_ON_A_SHEET, check_out, column_names, write_rows, write_tables
 from vaekit.data import Frame
-from vaekit.data.coding import as_written
-from vaekit.data.frame import as_arrow
+from vaekit.data.tables.coding import as_written
+from vaekit.data.tables.frame import as_arrow
 from vaekit.errors import VaekitError
 from vaekit.opening import as_frame, open_rows
-from vaekit.outputs import MOST_ON_A_SHEET, check_out, column_names, write_rows, write_tables
-from vaekit.run import Run
-from vaekit.table_run import TableRun
+from vaekit.runs.run import Run
+from vaekit.runs.table_run import TableRun
 
 
 def write_made(run: Run, out: Path, make: Callable[[Any, Any], Any], name: str, source: str | None) -> str:

@@ -1,16 +1,16 @@
 """Data: a file on disk, its schema, invertible transforms, batches of tensors."""
 
 from vaekit.data.batches import BatchOrder, Rows
-from vaekit.data.cells import Cells, Layout
-from vaekit.data.columns import Column
-from vaekit.data.frame import Frame
 from vaekit.data.known_rows import KnownRows
 from vaekit.data.noise import RowNoise, RowStream, SeedStream, seeded
 from vaekit.data.part import Part, whole
+from vaekit.data.readers.opening import open_source
 from vaekit.data.schema import Schema, infer_schema, table_schema
 from vaekit.data.source import Source
-from vaekit.data.sources import open_source
 from vaekit.data.split import Split, split_source
+from vaekit.data.tables.cells import Cells, Layout
+from vaekit.data.tables.columns import Column
+from vaekit.data.tables.frame import Frame
 from vaekit.data.transforms import Transform, choose_transforms
 
 __all__ = [

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from vaekit.data.columns import ColumnKind
-from vaekit.data.written import MISSING
+from vaekit.data.tables.columns import ColumnKind
+from vaekit.data.tables.written import MISSING
 from vaekit.options import Options
 
 

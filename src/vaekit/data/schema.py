@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from vaekit.data.columns import LARGEST, Column, numbered_names
 from vaekit.data.disguise import refuse_disguise
 from vaekit.data.part import Part
 from vaekit.data.source import levels_of
+from vaekit.data.tables.columns import LARGEST, Column, numbered_names
 from vaekit.errors import DataError
 
 Kind = Literal["binary", "levels", "counts", "real", "mixed"]

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vaekit.data.columns import Column
-from vaekit.data.frame import Frame, check_names
+from vaekit.data.tables.columns import Column
+from vaekit.data.tables.frame import Frame, check_names
 from vaekit.errors import DataError
 
 Values = npt.NDArray[Any]

@@ -11,9 +11,9 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from torch import Tensor
 
-from vaekit.data.cells import Cells, Layout, fit_cells
 from vaekit.data.schema import Schema
 from vaekit.data.steps import Affine, Binarize, Dequantize, Select, Step, Threshold
+from vaekit.data.tables.cells import Cells, Layout, fit_cells
 
 AnyStep = Annotated[Binarize | Threshold | Dequantize | Affine | Select | Cells, Field(discriminator="kind")]
 

@@ -14,11 +14,11 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Density
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from vaekit.data import Frame, Source
-from vaekit.data.tables import open_frame
+from vaekit.data.readers.tabular import open_frame
 from vaekit.errors import VaekitError
 from vaekit.estimator.rows import eager
-from vaekit.run import Run
-from vaekit.table_run import TableRun
+from vaekit.runs.run import Run
+from vaekit.runs.table_run import TableRun
 
 
 class Fitted(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, BaseEstimator):  # type: ignore[misc]

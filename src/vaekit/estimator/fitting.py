@@ -19,13 +19,13 @@ import pyarrow.parquet
 import torch
 from sklearn.utils import check_random_state
 
-from vaekit.api import load, write_known
 from vaekit.data import Frame
 from vaekit.errors import RunError
 from vaekit.estimator.pattern import PATTERN, read_pattern, write_pattern
+from vaekit.folder import COPY, WEIGHTS, RunFolder
 from vaekit.recipe import load_recipe
-from vaekit.run import Run
-from vaekit.runs import COPY, WEIGHTS, RunFolder
+from vaekit.runs.run import Run
+from vaekit.runs.train import load, write_known
 from vaekit.training.signals import unheeded
 
 MOST_PATTERN = 1 << 26

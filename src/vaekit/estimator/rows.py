@@ -11,10 +11,10 @@ import numpy as np
 import pyarrow as pa
 
 from vaekit.data import Frame, Schema
-from vaekit.data.frames import library_of
-from vaekit.data.objects import arranged, refuse_sequence
-from vaekit.run import Run
-from vaekit.table_run import TableRun
+from vaekit.data.readers.frames import library_of
+from vaekit.data.readers.objects import arranged, refuse_sequence
+from vaekit.runs.run import Run
+from vaekit.runs.table_run import TableRun
 
 
 def eager(X: Any) -> Any:

@@ -21,8 +21,8 @@ import torch
 from torch import Tensor
 
 from vaekit.data import RowNoise, Rows, RowStream, Schema, SeedStream, seeded
-from vaekit.data.cells import Cells, Places
-from vaekit.data.coding import draw_rare
+from vaekit.data.tables.cells import Cells, Places
+from vaekit.data.tables.coding import draw_rare
 from vaekit.distributions import Slots
 from vaekit.evaluation.bounds import BUDGET, block_rows, evaluating, widest
 from vaekit.models import VariationalAutoEncoder

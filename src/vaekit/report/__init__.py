@@ -7,7 +7,7 @@ from pathlib import Path
 from vaekit.errors import RunError
 from vaekit.report.page import render
 from vaekit.report.subject import Subject
-from vaekit.run import Run
+from vaekit.runs.run import Run
 
 __all__ = ["write_report"]
 

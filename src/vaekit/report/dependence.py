@@ -23,7 +23,7 @@ import numpy.typing as npt
 from scipy.stats import rankdata
 
 from vaekit.data import Column
-from vaekit.data.columns import CATEGORICAL
+from vaekit.data.tables.columns import CATEGORICAL
 from vaekit.report.table_rows import TableRows
 
 Array = npt.NDArray[np.float64]

@@ -24,8 +24,8 @@ import torch
 from torch import Tensor
 
 from vaekit.data import Column, Part, Rows, RowStream, SeedStream
-from vaekit.data.cells import Cells
-from vaekit.data.columns import CATEGORICAL
+from vaekit.data.tables.cells import Cells
+from vaekit.data.tables.columns import CATEGORICAL
 from vaekit.errors import VaekitError
 from vaekit.evaluation import TableModel, block_rows, evaluating
 from vaekit.evaluation.bounds import BUDGET, widest
@@ -33,7 +33,7 @@ from vaekit.models import VariationalAutoEncoder
 from vaekit.models.likelihoods import Mixed
 from vaekit.report.subject import Subject
 from vaekit.report.table_rows import cells_of
-from vaekit.run import Run
+from vaekit.runs.run import Run
 
 Array = npt.NDArray[np.float64]
 

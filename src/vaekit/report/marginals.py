@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from vaekit.data import Column
-from vaekit.data.columns import CATEGORICAL
-from vaekit.data.dates import DAY
+from vaekit.data.tables.columns import CATEGORICAL
+from vaekit.data.tables.dates import DAY
 from vaekit.report.panel import cut
 from vaekit.report.table_rows import TableRows
 

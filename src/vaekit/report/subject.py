@@ -15,7 +15,7 @@ from vaekit.data import Part, Rows, Source, whole
 from vaekit.errors import DataError, RunError
 from vaekit.evaluation import Evaluation
 from vaekit.models import Autoencoder, StandardNormal
-from vaekit.run import Run
+from vaekit.runs.run import Run
 
 Array = npt.NDArray[Any]
 

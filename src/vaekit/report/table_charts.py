@@ -10,7 +10,7 @@ from matplotlib import dates
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from vaekit.data.dates import DAY
+from vaekit.data.tables.dates import DAY
 from vaekit.report.canvas import FIRST, INK, SECOND, chart
 from vaekit.report.numbers import significant
 

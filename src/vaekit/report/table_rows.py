@@ -8,13 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from vaekit.data import Column
-from vaekit.data.cells import Cells
-from vaekit.data.columns import CATEGORICAL
-from vaekit.data.marginals import Marginal
+from vaekit.data.tables.cells import Cells
+from vaekit.data.tables.columns import CATEGORICAL
+from vaekit.data.tables.marginals import Marginal
 from vaekit.errors import VaekitError
 from vaekit.report.panel import cut
 from vaekit.report.subject import Subject
-from vaekit.run import Run
+from vaekit.runs.run import Run
 
 Array = npt.NDArray[np.float64]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vaekit.data import Column
-from vaekit.data.columns import CATEGORICAL
+from vaekit.data.tables.columns import CATEGORICAL
 from vaekit.evaluation import BASELINES
 from vaekit.report.numbers import nats, significant, with_error
 from vaekit.report.panel import cut

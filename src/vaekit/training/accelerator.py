@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from vaekit.errors import TrainingError
-from vaekit.runs import RunFolder
+from vaekit.folder import RunFolder
 from vaekit.training.options import TrainingOptions
 
 LAUNCHED = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")

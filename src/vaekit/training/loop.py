@@ -21,9 +21,9 @@ from torch import Tensor, nn
 from vaekit.data import BatchOrder, Rows, seeded
 from vaekit.errors import Interrupted, TrainingError
 from vaekit.evaluation import active_units, measure, measure_autoencoder
+from vaekit.folder import WEIGHTS, RunFolder
 from vaekit.models import Autoencoder, VariationalAutoEncoder
 from vaekit.objectives import OBJECTIVES, ObjectiveOptions, Terms
-from vaekit.runs import WEIGHTS, RunFolder
 from vaekit.training.accelerator import make_accelerator
 from vaekit.training.optimizers import OPTIMIZERS
 from vaekit.training.options import TrainingOptions

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor, nn
 
 from vaekit.errors import RunError
-from vaekit.runs import COPY, Count, RunFolder
+from vaekit.folder import COPY, Count, RunFolder
 
 GOOD, LATEST = "state/good.safetensors", "state/latest.safetensors"
 """The state at the last validation, to which training falls back; and a later one, if it was interrupted in between."""

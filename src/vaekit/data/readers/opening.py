@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from vaekit.data import arrays, idx
-from vaekit.data.columns import Column
-from vaekit.data.frame import Frame, frame_of_table
+from vaekit.data.readers import arrays, idx
 from vaekit.data.source import Progress, Source
-from vaekit.data.written import MISSING
+from vaekit.data.tables.columns import Column
+from vaekit.data.tables.frame import Frame, frame_of_table
+from vaekit.data.tables.written import MISSING
 from vaekit.errors import DataError, did_you_mean
 
 
@@ -32,7 +32,7 @@ class TextForm:
 
     def open(self, path: Path) -> Frame:
         """Open a CSV file."""
-        from vaekit.data import csv  # pyarrow is slow to import
+        from vaekit.data.readers import csv  # pyarrow is slow to import
 
         if self.known:
             return csv.open_written(path, self.known, self.header, self.marks)
@@ -67,7 +67,7 @@ def open_source(
         >>> open_source("digits").values.shape
         (1797, 8, 8, 1)
     """
-    from vaekit.data import database  # slow to import
+    from vaekit.data.readers import database  # slow to import
 
     if not isinstance(source, str | Path):
         return _open_object(source)
@@ -99,12 +99,12 @@ def open_source(
 
 def _open_object(value: object) -> Source | Frame:
     """Rows in memory."""
-    from vaekit.data import objects, tables  # slow to import
+    from vaekit.data.readers import objects, tabular  # slow to import
 
     value = value if isinstance(value, Frame) else objects.arranged(value)
     if isinstance(value, Source | Frame):
         return value
-    if (frame := tables.open_frame(value)) is not None:
+    if (frame := tabular.open_frame(value)) is not None:
         return frame
     objects.refuse_sequence(value)
     return arrays.from_object(value)
@@ -125,13 +125,13 @@ def digits() -> Source:
 
 
 def _open_file(path: Path, size: tuple[int, int] | None, progress: Progress | None, text: TextForm) -> Source | Frame:
-    from vaekit.data import decoding, pictures, tables  # slow to import
+    from vaekit.data.readers import decoding, pictures, tabular  # slow to import
 
     openers: dict[str, Callable[[Path], Source | Frame]] = {
         ".npy": _open_npy,
         ".npz": arrays.open_npz,
         **dict.fromkeys((".csv", ".tsv", ".csv.gz", ".tsv.gz"), text.open),
-        ".parquet": tables.open_parquet,
+        ".parquet": tabular.open_parquet,
     }
     ending = "".join(path.suffixes[-2:]).lower() if path.suffix.lower() == ".gz" else path.suffix.lower()
     if not path.is_file():
@@ -168,7 +168,7 @@ PARTS = {
 
 def _open_folder(path: Path, size: tuple[int, int] | None, progress: Progress | None) -> Source:
     """IDX files, or pictures: all of a folder, or those of its parts."""
-    from vaekit.data import pictures
+    from vaekit.data.readers import pictures
 
     if idx.is_idx_folder(path):
         return idx.open_idx(path)

@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vaekit.data.columns import family, plain
-from vaekit.data.frame import check_columns, first_repeated
+from vaekit.data.tables.columns import family, plain
+from vaekit.data.tables.frame import check_columns, first_repeated
 from vaekit.errors import DataError
 
 INDEX = re.compile(r"__index_level_\d+__")
@@ -75,7 +75,7 @@ def library_of(value: object) -> Library | None:
     if not isinstance(data, nw.DataFrame):
         return None
     if data.implementation.is_pandas():
-        from vaekit.data.pandas_frames import PandasLibrary  # which imports pandas
+        from vaekit.data.readers.pandas_frames import PandasLibrary  # which imports pandas
 
         return PandasLibrary(data.to_native())
     return NarwhalsLibrary(data)

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vaekit.data.dates import forms_of, in_calendar
+from vaekit.data.tables.dates import forms_of, in_calendar
 
 MISSING = ("NA", "N/A", "n/a", "nan", "NaN", "null", "NULL", "None", "?", "#N/A", "-", "<NA>")
 """Words that say that there is no value, as an empty cell does, unless the user names others."""

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 
 from vaekit.data import KnownRows, Part, Rows, Schema, Source, Split, Transform, seeded
-from vaekit.data.coding import code_values
+from vaekit.data.tables.coding import code_values
 from vaekit.errors import DataError, RecipeError, RunError, VaekitError, at_least_one, did_you_mean
 from vaekit.evaluation import (
     Evaluation,
@@ -28,7 +28,7 @@ from vaekit.evaluation import (
 from vaekit.models import Autoencoder, VariationalAutoEncoder
 from vaekit.opening import make_split, open_both, open_factors, open_rows, settle
 from vaekit.recipe import Recipe, load_recipe, resolve
-from vaekit.runs import RunFolder
+from vaekit.folder import RunFolder
 
 Array = npt.NDArray[Any]
 EXAMPLES = 100

@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from vaekit.data.decoding import ENDINGS, NUMBERS, Form, Page, Size, common_form, decode, depth, pages_of
 from vaekit.data.limits import MOST_IN_MEMORY, check_size, largest, take_space
+from vaekit.data.readers.decoding import ENDINGS, NUMBERS, Form, Page, Size, common_form, decode, depth, pages_of
 from vaekit.data.source import Progress, Source
 from vaekit.errors import DataError
 from vaekit.files import atomic_path, remove_leftovers

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from vaekit.data.columns import Category, Column, ColumnKind
-from vaekit.data.dates import DAY, is_length
-from vaekit.data.inference.tally import DISTINCT, Tally
+from vaekit.data.tables.columns import Category, Column, ColumnKind
+from vaekit.data.tables.dates import DAY, is_length
+from vaekit.data.tables.inference.tally import DISTINCT, Tally
 
 MOST_PLACES, LEAST_COUNT, LEAST_SHARE = 200, 2, 2e-4
 """How many categories have a place of their own, and how many rows, and which share of them, each must have."""

@@ -12,12 +12,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vaekit.data.columns import Column, plain
-from vaekit.data.dates import forms_of, is_date, read_dates
-from vaekit.data.frame import Frame
-from vaekit.data.inference.kinds import make_column
-from vaekit.data.inference.lattice import matters, spacing_of_dates
-from vaekit.data.inference.tally import Tally
+from vaekit.data.tables.columns import Column, plain
+from vaekit.data.tables.dates import forms_of, is_date, read_dates
+from vaekit.data.tables.frame import Frame
+from vaekit.data.tables.inference.kinds import make_column
+from vaekit.data.tables.inference.lattice import matters, spacing_of_dates
+from vaekit.data.tables.inference.tally import Tally
 from vaekit.errors import DataError
 
 NUMBER = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"

@@ -12,12 +12,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
-from vaekit.data.coding import as_types
-from vaekit.data.columns import Column
-from vaekit.data.frame import BATCH, Frame, Seen, check_columns
-from vaekit.data.headers import Form, bad_encoding, find_form
 from vaekit.data.limits import check_size
-from vaekit.data.written import MISSING, Survey, present
+from vaekit.data.readers.headers import Form, bad_encoding, find_form
+from vaekit.data.tables.coding import as_types
+from vaekit.data.tables.columns import Column
+from vaekit.data.tables.frame import BATCH, Frame, Seen, check_columns
+from vaekit.data.tables.written import MISSING, Survey, present
 from vaekit.errors import DataError
 
 BLOCK = 1 << 22

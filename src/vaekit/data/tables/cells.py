@@ -20,9 +20,9 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
-from vaekit.data.columns import CATEGORICAL, Column
-from vaekit.data.marginals import Marginal, fit_marginal
 from vaekit.data.steps import Step
+from vaekit.data.tables.columns import CATEGORICAL, Column
+from vaekit.data.tables.marginals import Marginal, fit_marginal
 
 Array = npt.NDArray[np.float64]
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
-from vaekit.data.dates import looks_like_date, moment_of
+from vaekit.data.tables.dates import looks_like_date, moment_of
 from vaekit.errors import DataError
 
 

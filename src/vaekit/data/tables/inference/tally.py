@@ -11,10 +11,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vaekit.data.columns import LARGEST, family, plain
-from vaekit.data.frame import Frame, Seen
-from vaekit.data.inference.lattice import Lattice, matters
-from vaekit.data.written import EXACT
+from vaekit.data.tables.columns import LARGEST, family, plain
+from vaekit.data.tables.frame import Frame, Seen
+from vaekit.data.tables.inference.lattice import Lattice, matters
+from vaekit.data.tables.written import EXACT
 from vaekit.errors import DataError
 
 DISTINCT = 20_000

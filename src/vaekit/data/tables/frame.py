@@ -10,9 +10,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vaekit.data.columns import value_type
-from vaekit.data.dates import CALENDAR, PER_SECOND
-from vaekit.data.written import present
+from vaekit.data.tables.columns import value_type
+from vaekit.data.tables.dates import CALENDAR, PER_SECOND
+from vaekit.data.tables.written import present
 from vaekit.errors import DataError
 
 BATCH = 1 << 16

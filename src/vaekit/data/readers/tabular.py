@@ -11,13 +11,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vaekit.data.columns import family
-from vaekit.data.csv import open_csv
-from vaekit.data.frame import Frame, frame_of_table
-from vaekit.data.frames import INDEX, library_of
-from vaekit.data.parquet import frame_of_parquet
+from vaekit.data.readers.csv import open_csv
+from vaekit.data.readers.frames import INDEX, library_of
+from vaekit.data.readers.parquet import frame_of_parquet
 from vaekit.data.source import Source
-from vaekit.data.written import as_type
+from vaekit.data.tables.columns import family
+from vaekit.data.tables.frame import Frame, frame_of_table
+from vaekit.data.tables.written import as_type
 from vaekit.errors import DataError
 
 __all__ = ["numeric_source", "open_csv", "open_frame", "open_parquet"]

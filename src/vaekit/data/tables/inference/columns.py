@@ -11,11 +11,11 @@ from typing import get_args
 import numpy as np
 import numpy.typing as npt
 
-from vaekit.data.columns import LEFT_OUT, Column, ColumnKind
-from vaekit.data.dates import date_text
-from vaekit.data.frame import Frame
-from vaekit.data.inference.declared import declare
-from vaekit.data.inference.kinds import (
+from vaekit.data.tables.columns import LEFT_OUT, Column, ColumnKind
+from vaekit.data.tables.dates import date_text
+from vaekit.data.tables.frame import Frame
+from vaekit.data.tables.inference.declared import declare
+from vaekit.data.tables.inference.kinds import (
     is_coded,
     make_categorical,
     make_column,
@@ -25,9 +25,9 @@ from vaekit.data.inference.kinds import (
     many,
     shown,
 )
-from vaekit.data.inference.order import in_order, indicators, normal_scores
-from vaekit.data.inference.tally import LONGEST, UNIQUE, Tally, tally_columns
-from vaekit.data.inference.texts import (
+from vaekit.data.tables.inference.order import in_order, indicators, normal_scores
+from vaekit.data.tables.inference.tally import LONGEST, UNIQUE, Tally, tally_columns
+from vaekit.data.tables.inference.texts import (
     WHOLE_DATE,
     check_dates,
     check_numbers,
@@ -78,7 +78,7 @@ def infer_columns(
 
     Examples:
         >>> import pyarrow as pa
-        >>> from vaekit.data.tables import open_frame
+        >>> from vaekit.data.readers.tabular import open_frame
         >>> rng = np.random.default_rng(0)
         >>> table = pa.table({"age": rng.integers(0, 90, 500), "city": rng.choice(["Bonn", "Köln", "Ulm"], 500)})
         >>> for column in infer_columns(open_frame(table)):

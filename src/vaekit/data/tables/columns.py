@@ -17,8 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict
 
-from vaekit.data.dates import CALENDAR, DAY, is_length, length_of, read_dates, seconds_of, write_dates
-from vaekit.data.matching import KnownTexts
+from vaekit.data.tables.dates import CALENDAR, DAY, is_length, length_of, read_dates, seconds_of, write_dates
+from vaekit.data.tables.matching import KnownTexts
 from vaekit.errors import DataError
 
 ColumnKind = Literal[

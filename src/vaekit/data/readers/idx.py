@@ -12,10 +12,10 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from vaekit.data.arrays import fill, from_array, labels_of
 from vaekit.data.damage import naming
-from vaekit.data.decoding import ENDINGS
 from vaekit.data.limits import check_size, room
+from vaekit.data.readers.arrays import fill, from_array, labels_of
+from vaekit.data.readers.decoding import ENDINGS
 from vaekit.data.source import Source
 from vaekit.errors import DataError
 

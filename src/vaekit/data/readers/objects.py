@@ -16,13 +16,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
-from vaekit.data.columns import numbered_names
-from vaekit.data.decoding import ENDINGS, Page, common_form, depth, form_of, pixels_of
-from vaekit.data.frame import frame_of_table
 from vaekit.data.limits import check_size, room
 from vaekit.data.part import CHUNK
+from vaekit.data.readers.decoding import ENDINGS, Page, common_form, depth, form_of, pixels_of
 from vaekit.data.source import Source, Values
-from vaekit.data.written import EXACT
+from vaekit.data.tables.columns import numbered_names
+from vaekit.data.tables.frame import frame_of_table
+from vaekit.data.tables.written import EXACT
 from vaekit.errors import DataError
 
 
@@ -173,7 +173,7 @@ def _table_of_records(records: Sequence[Any]) -> pa.Table:
 
 def _table_of_mapping(columns: Mapping[Any, Any]) -> Any:
     """A dictionary of columns; of named arrays, as in a `.npz` file, those."""
-    from vaekit.data.arrays import TRAIN_NAMES, from_archive
+    from vaekit.data.readers.arrays import TRAIN_NAMES, from_archive
 
     if any(np.ndim(columns[name]) >= 2 for name in TRAIN_NAMES if name in columns):
         return from_archive(list(columns), lambda name: arranged(np.asanyarray(columns[name])), "the dictionary")

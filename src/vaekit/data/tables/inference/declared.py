@@ -8,10 +8,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vaekit.data.columns import CATEGORICAL, Column
-from vaekit.data.dates import forms_of, is_date
-from vaekit.data.frame import Frame
-from vaekit.data.inference.kinds import (
+from vaekit.data.tables.columns import CATEGORICAL, Column
+from vaekit.data.tables.dates import forms_of, is_date
+from vaekit.data.tables.frame import Frame
+from vaekit.data.tables.inference.kinds import (
     make_bounded,
     make_categorical,
     make_count,
@@ -19,8 +19,8 @@ from vaekit.data.inference.kinds import (
     make_positive,
     make_real,
 )
-from vaekit.data.inference.tally import Tally
-from vaekit.data.inference.texts import (
+from vaekit.data.tables.inference.tally import Tally
+from vaekit.data.tables.inference.texts import (
     NUMBER,
     WHOLE_DATE,
     date_forms,
@@ -28,7 +28,7 @@ from vaekit.data.inference.texts import (
     holds_dates,
     make_text_dates,
 )
-from vaekit.data.written import EXACT
+from vaekit.data.tables.written import EXACT
 from vaekit.errors import DataError
 
 _MAKERS: dict[str, Callable[[Tally], Column]] = {"real": make_real, "count": make_count, "positive": make_positive}

@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet
 
-from vaekit.data.columns import value_type
-from vaekit.data.frame import BATCH, Frame, check_cells, check_columns
 from vaekit.data.limits import check_size
+from vaekit.data.tables.columns import value_type
+from vaekit.data.tables.frame import BATCH, Frame, check_cells, check_columns
 from vaekit.errors import DataError
 
 PIECE = 1 << 26

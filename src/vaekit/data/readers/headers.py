@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vaekit.data.columns import CATEGORICAL, LEFT_OUT, Column, are_numbered, numbered_names
-from vaekit.data.dates import looks_like_date
-from vaekit.data.written import MISSING
+from vaekit.data.tables.columns import CATEGORICAL, LEFT_OUT, Column, are_numbered, numbered_names
+from vaekit.data.tables.dates import looks_like_date
+from vaekit.data.tables.written import MISSING
 from vaekit.errors import DataError
 
 HEAD, HEAD_BYTES = 100, 1 << 20

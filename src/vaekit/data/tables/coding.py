@@ -11,12 +11,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vaekit.data.columns import Column, family, numbered_names
-from vaekit.data.dates import is_length, read_dates
-from vaekit.data.frame import Frame, frame_of_table
 from vaekit.data.limits import room
 from vaekit.data.source import LABEL, Source, Values
-from vaekit.data.written import present
+from vaekit.data.tables.columns import Column, family, numbered_names
+from vaekit.data.tables.dates import is_length, read_dates
+from vaekit.data.tables.frame import Frame, frame_of_table
+from vaekit.data.tables.written import present
 from vaekit.errors import DataError, did_you_mean
 
 

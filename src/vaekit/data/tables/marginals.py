@@ -23,7 +23,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from scipy.special import ndtri
 
-from vaekit.data.columns import NEAR, Column, nearest
+from vaekit.data.tables.columns import NEAR, Column, nearest
 
 Array = npt.NDArray[np.float64]
 
