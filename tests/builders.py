@@ -16,7 +16,7 @@ from vaekit.distributions import DiagonalNormal
 from vaekit.folder import DIGEST, RunFolder
 from vaekit.models import Decoder, Diagonal, Encoder, VariationalAutoEncoder
 from vaekit.models.likelihoods import Bernoulli, Gaussian, LikelihoodOptions, Mixed
-from vaekit.networks import MLP, Beside, TableInput
+from vaekit.networks import MLP, Concatenated, TableInput
 
 
 class AffineEncoder(nn.Module):
@@ -57,7 +57,7 @@ def conditional_vae(oracle, U, V, c, std, **options):
     """The model of x = Wz + b + Uc + noise of an oracle, c being given, with the encoder V(x − Uc) + c, in float64."""
 
     def beside(network):
-        return Beside(nn.Identity(), nn.Identity(), network)
+        return Concatenated(nn.Identity(), nn.Identity(), network)
 
     likelihood = Gaussian((len(oracle.b),), LikelihoodOptions(variance=oracle.variance))
     decoder = Decoder(beside(linear(np.hstack([oracle.W, U]), oracle.b)), likelihood)

@@ -9,7 +9,7 @@ import oracles
 import vaekit
 from builders import linear, rows_of, without_digests
 from vaekit.cli.tables import figure_rows
-from vaekit.distributions import DiagonalNormal, TriangularNormal, VonMisesFisher
+from vaekit.distributions import CholeskyNormal, DiagonalNormal, VonMisesFisher
 from vaekit.errors import RecipeError, VaekitError
 from vaekit.evaluation import annealed_bound, measure
 from vaekit.models import (
@@ -135,7 +135,7 @@ def test_divergence_of_a_full_covariance_in_closed_form():
     rng = np.random.default_rng(0)
     mean, L = rng.normal(size=3), np.tril(rng.normal(size=(3, 3)), -1) + np.diag([0.4, 1.0, 2.0])
     m, s = rng.normal(size=3), np.array([0.5, 1.0, 3.0])
-    q = TriangularNormal(torch.from_numpy(mean), torch.from_numpy(L))
+    q = CholeskyNormal(torch.from_numpy(mean), torch.from_numpy(L))
     p = DiagonalNormal(torch.from_numpy(m), torch.from_numpy(s))
     S, P = L @ L.T, np.diag(s**2)
     inner = np.trace(np.linalg.solve(P, S)) + (m - mean) @ np.linalg.solve(P, m - mean) - 3

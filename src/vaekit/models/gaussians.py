@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from vaekit.distributions import DiagonalNormal, TriangularNormal
+from vaekit.distributions import CholeskyNormal, DiagonalNormal
 from vaekit.networks import soft_clamp
 
 LOG_STD = (-9.0, 5.0)
@@ -57,13 +57,13 @@ class FullCovariance(nn.Module):
         self.register_buffer("place", torch.tril_indices(latent_dim, latent_dim, -1), persistent=False)
         self.latent_dim, self.features, self.widest = latent_dim, 2 * latent_dim + self.place.shape[1], latent_dim**2
 
-    def forward(self, features: Tensor) -> TriangularNormal:
+    def forward(self, features: Tensor) -> CholeskyNormal:
         """The posterior from the network's output, shape (..., 2d + d(d − 1)/2)."""
         d = self.latent_dim
         mean, raw, below = features.split((d, d, features.shape[-1] - 2 * d), -1)
         lower = torch.diag_embed(torch.ones_like(mean))
         lower[..., self.place[0], self.place[1]] = below
-        return TriangularNormal(mean, soft_clamp(raw, *LOG_STD).exp().unsqueeze(-1) * lower)
+        return CholeskyNormal(mean, soft_clamp(raw, *LOG_STD).exp().unsqueeze(-1) * lower)
 
 
 class LowRank(nn.Module):
@@ -85,7 +85,7 @@ class LowRank(nn.Module):
         super().__init__()
         self.latent_dim, self.features, self.widest = latent_dim, (2 + rank) * latent_dim, 2 * latent_dim**2
 
-    def forward(self, features: Tensor) -> TriangularNormal:
+    def forward(self, features: Tensor) -> CholeskyNormal:
         """The posterior from the network's output, shape (..., (2 + r)·d)."""
         d = self.latent_dim
         mean, raw, columns = features.split((d, d, features.shape[-1] - 2 * d), -1)
@@ -93,4 +93,4 @@ class LowRank(nn.Module):
         # diag σ² + VVᵀ = diag σ (I + WWᵀ) diag σ, W = V/σ: no eigenvalue is below 1, and float64 tells the greatest from it
         wide = columns.unflatten(-1, (d, -1)).double() / std
         factor = torch.linalg.cholesky(torch.eye(d, dtype=wide.dtype, device=wide.device) + wide @ wide.mT)
-        return TriangularNormal(mean, std * factor.to(std.dtype))
+        return CholeskyNormal(mean, std * factor.to(std.dtype))

@@ -19,13 +19,13 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, kl_divergence
 
-from vaekit.distributions import DiagonalNormal, Reparameterized, TriangularNormal, VonMisesFisher
+from vaekit.distributions import CholeskyNormal, DiagonalNormal, Reparameterized, VonMisesFisher
 from vaekit.errors import VaekitError
 from vaekit.models.decoders import Decoder
 from vaekit.models.encoders import Encoder
 from vaekit.models.priors import StandardNormal
 
-CLOSED_FORM = (DiagonalNormal, TriangularNormal, VonMisesFisher)
+CLOSED_FORM = (DiagonalNormal, CholeskyNormal, VonMisesFisher)
 """Posteriors whose divergence from N(0, I) has a closed form."""
 
 
@@ -149,9 +149,9 @@ class VariationalAutoEncoder(nn.Module):
         Examples:
             >>> from vaekit.models import Decoder, Diagonal, Encoder
             >>> from vaekit.models.likelihoods import Bernoulli
-            >>> from vaekit.networks import MLP, Beside
+            >>> from vaekit.networks import MLP, Concatenated
             >>> def beside(network):
-            ...     return Beside(nn.Identity(), nn.Identity(), network)
+            ...     return Concatenated(nn.Identity(), nn.Identity(), network)
             >>> model = VariationalAutoEncoder(
             ...     Encoder(beside(MLP((6 + 3,), (4,))), Diagonal(2)),
             ...     Decoder(beside(MLP((2 + 3,), (6, 1))), Bernoulli((6,))), prior=2)

@@ -4,9 +4,9 @@ An encoder's network maps pictures or rows (B, *event) to features (B, n); a dec
 vectors (..., d) to parameters (..., *event, p), p of them for each feature.
 """
 
-from vaekit.networks.beside import Beside
+from vaekit.networks.concatenated import Concatenated
 from vaekit.networks.convolutional import ConvolutionalDecoder, ConvolutionalEncoder
-from vaekit.networks.layers import ACTIVATIONS, Direction, Leading, Rescale, soft_clamp
+from vaekit.networks.layers import ACTIVATIONS, Direction, Rescale, Slice, soft_clamp
 from vaekit.networks.linear import LinearDecoder, LinearEncoder
 from vaekit.networks.mlp import BLOCKS, MLP
 from vaekit.networks.table import TableInput
@@ -15,14 +15,14 @@ __all__ = [
     "ACTIVATIONS",
     "BLOCKS",
     "MLP",
-    "Beside",
+    "Concatenated",
     "ConvolutionalDecoder",
     "ConvolutionalEncoder",
     "Direction",
-    "Leading",
     "LinearDecoder",
     "LinearEncoder",
     "Rescale",
+    "Slice",
     "TableInput",
     "soft_clamp",
 ]

@@ -40,7 +40,7 @@ def soft_clamp(raw: Tensor, low: float, high: float) -> Tensor:
     return -torch.logaddexp(math.log1p(-math.exp(low - high)) - above_low, raw.new_full((), -high))
 
 
-class Leading(nn.Module):
+class Slice(nn.Module):
     """The first numbers of a vector.
 
     Args:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 MOST_AXES = 512
-"""Leading axes kept; the optimum of a linear-Gaussian model lies within the leading `latent_dim` of them."""
+"""Slice axes kept; the optimum of a linear-Gaussian model lies within the leading `latent_dim` of them."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
-from vaekit.distributions import DiagonalNormal, TriangularNormal
+from vaekit.distributions import CholeskyNormal, DiagonalNormal
 from vaekit.models import Joint, VariationalAutoEncoder
 from vaekit.objectives.terms import Terms
 
@@ -47,7 +47,7 @@ def matching_along_path(joint: Joint) -> Tensor:
     References:
         Roeder, Wu and Duvenaud, "Sticking the Landing", 2017.
     """
-    q: DiagonalNormal | TriangularNormal = joint.posterior  # type: ignore[assignment]
+    q: DiagonalNormal | CholeskyNormal = joint.posterior  # type: ignore[assignment]
     return q.detached().log_prob(joint.z) - joint.prior.log_prob(joint.z)
 
 

@@ -21,7 +21,7 @@ from vaekit.models import (
 from vaekit.models.likelihoods import Likelihood, LocationScale, Mixed
 from vaekit.models.posteriors import PosteriorParts
 from vaekit.models.priors import PriorParts, VampPrior
-from vaekit.networks import Beside, Direction, Leading, LinearDecoder, LinearEncoder, Rescale, TableInput
+from vaekit.networks import Concatenated, Direction, LinearDecoder, LinearEncoder, Rescale, Slice, TableInput
 from vaekit.recipe.recipe import Recipe
 
 READ = 64
@@ -71,13 +71,13 @@ def _recognizer(recipe: Recipe, shape: tuple[int, ...], transform: Transform, fe
     if given is not None and options.network == "convolutional":
         height, width, channels = shape
         plane = nn.Sequential(TableInput(given, height * width), nn.Unflatten(1, (height, width, 1)))
-        return Beside(nn.Identity(), plane, options.encoder((height, width, channels + 1), features))
+        return Concatenated(nn.Identity(), plane, options.encoder((height, width, channels + 1), features))
     first: nn.Module = nn.Flatten()
     if transform.cells is not None:
         shape = (options.hidden[0] if options.hidden else 2 * int(recipe.latent_dim),)
         first = TableInput(transform.cells.layout, shape[0])
     if given is not None:
-        return Beside(first, TableInput(given, READ), options.encoder((math.prod(shape) + READ,), features))
+        return Concatenated(first, TableInput(given, READ), options.encoder((math.prod(shape) + READ,), features))
     network = options.encoder(shape, features)
     return network if transform.cells is None else nn.Sequential(first, network)
 
@@ -88,14 +88,14 @@ def _generator(recipe: Recipe, likelihood: Likelihood, given: Layout | None) -> 
     first: nn.Module | None = None
     if recipe.posterior.name == "bottom_up":
         inputs = recipe.layers[0]
-        first = Leading(inputs)
+        first = Slice(inputs)
     elif recipe.posterior.name == "von_mises_fisher":
         first = Direction()
     if given is not None:
         inputs += READ
     network = recipe.decoder.decoder(inputs, likelihood.event_shape, likelihood.parameters_per_feature)
     if given is not None:
-        return Beside(first or nn.Identity(), TableInput(given, READ), network)
+        return Concatenated(first or nn.Identity(), TableInput(given, READ), network)
     return network if first is None else nn.Sequential(first, network)
 
 

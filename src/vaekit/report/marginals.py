@@ -3,7 +3,7 @@
     numbers     Kolmogorov–Smirnov distance   sup_x |F(x) − G(x)|
     lists       total variation distance      ½ Σ_v |p(v) − q(v)|
 
-Beside each stands what chance makes of two samples of one distribution on average: (√(π/2) log 2) √(1/n + 1/m) for numbers
+Concatenated each stands what chance makes of two samples of one distribution on average: (√(π/2) log 2) √(1/n + 1/m) for numbers
 (the mean of Kolmogorov's distribution; less where values repeat), ½ Σ_v √(2/π) √(p(v)(1 − p(v))(1/n + 1/m)) for lists.
 """
 

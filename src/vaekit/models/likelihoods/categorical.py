@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from vaekit.distributions import Levels
+from vaekit.distributions import OrderedCategorical
 from vaekit.models.likelihoods.base import Likelihood
 
 
@@ -32,6 +32,6 @@ class Categorical(Likelihood):
         counts = torch.stack([(x == level).sum(0) for level in range(self.levels)], -1)
         self.offset.data.copy_(((counts + 1 / self.levels) / (len(x) + 1)).log())
 
-    def distribution(self, parameters: Tensor) -> Levels:
+    def distribution(self, parameters: Tensor) -> OrderedCategorical:
         """Categorical with these logits."""
-        return Levels(parameters)
+        return OrderedCategorical(parameters)

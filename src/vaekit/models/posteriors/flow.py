@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from vaekit.distributions import FlowingNormal
+from vaekit.distributions import FlowNormal
 from vaekit.errors import VaekitError
 from vaekit.models.gaussians import Diagonal
 from vaekit.models.priors.flow import start_as_identity
@@ -63,8 +63,8 @@ class FlowPosterior(nn.Module):
         self.maps = LazyComposedTransform(*maps)
         self.widest = max(self.features, 2 * latent_dim, *hidden)
 
-    def forward(self, features: Tensor) -> FlowingNormal:
+    def forward(self, features: Tensor) -> FlowNormal:
         """The posterior from the network's output, shape (..., 2d + context): μ, log σ and h side by side."""
         own = self.gaussian.features
         gaussian, context = features.split((own, features.shape[-1] - own), -1)
-        return FlowingNormal(self.gaussian(gaussian), self.maps(context))
+        return FlowNormal(self.gaussian(gaussian), self.maps(context))

@@ -7,14 +7,14 @@ from torch import Tensor
 from torch.distributions import Categorical
 
 
-class Levels(Categorical):
+class OrderedCategorical(Categorical):
     """Any distribution over the levels 0 … L−1: P(x = k) = softmax(logits)_k.
 
     Args:
         logits: unnormalised log-probabilities, shape (..., L).
 
     Examples:
-        >>> Levels(torch.zeros(2, 5)).mean
+        >>> OrderedCategorical(torch.zeros(2, 5)).mean
         tensor([2., 2.])
     """
 

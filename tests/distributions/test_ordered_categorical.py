@@ -6,12 +6,12 @@ import numpy as np
 import torch
 from scipy.special import log_softmax
 
-from vaekit.distributions import Levels
+from vaekit.distributions import OrderedCategorical
 
 
 def test_probabilities_and_moments_by_enumeration():
     logits = np.random.default_rng(0).normal(size=(3, 4, 5)) * 2
-    p, k = Levels(torch.from_numpy(logits)), np.arange(5)
+    p, k = OrderedCategorical(torch.from_numpy(logits)), np.arange(5)
     log_probability = log_softmax(logits, axis=-1)
     found = p.log_prob(torch.arange(5).reshape(5, 1, 1).expand(5, 3, 4)).numpy()
     np.testing.assert_allclose(np.moveaxis(found, 0, -1), log_probability, rtol=1e-12)
@@ -23,4 +23,6 @@ def test_probabilities_and_moments_by_enumeration():
 
 def test_moments_do_not_depend_on_a_constant_added_to_the_logits():
     logits = torch.tensor([0.3, -1.0, 2.0]).double()
-    np.testing.assert_allclose(Levels(logits + 700).mean.numpy(), Levels(logits).mean.numpy(), rtol=1e-12)
+    np.testing.assert_allclose(
+        OrderedCategorical(logits + 700).mean.numpy(), OrderedCategorical(logits).mean.numpy(), rtol=1e-12
+    )

@@ -14,7 +14,7 @@ from vaekit.distributions.diagonal_normal import DiagonalNormal
 from vaekit.distributions.reparameterized import DrawnMoments
 
 
-class FlowingNormal(DrawnMoments):
+class FlowNormal(DrawnMoments):
     """z = f(u) of a Gaussian u.
 
     Args:

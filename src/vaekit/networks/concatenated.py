@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 
-class Beside(nn.Module):
+class Concatenated(nn.Module):
     """f(g(x) ⊕ h(c)): what is read of the input and what is read of the context, side by side along the last dimension.
 
     Args:
@@ -19,7 +19,7 @@ class Beside(nn.Module):
         Sohn, Lee and Yan, "Learning Structured Output Representation using Deep Conditional Generative Models", 2015.
 
     Examples:
-        >>> network = Beside(nn.Identity(), nn.Linear(4, 3), nn.Linear(2 + 3, 6))
+        >>> network = Concatenated(nn.Identity(), nn.Linear(4, 3), nn.Linear(2 + 3, 6))
         >>> network(torch.zeros(7, 5, 2), torch.zeros(5, 4)).shape  # seven draws of z for each of five rows
         torch.Size([7, 5, 6])
     """

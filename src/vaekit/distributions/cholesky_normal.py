@@ -15,7 +15,7 @@ from vaekit.distributions.diagonal_normal import DiagonalNormal
 from vaekit.distributions.reparameterized import Reparameterized
 
 
-class TriangularNormal(Reparameterized, MultivariateNormal):
+class CholeskyNormal(Reparameterized, MultivariateNormal):
     """Gaussian over vectors with dependent coordinates, reparameterized by explicit noise.
 
     Args:
@@ -23,7 +23,7 @@ class TriangularNormal(Reparameterized, MultivariateNormal):
         factor: L, lower triangular with a positive diagonal, shape (..., d, d).
 
     Examples:
-        >>> q = TriangularNormal(torch.zeros(2), torch.tensor([[1.0, 0.0], [3.0, 1.0]]))
+        >>> q = CholeskyNormal(torch.zeros(2), torch.tensor([[1.0, 0.0], [3.0, 1.0]]))
         >>> q.reparameterize(torch.tensor([1.0, 0.0]))
         tensor([1., 3.])
     """
@@ -32,9 +32,9 @@ class TriangularNormal(Reparameterized, MultivariateNormal):
         MultivariateNormal.__init__(self, mean, scale_tril=factor, validate_args=False)
         self.like = mean
 
-    def detached(self) -> TriangularNormal:
+    def detached(self) -> CholeskyNormal:
         """The same distribution, whose parameters gradients do not reach."""
-        return TriangularNormal(self.loc.detach(), self.scale_tril.detach())
+        return CholeskyNormal(self.loc.detach(), self.scale_tril.detach())
 
     def reparameterize(self, noise: Tensor) -> Tensor:
         """z = μ + Lε."""
@@ -46,8 +46,8 @@ class TriangularNormal(Reparameterized, MultivariateNormal):
         return torch.linalg.solve_triangular(factor, (z - self.loc).unsqueeze(-1), upper=False).squeeze(-1)
 
 
-@register_kl(TriangularNormal, DiagonalNormal)
-def _kl_triangular_diagonal(q: TriangularNormal, p: DiagonalNormal) -> Tensor:
+@register_kl(CholeskyNormal, DiagonalNormal)
+def _kl_triangular_diagonal(q: CholeskyNormal, p: DiagonalNormal) -> Tensor:
     diagonal = q.scale_tril.diagonal(dim1=-2, dim2=-1)
     spread = (q.scale_tril / p.stddev.unsqueeze(-1)).square().sum((-2, -1))
     distance = ((q.loc - p.mean) / p.stddev).square().sum(-1)
