@@ -38,17 +38,18 @@ class Job:
 
     @property
     def convolutional(self) -> bool:
-        return self.network["network"] == "convolutional"
+        return self.network["name"] == "convolutional"
 
     def pictures(self) -> np.ndarray:
         return np.load(self.data_path)
 
     def networks(self) -> tuple[Any, Any]:
         """The networks as PyTorch modules, the same for all who use PyTorch."""
-        from vaekit.networks.options import NetworkOptions
+        from vaekit.networks import Network
 
-        options = NetworkOptions.model_validate(self.network)
-        return options.encoder(SHAPE, 2 * self.latent_dim), options.decoder(self.latent_dim, SHAPE, 1)
+        part = Network.named(self.network["name"])
+        options, size = part.Options.model_validate(self.network), self.latent_dim
+        return part.encoder(options, SHAPE, 2 * size, size), part.decoder(options, size, SHAPE, 1)
 
     def batches(self, rows: int) -> Iterator[np.ndarray]:
         rng = np.random.default_rng(0)

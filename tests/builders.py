@@ -15,7 +15,7 @@ from vaekit.data.readers.tabular import numeric_source
 from vaekit.distributions import DiagonalNormal
 from vaekit.folder import DIGEST, RunFolder
 from vaekit.models import Decoder, Diagonal, Encoder, VariationalAutoEncoder
-from vaekit.models.likelihoods import Bernoulli, Gaussian, LikelihoodOptions, Mixed
+from vaekit.models.likelihoods import Bernoulli, Gaussian, Mixed
 from vaekit.networks import MLP, Concatenated, TableInput
 
 
@@ -41,7 +41,7 @@ def linear(W, b):
 
 def linear_vae(oracle, V, c, std, **options):
     """The linear-Gaussian model of an oracle with an affine encoder, in float64."""
-    likelihood = Gaussian((len(oracle.b),), LikelihoodOptions(variance=oracle.variance))
+    likelihood = Gaussian((len(oracle.b),), variance=oracle.variance)
     decoder = Decoder(linear(oracle.W, oracle.b), likelihood)
     return VariationalAutoEncoder(AffineEncoder(V, c, std), decoder, oracle.W.shape[1], **options).double()
 
@@ -59,7 +59,7 @@ def conditional_vae(oracle, U, V, c, std, **options):
     def beside(network):
         return Concatenated(nn.Identity(), nn.Identity(), network)
 
-    likelihood = Gaussian((len(oracle.b),), LikelihoodOptions(variance=oracle.variance))
+    likelihood = Gaussian((len(oracle.b),), variance=oracle.variance)
     decoder = Decoder(beside(linear(np.hstack([oracle.W, U]), oracle.b)), likelihood)
     encoder = beside(AffineEncoder(np.hstack([V, -V @ U]), c, std))
     return VariationalAutoEncoder(encoder, decoder, oracle.W.shape[1], **options).double()
@@ -90,7 +90,7 @@ def mixed_vae(layout, seed=0, components=2, **options):
     q(z|x) differs from row to row and is about as wide as the prior, so that importance sampling works.
     """
     torch.manual_seed(seed)
-    likelihood = Mixed(layout, LikelihoodOptions(components=components))
+    likelihood = Mixed(layout, components)
     encoder = nn.Sequential(TableInput(layout, 6), MLP((6,), (2,), hidden=[6], activation="tanh"))
     network = MLP((1,), (likelihood.parameters_per_feature,), hidden=[8], activation="tanh")
     with torch.no_grad():

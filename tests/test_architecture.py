@@ -14,6 +14,7 @@ ROOT = Path(vaekit.__file__).parent
 ROOMS = (
     "errors",
     "options",
+    "parts",
     "files",
     "data",
     "distributions",

@@ -262,7 +262,7 @@ def test_grey_data_have_no_bernoulli_likelihood(train):
         (["--recipe", "nothing.toml"], ["nothing.toml"]),
         (["--set", "latent_dims=3"], ["'latent_dims'", "Did you mean 'latent_dim'?"]),
         (["--set", "likelihood=gausian"], ["'gausian'", "Did you mean 'gaussian'?"]),
-        (["--set", "encoder=mpl"], ["'encoder.network' must be", "'mpl'"]),
+        (["--set", "encoder=mpl"], ["'encoder.name' must be", "'mpl'"]),
         (["--set", "latent_dim=0"], ["'latent_dim' must be greater than 0", "Got 0"]),
         (["--set", "latent_dim=-3"], ["'latent_dim' must be greater than 0", "Got -3"]),
         (["--set", "latent_dim=two"], ["'latent_dim' must be", "'two'"]),

@@ -164,7 +164,7 @@ def test_other_labels_are_other_data(labelled, pictures, tmp_path):
 
 
 def test_convolutional_networks_and_several_layers_are_given_labels_too(pictures, tmp_path):
-    shapes = {"encoder.network": "convolutional", "decoder.network": "convolutional", "encoder.channels": [8]}
+    shapes = {"encoder.name": "convolutional", "decoder.name": "convolutional", "encoder.channels": [8]}
     layers = {"layers": [2, 1], "latent_dim": "auto", "posterior.name": "bottom_up", "posterior.hidden": [8]}
     for name, more in (("convolutional", shapes | {"decoder.channels": [8]}), ("layers", layers)):
         run = vaekit.train(str(pictures), settings=LABELLED | more | {"training.epochs": 15}, out=tmp_path / name)

@@ -59,7 +59,7 @@ def test_recipes_are_known(value):
 
 
 def test_likelihoods_of_the_table_are_those_of_the_code():
-    from vaekit.models.likelihoods import LIKELIHOODS
+    from vaekit.models import Likelihood
 
     table = README.partition("## Likelihoods")[2].partition("Networks:")[0]
     named = {
@@ -67,4 +67,4 @@ def test_likelihoods_of_the_table_are_those_of_the_code():
         for row in table.splitlines()[4:]
         for name in re.findall(r"`(\w+)`", row.split("|")[2] if "|" in row else "")
     }
-    assert named == set(LIKELIHOODS)
+    assert named == set(Likelihood.known)

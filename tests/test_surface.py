@@ -52,7 +52,6 @@ NAMES = {
     "GaussianMixture",
     "VampPrior",
     "CouplingPrior",
-    "FlowPrior",
     "ProbabilisticPCA",
     "VaekitError",
 }

@@ -22,7 +22,6 @@ _HOMES = {
     "GaussianMixture": "vaekit.models",
     "VampPrior": "vaekit.models",
     "CouplingPrior": "vaekit.models",
-    "FlowPrior": "vaekit.models",
     "ProbabilisticPCA": "vaekit.models",
     "VaekitError": "vaekit.errors",
 }
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
     from vaekit.models import Decoder as Decoder
     from vaekit.models import Diagonal as Diagonal
     from vaekit.models import Encoder as Encoder
-    from vaekit.models import FlowPrior as FlowPrior
     from vaekit.models import GaussianMixture as GaussianMixture
     from vaekit.models import ProbabilisticPCA as ProbabilisticPCA
     from vaekit.models import StandardNormal as StandardNormal

@@ -40,7 +40,7 @@ GROUP = "vaekit.parts"
 class PartOptions(Options):
     """What can be set of a part: a section of a recipe."""
 
-    part: ClassVar[type[Part]]
+    part: ClassVar[type[Any]]
     """The part that these options belong to."""
 
     name: str = Field("", description="The choice.")
@@ -88,6 +88,13 @@ class Plan:
         """Return the class of the part that was chosen for a section."""
         return type(self.built[section]) if section in self.built else self.options[section].part
 
+    def needs_diagonal(self, what: str) -> Iterator[RecipeError]:
+        """Yield a refusal where the posterior is not a diagonal Gaussian, which `what` needs."""
+        if getattr(self.part("posterior"), "name", "") != "diagonal":
+            asked = f"layers={list(self.layers)}" if self.layers else f"posterior={self.options['posterior'].name}"
+            mend = "Leave layers out" if self.layers else "Choose posterior=diagonal"
+            yield RecipeError(f"{what} needs a diagonal posterior, which {asked} is not", mend=mend)
+
 
 class Part:
     """The base of all parts.
@@ -103,7 +110,7 @@ class Part:
     """The section of a recipe in which parts of this kind are chosen."""
     name: ClassVar[str]
     """What the part is called in a recipe."""
-    known: ClassVar[dict[str, type[Self]]]
+    known: ClassVar[dict[str, Any]]
     """The registered parts of the kind by their names."""
     registered: ClassVar[list[Callable[[], object]]] = []
     """Called whenever a part was registered."""
@@ -122,8 +129,10 @@ class Part:
         former = cls.known.get(cls.name)
         if cls.name in (AUTO, OBJECT) or (former and former.__qualname__ != cls.__qualname__):
             raise VaekitError(f"the name of a {cls.section} must be its own", f"'{cls.name}'", "Choose another name")
-        cls.Options = create_model(f"{cls.__name__}Options", __base__=cls.Options, name=(Literal[cls.name], cls.name))  # type: ignore[call-overload]
-        cls.Options.part = cls
+        kind = next(base for base in cls.__mro__ if "section" in base.__dict__)
+        inherited = kind.__dict__.get("Options", PartOptions)
+        bases = cls.Options if issubclass(cls.Options, inherited) else (cls.Options, inherited)
+        cls.Options = _options(f"{cls.__name__}Options", bases, cls, {"name": (Literal[cls.name], cls.name)})
         cls.known[cls.name] = cls
         for tell in cls.registered:
             tell()
@@ -137,15 +146,17 @@ class Part:
         """
         if name not in cls.known:
             raise RecipeError(f"the {cls.section} must be known", f"'{name}'", unknown(name, cls))
-        return cls.known[name]
+        part: type[Self] = cls.known[name]
+        return part
 
     @classmethod
-    def needs(cls, options: Any, plan: Plan) -> Iterator[RecipeError]:  # noqa: ARG003 - most need nothing
-        """Yield what this part needs and does not find.
+    def needs(cls, options: Any, plan: Plan, section: str) -> Iterator[RecipeError]:  # noqa: ARG003 - most need nothing
+        """Yield a refusal for each thing that the part needs and does not find.
 
         Args:
             options: its options.
             plan: the data, and the other parts.
+            section: the section in which it was chosen.
         """
         yield from ()
 
@@ -158,6 +169,13 @@ class Part:
             plan: the data, and the other parts.
         """
         raise NotImplementedError
+
+
+def _options(title: str, bases: Any, part: type[Part], fields: dict[str, Any]) -> type[PartOptions]:
+    make: Any = create_model  # untyped, as its fields are made here
+    made: type[PartOptions] = make(title, __base__=bases, **fields)
+    made.part = part
+    return made
 
 
 def unknown(name: str, kind: type[Part]) -> str:
@@ -186,20 +204,23 @@ class Choice:
                 found.setdefault(key, of)
         return found
 
-    def open_options(self, name: str) -> type[PartOptions]:
-        """Return options whose part is not known yet: they may have any key of the kind."""
-        fields: dict[str, Any] = {"name": (Literal[name], name)}
+    def open_options(self) -> type[PartOptions]:
+        """Return the options of a part that is not known yet: they may have any key of the kind."""
+        fields: dict[str, Any] = {"name": (Literal[AUTO], AUTO)}
         for key, of in self.fields().items():
             kept = Annotated[(of.annotation, *of.metadata)] if of.metadata else of.annotation
-            fields.setdefault(key, (kept | None, Field(None, description=of.description)))  # type: ignore[operator]
-        made = create_model(f"{name.title()}{self.kind.__name__}Options", __base__=self.kind.Options, **fields)
-        made.part = self.kind
-        return made
+            fields.setdefault(key, (kept | None, Field(None, description=of.description)))
+        return _options(f"Open{self.kind.__name__}Options", self.kind.Options, self.kind, fields)
+
+    def object_options(self) -> type[PartOptions]:
+        """Return the options of a part that is passed as an object: those of every part of the kind, and its type."""
+        fields = {"name": (Literal[OBJECT], OBJECT), "type": (str, "")}
+        return _options(f"{self.kind.__name__}ObjectOptions", self.kind.Options, self.kind, fields)
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Make the union; it is made anew whenever a part is registered."""
         options = {name: part.Options for name, part in self.kind.known.items()}
-        options |= {name: self.open_options(name) for name in (AUTO, OBJECT)}
+        options |= {AUTO: self.open_options(), OBJECT: self.object_options()}
         choices = {name: handler.generate_schema(each) for name, each in options.items()}
         union = core_schema.tagged_union_schema(choices, discriminator=self._name)
         return core_schema.no_info_before_validator_function(self._spelt_out, union)

@@ -13,7 +13,7 @@ from scipy.special import expit
 from vaekit.data import Column
 from vaekit.data.tables.cells import fit_cells
 from vaekit.distributions import Slots
-from vaekit.models.likelihoods import LikelihoodOptions, Mixed
+from vaekit.models.likelihoods import Mixed
 
 RNG = np.random.default_rng(0)
 COLUMNS = (
@@ -39,7 +39,7 @@ CELLS = fit_cells(COLUMNS, CODES)
 def parts():
     """A row's distribution with its mechanism, and without."""
     torch.manual_seed(1)
-    likelihood = Mixed(CELLS.layout, LikelihoodOptions(missing="modelled"))
+    likelihood = Mixed(CELLS.layout, missing="modelled")
     raw = 0.7 * torch.randn(likelihood.parameters_per_feature)
     with torch.no_grad():
         likelihood.missing_places.normal_()
@@ -116,7 +116,7 @@ def test_what_is_missing_is_distributed_by_bayes(parts):
 
 
 def test_a_mechanism_that_does_not_look_at_values_changes_nothing_but_by_a_constant():
-    likelihood = Mixed(CELLS.layout, LikelihoodOptions(missing="modelled"))
+    likelihood = Mixed(CELLS.layout, missing="modelled")
     codes = np.where(RNG.random(CODES.shape) < 0.3, np.nan, CODES)
     x = CELLS.forward(torch.from_numpy(codes))
     likelihood.start(x)

@@ -100,7 +100,7 @@ def test_the_evidence_of_a_nonlinear_model_by_quadrature():
     found = measure(model, rows_of(X), K)
     noise = RowNoise(X).normal((K, 1), RowStream.POSTERIOR).movedim(1, 0)
     with torch.no_grad():
-        weights = model.joint(torch.from_numpy(X).float(), noise=noise).log_weights().double().numpy()
+        weights = model.draw(torch.from_numpy(X).float(), noise=noise).log_weights().double().numpy()
     relative = np.exp(weights - exact)
     error = relative.std(0, ddof=1) / math.sqrt(K)
     assert (np.abs(np.exp(found.log_likelihood - exact) - 1) < 5 * error + 1e-5).all()

@@ -12,7 +12,8 @@ import oracles
 from builders import conditional_vae, linear_vae, rows_of
 from vaekit.data import Rows
 from vaekit.evaluation import annealed_bound, bracket, inference_gap, measure, rate_distortion
-from vaekit.objectives import OBJECTIVES, ObjectiveOptions
+from vaekit.objectives import Loss, Objective
+from vaekit.parts import Plan
 
 
 @pytest.fixture
@@ -88,18 +89,18 @@ def test_rows_of_the_models_own_making_are_made_at_their_contexts(known):
     assert 0 < (upper - lower).mean() < 0.2
 
 
-@pytest.mark.parametrize("name", [name for name in OBJECTIVES if name != "reconstruction"])
+@pytest.mark.parametrize("name", [name for name in Objective.known if name != "reconstruction"])
 def test_every_objective_is_that_of_the_model_at_the_context(known, name):
     """At c the model is that of x − Uc without any context: the same losses with the same noise."""
     oracle, U, X, C, affine = known
-    options = ObjectiveOptions(name=name, samples=4)
+    part = Objective.known[name]
     losses = []
     for model, inputs, context in (
         (conditional_vae(oracle, U, *off(affine), samples=4), X, (torch.from_numpy(C),)),
         (linear_vae(oracle, *off(affine), samples=4), X - C @ U.T, ()),
     ):
         torch.manual_seed(0)
-        objective = OBJECTIVES[name].make(model, options, len(X)).double()
+        objective = Loss(model, part.build(part.Options(samples=4), Plan(latent_dim=2, rows=len(X)))).double()
         losses.append(objective(torch.from_numpy(inputs), torch.tensor(1.0), *context))
     for one, other in zip(*losses, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9)

@@ -12,7 +12,8 @@ from scipy import integrate, optimize, stats
 from scipy.special import log_softmax
 
 import oracles
-from vaekit.models.likelihoods import LIKELIHOODS, Gaussian, LikelihoodOptions
+from vaekit.models.likelihoods import Gaussian, Likelihood
+from vaekit.parts import Plan
 
 FEATURES = 3
 LEVELS = {"discretized_logistic": 6, "discretized_logistic_mixture": 6, "categorical": 5}
@@ -22,14 +23,20 @@ SPREAD = (
 )
 DISCRETE = ["bernoulli", "categorical", "discretized_logistic", "discretized_logistic_mixture", "poisson"]
 DISCRETE += ["negative_binomial"]
+LIKELIHOODS = Likelihood.known
 TOP = {"bernoulli": 2, "poisson": 60, "negative_binomial": 4000} | LEVELS
 EVERY = [(name, "per_feature") for name in DISCRETE] + SPREAD
 
 
+def build(name, variance, levels):
+    part, values = LIKELIHOODS[name], {"variance": variance, "components": 3}
+    options = part.Options(**{k: v for k, v in values.items() if k in part.Options.model_fields})
+    return part.build(options, Plan(event_shape=(FEATURES,), levels=levels))
+
+
 def made(name, variance="per_feature", seed=0, dtype=torch.float64, levels=None):
     """A likelihood with random parameters and offset, and a network output for two examples."""
-    options = LikelihoodOptions(variance=variance, components=3)
-    likelihood = LIKELIHOODS[name]((FEATURES,), options, levels or LEVELS.get(name, 0)).to(dtype)
+    likelihood = build(name, variance, levels or LEVELS.get(name, 0)).to(dtype)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for p in likelihood.parameters():
@@ -68,7 +75,7 @@ def expected_log_prob(likelihood, raw, x):
             x[..., None], half * (location + 1), scale, likelihood.levels
         )
         return np.logaddexp.reduce(log_softmax(weight, -1) + log_p, axis=-1)
-    variance = likelihood.options.variance
+    variance = likelihood.variance
     if isinstance(variance, float):
         std = np.full(FEATURES, math.sqrt(variance))
     else:
@@ -146,7 +153,7 @@ def test_lambda_is_the_variance(name):
 
 def test_gaussian_keeps_every_constant():
     x, mean, variance = np.array([[1.0, -2.0, 0.5]]), np.array([0.2, 0.1, -0.4]), 0.25
-    likelihood = Gaussian((3,), LikelihoodOptions(variance=variance)).double()
+    likelihood = Gaussian((3,), variance=variance).double()
     found = likelihood(torch.from_numpy(mean).reshape(1, 3, 1)).log_prob(torch.from_numpy(x))
     expected = -((x - mean) ** 2).sum() / (2 * variance) - 1.5 * math.log(2 * math.pi * variance)
     assert found.item() == pytest.approx(expected, rel=1e-12)
@@ -154,8 +161,8 @@ def test_gaussian_keeps_every_constant():
 
 
 def test_a_whole_number_is_a_variance_too():
-    assert LikelihoodOptions(variance=2).variance == 2.0
-    likelihood = Gaussian((1,), LikelihoodOptions(variance=2))
+    assert Gaussian.Options(variance=2).variance == 2.0
+    likelihood = Gaussian((1,), variance=2)
     assert likelihood(torch.zeros(1, 1, 1)).variance.item() == pytest.approx(2)
 
 
@@ -171,7 +178,7 @@ def graded(levels, n=4000):
 
 
 def begun(name, X, variance="per_feature", levels=0):
-    likelihood = LIKELIHOODS[name]((FEATURES,), LikelihoodOptions(variance=variance, components=3), levels).double()
+    likelihood = build(name, variance, levels).double()
     likelihood.start(torch.from_numpy(X.astype(float)))
     with torch.no_grad():
         p = likelihood(torch.zeros(FEATURES, likelihood.parameters_per_feature).double())

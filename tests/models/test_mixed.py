@@ -13,7 +13,7 @@ from scipy import integrate, stats
 import oracles
 from vaekit.data import Cells, Column, Layout
 from vaekit.data.tables.cells import fit_cells
-from vaekit.models.likelihoods import LikelihoodOptions, Mixed
+from vaekit.models.likelihoods import Mixed
 
 RNG = np.random.default_rng(0)
 LAYOUT = Layout(sizes=(2, 3, 4, 9, 40), lattice=(True, False), edges=((-1.0, math.inf), (-math.inf, math.inf)))
@@ -29,7 +29,7 @@ def spread(likelihood, seed=0, scale=1.0):
 
 @pytest.mark.parametrize("components", [1, 3])
 def test_a_row_is_the_sum_of_its_slots_worked_out_by_hand(components):
-    likelihood = Mixed(LAYOUT, LikelihoodOptions(components=components)).double()
+    likelihood = Mixed(LAYOUT, components).double()
     assert likelihood.parameters_per_feature == sum(WIDTHS) + 2 * 3 * components
     raw = torch.from_numpy(RNG.normal(size=(30, likelihood.parameters_per_feature)) * 2)
     with torch.no_grad():

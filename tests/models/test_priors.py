@@ -17,22 +17,26 @@ from vaekit.models import (
     Decoder,
     Diagonal,
     Encoder,
-    FlowPrior,
     GaussianMixture,
+    Prior,
+    SplinePrior,
     VampPrior,
     VariationalAutoEncoder,
 )
-from vaekit.models.likelihoods import Gaussian, LikelihoodOptions
-from vaekit.models.priors import PRIORS, PriorOptions, PriorParts
+from vaekit.models.likelihoods import Gaussian
 from vaekit.networks import MLP
+from vaekit.parts import Plan
 
+PRIORS = Prior.known
 FLOWS = [name for name in PRIORS if name.endswith("flow")]
 
 
 def made(name, latent_dim, transforms=2):
     """A prior of the table."""
-    options = PriorOptions(components=5, transforms=transforms, hidden=(8,))
-    return PRIORS[name](PriorParts(options, latent_dim, encoder(latent_dim), (6,)))
+    part, values = PRIORS[name], {"components": 5, "transforms": transforms, "hidden": (8,)}
+    options = part.Options(**{k: v for k, v in values.items() if k in part.Options.model_fields})
+    plan = Plan(latent_dim=latent_dim, event_shape=(6,), built={"inference": encoder(latent_dim)})
+    return part.build(options, plan)
 
 
 TINY = {
@@ -41,8 +45,6 @@ TINY = {
     "latent_dim": 2,
     "training.epochs": 2,
     "training.validations": 2,
-    "prior.hidden": [16],
-    "prior.components": 7,
 }
 
 
@@ -116,9 +118,7 @@ def test_a_vamp_prior_is_the_average_of_the_posteriors_of_its_inputs():
 
 def test_the_encoder_of_a_vamp_prior_is_counted_once():
     q = encoder()
-    model = VariationalAutoEncoder(
-        q, Decoder(MLP((2,), (6, 1)), Gaussian((6,), LikelihoodOptions())), VampPrior(q, (6,), 5)
-    )
+    model = VariationalAutoEncoder(q, Decoder(MLP((2,), (6, 1)), Gaussian((6,))), VampPrior(q, (6,), 5))
     assert sum(key.startswith("prior") for key in model.state_dict()) == 1
     (model.prior().log_prob(torch.zeros(2))).backward()
     assert all(p.grad is not None for p in q.parameters())
@@ -133,7 +133,7 @@ def test_there_must_be_a_component(make):
 def linear_gaussian(prior):
     """x = Wz + b + N(0, 0.25 I), and an encoder that is none too good."""
     torch.manual_seed(3)
-    decoder = Decoder(MLP((2,), (6, 1)), Gaussian((6,), LikelihoodOptions(variance=0.25)))
+    decoder = Decoder(MLP((2,), (6, 1)), Gaussian((6,), variance=0.25))
     return VariationalAutoEncoder(encoder(), decoder, prior)
 
 
@@ -175,7 +175,9 @@ def test_the_rate_is_averaged_over_all_draws(monkeypatch):
 
 @pytest.mark.parametrize("prior", PRIORS)
 def test_a_run_with_any_prior_trains_is_read_back_and_answers(tmp_path, prior):
-    settings = TINY | {"prior": prior, "data.binarize": "dynamic", "likelihood": "bernoulli"}
+    fields = Prior.known[prior].Options.model_fields
+    narrow = {f"prior.{key}": value for key, value in (("hidden", [16]), ("components", 7)) if key in fields}
+    settings = TINY | {"prior": prior, "data.binarize": "dynamic", "likelihood": "bernoulli"} | narrow
     run = vaekit.train("digits", settings=settings, out=tmp_path / "run")
     again = vaekit.load(tmp_path / "run")
     assert (again.sample(5, seed=1) == run.sample(5, seed=1)).all()
@@ -193,7 +195,7 @@ def test_a_learned_prior_on_mixed_tables(tmp_path):
     settings = TINY | {"prior": "mixture", "training.batch_size": 64}
     run = vaekit.train(pa.table(table), settings=settings, out=tmp_path / "run")
     assert run.condition(10, {"b": "x"})[0]["b"].to_pylist() == ["x"] * 10
-    with pytest.raises(RecipeError, match=r"vamp prior must be given data of one kind.*prior=mixture"):
+    with pytest.raises(RecipeError, match=r"vamp prior learns inputs.*prior=mixture"):
         vaekit.train(pa.table(table), settings=settings | {"prior": "vamp"}, out=tmp_path / "other")
 
 
@@ -201,6 +203,6 @@ def test_a_flow_of_one_dimension_is_refused():
     with pytest.raises(VaekitError, match="at least 2 latent dimensions"):
         CouplingPrior(1)
     with pytest.raises(VaekitError, match="at least 2 latent dimensions"):
-        FlowPrior(1, "spline")
+        SplinePrior(1)
     with pytest.raises(RecipeError, match="at least 2 latent dimensions"):
         vaekit.train("digits", settings=TINY | {"prior": "flow", "latent_dim": 1})

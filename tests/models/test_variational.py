@@ -48,7 +48,7 @@ def test_log_evidence_is_elbo_plus_kl_to_the_exact_posterior(oblique, rng):
     X, V, c, std = oblique.sample(20, rng), rng.normal(size=(K, P)), rng.normal(size=K), np.array([0.4, 1.7])
     mean = X @ V.T + c
     model = linear_vae(oblique, V, c, std)
-    joint = model.joint(torch.from_numpy(X), noise=sigma_noise(20))
+    joint = model.draw(torch.from_numpy(X), noise=sigma_noise(20))
     distortion, rate = joint.distortion().detach().numpy(), joint.rate().detach().numpy()
 
     np.testing.assert_allclose(distortion, oblique.expected_distortion(X, mean, np.diag(std**2)), rtol=1e-12)
@@ -62,7 +62,7 @@ def test_with_the_exact_posterior_every_draw_weighs_the_evidence(orthogonal, rng
     X = orthogonal.sample(20, rng)
     model = exact_vae(orthogonal)
     noise = torch.from_numpy(3 * rng.normal(size=(30, 20, K)))  # any z will do, likely or not
-    weights = model.joint(torch.from_numpy(X), noise=noise).log_weights().detach().numpy()
+    weights = model.draw(torch.from_numpy(X), noise=noise).log_weights().detach().numpy()
     np.testing.assert_allclose(weights, np.tile(orthogonal.log_prob(X), (30, 1)), atol=1e-9, rtol=0)
 
 
@@ -75,7 +75,7 @@ def test_a_rotated_basis_costs_elbo_at_equal_likelihood(orthogonal, rng):
     V, c, covariance = rotated.affine_posterior()
     precision = np.linalg.inv(covariance)
     best_std = np.diag(precision) ** -0.5  # of all diagonal posteriors the one nearest in KL[q ‖ p]
-    joint = linear_vae(rotated, V, c, best_std).joint(torch.from_numpy(X), noise=sigma_noise(20))
+    joint = linear_vae(rotated, V, c, best_std).draw(torch.from_numpy(X), noise=sigma_noise(20))
     elbo = -(joint.distortion() + joint.rate()).detach().numpy()
     cost = 0.5 * (np.log(np.diag(precision)).sum() - np.linalg.slogdet(precision)[1])
     assert cost > 0.1
@@ -85,7 +85,7 @@ def test_a_rotated_basis_costs_elbo_at_equal_likelihood(orthogonal, rng):
 def test_terms_of_a_nonlinear_model_draw_by_draw(rng):
     model = bernoulli_vae(features=4, seed=3).double()
     x, noise = rng.integers(0, 2, (6, 4)).astype(float), rng.normal(size=(5, 6, 1))
-    joint = model.joint(torch.from_numpy(x), noise=torch.from_numpy(noise))
+    joint = model.draw(torch.from_numpy(x), noise=torch.from_numpy(noise))
     mean, std = (t.detach().numpy() for t in (joint.posterior.mean, joint.posterior.stddev))
     z, network = mean + std * noise, decoder_weights(model)
     offset = model.decoder.likelihood.offset.detach().numpy()[:, 0]
@@ -143,7 +143,7 @@ def test_a_rate_without_closed_form_is_estimated_from_the_same_draws(oblique, rn
     X, V, c, std = oblique.sample(6, rng), rng.normal(size=(K, P)), rng.normal(size=K), np.array([0.4, 1.7])
     model = linear_vae(oblique, V, c, std)
     model.prior = TwoBumps()
-    joint = model.joint(torch.from_numpy(X), samples=9)
+    joint = model.draw(torch.from_numpy(X), samples=9)
     z, mean = joint.z.detach().numpy(), X @ V.T + c
     bumps = [stats.norm.logpdf(z, m, 1).sum(-1) for m in ([-1.0, 0.0], [1.0, 0.5])]
     prior = np.logaddexp(*bumps) - math.log(2)
@@ -154,8 +154,8 @@ def test_a_rate_without_closed_form_is_estimated_from_the_same_draws(oblique, rn
 def test_doubling_the_features_doubles_the_distortion_and_leaves_the_rate(oblique, rng):
     X, V, c, std = oblique.sample(9, rng), rng.normal(size=(K, P)), rng.normal(size=K), np.array([0.4, 1.7])
     twice = oracles.LinearGaussian(np.tile(oblique.W, (2, 1)), np.tile(oblique.b, 2), oblique.variance)
-    once = linear_vae(oblique, V, c, std).joint(torch.from_numpy(X), noise=sigma_noise(9))
-    again = linear_vae(twice, np.hstack([V, 0 * V]), c, std).joint(
+    once = linear_vae(oblique, V, c, std).draw(torch.from_numpy(X), noise=sigma_noise(9))
+    again = linear_vae(twice, np.hstack([V, 0 * V]), c, std).draw(
         torch.from_numpy(np.tile(X, (1, 2))), noise=sigma_noise(9)
     )
     np.testing.assert_allclose(again.distortion().detach(), 2 * once.distortion().detach(), rtol=1e-12)
@@ -191,7 +191,7 @@ def test_the_rate_is_never_switched_off(rng, beta):
 def test_reparameterized_gradients_are_the_analytic_ones(oblique, rng):
     X, V, c, std = oblique.sample(1, rng), np.zeros((K, P)), rng.normal(size=K), np.array([0.4, 1.7])
     model = linear_vae(oblique, V, c, std)
-    model.joint(torch.from_numpy(X), noise=sigma_noise(1)).distortion().sum().backward()
+    model.draw(torch.from_numpy(X), noise=sigma_noise(1)).distortion().sum().backward()
     residual = X[0] - oblique.b - oblique.W @ c
     np.testing.assert_allclose(model.encoder.c.grad, -oblique.W.T @ residual / oblique.variance, rtol=1e-10)
     squares = np.diag(oblique.W.T @ oblique.W)
@@ -206,7 +206,7 @@ def test_gradients_by_fresh_draws_agree_with_the_analytic_ones(oblique, rng):
     spread = torch.from_numpy(np.tile(std, (n, 1))).requires_grad_()
     model = linear_vae(oblique, np.zeros((K, P)), c, std)
     torch.manual_seed(0)
-    joint = model.joint(torch.from_numpy(np.tile(X, (n, 1))), posterior=DiagonalNormal(mean, spread))
+    joint = model.draw(torch.from_numpy(np.tile(X, (n, 1))), posterior=DiagonalNormal(mean, spread))
     joint.distortion().sum().backward()
     expected = -oblique.W.T @ (X[0] - oblique.b - oblique.W @ c) / oblique.variance
     assert np.abs(oracles.z_scores(mean.grad.numpy(), expected)).max() < 5

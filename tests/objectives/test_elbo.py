@@ -11,7 +11,7 @@ from scipy import stats
 
 import oracles
 from builders import linear_vae
-from vaekit.objectives import NegativeELBO
+from vaekit.objectives import Loss, NegativeELBO
 
 
 @pytest.mark.parametrize("beta", [0.0, 0.3, 1.0, 5.0])
@@ -20,7 +20,7 @@ def test_terms_of_each_example(linear_gaussian, beta):
     # the weight of the loss is the argument's, whatever the model's own
     model = linear_vae(oracle, V, c, std, samples=3, kl_weight=7.0)
     torch.manual_seed(4)
-    terms = NegativeELBO(model)(torch.from_numpy(X), torch.tensor(beta, dtype=torch.float64))
+    terms = Loss(model, NegativeELBO())(torch.from_numpy(X), torch.tensor(beta, dtype=torch.float64))
     torch.manual_seed(4)
     noise = torch.randn(3, 8, 2, dtype=torch.float64).numpy()
 
@@ -38,7 +38,7 @@ def test_gradients_of_loss_add_those_of_distortion_and_weighted_rate(linear_gaus
     gradients = {}
     for beta in (0.0, 1.0, 3.0):
         torch.manual_seed(0)
-        loss = NegativeELBO(model)(torch.from_numpy(X), torch.tensor(beta, dtype=torch.float64)).loss.mean()
+        loss = Loss(model, NegativeELBO())(torch.from_numpy(X), torch.tensor(beta, dtype=torch.float64)).loss.mean()
         gradients[beta] = torch.autograd.grad(loss, model.encoder.c)[0].numpy()
     np.testing.assert_allclose(gradients[1.0] - gradients[0.0], (X @ V.T + c).mean(0), rtol=1e-9)
     np.testing.assert_allclose(gradients[3.0] - gradients[0.0], 3 * (X @ V.T + c).mean(0), rtol=1e-9)
@@ -51,11 +51,11 @@ def test_a_trained_linear_model_reaches_the_closed_form_maximum():
     maximum = -0.5 * (4 * math.log(2 * math.pi) + math.log(eigenvalues[0]) + 3 * math.log(eigenvalues[1:].mean()) + 4)
     start = oracles.LinearGaussian(rng.normal(size=(4, 1)), np.zeros(4), best.variance)
     model = linear_vae(start, np.zeros((1, 4)), np.zeros(1), np.ones(1), samples=2)
-    objective, x, beta = NegativeELBO(model), torch.from_numpy(data), torch.tensor(1.0).double()
+    objective, x, beta = Loss(model, NegativeELBO()), torch.from_numpy(data), torch.tensor(1.0).double()
     noise = torch.from_numpy(np.repeat(oracles.sigma_points(1)[:, None], 400, axis=1))
 
     def bound():
-        joint = model.joint(x, noise=noise)
+        joint = model.draw(x, noise=noise)
         return (joint.distortion() + joint.rate()).mean()
 
     trained = [*model.encoder.parameters(), *model.decoder.network.parameters()]

@@ -16,7 +16,7 @@ import oracles
 import vaekit
 from builders import linear_vae
 from vaekit.errors import Interrupted, RunError
-from vaekit.objectives import FactorPenalty, NegativeELBO
+from vaekit.objectives import FactorPenalty, Loss, NegativeELBO
 from vaekit.objectives.factor import shuffled
 from vaekit.training.state import GOOD
 
@@ -60,12 +60,12 @@ def layers(network, z):
 
 def test_the_loss_by_hand(parts):
     model, x = parts
-    plain, _ = gradients(NegativeELBO(model), x, 0.7)
-    objective = FactorPenalty(model, 5.0).double()
+    plain, _ = gradients(Loss(model, NegativeELBO()), x, 0.7)
+    objective = Loss(model, FactorPenalty(2, 5.0)).double()
     found, _ = gradients(objective, x, 0.7)
     torch.manual_seed(3)
-    z = model.joint(x).z[0].detach().numpy()
-    penalty = 5 * layers(objective.discriminator, z)
+    z = model.draw(x).z[0].detach().numpy()
+    penalty = 5 * layers(objective.objective.discriminator, z)
     np.testing.assert_allclose(found.loss.detach().numpy(), plain.loss.detach().numpy() + penalty, rtol=1e-10)
     assert np.abs(penalty).min() > 1e-3
     torch.testing.assert_close(found.distortion, plain.distortion)
@@ -75,14 +75,14 @@ def test_the_loss_by_hand(parts):
 @pytest.mark.parametrize("weight", [0.0, 5.0])
 def test_the_model_learns_from_its_loss_alone_and_the_discriminator_from_the_cross_entropy_alone(parts, weight):
     model, x = parts
-    objective = FactorPenalty(model, weight).double()
+    objective = Loss(model, FactorPenalty(2, weight)).double()
     _, own = gradients(objective, x, 0.7)
     own = {name: gradient.clone() for name, gradient in own.items()}
     objective.zero_grad()
     torch.manual_seed(3)
-    joint = model.joint(x)
+    joint = model.draw(x)
     z, mixed = joint.z[0], shuffled(joint.z[0].detach())
-    network = objective.discriminator
+    network = objective.objective.discriminator
     loss = joint.distortion() + 0.7 * joint.rate() + weight * network(z).squeeze(-1)
     by_model = torch.autograd.grad(loss.mean(), list(model.parameters()), retain_graph=True)
     for (name, _), wanted in zip(model.named_parameters(), by_model, strict=True):
@@ -92,15 +92,15 @@ def test_the_model_learns_from_its_loss_alone_and_the_discriminator_from_the_cro
     entropy = nn.functional.binary_cross_entropy_with_logits(told, classes.double())
     by_entropy = torch.autograd.grad(entropy, list(network.parameters()))
     for (name, _), wanted in zip(network.named_parameters(), by_entropy, strict=True):
-        torch.testing.assert_close(own[f"discriminator.{name}"], wanted)
+        torch.testing.assert_close(own[f"objective.discriminator.{name}"], wanted)
         assert wanted.norm() > 1e-6
 
 
 def test_without_weight_the_model_has_the_gradient_of_the_bound(parts):
     model, x = parts
-    _, wanted = gradients(NegativeELBO(model), x)
+    _, wanted = gradients(Loss(model, NegativeELBO()), x)
     wanted = {name: gradient.clone() for name, gradient in wanted.items()}
-    _, own = gradients(FactorPenalty(model, 0.0).double(), x)
+    _, own = gradients(Loss(model, FactorPenalty(2, 0.0)).double(), x)
     for name, gradient in wanted.items():
         torch.testing.assert_close(own[name], gradient, rtol=0, atol=0)
 
@@ -123,8 +123,8 @@ def test_the_discriminator_finds_the_total_correlation_of_a_gaussian(correlation
     root = torch.linalg.cholesky(covariance - 0.125 * torch.eye(2))
     oracle = oracles.LinearGaussian(np.eye(2), np.zeros(2), 1.0)
     model = linear_vae(oracle, np.eye(2), np.zeros(2), np.full(2, math.sqrt(0.125))).float()
-    objective = FactorPenalty(model, 1.0)
-    adam = torch.optim.AdamW(objective.discriminator.parameters(), lr=3e-3, weight_decay=0.0)
+    objective = Loss(model, FactorPenalty(2, 1.0))
+    adam = torch.optim.AdamW(objective.objective.discriminator.parameters(), lr=3e-3, weight_decay=0.0)
     steps, one = 300, torch.ones(())
     for step in range(steps):
         adam.param_groups[0]["lr"] = 3e-3 * (1 - step / steps)
@@ -145,7 +145,7 @@ def test_the_discriminator_is_trained_but_is_no_part_of_the_model(tmp_path):
     state, _ = run.folder.read_tensors(GOOD)
     others, _ = plain.folder.read_tensors(GOOD)
     layers = ("0.0", "1.0", "2")
-    own = {f"discriminator.layers.{layer}.{kind}" for layer in layers for kind in ("weight", "bias")}
+    own = {f"objective.discriminator.layers.{layer}.{kind}" for layer in layers for kind in ("weight", "bias")}
     assert {n for n in state if not n.startswith("optimizer")} == {
         n for n in others if not n.startswith("optimizer")
     } | own

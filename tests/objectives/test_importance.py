@@ -69,7 +69,7 @@ def test_one_draw_is_one_estimate_of_the_elbo(parts):
     # z-tests of 30 rows at |z| < 5: false alarm 2e-5
     oracle, X, model, rng = parts
     noise = rng.normal(size=(4000, 30, 2))
-    joint = model.joint(torch.from_numpy(X), noise=torch.from_numpy(noise))
+    joint = model.draw(torch.from_numpy(X), noise=torch.from_numpy(noise))
     weights = joint.log_weights().detach()
     one = log_mean_exp(weights[:1]).numpy()
     np.testing.assert_allclose(one, weights[0].numpy(), rtol=1e-12)
@@ -85,7 +85,7 @@ def test_it_grows_with_the_draws_towards_the_evidence(parts):
     oracle, X, model, rng = parts
     draws, repeats = 64, 100
     noise = torch.from_numpy(rng.normal(size=(draws * repeats, 30, 2)))
-    weights = model.joint(torch.from_numpy(X), noise=noise).log_weights().detach().reshape(repeats, draws, 30)
+    weights = model.draw(torch.from_numpy(X), noise=noise).log_weights().detach().reshape(repeats, draws, 30)
     bounds = {}
     for k in (1, 2, 4, 16, 64):
         groups = weights.reshape(repeats, draws // k, k, 30)

@@ -11,12 +11,12 @@ from scipy import stats
 
 import oracles
 from builders import exact_vae, linear_vae
-from vaekit.objectives import NegativeELBO, NegativeIWAE
+from vaekit.objectives import Loss, NegativeELBO, NegativeIWAE
 
 
 def terms(model, X, beta=1.0, seed=4, objective=NegativeIWAE):
     torch.manual_seed(seed)
-    return objective(model)(torch.from_numpy(X), torch.tensor(beta, dtype=torch.float64))
+    return Loss(model, objective())(torch.from_numpy(X), torch.tensor(beta, dtype=torch.float64))
 
 
 def draws(X, V, c, std, samples, seed=4):
@@ -56,7 +56,7 @@ def test_one_draw_is_the_elbo_with_the_rate_by_the_same_draw(linear_gaussian):
     # whose expectation is the negative ELBO, rate in closed form and all
     many = torch.from_numpy(np.repeat(X[:1], 20_000, 0))
     torch.manual_seed(0)
-    sample = NegativeIWAE(model)(many, torch.tensor(1.0).double()).loss.detach().numpy()
+    sample = Loss(model, NegativeIWAE())(many, torch.tensor(1.0).double()).loss.detach().numpy()
     mean = X[:1] @ V.T + c
     elbo = oracle.expected_distortion(X[:1], mean, np.diag(std**2)) + oracles.standard_normal_kl(mean, std[None])
     assert abs(oracles.z_scores(sample, elbo[0])) < 5  # false alarm 6e-7

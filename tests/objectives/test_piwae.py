@@ -13,9 +13,9 @@ from torch import nn
 import oracles
 from builders import bernoulli_vae, linear_vae
 from vaekit.models import Encoder, GaussianMixture, VampPrior
-from vaekit.models.posteriors import FlowPosterior
+from vaekit.models.flows import FlowPosterior
 from vaekit.networks import MLP
-from vaekit.objectives import NegativeIWAE, NegativeMIWAE, NegativePIWAE
+from vaekit.objectives import Loss, NegativeIWAE, NegativeMIWAE, NegativePIWAE
 
 
 def gaussian(prior):
@@ -32,7 +32,7 @@ def flowing():
     """One whose posterior knows the density of its own draws without going back through z; with dropout in the decoder."""
     torch.manual_seed(2)
     model = bernoulli_vae(latent_dim=2, dropout=0.3, samples=6)
-    posterior = FlowPosterior(2, False, 2, 3, (8,))
+    posterior = FlowPosterior(2, 2, 3, (8,))
     model.encoder = Encoder(MLP((4,), (posterior.features,), (6,)), posterior)
     for parameter in model.encoder.parameters():
         nn.init.normal_(parameter, std=0.3)
@@ -53,9 +53,9 @@ def gradients(objective, x, beta=1.0, seed=3):
 @pytest.mark.parametrize("make", [lambda: gaussian("normal"), lambda: gaussian("mixture"), flowing])
 def test_each_side_has_the_gradient_of_its_bound(make, groups, beta):
     model, x = make()
-    found, own = gradients(NegativePIWAE(model, groups), x, beta)
-    iwae, tight = gradients(NegativeIWAE(model), x, beta)
-    _, loose = gradients(NegativeMIWAE(model, groups), x, beta)
+    found, own = gradients(Loss(model, NegativePIWAE(groups)), x, beta)
+    iwae, tight = gradients(Loss(model, NegativeIWAE()), x, beta)
+    _, loose = gradients(Loss(model, NegativeMIWAE(groups)), x, beta)
     torch.testing.assert_close(found, iwae, rtol=1e-12, atol=0)
     for name, gradient in own.items():
         encoder = name.startswith("encoder")
@@ -67,7 +67,7 @@ def test_both_gradients_by_hand(linear_gaussian):
     """Of a decoder's bias and of the encoder's: Σ_k of weights over all draws, and within groups."""
     oracle, X, V, c, std = linear_gaussian
     model = linear_vae(oracle, V, c, std, samples=6)
-    _, own = gradients(NegativePIWAE(model, 2), torch.from_numpy(X))
+    _, own = gradients(Loss(model, NegativePIWAE(2)), torch.from_numpy(X))
     torch.manual_seed(3)
     noise = torch.randn(6, len(X), 2, dtype=torch.float64).numpy()
     mean = X @ V.T + c
@@ -88,8 +88,8 @@ def test_groups_without_weight_still_teach_the_encoder(linear_gaussian, scale):
     """In float32, where whole groups have weights e^−100, or e^−100000, times those of others."""
     oracle, X, V, c, std = linear_gaussian
     model, x = linear_vae(oracle, V, scale * c, scale * std, samples=6).float(), torch.from_numpy(X).float()
-    _, own = gradients(NegativePIWAE(model, 3), x)
-    for objective, side in ((NegativeIWAE(model), "decoder"), (NegativeMIWAE(model, 3), "encoder")):
+    _, own = gradients(Loss(model, NegativePIWAE(3)), x)
+    for objective, side in ((Loss(model, NegativeIWAE()), "decoder"), (Loss(model, NegativeMIWAE(3)), "encoder")):
         _, wanted = gradients(objective, x)
         for name in (name for name in own if name.startswith(side)):
             torch.testing.assert_close(own[name], wanted[name], rtol=1e-4, atol=1e-5 * float(wanted[name].norm()))
@@ -109,7 +109,7 @@ def test_an_encoder_within_the_prior_follows_the_prior_there(linear_gaussian):
         return found["encoder.V"], twin.V.grad
 
     (own, prior), (_, tight), (loose, _) = map(
-        split, (NegativePIWAE(model, 2), NegativeIWAE(model), NegativeMIWAE(model, 2))
+        split, (Loss(model, NegativePIWAE(2)), Loss(model, NegativeIWAE()), Loss(model, NegativeMIWAE(2)))
     )
     torch.testing.assert_close(own, loose)
     torch.testing.assert_close(prior, tight)

@@ -8,7 +8,7 @@ import torch
 
 from vaekit.models import Autoencoder
 from vaekit.networks import MLP
-from vaekit.objectives import ReconstructionError
+from vaekit.objectives import Loss, ReconstructionError
 
 
 @pytest.mark.parametrize("beta", [0.0, 1.0, 9.0])
@@ -20,7 +20,7 @@ def test_terms_of_each_example(beta):
     code = x.reshape(7, 6) @ A.T + a
     error = ((x.reshape(7, 6) - code @ B.T - b) ** 2).sum(1)
     model = Autoencoder(encoder, decoder, 2).double()
-    terms = ReconstructionError(model)(torch.from_numpy(x), torch.tensor(beta))
+    terms = Loss(model, ReconstructionError())(torch.from_numpy(x), torch.tensor(beta))
     for found, expected in zip(terms, (error, error, np.zeros(7)), strict=True):
         np.testing.assert_allclose(found.detach().numpy(), expected, rtol=1e-9)
     # the model's own loss is the mean of the objective's

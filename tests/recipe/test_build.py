@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from vaekit.data import Schema, Transform
-from vaekit.models import LIKELIHOODS, Autoencoder
+from vaekit.models import Autoencoder, Likelihood
 from vaekit.recipe import build_model, load_recipe, resolve, start_model
 
 SCHEMAS = {
@@ -42,7 +42,7 @@ def test_each_kind_of_data_is_given_a_model_of_its_own_likelihood(kind):
     assert y.shape == x.shape
     assert torch.isfinite(loss)
     name = {"binary": "bernoulli", "levels": "discretized_logistic", "counts": "negative_binomial", "real": "gaussian"}
-    assert type(model.decoder.likelihood) is LIKELIHOODS[name[kind]]
+    assert type(model.decoder.likelihood) is Likelihood.known[name[kind]]
     assert model.encode(x).shape == (200, 2)
 
 
@@ -83,7 +83,7 @@ def test_training_starts_where_knowing_nothing_of_z_would_end(kind):
     x = data(kind)
     start_model(model, x)
     with torch.no_grad():
-        bound = -float(model.joint(x, 1).distortion().mean())
+        bound = -float(model.draw(x, 1).distortion().mean())
     flat = x.flatten(1).double().numpy()
     if kind == "real":
         best = -0.5 * (np.log(2 * np.pi * flat.var(0)) + 1).sum()

@@ -81,7 +81,7 @@ def test_training_leaves_the_global_generator_alone(tmp_path):
 @pytest.mark.parametrize(("model", "optimizer"), [("vae", "muon"), ("autoencoder", "adamw")])
 def test_an_interrupted_run_resumes_bit_for_bit(tmp_path, survive, number, model, optimizer):
     settings = TINY | {"model": model, "encoder.dropout": 0.1, "training.kl_warmup": 0.5}
-    settings |= {"training.optimizer": optimizer, "encoder.hidden": [32, 32]}
+    settings |= {"optimizer.name": optimizer, "encoder.hidden": [32, 32]}
     whole = vaekit.train("digits", settings=settings, out=tmp_path / "whole")
 
     def stop(step):

@@ -37,7 +37,7 @@ SETTINGS = {
     "training.learning_rate": RATE,
     "training.final_rate": FINAL,
     "training.warmup": 0.2,
-    "training.weight_decay": DECAY,
+    "optimizer.weight_decay": DECAY,
     "training.gradient_clip": CLIP,
     "training.average": AVERAGE,
     "training.kl_warmup": 0.6,

@@ -4,7 +4,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from vaekit.training.optimizers import LEAST_WIDTH, OPTIMIZERS, Muon, orthogonal
+from vaekit.training.optimizers import Muon, Optimizer, orthogonal
+from vaekit.training.optimizers.muon import LEAST_WIDTH
 
 
 def scalar_iteration(values):
@@ -48,7 +49,7 @@ class Model(nn.Module):
 
 def stepped(kind, model, gradients, state=None, rate=0.01, decay=0.1):
     """Parameters after a step for each list of gradients, and the optimiser."""
-    optimizer = OPTIMIZERS[kind](model, rate, decay)
+    optimizer = Optimizer.known[kind].make(Optimizer.known[kind].Options(weight_decay=decay), model, rate)
     if state is not None:
         optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
     for step in gradients:

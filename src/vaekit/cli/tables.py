@@ -220,7 +220,7 @@ def show_run(run: Run) -> None:
         ("rows", f"{rows['train']} trained, {rows['validation']} chose the model, {rows['test']} held out"),
         *_schema_rows(run.schema),
         ("model", f"{run.recipe.model}, {run.recipe.latent}, {parameters:,} parameters"),
-        ("networks", f"encoder {run.recipe.encoder.network}, decoder {run.recipe.decoder.network}"),
+        ("networks", f"encoder {run.recipe.encoder.name}, decoder {run.recipe.decoder.name}"),
         ("likelihood", run.recipe.likelihood.name if run.recipe.model == "vae" else "none"),
         ("seed", str(run.recipe.seed)),
     ]

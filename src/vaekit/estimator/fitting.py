@@ -116,7 +116,7 @@ def write(path: str | Path, run: Run, pattern: Any, history: list[dict[str, floa
         if run.known is not None:
             write_known(made, run.known)
 
-    folder.create(run.recipe.model_dump(mode="json"), described, provenance, further)
+    folder.create(run.recipe.as_json(), described, provenance, further)
     folder.write_tensors(WEIGHTS, run.model.state_dict(), {"step": str(step)})
     folder.write_metrics(history)
 

@@ -75,7 +75,7 @@ def measure_independent(train: Rows, test: Rows, likelihood: Mixed) -> float:
     Returns:
         Nats per row of the data as given.
     """
-    constant = Mixed(likelihood.layout, likelihood.options)
+    constant = Mixed(likelihood.layout, likelihood.components, likelihood.missing)
     seen, held_out = (Rows(r.part.some(MOST_ROWS, r.seed), r.transform, r.seed).tensor() for r in (train, test))
     constant.start(seen)
     nothing = constant.offset.new_zeros(constant.offset.shape)

@@ -115,10 +115,10 @@ def _measure_block(
     for start in range(0, samples, chunk):
         count = min(chunk, samples - start)
         epsilon = noise.normal((count, latent_dim), RowStream.POSTERIOR, start * latent_dim).movedim(1, 0)
-        joint = model.joint(x, noise=epsilon.to(x), posterior=posterior)
-        log_likelihood += joint.log_likelihood.double().sum(0)
-        rate += count * joint.rate().double()  # the same for each draw, where it has a closed form
-        total = torch.logaddexp(total, torch.logsumexp(joint.log_weights().double(), 0))
+        draws = model.draw(x, noise=epsilon.to(x), posterior=posterior)
+        log_likelihood += draws.log_likelihood.double().sum(0)
+        rate += count * draws.rate().double()  # the same for each draw, where it has a closed form
+        total = torch.logaddexp(total, torch.logsumexp(draws.log_weights().double(), 0))
     # the number of draws divides once, whatever the chunks were
     bound, independent = total - math.log(samples), isinstance(posterior, DiagonalNormal)
     return -log_likelihood / samples, rate / samples, bound, posterior.mean, posterior.stddev, independent

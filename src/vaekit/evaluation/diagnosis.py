@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from vaekit.evaluation.baselines import BASELINES
-from vaekit.objectives import OBJECTIVES
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class Remedy:
 
 
 def _tighter(recipe: Any) -> bool:
-    return OBJECTIVES[recipe.objective.name].importance_weighted and recipe.objective.samples >= 8
+    return recipe.objective.part.importance_weighted and recipe.objective.samples >= 8
 
 
 # what a later one replaced counts as in place beside it, so that remedy upon remedy never goes back

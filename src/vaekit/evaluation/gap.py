@@ -30,7 +30,7 @@ from vaekit.distributions import DiagonalNormal, Reparameterized
 from vaekit.errors import at_least_one
 from vaekit.evaluation.annealing import annealed_bound
 from vaekit.evaluation.bounds import BUDGET, CACHED, evaluating, widest
-from vaekit.models import Joint, VariationalAutoEncoder
+from vaekit.models import Draws, VariationalAutoEncoder
 
 Array = npt.NDArray[np.float64]
 STEPS, PAIRS = 500, 4
@@ -195,10 +195,10 @@ def _slopes(
         return torch.autograd.grad(loss.sum(), (shift, log_std))
 
 
-def _joint(model: VariationalAutoEncoder, x: Tensor, prior: Distribution, q: Reparameterized, z: Tensor) -> Joint:
+def _joint(model: VariationalAutoEncoder, x: Tensor, prior: Distribution, q: Reparameterized, z: Tensor) -> Draws:
     """The terms of the bound at draws of any q; the prior, which may be dear to build, is built once for all."""
     p = model.decoder(z)
-    return Joint(q, prior, z, p, p.log_prob(x))
+    return Draws(q, prior, z, p, p.log_prob(x))
 
 
 def _pairs(noise: RowNoise, turn: int, like: Tensor) -> Tensor:

@@ -77,7 +77,7 @@ class TableModel:
         """Weighted draws of z; cells that were hidden on purpose say nothing of why cells are missing."""
         latent_dim = self.model.prior().event_shape[0]
         epsilon = noise.normal((self.samples, latent_dim), RowStream.POSTERIOR).movedim(1, 0)
-        joint = self.model.joint(x.to(device), noise=epsilon.to(device))
+        joint = self.model.draw(x.to(device), noise=epsilon.to(device))
         slots = joint.likelihood.base_dist
         if not isinstance(slots, Slots):
             raise TypeError("a table model has a distribution over slots")

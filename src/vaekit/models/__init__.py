@@ -6,41 +6,41 @@ encoder(x) -> q(z|x)        decoder(z) -> p(x|z)        prior() -> p(z)
 from vaekit.models.autoencoder import Autoencoder
 from vaekit.models.decoders import Decoder
 from vaekit.models.encoders import Encoder
-from vaekit.models.gaussians import Diagonal, FullCovariance, LowRank
-from vaekit.models.likelihoods import LIKELIHOODS, Likelihood
-from vaekit.models.linear_gaussian import ProbabilisticPCA
-from vaekit.models.posteriors import POSTERIORS, BottomUp, Directional, FlowPosterior, TopDown
-from vaekit.models.priors import (
-    PRIORS,
+from vaekit.models.flows import (
+    AutoregressiveFlowPrior,
     CouplingPrior,
-    FlowPrior,
-    GaussianMixture,
-    LayeredPrior,
-    StandardNormal,
-    VampPrior,
+    FlowPosterior,
+    InverseAutoregressivePosterior,
+    SplinePrior,
 )
-from vaekit.models.variational import Joint, VariationalAutoEncoder
+from vaekit.models.layers import BottomUp, LayeredPrior, TopDown
+from vaekit.models.likelihoods import Likelihood
+from vaekit.models.linear_gaussian import ProbabilisticPCA
+from vaekit.models.posteriors import Diagonal, Directional, FullCovariance, LowRank, Posterior
+from vaekit.models.priors import GaussianMixture, Prior, StandardNormal, VampPrior
+from vaekit.models.variational import Draws, VariationalAutoEncoder
 
 __all__ = [
-    "LIKELIHOODS",
-    "POSTERIORS",
-    "PRIORS",
     "Autoencoder",
+    "AutoregressiveFlowPrior",
     "BottomUp",
     "CouplingPrior",
     "Decoder",
     "Diagonal",
     "Directional",
+    "Draws",
     "Encoder",
     "FlowPosterior",
-    "FlowPrior",
     "FullCovariance",
     "GaussianMixture",
-    "Joint",
+    "InverseAutoregressivePosterior",
     "LayeredPrior",
     "Likelihood",
     "LowRank",
+    "Posterior",
+    "Prior",
     "ProbabilisticPCA",
+    "SplinePrior",
     "StandardNormal",
     "TopDown",
     "VampPrior",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 from torch.distributions import MultivariateNormal
@@ -38,6 +40,23 @@ class FittedGaussian(nn.Module):
         return MultivariateNormal(self.mean, scale_tril=self.cholesky, validate_args=False)
 
 
+@dataclass(frozen=True)
+class Reconstruction:
+    """What an autoencoder makes of a batch.
+
+    Args:
+        x: data as the model sees them, shape (B, *event).
+        y: dec(enc(x)), of the same shape.
+    """
+
+    x: Tensor
+    y: Tensor
+
+    def distortion(self) -> Tensor:
+        """Return ‖x − y‖² of each example, shape (B,)."""
+        return (self.x - self.y).square().flatten(1).sum(1)
+
+
 class Autoencoder(nn.Module):
     """dec(enc(x)), trained by the squared error ‖x − dec(enc(x))‖².
 
@@ -67,6 +86,14 @@ class Autoencoder(nn.Module):
         """Reconstruct x and compute the mean over examples of ‖x − y‖²."""
         y = self.decode(self.encode(x))
         return y, (x - y).square().flatten(1).sum(1).mean()
+
+    def draw(self, x: Tensor, samples: int | None = None) -> Reconstruction:  # noqa: ARG002 - every draw would be the same
+        """Reconstruct a batch x of shape (B, *event)."""
+        return Reconstruction(x, self.decode(self.encode(x)))
+
+    def given(self, context: None) -> Autoencoder:  # noqa: ARG002
+        """Return the model itself: an autoencoder is not conditional."""
+        return self
 
     def encode(self, x: Tensor) -> Tensor:
         """The codes of x, shape (B, latent_dim)."""

@@ -25,7 +25,7 @@ class Encoder(nn.Module):
         Im et al., "Denoising Criterion for Variational Auto-Encoding Framework", 2017, for the corruption.
 
     Examples:
-        >>> from vaekit.models.gaussians import Diagonal
+        >>> from vaekit.models import Diagonal
         >>> from vaekit.networks import MLP
         >>> q = Encoder(MLP((6,), (4,)), Diagonal(2))(torch.zeros(5, 6))
         >>> q.batch_shape, q.event_shape

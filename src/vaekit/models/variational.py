@@ -30,7 +30,7 @@ CLOSED_FORM = (DiagonalNormal, CholeskyNormal, VonMisesFisher)
 
 
 @dataclass(frozen=True)
-class Joint:
+class Draws:
     """What M draws z ~ q(z|x) tell of a batch: the terms from which every bound is made.
 
     Args:
@@ -39,6 +39,7 @@ class Joint:
         z: draws, shape (M, B, latent_dim).
         likelihood: p(x|z), batch shape (M, B).
         log_likelihood: log p(x|z), shape (M, B).
+        drawn: z as the posterior sees it, where an objective gives this path a gradient of its own; z by default.
     """
 
     posterior: Reparameterized
@@ -46,6 +47,7 @@ class Joint:
     z: Tensor
     likelihood: Independent[Distribution]
     log_likelihood: Tensor
+    drawn: Tensor | None = None
 
     def distortion(self) -> Tensor:
         """D = −(1/M) Σ_m log p(x|z_m), shape (B,)."""
@@ -55,11 +57,11 @@ class Joint:
         """R = KL[q(z|x) ‖ p(z)], shape (B,): in closed form where the prior is N(0, I) and there is one, else by the M draws."""
         if isinstance(self.prior, DiagonalNormal) and isinstance(self.posterior, CLOSED_FORM):
             return kl_divergence(self.posterior, self.prior)
-        return self.matching().mean(0)
+        return self.log_ratio().mean(0)
 
-    def matching(self) -> Tensor:
+    def log_ratio(self) -> Tensor:
         """log q(z_m|x) − log p(z_m), whose mean over draws is the rate, shape (M, B)."""
-        return self.posterior.log_prob(self.z) - self.prior.log_prob(self.z)
+        return self.posterior.log_prob(self.z if self.drawn is None else self.drawn) - self.prior.log_prob(self.z)
 
     def log_weights(self) -> Tensor:
         """log w_m = log p(x|z_m) + log p(z_m) − log q(z_m|x), shape (M, B)."""
@@ -179,13 +181,13 @@ class VariationalAutoEncoder(nn.Module):
         prior = DiagonalNormal(torch.zeros_like(mu), torch.ones_like(std))
         return kl_divergence(DiagonalNormal(mu, std), prior).mean()
 
-    def joint(
+    def draw(
         self,
         x: Tensor,
         samples: int | None = None,
         noise: Tensor | None = None,
         posterior: Reparameterized | None = None,
-    ) -> Joint:
+    ) -> Draws:
         """Draw z ~ q(z|x) and evaluate the terms of the bound.
 
         Args:
@@ -200,7 +202,7 @@ class VariationalAutoEncoder(nn.Module):
         q = self.encoder(x) if posterior is None else posterior
         z = q.rsample((samples or self.samples,)) if noise is None else q.reparameterize(noise)
         p = self.decoder(z)
-        return Joint(q, self.prior(), z, p, p.log_prob(x))
+        return Draws(q, self.prior(), z, p, p.log_prob(x))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Reconstruct x and compute the loss D + kl_weight · R.
@@ -211,8 +213,8 @@ class VariationalAutoEncoder(nn.Module):
         Returns:
             y, the mean of p(x|z) over the draws, shape (B, *event), and the scalar loss in nats per example.
         """
-        joint = self.joint(x)
-        return joint.likelihood.mean.mean(0), (joint.distortion() + self.kl_weight * joint.rate()).mean()
+        draws = self.draw(x)
+        return draws.likelihood.mean.mean(0), (draws.distortion() + self.kl_weight * draws.rate()).mean()
 
     def encode(self, x: Tensor) -> Tensor:
         """The posterior mean, E_q[z], shape (B, latent_dim)."""

@@ -8,13 +8,19 @@ times as much as after one halving.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, nn
 
-from vaekit.networks.layers import ACTIVATIONS
+from vaekit.errors import RecipeError
+from vaekit.networks.base import Network
+from vaekit.networks.layers import ACTIVATIONS, Activation
+from vaekit.options import Width
+from vaekit.parts import PartOptions, Plan
 
 
 def stage_sizes(height: int, width: int, stages: int) -> list[tuple[int, int]]:
@@ -197,3 +203,40 @@ class ConvolutionalDecoder(nn.Module):
         x = self.layers(self.input(z.reshape(-1, z.shape[-1])).unflatten(-1, self.first))
         x = x.movedim(1, -1).unflatten(-1, self.out_shape)
         return x.reshape(*z.shape[:-1], *x.shape[1:])
+
+
+class ConvolutionalNetwork(Network):
+    """A residual convolutional network as encoder and as decoder of pictures."""
+
+    name = "convolutional"
+
+    class Options(PartOptions):
+        """What can be set of a convolutional network."""
+
+        channels: tuple[Width, ...] = Field(
+            (32, 64), min_length=1, description="Channels of the stages of a convolutional network, outermost first."
+        )
+        blocks: int = Field(1, ge=1, le=100, description="Residual blocks in each stage of a convolutional network.")
+        squeeze_excite: bool = Field(
+            False, description="Whether a convolutional network weighs its channels, picture by picture."
+        )
+        activation: Activation = Field("silu", description="Nonlinearity.")
+        dropout: float = Field(
+            0.0, ge=0, lt=1, description="Probability of dropping a number within a block in training."
+        )
+
+    @classmethod
+    def needs(cls, options: Any, plan: Plan, section: str) -> Iterator[RecipeError]:  # noqa: ARG003
+        """Yield a refusal for what is not a picture."""
+        if not plan.picture:
+            yield RecipeError(f"a convolutional {section} must be given pictures", "a table", f"Choose {section}=mlp")
+
+    @classmethod
+    def encoder(cls, options: Any, event_shape: Sequence[int], features: int, latent_dim: int) -> nn.Module:  # noqa: ARG003
+        """Return a network from (B, H, W, C) to (B, features)."""
+        return ConvolutionalEncoder(event_shape, features, **options.values())
+
+    @classmethod
+    def decoder(cls, options: Any, latent_dim: int, event_shape: Sequence[int], parameters: int) -> nn.Module:
+        """Return a network from (..., latent_dim) to (..., H, W, C, parameters)."""
+        return ConvolutionalDecoder(latent_dim, event_shape, parameters, **options.values())

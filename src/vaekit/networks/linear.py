@@ -11,11 +11,16 @@ from it, the noise of the stiffest direction (λ_1/σ² may be 10⁶) would drow
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from vaekit.errors import RecipeError
+from vaekit.networks.base import Network
+from vaekit.parts import Plan
 
 MOST_AXES = 512
 """Slice axes kept; the optimum of a linear-Gaussian model lies within the leading `latent_dim` of them."""
@@ -66,28 +71,29 @@ class LinearEncoder(nn.Module):
     Args:
         in_shape: shape of one example.
         features: number of outputs.
+        latent_dim: how many of them, the first ones, are means; logarithms of standard deviations may follow.
     """
 
     mean: Tensor
     whiten: Tensor
 
-    def __init__(self, in_shape: Sequence[int], features: int) -> None:
+    def __init__(self, in_shape: Sequence[int], features: int, latent_dim: int) -> None:
         super().__init__()
         width = math.prod(in_shape)
         self.dims, axes, self.widest = len(in_shape), min(width, MOST_AXES), width
+        self.latent_dim = latent_dim
         self.register_buffer("mean", torch.zeros(width))
         self.register_buffer("whiten", torch.eye(width, axes))
         self.linear = nn.Linear(axes, features)
 
     @torch.no_grad()
-    def start(self, x: Tensor, codes: int) -> None:
+    def start(self, x: Tensor) -> None:
         """Take the axes from rows as the network sees them; begin with probabilistic PCA's posterior.
 
         Args:
             x: rows, shape (n, *event).
-            codes: number of means among the features; logarithms of standard deviations may follow.
         """
-        found = principal_axes(x, self.whiten.shape[1])
+        found, codes = principal_axes(x, self.whiten.shape[1]), self.latent_dim
         share = found.share(codes)
         self.mean.copy_(found.mean)
         self.whiten.copy_(torch.where(found.std > 0, found.axes / found.std, 0.0))
@@ -142,3 +148,38 @@ class LinearDecoder(nn.Module):
         """Map (..., latent_dim) to (..., *event, parameters)."""
         inner = self.linear(z).unflatten(-1, self.inner_shape)
         return (self.colour @ inner).unflatten(-2, self.event_shape)
+
+
+class LinearNetwork(Network):
+    """A linear map as encoder and as decoder."""
+
+    name = "linear"
+
+    @classmethod
+    def needs(cls, options: Any, plan: Plan, section: str) -> Iterator[RecipeError]:  # noqa: ARG003
+        """Yield a refusal where the data have fewer directions than z, or where more than a plain model is wanted."""
+        most = min(math.prod(plan.event_shape), MOST_AXES)
+        if plan.kind != "mixed" and plan.latent_dim > most:
+            yield RecipeError(
+                f"latent_dim must be at most {most} for a linear {section} of these data",
+                str(plan.latent_dim),
+                f"Choose {section}=mlp, or a smaller latent_dim",
+            )
+        if section == "encoder":
+            yield from plan.needs_diagonal("encoder=linear")
+        if plan.context:
+            yield RecipeError(
+                f"{section} must not be linear where data.condition gives columns",
+                ", ".join(plan.context),
+                f"Choose {section}=mlp",
+            )
+
+    @classmethod
+    def encoder(cls, options: Any, event_shape: Sequence[int], features: int, latent_dim: int) -> LinearEncoder:  # noqa: ARG003
+        """Return a linear map from (B, *event) to (B, features)."""
+        return LinearEncoder(event_shape, features, latent_dim)
+
+    @classmethod
+    def decoder(cls, options: Any, latent_dim: int, event_shape: Sequence[int], parameters: int) -> LinearDecoder:  # noqa: ARG003
+        """Return a linear map from (..., latent_dim) to (..., *event, parameters)."""
+        return LinearDecoder(latent_dim, event_shape, parameters)

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
-from vaekit.networks.layers import ACTIVATIONS
+from vaekit.networks.base import Network
+from vaekit.networks.layers import ACTIVATIONS, Activation
+from vaekit.options import Width
+from vaekit.parts import PartOptions
 
 
 class Plain(nn.Sequential):
@@ -107,3 +112,36 @@ class MLP(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (..., *in_shape) to (..., *out_shape)."""
         return self.layers(x.flatten(-self.in_dims)).unflatten(-1, self.out_shape)
+
+
+class MLPNetwork(Network):
+    """A multilayer perceptron as encoder and as decoder."""
+
+    name = "mlp"
+
+    class Options(PartOptions):
+        """What can be set of a multilayer perceptron."""
+
+        hidden: tuple[Width, ...] = Field(
+            (512, 512), description="Widths of the hidden layers of an mlp, in its own order."
+        )
+        block: Literal["plain", "gated", "residual"] = Field(
+            "residual", description="What a hidden layer of an mlp is made of."
+        )
+        activation: Activation = Field("silu", description="Nonlinearity.")
+        dropout: float = Field(
+            0.0,
+            ge=0,
+            lt=1,
+            description="Probability of dropping a hidden unit of an mlp, or a number within a block of convolutions, in training.",
+        )
+
+    @classmethod
+    def encoder(cls, options: Any, event_shape: Sequence[int], features: int, latent_dim: int) -> MLP:  # noqa: ARG003
+        """Return a perceptron from (B, *event) to (B, features)."""
+        return MLP(event_shape, (features,), **options.values())
+
+    @classmethod
+    def decoder(cls, options: Any, latent_dim: int, event_shape: Sequence[int], parameters: int) -> MLP:
+        """Return a perceptron from (..., latent_dim) to (..., *event, parameters)."""
+        return MLP((latent_dim,), (*event_shape, parameters), **options.values())

@@ -11,33 +11,40 @@ The usual gradient of the encoder drowns in noise as K grows; this one has the s
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 from torch import Tensor
 
-from vaekit.models import Joint
-from vaekit.objectives.importance import NegativeWeightedBound, log_mean_exp, matching_along_path
+from vaekit.errors import RecipeError
+from vaekit.models import Draws
+from vaekit.objectives.importance import log_ratio_along_path
+from vaekit.objectives.iwae import NegativeIWAE
+from vaekit.objectives.stl import needs_detached
+from vaekit.parts import Plan
 
 
-class DoublyReparameterizedIWAE(NegativeWeightedBound):
-    """−IWAE_K of each example, K being the model's `samples`, with a better gradient for the encoder.
+class DoublyReparameterizedIWAE(NegativeIWAE):
+    """−IWAE_K of each example, K being the number of draws, with a better gradient for the encoder.
 
     With K = 1 it is the evidence lower bound with the path gradient.
-
-    Args:
-        model: the model to be trained.
 
     References:
         Tucker, Lawson, Gu and Maddison, "Doubly Reparameterized Gradient Estimators for Monte Carlo Objectives", 2019.
     """
 
-    def bound(self, log_weights: Tensor) -> Tensor:
-        """log (1/K) Σ_k w_k."""
-        return log_mean_exp(log_weights)
+    name = "dreg"
 
-    def weigh(self, joint: Joint, kl_weight: Tensor) -> tuple[Tensor, Tensor]:
-        """As for all, with the gradient of log q along the path, and that of z weighted once more."""
-        matching = matching_along_path(joint)
-        log_weights = joint.log_likelihood - kl_weight * matching
-        share = 1 - kl_weight + kl_weight * log_weights.detach().softmax(0)
-        if joint.z.requires_grad:  # the loss has passed w̃ on to z already: this makes w̃² of it
-            joint.z.register_hook(lambda gradient: gradient * share.unsqueeze(-1).to(gradient.dtype))
-        return log_weights, matching
+    @classmethod
+    def needs(cls, options: Any, plan: Plan, section: str) -> Iterator[RecipeError]:  # noqa: ARG003
+        """Yield a refusal of a flow as posterior."""
+        yield from needs_detached("dreg", "iwae", plan)
+
+    def weigh(self, draws: Draws, beta: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what all do, with the gradient of log q along the path, and that of z weighted once more."""
+        log_ratio = log_ratio_along_path(draws)
+        log_weights = draws.log_likelihood - beta * log_ratio
+        share = 1 - beta + beta * log_weights.detach().softmax(0)
+        if draws.z.requires_grad:  # the loss has passed w̃ on to z already: this makes w̃² of it
+            draws.z.register_hook(lambda gradient: gradient * share.unsqueeze(-1).to(gradient.dtype))
+        return log_weights, log_ratio

@@ -7,37 +7,29 @@ With β = 1, −loss is a lower bound of log p(x) in expectation. With β < 1 it
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from typing import Any
 
-from vaekit.models import VariationalAutoEncoder
-from vaekit.objectives.terms import Terms
+from torch import Tensor
+
+from vaekit.models import Draws
+from vaekit.objectives.base import Objective, Terms
 
 
-class NegativeELBO(nn.Module):
-    """D + β·R of each example; a module, so that a data-parallel wrapper sees the loss inside its forward.
-
-    Args:
-        model: the model to be trained.
+class NegativeELBO(Objective):
+    """D + β·R of each example.
 
     References:
         Kingma and Welling, "Auto-Encoding Variational Bayes", 2014.
     """
 
-    def __init__(self, model: VariationalAutoEncoder) -> None:
-        super().__init__()
-        self.model = model
+    name = "elbo"
 
-    def forward(self, x: Tensor, kl_weight: Tensor, context: Tensor | None = None) -> Terms:
-        """The terms of a batch.
+    @classmethod
+    def bounds(cls, options: Any) -> bool:
+        """Tell whether β ≥ 1: D + βR is then above −ELBO, or equal to it."""
+        return options.kl_weight >= 1
 
-        Args:
-            x: data as the model sees them, shape (B, *event).
-            kl_weight: β, a scalar tensor (so that a schedule does not recompile a compiled step).
-            context: c, where the model is conditional, shape (B, ...).
-
-        Returns:
-            loss, D and R of each example.
-        """
-        joint = self.model.given(context).joint(x)
-        distortion, rate = joint.distortion(), joint.rate()
-        return Terms(distortion + kl_weight * rate, distortion, rate)
+    def terms(self, draws: Draws, beta: Tensor) -> Terms:
+        """Return D + β·R, D and R."""
+        distortion, rate = draws.distortion(), draws.rate()
+        return Terms(distortion + beta * rate, distortion, rate)

@@ -14,14 +14,18 @@ cross-entropy alone, in the same step of the same optimiser. Minus the loss is n
 
 from __future__ import annotations
 
+from typing import Any, Self
+
 import torch
-from torch import Tensor, nn
+from pydantic import Field
+from torch import Tensor
 from torch.func import functional_call
 from torch.nn.functional import softplus
 
-from vaekit.models import VariationalAutoEncoder
+from vaekit.models import Draws
 from vaekit.networks import MLP
-from vaekit.objectives.terms import Terms
+from vaekit.objectives.base import Objective, Terms
+from vaekit.parts import Plan
 
 HIDDEN = (256, 256)
 """Widths of the discriminator's hidden layers."""
@@ -44,26 +48,44 @@ def shuffled(z: Tensor) -> Tensor:
     return z.gather(0, torch.rand_like(z).argsort(0))
 
 
-class FactorPenalty(nn.Module):
+class FactorPenalty(Objective):
     """D + β·R + γ·TC, and the discriminator h by which TC is known.
 
     Args:
-        model: the model to be trained.
-        weight: γ ≥ 0.
+        latent_dim: number of latent dimensions, ≥ 1.
+        tc_weight: γ ≥ 0.
 
     References:
         Kim and Mnih, "Disentangling by Factorising", 2018.
     """
 
-    def __init__(self, model: VariationalAutoEncoder, weight: float) -> None:
-        super().__init__()
-        self.model, self.weight = model, weight
-        self.discriminator = MLP(tuple(model.prior().event_shape), (1,), HIDDEN)
+    name = "factor"
 
-    def forward(self, x: Tensor, kl_weight: Tensor, context: Tensor | None = None) -> Terms:
-        """The terms of a batch x of shape (B, *event); the cross-entropy adds its gradient, and no number, to the loss."""
-        joint = self.model.given(context).joint(x)
-        distortion, rate, z = joint.distortion(), joint.rate(), joint.z[0]
+    class Options(Objective.Options):
+        """What can be set of the penalty."""
+
+        tc_weight: float = Field(
+            10.0, ge=0, description="Weight γ of the total correlation as a discriminator tells it."
+        )
+
+    @classmethod
+    def bounds(cls, options: Any) -> bool:  # noqa: ARG003
+        """Return False: the estimate of TC may be negative."""
+        return False
+
+    @classmethod
+    def build(cls, options: Any, plan: Plan) -> Self:
+        """Return the objective with a discriminator of the plan's codes."""
+        return cls(plan.latent_dim, options.tc_weight)
+
+    def __init__(self, latent_dim: int, tc_weight: float = 10.0) -> None:
+        super().__init__()
+        self.tc_weight = tc_weight
+        self.discriminator = MLP((latent_dim,), (1,), HIDDEN)
+
+    def terms(self, draws: Draws, beta: Tensor) -> Terms:
+        """Return the loss, D and R; the cross-entropy adds its gradient, and not its value, to the loss."""
+        distortion, rate, z = draws.distortion(), draws.rate(), draws.z[0]
         fixed = {name: parameter.detach() for name, parameter in self.discriminator.named_parameters()}
         correlation: Tensor = functional_call(self.discriminator, fixed, (z,)).squeeze(-1)
         # The paper shuffles codes of a second batch. Those of the same one have the same distribution, and cost nothing;
@@ -71,5 +93,5 @@ class FactorPenalty(nn.Module):
         codes = z.detach()
         right, wrong = self.discriminator(codes).squeeze(-1), self.discriminator(shuffled(codes)).squeeze(-1)
         learning = 0.5 * (softplus(-right) + softplus(wrong))
-        loss = distortion + kl_weight * rate + self.weight * correlation
+        loss = distortion + beta * rate + self.tc_weight * correlation
         return Terms(loss + (learning - learning.detach()), distortion, rate)

@@ -11,14 +11,14 @@ References:
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from vaekit.distributions import CholeskyNormal, DiagonalNormal
-from vaekit.models import Joint, VariationalAutoEncoder
-from vaekit.objectives.terms import Terms
+from vaekit.models import Draws
+from vaekit.objectives.base import Objective, Terms
 
 
 def log_mean_exp(log_weights: Tensor, dim: int = 0) -> Tensor:
@@ -38,50 +38,35 @@ def log_mean_exp(log_weights: Tensor, dim: int = 0) -> Tensor:
     return torch.logsumexp(log_weights, dim) - math.log(log_weights.shape[dim])
 
 
-def matching_along_path(joint: Joint) -> Tensor:
-    """log q(z|x) − log p(z), whose gradient reaches the encoder through z alone, shape (M, B).
+def log_ratio_along_path(draws: Draws) -> Tensor:
+    """Return log q(z|x) − log p(z), whose gradient reaches the encoder through z alone, shape (M, B).
 
     Args:
-        joint: draws from a posterior that has `detached()`.
+        draws: from a posterior that has `detached()`.
 
     References:
         Roeder, Wu and Duvenaud, "Sticking the Landing", 2017.
     """
-    q: DiagonalNormal | CholeskyNormal = joint.posterior  # type: ignore[assignment]
-    return q.detached().log_prob(joint.z) - joint.prior.log_prob(joint.z)
+    q: DiagonalNormal | CholeskyNormal = draws.posterior  # type: ignore[assignment]
+    return q.detached().log_prob(draws.z) - draws.prior.log_prob(draws.z)
 
 
-class NegativeWeightedBound(nn.Module, ABC):
-    """What all bounds by weighted draws share: minus a mean, of one kind or another, of the log-weights.
+class NegativeWeightedBound(Objective):
+    """Minus a mean, of one kind or another, of the log-weights of K draws."""
 
-    Args:
-        model: the model to be trained; its `samples` are K.
-    """
-
-    def __init__(self, model: VariationalAutoEncoder) -> None:
-        super().__init__()
-        self.model = model
+    draws = 8
+    importance_weighted = True
 
     @abstractmethod
     def bound(self, log_weights: Tensor) -> Tensor:
-        """The bound of each example, shape (B,), from log w of shape (K, B)."""
+        """Return the bound of each example, shape (B,), from log w of shape (K, B)."""
 
-    def weigh(self, joint: Joint, kl_weight: Tensor) -> tuple[Tensor, Tensor]:
-        """log w = log p(x|z) − β·[log q(z|x) − log p(z)], and what is in the brackets, shape (K, B) each."""
-        matching = joint.matching()
-        return joint.log_likelihood - kl_weight * matching, matching
+    def weigh(self, draws: Draws, beta: Tensor) -> tuple[Tensor, Tensor]:
+        """Return log w = log p(x|z) − β·[log q(z|x) − log p(z)], and what is in the brackets, shape (K, B) each."""
+        log_ratio = draws.log_ratio()
+        return draws.log_likelihood - beta * log_ratio, log_ratio
 
-    def forward(self, x: Tensor, kl_weight: Tensor, context: Tensor | None = None) -> Terms:
-        """The terms of a batch.
-
-        Args:
-            x: data as the model sees them, shape (B, *event).
-            kl_weight: β, a scalar tensor: weight of log p(z) − log q(z|x) in the log-weights.
-            context: c, where the model is conditional, shape (B, ...).
-
-        Returns:
-            loss, D and R of each example.
-        """
-        joint = self.model.given(context).joint(x)
-        log_weights, matching = self.weigh(joint, kl_weight)
-        return Terms(-self.bound(log_weights), joint.distortion(), matching.mean(0))
+    def terms(self, draws: Draws, beta: Tensor) -> Terms:
+        """Return minus the bound, D and R; β is the weight of log p(z) − log q(z|x) in the log-weights."""
+        log_weights, log_ratio = self.weigh(draws, beta)
+        return Terms(-self.bound(log_weights), draws.distortion(), log_ratio.mean(0))

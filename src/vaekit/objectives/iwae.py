@@ -13,15 +13,14 @@ from vaekit.objectives.importance import NegativeWeightedBound, log_mean_exp
 
 
 class NegativeIWAE(NegativeWeightedBound):
-    """−IWAE_K of each example, K being the model's `samples`.
-
-    Args:
-        model: the model to be trained.
+    """−IWAE_K of each example, K being the number of draws.
 
     References:
         Burda, Grosse and Salakhutdinov, "Importance Weighted Autoencoders", 2016;
         Mattei and Frellsen, "MIWAE: Deep Generative Modelling and Imputation of Incomplete Data Sets", 2019.
     """
+
+    name = "iwae"
 
     def bound(self, log_weights: Tensor) -> Tensor:
         """log (1/K) Σ_k w_k."""

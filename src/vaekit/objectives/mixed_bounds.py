@@ -8,55 +8,96 @@ gradient, which teaches the encoder. Both of these are lower bounds of log p(x) 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import Field
 from torch import Tensor
 
-from vaekit.errors import VaekitError
-from vaekit.models import VariationalAutoEncoder
+from vaekit.errors import RecipeError, VaekitError
+from vaekit.objectives.base import Objective
 from vaekit.objectives.importance import NegativeWeightedBound, log_mean_exp
+from vaekit.parts import Plan
 
 
 class NegativeCIWAE(NegativeWeightedBound):
-    """−CIWAE of each example, K being the model's `samples`.
+    """−CIWAE of each example, K being the number of draws.
 
     Args:
-        model: the model to be trained.
-        share: γ in [0, 1]; 0 is the importance-weighted bound, 1 the evidence lower bound with its rate by draws.
+        elbo_share: γ in [0, 1]; 0 is the importance-weighted bound, 1 the evidence lower bound with its rate by draws.
 
     References:
         Rainforth et al., "Tighter Variational Bounds are Not Necessarily Better", 2018.
     """
 
-    def __init__(self, model: VariationalAutoEncoder, share: float) -> None:
-        super().__init__(model)
-        self.share = share
+    name = "ciwae"
+
+    class Options(Objective.Options):
+        """What can be set of the mixture of two bounds."""
+
+        elbo_share: float = Field(0.5, ge=0, le=1, description="Share of elbo in the mixture with iwae.")
+
+    def __init__(self, elbo_share: float = 0.5) -> None:
+        super().__init__()
+        self.elbo_share = elbo_share
 
     def bound(self, log_weights: Tensor) -> Tensor:
-        """γ·(1/K) Σ_k log w_k + (1 − γ)·log (1/K) Σ_k w_k."""
-        return self.share * log_weights.mean(0) + (1 - self.share) * log_mean_exp(log_weights)
+        """Return γ·(1/K) Σ_k log w_k + (1 − γ)·log (1/K) Σ_k w_k."""
+        return self.elbo_share * log_weights.mean(0) + (1 - self.elbo_share) * log_mean_exp(log_weights)
 
 
 class NegativeMIWAE(NegativeWeightedBound):
     """−MIWAE of each example: the average over groups of draws of the importance-weighted bound of each.
 
     Args:
-        model: the model to be trained; its `samples` K are divided into the groups.
-        groups: G ≥ 1, a divisor of K; 1 is the importance-weighted bound, K the evidence lower bound.
+        groups: G ≥ 1, a divisor of the number K of draws; 1 is the importance-weighted bound, K the evidence lower bound.
 
     Raises:
-        VaekitError: if the draws cannot be divided into so many groups.
+        VaekitError: if `groups` is below 1.
 
     References:
         Rainforth et al., "Tighter Variational Bounds are Not Necessarily Better", 2018.
     """
 
-    def __init__(self, model: VariationalAutoEncoder, groups: int) -> None:
-        super().__init__(model)
-        if groups < 1 or model.samples % groups:
-            raise VaekitError(
-                "objective.groups must divide objective.samples", f"{groups} groups of {model.samples} draws"
+    name = "miwae"
+
+    class Options(Objective.Options):
+        """What can be set of the average over groups."""
+
+        groups: int = Field(2, ge=1, description="Groups into which the draws are divided.")
+
+    @classmethod
+    def needs(cls, options: Any, plan: Plan, section: str) -> Iterator[RecipeError]:  # noqa: ARG003
+        """Yield a refusal where the draws cannot be divided into the groups at every step."""
+        if plan.training.draws_warmup:
+            yield RecipeError(
+                f"training.draws_warmup must be 0 for objective={cls.name}, whose groups must divide the draws",
+                str(plan.training.draws_warmup),
+                "Leave it out",
             )
+        if options.samples % options.groups:
+            yield RecipeError(
+                "objective.groups must divide objective.samples",
+                f"{options.groups} groups of {options.samples} draws",
+                f"Choose objective.samples={options.groups * -(-options.samples // options.groups)}",
+            )
+
+    def __init__(self, groups: int = 2) -> None:
+        super().__init__()
+        if groups < 1:
+            raise VaekitError("groups must be at least 1", str(groups))
         self.groups = groups
 
+    def size(self, draws: int) -> int:
+        """Return the number of draws of a group.
+
+        Raises:
+            VaekitError: if the draws cannot be divided into the groups.
+        """
+        if draws % self.groups:
+            raise VaekitError("groups must divide the number of draws", f"{self.groups} groups of {draws} draws")
+        return draws // self.groups
+
     def bound(self, log_weights: Tensor) -> Tensor:
-        """(1/G) Σ_g log (G/K) Σ_{k in group g} w_k."""
-        return log_mean_exp(log_weights.unflatten(0, (self.groups, -1)), 1).mean(0)
+        """Return (1/G) Σ_g log (G/K) Σ_{k in group g} w_k."""
+        return log_mean_exp(log_weights.unflatten(0, (self.groups, self.size(len(log_weights)))), 1).mean(0)

@@ -9,11 +9,17 @@ autoencoder, which bounds no likelihood.
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor, nn
+from collections.abc import Iterator
+from typing import Any
 
-from vaekit.models import VariationalAutoEncoder
-from vaekit.objectives.terms import Terms
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from vaekit.errors import RecipeError
+from vaekit.models import Draws
+from vaekit.objectives.base import Objective, Terms
+from vaekit.parts import Plan
 
 WIDTHS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 """Widths of the kernel, as multiples of the mean squared distance of two draws from N(0, I)."""
@@ -43,24 +49,43 @@ def squared_mmd(a: Tensor, b: Tensor) -> Tensor:
     return within / (n * (n - 1)) - 2 * kernel(a, b).mean()
 
 
-class MMDPenalty(nn.Module):
+class MMDPenalty(Objective):
     """D + β·R + λ·MMD².
 
     Args:
-        model: the model to be trained.
-        weight: λ ≥ 0.
+        mmd_weight: λ ≥ 0.
 
     References:
         Zhao, Song and Ermon, "InfoVAE", 2019; Tolstikhin et al., "Wasserstein Auto-Encoders", 2018.
     """
 
-    def __init__(self, model: VariationalAutoEncoder, weight: float) -> None:
-        super().__init__()
-        self.model, self.weight = model, weight
+    name = "mmd"
 
-    def forward(self, x: Tensor, kl_weight: Tensor, context: Tensor | None = None) -> Terms:
-        """The terms of a batch x of shape (B, *event); the penalty is shared by its rows."""
-        joint = self.model.given(context).joint(x)
-        distortion, rate = joint.distortion(), joint.rate()
-        penalty = squared_mmd(joint.z[0], joint.prior.sample((len(x),))) if len(x) > 1 else rate.new_zeros(())
-        return Terms(distortion + kl_weight * rate + self.weight * penalty, distortion, rate)
+    class Options(Objective.Options):
+        """What can be set of the penalty."""
+
+        mmd_weight: float = Field(100.0, ge=0, description="Weight λ of the squared maximum mean discrepancy.")
+
+    @classmethod
+    def needs(cls, options: Any, plan: Plan, section: str) -> Iterator[RecipeError]:  # noqa: ARG003
+        """Yield a refusal of a learned prior where only its distance from the codes counts."""
+        if not options.kl_weight and getattr(plan.part("prior"), "name", "") != "standard_normal":
+            yield RecipeError(
+                "the prior must be standard_normal where nothing but its distance from the codes counts",
+                f"{plan.options['prior'].name} with objective.kl_weight=0",
+            )
+
+    @classmethod
+    def bounds(cls, options: Any) -> bool:  # noqa: ARG003
+        """Return False: the estimate of MMD² may be negative."""
+        return False
+
+    def __init__(self, mmd_weight: float = 100.0) -> None:
+        super().__init__()
+        self.mmd_weight = mmd_weight
+
+    def terms(self, draws: Draws, beta: Tensor) -> Terms:
+        """Return the loss, D and R; the penalty is shared by the rows of the batch."""
+        distortion, rate, z = draws.distortion(), draws.rate(), draws.z[0]
+        penalty = squared_mmd(z, draws.prior.sample((len(z),))) if len(z) > 1 else rate.new_zeros(())
+        return Terms(distortion + beta * rate + self.mmd_weight * penalty, distortion, rate)

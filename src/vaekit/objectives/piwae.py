@@ -12,46 +12,54 @@ prior's layers in a top-down posterior) has of each path what that path is due.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
+from vaekit.models import Draws
+from vaekit.objectives.base import Terms
 from vaekit.objectives.importance import log_mean_exp
 from vaekit.objectives.mixed_bounds import NegativeMIWAE
-from vaekit.objectives.terms import Terms
 
 
 class NegativePIWAE(NegativeMIWAE):
     """−IWAE_K of each example, with the gradient of MIWAE for the encoder.
 
     Args:
-        model: the model to be trained; its `samples` K are divided into the groups.
-        groups: G ≥ 1, a divisor of K; 1 is the importance-weighted bound with its own gradient.
+        groups: G ≥ 1, a divisor of the number K of draws; 1 is the importance-weighted bound with its own gradient.
 
     Raises:
-        VaekitError: if the draws cannot be divided into so many groups.
+        VaekitError: if `groups` is below 1.
 
     References:
         Rainforth et al., "Tighter Variational Bounds are Not Necessarily Better", 2018.
     """
 
-    def forward(self, x: Tensor, kl_weight: Tensor, context: Tensor | None = None) -> Terms:
-        """The terms of a batch x of shape (B, *event); β = kl_weight, of log p(z) − log q(z|x) in the log-weights."""
-        model = self.model.given(context)
+    name = "piwae"
+
+    def draw(self, model: Any, x: Tensor, samples: int | None = None) -> Draws:
+        """Return draws whose way through log q is apart from that through decoder and prior."""
         q = model.encoder(x)
-        drawn = q.rsample((model.samples,))
-        z = drawn.view_as(drawn)  # as decoder and prior see it: the way through log q is the encoder's own
-        log_likelihood, log_q = model.decoder(z).log_prob(x), q.log_prob(drawn)
-        matching = log_q - model.prior().log_prob(z)
-        log_weights = log_likelihood - kl_weight * matching
-        constant, size = log_weights.detach(), len(log_weights) // self.groups
+        drawn = q.rsample((samples or model.samples,))
+        z = drawn.view_as(drawn)
+        p = model.decoder(z)
+        return Draws(q, model.prior(), z, p, p.log_prob(x), drawn)
+
+    def terms(self, draws: Draws, beta: Tensor) -> Terms:
+        """Return −IWAE_K, D and R; β is the weight of log p(z) − log q(z|x) in the log-weights."""
+        log_q = draws.posterior.log_prob(draws.z if draws.drawn is None else draws.drawn)
+        log_ratio = log_q - draws.prior.log_prob(draws.z)
+        log_weights = draws.log_likelihood - beta * log_ratio
+        constant, size = log_weights.detach(), self.size(len(log_weights))
         # kept above zero, so that it can be taken out; so far below the rounding error that the decoder does not see it
         share = self.groups * constant.softmax(0).unflatten(0, (-1, size)).sum(1)
         share = share.clamp_min(torch.finfo(share.dtype).tiny ** 0.5)
-        if z.requires_grad:
+        if draws.z.requires_grad:
             undo = share.reciprocal().repeat_interleave(size, 0)
             log_q.register_hook(lambda gradient: gradient * undo.to(gradient.dtype))
-            z.register_hook(lambda gradient: gradient * undo.unsqueeze(-1).to(gradient.dtype))
+            draws.z.register_hook(lambda gradient: gradient * undo.unsqueeze(-1).to(gradient.dtype))
         each = log_mean_exp(log_weights.unflatten(0, (-1, size)), 1)
-        # the number is IWAE_K, the gradient (1/G) Σ_g s_g ∂L_g
+        # the value is IWAE_K, the gradient (1/G) Σ_g s_g ∂L_g
         bound = log_mean_exp(constant) + (share * (each - each.detach())).mean(0)
-        return Terms(-bound, -log_likelihood.mean(0), matching.mean(0))
+        return Terms(-bound, draws.distortion(), log_ratio.mean(0))

@@ -8,28 +8,42 @@ in expectation; below 0 it need not be one.
 
 from __future__ import annotations
 
+from typing import Any
+
+from pydantic import Field
 from torch import Tensor
 
-from vaekit.models import VariationalAutoEncoder
+from vaekit.objectives.base import Objective
 from vaekit.objectives.importance import NegativeWeightedBound, log_mean_exp
 
 
 class NegativeRenyi(NegativeWeightedBound):
-    """The negative Rényi bound of each example, K being the model's `samples`.
+    """The negative Rényi bound of each example, K being the number of draws.
 
     Args:
-        model: the model to be trained.
         alpha: α; at 1 the limit is taken, −(1/K) Σ_k log w_k.
 
     References:
         Li and Turner, "Rényi Divergence Variational Inference", 2016.
     """
 
-    def __init__(self, model: VariationalAutoEncoder, alpha: float) -> None:
-        super().__init__(model)
+    name = "renyi"
+
+    class Options(Objective.Options):
+        """What can be set of the Rényi bound."""
+
+        alpha: float = Field(0.5, le=1, description="Order of the Rényi bound: 0 is iwae, 1 is elbo.")
+
+    @classmethod
+    def bounds(cls, options: Any) -> bool:
+        """Tell whether α ≥ 0 and β = 1."""
+        return options.kl_weight == 1 and options.alpha >= 0
+
+    def __init__(self, alpha: float = 0.5) -> None:
+        super().__init__()
         self.alpha = alpha
 
     def bound(self, log_weights: Tensor) -> Tensor:
-        """log ((1/K) Σ_k w_k^{1 − α}) / (1 − α)."""
+        """Return log ((1/K) Σ_k w_k^{1 − α}) / (1 − α)."""
         power = 1 - self.alpha
         return log_mean_exp(power * log_weights) / power if power else log_weights.mean(0)

@@ -12,11 +12,16 @@ themselves.
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor, nn
+from collections.abc import Iterator
+from typing import Any, Self
 
-from vaekit.models import VariationalAutoEncoder
-from vaekit.objectives.terms import Terms
+import torch
+from torch import Tensor
+
+from vaekit.errors import RecipeError
+from vaekit.models import Draws
+from vaekit.objectives.base import Objective, Terms
+from vaekit.parts import Plan
 
 
 def stratified_log_weights(batch: int, rows: int, like: Tensor) -> Tensor:
@@ -41,31 +46,46 @@ def stratified_log_weights(batch: int, rows: int, like: Tensor) -> Tensor:
     return weights.log()
 
 
-class TotalCorrelation(nn.Module):
-    """D + I + β·TC + K.
+class TotalCorrelation(Objective):
+    """D + I + β·TC + K, of a diagonal posterior.
 
     Args:
-        model: the model to be trained; its posterior must be a diagonal Gaussian.
         rows: N, the number of training rows.
 
     References:
         Chen, Li, Grosse and Duvenaud, "Isolating Sources of Disentanglement in Variational Autoencoders", 2018.
     """
 
-    def __init__(self, model: VariationalAutoEncoder, rows: int) -> None:
-        super().__init__()
-        self.model, self.rows = model, rows
+    name = "tc"
 
-    def forward(self, x: Tensor, kl_weight: Tensor, context: Tensor | None = None) -> Terms:
-        """The terms of a batch x of shape (B, *event); β = kl_weight; the rate given back is the whole one."""
-        joint = self.model.given(context).joint(x)
-        distortion, rate = joint.distortion(), joint.rate()
-        if len(x) < 2:
+    @classmethod
+    def needs(cls, options: Any, plan: Plan, section: str) -> Iterator[RecipeError]:  # noqa: ARG003
+        """Yield a refusal where the posterior is not diagonal."""
+        yield from plan.needs_diagonal("objective=tc")
+
+    @classmethod
+    def beta(cls, options: Any) -> float | None:  # noqa: ARG003
+        """Return 1: β weighs a part of the rate, and the rate itself counts as it is."""
+        return 1.0
+
+    @classmethod
+    def build(cls, options: Any, plan: Plan) -> Self:  # noqa: ARG003
+        """Return the objective for the plan's number of training rows."""
+        return cls(plan.rows)
+
+    def __init__(self, rows: int) -> None:
+        super().__init__()
+        self.rows = rows
+
+    def terms(self, draws: Draws, beta: Tensor) -> Terms:
+        """Return the loss, D and R, the whole one."""
+        distortion, rate, z = draws.distortion(), draws.rate(), draws.z[0]
+        if len(z) < 2:
             return Terms(distortion + rate, distortion, rate)
-        z, mean, std = joint.z[0], joint.posterior.mean, joint.posterior.stddev
-        shares = stratified_log_weights(len(x), max(self.rows, len(x)), z)
+        mean, std = draws.posterior.mean, draws.posterior.stddev
+        shares = stratified_log_weights(len(z), max(self.rows, len(z)), z)
         posterior = torch.distributions.Normal(mean, std, validate_args=False)
         each = posterior.log_prob(z.unsqueeze(1))  # (B of z, B of q, d)
         together = torch.logsumexp(each.sum(-1) + shares, 1)
         apart = torch.logsumexp(each + shares.unsqueeze(-1), 1).sum(-1)
-        return Terms(distortion + rate + (kl_weight - 1) * (together - apart), distortion, rate)
+        return Terms(distortion + rate + (beta - 1) * (together - apart), distortion, rate)

@@ -1,6 +1,6 @@
 """Recipes: typed configuration, the choices that data decide, and the model that comes of it."""
 
-from vaekit.recipe.build import build_model, start_model
+from vaekit.recipe.build import build_model, build_part, make_plan, start_model
 from vaekit.recipe.keys import describe_keys
 from vaekit.recipe.recipe import Recipe, load_recipe, recipe_names
 from vaekit.recipe.resolve import resolve
@@ -8,8 +8,10 @@ from vaekit.recipe.resolve import resolve
 __all__ = [
     "Recipe",
     "build_model",
+    "build_part",
     "describe_keys",
     "load_recipe",
+    "make_plan",
     "recipe_names",
     "resolve",
     "start_model",

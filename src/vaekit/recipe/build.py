@@ -3,112 +3,149 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from vaekit.data import Layout, Schema, Transform
-from vaekit.models import (
-    LIKELIHOODS,
-    POSTERIORS,
-    PRIORS,
-    Autoencoder,
-    Decoder,
-    Encoder,
-    LayeredPrior,
-    VariationalAutoEncoder,
-)
-from vaekit.models.likelihoods import Likelihood, LocationScale, Mixed
-from vaekit.models.posteriors import PosteriorParts
-from vaekit.models.priors import PriorParts, VampPrior
-from vaekit.networks import Concatenated, Direction, LinearDecoder, LinearEncoder, Rescale, Slice, TableInput
-from vaekit.recipe.recipe import Recipe
+from vaekit.data import Schema, Transform
+from vaekit.models import Autoencoder, Decoder, Encoder, LayeredPrior, Likelihood, VariationalAutoEncoder
+from vaekit.models.likelihoods import Mixed
+from vaekit.networks import Concatenated, Rescale, TableInput
+from vaekit.parts import Plan
+from vaekit.recipe.recipe import SECTIONS, Recipe
 
 READ = 64
-"""Numbers into which encoder and decoder read what is given."""
+"""Numbers into which encoder and decoder read the context."""
 
 
-def build_model(recipe: Recipe, schema: Schema, transform: Transform) -> VariationalAutoEncoder | Autoencoder:
-    """The model that a complete recipe describes, with weights drawn from torch's global generator.
+def make_plan(
+    recipe: Recipe,
+    schema: Schema,
+    rows: int,
+    objects: Mapping[str, Any] | None = None,
+    transform: Transform | None = None,
+) -> Plan:
+    """Return what is known of a model before it is built.
+
+    Args:
+        recipe: complete but for the pace of training.
+        schema: what the data are.
+        rows: number of training rows.
+        objects: parts that were passed as Python objects, by section.
+        transform: how the model sees the data; None before it is known.
+    """
+    binarized = recipe.data.binarize != "none"
+    return Plan(
+        kind="binary" if binarized else schema.kind,
+        event_shape=schema.event_shape,
+        levels=2 if binarized else schema.levels,
+        picture=schema.picture,
+        rows=rows,
+        latent_dim=int(recipe.latent_dim),
+        layers=recipe.layers,
+        context=tuple(column.name for column in schema.given),
+        options={section: getattr(recipe, section) for section in SECTIONS},
+        built=dict(objects or {}),
+        training=recipe.training,
+        layout=transform.cells.layout if transform is not None and transform.cells is not None else None,
+    )
+
+
+def build_part(plan: Plan, section: str, **built: Any) -> Any:
+    """Return the part that was chosen for a section: the object that was passed, or one that is built now.
+
+    Args:
+        plan: the data and the parts.
+        section: as in `SECTIONS`.
+        built: what is built already and the part may be made of.
+    """
+    if section in plan.built:
+        return plan.built[section]
+    return plan.part(section).build(plan.options[section], replace(plan, built={**plan.built, **built}))
+
+
+def build_model(
+    recipe: Recipe, schema: Schema, transform: Transform, objects: Mapping[str, Any] | None = None
+) -> VariationalAutoEncoder | Autoencoder:
+    """Return the model that a complete recipe describes, with weights drawn from torch's global generator.
 
     Args:
         recipe: without any `auto`.
         schema: what the data are.
         transform: how the model sees them.
+        objects: parts that were passed as Python objects, by section.
 
     Returns:
         The model, on the CPU.
     """
-    shape, latent_dim = schema.event_shape, int(recipe.latent_dim)
+    plan = make_plan(recipe, schema, 0, objects, transform)
     rescale = Rescale(logarithm=schema.kind == "counts" and recipe.data.scaling == "none")
     if recipe.model == "autoencoder":
-        return Autoencoder(
-            recipe.encoder.encoder(shape, latent_dim), recipe.decoder.decoder(latent_dim, shape, 1), latent_dim, rescale
-        )
-    likelihood = _likelihood(recipe, schema, transform)
-    make_prior = PRIORS[recipe.prior.name]
+        encoder = _encoder(plan, plan.event_shape, plan.latent_dim)
+        return Autoencoder(encoder, _decoder(plan, plan.latent_dim, plan.event_shape, 1), plan.latent_dim, rescale)
+    likelihood = build_part(plan, "likelihood")
     layers = None
-    if recipe.layers:
-        top = make_prior(PriorParts(recipe.prior, recipe.layers[-1], None, shape))
-        layers = LayeredPrior(recipe.layers, recipe.posterior.hidden, top)
-    name = "diagonal" if recipe.posterior.name == "auto" else recipe.posterior.name  # of runs before there was a choice
-    posterior = POSTERIORS[name].make(PosteriorParts(recipe.posterior, latent_dim, layers))
-    encoder = _recognizer(recipe, shape, transform, posterior.features)
-    inference = Encoder(encoder, posterior, rescale, recipe.posterior.corruption)
-    prior = layers or make_prior(PriorParts(recipe.prior, latent_dim, inference, shape))
-    return VariationalAutoEncoder(
-        inference,
-        Decoder(_generator(recipe, likelihood, transform.given_layout), likelihood),
-        prior,
-        recipe.objective.kl_weight,
-        1 if recipe.objective.samples == "auto" else recipe.objective.samples,
-    )
+    if plan.layers:
+        hidden = recipe.posterior.values()["hidden"]  # of the networks between layers, which both share
+        layers = LayeredPrior(plan.layers, hidden, build_part(plan, "prior"))
+    posterior = build_part(plan, "posterior", layers=layers)
+    network = _recognizer(plan, transform, posterior.features)
+    inference = Encoder(network, posterior, rescale, recipe.posterior.corruption)
+    prior = layers or build_part(plan, "prior", inference=inference)
+    decoder = Decoder(_generator(plan, likelihood, transform.given_layout), likelihood)
+    return VariationalAutoEncoder(inference, decoder, prior, recipe.objective.kl_weight, int(recipe.objective.samples))
 
 
-def _recognizer(recipe: Recipe, shape: tuple[int, ...], transform: Transform, features: int) -> nn.Module:
-    """The encoder's network; what is given stands beside the rows, or is one more channel of pictures that are convolved."""
-    options, given = recipe.encoder, transform.given_layout
-    if given is not None and options.network == "convolutional":
+def _encoder(plan: Plan, shape: tuple[int, ...], features: int) -> nn.Module:
+    if "encoder" in plan.built:
+        network: nn.Module = plan.built["encoder"]
+        return network
+    return plan.part("encoder").encoder(plan.options["encoder"], shape, features, plan.latent_dim)
+
+
+def _decoder(plan: Plan, inputs: int, shape: tuple[int, ...], parameters: int) -> nn.Module:
+    if "decoder" in plan.built:
+        network: nn.Module = plan.built["decoder"]
+        return network
+    return plan.part("decoder").decoder(plan.options["decoder"], inputs, shape, parameters)
+
+
+def _recognizer(plan: Plan, transform: Transform, features: int) -> nn.Module:
+    """Return the encoder's network; the context stands beside the rows, or is one more channel of pictures."""
+    shape, context = plan.event_shape, transform.given_layout
+    if context is not None and plan.picture and plan.options["encoder"].name == "convolutional":
         height, width, channels = shape
-        plane = nn.Sequential(TableInput(given, height * width), nn.Unflatten(1, (height, width, 1)))
-        return Concatenated(nn.Identity(), plane, options.encoder((height, width, channels + 1), features))
+        plane = nn.Sequential(TableInput(context, height * width), nn.Unflatten(1, (height, width, 1)))
+        return Concatenated(nn.Identity(), plane, _encoder(plan, (height, width, channels + 1), features))
     first: nn.Module = nn.Flatten()
-    if transform.cells is not None:
-        shape = (options.hidden[0] if options.hidden else 2 * int(recipe.latent_dim),)
-        first = TableInput(transform.cells.layout, shape[0])
-    if given is not None:
-        return Concatenated(first, TableInput(given, READ), options.encoder((math.prod(shape) + READ,), features))
-    network = options.encoder(shape, features)
-    return network if transform.cells is None else nn.Sequential(first, network)
+    if plan.layout is not None:
+        hidden = plan.options["encoder"].values().get("hidden")
+        shape = (hidden[0] if hidden else 2 * plan.latent_dim,)
+        first = TableInput(plan.layout, shape[0])
+    if context is not None:
+        read = TableInput(context, READ)
+        return Concatenated(first, read, _encoder(plan, (math.prod(shape) + READ,), features))
+    network = _encoder(plan, shape, features)
+    return network if plan.layout is None else nn.Sequential(first, network)
 
 
-def _generator(recipe: Recipe, likelihood: Likelihood, given: Layout | None) -> nn.Module:
-    """The decoder's network; it sees the lowest of layers drawn from the bottom up, of directions no length, and what is given."""
-    inputs = int(recipe.latent_dim)
-    first: nn.Module | None = None
-    if recipe.posterior.name == "bottom_up":
-        inputs = recipe.layers[0]
-        first = Slice(inputs)
-    elif recipe.posterior.name == "von_mises_fisher":
-        first = Direction()
-    if given is not None:
+def _generator(plan: Plan, likelihood: Likelihood, context: Any) -> nn.Module:
+    """Return the decoder's network, which sees of z what the posterior says, and the context."""
+    first, inputs = plan.part("posterior").decoder_input(plan)
+    if context is not None:
         inputs += READ
-    network = recipe.decoder.decoder(inputs, likelihood.event_shape, likelihood.parameters_per_feature)
-    if given is not None:
-        return Concatenated(first or nn.Identity(), TableInput(given, READ), network)
+    network = _decoder(plan, inputs, likelihood.event_shape, likelihood.parameters_per_feature)
+    if context is not None:
+        return Concatenated(first or nn.Identity(), TableInput(context, READ), network)
     return network if first is None else nn.Sequential(first, network)
-
-
-def _likelihood(recipe: Recipe, schema: Schema, transform: Transform) -> Likelihood:
-    if transform.cells is not None:
-        return Mixed(transform.cells.layout, recipe.likelihood)
-    levels = 2 if recipe.data.binarize != "none" else schema.levels
-    return LIKELIHOODS[recipe.likelihood.name](schema.event_shape, recipe.likelihood, levels)
 
 
 @torch.no_grad()
 def start_model(model: VariationalAutoEncoder | Autoencoder, x: Tensor) -> None:
-    """Set what the network sees to mean zero and unit spread, and the likelihood to the best constant model.
+    """Set what the network sees to mean zero and unit spread, and every part to where the data suggest.
 
     Args:
         model: as built.
@@ -124,11 +161,15 @@ def start_model(model: VariationalAutoEncoder | Autoencoder, x: Tensor) -> None:
     seen = rescale(x)  # still without shift and scale, but with its logarithm
     rescale.shift.copy_(seen.mean())
     rescale.scale.copy_(seen.std().clamp(min=torch.finfo(torch.float32).tiny))
-    if isinstance(model, VariationalAutoEncoder) and isinstance(model.prior, VampPrior):
-        model.prior.start(x)
-    if isinstance(encoder, LinearEncoder):
-        encoder.start(rescale(x), model.prior().event_shape[0])
-    if isinstance(decoder, LinearDecoder):
-        noise = decoder.start(x)
-        if isinstance(model, VariationalAutoEncoder) and isinstance(model.decoder.likelihood, LocationScale):
-            model.decoder.likelihood.start_noise(noise)
+    if isinstance(model, VariationalAutoEncoder):
+        _start(model.prior, x)
+    _start(encoder, rescale(x))
+    noise = _start(decoder, x)
+    if noise is not None and isinstance(model, VariationalAutoEncoder):
+        model.decoder.likelihood.start_noise(noise)
+
+
+def _start(network: nn.Module, x: Tensor) -> float | None:
+    """Start a part that has a start; return the variance that it leaves to the noise."""
+    start: Any = getattr(network, "start", None)
+    return None if start is None else start(x)

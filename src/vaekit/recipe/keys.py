@@ -2,34 +2,54 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Union, get_args, get_origin
+from typing import Any
 
-from vaekit.models.likelihoods import LIKELIHOODS
-from vaekit.recipe.recipe import recipe_keys
+from pydantic import TypeAdapter
+
+from vaekit.parts import AUTO
+from vaekit.recipe.recipe import SECTIONS, recipe_keys
+
+WORDS = {"integer": "whole number", "number": "number", "string": "text", "boolean": "true or false", "array": "a list"}
 
 
-def _values(annotation: object) -> str:
-    """The values a key may have, in words."""
-    if get_origin(annotation) is Annotated:
-        return _values(get_args(annotation)[0])
-    if get_origin(annotation) is Literal:
-        return ", ".join(str(a) for a in get_args(annotation))
-    if get_origin(annotation) is tuple:
-        return "a list"
-    if get_origin(annotation) is dict:
-        return f"for each name: {_values(get_args(annotation)[1])}"
-    options = get_args(annotation)
-    if options and (get_origin(annotation) is Union or "|" in str(annotation)):
-        return " or ".join(_values(o) for o in options)
-    names = {int: "whole number", float: "number", str: "text", bool: "true or false"}
-    return names[annotation]  # type: ignore[index]
+def _values(schema: dict[str, Any]) -> str:
+    """Say in words which values a JSON schema allows."""
+    if "anyOf" in schema:
+        return " or ".join(_values(each) for each in schema["anyOf"])
+    if "enum" in schema or "const" in schema:
+        return ", ".join(map(str, schema.get("enum", [schema.get("const")])))
+    if schema.get("type") == "object":
+        return f"for each name: {_values(schema['additionalProperties'])}"
+    return WORDS[schema["type"]]
 
 
 def describe_keys() -> list[tuple[str, str, str, str]]:
-    """Every key of a recipe: (key, default, values, sentence)."""
+    """Return every key of a recipe: (key, default, values, sentence)."""
     rows = []
     for key, field in recipe_keys().items():
-        values = ", ".join(["auto", *LIKELIHOODS]) if key == "likelihood.name" else _values(field.annotation)
+        section, _, name = key.rpartition(".")
+        if section in SECTIONS and name == "name":
+            choice = SECTIONS[section]
+            rows.append((key, choice.default, ", ".join([AUTO, *sorted(choice.kind.known)]), _parts(section)))
+            continue
         default = list(field.default) if isinstance(field.default, tuple) else field.default
-        rows.append((key, str(default), values, field.description or ""))
+        values = _values(TypeAdapter(field.annotation).json_schema())
+        rows.append((key, str(default), values, (field.description or "") + _owners(section, name)))
     return rows
+
+
+def _parts(section: str) -> str:
+    """Say what each part of a kind is, by the first line of its documentation."""
+    known = SECTIONS[section].kind.known
+    return f"Which {section}. " + " ".join(
+        f"{name}: {(part.__doc__ or '').strip().splitlines()[0]}" for name, part in sorted(known.items())
+    )
+
+
+def _owners(section: str, key: str) -> str:
+    """Say which parts an option belongs to, where it does not belong to all."""
+    if section not in SECTIONS:
+        return ""
+    known = SECTIONS[section].kind.known
+    owners = sorted(name for name, part in known.items() if key in part.Options.model_fields)
+    return "" if len(owners) == len(known) else f" For {', '.join(owners)}."

@@ -13,44 +13,38 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vaekit.data import Schema, seeded
-from vaekit.models.likelihoods import LIKELIHOODS
-from vaekit.networks.options import NetworkOptions
-from vaekit.training.optimizers import OPTIMIZERS
+from vaekit.data import seeded
+from vaekit.parts import OBJECT, Plan
 
-PLANNED_STEPS, PLANNED_NUMBERS = 6000, 1 << 29
-"""Steps of a training of open length, where the optimiser does not say of itself that it takes fewer, and numbers that its
-batches ask of the decoder; whichever comes first ends it."""
+PLANNED_NUMBERS = 1 << 29
+"""Numbers that the batches of a training of open length ask of the decoder, which end it if the planned steps do not."""
 REDUCE_ABOVE, REDUCE_GAIN = 10**8, 1.5
 """Products of a step from which the time of a step is theirs, and how much faster they must be to be worth it."""
 COMPILE_ABOVE = 5 * 10**12
 """Products of a whole training from which compiling its step, 20 to 40 seconds, pays; some minutes on two cores."""
 
 
-def set_pace(content: dict[str, Any], schema: Schema, rows: int) -> list[str]:
+def set_pace(content: dict[str, Any], plan: Plan) -> list[str]:
     """Fill in epochs, precision and compilation.
 
     Args:
         content: a recipe as nested dictionaries, complete but for these three; changed in place.
-        schema: what the training data are.
-        rows: number of training rows.
+        plan: the data and the parts.
 
     Returns:
         A sentence for each choice.
     """
     training, samples, notes = content["training"], int(content["objective"]["samples"]), []
-    batch = min(training["batch_size"], rows)
-    per_epoch = rows // batch
+    batch = min(training["batch_size"], plan.rows)
+    per_epoch = plan.rows // batch
     if training["epochs"] == "auto":
-        numbers = batch * math.prod(schema.event_shape) * samples
-        wanted = getattr(OPTIMIZERS[training["optimizer"]], "planned_steps", PLANNED_STEPS)
-        steps = min(wanted, max(300, PLANNED_NUMBERS // numbers))
+        numbers = batch * math.prod(plan.event_shape) * samples
+        steps = min(plan.part("optimizer").planned_steps, max(300, PLANNED_NUMBERS // numbers))
         training["epochs"] = max(10, round(steps / per_epoch))
         notes.append(f"training.epochs={training['epochs']}: about {training['epochs'] * per_epoch} steps.")
-    products = batch * _products(content, schema, samples)
+    products = batch * _products(plan, samples)
     if training["precision"] == "auto":
-        likelihood = LIKELIHOODS[content["likelihood"]["name"]] if content["model"] == "vae" else None
-        whole = likelihood is not None and not likelihood.density and schema.kind != "mixed"
+        whole = content["model"] == "vae" and not plan.part("likelihood").density and plan.kind != "mixed"
         training["precision"], reason = _precision(products) if whole else ("float32", "densities need its digits")
         notes.append(f"training.precision={training['precision']}: {reason}.")
     if training["compile"] == "auto":
@@ -64,27 +58,39 @@ def set_pace(content: dict[str, Any], schema: Schema, rows: int) -> list[str]:
     return notes
 
 
-def _products(content: dict[str, Any], schema: Schema, samples: int) -> int:
+def _products(plan: Plan, samples: int) -> int:
     """Multiplications of the networks for one example: the encoder's once, the decoder's for every draw.
 
     Of a mixed table, whose cells take several numbers each, it is less than there are.
     """
-    encoder, decoder = (NetworkOptions.model_validate(content[side]) for side in ("encoder", "decoder"))
-    latent_dim, counts = content["latent_dim"], []
+    counts: list[int] = []
+    sides = {
+        side: torch.zeros(*shape)
+        for side, shape in (("encoder", (1, *plan.event_shape)), ("decoder", (samples, plan.latent_dim)))
+    }
 
     def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:  # noqa: ARG001 - what a hook is given
         counts.append(output.numel() * layer.get_parameter("weight")[0].numel())
 
     with seeded(0), torch.no_grad():  # on the meta device the first layer would take 1.5 s
-        for network, x in (
-            (encoder.encoder(schema.event_shape, 2 * latent_dim), torch.zeros(1, *schema.event_shape)),
-            (decoder.decoder(latent_dim, schema.event_shape, 1), torch.zeros(samples, latent_dim)),
-        ):
-            for layer in network.modules():
-                if isinstance(layer, nn.Linear | nn.Conv2d):
-                    layer.register_forward_hook(count)
+        for side, x in sides.items():
+            network = plan.built[side] if plan.options[side].name == OBJECT else _network(plan, side)
+            hooks = [
+                layer.register_forward_hook(count)
+                for layer in network.modules()
+                if isinstance(layer, nn.Linear | nn.Conv2d)
+            ]
             network(x)
+            for hook in hooks:
+                hook.remove()
     return sum(counts)
+
+
+def _network(plan: Plan, side: str) -> nn.Module:
+    part, options, size = plan.part(side), plan.options[side], plan.latent_dim
+    if side == "encoder":
+        return part.encoder(options, plan.event_shape, 2 * size, size)
+    return part.decoder(options, size, plan.event_shape, 1)
 
 
 def _precision(products: int) -> tuple[str, str]:

@@ -13,13 +13,28 @@ from pydantic import Field, ValidationError
 from vaekit.data.options import DataOptions
 from vaekit.errors import RecipeError, did_you_mean
 from vaekit.evaluation.options import EvaluationOptions
-from vaekit.models.likelihoods import LIKELIHOODS, LikelihoodOptions
-from vaekit.models.posteriors import PosteriorOptions
-from vaekit.models.priors import PriorOptions
-from vaekit.networks.options import NetworkOptions
-from vaekit.objectives import OBJECTIVES, Objective, ObjectiveOptions
+from vaekit.models import Likelihood, Posterior, Prior
+from vaekit.networks import Network
+from vaekit.objectives import Objective
 from vaekit.options import Options
+from vaekit.parts import AUTO, Choice, Part, PartOptions, import_installed, unknown
+from vaekit.training.optimizers import Optimizer
 from vaekit.training.options import TrainingOptions
+
+SECTIONS = {
+    "encoder": Choice(Network, AUTO),
+    "decoder": Choice(Network, AUTO),
+    "likelihood": Choice(Likelihood, AUTO),
+    "posterior": Choice(Posterior, AUTO),
+    "prior": Choice(Prior, "standard_normal"),
+    "objective": Choice(Objective, AUTO),
+    "optimizer": Choice(Optimizer, "adamw"),
+}
+"""The sections in which a part is chosen."""
+
+
+def _chosen(section: str) -> Any:
+    return Field({"name": SECTIONS[section].default}, validate_default=True)
 
 
 class Recipe(Options):
@@ -38,14 +53,19 @@ class Recipe(Options):
     )
     seed: int = Field(0, ge=0, lt=2**31, description="Decides splits, starting weights, batches and noise.")
     data: DataOptions = DataOptions()
-    encoder: NetworkOptions = NetworkOptions()
-    decoder: NetworkOptions = NetworkOptions()
-    likelihood: LikelihoodOptions = LikelihoodOptions()
-    posterior: PosteriorOptions = PosteriorOptions()
-    prior: PriorOptions = PriorOptions()
-    objective: ObjectiveOptions = ObjectiveOptions()
+    encoder: Annotated[PartOptions, SECTIONS["encoder"]] = _chosen("encoder")
+    decoder: Annotated[PartOptions, SECTIONS["decoder"]] = _chosen("decoder")
+    likelihood: Annotated[PartOptions, SECTIONS["likelihood"]] = _chosen("likelihood")
+    posterior: Annotated[Posterior.Options, SECTIONS["posterior"]] = _chosen("posterior")
+    prior: Annotated[PartOptions, SECTIONS["prior"]] = _chosen("prior")
+    objective: Annotated[Objective.Options, SECTIONS["objective"]] = _chosen("objective")
+    optimizer: Annotated[Optimizer.Options, SECTIONS["optimizer"]] = _chosen("optimizer")
     training: TrainingOptions = TrainingOptions()
     evaluation: EvaluationOptions = EvaluationOptions()
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the recipe as numbers, texts and lists in nested dictionaries; what is left open is left out."""
+        return self.model_dump(mode="json", exclude_none=True)
 
     @property
     def latent(self) -> str:
@@ -59,23 +79,35 @@ class Recipe(Options):
     @property
     def effective_beta(self) -> float | None:
         """The weight of the rate in the loss; None where it has none of its own."""
-        return self._objective.beta(self.objective)
+        part, options = self._objective
+        return part.beta(options)
 
     @property
     def trains_bound(self) -> bool:
         """Whether minus the loss is a lower bound of log p(x); what is reported of a likelihood always is one."""
-        return self.model == "vae" and self._objective.bounds(self.objective)
+        part, options = self._objective
+        return self.model == "vae" and part.bounds(options)
 
     @property
-    def _objective(self) -> Objective:
-        return OBJECTIVES["elbo" if self.objective.name == "auto" else self.objective.name]
+    def _objective(self) -> tuple[type[Objective], Objective.Options]:
+        """The objective and its options; the evidence lower bound where it is left open."""
+        options = self.objective
+        if options.name == AUTO:
+            values = options.values()
+            options = Objective.known["elbo"].Options(**{k: values[k] for k in ("samples", "kl_weight") if k in values})
+        return options.part, options
+
+
+Part.registered.append(lambda: Recipe.model_rebuild(force=True))
 
 
 def recipe_keys() -> dict[str, Any]:
-    """Every key with its field, dotted, in the order of the classes."""
+    """Return every key with its field, dotted, in the order of the classes."""
     keys: dict[str, Any] = {}
     for name, field in Recipe.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, Options):
+        if name in SECTIONS:
+            keys |= {f"{name}.{inner}": f for inner, f in SECTIONS[name].fields().items()}
+        elif isinstance(field.annotation, type) and issubclass(field.annotation, Options):
             keys |= {f"{name}.{inner}": f for inner, f in field.annotation.model_fields.items()}
         else:
             keys[name] = field
@@ -114,19 +146,19 @@ def load_recipe(
         >>> load_recipe("digits", ["latent_dim=3", "training.epochs=5"]).latent_dim
         3
     """
-    content = (
-        recipe.model_dump()
-        if isinstance(recipe, Recipe)
-        else dict(recipe)
-        if isinstance(recipe, Mapping)
-        else _read(recipe)
-    )
+    import_installed()
+    if isinstance(recipe, Recipe):
+        content = recipe.model_dump()
+    else:
+        content = dict(recipe) if isinstance(recipe, Mapping) else _read(recipe)
     content = {key: dict(value) if isinstance(value, Mapping) else value for key, value in content.items()}
     pairs = settings.items() if isinstance(settings, Mapping) else [_parse(text) for text in settings]
-    errors = [problem for key, value in pairs if (problem := _set(content, key, value))]
+    # a choice first, as it drops what could be set of the part that it replaces
+    ordered = sorted(((_whole_key(key), value) for key, value in pairs), key=lambda pair: not pair[0].endswith(".name"))
+    errors = [problem for key, value in ordered if (problem := _set(content, key, value))]
     if seed is not None:
         content["seed"] = seed
-    return _validate(content, errors)
+    return check_recipe(content, errors)
 
 
 def _read(recipe: str | Path) -> dict[str, Any]:
@@ -153,35 +185,52 @@ def _parse(text: str) -> tuple[str, Any]:
         return key.strip(), value.strip()
 
 
+def _whole_key(key: str) -> str:
+    """Return a key as it is written in full: a section's name alone sets its choice."""
+    return f"{key}.name" if key in SECTIONS else key
+
+
 def _set(content: dict[str, Any], key: str, value: Any) -> str:
-    """Put a value in its place; returns what is wrong with the key, if anything."""
+    """Put a value in its place; return what is wrong with the key, if anything."""
     if key.startswith("data.columns."):  # names of columns may hold dots themselves
         section = content.setdefault("data", {})
         section["columns"] = {**section.get("columns", {}), key.removeprefix("data.columns."): value}
         return ""
     keys = recipe_keys()
-    for choice in (f"{key}.name", f"{key}.network"):
-        key = choice if choice in keys else key
     if key not in keys:
         return str(RecipeError("a key must be known", f"'{key}'", did_you_mean(key, keys)))
     section, _, name = key.rpartition(".")
     place = content.setdefault(section, {}) if section else content
+    if section in SECTIONS and isinstance(place, str):
+        place = content[section] = {"name": place}
     if not isinstance(place, dict):
         return ""  # what stands there is refused by itself
+    if section in SECTIONS and name == "name":
+        if isinstance(value, PartOptions):
+            content[section] = value
+            return ""
+        part = SECTIONS[section].kind.known.get(value) if isinstance(value, str) else None
+        if part is not None and place.get("name") != value:  # what could be set of the former part goes with it
+            place = content[section] = {k: v for k, v in place.items() if k in part.Options.model_fields}
     place[name] = value
     return ""
 
 
-def _validate(content: dict[str, Any], errors: list[str]) -> Recipe:
-    likelihood = content.get("likelihood")
-    name = likelihood.get("name", "auto") if isinstance(likelihood, dict) else "auto"
-    if isinstance(name, str) and name not in ("auto", *LIKELIHOODS):
-        errors.append(str(RecipeError("the likelihood must be known", f"'{name}'", did_you_mean(name, LIKELIHOODS))))
+def check_recipe(content: Mapping[str, Any], errors: Iterable[str] = ()) -> Recipe:
+    """Return the recipe with these sections.
+
+    Args:
+        content: the sections.
+        errors: what was found to be wrong before.
+
+    Raises:
+        RecipeError: that tells all errors at once.
+    """
     try:
         recipe = Recipe.model_validate(content)
     except ValidationError as error:
         raise RecipeError("\n".join(dict.fromkeys([*errors, *_messages(error)]))) from error
-    if errors:
+    if errors := list(errors):
         raise RecipeError("\n".join(errors))
     return recipe
 
@@ -194,23 +243,41 @@ def _messages(error: ValidationError) -> list[str]:
     keys, found = recipe_keys(), {}
     sections = dict.fromkeys(key.partition(".")[0] for key in keys if "." in key)
     for problem in error.errors():
-        path = ".".join(str(part) for part in problem["loc"])
+        loc = [str(part) for part in problem["loc"]]
+        if loc[0] in SECTIONS and len(loc) > 1:
+            del loc[1]  # the part that was chosen
+        path, kind = ".".join(loc), problem["type"]
         key = next((k for k in sorted(keys, key=len, reverse=True) if path == k or path.startswith(f"{k}.")), path)
-        if problem["type"] == "extra_forbidden":
+        if kind.startswith("union_tag"):
+            tag = problem.get("ctx", {}).get("tag", repr(problem["input"]))
+            found[key] = str(
+                RecipeError(f"the {loc[0]} must be known", f"'{tag}'", unknown(tag, SECTIONS[loc[0]].kind))
+            )
+        elif kind == "extra_forbidden" and key in keys:
+            found[key] = str(_misplaced(loc[0], loc[-1], str(problem["loc"][1])))
+        elif kind == "extra_forbidden":
             found[key] = str(RecipeError("a key must be known", f"'{path}'", did_you_mean(path, [*keys, *sections])))
-        elif problem["type"] != "too_short" or key not in found:  # a list is short of what was refused before, too
-            form = "must have the form HxW, height and width in pixels"
-            must = (
-                form
-                if key == "data.size"
-                else LISTS.get(problem["type"])
-                or problem["msg"].replace("Input should be", "must be").replace("String should", "must")
-            )
-            before = found.get(key, "")
-            alternative = (
-                f"{before.partition('. Got')[0].rstrip('.')}, or {must.removeprefix('must be ')}"
-                if before
-                else f"'{key}' {must}"
-            )
-            found[key] = str(RecipeError(alternative, repr(problem["input"])))
+        elif kind != "too_short" or key not in found:  # a list is short of what was refused before, too
+            found[key] = str(RecipeError(_must(key, problem, found.get(key, "")), repr(problem["input"])))
     return list(found.values())
+
+
+def _misplaced(section: str, key: str, name: str) -> RecipeError:
+    """Refuse an option that belongs to other parts."""
+    owners = [
+        f"{section}={part.name}" for part in SECTIONS[section].kind.known.values() if key in part.Options.model_fields
+    ]
+    fault = f"'{section}.{key}' cannot be set with {section}={name}: it belongs to {', '.join(owners)}"
+    return RecipeError(fault, mend=f"Leave it out, or choose {owners[0]}")
+
+
+def _must(key: str, problem: Any, before: str) -> str:
+    """Say what a value must be, in TOML's terms."""
+    must = (
+        "must have the form HxW, height and width in pixels"
+        if key == "data.size"
+        else LISTS.get(problem["type"])
+        or problem["msg"].replace("Input should be", "must be").replace("String should", "must")
+    )
+    alternative = f"{before.partition('. Got')[0].rstrip('.')}, or {must.removeprefix('must be ')}"
+    return alternative if before else f"'{key}' {must}"

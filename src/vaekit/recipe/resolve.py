@@ -4,109 +4,156 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from vaekit.data import Schema
 from vaekit.errors import RecipeError
-from vaekit.models.likelihoods import LIKELIHOODS
-from vaekit.models.posteriors import POSTERIORS
-from vaekit.networks.linear import MOST_AXES
-from vaekit.objectives import OBJECTIVES
+from vaekit.models import Likelihood
+from vaekit.parts import AUTO, OBJECT
+from vaekit.recipe.build import make_plan
 from vaekit.recipe.pace import set_pace
-from vaekit.recipe.recipe import Recipe
+from vaekit.recipe.recipe import SECTIONS, Recipe, check_recipe
 
 MOST_CODES = (10, 16)
 """Latent dimensions of a table whose size is left open: of one kind, and mixed."""
-MOST_CATEGORIES = 256
-"""Levels of which the categorical likelihood takes one by one."""
 CONVOLVE_ABOVE = 4096
 """Numbers in a picture above which a convolutional network is chosen."""
+OF_LATENTS = ("likelihood", "posterior", "prior")
+"""Sections that an autoencoder does not have."""
 
 
-def resolve(recipe: Recipe, schema: Schema, rows: int) -> tuple[Recipe, list[str]]:
+def resolve(
+    recipe: Recipe, schema: Schema, rows: int, objects: Mapping[str, Any] | None = None
+) -> tuple[Recipe, list[str]]:
     """Fill in every `auto`, and refuse what does not go together.
 
     Args:
         recipe: as asked for.
         schema: what the training data are.
         rows: number of training rows.
+        objects: parts that were passed as Python objects, by section.
 
     Returns:
         The complete recipe, and a sentence for each choice.
 
     Raises:
-        RecipeError: if likelihood and data do not fit, or a network does not fit the data.
+        RecipeError: if a part needs what the data or another part do not have.
     """
-    notes = [*_data_notes(schema), *_given(recipe, schema)]
+    objects = objects or {}
+    notes = [*_data_notes(schema), *_given(schema)]
     content: dict[str, Any] = recipe.model_dump()
     content["data"]["missing"] = recipe.data.marks  # the run keeps them, whatever a later version takes for a mark
+    for section, part in objects.items():
+        _choose(content, section, OBJECT)
+        content[section]["type"] = f"{type(part).__module__}.{type(part).__qualname__}"
+    notes += _for_data(content, schema, objects)
+    _latents(content, schema, notes)
+    if content["objective"]["name"] == AUTO:
+        _choose(content, "objective", "elbo" if recipe.model == "vae" else "reconstruction")
+    complete = check_recipe(content)
+    plan = make_plan(complete, schema, rows, objects)
+    content = complete.model_dump()
+    if complete.objective.samples == AUTO:
+        content["objective"]["samples"] = plan.part("objective").draws
+        complete = check_recipe(content)
+        plan = make_plan(complete, schema, rows, objects)
+    if recipe.model == "autoencoder":
+        _autoencoder(complete, schema)
+    elif complete.objective.name == "reconstruction":
+        raise RecipeError("objective=reconstruction goes with model=autoencoder only", recipe.model)
+    for section in SECTIONS:
+        if recipe.model == "vae" or section not in OF_LATENTS:
+            for refusal in plan.part(section).needs(plan.options[section], plan, section):
+                raise refusal
+    notes += set_pace(content, plan)
+    complete = check_recipe(content)
+    if complete.model == "vae" and not complete.trains_bound:
+        notes.append("The loss of this recipe is not a bound of log p(x). Every figure that is called a bound is one.")
+    return complete, notes
+
+
+def _choose(content: dict[str, Any], section: str, name: str) -> None:
+    """Settle an open choice; what was set beside it stays."""
+    given = {key: value for key, value in content[section].items() if value is not None}
+    content[section] = given | {"name": name}
+
+
+def _for_data(content: dict[str, Any], schema: Schema, objects: Mapping[str, Any]) -> list[str]:
+    """Choose likelihood, scaling and networks by the data."""
+    notes: list[str] = []
     if schema.kind == "mixed":
         _mixed(content)
-    elif recipe.model == "vae":
-        notes += _likelihood(content, schema)
-    else:
-        content["data"]["binarize"] = "none" if recipe.data.binarize == "auto" else recipe.data.binarize
-    _scaling(content, schema)
-    notes += _networks(content, schema)
+    elif content["model"] == "vae":
+        notes += _likelihood(content, schema, objects)
+    elif content["data"]["binarize"] == AUTO:
+        content["data"]["binarize"] = "none"
+    _scaling(content, schema, objects)
+    return notes + _networks(content, schema)
+
+
+def _latents(content: dict[str, Any], schema: Schema, notes: list[str]) -> None:
+    """Choose the number of latent dimensions and the posterior."""
     _layers(content)
-    if content["latent_dim"] == "auto":
+    if content["latent_dim"] == AUTO:
         features = math.prod(schema.event_shape)
         content["latent_dim"] = (
             min(32, features) if schema.picture else min(MOST_CODES[schema.kind == "mixed"], max(1, features // 2))
         )
-        notes.append(
-            f"latent_dim={content['latent_dim']}: the customary size for {'pictures' if schema.picture else f'{features} columns'}."
+        of = "pictures" if schema.picture else f"{features} columns"
+        notes.append(f"latent_dim={content['latent_dim']}: the customary size for {of}.")
+
+
+def _autoencoder(recipe: Recipe, schema: Schema) -> None:
+    """Refuse what an autoencoder does not have."""
+    if schema.given:
+        names = ", ".join(column.name for column in schema.given)
+        raise RecipeError("model must not be autoencoder where data.condition gives columns", names, "Choose model=vae")
+    asked = [f"layers={list(recipe.layers)}"] if recipe.layers else []
+    asked += [f"posterior={recipe.posterior.name}"] if recipe.posterior.name != "diagonal" else []
+    asked += [f"prior={recipe.prior.name}"] if recipe.prior.name != "standard_normal" else []
+    if asked:
+        raise RecipeError(
+            "An autoencoder has no layers, no posterior and no prior",
+            ", ".join(asked),
+            "Leave them out, or choose model=vae",
         )
-    if recipe.objective.name == "auto":
-        content["objective"]["name"] = "elbo" if recipe.model == "vae" else "reconstruction"
-    if recipe.objective.samples == "auto":
-        content["objective"]["samples"] = OBJECTIVES[content["objective"]["name"]].draws
-    _linear(content, schema)
-    _prior(content, schema)
-    _posterior(content)
-    _objective(content)
-    notes += set_pace(content, schema, rows)
-    complete = Recipe.model_validate(content)
-    if complete.model == "vae" and not complete.trains_bound:
-        notes.append("The loss of this recipe is no bound of log p(x). Every figure that is called a bound is one.")
-    return complete, notes
+    if recipe.objective.name not in ("reconstruction", OBJECT):
+        raise RecipeError(
+            "model=autoencoder has the objective reconstruction only",
+            f"objective={recipe.objective.name}",
+            "Leave it out",
+        )
 
 
 def _mixed(content: dict[str, Any]) -> None:
     """What goes without saying where every column has a kind of its own."""
     content["data"] |= {"kind": "mixed", "binarize": "none", "scaling": "none"}
-    modelled = content["likelihood"]["missing"] == "modelled"
-    if content["data"]["hide"] == "auto":
+    if content["likelihood"]["name"] == AUTO:
+        _choose(content, "likelihood", "mixed")
+    modelled = content["likelihood"].get("missing") == "modelled"
+    if content["data"]["hide"] == AUTO:
         content["data"]["hide"] = 0.0 if modelled else 0.25
     if modelled and content["data"]["hide"]:
         raise RecipeError(
             "data.hide must be 0 where likelihood.missing=modelled, as hidden cells are not missing for what they hold",
             str(content["data"]["hide"]),
         )
-    content["likelihood"]["name"] = "mixed"
 
 
-def _given(recipe: Recipe, schema: Schema) -> list[str]:
-    """What a model that is given columns cannot be, and what its figures are of."""
+def _given(schema: Schema) -> list[str]:
+    """What the figures of a conditional model are of."""
     if not schema.given:
         return []
     names = ", ".join(column.name for column in schema.given)
-    for what, value, refused, mend in (
-        ("model", recipe.model, "autoencoder", "Choose model=vae"),
-        ("encoder", recipe.encoder.network, "linear", "Choose encoder=mlp"),
-        ("decoder", recipe.decoder.network, "linear", "Choose decoder=mlp"),
-        ("prior", recipe.prior.name, "vamp", "Choose prior=mixture"),
-    ):
-        if value == refused:
-            raise RecipeError(f"{what} must not be {refused} where data.condition gives columns", names, mend)
     return [f"Given, not modelled: {names}. Figures are of log p(x|{names}); simple baselines do not know of them."]
 
 
 def _layers(content: dict[str, Any]) -> None:
     """Several layers decide the number of latent dimensions, and are drawn from the top unless asked otherwise."""
     layers, posterior = content["layers"], content["posterior"]
-    if posterior["name"] == "auto":
-        posterior["name"] = "top_down" if layers else "diagonal"
+    if posterior["name"] == AUTO:
+        _choose(content, "posterior", "top_down" if layers else "diagonal")
     if len(layers) == 1:
         raise RecipeError("layers must be two or more sizes", str(list(layers)), f"Choose latent_dim={layers[0]}")
     if layers and content["latent_dim"] not in ("auto", sum(layers)):
@@ -116,111 +163,6 @@ def _layers(content: dict[str, Any]) -> None:
         )
     if layers:
         content["latent_dim"] = sum(layers)
-
-
-def _posterior(content: dict[str, Any]) -> None:
-    name, layers, prior = content["posterior"]["name"], content["layers"], content["prior"]["name"]
-    objective, chosen = content["objective"]["name"], POSTERIORS[name]
-    if content["model"] == "autoencoder" and (layers or name != "diagonal"):
-        raise RecipeError(
-            "layers and posterior must be left out for an autoencoder, which has none",
-            _asked(content),
-            "Choose model=vae",
-        )
-    if chosen.layered != bool(layers):
-        raise RecipeError(
-            "several layers must have a posterior of layers, and only they",
-            f"posterior={name} for {len(layers) or 1} layers",
-            "Choose posterior=top_down or posterior=bottom_up, and layers=[50, 20], say",
-        )
-    if ("flow" in name or name == "von_mises_fisher") and content["latent_dim"] == 1:
-        raise RecipeError(f"posterior={name} must have at least 2 latent dimensions", "1", "Choose posterior=diagonal")
-    if name != "diagonal" and (prior == "vamp" or objective in ("tc", "free_bits")):
-        raise RecipeError(
-            "the posterior must be diagonal for prior=vamp and for the objectives tc and free_bits",
-            _asked(content),
-            "Leave layers out" if layers else "Choose posterior=diagonal",
-        )
-    if not chosen.detachable and objective in ("stl", "dreg"):
-        raise RecipeError(
-            "the posterior must be no flow for the objectives stl and dreg",
-            f"posterior={name}",
-            f"Choose objective={'iwae' if objective == 'dreg' else 'elbo'}",
-        )
-    if content["posterior"]["corruption"] and content["data"]["kind"] == "mixed":
-        raise RecipeError(
-            "posterior.corruption must be 0 for a table of mixed columns, whose cells data.hide hides",
-            str(content["posterior"]["corruption"]),
-            "Choose data.hide=0.25, say",
-        )
-    if name != "diagonal" and content["encoder"]["network"] == "linear":
-        raise RecipeError("the posterior must be diagonal for a linear encoder", _asked(content), "Choose encoder=mlp")
-
-
-def _asked(content: dict[str, Any]) -> str:
-    """The posterior by the name of what was asked for: of several layers it goes without saying."""
-    layers = content["layers"]
-    return f"layers={list(layers)}" if layers else f"posterior={content['posterior']['name']}"
-
-
-def _linear(content: dict[str, Any], schema: Schema) -> None:
-    """A linear network has no more directions than the data."""
-    most = min(math.prod(schema.event_shape), MOST_AXES)
-    for side in ("encoder", "decoder"):
-        if content[side]["network"] == "linear" and schema.kind != "mixed" and content["latent_dim"] > most:
-            raise RecipeError(
-                f"latent_dim must be at most {most} for a linear {side} of these data",
-                str(content["latent_dim"]),
-                f"Choose {side}=mlp, or a smaller latent_dim",
-            )
-
-
-def _prior(content: dict[str, Any], schema: Schema) -> None:
-    name = content["prior"]["name"]
-    if name == "vamp" and schema.kind == "mixed":
-        raise RecipeError(
-            "the vamp prior must be given data of one kind, since it learns inputs, and cells of lists cannot be learned",
-            "a table of mixed columns",
-            "Choose prior=mixture or prior=flow",
-        )
-    top = content["layers"][-1] if content["layers"] else content["latent_dim"]
-    if name.endswith("flow") and top == 1:
-        raise RecipeError("a flow must have at least 2 latent dimensions", "one", "Choose prior=mixture")
-
-
-def _objective(content: dict[str, Any]) -> None:
-    objective, prior = content["objective"], content["prior"]["name"]
-    name, plain = objective["name"], content["model"] == "autoencoder"
-    if plain != (name == "reconstruction"):
-        raise RecipeError(
-            "objective=reconstruction must go with model=autoencoder, and no other objective with it",
-            f"{name} for the model {content['model']}",
-        )
-    if plain and prior != "standard_normal":
-        raise RecipeError("the prior must be left out for an autoencoder, which has none", prior)
-    if name == "free_bits" and prior != "standard_normal":
-        raise RecipeError(
-            "the free_bits objective must have prior=standard_normal, whose rate has a part for each dimension",
-            f"prior={prior}",
-            "Choose objective=elbo, or leave prior out",
-        )
-    if name in ("miwae", "piwae") and content["training"]["draws_warmup"]:
-        raise RecipeError(
-            f"training.draws_warmup must be 0 for objective={name}, whose groups must divide the draws",
-            str(content["training"]["draws_warmup"]),
-            "Leave it out",
-        )
-    if name in ("miwae", "piwae") and objective["samples"] % objective["groups"]:
-        raise RecipeError(
-            "objective.groups must divide objective.samples",
-            f"{objective['groups']} groups of {objective['samples']} draws",
-            f"Choose objective.samples={objective['groups'] * -(-objective['samples'] // objective['groups'])}",
-        )
-    if name == "mmd" and not objective["kl_weight"] and prior != "standard_normal":
-        raise RecipeError(
-            "the prior must be standard_normal where nothing but its distance from the codes counts",
-            f"{prior} with objective.kl_weight=0",
-        )
 
 
 MOST_NOTES = 20
@@ -261,27 +203,20 @@ def _missing_note(schema: Schema) -> list[str]:
     return [f"Missing cells: {sum(count for _, count in holes)} ({told}{more}).{way}{array}"]
 
 
-def _likelihood(content: dict[str, Any], schema: Schema) -> list[str]:
+def _likelihood(content: dict[str, Any], schema: Schema, objects: Mapping[str, Any]) -> list[str]:
     data, name, notes = content["data"], content["likelihood"]["name"], []
-    if data["binarize"] == "auto" or schema.kind == "binary":
+    if data["binarize"] == AUTO or schema.kind == "binary":
         data["binarize"] = "none"
     if data["binarize"] != "none" and not schema.levels:
         raise RecipeError(
             "data.binarize must be none unless the data have levels", f"'{data['binarize']}' for {schema.kind} data"
         )
     kind = "binary" if data["binarize"] != "none" else schema.kind
-    if name == "auto":
+    if name == AUTO:
         name, reason = _default_likelihood(kind, schema)
-        content["likelihood"]["name"] = name
+        _choose(content, "likelihood", name)
         notes.append(f"likelihood={name}: {reason}")
-    chosen = LIKELIHOODS[name]
-    if name == "categorical" and kind == "levels" and schema.levels > MOST_CATEGORIES:
-        outputs = schema.levels * math.prod(schema.event_shape)
-        raise RecipeError(
-            f"the categorical likelihood must be given at most {MOST_CATEGORIES} levels, as it has a number for each",
-            f"{schema.levels}, which would be {outputs:,} numbers for a single row",
-            "Choose likelihood=discretized_logistic or discretized_logistic_mixture",
-        )
+    chosen = _likelihood_of(content, objects)
     if chosen.density and kind != "real":
         if data["binarize"] != "none":
             raise RecipeError(
@@ -303,6 +238,12 @@ def _likelihood(content: dict[str, Any], schema: Schema) -> list[str]:
     return notes
 
 
+def _likelihood_of(content: dict[str, Any], objects: Mapping[str, Any]) -> type[Likelihood]:
+    if "likelihood" in objects:
+        return type(objects["likelihood"])
+    return Likelihood.named(content["likelihood"]["name"])
+
+
 def _default_likelihood(kind: str, schema: Schema) -> tuple[str, str]:
     return {
         "binary": ("bernoulli", "the values are zeros and ones."),
@@ -312,9 +253,9 @@ def _default_likelihood(kind: str, schema: Schema) -> tuple[str, str]:
     }[kind]
 
 
-def _scaling(content: dict[str, Any], schema: Schema) -> None:
+def _scaling(content: dict[str, Any], schema: Schema, objects: Mapping[str, Any]) -> None:
     data, name = content["data"], content["likelihood"]["name"]
-    reals = content["model"] == "autoencoder" or LIKELIHOODS[name].density
+    reals = content["model"] == "autoencoder" or _likelihood_of(content, objects).density
     if data["scaling"] == "auto":
         autoencoder_pixels = content["model"] == "autoencoder" and schema.levels and data["binarize"] == "none"
         data["scaling"] = (
@@ -334,13 +275,10 @@ def _scaling(content: dict[str, Any], schema: Schema) -> None:
 def _networks(content: dict[str, Any], schema: Schema) -> list[str]:
     notes, size = [], math.prod(schema.event_shape)
     for side in ("encoder", "decoder"):
-        network = content[side]["network"]
-        if network == "auto":
+        if content[side]["name"] == AUTO:
             network = "convolutional" if schema.picture and size > CONVOLVE_ABOVE else "mlp"
-            content[side]["network"] = network
+            _choose(content, side, network)
             notes.append(
                 f"{side}={network}: an example is {'a picture' if schema.picture else 'a row'} of {size} numbers."
             )
-        if network == "convolutional" and not schema.picture:
-            raise RecipeError(f"a convolutional {side} must be given pictures", "a table", f"Choose {side}=mlp")
     return notes

@@ -156,7 +156,7 @@ class _Judge:
         with evaluating(self.model) as device:
             for x, noise, context in self.rows(given).blocks(size):
                 epsilon = noise.normal((self.samples, latent_dim), RowStream.POSTERIOR).movedim(1, 0)
-                joint = self.model.given(context).joint(x.to(device), noise=epsilon.to(device))
+                joint = self.model.given(context).draw(x.to(device), noise=epsilon.to(device))
                 seen = self._seen(codes[start : start + len(x)]).to(device)
                 start += len(x)
                 both: Any = joint.likelihood.base_dist
@@ -172,7 +172,7 @@ class _Judge:
         likelihood = self.model.decoder.likelihood
         if not isinstance(likelihood, Mixed):
             raise VaekitError("a run on a mixed table must have its likelihood", f"'{self.run.path}'")
-        constant = Mixed(likelihood.layout, likelihood.options)
+        constant = Mixed(likelihood.layout, likelihood.components, likelihood.missing)
         constant.start(self._seen(self.train))  # numbers are normal scores, so that this is all but its optimum
         with torch.no_grad():
             slots = constant(torch.zeros_like(constant.offset)).base_dist.plain

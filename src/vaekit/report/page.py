@@ -42,7 +42,7 @@ def render(subject: Subject, beside: Subject | None = None) -> str:
         comparison=[] if beside is None else comparison(subject, beside),
         sections=_sections(subjects),
         choices=run.provenance["choices"],
-        recipe=tomli_w.dumps(run.recipe.model_dump(mode="json")),
+        recipe=tomli_w.dumps(run.recipe.as_json()),
         provenance=json.dumps(run.folder.read_json("provenance.json"), indent=2, ensure_ascii=False),
     )
 
@@ -50,7 +50,7 @@ def render(subject: Subject, beside: Subject | None = None) -> str:
 def _facts(subject: Subject) -> list[tuple[str, str]]:
     run, rows = subject.run, subject.run.provenance["rows"]
     model = f"{'autoencoder' if subject.is_autoencoder else 'variational autoencoder'}, {run.recipe.latent}"
-    networks = f"{run.recipe.encoder.network} encoder, {run.recipe.decoder.network} decoder"
+    networks = f"{run.recipe.encoder.name} encoder, {run.recipe.decoder.name} decoder"
     likelihood = "" if subject.is_autoencoder else f", {run.recipe.likelihood.name} likelihood"
     size = f"{' × '.join(str(s) for s in run.schema.shape)} {'columns' if subject.mixed else 'values'}"
     return [

@@ -206,7 +206,7 @@ def columns_section(subject: Subject) -> Section:
         f"{percent(float((missing == 0).mean()))} of held-out rows are complete; {missing.mean():.1f} of "
         f"{held_out.shape[1]} modelled cells of a row are missing on average. "
         + ("" if subject.train else f"{NO_TRAINING_ROWS} ")
-        + (MODELLED if subject.run.recipe.likelihood.missing == "modelled" else IGNORED)
+        + (MODELLED if subject.run.recipe.likelihood.values()["missing"] == "modelled" else IGNORED)
     )
     names = _names("Left out of the model:", left_out)
     if len(rows) > MOST_NAMED:

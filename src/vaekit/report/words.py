@@ -215,7 +215,7 @@ def _trained_elsewhere(one: Subject, other: Subject) -> list[str]:
 
 def _compared_tables(one: Subject, other: Subject) -> list[str]:
     """Likelihoods of tables compare where each column has probabilities in both runs, or densities in both."""
-    if one.run.recipe.likelihood.missing != other.run.recipe.likelihood.missing:
+    if one.run.recipe.likelihood.values()["missing"] != other.run.recipe.likelihood.values()["missing"]:
         return ["Their log-likelihoods cannot be compared: only one of them tells which cells are missing as well."]
     columns = [{c.name: c for c in s.run.schema.modelled} for s in (one, other)]
     unlike = [cut(n) for n, c in columns[0].items() if _is_density(c) != _is_density(columns[1][n])]

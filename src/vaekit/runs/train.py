@@ -10,6 +10,7 @@ import os
 import platform
 import sys
 from collections.abc import Iterable, Mapping
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -35,9 +36,9 @@ from vaekit.data.tables.cells import fit_cells
 from vaekit.errors import RecipeError, RunError, VaekitError
 from vaekit.evaluation import measure_autoencoder
 from vaekit.folder import COPY, WEIGHTS, RunFolder
-from vaekit.models import LIKELIHOODS, Autoencoder
+from vaekit.models import Autoencoder
 from vaekit.opening import make_notes, make_schema, make_split, open_both
-from vaekit.recipe import Recipe, build_model, load_recipe, resolve, start_model
+from vaekit.recipe import Recipe, build_model, build_part, load_recipe, make_plan, resolve, start_model
 from vaekit.runs.run import Run
 from vaekit.runs.table_run import TableRun
 from vaekit.training import Reporter, SilentReporter, Trainer
@@ -131,7 +132,7 @@ def train(
     described = {"schema": schema.model_dump(mode="json"), "transform": transform.model_dump(mode="json")}
     processes().wait_for_everyone()
     if processes().is_main_process:
-        written = plan.model_dump(mode="json")
+        written = plan.as_json()
         folder.create(written, described, run.provenance, lambda made: write_known(made, known))
     processes().wait_for_everyone()
     for note in notes:
@@ -274,7 +275,7 @@ def _start(run: Run, split: Split, start: Run | None = None) -> None:
 def _fit_transform(train_part: Part, schema: Schema, recipe: Recipe) -> Transform:
     some = _some(train_part, recipe.seed)
     rows = to_tensor(some.take(0, FIT_ROWS)).double()
-    density = recipe.model == "vae" and LIKELIHOODS[recipe.likelihood.name].density
+    density = recipe.model == "vae" and recipe.likelihood.part.density
     transform = choose_transforms(
         schema, rows, binarize=recipe.data.binarize, scaling=recipe.data.scaling, density=density
     )
@@ -347,9 +348,15 @@ def _fit(run: Run, split: Split, reporter: Reporter, resume: bool) -> Run:
     hide = 0.0 if run.recipe.data.hide == "auto" else run.recipe.data.hide
     train_rows = Rows(split.train, run.transform, run.recipe.seed, hide)
     validation = Rows(split.validation, run.transform, run.recipe.seed)
+    plan = make_plan(run.recipe, run.schema, len(train_rows))
+    with seeded(run.recipe.seed):  # from which starts what it learns besides the model
+        objective = build_part(plan, "objective")
     trainer = Trainer(
         run.model,
-        run.recipe.objective,
+        objective,
+        run.recipe.objective.kl_weight,
+        int(run.recipe.objective.samples),
+        partial(run.recipe.optimizer.part.make, run.recipe.optimizer),
         train_rows,
         validation,
         run.recipe.training,

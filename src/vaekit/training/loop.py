@@ -11,7 +11,7 @@ import copy
 import hashlib
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,9 +23,8 @@ from vaekit.errors import Interrupted, TrainingError
 from vaekit.evaluation import active_units, measure, measure_autoencoder
 from vaekit.folder import WEIGHTS, RunFolder
 from vaekit.models import Autoencoder, VariationalAutoEncoder
-from vaekit.objectives import OBJECTIVES, ObjectiveOptions, Terms
+from vaekit.objectives import Loss, Objective, Terms
 from vaekit.training.accelerator import make_accelerator
-from vaekit.training.optimizers import OPTIMIZERS
 from vaekit.training.options import TrainingOptions
 from vaekit.training.reporter import Reporter
 from vaekit.training.schedules import draws, kl_weight, learning_rate, validation_steps
@@ -43,7 +42,10 @@ class Trainer:
 
     Args:
         model: the model; it holds the best weights at the end.
-        objective: the `objective` section of the recipe, resolved; its `kl_weight` is β at the end of the warm-up.
+        objective: what is minimised.
+        kl_weight: β at the end of the warm-up.
+        samples: draws of z for each example at the end of the warm-up, ≥ 1.
+        make_optimizer: from a module and the greatest learning rate to torch's optimiser of its parameters.
         train: training rows.
         validation: rows whose bound chooses the model; may be empty.
         options: the `training` section of the recipe, resolved.
@@ -53,7 +55,10 @@ class Trainer:
     """
 
     model: VariationalAutoEncoder | Autoencoder
-    objective: ObjectiveOptions
+    objective: Objective
+    kl_weight: float
+    samples: int
+    make_optimizer: Callable[[nn.Module, float], torch.optim.Optimizer]
     train: Rows
     validation: Rows
     options: TrainingOptions
@@ -65,33 +70,25 @@ class Trainer:
         self.order = BatchOrder(len(self.train), self.options.batch_size, self.seed, self.train.part.weight())
         self.steps = int(self.options.epochs) * self.order.steps_per_epoch
         self.accelerator = make_accelerator(self.options, self.folder)
-        self.kind = OBJECTIVES[self.objective.name]
-        self.draws = self.model.samples if isinstance(self.model, VariationalAutoEncoder) else 1
-        objective = self._make_objective().to(self.accelerator.device)
+        loss = Loss(self.model, self.objective).to(self.accelerator.device)
         if self.options.compile:
-            self._try(objective)
-            objective.forward = torch.compile(objective.forward)
-        self.parameters: list[Tensor] = list(objective.parameters())  # the model's, and its own if it has any
-        make_optimizer = OPTIMIZERS[self.options.optimizer]
-        self.optimizer = make_optimizer(objective, self.options.learning_rate, self.options.weight_decay)
-        self.loss = self.accelerator.prepare(objective)  # the optimiser needs no wrapper, whose checks take time
+            self._try(loss)
+            loss.forward = torch.compile(loss.forward)  # type: ignore[method-assign]
+        self.parameters: list[Tensor] = list(loss.parameters())  # the model's, and the objective's if it has any
+        self.optimizer = self.make_optimizer(loss, self.options.learning_rate)
+        self.loss = self.accelerator.prepare(loss)  # the optimiser needs no wrapper, whose checks take time
         average = {name: p.detach().clone() for name, p in self.model.named_parameters()}
         sums = torch.zeros(3, dtype=torch.float64, device=self.accelerator.device)
-        self.state = TrainingState(self.model, objective, average, self.optimizer, sums)
+        self.state = TrainingState(self.model, loss, average, self.optimizer, sums)
         self.generator = torch.Generator()
         self.metrics: list[dict[str, float]] = []
 
-    def _make_objective(self) -> nn.Module:
-        """The loss; what it learns besides the model starts from the seed."""
-        with seeded(self.seed):
-            return self.kind.make(self.model, self.objective, len(self.train))
-
-    def _try(self, objective: nn.Module) -> None:
+    def _try(self, loss: Loss) -> None:
         """Run once before compiling: a closed form that torch looks up for the first time would break the graph."""
         with seeded(0), torch.no_grad():
             index, device = self.order.index(0)[:1], self.accelerator.device
             x = self.train.training_batch(index, torch.Generator())
-            objective(x.to(device), torch.ones((), device=device), self.train.context(index))
+            loss(x.to(device), torch.ones((), device=device), self.train.context(index), self.samples)
 
     def run(self, resume: bool = False) -> None:
         """Train to the planned step or to the patience's end.
@@ -134,8 +131,6 @@ class Trainer:
         try:
             yield
         finally:
-            if isinstance(self.model, VariationalAutoEncoder):
-                self.model.samples = self.draws
             self.reporter.end()
             self.accelerator.end_training()
 
@@ -156,13 +151,12 @@ class Trainer:
             group["lr"] = rate
         mine = self.order.index(step)[self.accelerator.process_index :: self.accelerator.num_processes]
         x = self.train.training_batch(mine, self.generator.manual_seed(data_seed)).to(self.accelerator.device)
-        weight = kl_weight(step, self.steps, self.objective.kl_weight, self.options.kl_warmup, self.options.kl_cycles)
+        weight = kl_weight(step, self.steps, self.kl_weight, self.options.kl_warmup, self.options.kl_cycles)
         beta = torch.tensor(weight, device=x.device)
-        if isinstance(self.model, VariationalAutoEncoder):
-            self.model.samples = draws(step, self.steps, self.draws, self.options.draws_warmup)
+        samples = draws(step, self.steps, self.samples, self.options.draws_warmup)
         reduced = torch.autocast(x.device.type, torch.bfloat16, enabled=self.options.precision == "bfloat16")
         with seeded(latent_seed), reduced:  # for ε and dropout
-            terms: Terms = self.loss(x, beta, self.train.context(mine))
+            terms: Terms = self.loss(x, beta, self.train.context(mine), samples)
         for parameter in self.parameters:
             parameter.grad = None
         terms.loss.mean().backward()
@@ -213,7 +207,7 @@ class Trainer:
         for name in ("distortion", "rate", "loss"):
             if not torch.isfinite(getattr(terms, name)).all():
                 return f"the {name}"
-        for name, parameter in self.state.objective.named_parameters():
+        for name, parameter in self.state.loss.named_parameters():
             if parameter.grad is not None and not torch.isfinite(parameter.grad).all():
                 return f"the gradient of {name.removeprefix('model.')}"
         return "the norm of the gradient"
@@ -226,7 +220,7 @@ class Trainer:
         distortion, rate, count = self.state.sums.tolist()
         # a squared error stays in the model's units; a density becomes one of the data as given
         log_det = 0.0 if isinstance(self.model, Autoencoder) else self.train.transform.log_det()
-        beta = kl_weight(step - 1, self.steps, self.objective.kl_weight, self.options.kl_warmup, self.options.kl_cycles)
+        beta = kl_weight(step - 1, self.steps, self.kl_weight, self.options.kl_warmup, self.options.kl_cycles)
         self.metrics.append(
             {
                 "step": step,
@@ -240,7 +234,7 @@ class Trainer:
             }
         )
         # until β and the number of draws have reached their values, and between cycles, nothing is chosen
-        settled = beta == self.objective.kl_weight and step > self.steps * self.options.draws_warmup
+        settled = beta == self.kl_weight and step > self.steps * self.options.draws_warmup
         counters = self.state.counters
         if settled or counters.best is None:
             self._choose(step, score if settled else None)
@@ -274,11 +268,13 @@ class Trainer:
             distortion, rate = float(np.average(error, weights=self.validation.part.weight())), 0.0
             bound = -distortion
         else:
-            samples = self.draws if self.kind.importance_weighted else 1  # the last number from the first: comparable
+            samples = (
+                self.samples if self.objective.importance_weighted else 1
+            )  # the last number from the first: comparable
             measured = measure(self.model, self.validation, samples)
             code, parts = measured.mean, (measured.distortion, measured.rate, measured.log_likelihood)
             distortion, rate, bound = (float(np.average(part, weights=self.validation.part.weight())) for part in parts)
-            if not self.kind.importance_weighted:  # else the bound that is raised, of weight 1 as well
+            if not self.objective.importance_weighted:  # else the bound that is raised, of weight 1 as well
                 bound = -(distortion + rate)
         row = {
             "elbo": -(distortion + rate),

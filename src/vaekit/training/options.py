@@ -17,18 +17,13 @@ class TrainingOptions(Options):
         description="Passes over the training rows; `auto` aims at 6,000 steps (4,000 with Muon), fewer for large pictures and many columns.",
     )
     batch_size: int = Field(128, ge=1, description="Rows of a batch.")
-    optimizer: Literal["adamw", "muon"] = Field(
-        "adamw",
-        description="Who makes the steps; `muon` makes them equal in all directions of square weight matrices and of convolutions: fewer, each a little longer; for tables and convolutional networks.",
-    )
     learning_rate: float = Field(
         2e-3,
         gt=0,
-        description="Step size of AdamW at its height; a matrix of Muon moves by ten times this, in spectral norm.",
+        description="Learning rate of AdamW at its height; a matrix of Muon moves by ten times this, in spectral norm.",
     )
-    final_rate: float = Field(0.01, ge=0, le=1, description="Share of the step size left at the end of the cosine.")
-    warmup: float = Field(0.02, ge=0, lt=1, description="Fraction of the steps over which the step size rises.")
-    weight_decay: float = Field(0.0, ge=0, description="Decoupled weight decay.")
+    final_rate: float = Field(0.01, ge=0, le=1, description="Share of the learning rate left at the end of the cosine.")
+    warmup: float = Field(0.02, ge=0, lt=1, description="Fraction of the steps over which the learning rate rises.")
     gradient_clip: float = Field(
         100.0, ge=0, description="Largest norm of the gradient, in nats; 0 leaves it as it is."
     )

@@ -54,7 +54,7 @@ class TrainingState:
 
     Args:
         model: the model in training.
-        objective: the loss, which has the model as its `model`, and what it learns besides.
+        loss: the model and its objective, with what this learns besides.
         average: its averaged parameters, in the model's order.
         optimizer: the optimiser.
         sums: totals since the last validation: distortion, rate, examples.
@@ -62,7 +62,7 @@ class TrainingState:
     """
 
     model: nn.Module
-    objective: nn.Module
+    loss: nn.Module
     average: dict[str, Tensor]
     optimizer: torch.optim.Optimizer
     sums: Tensor
@@ -73,7 +73,7 @@ class TrainingState:
 
     def save(self, folder: RunFolder, name: str) -> None:
         """Write everything to one file."""
-        tensors = self.objective.state_dict()
+        tensors = self.loss.state_dict()
         tensors |= {f"average.{key}": value for key, value in self.average.items()}
         for index, moments in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{key}": value for key, value in moments.items()}
@@ -95,17 +95,17 @@ class TrainingState:
             RunError: if the file is damaged or belongs to another model.
         """
         tensors, counters = read_state(folder, name)
-        objective: dict[str, Tensor] = {}
+        loss: dict[str, Tensor] = {}
         groups: dict[str, dict[str, Tensor]] = {"average": {}, "optimizer": {}, "sums": {}}
         for key, value in tensors.items():
             head, _, tail = key.partition(".")
             if head in groups:
                 groups[head][tail] = value
             else:
-                objective[key] = value
+                loss[key] = value
         try:
             moments = self._moments(groups["optimizer"])
-            self.objective.load_state_dict(objective)
+            self.loss.load_state_dict(loss)
             for key, value in self.average.items():
                 value.copy_(groups["average"][key])
             self.sums.copy_(groups["sums"][""])

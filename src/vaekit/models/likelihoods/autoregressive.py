@@ -6,19 +6,20 @@ p(x|z) = Π_i p(x_i | x_1 … x_{i−1}, z)
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar
 
 import torch
 from torch import Size, Tensor, nn
 from torch.distributions import Distribution, constraints
 
-from vaekit.errors import VaekitError
-from vaekit.models.likelihoods.base import LikelihoodOptions
+from vaekit.errors import RecipeError, VaekitError
 from vaekit.models.likelihoods.bernoulli import Bernoulli, LogitBernoulli
+from vaekit.parts import Plan
 
 MOST_FEATURES = 4096
 """Features above which the matrix between them, of a weight for each pair, would be too large."""
+TOO_MANY = f"the autoregressive_bernoulli likelihood must have examples of at most {MOST_FEATURES:,} numbers"
 MEAN_DRAWS, MOST_NUMBERS = 32, 1 << 22
 """Draws from which the mean is told, and the numbers in memory that they are made by."""
 
@@ -86,7 +87,6 @@ class AutoregressiveBernoulli(Bernoulli):
 
     Args:
         event_shape: shape of one example, of at most 4,096 numbers.
-        options: none of them applies.
         levels: does not apply.
 
     Raises:
@@ -106,15 +106,21 @@ class AutoregressiveBernoulli(Bernoulli):
 
     centre: Tensor
 
-    def __init__(self, event_shape: Sequence[int], options: LikelihoodOptions | None = None, levels: int = 0) -> None:
-        super().__init__(event_shape, options, levels)
+    name = "autoregressive_bernoulli"
+
+    @classmethod
+    def needs(cls, options: Any, plan: Plan, section: str) -> Iterator[RecipeError]:  # noqa: ARG003
+        """Yield a refusal for examples of too many numbers."""
+        if (features := math.prod(plan.event_shape)) > MOST_FEATURES:
+            yield RecipeError(
+                TOO_MANY, f"{features:,}", "Choose likelihood=bernoulli, or smaller pictures by data.size"
+            )
+
+    def __init__(self, event_shape: Sequence[int], levels: int = 0) -> None:
+        super().__init__(event_shape, levels)
         features = math.prod(self.event_shape)
         if features > MOST_FEATURES:
-            raise VaekitError(
-                f"the autoregressive_bernoulli likelihood must have examples of at most {MOST_FEATURES:,} numbers",
-                f"{features:,}",
-                "Choose likelihood=bernoulli, or smaller pictures by data.size",
-            )
+            raise VaekitError(TOO_MANY, f"{features:,}")
         self.weight = nn.Parameter(torch.zeros(features, features))
         self.register_buffer("centre", torch.zeros(features))
 

@@ -2,66 +2,45 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Annotated, ClassVar, Literal
+from typing import Any, ClassVar, Self
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent
 
-from vaekit.options import Options
-
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+from vaekit.parts import Part, Plan
 
 
-class LikelihoodOptions(Options):
-    """The likelihood p(x|z) and its options."""
-
-    name: str = Field("auto", description="Which likelihood; `auto` chooses from the data and says why.")
-    variance: Positive | Literal["learned", "per_feature", "predicted"] = Field(
-        "per_feature",
-        description="Variance λ of gaussian, laplace and student_t, in the units the model sees: a number, one `learned`, "
-        "one learned `per_feature`, or `predicted` from z for each feature.",
-    )
-    components: Annotated[int, Field(ge=1, le=100)] | Literal["auto"] = Field(
-        "auto",
-        description="Number of components of discretized_logistic_mixture (5) and of the numbers of mixed tables (3).",
-    )
-
-    missing: Literal["ignored", "modelled"] = Field(
-        "ignored",
-        description="Missing cells of mixed tables: left out (missing at random), or with a probability of being missing that depends on what they hold.",
-    )
-
-    def components_or(self, default: int) -> int:
-        """`components`, or a likelihood's own number where it is open."""
-        return default if self.components == "auto" else self.components
-
-
-class Likelihood(nn.Module, ABC):
-    """A family of distributions over x whose parameters come from a network.
+class Likelihood(Part, nn.Module):
+    """p(x|z), a family of distributions over x whose parameters come from a network.
 
     The network's output is added to a learned offset that starts at the best constant model, so that training begins
-    where knowing nothing of z would end.
+    where a model that ignores z would end.
+
+    The next likelihood is a class with a `name`, whose `Options` are the arguments of its constructor after `event_shape` and
+    `levels`; one that is made of more than these overrides `build`.
 
     Args:
         event_shape: shape of one example.
-        options: variance, number of components.
         levels: number L of levels of graded data; 0 where it does not apply.
     """
 
+    section = "likelihood"
     kinds: ClassVar[frozenset[str]]
     """Kinds of data that this is a likelihood of: among binary, levels, counts, real."""
     density: ClassVar[bool] = False
     """Whether log_prob is a density on the reals rather than a probability."""
 
-    def __init__(self, event_shape: Sequence[int], options: LikelihoodOptions | None = None, levels: int = 0) -> None:
+    @classmethod
+    def build(cls, options: Any, plan: Plan) -> Self:
+        """Return the likelihood of examples of the plan's shape."""
+        return cls(plan.event_shape, plan.levels, **options.values())
+
+    def __init__(self, event_shape: Sequence[int], levels: int = 0) -> None:
         super().__init__()
-        self.event_shape = tuple(event_shape)
-        self.options = options if options is not None else LikelihoodOptions()
-        self.levels = levels
+        self.event_shape, self.levels = tuple(event_shape), levels
         self.offset = nn.Parameter(torch.zeros(*self.event_shape, self.parameters_per_feature))
         self.widest = self.offset.numel()
 
@@ -78,6 +57,9 @@ class Likelihood(nn.Module, ABC):
     @abstractmethod
     def start(self, x: Tensor) -> None:
         """Set the offset (and scales) to the best constant model of x, shape (n, *event)."""
+
+    def start_noise(self, variance: float) -> None:
+        """Begin at the variance that the start of a linear decoder leaves to the noise; most likelihoods do not use it."""
 
     @abstractmethod
     def distribution(self, parameters: Tensor) -> Distribution:

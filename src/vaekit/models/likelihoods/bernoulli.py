@@ -30,6 +30,7 @@ class Bernoulli(Likelihood):
         0.125
     """
 
+    name = "bernoulli"
     kinds = frozenset({"binary"})
 
     @property

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from vaekit.distributions import OrderedCategorical
+from vaekit.errors import RecipeError
 from vaekit.models.likelihoods.base import Likelihood
+from vaekit.parts import Plan
+
+MOST_CATEGORIES = 256
+"""Levels above which a number for each would be too many."""
 
 
 class Categorical(Likelihood):
@@ -20,7 +29,19 @@ class Categorical(Likelihood):
         1.0
     """
 
+    name = "categorical"
     kinds = frozenset({"levels", "binary"})
+
+    @classmethod
+    def needs(cls, options: Any, plan: Plan, section: str) -> Iterator[RecipeError]:  # noqa: ARG003
+        """Yield a refusal for too many levels."""
+        if plan.kind == "levels" and plan.levels > MOST_CATEGORIES:
+            outputs = plan.levels * math.prod(plan.event_shape)
+            yield RecipeError(
+                f"the categorical likelihood has a number for each level, and takes at most {MOST_CATEGORIES} levels",
+                f"{plan.levels}, which would be {outputs:,} numbers for a single row",
+                "Choose likelihood=discretized_logistic or discretized_logistic_mixture",
+            )
 
     @property
     def parameters_per_feature(self) -> int:

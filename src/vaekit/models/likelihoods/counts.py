@@ -40,6 +40,7 @@ class Poisson(Likelihood):
         -1.0
     """
 
+    name = "poisson"
     kinds = frozenset({"counts", "binary", "levels"})
 
     @property
@@ -71,6 +72,7 @@ class NegativeBinomial(Likelihood):
         0.5
     """
 
+    name = "negative_binomial"
     kinds = frozenset({"counts", "binary", "levels"})
 
     @property

@@ -9,40 +9,59 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Sequence
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.distributions import Distribution
 from torch.distributions import Laplace as TorchLaplace
 from torch.distributions import Normal as TorchNormal
 from torch.distributions import StudentT as TorchStudentT
 
-from vaekit.models.likelihoods.base import Likelihood, LikelihoodOptions
-from vaekit.networks import soft_clamp
+from vaekit.models.likelihoods.base import Likelihood
+from vaekit.networks.layers import soft_clamp
+from vaekit.parts import PartOptions
 
+Variance = Annotated[float, Field(gt=0, allow_inf_nan=False)] | Literal["learned", "per_feature", "predicted"]
 LOG_RATIO = (-9.0, 4.0)
 """Bounds of log √λ relative to the spread of the data: neither a spike on a repeated value nor a flat line."""
 
 
 class LocationScale(Likelihood):
-    """Real data with mean μ(z) and variance λ; the network speaks in units of the data's own spread."""
+    """p(x|z) of real data, with mean μ(z) and variance λ; the network's outputs are in units of the data's own spread.
+
+    Args:
+        event_shape: shape of one example.
+        levels: does not apply.
+        variance: λ > 0, or `learned` as one number, learned `per_feature`, or `predicted` from z for each feature.
+    """
 
     kinds = frozenset({"real"})
     density = True
     reference: Tensor
 
-    def __init__(self, event_shape: Sequence[int], options: LikelihoodOptions | None = None, levels: int = 0) -> None:
-        super().__init__(event_shape, options, levels)
+    class Options(PartOptions):
+        """What can be set of a likelihood of reals."""
+
+        variance: Variance = Field(
+            "per_feature",
+            description="Variance λ in the units the model sees: a number, one `learned`, one learned `per_feature`, or `predicted` from z for each feature.",
+        )
+
+    def __init__(self, event_shape: Sequence[int], levels: int = 0, variance: float | str = "per_feature") -> None:
+        self.variance = variance
+        super().__init__(event_shape, levels)
         self.register_buffer("reference", torch.tensor(1.0))
-        if self.options.variance == "learned":
+        if self.variance == "learned":
             self.log_ratio = nn.Parameter(torch.tensor(0.0))
-        elif self.options.variance == "per_feature":
+        elif self.variance == "per_feature":
             self.log_ratio = nn.Parameter(torch.zeros(self.event_shape))
 
     @property
     def parameters_per_feature(self) -> int:
         """The location, and the log-scale if it is predicted."""
-        return 2 if self.options.variance == "predicted" else 1
+        return 2 if self.variance == "predicted" else 1
 
     def start(self, x: Tensor) -> None:
         """Begin at the mean of each feature; the unit is the root mean square deviation over all features."""
@@ -53,14 +72,14 @@ class LocationScale(Likelihood):
     @torch.no_grad()
     def start_noise(self, variance: float) -> None:
         """Begin at this variance instead, where one or one per feature is learned."""
-        if self.options.variance in ("learned", "per_feature"):
+        if self.variance in ("learned", "per_feature"):
             self.log_ratio.fill_(0.5 * math.log(variance) - math.log(float(self.reference)))
 
     def std(self, parameters: Tensor) -> Tensor:
         """√λ, broadcastable to the features."""
-        if isinstance(self.options.variance, float):
-            return torch.full_like(self.reference, math.sqrt(self.options.variance))
-        raw = parameters[..., 1] if self.options.variance == "predicted" else self.log_ratio
+        if not isinstance(self.variance, str):
+            return torch.full_like(self.reference, math.sqrt(self.variance))
+        raw = parameters[..., 1] if self.variance == "predicted" else self.log_ratio
         return self.reference * soft_clamp(raw, *LOG_RATIO).exp()
 
     def distribution(self, parameters: Tensor) -> Distribution:
@@ -80,10 +99,12 @@ class Gaussian(LocationScale):
         Rybkin, Daniilidis and Levine, "Simple and Effective VAE Training with Calibrated Decoders", 2021, for learned λ.
 
     Examples:
-        >>> p = Gaussian((2,), LikelihoodOptions(variance=0.5))(torch.zeros(1, 2, 1))
+        >>> p = Gaussian((2,), variance=0.5)(torch.zeros(1, 2, 1))
         >>> round(float(p.log_prob(torch.ones(1, 2))), 4)  # −‖x‖²/2λ − (d/2) log 2πλ = −2 − log π
         -3.1447
     """
+
+    name = "gaussian"
 
     def family(self, location: Tensor, std: Tensor) -> TorchNormal:
         """N(μ, λ)."""
@@ -94,10 +115,12 @@ class Laplace(LocationScale):
     """p(x|z) = Π_i e^{−|x_i − μ_i|/b_i} / 2b_i with b = √(λ/2): heavier tails, a sharp centre.
 
     Examples:
-        >>> p = Laplace((1,), LikelihoodOptions(variance=2.0))(torch.zeros(1, 1, 1))
+        >>> p = Laplace((1,), variance=2.0)(torch.zeros(1, 1, 1))
         >>> round(float(p.log_prob(torch.zeros(1, 1)).exp()), 4)
         0.5
     """
+
+    name = "laplace"
 
     def family(self, location: Tensor, std: Tensor) -> TorchLaplace:
         """Laplace with b = √(λ/2)."""
@@ -113,8 +136,10 @@ class StudentT(LocationScale):
         True
     """
 
-    def __init__(self, event_shape: Sequence[int], options: LikelihoodOptions | None = None, levels: int = 0) -> None:
-        super().__init__(event_shape, options, levels)
+    name = "student_t"
+
+    def __init__(self, event_shape: Sequence[int], levels: int = 0, variance: float | str = "per_feature") -> None:
+        super().__init__(event_shape, levels, variance)
         self.log_freedom = nn.Parameter(torch.full(self.event_shape, math.log(6.0)))
 
     def family(self, location: Tensor, std: Tensor) -> TorchStudentT:

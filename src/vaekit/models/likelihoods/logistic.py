@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
+from pydantic import Field
 from torch import Tensor
 from torch.distributions import Categorical as TorchCategorical
 from torch.distributions import MixtureSameFamily
 
 from vaekit.distributions import DiscretizedLogistic as Discretized
 from vaekit.models.likelihoods.base import Likelihood
-from vaekit.networks import soft_clamp
+from vaekit.networks.layers import soft_clamp
+from vaekit.parts import PartOptions
 
 LOG_SCALE = (-7.0, 3.0)
 """Bounds of log s relative to half the range of the levels."""
@@ -31,6 +34,7 @@ class DiscretizedLogistic(Likelihood):
         torch.Size([1])
     """
 
+    name = "discretized_logistic"
     kinds = frozenset({"levels", "binary"})
 
     @property
@@ -74,14 +78,25 @@ class DiscretizedLogisticMixture(DiscretizedLogistic):
         torch.Size([1])
     """
 
+    name = "discretized_logistic_mixture"
+
+    class Options(PartOptions):
+        """What can be set of the mixture."""
+
+        components: int = Field(5, ge=1, le=100, description="Number of components of each value's distribution.")
+
+    def __init__(self, event_shape: Sequence[int], levels: int = 0, components: int = 5) -> None:
+        self.components = components
+        super().__init__(event_shape, levels)
+
     @property
     def parameters_per_feature(self) -> int:
         """Weight, location and log-scale of each component."""
-        return 3 * self.options.components_or(5)
+        return 3 * self.components
 
     def start(self, x: Tensor) -> None:
         """Begin at equal weights, with locations spread over each feature's quantiles."""
-        scaled, count = x / self.half_range - 1, self.options.components_or(5)
+        scaled, count = x / self.half_range - 1, self.components
         middles = torch.linspace(0, 1, 2 * count + 1)[1::2] * (len(scaled[:1000]) - 1)
         quantiles = scaled[:1000].sort(0).values[middles.round().long()]
         spread = scaled.std(0, correction=0).clamp(min=0.5 / self.half_range) / count**0.5

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from typing import Any, Literal, Self
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from vaekit.data import Layout
 from vaekit.distributions import LogisticMixture, MaskedSlots, Mechanism, PlaceGroup, ScoreGroup, Slots
-from vaekit.models.likelihoods.base import Likelihood, LikelihoodOptions
-from vaekit.networks import soft_clamp
+from vaekit.models.likelihoods.base import Likelihood
+from vaekit.networks.layers import soft_clamp
+from vaekit.parts import PartOptions, Plan
 
 LOG_SCALE = (-7.0, 3.0)
 """Bounds of the log scale of a component, where a column's scores have unit spread."""
@@ -25,7 +28,8 @@ class Mixed(Likelihood):
 
     Args:
         layout: what the slots of a row are.
-        options: number of components M.
+        components: number of components M of the numbers.
+        missing: `ignored`, or `modelled`: with a probability of being missing that depends on what a cell holds.
 
     References:
         Nazábal, Olmos, Ghahramani and Valera, "Handling Incomplete Heterogeneous Data using VAEs", 2020;
@@ -39,20 +43,36 @@ class Mixed(Likelihood):
         tensor(0.3333)
     """
 
+    name = "mixed"
     kinds = frozenset({"mixed"})
+
+    class Options(PartOptions):
+        """What can be set of the likelihood of a mixed table."""
+
+        components: int = Field(3, ge=1, le=100, description="Number of components of each number's distribution.")
+        missing: Literal["ignored", "modelled"] = Field(
+            "ignored",
+            description="Missing cells: left out (missing at random), or with a probability of being missing that depends on what they hold.",
+        )
+
+    @classmethod
+    def build(cls, options: Any, plan: Plan) -> Self:
+        """Return the likelihood of rows of the plan's cells."""
+        return cls(plan.layout, **options.values())
+
     absent: Tensor
     edges: Tensor
     gates: Tensor
 
-    def __init__(self, layout: Layout, options: LikelihoodOptions | None = None) -> None:
+    def __init__(self, layout: Layout, components: int = 3, missing: str = "ignored") -> None:
         self.layout = layout
-        self.components = (options or LikelihoodOptions()).components_or(3)
+        self.components, self.missing = components, missing
         self.groups, self.numbers = _alike(layout.sizes), len(layout.lattice)
         self.choices = sum(len(group) * max(group) for group in self.groups)
-        super().__init__((), options)
+        super().__init__(())
         absent = [torch.arange(max(group)) >= torch.tensor(group).unsqueeze(1) for group in self.groups]
         self.register_buffer("absent", torch.cat([a.flatten() for a in absent] or [torch.zeros(0)]) > 0, False)
-        self.models_missing = self.options.missing == "modelled"
+        self.models_missing = missing == "modelled"
         if self.models_missing:
             self.missing_places = nn.Parameter(torch.zeros(self.choices))
             self.missing_lines = nn.Parameter(torch.zeros(self.numbers, 2))

@@ -7,7 +7,9 @@ from torch import Tensor, nn
 
 from vaekit.distributions import VonMisesFisher
 from vaekit.errors import VaekitError
-from vaekit.networks import soft_clamp
+from vaekit.models.posteriors.base import Posterior
+from vaekit.networks.layers import Direction, soft_clamp
+from vaekit.parts import Plan
 
 LOG_CONCENTRATION = (-4.0, 5.0)
 """Bounds of log κ/d, kept smoothly."""
@@ -15,7 +17,7 @@ NUDGE = 1e-4
 """Added to the first coordinate, lest features that are all zero have no direction."""
 
 
-class Directional(nn.Module):
+class Directional(Posterior):
     """q(z|x): z/‖z‖ ~ vMF(μ(x), κ(x)), ‖z‖ as of N(0, I); from the features v and a, μ = v/‖v‖ and κ = d·eᵃ.
 
     A decoder is to see the direction alone (`vaekit.networks.Direction`): then the length is noise that neither bound
@@ -34,6 +36,15 @@ class Directional(nn.Module):
         >>> Directional(3)(torch.zeros(5, 4)).rsample((7,)).shape
         torch.Size([7, 5, 3])
     """
+
+    name = "von_mises_fisher"
+    two_dimensions = True
+    detachable = True
+
+    @classmethod
+    def decoder_input(cls, plan: Plan) -> tuple[nn.Module | None, int]:
+        """Return the direction alone: the decoder does not see the length."""
+        return Direction(), plan.latent_dim
 
     def __init__(self, latent_dim: int) -> None:
         super().__init__()

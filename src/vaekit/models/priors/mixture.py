@@ -8,13 +8,16 @@ from __future__ import annotations
 import math
 
 import torch
+from pydantic import Field
 from torch import nn
 
 from vaekit.distributions import NormalMixture
 from vaekit.errors import VaekitError
+from vaekit.models.priors.base import Prior
+from vaekit.parts import PartOptions
 
 
-class GaussianMixture(nn.Module):
+class GaussianMixture(Prior):
     """p(z) = Σ_c π_c N(z; m_c, diag s_c²), all learned.
 
     It starts as components of equal weight whose sum has mean 0 and variance 1; a single one starts as N(0, I).
@@ -33,6 +36,13 @@ class GaussianMixture(nn.Module):
         >>> GaussianMixture(2, 10)().log_prob(torch.zeros(5, 2)).shape
         torch.Size([5])
     """
+
+    name = "mixture"
+
+    class Options(PartOptions):
+        """What can be set of a mixture."""
+
+        components: int = Field(100, ge=1, le=100_000, description="Components of the mixture.")
 
     def __init__(self, latent_dim: int, components: int) -> None:
         super().__init__()

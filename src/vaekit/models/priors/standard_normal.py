@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from vaekit.distributions import DiagonalNormal
 from vaekit.errors import VaekitError
+from vaekit.models.priors.base import Prior
 
 
-class StandardNormal(nn.Module):
+class StandardNormal(Prior):
     """p(z) = N(0, I).
 
     Args:
@@ -23,6 +24,7 @@ class StandardNormal(nn.Module):
         tensor(1.)
     """
 
+    name = "standard_normal"
     mean: Tensor
 
     def __init__(self, latent_dim: int) -> None:

@@ -8,16 +8,20 @@ The prior that would make the bound greatest is the average of q(z|x) over the d
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any, Self
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from vaekit.distributions import DiagonalNormal, NormalMixture
-from vaekit.errors import VaekitError
+from vaekit.errors import RecipeError, VaekitError
+from vaekit.models.priors.base import Prior
+from vaekit.parts import PartOptions, Plan
 
 
-class VampPrior(nn.Module):
+class VampPrior(Prior):
     """p(z) = (1/C) Σ_c q(z|u_c), with inputs u learned beside the encoder.
 
     Args:
@@ -37,6 +41,31 @@ class VampPrior(nn.Module):
         >>> VampPrior(Encoder(MLP((6,), (4,)), Diagonal(2)), (6,), 10)().event_shape
         torch.Size([2])
     """
+
+    name = "vamp"
+
+    class Options(PartOptions):
+        """What can be set of a VampPrior."""
+
+        components: int = Field(100, ge=1, le=100_000, description="Learned inputs of a VampPrior.")
+
+    @classmethod
+    def needs(cls, options: Any, plan: Plan, section: str) -> Iterator[RecipeError]:  # noqa: ARG003
+        """Yield a refusal where no input can be learned, or where its posterior is not a diagonal Gaussian."""
+        if plan.kind == "mixed":
+            yield RecipeError(
+                "The vamp prior learns inputs, and the categories of a mixed table cannot be learned",
+                mend="Choose prior=mixture or prior=flow",
+            )
+        if plan.context:
+            must = "prior must not be vamp where data.condition gives columns"
+            yield RecipeError(must, ", ".join(plan.context), "Choose prior=mixture")
+        yield from plan.needs_diagonal("prior=vamp")
+
+    @classmethod
+    def build(cls, options: Any, plan: Plan) -> Self:
+        """Return the prior of an encoder that is built already."""
+        return cls(plan.built["inference"], plan.event_shape, options.components)
 
     def __init__(self, encoder: nn.Module, event_shape: Sequence[int], components: int) -> None:
         super().__init__()

@@ -12,9 +12,10 @@ from torch import Size, nn
 
 from vaekit.distributions import Conditional, Layered
 from vaekit.models.encoders import Encoder
-from vaekit.models.gaussians import Diagonal
+from vaekit.models.posteriors.gaussians import Diagonal
+from vaekit.models.priors.base import Prior
 from vaekit.models.priors.standard_normal import StandardNormal
-from vaekit.networks import MLP
+from vaekit.networks.mlp import MLP
 
 
 def gaussian_map(given: int, size: int, hidden: Sequence[int]) -> Encoder:
@@ -23,7 +24,7 @@ def gaussian_map(given: int, size: int, hidden: Sequence[int]) -> Encoder:
     return Encoder(MLP((given,), (posterior.features,), hidden, block="plain", activation="tanh"), posterior)
 
 
-class LayeredPrior(nn.Module):
+class LayeredPrior(Prior):
     """A prior of the top layer and a chain of Gaussians from it down; the layers lie side by side in one vector, the lowest first.
 
     Args:

@@ -6,16 +6,21 @@ coupling:  u_a = z_a,  u_b = (z_b − t(z_a)) ⊙ exp(−s(z_a)),  the halves a 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from vaekit.distributions import Flow
-from vaekit.errors import VaekitError
-from vaekit.networks import MLP
+from vaekit.errors import RecipeError, VaekitError
+from vaekit.models.priors.base import Prior
+from vaekit.networks.mlp import MLP
+from vaekit.options import Width
+from vaekit.parts import PartOptions, Plan
 
 STEEPEST = 3.0
 """Bound of |s|: no coupling stretches by more than e³, so that none overflows."""
@@ -34,7 +39,25 @@ def start_as_identity(network: nn.Module) -> int:
     return len(bias)
 
 
-class CouplingPrior(nn.Module):
+class _FlowPrior(Prior):
+    """What the flows share: their options, and that one latent dimension is too few."""
+
+    class Options(PartOptions):
+        """What can be set of a flow."""
+
+        transforms: int = Field(6, ge=1, le=100, description="Number of the flow's transforms.")
+        hidden: tuple[Width, ...] = Field(
+            (256,), min_length=1, description="Widths of the hidden layers in each transform."
+        )
+
+    @classmethod
+    def needs(cls, options: Any, plan: Plan, section: str) -> Iterator[RecipeError]:  # noqa: ARG003
+        """Yield a refusal for one latent dimension."""
+        if (plan.layers[-1] if plan.layers else plan.latent_dim) == 1:
+            yield RecipeError(f"prior={cls.name} needs at least 2 latent dimensions", "1", "Choose prior=mixture")
+
+
+class CouplingPrior(_FlowPrior):
     """A flow of affine couplings; it starts as N(0, I), and goes both ways at the same speed.
 
     Args:
@@ -56,6 +79,7 @@ class CouplingPrior(nn.Module):
         True
     """
 
+    name = "flow"
     like: Tensor
 
     def __init__(self, latent_dim: int, transforms: int = 6, hidden: Sequence[int] = (256,)) -> None:
@@ -97,14 +121,31 @@ class CouplingPrior(nn.Module):
         return torch.cat(halves, -1)
 
 
-class FlowPrior(nn.Module):
-    """A flow of zuko's: splines that couple two halves, or affine maps of each dimension given those before it.
+class _ZukoPrior(_FlowPrior):
+    """A flow of zuko's, started as N(0, I)."""
 
-    It starts as N(0, I). The autoregressive one is slow to sample from.
+    def __init__(self, latent_dim: int, transforms: int = 6, hidden: Sequence[int] = (256,)) -> None:
+        super().__init__()
+        _check(latent_dim)
+        self.flow = self.make(latent_dim, transforms=transforms, hidden_features=tuple(hidden))
+        outputs = max(start_as_identity(transform) for transform in self.flow.transform.transforms)
+        self.widest = max(outputs, *hidden)
+
+    @staticmethod
+    @abstractmethod
+    def make(latent_dim: int, **shape: Any) -> Any:
+        """Return zuko's flow over vectors of length `latent_dim`."""
+
+    def forward(self) -> Distribution:
+        """Return the prior, with event shape (latent_dim,)."""
+        return self.flow()
+
+
+class SplinePrior(_ZukoPrior):
+    """A flow of splines that couple two halves; it starts as N(0, I).
 
     Args:
         latent_dim: number of latent dimensions, ≥ 2.
-        kind: "spline" or "autoregressive".
         transforms: how many, ≥ 1.
         hidden: widths of the hidden layers of each transform's network.
 
@@ -112,23 +153,47 @@ class FlowPrior(nn.Module):
         VaekitError: for one latent dimension.
 
     References:
-        Durkan et al., "Neural Spline Flows", 2019; Papamakarios, Pavlakou and Murray, "Masked Autoregressive Flow", 2017.
+        Durkan et al., "Neural Spline Flows", 2019.
 
     Examples:
-        >>> FlowPrior(4, "spline")().event_shape
+        >>> SplinePrior(4)().event_shape
         torch.Size([4])
     """
 
-    def __init__(self, latent_dim: int, kind: str, transforms: int = 6, hidden: Sequence[int] = (256,)) -> None:
-        super().__init__()
-        _check(latent_dim)
-        from zuko import flows
+    name = "spline_flow"
 
-        shape: dict[str, Any] = {"transforms": transforms, "hidden_features": tuple(hidden)}
-        self.flow = flows.NSF(latent_dim, passes=2, **shape) if kind == "spline" else flows.MAF(latent_dim, **shape)
-        outputs = max(start_as_identity(transform) for transform in self.flow.transform.transforms)
-        self.widest = max(outputs, *hidden)
+    @staticmethod
+    def make(latent_dim: int, **shape: Any) -> Any:
+        """Return a neural spline flow with couplings."""
+        from zuko.flows import NSF
 
-    def forward(self) -> Distribution:
-        """The prior, with event shape (latent_dim,)."""
-        return self.flow()
+        return NSF(latent_dim, passes=2, **shape)
+
+
+class AutoregressiveFlowPrior(_ZukoPrior):
+    """A flow of affine maps of each dimension given those before it; it starts as N(0, I), and is slow to sample from.
+
+    Args:
+        latent_dim: number of latent dimensions, ≥ 2.
+        transforms: how many, ≥ 1.
+        hidden: widths of the hidden layers of each transform's network.
+
+    Raises:
+        VaekitError: for one latent dimension.
+
+    References:
+        Papamakarios, Pavlakou and Murray, "Masked Autoregressive Flow", 2017.
+
+    Examples:
+        >>> AutoregressiveFlowPrior(4)().event_shape
+        torch.Size([4])
+    """
+
+    name = "autoregressive_flow"
+
+    @staticmethod
+    def make(latent_dim: int, **shape: Any) -> Any:
+        """Return a masked autoregressive flow."""
+        from zuko.flows import MAF
+
+        return MAF(latent_dim, **shape)

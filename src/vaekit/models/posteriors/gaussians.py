@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from pydantic import Field
+from torch import Tensor
 
 from vaekit.distributions import CholeskyNormal, DiagonalNormal
-from vaekit.networks import soft_clamp
+from vaekit.models.posteriors.base import Posterior
+from vaekit.networks.layers import soft_clamp
 
 LOG_STD = (-9.0, 5.0)
 """Bounds of log σ, kept smoothly."""
 
 
-class Diagonal(nn.Module):
+class Diagonal(Posterior):
     """q(z|x) = N(μ, diag σ²), from μ and log σ side by side.
 
     Args:
@@ -26,6 +28,9 @@ class Diagonal(nn.Module):
         torch.Size([2])
     """
 
+    name = "diagonal"
+    detachable = True
+
     def __init__(self, latent_dim: int) -> None:
         super().__init__()
         self.features = 2 * latent_dim
@@ -36,7 +41,7 @@ class Diagonal(nn.Module):
         return DiagonalNormal(mean, soft_clamp(raw, *LOG_STD).exp())
 
 
-class FullCovariance(nn.Module):
+class FullCovariance(Posterior):
     """q(z|x) = N(μ, LLᵀ), L = diag(σ)·(I + strictly lower triangle).
 
     Args:
@@ -50,6 +55,8 @@ class FullCovariance(nn.Module):
         torch.Size([3])
     """
 
+    name = "full_covariance"
+    detachable = True
     place: Tensor
 
     def __init__(self, latent_dim: int) -> None:
@@ -66,7 +73,7 @@ class FullCovariance(nn.Module):
         return CholeskyNormal(mean, soft_clamp(raw, *LOG_STD).exp().unsqueeze(-1) * lower)
 
 
-class LowRank(nn.Module):
+class LowRank(Posterior):
     """q(z|x) = N(μ, diag σ² + VVᵀ), V of r columns.
 
     Args:
@@ -80,6 +87,14 @@ class LowRank(nn.Module):
         >>> LowRank(3, rank=1)(torch.zeros(5, 9)).event_shape
         torch.Size([3])
     """
+
+    name = "low_rank"
+    detachable = True
+
+    class Options(Posterior.Options):
+        """What can be set of a posterior of low rank."""
+
+        rank: int = Field(4, ge=1, le=1000, description="Rank of what low_rank adds to independent dimensions.")
 
     def __init__(self, latent_dim: int, rank: int) -> None:
         super().__init__()

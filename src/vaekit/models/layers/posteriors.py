@@ -4,16 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import Any, Self
 
+from pydantic import Field
 from torch import Tensor, nn
 from torch.func import functional_call
 
 from vaekit.distributions import Conditional, DiagonalNormal, LayeredNormal
-from vaekit.models.gaussians import Diagonal
-from vaekit.models.priors.layered import LayeredPrior, gaussian_map
+from vaekit.models.layers.prior import LayeredPrior, gaussian_map
+from vaekit.models.posteriors.base import Posterior
+from vaekit.models.posteriors.gaussians import Diagonal
+from vaekit.networks.layers import Slice
+from vaekit.options import Width
+from vaekit.parts import Plan
 
 
-class BottomUp(nn.Module):
+class LayeredPosterior(Posterior):
+    """What the posteriors of several layers share."""
+
+    detachable = True
+    layered = True
+
+    class Options(Posterior.Options):
+        """What can be set of several layers."""
+
+        hidden: tuple[Width, ...] = Field(
+            (256,), min_length=1, description="Widths of the hidden layers of the networks between layers."
+        )
+
+
+class BottomUp(LayeredPosterior):
     """q(z|x) = q(z_1|x) Π_l q(z_{l+1}|z_l): each layer is given the one below it.
 
     Args:
@@ -29,6 +49,18 @@ class BottomUp(nn.Module):
         torch.Size([7, 5])
     """
 
+    name = "bottom_up"
+
+    @classmethod
+    def build(cls, options: Any, plan: Plan) -> Self:
+        """Return the posterior of the plan's layers."""
+        return cls(plan.layers, options.hidden)
+
+    @classmethod
+    def decoder_input(cls, plan: Plan) -> tuple[nn.Module | None, int]:
+        """Return the lowest layer, which is all that the decoder sees."""
+        return Slice(plan.layers[0]), plan.layers[0]
+
     def __init__(self, layers: Sequence[int], hidden: Sequence[int]) -> None:
         super().__init__()
         self.layers, self.lowest = tuple(layers), Diagonal(layers[0])
@@ -43,7 +75,7 @@ class BottomUp(nn.Module):
         return LayeredNormal(self.layers, range(len(self.layers)), chain, features.shape[:-1], features, frozen)
 
 
-class TopDown(nn.Module):
+class TopDown(LayeredPosterior):
     """q(z|x) = q(z_L|x) Π_l q(z_l|z_{l+1}, x): each layer joins what the data say of it to what its prior says.
 
         q(z_l|z_{l+1}, x) ∝ N(z_l; μ̂_l(x), diag σ̂_l(x)²) · p(z_l|z_{l+1})
@@ -59,6 +91,13 @@ class TopDown(nn.Module):
         >>> TopDown(LayeredPrior([3, 2], [8]))(torch.zeros(7, 10)).rsample().shape
         torch.Size([7, 5])
     """
+
+    name = "top_down"
+
+    @classmethod
+    def build(cls, options: Any, plan: Plan) -> Self:  # noqa: ARG003 - the prior was built with them
+        """Return the posterior that shares the networks of the layers' prior."""
+        return cls(plan.built["layers"])
 
     def __init__(self, prior: LayeredPrior) -> None:
         super().__init__()

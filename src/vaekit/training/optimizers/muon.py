@@ -1,13 +1,14 @@
-"""How weights follow their gradients. The next optimiser is one class here and one line in the table.
-
-One that takes fewer steps than others says so: `planned_steps`, of a training whose length is left open.
-"""
+"""Muon: steps of equal length in all directions of a weight matrix."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import AdamW
+
+from vaekit.training.optimizers.base import Optimizer
 
 LEAST_WIDTH = 32
 """Below it a matrix has few directions, and Adam's step is as good."""
@@ -77,7 +78,6 @@ class Muon(AdamW):
 
     momentum = 0.95
     scale = 10.0
-    planned_steps = 4000  # of a training of open length: it needs fewer than AdamW
 
     def __init__(self, model: nn.Module, lr: float, weight_decay: float) -> None:
         super().__init__(model.parameters(), lr=lr, weight_decay=weight_decay, fused=True)
@@ -109,14 +109,13 @@ class Muon(AdamW):
         super().step()
 
 
-def adamw(model: nn.Module, lr: float, weight_decay: float) -> AdamW:
-    """AdamW for all parameters, in one kernel.
+class MuonOptimizer(Optimizer):
+    """Muon for square weight matrices and convolutions, AdamW for everything else."""
 
-    References:
-        Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019.
-    """
-    return AdamW(model.parameters(), lr=lr, weight_decay=weight_decay, fused=True)
+    name = "muon"
+    planned_steps = 4000  # it needs fewer than AdamW
 
-
-OPTIMIZERS = {"adamw": adamw, "muon": Muon}
-"""The optimiser by its name in a recipe."""
+    @classmethod
+    def make(cls, options: Any, module: nn.Module, learning_rate: float) -> Muon:
+        """Return Muon of all parameters."""
+        return Muon(module, learning_rate, options.weight_decay)

@@ -1,0 +1,9 @@
+"""Optimisers, one file each."""
+
+from vaekit.parts import import_parts
+from vaekit.training.optimizers.base import Optimizer
+from vaekit.training.optimizers.muon import Muon, orthogonal
+
+import_parts(__name__, __path__)
+
+__all__ = ["Muon", "Optimizer", "orthogonal"]

@@ -1,0 +1,25 @@
+"""AdamW, the default."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from vaekit.training.optimizers.base import Optimizer
+
+
+class AdamW(Optimizer):
+    """AdamW for all parameters, in one kernel.
+
+    References:
+        Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019.
+    """
+
+    name = "adamw"
+
+    @classmethod
+    def make(cls, options: Any, module: nn.Module, learning_rate: float) -> torch.optim.AdamW:
+        """Return AdamW of all parameters."""
+        return torch.optim.AdamW(module.parameters(), lr=learning_rate, weight_decay=options.weight_decay, fused=True)
