@@ -14,7 +14,7 @@ from torch.nn.functional import softplus
 
 import vaekit
 from vaekit.data import RowNoise, RowStream
-from vaekit.objectives import NegativeELBO
+from vaekit.objectives import Loss
 from vaekit.training import SilentReporter
 from vaekit.training.state import GOOD
 
@@ -150,7 +150,7 @@ def test_the_loop_is_the_plain_one(tmp_path):
 def test_rows_with_hidden_cells_do_not_count_in_the_figures_of_training(tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     table = pa.table({"a": rng.normal(size=200), "b": rng.normal(size=200), "c": rng.choice(["x", "y"], 200)})
-    original, counted, hidden = NegativeELBO.forward, [], []
+    original, counted, hidden = Loss.forward, [], []
 
     def forward(self, x, *others):
         found = original(self, x, *others)
@@ -159,7 +159,7 @@ def test_rows_with_hidden_cells_do_not_count_in_the_figures_of_training(tmp_path
         hidden.append(torch.isnan(x[:, : x.shape[1] // 2]).any(1))
         return found
 
-    monkeypatch.setattr(NegativeELBO, "forward", forward)
+    monkeypatch.setattr(Loss, "forward", forward)
     settings = {"encoder.hidden": [8], "decoder.hidden": [8], "latent_dim": 2, "data.hide": 0.3, "objective": "elbo"}
     settings |= {"training.epochs": 2, "training.batch_size": 30, "training.validations": 1, "training.compile": False}
     run = vaekit.train(table, recipe="table", settings=settings, out=tmp_path / "run")
