@@ -108,7 +108,7 @@ def test_each_row_may_have_a_label_of_its_own(labelled):
     ("given", "words"),
     [
         (None, "the values of label must be given"),
-        ({"label": 3}, "the value of 'label' must be known. Got 3 instead. Known are: 2, 7"),
+        ({"label": 3}, "the value of 'label' must be known. Got 3 instead. Choose from: 2, 7"),
         ({"lable": 7}, "Did you mean 'label'"),
         ({"label": [7, 7]}, "there must be one value of 'label', or 5 of them. Got 2"),
         ({"label": 7, "age": 3}, "a given column must be one that the model is given: label. Got 'age'"),

@@ -25,10 +25,10 @@ from vaekit.evaluation import (
     measure,
     measure_autoencoder,
 )
+from vaekit.folder import RunFolder
 from vaekit.models import Autoencoder, VariationalAutoEncoder
 from vaekit.opening import make_split, open_both, open_factors, open_rows, settle
 from vaekit.recipe import Recipe, load_recipe, resolve
-from vaekit.folder import RunFolder
 
 Array = npt.NDArray[Any]
 EXAMPLES = 100

@@ -30,15 +30,15 @@ from vaekit.data import (
     seeded,
 )
 from vaekit.data.batches import to_tensor
-from vaekit.data.tables.cells import fit_cells
 from vaekit.data.source import Progress
+from vaekit.data.tables.cells import fit_cells
 from vaekit.errors import RecipeError, RunError, VaekitError
 from vaekit.evaluation import measure_autoencoder
+from vaekit.folder import COPY, WEIGHTS, RunFolder
 from vaekit.models import LIKELIHOODS, Autoencoder
 from vaekit.opening import make_notes, make_schema, make_split, open_both
 from vaekit.recipe import Recipe, build_model, load_recipe, resolve, start_model
 from vaekit.runs.run import Run
-from vaekit.folder import COPY, WEIGHTS, RunFolder
 from vaekit.runs.table_run import TableRun
 from vaekit.training import Reporter, SilentReporter, Trainer
 from vaekit.training.accelerator import processes
