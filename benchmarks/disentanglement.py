@@ -17,7 +17,7 @@ import numpy as np
 from common import Measure, Trials, arguments, cell, markdown_table
 
 import vaekit
-from vaekit.training import SilentReporter
+from vaekit.training import Reporter
 
 SIDE, PLACES, SIZES = 16, 10, (2, 4, 6)
 OBJECTIVES: dict[str, dict[str, object]] = {
@@ -70,7 +70,7 @@ def trial(_table: str, method: str, seed: int) -> dict:
             settings=settings | OBJECTIVES[method],
             seed=seed,
             out=Path(folder) / "run",
-            reporter=SilentReporter(),
+            reporter=Reporter(),
         )
         figures = run.evaluate(pictures, samples=1, factors=factors)
     return figures["disentanglement"] | {"elbo": figures["elbo"], "rate": figures["rate"]}

@@ -94,7 +94,7 @@ def rows(folder: Path) -> str:
 
         for name, ours, other in (
             ("encode", lambda run=run, few=few: run.encode(few), lambda x, model=model: model.encoder(x).mean),
-            ("score, K = 10", lambda run=run, few=few: run.score(few, 10), score),
+            ("score, K = 10", lambda run=run, few=few: run.score_samples(few, 10), score),
             ("sample", lambda run=run, few=few: run.sample(len(few)), sample),
         ):
             seconds = in_turns(5, ours, lambda other=other: plain(other))
@@ -120,7 +120,7 @@ def bounds(folder: Path, draws: int = 5000) -> str:
                 weights = model.decoder(z).log_prob(x) + p.log_prob(z) - q.log_prob(z)
                 torch.logsumexp(weights, 0)
 
-    seconds = in_turns(5, lambda: run.score(pictures, draws), naive)
+    seconds = in_turns(5, lambda: run.score_samples(pictures, draws), naive)
     line = paired(f"IWAE-{draws}, residual", len(pictures), *seconds, 2)
     hours = 10_000 * statistics.median(seconds[0]) / len(pictures) / 60
     table = markdown_table(["pictures per second", "vaekit", "repeat_interleave", "ratio", "to reach"], [line])
@@ -130,9 +130,9 @@ def bounds(folder: Path, draws: int = 5000) -> str:
 FILE_TRAINING = """
 import json, os, re, sys, time
 import numpy as np, vaekit
-from vaekit.training import SilentReporter
+from vaekit.training import Reporter
 source, out, steps, settings = sys.argv[1], sys.argv[2], int(sys.argv[3]), json.loads(sys.argv[4])
-class Clock(SilentReporter):
+class Clock(Reporter):
     marks, most = [], 0
     def begin(self, step, steps, rows): self.marks = [time.perf_counter()]
     def advance(self, step):
@@ -177,11 +177,11 @@ def growth(folder: Path) -> str:
     import pyarrow as pa
 
     import vaekit
-    from vaekit.training import SilentReporter
+    from vaekit.training import Reporter
 
     rng = np.random.default_rng(0)
 
-    class Clock(SilentReporter):
+    class Clock(Reporter):
         def __init__(self) -> None:
             self.marks: list[float] = []
 
@@ -230,7 +230,7 @@ def precision(folder: Path) -> str:
             out = folder / f"{name}-{seed}"
             run = vaekit.train(folder / "mnist.npy", settings=settings("residual", **changes), out=out)
             test = np.load(folder / "mnist.npy")[run.split().test.index[:2000]]
-            found[name, seed] = float(np.mean(run.score(test, 50)))
+            found[name, seed] = float(np.mean(run.score_samples(test, 50)))
     lines = [[str(s), *(f"{found[n, s]:.3f}" for n in ("float32", "bfloat16"))] for s in range(2)]
     lines = [[*line, f"{float(line[2]) - float(line[1]):+.3f}"] for line in lines]
     return markdown_table(["seed", "float32, nats", "bfloat16", "difference (to reach: within 0.1)"], lines)
@@ -277,7 +277,7 @@ def held_out_elbo(
 def vaekit_marks(pictures: np.ndarray, held_out: np.ndarray, folder: Path) -> Marks:
     """(seconds, ELBO of the averaged weights) of the small network, 30 epochs in batches of 256."""
     import vaekit
-    from vaekit.training import SilentReporter, Trainer
+    from vaekit.training import Reporter, Trainer
 
     begun, found = 0.0, []
     measure = Trainer._measure
@@ -295,7 +295,7 @@ def vaekit_marks(pictures: np.ndarray, held_out: np.ndarray, folder: Path) -> Ma
         begun += time.perf_counter() - stopped
         return measure(trainer)
 
-    class Clock(SilentReporter):
+    class Clock(Reporter):
         def begin(self, step: int, steps: int, rows_per_step: int) -> None:  # noqa: ARG002
             nonlocal begun
             begun = time.perf_counter()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 
 import numpy as np
@@ -13,7 +12,8 @@ from torch import nn
 from vaekit.data import Frame, Part, Rows, Transform, open_source
 from vaekit.data.readers.tabular import numeric_source
 from vaekit.distributions import DiagonalNormal
-from vaekit.folder import DIGEST, RunFolder
+from vaekit.folder import RunFolder
+from vaekit.folder.digests import seal_text, unseal_text
 from vaekit.models import Decoder, Diagonal, Encoder, VariationalAutoEncoder
 from vaekit.models.likelihoods import Bernoulli, Gaussian, Mixed
 from vaekit.networks import MLP, Concatenated, TableInput
@@ -129,12 +129,4 @@ def without_digests(folder):
 
 def write_sealed(path, text):
     """Write a file of a run with the digest that its text calls for, as someone would who means harm."""
-    folder, text = RunFolder(path.parent), text if text.endswith("\n") else f"{text}\n"
-    if path.suffix == ".json":
-        rest = DIGEST[".json"].sub("", text)
-        folder.write(
-            path.name, rest.replace("{\n", f'{{\n  "digest": "{hashlib.sha256(rest.encode()).hexdigest()}",\n', 1)
-        )
-    else:
-        rest = DIGEST[path.suffix].sub("", text)
-        folder.write(path.name, f"{rest}# sha256 of the lines above: {hashlib.sha256(rest.encode()).hexdigest()}\n")
+    RunFolder(path.parent).write(path.name, seal_text(unseal_text(text, path.suffix)[0], path.suffix))

@@ -14,8 +14,8 @@ from PIL import Image
 
 import vaekit
 from builders import read_numbers, write_sealed
-from vaekit import folder
 from vaekit.data import open_source
+from vaekit.folder import run_folder
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(40, 3))
@@ -239,8 +239,8 @@ def test_constant_columns_are_left_out_said_aloud_and_put_back(call, workplace, 
     two = vaekit.train(
         values[:, [0, 2]], settings=[*tiny_set[1::2], REAL[1]], out="two"
     )  # the likelihood is of the others alone
-    np.testing.assert_allclose(run.score(values).mean(), two.score(values[:, [0, 2]]).mean(), atol=1.0)
-    assert np.isfinite(run.score(values)).all()
+    np.testing.assert_allclose(run.score_samples(values).mean(), two.score_samples(values[:, [0, 2]]).mean(), atol=1.0)
+    assert np.isfinite(run.score_samples(values)).all()
 
 
 # --- recipes ---------------------------------------------------------------------------------------------------------
@@ -297,29 +297,29 @@ def test_auto_may_be_asked_for(call, table, tiny_set):
 
 
 def test_a_run_is_never_written_over(train, expect_refusal, table, copied, tiny_set):
-    words = ["must be new or empty", "which holds a run", "vaekit train --resume copied"]
+    words = ["new or empty folder", "holds a run already", "vaekit train --resume copied"]
     expect_refusal("train", table, "--out", "copied", *tiny_set, words=words)
 
 
 def test_other_files_are_never_mixed_with_a_run(expect_refusal, table, workplace, tiny_set):
     (workplace / "thesis").mkdir()
     (workplace / "thesis" / "chapter.tex").write_text("years of work")
-    expect_refusal("train", table, "--out", "thesis", *tiny_set, words=["which holds other files", "'thesis'"])
-    expect_refusal("train", table, "--out", "thesis/chapter.tex", *tiny_set, words=["must be new or empty"])
-    expect_refusal("train", table, "--out", "thesis/chapter.tex/run", *tiny_set, words=["must be writable"])
+    expect_refusal("train", table, "--out", "thesis", *tiny_set, words=["holds other files already", "'thesis'"])
+    expect_refusal("train", table, "--out", "thesis/chapter.tex", *tiny_set, words=["is a file"])
+    expect_refusal("train", table, "--out", "thesis/chapter.tex/run", *tiny_set, words=["cannot be written"])
 
 
 def test_no_source_at_all(expect_refusal):
-    expect_refusal("train", words=["a source must be given"])
+    expect_refusal("train", words=["There is no data to train on"])
 
 
 @pytest.mark.parametrize(
     ("verb", "out", "words"),
     [
         ("encode", "z.cvs", ["--out must end in", "Did you mean '.csv'?"]),
-        ("score", "z.png", ["unless what is written are pictures"]),
-        ("reconstruct", "folder", ["unless what is written are pictures"]),
-        ("sample", "z", ["unless what is written are pictures"]),
+        ("score", "z.png", ["unless pictures are written"]),
+        ("reconstruct", "folder", ["unless pictures are written"]),
+        ("sample", "z", ["unless pictures are written"]),
     ],
 )
 def test_wrong_endings(expect_refusal, table_run, table, verb, out, words):
@@ -329,7 +329,7 @@ def test_wrong_endings(expect_refusal, table_run, table, verb, out, words):
 
 def test_a_folder_in_the_place_of_the_file(expect_refusal, table_run, workplace):
     (workplace / "x.npy").mkdir()
-    expect_refusal("sample", table_run.path, "--out", "x.npy", words=["must be a file", "'x.npy'"])
+    expect_refusal("sample", table_run.path, "--out", "x.npy", words=["a folder. Choose a file", "'x.npy'"])
 
 
 # --- run folders -----------------------------------------------------------------------------------------------------
@@ -339,9 +339,11 @@ def test_a_folder_in_the_place_of_the_file(expect_refusal, table_run, workplace)
 def test_no_run(expect_refusal, verb, workplace):
     (workplace / "empty").mkdir()
     out = ["--out", "x.npy"] if verb == "sample" else []
-    expect_refusal(verb, "nowhere", *out, words=["must exist", "'nowhere'"])
+    expect_refusal(
+        verb, "nowhere", *out, words=["must exist" if verb == "describe" else "There is no run folder", "'nowhere'"]
+    )
     if verb != "describe":
-        expect_refusal(verb, "empty", *out, words=["must hold provenance.json", "'empty'"])
+        expect_refusal(verb, "empty", *out, words=["is not a run folder", "has no provenance.json", "'empty'"])
 
 
 @pytest.mark.parametrize("keep", [0, 5, 200, -1])
@@ -349,18 +351,18 @@ def test_truncated_weights(expect_refusal, copied, keep):
     path = copied / "weights.safetensors"
     path.write_bytes(path.read_bytes()[:keep])
     expect_refusal(
-        "sample", copied, "--out", "x.npy", words=["weights.safetensors must be whole", "Restore it from a copy"]
+        "sample", copied, "--out", "x.npy", words=["weights.safetensors' is damaged", "Restore it from a copy"]
     )
 
 
 def test_missing_weights(expect_refusal, copied):
     (copied / "weights.safetensors").unlink()
-    expect_refusal("sample", copied, "--out", "x.npy", words=["must hold weights.safetensors"])
+    expect_refusal("sample", copied, "--out", "x.npy", words=["has no weights.safetensors"])
 
 
 def test_weights_of_another_model(expect_refusal, copied, digits_run):
     shutil.copy(digits_run.path / "weights.safetensors", copied)
-    expect_refusal("sample", copied, "--out", "x.npy", words=["weights.safetensors must fit recipe.toml"])
+    expect_refusal("sample", copied, "--out", "x.npy", words=["weights.safetensors' does not fit recipe.toml"])
 
 
 @pytest.mark.parametrize("name", ["recipe.toml", "schema.json", "provenance.json"])
@@ -412,12 +414,12 @@ def test_a_folder_from_a_newer_version(expect_refusal, copied):
     path = copied / "provenance.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "format": 99}))
     for arguments in (["sample", copied, "--out", "x.npy"], ["evaluate", copied], ["train", "--resume", copied]):
-        expect_refusal(*arguments, words=["format 2 or older", "format 99", "Install a newer vaekit"])
+        expect_refusal(*arguments, words=["made by a newer version", "format 99", "Install a newer vaekit"])
 
 
 def test_damaged_metrics(expect_refusal, copied):
     write_sealed(copied / "metrics.csv", "step,elbo\n1,many\n")
-    expect_refusal("describe", copied, words=["metrics.csv must hold numbers"])
+    expect_refusal("describe", copied, words=["is not a row of numbers"])
 
 
 # --- new data --------------------------------------------------------------------------------------------------------
@@ -466,7 +468,7 @@ def test_the_source_of_a_run_has_changed_or_gone(call, expect_refusal, workplace
     lines = (workplace / "mine.csv").read_text().splitlines()
     (workplace / "mine.csv").write_text("\n".join([lines[0], *lines[:0:-1]]) + "\n")
     for arguments in (["evaluate", "run"], ["train", "--resume", "run"]):
-        expect_refusal(*arguments, words=["must hold the data that the run was trained on", "mine.csv"])
+        expect_refusal(*arguments, words=["no longer holds the rows that the run was trained on", "mine.csv"])
     (workplace / "mine.csv").unlink()
     expect_refusal("evaluate", "run", words=["the source must exist", "mine.csv"])
     assert call("evaluate", "run", table, "--samples", 2, "--json").code == 0  # given rows can still be measured
@@ -487,17 +489,17 @@ def test_the_source_of_a_run_has_changed_or_gone(call, expect_refusal, workplace
     ],
 )
 def test_resuming_stands_alone(expect_refusal, copied, options):
-    expect_refusal("train", *options, "--resume", copied, words=["--resume must stand alone"])
+    expect_refusal("train", *options, "--resume", copied, words=["--resume takes no other options"])
 
 
 def test_resuming_nothing(expect_refusal):
-    expect_refusal("train", "--resume", "nowhere", words=["the run folder must exist", "'nowhere'"])
+    expect_refusal("train", "--resume", "nowhere", words=["There is no run folder", "'nowhere'"])
 
 
 def test_a_damaged_state(expect_refusal, copied):
     path = copied / "state" / "good.safetensors"
     path.write_bytes(path.read_bytes()[:100])
-    expect_refusal("train", "--resume", copied, words=["state/good.safetensors must be whole"])
+    expect_refusal("train", "--resume", copied, words=["state/good.safetensors' is damaged"])
 
 
 # --- the disk --------------------------------------------------------------------------------------------------------
@@ -506,7 +508,7 @@ def test_a_damaged_state(expect_refusal, copied):
 @contextlib.contextmanager
 def full_disk(room):
     """A disk that is full once `room` files of tensors are written."""
-    save, count = folder.save_file, []
+    save, count = run_folder.save_file, []
 
     def save_some(*arguments, **options):
         count.append(1)
@@ -515,7 +517,7 @@ def full_disk(room):
         return save(*arguments, **options)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(folder, "save_file", save_some)
+        patch.setattr(run_folder, "save_file", save_some)
         yield
 
 
@@ -535,12 +537,12 @@ def test_a_full_disk_loses_nothing_and_training_goes_on_afterwards(call, table, 
         outcome = call("train", table, "--out", "run", *options)
     assert outcome.code == 2
     message = outcome.err[outcome.err.index("vaekit: ") :]  # after the choices and the progress
-    assert "there must be room on the disk" in message
+    assert "The disk is full" in message
     assert "What was saved before is intact" in message
     assert "Traceback" not in outcome.err
     assert list((workplace / "run").rglob(".*")) == []  # no halves are left
     if room >= 2:
-        assert np.isfinite(vaekit.load("run").score(str(table))).all()
+        assert np.isfinite(vaekit.load("run").score_samples(str(table))).all()
     assert call("train", "--resume", "run").code == 0
     finished, resumed = (vaekit.load(name).model.state_dict() for name in ("whole", "run"))
     assert all((finished[key] == resumed[key]).all() for key in finished)
@@ -555,6 +557,6 @@ def test_a_full_disk_while_rows_are_written(call, table_run, workplace, monkeypa
     monkeypatch.setattr(np, "save", full)
     outcome = call("sample", table_run.path, "--out", "x.npy")
     assert outcome.code == 2
-    assert "there must be room on the disk" in outcome.err
+    assert "The disk is full" in outcome.err
     assert (workplace / "x.npy").read_bytes() == b"the day before"
     assert [p.name for p in workplace.iterdir()] == ["x.npy"]

@@ -77,9 +77,9 @@ def test_the_bound_of_pictures_is_that_of_the_label_in_closed_form(labelled):
     values, labels = halves(400, seed=1)
     upper = (np.arange(4) < 2)[None, :, None] == (labels == 7)[:, None, None]
     exact = np.log(np.where((values[..., 0] == 1) == upper, 0.9, 0.1)).sum((1, 2))
-    score = labelled.score(Source(values, labels, picture=True))
+    score = labelled.score_samples(Source(values, labels, picture=True))
     assert abs((score - exact).mean()) < 0.15
-    exchanged = labelled.score(Source(values, 9 - labels, picture=True))
+    exchanged = labelled.score_samples(Source(values, 9 - labels, picture=True))
     assert exchanged.mean() < exact.mean() - 20  # log 9 for each of 16 cells, times 0.8
     assert labelled.evaluate()["log_likelihood"]["value"] > -6.5  # without the label at least log 2 = 0.69 is lost
 
@@ -107,11 +107,11 @@ def test_each_row_may_have_a_label_of_its_own(labelled):
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        (None, "the values of label must be given"),
-        ({"label": 3}, "the value of 'label' must be known. Got 3 instead. Known are: 2, 7"),
+        (None, "The model is conditional on label, but 'label' is missing"),
+        ({"label": 3}, "the value of 'label' must be known. Got 3 instead. Choose from: 2, 7"),
         ({"lable": 7}, "Did you mean 'label'"),
-        ({"label": [7, 7]}, "there must be one value of 'label', or 5 of them. Got 2"),
-        ({"label": 7, "age": 3}, "a given column must be one that the model is given: label. Got 'age'"),
+        ({"label": [7, 7]}, "'label' must have one value for all rows, or 5 values. Got 2"),
+        ({"label": 7, "age": 3}, "a given column must be one that the model is conditional on: label. Got 'age'"),
     ],
 )
 def test_what_is_given_wrongly_is_refused(labelled, given, words):
@@ -121,23 +121,23 @@ def test_what_is_given_wrongly_is_refused(labelled, given, words):
 
 
 def test_a_model_that_is_given_nothing_says_so(digits_run):
-    with pytest.raises(DataError, match=r"given columns must be left out where a model is given nothing. Got label"):
+    with pytest.raises(DataError, match=r"The model cannot be given label.*`recipe='conditional-vae'`"):
         digits_run.sample(5, given={"label": 7})
 
 
 def test_rows_without_labels_are_refused(labelled):
     values, labels = halves(20)
-    for verb in (labelled.score, labelled.encode, labelled.reconstruct, labelled.evaluate):
+    for verb in (labelled.score_samples, labelled.encode, labelled.reconstruct, labelled.evaluate):
         with pytest.raises(DataError, match="rows must come with their labels"):
             verb(values)
     with pytest.raises(DataError, match="must hold values that were there in training, as the model is given it: 2, 7"):
-        labelled.score(Source(values, labels + 1, picture=True))
+        labelled.score_samples(Source(values, labels + 1, picture=True))
 
 
 def test_a_row_is_the_same_in_any_order_and_company(labelled):
     values, labels = halves(300, seed=2)
     back = slice(None, None, -1)
-    for verb in (labelled.score, labelled.encode):
+    for verb in (labelled.score_samples, labelled.encode):
         whole, turned = (
             verb(Source(values, labels, picture=True)),
             verb(Source(values[back], labels[back], picture=True)),
@@ -159,7 +159,7 @@ def test_other_labels_are_other_data(labelled, pictures, tmp_path):
     source = Source(values, labels[::-1].copy(), picture=True)
     run = vaekit.load(labelled.path)
     run.source = (settle(source, run.recipe, run.schema.table), None)
-    with pytest.raises(DataError, match="the source must hold the data that the run was trained on"):
+    with pytest.raises(DataError, match="no longer holds the rows that the run was trained on"):
         run.split()
 
 
@@ -205,7 +205,7 @@ def test_columns_that_cannot_be_given_are_refused(tmp_path, table, condition, wo
 
 def test_the_bound_of_a_table_is_near_the_conditional_entropy(table_run):
     table = people(2000, seed=1).drop_null()
-    found = table_run.score(table)
+    found = table_run.score_samples(table)
     age, sex, income = (table[name].to_numpy() for name in ("age", "sex", "income"))
     retired = 1 / (1 + np.exp(-(age - 50) / 5))
     work = np.log(np.where(table["work"].to_numpy() == "retired", retired, 1 - retired))
@@ -249,21 +249,21 @@ def test_a_strange_cell_is_strange_for_its_covariates(table_run):
     odd = pa.table({"age": [25, 25], "sex": ["f", "f"], "income": [50.0, 150.0], "work": ["farm", "farm"]})
     usual, strange = table_run.explain(odd)["income"].to_pylist()
     assert strange > 5 > usual
-    assert np.diff(table_run.score(odd))[0] < -5
+    assert np.diff(table_run.score_samples(odd))[0] < -5
 
 
 def test_covariates_must_be_there(table_run):
     table = people(20, seed=4)
-    for verb in (table_run.score, table_run.encode, table_run.impute, table_run.explain):
+    for verb in (table_run.score_samples, table_run.encode, table_run.impute, table_run.explain):
         with pytest.raises(DataError, match="data without 'sex'"):
             verb(table.drop(["sex"]))
     with pytest.raises(DataError, match=r"column 'age' must be there in every row.*an empty cell in row 3"):
-        table_run.score(table.set_column(0, "age", pa.array([1, 2, 3, None] + [4] * 16)))
+        table_run.score_samples(table.set_column(0, "age", pa.array([1, 2, 3, None] + [4] * 16)))
     with pytest.raises(DataError, match="column 'sex' must hold values that were there in training"):
-        table_run.score(table.set_column(1, "sex", pa.array(["x"] * 20)))
-    with pytest.raises(DataError, match=r"the values of age, sex must be given.*none of 'sex'"):
+        table_run.score_samples(table.set_column(1, "sex", pa.array(["x"] * 20)))
+    with pytest.raises(DataError, match=r"The model is conditional on age, sex, but 'sex' is missing"):
         table_run.sample(5, given={"age": 40})
-    with pytest.raises(VaekitError, match="`mean` must be left out"):
+    with pytest.raises(VaekitError, match="`mean=True` cannot be used"):
         table_run.sample(5, mean=True, given={"age": 40, "sex": "f", "work": "farm"})
 
 

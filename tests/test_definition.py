@@ -12,7 +12,7 @@ import tomli_w
 import vaekit
 from builders import without_digests
 from vaekit.errors import RunError
-from vaekit.runs.train import _digest
+from vaekit.runs.load import digest_recipe
 
 
 @pytest.mark.parametrize(
@@ -33,13 +33,13 @@ def test_a_recipe_changed_in_what_defines_the_run_is_refused(table_run, tmp_path
     recipe = tomllib.loads((path / "recipe.toml").read_text(encoding="utf-8"))
     without_digests(path)
     provenance = json.loads((path / "provenance.json").read_text())
-    (path / "provenance.json").write_text(json.dumps(provenance | {"defined_by": _digest(recipe)}))
+    (path / "provenance.json").write_text(json.dumps(provenance | {"defined_by": digest_recipe(recipe)}))
     assert vaekit.load(path).recipe == table_run.recipe  # a run of before digests tells so itself
     place = recipe[section] if section else recipe
     assert place[key] != value
     place[key] = value
     (path / "recipe.toml").write_text(tomli_w.dumps(recipe), encoding="utf-8")
-    with pytest.raises(RunError, match="as training wrote them"):
+    with pytest.raises(RunError, match=r"recipe.toml was changed in a part that defines the model"):
         vaekit.load(path)
 
 
@@ -47,7 +47,5 @@ def test_any_change_of_a_recipe_is_told_by_its_digest(table_run, tmp_path):
     shutil.copytree(table_run.path, tmp_path / "run")
     path = tmp_path / "run" / "recipe.toml"
     path.write_text(path.read_text().replace("validations = ", "validations = 1"), encoding="utf-8")
-    with pytest.raises(
-        RunError, match=r"recipe.toml must be as training wrote it.*train with the changed one by --recipe"
-    ):
+    with pytest.raises(RunError, match=r"recipe.toml' is damaged, or was changed .*train a new run with `recipe="):
         vaekit.load(tmp_path / "run")

@@ -107,15 +107,15 @@ READERS = {
 
 def test_a_row_alone_and_in_company_is_the_same_row_for_every_reader(run, write):
     alone, company = write([ROW], "alone.csv"), write([ROW, OTHER], "company.csv")
-    expected = run.score(company)
+    expected = run.score_samples(company)
     code = run.encode(company)
-    assert run.score(alone) == pytest.approx(expected[:1], rel=1e-5)
+    assert run.score_samples(alone) == pytest.approx(expected[:1], rel=1e-5)
     for name, read in READERS.items():
-        assert run.score(read(alone)) == pytest.approx(expected[:1], rel=1e-5), name
-        assert run.score(read(company)) == pytest.approx(expected, rel=1e-5), name
+        assert run.score_samples(read(alone)) == pytest.approx(expected[:1], rel=1e-5), name
+        assert run.score_samples(read(company)) == pytest.approx(expected, rel=1e-5), name
         np.testing.assert_allclose(run.encode(read(alone)), code[:1], rtol=1e-4, atol=1e-5)
     pa.parquet.write_table(pyarrow.csv.read_csv(alone), alone.with_suffix(".parquet"))
-    assert run.score(alone.with_suffix(".parquet")) == pytest.approx(expected[:1], rel=1e-5)
+    assert run.score_samples(alone.with_suffix(".parquet")) == pytest.approx(expected[:1], rel=1e-5)
 
 
 def test_explanations_and_reconstructions_are_the_same_too(run, write):
@@ -131,7 +131,9 @@ def test_held_out_rows_are_read_as_the_training_rows_are(folder, write):
     test = write([ROW, ROW])
     run = vaekit.train(folder / "train.csv", test=test, settings=TINY, out=test.parent / "run")
     figures = run.evaluate()
-    assert figures["log_likelihood"]["value"] == pytest.approx(run.score(write([ROW, OTHER], "y.csv"))[0], rel=1e-5)
+    assert figures["log_likelihood"]["value"] == pytest.approx(
+        run.score_samples(write([ROW, OTHER], "y.csv"))[0], rel=1e-5
+    )
 
 
 def test_types_that_go_out_are_those_of_training(run, write):
@@ -203,21 +205,21 @@ def test_a_database_is_read_as_the_training_rows_were(tmp_path):
         database.execute("insert into one values ('007', 1, 2.5)")
     settings = {**TINY, "data.query": "select * from t"}
     run = vaekit.train(f"sqlite:///{path}", settings=settings, out=tmp_path / "run")
-    whole = run.score(pd.DataFrame({"code": ["007"], "paid": ["1"], "x": [2.5]}))
-    assert run.score(pl.DataFrame({"code": [7], "paid": [1], "x": [2.5]})) == pytest.approx(whole, rel=1e-5)
-    assert run.score(pa.table({"code": [7], "paid": [1.0], "x": ["2.5"]})) == pytest.approx(whole, rel=1e-5)
+    whole = run.score_samples(pd.DataFrame({"code": ["007"], "paid": ["1"], "x": [2.5]}))
+    assert run.score_samples(pl.DataFrame({"code": [7], "paid": [1], "x": [2.5]})) == pytest.approx(whole, rel=1e-5)
+    assert run.score_samples(pa.table({"code": [7], "paid": [1.0], "x": ["2.5"]})) == pytest.approx(whole, rel=1e-5)
 
 
 def test_given_cells_are_matched_too(folder, write):
     settings = {**TINY, "data.condition": ["insured", "room", "flag"]}
     run = vaekit.train(folder / "train.csv", settings=settings, out=write([ROW]).parent / "given")
-    expected = run.score(write([ROW, OTHER], "y.csv"))[:1]
+    expected = run.score_samples(write([ROW, OTHER], "y.csv"))[:1]
     for read in READERS.values():
-        assert run.score(read(write([ROW]))) == pytest.approx(expected, rel=1e-5)
+        assert run.score_samples(read(write([ROW]))) == pytest.approx(expected, rel=1e-5)
     as_text = run.sample(3, given={"insured": "TRUE", "room": "007", "flag": "TRUE"})
     assert run.sample(3, given={"insured": True, "room": 7, "flag": True}).equals(as_text)
     with pytest.raises(DataError, match=r"another in row 1"):
-        run.score(write([ROW, ["maybe", *ROW[1:]]]))
+        run.score_samples(write([ROW, ["maybe", *ROW[1:]]]))
 
 
 def test_numbers_that_may_be_two_codes_are_refused(tmp_path):
@@ -229,9 +231,9 @@ def test_numbers_that_may_be_two_codes_are_refused(tmp_path):
     with pytest.raises(
         DataError, match=r"column 'c' must be text, as in training, where '0?07' and '0?07' differ.*Got 7"
     ):
-        run.score(pd.DataFrame({"c": [7], "x": [0.0]}))
-    assert run.score(pd.DataFrame({"c": [12], "x": [0.0]})) == pytest.approx(
-        run.score(pd.DataFrame({"c": ["12"], "x": [0.0]})), rel=1e-6
+        run.score_samples(pd.DataFrame({"c": [7], "x": [0.0]}))
+    assert run.score_samples(pd.DataFrame({"c": [12], "x": [0.0]})) == pytest.approx(
+        run.score_samples(pd.DataFrame({"c": ["12"], "x": [0.0]})), rel=1e-6
     )
 
 
@@ -240,7 +242,7 @@ def test_numbers_that_are_neither_true_nor_false_are_refused(run):
     with pytest.raises(
         DataError, match=r"column 'flag' must be true or false, as in training, or empty. Got '2.0' in row 1"
     ):
-        run.score(frame)
+        run.score_samples(frame)
 
 
 def test_a_table_of_one_kind_is_read_as_numbers(tmp_path):
@@ -249,10 +251,10 @@ def test_a_table_of_one_kind_is_read_as_numbers(tmp_path):
     (tmp_path / "x.csv").write_text(text_of(X.tolist(), ["a", "b", "c"]))
     run = vaekit.train(tmp_path / "x.csv", settings={**TINY, "data.kind": "real"}, out=tmp_path / "run")
     (tmp_path / "one.csv").write_text("a,b,c\n+1,02,3e0\n")
-    np.testing.assert_allclose(run.score(tmp_path / "one.csv"), run.score([[1.0, 2.0, 3.0]]), rtol=1e-5)
+    np.testing.assert_allclose(run.score_samples(tmp_path / "one.csv"), run.score_samples([[1.0, 2.0, 3.0]]), rtol=1e-5)
     (tmp_path / "bad.csv").write_text("a,b,c\n1,two,3\n")
     with pytest.raises(DataError, match="every column must hold numbers"):
-        run.score(tmp_path / "bad.csv")
+        run.score_samples(tmp_path / "bad.csv")
 
 
 def test_narrow_numbers_match_the_texts_and_categories_that_they_were(tmp_path):
@@ -262,12 +264,12 @@ def test_narrow_numbers_match_the_texts_and_categories_that_they_were(tmp_path):
     ]
     (tmp_path / "x.csv").write_text(text_of(rows, ["grade", "dose", "x"]))
     run = vaekit.train(tmp_path / "x.csv", settings=TINY, out=tmp_path / "run")
-    expected = run.score(pd.DataFrame({"grade": ["0.3"], "dose": ["0.7"], "x": [0.5]}))
+    expected = run.score_samples(pd.DataFrame({"grade": ["0.3"], "dose": ["0.7"], "x": [0.5]}))
     for kind in (np.float32, np.float64):
         frame = pd.DataFrame(
             {"grade": np.array([0.3], kind), "dose": np.array([0.7], kind), "x": np.array([0.5], kind)}
         )
-        assert run.score(frame) == pytest.approx(expected, rel=1e-5), kind
+        assert run.score_samples(frame) == pytest.approx(expected, rel=1e-5), kind
     narrow = vaekit.train(
         pl.DataFrame(
             {"dose": pl.Series([float(row[1]) for row in rows], dtype=pl.Float32), "x": [row[2] for row in rows]}
@@ -275,8 +277,8 @@ def test_narrow_numbers_match_the_texts_and_categories_that_they_were(tmp_path):
         settings=TINY,
         out=tmp_path / "narrow",
     )
-    wide = narrow.score(pl.DataFrame({"dose": [0.7], "x": [0.5]}))
-    assert wide == pytest.approx(narrow.score(pl.DataFrame({"dose": ["0.7"], "x": [0.5]})), rel=1e-5)
+    wide = narrow.score_samples(pl.DataFrame({"dose": [0.7], "x": [0.5]}))
+    assert wide == pytest.approx(narrow.score_samples(pl.DataFrame({"dose": ["0.7"], "x": [0.5]})), rel=1e-5)
 
 
 def test_times_are_matched_to_texts(tmp_path):
@@ -285,8 +287,12 @@ def test_times_are_matched_to_texts(tmp_path):
     (tmp_path / "x.csv").write_text(text_of(rows, ["at", "x"]))
     run = vaekit.train(tmp_path / "x.csv", settings=TINY, out=tmp_path / "run")
     table = pa.table({"at": pa.array([datetime.time(10), datetime.time(11, 30)]), "x": [0.0, 0.0]})
-    assert run.score(table) == pytest.approx(run.score(pa.table({"at": ["10:00", "11:30"], "x": [0.0, 0.0]})), rel=1e-6)
-    run.score(pa.table({"at": pa.array([datetime.timedelta(hours=10)]), "x": [0.0]}))  # never seen, and no traceback
+    assert run.score_samples(table) == pytest.approx(
+        run.score_samples(pa.table({"at": ["10:00", "11:30"], "x": [0.0, 0.0]})), rel=1e-6
+    )
+    run.score_samples(
+        pa.table({"at": pa.array([datetime.timedelta(hours=10)]), "x": [0.0]})
+    )  # never seen, and no traceback
 
 
 def test_words_for_missing_cells_are_missing_wherever_a_run_reads_them(tmp_path):
@@ -331,7 +337,7 @@ def test_a_file_of_truth_values_is_one_of_zeros_and_ones_to_its_own_run(tmp_path
     run = vaekit.train(tmp_path / "x.csv", settings=TINY, out=tmp_path / "run")
     assert run.schema.kind == "binary"
     numbers = np.array([[cell == "TRUE" for cell in row] for row in rows], np.uint8)
-    np.testing.assert_allclose(run.score(tmp_path / "x.csv"), run.score(numbers), rtol=1e-6)
+    np.testing.assert_allclose(run.score_samples(tmp_path / "x.csv"), run.score_samples(numbers), rtol=1e-6)
 
 
 def test_a_run_of_an_array_gives_a_frame_its_own_names_back():
@@ -352,7 +358,7 @@ def test_words_and_blanks_of_a_text_file_mean_the_same_in_frames(tmp_path):
     path = tmp_path / "x.csv"
     path.write_text(text_of(rows, ["w", "x"]))
     run = vaekit.train(path, settings=TINY, out=tmp_path / "run")
-    expected, filled = run.score(path), run.impute(path)["w"].to_pylist()
+    expected, filled = run.score_samples(path), run.impute(path)["w"].to_pylist()
     given = [row[0] for row in rows]
     for frame in (
         pd.read_csv(path, keep_default_na=False),
@@ -360,7 +366,7 @@ def test_words_and_blanks_of_a_text_file_mean_the_same_in_frames(tmp_path):
         pyarrow.csv.read_csv(path),
         pa.table({"w": pa.array(given, pa.large_string()), "x": [row[1] for row in rows]}),
     ):
-        np.testing.assert_allclose(run.score(frame), expected, rtol=1e-5)
+        np.testing.assert_allclose(run.score_samples(frame), expected, rtol=1e-5)
         cells = run.impute(frame)["w"]
         cells = cells.to_pylist() if isinstance(frame, pa.Table) else list(cells)
         assert [cell.strip() for cell in cells] == filled
@@ -391,7 +397,7 @@ def test_rows_without_names_of_their_own_are_matched_by_position(tmp_path):
     X[::9, 1] = np.nan
     run = vaekit.train(X, settings=TINY, out=tmp_path / "run")
     for frame in (pd.DataFrame(X), pl.DataFrame(X, nan_to_null=True), pd.DataFrame(X, columns=["a", "b"])):
-        np.testing.assert_allclose(run.score(frame), run.score(X), rtol=1e-6)
+        np.testing.assert_allclose(run.score_samples(frame), run.score_samples(X), rtol=1e-6)
     assert list(run.impute(pd.DataFrame(X, columns=["a", "b"])).columns) == ["a", "b"]
 
 
@@ -404,7 +410,9 @@ def test_a_run_of_a_database_takes_files_too(tmp_path):
     settings = {**TINY, "data.query": "select * from t"}
     (tmp_path / "x.csv").write_text(text_of(cells, ["a", "x"]))
     run = vaekit.train(f"sqlite:///{path}", test=tmp_path / "x.csv", settings=settings, out=tmp_path / "run")
-    assert run.score(tmp_path / "x.csv") == pytest.approx(run.score(pd.DataFrame(cells, columns=["a", "x"])), rel=1e-6)
+    assert run.score_samples(tmp_path / "x.csv") == pytest.approx(
+        run.score_samples(pd.DataFrame(cells, columns=["a", "x"])), rel=1e-6
+    )
     with pytest.raises(DataError, match=r"data\.query must go with a database"):
         vaekit.train(tmp_path / "x.csv", settings=settings, out=tmp_path / "no")
 

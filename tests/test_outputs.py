@@ -14,6 +14,7 @@ from PIL import Image
 from builders import read_numbers
 from vaekit.cli.outputs import (
     MOST_ON_A_SHEET,
+    Content,
     as_bytes,
     check_out,
     column_names,
@@ -169,25 +170,25 @@ def test_columns_of_a_sheet_may_be_chosen():
             r"must end in .npy, .npz, .csv, .parquet, .png, or name a folder. Got '.*x.cvs' instead. Did you mean '.csv'\?",
         ),
         ("x.txt", GREY, "must end in"),
-        ("x.png", TABLE, "unless what is written are pictures"),
-        ("folder", TABLE, "unless what is written are pictures"),
-        ("there.npy", TABLE, "must be a file. Got the folder"),
+        ("x.png", TABLE, "unless pictures are written"),
+        ("folder", TABLE, "unless pictures are written"),
+        ("there.npy", TABLE, "there.npy', a folder. Choose a file"),
     ],
 )
 def test_names_that_could_not_be_written_are_refused_before_any_work(tmp_path, name, schema, words):
     (tmp_path / "there.npy").mkdir()
     with pytest.raises(VaekitError, match=words):
-        check_out(tmp_path / name, schema, like_data=True)
+        check_out(tmp_path / name, schema, Content.DATA)
 
 
 @pytest.mark.parametrize("name", ["x.npy", "x.NPZ", "x.csv", "x.parquet", "x.png", "folder"])
 def test_names_that_can_be_written_pass(tmp_path, name):
-    check_out(tmp_path / name, GREY, like_data=True)
+    check_out(tmp_path / name, GREY, Content.DATA)
 
 
 @pytest.mark.parametrize("name", ["x.png", "folder"])
 def test_codes_are_no_pictures(tmp_path, name):
-    with pytest.raises(VaekitError, match="unless what is written are pictures"):
+    with pytest.raises(VaekitError, match="unless pictures are written"):
         write_rows(tmp_path / name, np.ones((3, 2)), GREY, "z")
     assert list(tmp_path.iterdir()) == []
 
@@ -202,7 +203,7 @@ def test_channels_that_no_picture_has_are_refused_in_words(tmp_path, name):
 
 def test_pictures_do_not_go_among_other_files(tmp_path):
     (tmp_path / "kept.txt").write_text("kept")
-    with pytest.raises(RunError, match="must be new or empty"):
+    with pytest.raises(RunError, match="holds other files already"):
         write_rows(tmp_path, np.zeros((2, 5, 4, 1)), GREY, "x")
     assert [p.name for p in tmp_path.iterdir()] == ["kept.txt"]
 
@@ -225,7 +226,7 @@ def test_a_failure_leaves_what_was_there_and_nothing_else(tmp_path, monkeypatch,
     out = tmp_path / f"x.{ending}"
     out.write_text("the day before")
     monkeypatch.setattr(target, full)
-    with pytest.raises(RunError, match="there must be room on the disk") as error:
+    with pytest.raises(RunError, match="The disk is full") as error:
         write_rows(out, np.ones((3, 5, 4, 1)), GREY, "x")
     assert [p.name for p in tmp_path.iterdir()] == [out.name]
     assert out.read_text() == "the day before"
@@ -240,6 +241,6 @@ def test_a_folder_of_pictures_that_could_not_be_finished_is_not_left_half_full(t
         return full() if len(count) == 3 else save(self, *arguments, **options)
 
     monkeypatch.setattr(Image.Image, "save", save_some)
-    with pytest.raises(RunError, match="there must be room on the disk"):
+    with pytest.raises(RunError, match="The disk is full"):
         write_rows(tmp_path / "made", np.zeros((5, 5, 4, 1)), GREY, "x")
     assert list(tmp_path.iterdir()) == []

@@ -44,7 +44,7 @@ def test_parts_are_the_same_when_a_run_is_opened_again(workplace):
     assert again.evaluate()["elbo"] == run.evaluate()["elbo"]
     assert again.evaluate("set/test")["elbo"] == pytest.approx(run.evaluate()["elbo"], rel=1e-6)
     resumed = vaekit.train(resume="run")
-    np.testing.assert_array_equal(resumed.score("set/val"), run.score("set/val"))
+    np.testing.assert_array_equal(resumed.score_samples("set/val"), run.score_samples("set/val"))
 
 
 def test_grey_pictures_in_a_colour_run_score_as_among_colours(workplace):
@@ -54,12 +54,12 @@ def test_grey_pictures_in_a_colour_run_score_as_among_colours(workplace):
     Image.fromarray(values[0]).convert("RGB").save("mixed/00.png")
     run = train("mixed")
     assert run.schema.shape == (6, 6, 3)
-    among = run.score("mixed")[:3]
+    among = run.score_samples("mixed")[:3]
     for alone in ("grey", values[:3], values[:3, ..., None], [Image.fromarray(v) for v in values[:3]]):
-        np.testing.assert_allclose(run.score(alone), among, rtol=1e-5)
+        np.testing.assert_allclose(run.score_samples(alone), among, rtol=1e-5)
     np.testing.assert_allclose(run.encode("grey/01.png"), run.encode("mixed")[1:2], rtol=1e-4, atol=1e-5)
     with pytest.raises(DataError, match="Leave out the fourth channel"):
-        run.score(np.zeros((2, 6, 6, 4), np.uint8))
+        run.score_samples(np.zeros((2, 6, 6, 4), np.uint8))
     (workplace / "both" / "train").mkdir(parents=True)
     for i, v in enumerate(values):
         Image.fromarray(v).convert("RGB").save(f"both/train/{i:02d}.png")
@@ -72,16 +72,16 @@ def test_sixteen_bits_go_in_and_come_out(workplace):
     save(workplace / "deep", values)
     run = train("deep")
     assert (run.schema.levels, run.schema.dtype, run.recipe.likelihood.name) == (4096, "uint16", "discretized_logistic")
-    np.testing.assert_array_equal(run.score("deep"), run.score(values))
+    np.testing.assert_array_equal(run.score_samples("deep"), run.score_samples(values))
     drawn = run.sample(5)
     assert drawn.dtype == np.uint16
     assert 900 < np.median(drawn) < 3000
     assert np.isfinite(run.reconstruct("deep")).all()
     save(workplace / "flat", greys(3))
     with pytest.raises(DataError, match="must have 16 bits"):
-        run.score("flat")
+        run.score_samples("flat")
     with pytest.raises(DataError, match=r"integers from 0 to 4095, as in training\. Got 5000"):
-        run.score(np.full((1, 6, 6), 5000, np.uint16))
+        run.score_samples(np.full((1, 6, 6), 5000, np.uint16))
 
 
 def test_black_and_white_is_binary_whatever_its_files_are(workplace):
@@ -90,12 +90,12 @@ def test_black_and_white_is_binary_whatever_its_files_are(workplace):
     save(workplace / "bytes", (bits * 255).astype(np.uint8))
     run = train("bits")
     assert (run.schema.kind, run.recipe.likelihood.name) == ("binary", "bernoulli")
-    np.testing.assert_array_equal(run.score("bits"), run.score("bytes"))
+    np.testing.assert_array_equal(run.score_samples("bits"), run.score_samples("bytes"))
     grey = train("bytes", "grey")
     assert any(
         note.startswith("All values are 0 or 255: data.binarize=threshold") for note in grey.provenance["choices"]
     )
-    np.testing.assert_array_equal(grey.score("bits"), grey.score("bytes"))
+    np.testing.assert_array_equal(grey.score_samples("bits"), grey.score_samples("bytes"))
     told = train("bytes", "told", **{"data.binarize": "threshold"})
     assert told.recipe.likelihood.name == "bernoulli"
     assert set(np.unique(told.sample(9))) == {0, 255}

@@ -13,7 +13,7 @@ from vaekit.data import Rows
 from vaekit.errors import Interrupted
 from vaekit.evaluation import measure
 from vaekit.models import ProbabilisticPCA
-from vaekit.training import SilentReporter
+from vaekit.training import Reporter
 
 DATA = Path(os.environ.get("VAEKIT_DATA", Path(__file__).parents[2] / "shared" / "data"))
 needs_data = pytest.mark.skipif(not DATA.exists(), reason=f"no data folder at '{DATA}': set VAEKIT_DATA")
@@ -76,7 +76,7 @@ def test_mnist_is_better_than_the_published_figure(tmp_path):
 def test_mnist_resumes_bit_for_bit_with_compiled_steps(tmp_path):
     settings = {"training.epochs": 1, "training.validations": 4, "training.compile": True}
 
-    class StopOnce(SilentReporter):
+    class StopOnce(Reporter):
         def advance(self, step):
             if step == 100:
                 signal.raise_signal(signal.SIGINT)

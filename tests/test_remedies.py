@@ -90,10 +90,10 @@ def test_data_in_memory_are_taken_from_the_run(tmp_path):
     X = np.random.default_rng(0).integers(0, 2, (80, 6)).astype(np.uint8)
     run = vaekit.train(X, settings=COLLAPSED, out=tmp_path / "run")
     assert vaekit.remedy(run).runs[1].provenance["fingerprint"] == run.provenance["fingerprint"]
-    with pytest.raises(DataError, match="the data of the run must be given"):
+    with pytest.raises(DataError, match="trained on an array or a data frame, which is not kept"):
         vaekit.remedy(vaekit.load(run.path), out=tmp_path / "other")
     weighted = vaekit.train(X, settings=COLLAPSED, out=tmp_path / "weighted", weights=np.ones(80))
-    with pytest.raises(DataError, match="rows without weights"):
+    with pytest.raises(DataError, match="was trained on weighted rows"):
         vaekit.remedy(weighted)
 
 
@@ -106,7 +106,7 @@ def test_a_table_is_trained_anew_from_its_file(tmp_path, table):
 
 def test_nothing_is_tried_where_no_setting_helps(tmp_path, tiny):
     run = vaekit.train("digits", recipe="autoencoder", settings=tiny, out=tmp_path / "plain")
-    with pytest.raises(RunError, match="must be called for by the figures"):
+    with pytest.raises(RunError, match="do not suggest a fix by settings"):
         vaekit.remedy(run)
     assert [p.name for p in tmp_path.iterdir()] == ["plain"]
 

@@ -62,7 +62,7 @@ def test_what_stood_there_survives_a_failure_and_nothing_is_left_beside_it(tmp_p
 
 def test_a_full_disk_is_called_so(tmp_path):
     with (
-        pytest.raises(RunError, match=r"there must be room on the disk.*x\.txt") as error,
+        pytest.raises(RunError, match=r"The disk is full: .*x\.txt") as error,
         atomic_path(tmp_path / "x.txt"),
     ):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -72,9 +72,9 @@ def test_a_full_disk_is_called_so(tmp_path):
 
 def test_other_faults_are_not_called_a_full_disk(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(RunError, match="the place must be writable") as error, atomic_path(tmp_path / "file" / "x.txt"):
+    with pytest.raises(RunError, match="cannot be written") as error, atomic_path(tmp_path / "file" / "x.txt"):
         pytest.fail("there is no place to write")
-    assert "room" not in str(error.value)
+    assert "full" not in str(error.value)
 
 
 def test_files_have_the_permissions_that_others_have(tmp_path):
@@ -108,38 +108,38 @@ def test_a_folder_that_cannot_be_made_leaves_nothing(tmp_path):
         RunFolder(tmp_path / "run").create({}, {"x": math.nan}, {})
     assert names(tmp_path) == []
     (tmp_path / "file").touch()
-    with pytest.raises(RunError, match="the place must be writable"):
+    with pytest.raises(RunError, match="cannot be written"):
         create(tmp_path / "file" / "run")
 
 
 def test_a_run_is_never_written_over(tmp_path):
     folder = create(tmp_path / "run")
     before = {p.name: p.read_bytes() for p in folder.path.iterdir()}
-    with pytest.raises(RunError, match=r"which holds a run.*--out, or go on with `vaekit train --resume .*run`"):
+    with pytest.raises(RunError, match=r"run' holds a run already\. .*, or continue with `resume='.*run'`"):
         create(folder.path)
     assert {p.name: p.read_bytes() for p in folder.path.iterdir()} == before
     other = tmp_path / "other"
     other.mkdir()
     (other / "thesis.txt").write_text("years of work")
-    with pytest.raises(RunError, match="which holds other files"):
+    with pytest.raises(RunError, match="holds other files already"):
         create(other)
     assert (other / "thesis.txt").read_text() == "years of work"
-    with pytest.raises(RunError, match="must be new or empty"):
+    with pytest.raises(RunError, match="is a file"):
         create(other / "thesis.txt")
 
 
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ('{"format": 3}', "format 2 or older. Got format 3 instead. Install a newer vaekit"),
-        ('{"format": 2}', "must hold its digest"),
-        ('{"format": true}', "must name its format"),
-        ('{"format": 0}', "must name its format"),
-        ('{"format": "1"}', "must name its format"),
-        ("{}", "must name its format. Got None"),
-        ("[1]", "must hold one object. Got list"),
-        ("{", "provenance.json must be readable"),
-        ("", "provenance.json must be readable"),
+        ('{"format": 3}', r"made by a newer version of vaekit \(format 3\). Install a newer vaekit"),
+        ('{"format": 2}', "its digest is missing"),
+        ('{"format": true}', "its format is True"),
+        ('{"format": 0}', "its format is 0"),
+        ('{"format": "1"}', "its format is '1'"),
+        ("{}", "its format is None"),
+        ("[1]", "one object was expected, not a list"),
+        ("{", "provenance.json' is damaged"),
+        ("", "provenance.json' is damaged"),
     ],
 )
 def test_folders_of_other_forms_are_refused(tmp_path, content, words):
@@ -150,9 +150,9 @@ def test_folders_of_other_forms_are_refused(tmp_path, content, words):
 
 
 def test_a_folder_that_is_missing_or_no_run(tmp_path):
-    with pytest.raises(RunError, match=r"the run folder must exist. Got '.*nowhere'"):
+    with pytest.raises(RunError, match=r"There is no run folder '.*nowhere'"):
         RunFolder(tmp_path / "nowhere").open()
-    with pytest.raises(RunError, match=r"must hold provenance.json"):
+    with pytest.raises(RunError, match=r"is not a run folder: it has no provenance.json"):
         RunFolder(tmp_path).open()
 
 
@@ -182,12 +182,12 @@ def test_cut_tensors_are_refused(tmp_path, keep):
     folder.write_tensors("x.safetensors", {"a": torch.ones(100)})
     path = tmp_path / "x.safetensors"
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(RunError, match=r"x\.safetensors must be whole. Got a damaged file.*Restore it from a copy"):
+    with pytest.raises(RunError, match=r"x\.safetensors' is damaged: .*Restore it from a copy"):
         folder.read_tensors("x.safetensors")
 
 
 def test_missing_tensors_are_named(tmp_path):
-    with pytest.raises(RunError, match=r"must hold weights\.safetensors"):
+    with pytest.raises(RunError, match=r"has no weights\.safetensors"):
         RunFolder(tmp_path).read_tensors("weights.safetensors")
 
 
@@ -215,7 +215,7 @@ def test_metrics_return_to_the_last_digit(tmp_path):
     assert math.isnan(read[1]["elbo"])
     assert math.isnan(read[0]["bound"])  # a column that was not there
     write_sealed(tmp_path / "metrics.csv", "step,elbo\n1,many\n")
-    with pytest.raises(RunError, match=r"metrics\.csv must hold numbers"):
+    with pytest.raises(RunError, match=r"metrics\.csv' is damaged: the line '1,many' is not a row of numbers"):
         folder.read_metrics()
 
 
@@ -225,7 +225,7 @@ def test_cleaning_removes_what_was_interrupted_and_nothing_else(tmp_path):
     (folder.path / ".vaekit-weights-71-host-abc123_x.safetensors").write_bytes(b"half")
     (folder.path / "state" / ".vaekit-good-71-host-abc123_x.safetensors").write_bytes(b"half")
     (folder.path / ".notes.txt").write_text("of somebody else")
-    with folder.in_training():
+    with folder.hold():
         assert "training.lock" in names(folder.path)
     assert names(folder.path) == [".notes.txt", "provenance.json", "recipe.toml", "schema.json", "state"]
     assert names(folder.path / "state") == ["good.safetensors"]
@@ -235,7 +235,7 @@ def test_a_state_that_is_a_link_is_refused(tmp_path):
     folder = create(tmp_path / "run")
     (tmp_path / "elsewhere").mkdir()
     (folder.path / "state").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(RunError, match="must not be a link"):
+    with pytest.raises(RunError, match="is a link"):
         folder.open()
 
 

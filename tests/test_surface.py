@@ -102,6 +102,8 @@ def test_the_python_twins_of_the_verbs():
         "encode": ["self", "X"],
         "reconstruct": ["self", "X"],
         "score": ["self", "X", "samples"],
+        "score_samples": ["self", "X", "samples"],
+        "save": ["self", "path"],
         "sample": ["self", "n", "seed", "mean", "given"],
         "evaluate": ["self", "X", "samples", "temperatures", "gap", "rate_distortion", "factors", "examples"],
     }
@@ -140,9 +142,13 @@ def test_errors_are_of_one_family_and_of_the_usual_kinds():
     ):
         assert issubclass(getattr(errors, name), vaekit.VaekitError)
         assert issubclass(getattr(errors, name), kind)
-    error = vaekit.VaekitError("x must be small", "9", "Make it smaller")
-    assert str(error) == "x must be small. Got 9 instead. Make it smaller."
-    assert str(vaekit.VaekitError("x must be small")) == "x must be small."
-    assert (
-        str(vaekit.VaekitError("x must be", "y", "Did you mean 'z'?")) == "x must be. Got y instead. Did you mean 'z'?"
-    )
+
+
+def test_the_estimator_has_the_names_of_scikit_learn():
+    methods = {
+        "score": ["self", "X", "y"],
+        "score_samples": ["self", "X"],
+        "sample": ["self", "n_samples", "random_state", "given"],
+    }
+    for name, parameters in methods.items():
+        assert list(inspect.signature(getattr(vaekit.VAE, name)).parameters) == parameters

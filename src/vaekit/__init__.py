@@ -8,7 +8,7 @@ __version__ = "0.2.0"
 
 _HOMES = {
     "train": "vaekit.runs.train",
-    "load": "vaekit.runs.train",
+    "load": "vaekit.runs.load",
     "remedy": "vaekit.runs.remedy",
     "Run": "vaekit.runs.run",
     "VAE": "vaekit.estimator",
@@ -42,9 +42,9 @@ if TYPE_CHECKING:
     from vaekit.models import VampPrior as VampPrior
     from vaekit.models import VariationalAutoEncoder as VariationalAutoEncoder
     from vaekit.recipe import Recipe as Recipe
+    from vaekit.runs.load import load as load
     from vaekit.runs.remedy import remedy as remedy
     from vaekit.runs.run import Run as Run
-    from vaekit.runs.train import load as load
     from vaekit.runs.train import train as train
 
 

@@ -1,4 +1,4 @@
-"""The few exceptions of the package, all with one form: what must be, what was given, how to mend it."""
+"""The exceptions of the package. A message states the problem first, then what to do about it."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import difflib
 from collections.abc import Iterable
 
 MOST_SHOWN = 200
-"""Characters of what was given that a message shows."""
+"""How many characters of a given value a message shows."""
 MOST_SAID = 1000
-"""Characters of a clause of our own, which may list names."""
+"""How many characters a clause of our own may have; it may list names."""
 MOST_COMPARED = 2000
-"""Known words, among which the nearest is looked for."""
+"""How many known words a misspelt word is compared with."""
 
 
 def shorten(text: str, most: int = MOST_SHOWN) -> str:
-    """A text with `…` in its middle where it is longer than that.
+    """Shorten a text to `most` characters by putting `…` in its middle.
 
     Examples:
         >>> shorten("abcdefghij", 5)
@@ -25,12 +25,24 @@ def shorten(text: str, most: int = MOST_SHOWN) -> str:
 
 
 class VaekitError(Exception):
-    """A condition that the user can mend.
+    """A problem that the user can solve.
+
+    A wrong value is reported as a rule, the value and a remedy; any other problem as a sentence and a remedy.
+    A message names Python arguments in backquotes, as in ``Choose another folder with `out=` ``: the command line
+    replaces them with its own flags.
 
     Args:
-        must: what must hold, as a clause without its full stop ("`latent_dim` must be at least 1").
-        given: what was found instead; left out of the message when empty, and shortened when long.
-        mend: what to do about it, a sentence without its full stop; left out when empty.
+        must: the rule that the value breaks, a clause with "must" ("latent_dim must be at least 1"); or, without
+            `given`, the problem as a sentence ("The run has no held-out rows (data.test=0)").
+        given: the value that was given, for "Got … instead"; shortened when long. Leave it out if there is no value:
+            "Got none instead" tells nobody what is wrong.
+        mend: what to do, as an instruction ("Pass the rows to measure"); left out when empty.
+
+    Examples:
+        >>> print(VaekitError("latent_dim must be at least 1", "0", "Leave it out to have it chosen"))
+        latent_dim must be at least 1. Got 0 instead. Leave it out to have it chosen.
+        >>> print(VaekitError("The run has no held-out rows (data.test=0)", mend="Pass the rows to measure"))
+        The run has no held-out rows (data.test=0). Pass the rows to measure.
     """
 
     def __init__(self, must: str, given: str = "", mend: str = "") -> None:
@@ -45,30 +57,30 @@ def _sentences(*parts: str) -> str:
 
 
 class DataError(VaekitError, ValueError):
-    """The data cannot be read, or do not fit what the model was trained on."""
+    """The data cannot be read, or do not fit the data that the model was trained on."""
 
 
 class RecipeError(VaekitError, ValueError):
-    """The recipe names something that does not exist, or values that do not go together."""
+    """The recipe has an unknown key or value, or values that do not work together."""
 
 
 class RunError(VaekitError, OSError):
-    """The run folder is missing, damaged, newer than this version, or cannot be written."""
+    """The run folder is missing, damaged or from a newer version, or a file cannot be written."""
 
 
 class TrainingError(VaekitError, RuntimeError):
-    """Training cannot go on."""
+    """Training cannot continue."""
 
 
 class Interrupted(KeyboardInterrupt):
     """Training was asked to stop and has saved its state.
 
-    It is a KeyboardInterrupt, so that loops which try one fit after another end, too: `except Exception` lets it pass.
+    It is a KeyboardInterrupt so that `except Exception` does not catch it: a loop over many fits ends, too.
 
     Args:
-        happened: what was done, a clause without its full stop.
-        mend: how to go on, a sentence without its full stop; left out when empty.
-        signal: the number of the signal that asked.
+        happened: what happened, a clause without its full stop.
+        mend: how to continue, an instruction without its full stop; left out when empty.
+        signal: the number of the signal.
     """
 
     def __init__(self, happened: str, mend: str, signal: int) -> None:
@@ -77,14 +89,14 @@ class Interrupted(KeyboardInterrupt):
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A sentence that offers the nearest of the known words, or lists them.
+    """Suggest the known word that is closest to a misspelt one, or list all of them.
 
     Args:
-        word: what was given.
-        known: the words that would have been understood.
+        word: the misspelt word.
+        known: the words that are understood.
 
     Returns:
-        ``"Did you mean 'x'?"``, or the list of known words.
+        ``"Did you mean 'x'?"``, or ``"Choose from: x, y"`` if no word is close.
 
     Examples:
         >>> did_you_mean("latent_dims", ["latent_dim", "prior"])
@@ -93,14 +105,14 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     names = list(known)
     known, word = names[:MOST_COMPARED], word[:MOST_SHOWN]
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    if not close:  # the last part of a dotted key is what people remember
+    if not close:  # people remember the last part of a dotted key
         tails = {name.rsplit(".", 1)[-1]: name for name in known}
         close = [tails[t] for t in difflib.get_close_matches(word.rsplit(".", 1)[-1], tails, n=1, cutoff=0.6)]
-    return f"Did you mean '{close[0]}'?" if close else f"Known are: {', '.join(sorted(names))}"
+    return f"Did you mean '{close[0]}'?" if close else f"Choose from: {', '.join(sorted(names))}"
 
 
 def at_least_one(value: int, name: str) -> int:
-    """The value, refused below 1."""
+    """Return the value, or raise a `VaekitError` if it is below 1."""
     if value < 1:
         raise VaekitError(f"{name} must be at least 1", str(value))
     return value

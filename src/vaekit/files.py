@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, read only where they are plain files, and held by one process at a time."""
+"""Atomic writes, reading of plain files only, and locks that end with their process."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from vaekit.errors import RunError
 
 try:
     import fcntl
-except ImportError:  # Windows, where neither leftovers nor a second training are noticed
+except ImportError:  # Windows: leftovers stay, and two processes can train one run
     fcntl = None  # type: ignore[assignment]
 
 TEMPORARY = re.compile(r"\.vaekit-.*-\d+-[\w.]+-\w{8}(\..*)?")
-"""Names of half-written files and folders: what it will be, the process and the host that write it, and a chance part."""
+"""Names of half-written files and folders: the final name, the process, the host and a random part."""
 NO_LINK = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
 def open_plain(path: Path, most: int | None = None) -> BinaryIO:
-    """Open a file to be read: never through a link, nor a pipe, which would wait, nor a device.
+    """Open a plain file for reading; refuse a link, a device, and a pipe, which could block.
 
     Args:
         path: the file.
         most: how many bytes it may have.
 
     Raises:
-        FileNotFoundError: if nothing is there.
-        RunError: if it is no plain file, or longer than that.
+        FileNotFoundError: if it does not exist.
+        RunError: if it is not a plain file, or is longer than `most`.
     """
     found = os.lstat(path)
     if stat.S_ISREG(found.st_mode):  # else it is not even opened
@@ -46,45 +46,40 @@ def open_plain(path: Path, most: int | None = None) -> BinaryIO:
             return file
         file.close()
     if not stat.S_ISREG(found.st_mode):
-        raise RunError(
-            f"{path.name} must be a plain file", f"{_kind(found.st_mode)} '{path}'", "Put the file itself there"
-        )
-    raise RunError(f"{path.name} must have at most {most:,} bytes", f"{found.st_size:,} in '{path}'")
+        raise RunError(f"'{path}' is a {_kind(found.st_mode)}, not a plain file", mend="Put the file itself there")
+    raise RunError(f"'{path}' must have at most {most:,} bytes", f"{found.st_size:,}")
 
 
 def _kind(mode: int) -> str:
-    kinds = {stat.S_ISLNK: "the link", stat.S_ISDIR: "the folder", stat.S_ISFIFO: "the pipe"}
-    return next((name for test, name in kinds.items() if test(mode)), "the device")
+    kinds = {stat.S_ISLNK: "link", stat.S_ISDIR: "folder", stat.S_ISFIFO: "pipe"}
+    return next((name for test, name in kinds.items() if test(mode)), "device")
 
 
 @contextlib.contextmanager
 def _writing(path: Path, mend: str) -> Iterator[None]:
-    """Turn failures to write into errors that say what survives."""
+    """Turn failures to write into errors that say what to do."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield
+    except RunError:
+        raise
     except OSError as error:
-        if isinstance(error, RunError):
-            raise
         if error.errno == errno.ENOSPC or "No space left" in str(error):
-            raise RunError(
-                "there must be room on the disk",
-                f"'{path}': {error}",
-                f"What was saved before is intact; make room and {mend}",
-            ) from error
-        raise RunError("the place must be writable", f"'{path}': {error}") from error
+            mend = f"What was saved before is intact. Free some space and {mend}"
+            raise RunError(f"The disk is full: '{path}' cannot be written ({error})", mend=mend) from error
+        raise RunError(f"'{path}' cannot be written: {error}", mend="Choose another place") from error
 
 
 @contextlib.contextmanager
 def atomic_path(path: Path, mend: str = "try again") -> Iterator[Path]:
-    """A temporary name beside `path` that becomes `path` in one step, or vanishes if the body fails.
+    """Yield a temporary path that becomes `path` in one step, or vanishes if the body fails.
 
     Args:
-        path: the file to be written.
-        mend: how to go on once a full disk has room again.
+        path: the file to write.
+        mend: how to continue once the disk has space again, for the error message.
 
     Raises:
-        RunError: if the disk is full or the place cannot be written; what stood there before survives.
+        RunError: if the disk is full or the file cannot be written; an earlier file of that name survives.
     """
     with _writing(path, mend), _temporary(path) as temporary:
         yield temporary
@@ -96,7 +91,11 @@ def atomic_path(path: Path, mend: str = "try again") -> Iterator[Path]:
 
 @contextlib.contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """A temporary folder that becomes `path` (new, or empty) in one step, or vanishes if the body fails."""
+    """Yield a temporary folder that becomes `path` in one step, or vanishes if the body fails.
+
+    Raises:
+        RunError: if the disk is full, the place cannot be written, or `path` is a folder with files in it.
+    """
     with _writing(path, "try again"), _temporary(path, folder=True) as temporary:
         made = temporary / "made"
         made.mkdir()
@@ -106,13 +105,12 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
-            must, mend = "the folder must be new or empty", "Choose another"
-            raise RunError(must, f"'{path}', which another process has just made", mend) from error
+            raise RunError(f"Another process has just made '{path}'", mend="Choose another folder") from error
 
 
 @contextlib.contextmanager
 def _temporary(path: Path, folder: bool = False) -> Iterator[Path]:
-    """A file or folder beside `path` that is locked while it is written, so that others can tell it from a leftover."""
+    """Make a file or folder beside `path` and lock it while it is written: what has no lock is a leftover."""
     host = re.sub(r"[^\w.]", "_", socket.gethostname())[:40]
     remove_leftovers(path.parent, f".vaekit-{path.stem[:40]}-")
     prefix, suffix = f".vaekit-{path.stem[:40]}-{os.getpid()}-{host}-", "" if folder else path.suffix
@@ -122,8 +120,8 @@ def _temporary(path: Path, folder: bool = False) -> Iterator[Path]:
         else:
             handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=suffix)
             os.close(handle)
-        with _marked(Path(name)):
-            if os.path.exists(name):  # else it was taken for a leftover before it was locked
+        with _locked(Path(name)):
+            if os.path.exists(name):  # otherwise another process removed it as a leftover before it was locked
                 try:
                     yield Path(name)
                 finally:
@@ -132,8 +130,8 @@ def _temporary(path: Path, folder: bool = False) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _marked(path: Path) -> Iterator[None]:
-    """Hold a lock on a temporary file or folder; do nothing where the system has no locks, as there an open file cannot be renamed."""
+def _locked(path: Path) -> Iterator[None]:
+    """Hold a lock on a temporary file or folder. Do nothing on Windows, where an open file cannot be renamed."""
     if not fcntl:
         yield
         return
@@ -151,15 +149,15 @@ def _marked(path: Path) -> Iterator[None]:
 
 
 def remove_leftovers(folder: Path, prefix: str = ".vaekit-") -> None:
-    """Remove what writing left behind whose process is gone, and nothing else.
+    """Remove half-written files and folders whose process has ended, and nothing else.
 
     Args:
         folder: where to look.
-        prefix: how the names begin.
+        prefix: beginning of their names.
     """
     for leftover in folder.glob(".vaekit-*") if fcntl else ():
         if leftover.name.startswith(prefix) and TEMPORARY.fullmatch(leftover.name) and not leftover.is_symlink():
-            with contextlib.suppress(OSError):  # it is being written, or another process removes it
+            with contextlib.suppress(OSError):  # it is still being written, or another process removes it
                 descriptor = os.open(leftover, os.O_RDONLY | NO_LINK)
                 try:
                     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -182,27 +180,27 @@ def _umask() -> int:
 
 
 @contextlib.contextmanager
-def held(path: Path, what: str) -> Iterator[None]:
-    """Hold a lock that ends with the process, however that ends.
+def hold_lock(path: Path, refusal: str) -> Iterator[None]:
+    """Hold a lock that ends with the process, however the process ends.
 
     Args:
-        path: the file of the lock, which tells who holds it.
-        what: that must not be used by two, as a clause ("the run must not be in training").
+        path: the lock file, which names its holder.
+        refusal: what to say if another process holds the lock, as a clause ("'runs/x' is in training").
 
     Raises:
-        RunError: if another holds it, with process, host and time.
+        RunError: if another process holds the lock; it names process, host and time.
     """
     with _writing(path, "try again"):
-        file = _locked(path, what)
+        file = _take_lock(path, refusal)
     try:
         yield
     finally:
-        with contextlib.suppress(OSError):  # removed before the lock ends: afterwards it might be another's
+        with contextlib.suppress(OSError):  # removed while it is locked: afterwards it might be another's
             path.unlink()
         file.close()
 
 
-def _locked(path: Path, what: str) -> BinaryIO:
+def _take_lock(path: Path, refusal: str) -> BinaryIO:
     while True:
         file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | NO_LINK, 0o666), "r+b")
         try:
@@ -210,7 +208,8 @@ def _locked(path: Path, what: str) -> BinaryIO:
                 fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             with file:
-                raise RunError(what, _holder(file.read(1000)), "Wait for its end, or stop it") from None
+                holder = file.read(1000).decode(errors="replace").strip() or "another process"
+                raise RunError(f"{refusal} by {holder}", mend="Wait until that process ends, or stop it") from None
         except OSError:  # a file system without locks
             return file
         if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
@@ -221,7 +220,3 @@ def _locked(path: Path, what: str) -> BinaryIO:
     file.truncate()
     file.flush()
     return file
-
-
-def _holder(said: bytes) -> str:
-    return said.decode(errors="replace").strip() or "another process"

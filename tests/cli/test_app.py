@@ -154,7 +154,7 @@ def test_what_the_bound_loses_and_the_curve_are_those_of_the_library(invoke, dig
     assert (gap["samples"], gap["examples"]) == (1000, 5)
     curve = rate_distortion(digits_run.model, rows, [p["beta"] for p in figures["rate_distortion"]["points"]], 9)
     assert figures["rate_distortion"] == {"points": [asdict(p) for p in curve], "samples": 9, "examples": 5}
-    assert "a posterior to each of 5 rows" in result.stderr
+    assert "a posterior to each of up to 5 rows" in result.stderr
     shown = dict(figure_rows(figures))
     value, error = expected["amortization"].values()
     assert f"amortization {value:.2f} ± {error:.2f} (K = 1000, 5 examples)" in shown["inference gap"]
@@ -194,7 +194,9 @@ def test_unsuitable_factors_are_refused(expect_refusal, digits_run, rows, workpl
 
 
 def test_factors_without_their_rows_are_refused(expect_refusal, digits_run, rows):
-    expect_refusal("evaluate", digits_run.path, "--factors", "rows.npy", words=["must be given", "Pass the rows"])
+    expect_refusal(
+        "evaluate", digits_run.path, "--factors", "rows.npy", words=["`--factors` needs the rows", "Pass the rows"]
+    )
     expect_refusal("evaluate", digits_run.path, "rows.npy", "--factors", "rows.npy", words=["a column for each"])
 
 
@@ -220,9 +222,9 @@ def test_score_is_its_python_twin(invoke, digits_run, rows):
     invoke("score", digits_run.path, "rows.npy", "--out", "s.csv", "--samples", 6)
     source = read_numbers("s.csv")
     assert source.columns == ("log_likelihood",)
-    np.testing.assert_array_equal(source.values[:, 0], digits_run.score(rows, samples=6))
+    np.testing.assert_array_equal(source.values[:, 0], digits_run.score_samples(rows, samples=6))
     invoke("score", digits_run.path, "rows.npy", "--out", "s.npy")
-    np.testing.assert_array_equal(np.load("s.npy")[:, 0], digits_run.score(rows))
+    np.testing.assert_array_equal(np.load("s.npy")[:, 0], digits_run.score_samples(rows))
 
 
 def test_reconstruct_is_its_python_twin(invoke, digits_run, rows, table_run, table):
@@ -309,7 +311,7 @@ def test_exit_codes(monkeypatch, call, error, code, message):
     def fail(*_):
         raise error
 
-    monkeypatch.setattr("vaekit.runs.train.load", fail)
+    monkeypatch.setattr("vaekit.runs.load.load", fail)
     outcome = call("report", "run")
     assert (outcome.code, outcome.err) == (code, message)
 
@@ -325,7 +327,7 @@ def test_a_signal_outside_training_ends_a_verb_and_leaves_handlers_as_they_were(
         finally:
             closed.append(1)
 
-    monkeypatch.setattr("vaekit.runs.train.load", load)
+    monkeypatch.setattr("vaekit.runs.load.load", load)
     outcome = call("report", "run")
     assert (outcome.code, outcome.err) == (code, "vaekit: interrupted before there was anything to save.\n")
     assert closed == [1]

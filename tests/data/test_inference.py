@@ -364,7 +364,7 @@ def test_a_constant_is_one_whatever_it_is_declared_to_be():
             {"whole": "reel"},
             r"data\.columns\.whole must be a kind of column\. Got 'reel' instead\. Did you mean 'real'\?",
         ),
-        ({"whole": "other"}, r"Known are: binary, bounded, .*ignore"),
+        ({"whole": "other"}, r"Choose from: binary, bounded, .*ignore"),
         (
             {"whole": "binary"},
             "column 'whole', declared as data.columns.whole=binary, must hold two different values. Got 4",

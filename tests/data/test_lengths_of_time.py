@@ -78,7 +78,7 @@ def test_they_are_filled_in_their_types(visits, run, library, tmp_path):
     times = filled["at"].tolist() if library == "pandas" else filled["at"].to_pylist()
     assert all(time == given for time, given in zip(times, visits["at"], strict=True) if given is not None)
     assert all(isinstance(time, dt.time) for time in times)
-    np.testing.assert_array_equal(run.score(rows), run.score(visits))
+    np.testing.assert_array_equal(run.score_samples(rows), run.score_samples(visits))
 
 
 @pytest.mark.parametrize(

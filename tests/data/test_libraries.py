@@ -546,4 +546,4 @@ def test_labels_score_as_the_categories_that_they_stand_for(odd, odd_run):
             "dose": odd["dose"].to_numpy(),
         }
     )
-    np.testing.assert_array_equal(odd_run.score(plain), odd_run.score(odd))
+    np.testing.assert_array_equal(odd_run.score_samples(plain), odd_run.score_samples(odd))

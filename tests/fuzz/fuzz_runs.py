@@ -25,7 +25,7 @@ import vaekit
 from vaekit.errors import VaekitError
 from vaekit.folder import RunFolder
 from vaekit.report import write_report
-from vaekit.training import SilentReporter
+from vaekit.training import Reporter
 from vaekit.training.state import GOOD, LATEST
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -58,7 +58,7 @@ STRANGE = (
 )
 
 
-class Stop(SilentReporter):
+class Stop(Reporter):
     """A reporter that ends the training after some steps."""
 
     def advance(self, step: int) -> None:
@@ -87,7 +87,7 @@ class Subject:
             vaekit.train(place / "rows.npy", settings=TINY | settings, out=self.begun, reporter=Stop())
         except KeyboardInterrupt:
             shutil.copy(self.begun / GOOD, self.begun / LATEST)
-        self.score = vaekit.load(self.finished).score(rows)
+        self.score = vaekit.load(self.finished).score_samples(rows)
         self.resumed = self.resume(self.copied(place / "copy", begun=True))
 
     def copied(self, folder: Path, begun: bool) -> Path:
@@ -103,7 +103,7 @@ class Subject:
         if begun:
             return "resumed alike" if self.resume(folder) == self.resumed else f"{FAULT} other weights"
         run = vaekit.load(folder)
-        if not np.array_equal(run.score(self.rows), self.score):
+        if not np.array_equal(run.score_samples(self.rows), self.score):
             return f"{FAULT} other numbers"
         if repr(run.folder.read_metrics()) != repr(RunFolder(self.finished).read_metrics()):
             return f"{FAULT} other metrics"
@@ -137,7 +137,7 @@ def check(rng: np.random.Generator, folder: Path) -> str:
         return "resumed after a change"
     run = vaekit.load(copy)
     run.folder.read_metrics()
-    run.score(subject.rows)
+    run.score_samples(subject.rows)
     run.sample(3)
     run.encode(subject.rows)
     if rng.random() < 0.25:

@@ -137,7 +137,7 @@ def test_a_recipe_does_not_change():
         ("latent_dims=3", "Got 'latent_dims' instead. Did you mean 'latent_dim'?"),
         ("kl_weight=3", "Got 'kl_weight' instead. Did you mean 'objective.kl_weight'?"),
         ("training.epoch=3", "Did you mean 'training.epochs'?"),
-        ("qqqq=3", "Known are: "),
+        ("qqqq=3", "Choose from: "),
         ("latent_dim=0", "'latent_dim' must be greater than 0, or 'auto'. Got 0 instead."),
         ("latent_dim=-1", "'latent_dim' must be greater than 0, or 'auto'. Got -1 instead."),
         ("latent_dim=2.5", "'latent_dim' must be"),
@@ -225,4 +225,4 @@ def test_a_section_that_is_no_section_is_an_error_in_words():
 
 def test_the_nearest_word_or_all_of_them():
     assert did_you_mean("hiden", ["encoder.hidden", "seed"]) == "Did you mean 'encoder.hidden'?"
-    assert did_you_mean("zzz", ["b", "a"]) == "Known are: a, b"
+    assert did_you_mean("zzz", ["b", "a"]) == "Choose from: a, b"

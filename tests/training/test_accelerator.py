@@ -51,7 +51,7 @@ def test_a_rank_in_the_environment_of_one_process_changes_nothing(tmp_path, envi
     assert processes().num_processes == 1
     assert not torch.distributed.is_initialized()
     assert {name: os.environ.get(name) for name in LAUNCHED} == before
-    assert np.isfinite(run.score(X)).all()
+    assert np.isfinite(run.score_samples(X)).all()
 
 
 @pytest.mark.parametrize("missing", ["MASTER_ADDR", "MASTER_PORT", "RANK"])
@@ -59,6 +59,6 @@ def test_several_processes_that_cannot_find_each_other_are_refused_in_a_sentence
     told = {"LOCAL_RANK": "0", "RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}
     del told[missing]
     environment(**told)
-    with pytest.raises(TrainingError, match=f"WORLD_SIZE=2 and LOCAL_RANK=0 without {missing}.*unset LOCAL_RANK"):
+    with pytest.raises(TrainingError, match=f"WORLD_SIZE=2, LOCAL_RANK=0.*does not set {missing}.*unset LOCAL_RANK"):
         vaekit.train(X, settings=SETTINGS, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()

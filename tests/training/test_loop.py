@@ -31,7 +31,7 @@ def table(rows=300, columns=4, seed=0):
     )
 
 
-class Watcher(vaekit.training.SilentReporter):
+class Watcher(vaekit.training.Reporter):
     """Calls a function after each step, and keeps what is said."""
 
     def __init__(self, at_step=lambda step: None):
@@ -88,7 +88,7 @@ def test_an_interrupted_run_resumes_bit_for_bit(tmp_path, survive, number, model
         if step in (7, 50, 51):
             os.kill(os.getpid(), number)
 
-    with pytest.raises(Interrupted, match="--resume") as caught:
+    with pytest.raises(Interrupted, match=r"Continue with `resume='.*cut'`") as caught:
         vaekit.train("digits", settings=settings, out=tmp_path / "cut", reporter=Watcher(stop))
     assert caught.value.signal == number
     assert not isinstance(caught.value, Exception)  # which loops over settings catch
@@ -243,10 +243,10 @@ def test_a_bad_gradient_is_named_by_its_parameter(tmp_path, monkeypatch):
 def test_a_full_disk_leaves_the_run_so_far(tmp_path, monkeypatch):
     import errno
 
-    from vaekit import folder
+    from vaekit.folder import run_folder
 
     whole = vaekit.train("digits", settings=TINY, out=tmp_path / "whole")
-    original, calls = folder.save_file, []
+    original, calls = run_folder.save_file, []
 
     def save(*arguments):
         calls.append(1)
@@ -254,8 +254,8 @@ def test_a_full_disk_leaves_the_run_so_far(tmp_path, monkeypatch):
             raise OSError(errno.ENOSPC, "No space left on device")
         return original(*arguments)
 
-    monkeypatch.setattr(folder, "save_file", save)
-    with pytest.raises(RunError, match="room on the disk"):
+    monkeypatch.setattr(run_folder, "save_file", save)
+    with pytest.raises(RunError, match="disk is full"):
         vaekit.train("digits", settings=TINY, out=tmp_path / "cut")
     assert content(vaekit.train(resume=tmp_path / "cut")) == content(whole)
 

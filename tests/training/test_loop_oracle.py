@@ -15,7 +15,7 @@ from torch.nn.functional import softplus
 import vaekit
 from vaekit.data import RowNoise, RowStream
 from vaekit.objectives import Loss
-from vaekit.training import SilentReporter
+from vaekit.training import Reporter
 from vaekit.training.state import GOOD
 
 STEPS, BATCH, SEED, RATE, FINAL, DECAY, CLIP, BETA, DRAWS, AVERAGE, VARIANCE = 20, 16, 5, 0.05, 0.1, 0.2, 8.0, 2.0, 3, 0.5, 0.4  # fmt: skip
@@ -51,7 +51,7 @@ def counts():
     return np.round(X).clip(0, 9).astype(np.int64)
 
 
-class Beginning(SilentReporter):
+class Beginning(Reporter):
     """Keeps the weights with which training begins."""
 
     def __init__(self, path):

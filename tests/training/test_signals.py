@@ -81,7 +81,7 @@ def test_a_loop_that_goes_on_after_failures_does_not_go_on_after_a_signal(tmp_pa
     assert (tmp_path / "0" / GOOD).exists()
     if number == signal.SIGINT:
         assert "Interrupted: training was asked to stop and has saved its state" in err
-        assert f"--resume {tmp_path / '0'}" in err
+        assert f"`resume='{tmp_path / '0'}'`" in err
     else:
         assert err == ""
 
@@ -101,11 +101,11 @@ def test_the_command_line_says_how_to_go_on(tmp_path, number, status):
     found, _, err = stopped(script, number, (out / "metrics.csv").exists, *arguments)
     assert found == status
     assert "Traceback" not in err
-    assert err.rstrip().endswith(f"Go on with `vaekit train --resume {out}`.")
+    assert err.rstrip().endswith(f"Continue with `vaekit train --resume {out}`.")
     assert "has saved its state at step" in err
 
 
-class AtStep(vaekit.training.SilentReporter):
+class AtStep(vaekit.training.Reporter):
     """Calls a function after the fourth step."""
 
     def __init__(self, act):

@@ -11,7 +11,7 @@ import torch
 
 import vaekit
 from vaekit.data import seeded
-from vaekit.training import SilentReporter
+from vaekit.training import Reporter
 
 X = np.random.default_rng(0).normal(size=(120, 3))
 SETTINGS = {
@@ -26,7 +26,7 @@ SETTINGS = {
 }
 
 
-class Together(SilentReporter):
+class Together(Reporter):
     """Lets each thread take one step in turn with the others."""
 
     def __init__(self, barrier):
@@ -63,7 +63,7 @@ def test_a_sample_drawn_while_another_thread_trains_is_that_of_its_seed(tmp_path
     run = vaekit.train(X, settings=SETTINGS, out=tmp_path / "run")
     expected, found = run.sample(50, seed=3), []
 
-    class Sampling(SilentReporter):
+    class Sampling(Reporter):
         def advance(self, step):
             with ThreadPoolExecutor(1) as pool:
                 found.append(pool.submit(run.sample, 50, 3).result())

@@ -1,4 +1,4 @@
-"""The command line: `vaekit VERB …`. Heavy imports wait until a verb needs them."""
+"""The command line, `vaekit VERB …`. Heavy imports wait until a verb needs them."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ _PLAIN = {
     **{"≥": ">=", "≤": "<=", "±": "+-", "−": "-", "–": "-", "·": "*", "…": "...", "×": "x", "→": "->", "√": "sqrt "},
     **{"≈": "~", "≠": "!=", "∞": "inf", "½": "1/2", "²": "^2", "³": "^3", "‖": "||", "’": "'", "“": '"', "”": '"'},
 }
-"""What signs are written as where they cannot be written."""
+"""Replacements for signs that the encoding of the output lacks."""
 
 
 def main() -> None:
-    """Run the command line; a mistake ends with one message and exit code 2, a signal with 128 and its number."""
+    """Run the command line. A mistake ends with one message and exit code 2, a signal with 128 plus its number."""
     from vaekit.cli.app import Stopped, app
+    from vaekit.cli.flags import name_flags
     from vaekit.errors import VaekitError, shorten
 
-    codecs.register_error("vaekit-plain", _written_plainly)
-    for stream in (sys.stdout, sys.stderr):  # to a file or a terminal that is not UTF-8, too
+    codecs.register_error("vaekit-plain", _replace_signs)
+    for stream in (sys.stdout, sys.stderr):  # files and terminals may have other encodings than UTF-8
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="vaekit-plain")
     before, warnings.formatwarning = warnings.formatwarning, _note
@@ -34,25 +35,25 @@ def main() -> None:
         with _signals_raise():
             app()
     except Stopped as stopped:
-        _end(str(stopped), 128 + stopped.signal)
+        _end(name_flags(str(stopped)), 128 + stopped.signal)
     except VaekitError as error:
-        _end(str(error), 2)
+        _end(name_flags(str(error)), 2)
     except BrokenPipeError:
-        sys.stderr.close()  # the reader of our output has gone, as with `| head`
+        sys.stderr.close()  # the reader of our output has ended, as `| head` does
         sys.exit(0)
     except (OSError, MemoryError) as error:
-        _end(f"the machine refused: {shorten(str(error)) or 'out of memory'}.", 2)
+        _end(f"the system reported an error: {shorten(str(error)) or 'out of memory'}.", 2)
     except RuntimeError as error:
-        if "allocate" not in str(error):  # torch's way to say that memory is short
+        if "allocate" not in str(error):  # torch raises a RuntimeError if memory is short
             raise
-        _end("the machine refused: out of memory.", 2)
+        _end("the system reported an error: out of memory.", 2)
     finally:
         warnings.formatwarning = before
 
 
 @contextlib.contextmanager
 def _signals_raise() -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM raise, so that whatever is open is closed; the training loop answers them better."""
+    """Let Ctrl-C and SIGTERM raise `Interrupted`, so that open files are closed; training handles them by itself."""
     former = {}
     with contextlib.suppress(ValueError):  # another thread
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -71,15 +72,15 @@ def _interrupt(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG00
     raise Interrupted("interrupted before there was anything to save", "", number)
 
 
-def _written_plainly(error: UnicodeError) -> tuple[str, int]:
-    """Signs that an encoding does not have, in letters that every encoding has."""
+def _replace_signs(error: UnicodeError) -> tuple[str, int]:
+    """Replace signs that an encoding lacks by ASCII."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
-    return "".join(map(_plainly, error.object[error.start : error.end])), error.end
+    return "".join(map(_to_ascii, error.object[error.start : error.end])), error.end
 
 
-def _plainly(sign: str) -> str:
-    """A sign in ASCII: a Greek letter by its name, what is no sign of ours by its number."""
+def _to_ascii(sign: str) -> str:
+    """Write a sign in ASCII: a Greek letter by its name, an unknown sign by its number."""
     name = unicodedata.name(sign, "")
     if name.startswith("GREEK") and " LETTER " in name and " WITH " not in name:
         letter = name.rpartition(" ")[2]
@@ -94,7 +95,7 @@ def _note(
     lineno: int,  # noqa: ARG001
     line: str | None = None,  # noqa: ARG001
 ) -> str:
-    """A warning as users should read it, without the place in the code."""
+    """Format a warning without the place in the code."""
     return f"vaekit: note: {message}\n"
 
 

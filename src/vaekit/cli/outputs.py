@@ -1,10 +1,11 @@
-"""Rows to files: the ending of the name chooses the form."""
+"""Writing rows to files, in the form that the ending of the name asks for."""
 
 from __future__ import annotations
 
 import contextlib
 import math
 from collections.abc import Iterable
+from enum import Enum, auto
 from pathlib import Path
 from typing import Any
 
@@ -16,79 +17,84 @@ import pyarrow.parquet
 
 from vaekit.data import Schema
 from vaekit.data.tables.columns import value_type
-from vaekit.errors import DataError, RunError, VaekitError, did_you_mean
+from vaekit.errors import DataError, RunError, VaekitError, did_you_mean, shorten
 from vaekit.files import atomic_folder, atomic_path
 
 ENDINGS = (".npy", ".npz", ".csv", ".parquet", ".png")
 TABLE_ENDINGS = (".csv", ".parquet")
 MOST_ON_A_SHEET = 400
 CSV_BLOCK = 1 << 14
-"""Rows whose text is put together at once."""
+"""How many rows of a CSV file are formatted at once."""
 
 Array = npt.NDArray[Any]
 
 
-def check_out(out: Path, schema: Schema, like_data: bool, table: bool = False) -> None:
-    """Refuse, before any work, a name that could not be written.
+class Content(Enum):
+    """What is written: rows like the data, numbers such as codes and scores, or a table with columns of any type."""
+
+    DATA = auto()
+    NUMBERS = auto()
+    TABLE = auto()
+
+
+def check_out(out: Path, schema: Schema, content: Content) -> None:
+    """Refuse a name that cannot be written, before any work is done.
 
     Args:
-        out: where rows are to go.
-        schema: what the data are; only pictures can become PNG.
-        like_data: whether the rows will have the shape of the data, rather than be codes or scores.
-        table: whether they will be a table, whose columns may be of any type.
+        out: the file or folder to write.
+        schema: what the data are; only pictures can become PNG files.
+        content: what is written.
 
     Raises:
-        VaekitError: for an unknown ending, or pictures of what is none.
+        VaekitError: for an unknown ending, or for PNG files of something that is not a picture.
     """
     ending = out.suffix.lower()
     if ending and ending not in ENDINGS:
-        raise VaekitError(
-            f"--out must end in {', '.join(ENDINGS)}, or name a folder", f"'{out}'", did_you_mean(ending, ENDINGS)
-        )
-    if (table or (like_data and schema.kind == "mixed")) and ending not in TABLE_ENDINGS:
-        raise VaekitError(f"--out must end in {' or '.join(TABLE_ENDINGS)}, as a mixed table is written", f"'{out}'")
+        must = f"--out must end in {', '.join(ENDINGS)}, or name a folder"
+        raise VaekitError(must, f"'{out}'", did_you_mean(ending, ENDINGS))
+    if content is Content.TABLE and ending not in TABLE_ENDINGS:
+        raise VaekitError(f"--out must end in {' or '.join(TABLE_ENDINGS)} for a mixed table", f"'{out}'")
     if ending in ("", ".png"):
-        _check_pictures(out, schema.shape if schema.picture and like_data else ())
+        _check_pictures(out, schema.shape if schema.picture and content is Content.DATA else ())
         if not ending:
             _check_folder(out)
     if out.is_dir() and ending:
-        raise RunError("--out must be a file", f"the folder '{out}'")
+        raise RunError(f"--out is '{out}', a folder", mend="Choose a file")
 
 
 def _check_pictures(out: Path, shape: tuple[int, ...]) -> None:
     if not shape:
-        raise VaekitError(
-            "--out must end in .npy, .npz, .csv or .parquet unless what is written are pictures", f"'{out}'"
-        )
+        raise VaekitError("--out must end in .npy, .npz, .csv or .parquet unless pictures are written", f"'{out}'")
     if shape[-1] not in (1, 3, 4):
         raise VaekitError(
-            "pictures must have 1, 3 or 4 channels to become PNG",
-            f"{shape[-1]} channels for '{out}'",
-            "Write a .npy file",
+            f"Pictures with {shape[-1]} channels cannot be written to '{out}': PNG files have 1, 3 or 4",
+            mend="Choose a .npy file",
         )
 
 
 def _check_folder(out: Path) -> None:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise RunError("the folder for pictures must be new or empty", f"'{out}'", "Choose another")
+        raise RunError(f"'{out}' holds other files already", mend="Choose a new or empty folder")
 
 
 def write_rows(out: Path, values: Array, schema: Schema, name: str) -> None:
-    """Write rows in the form that the ending of `out` names.
+    """Write rows in the form that the ending of `out` asks for.
 
     Args:
         out: a file ending in one of `ENDINGS`, or a folder for PNG files.
         values: shape (n, ...).
         schema: what the data are, for names of columns and levels of pictures.
-        name: what a column is called (`z0`, `z1`, …) where the schema has no names for them.
+        name: name of the columns (`z0`, `z1`, …) if the schema has no names for them.
 
     Raises:
-        VaekitError: if the values are no pictures but a picture was asked for.
+        VaekitError: if `out` is a picture, but the values are not.
     """
     ending = out.suffix.lower()
     if ending in ("", ".png"):
         _check_pictures(out, values.shape[1:] if schema.picture and values.shape[1:] == schema.shape else ())
-        deep = not ending and schema.levels > 256 and values.shape[-1] == 1  # a file of colours has no room for as many
+        deep = (
+            not ending and schema.levels > 256 and values.shape[-1] == 1
+        )  # PNG files of colours have at most 256 levels
         return _write_pictures(
             out, np.round(values).clip(0, schema.levels - 1).astype(np.uint16) if deep else as_bytes(values, schema)
         )
@@ -109,10 +115,10 @@ def write_tables(out: Path, tables: Iterable[Any]) -> int:
 
     Args:
         out: a file ending in `.csv` or `.parquet`.
-        tables: of the same columns.
+        tables: Arrow tables with the same columns.
 
     Returns:
-        How many rows were written.
+        Number of rows written.
     """
     rows, writer = 0, None
     with atomic_path(out) as temporary, contextlib.ExitStack() as stack:
@@ -123,14 +129,15 @@ def write_tables(out: Path, tables: Iterable[Any]) -> int:
             try:
                 writer.write_table(table.cast(schema))
             except pa.ArrowInvalid as error:
-                raise DataError("a column must hold cells of one type in all rows", str(error)) from error
+                told = f"The type of a column changes between rows: {shorten(str(error))}"
+                raise DataError(told, mend="Bring its cells to one type") from error
             rows += len(table)
-        stack.close()  # before the file is brought to its place
+        stack.close()  # closes the file before it is renamed
     return rows
 
 
 def column_names(values: Array, schema: Schema, name: str) -> list[str]:
-    """Names for the flattened features of rows."""
+    """Return names for the flattened features of rows."""
     count = math.prod(values.shape[1:])
     if schema.columns and values.shape[1:] == schema.shape:
         return list(schema.columns)
@@ -138,26 +145,24 @@ def column_names(values: Array, schema: Schema, name: str) -> list[str]:
 
 
 class CSVWriter:
-    """Writes Arrow tables under each other as CSV; text is quoted where it must be, and nowhere else.
+    """Write Arrow tables under each other as CSV, with quotes only where they are needed.
 
-    A missing cell and an empty text are both written as nothing; where that would leave the line empty, as `""`.
+    A missing cell and an empty text are both written as an empty cell; in a table of one column as `""`.
 
     Args:
         path: the file to make.
         schema: the columns of the tables.
 
     Raises:
-        VaekitError: for columns of lists or bytes, for which CSV has no form.
+        VaekitError: for columns of lists or bytes, which CSV cannot hold.
     """
 
     def __init__(self, path: Path, schema: Any) -> None:
         for field in schema:
             kind = value_type(field.type)
             if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
-                raise VaekitError(
-                    "--out must end in .parquet where cells are lists or bytes",
-                    f"a .csv file for column '{field.name:.200}' of type {kind!s:.80}",
-                )
+                told = f"Column '{field.name:.200}' of type {kind!s:.80} cannot be written as CSV"
+                raise VaekitError(told, mend="Choose a .parquet file")
         self._file = path.open("wb")
         self._write([pa.array([name], pa.large_string()) for name in schema.names])
 
@@ -168,31 +173,27 @@ class CSVWriter:
         self._file.close()
 
     def write_table(self, table: Any) -> None:
-        """Write further rows, a block at a time.
-
-        Args:
-            table: an Arrow table with the columns of the schema.
-        """
+        """Write the rows of an Arrow table with the columns of the schema."""
         for batch in table.to_batches(CSV_BLOCK):
             self._write([_as_text(column) for column in batch.columns])
 
     def _write(self, columns: list[Any]) -> None:
         cells = [_quoted(column) for column in columns]
-        if len(cells) == 1:  # readers pass over an empty line
+        if len(cells) == 1:  # readers skip an empty line
             cells = [pc.if_else(pc.equal(cells[0], ""), pa.scalar('""', pa.large_string()), cells[0])]
         lines = pc.binary_join_element_wise(*cells, pa.scalar(",", pa.large_string()))
         self._file.write("".join(f"{line}\n" for line in lines.to_pylist()).encode())
 
 
 def _as_text(column: Any) -> Any:
-    """The cells of an Arrow array as text."""
+    """Return the cells of an Arrow array as text."""
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
-    return column.cast(pa.string()).cast(pa.large_string())  # large, as a line may hold many
+    return column.cast(pa.string()).cast(pa.large_string())  # large_string, as a line may be long
 
 
 def _quoted(text: Any) -> Any:
-    """Text as the cell of a CSV file: nothing where it is missing, in quotes where it holds what has a meaning there."""
+    """Return text as cells of a CSV file: empty if missing, quoted if it holds quotes, commas or line ends."""
     text = pc.fill_null(text, "")
     special = pc.match_substring_regex(text, '[",\r\n]')
     if not pc.any(special).as_py():
@@ -203,11 +204,11 @@ def _quoted(text: Any) -> Any:
 
 
 def as_bytes(values: Array, schema: Schema) -> npt.NDArray[np.uint8]:
-    """Pictures in 0 … 255 from levels, or from reals by their range.
+    """Scale pictures to 0 … 255, by their levels, or by the range of reals.
 
     Args:
         values: shape (n, H, W, C).
-        schema: says how many levels there are.
+        schema: what the data are, for the number of levels.
 
     Returns:
         Bytes of the same shape.
@@ -218,12 +219,12 @@ def as_bytes(values: Array, schema: Schema) -> npt.NDArray[np.uint8]:
 
 
 def contact_sheet(pictures: npt.NDArray[np.uint8], columns: int | None = None, zoom: int = 1) -> npt.NDArray[np.uint8]:
-    """Pictures side by side on a white ground.
+    """Put pictures side by side on a white background.
 
     Args:
         pictures: shape (n, H, W, C).
-        columns: pictures in a row; nearly square by default.
-        zoom: how many times each pixel is repeated.
+        columns: number of pictures in a row; by default the sheet is nearly square.
+        zoom: how often each pixel is repeated in both directions.
 
     Returns:
         One picture (H', W', C).

@@ -1,4 +1,4 @@
-"""Progress for people: a bar on a terminal, plain lines elsewhere; both on standard error."""
+"""Progress on standard error: a bar on a terminal, lines elsewhere."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vaekit.training import Reporter
 
 
 def make_reporter() -> Reporter:
-    """A bar if standard error is a terminal, else lines."""
+    """Return a reporter that draws a bar if standard error is a terminal, and writes lines otherwise."""
     console = Console(stderr=True, highlight=False)
     return BarReporter(console) if console.is_terminal else LineReporter()
 
@@ -29,37 +29,34 @@ def _figures(row: dict[str, float]) -> str:
 
 
 class Throughput:
-    """Rows per second since the start."""
+    """Measure rows per second."""
 
     def begin(self, step: int, rows_per_step: int) -> None:
         """Start the clock."""
         self.first, self.rows_per_step, self.start = step, rows_per_step, time.monotonic()
 
     def rate(self, step: int) -> float:
-        """Rows per second so far."""
+        """Return the rows per second since the start."""
         return (step - self.first) * self.rows_per_step / max(1e-9, time.monotonic() - self.start)
 
 
-class LineReporter:
-    """A plain line for each tenth of the way."""
+class LineReporter(Reporter):
+    """Write a line for each tenth of the training."""
 
     def __init__(self) -> None:
         self.throughput, self.steps, self.shown = Throughput(), 1, 0
 
     def say(self, text: str) -> None:
-        """A line of its own."""
+        """Write a line."""
         print(text, file=sys.stderr, flush=True)  # noqa: T201
 
     def begin(self, step: int, steps: int, rows_per_step: int) -> None:
-        """Note the length."""
+        """Note the number of steps."""
         self.throughput.begin(step, rows_per_step)
         self.steps, self.shown = steps, 10 * step // steps
 
-    def advance(self, step: int) -> None:
-        """Nothing: validations are told."""
-
     def validated(self, row: dict[str, float]) -> None:
-        """A line, if another tenth is done."""
+        """Write a line if another tenth is done."""
         step = int(row["step"])
         if 10 * step // self.steps > self.shown:
             self.shown = 10 * step // self.steps
@@ -67,12 +64,9 @@ class LineReporter:
             left = (self.steps - step) * self.throughput.rows_per_step / max(rate, 1e-9)
             self.say(f"{100 * step // self.steps:3d} %  {_figures(row)}  {rate:,.0f} rows/s  {left:.0f} s left")
 
-    def end(self) -> None:
-        """Nothing."""
 
-
-class BarReporter:
-    """A bar with bound, distortion, rate, active units, rows per second and time left."""
+class BarReporter(Reporter):
+    """Draw a bar with bound, distortion, rate, active units, rows per second and time left."""
 
     def __init__(self, console: Console) -> None:
         self.console, self.throughput = console, Throughput()
@@ -87,7 +81,7 @@ class BarReporter:
         )
 
     def say(self, text: str) -> None:
-        """A line above the bar."""
+        """Write a line above the bar."""
         self.console.print(text, markup=False)
 
     def begin(self, step: int, steps: int, rows_per_step: int) -> None:
@@ -111,7 +105,7 @@ class BarReporter:
 
 @contextlib.contextmanager
 def decoding_progress() -> Iterator[DecodingProgress]:
-    """A bar for the decoding of pictures, shown only once decoding begins."""
+    """Draw a bar for the decoding of pictures, once decoding begins."""
     console = Console(stderr=True)
     bar = Progress(
         TextColumn("Decoding pictures"),

@@ -1,12 +1,11 @@
-"""What the verbs make of a run and a source, written piece by piece where the source is a table."""
+"""Writing what the verbs make of a run and a source, piece by piece if the source is a table."""
 
 from __future__ import annotations
 
 import itertools
 import os
 import sys
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -14,102 +13,143 @@ import numpy as np
 import pyarrow as pa
 import typer
 
-from vaekit.cli.outputs import MOST_ON_A_SHEET, check_out, column_names, write_rows, write_tables
+from vaekit.cli.outputs import (
+    MOST_ON_A_SHEET,
+    TABLE_ENDINGS,
+    Content,
+    check_out,
+    column_names,
+    write_rows,
+    write_tables,
+)
 from vaekit.data import Frame
 from vaekit.data.tables.coding import as_written
-from vaekit.data.tables.frame import as_arrow
 from vaekit.errors import VaekitError
-from vaekit.opening import as_frame, open_rows
 from vaekit.runs.run import Run
 from vaekit.runs.table_run import TableRun
 
 
-def write_made(run: Run, out: Path, make: Callable[[Any, Any], Any], name: str, source: str | None) -> str:
-    """Write what `make` makes of the rows of a source; a sentence that says what was written.
+def write_codes(run: Run, source: str, out: Path) -> str:
+    """Write the posterior mean of each row; like the functions below, return a sentence that says what was written."""
+    return _write(run, out, Content.NUMBERS, "z", run.encode, source)
+
+
+def write_reconstructions(run: Run, source: str, out: Path) -> str:
+    """Write the reconstruction of each row."""
+    return _write(run, out, _content_of_data(run), "x", run.reconstruct, source)
+
+
+def write_scores(run: Run, source: str, out: Path, samples: int | None) -> str:
+    """Write the score of each row."""
+
+    def score(rows: object) -> Any:
+        return run.score_samples(rows, samples)[:, None]
+
+    return _write(run, out, Content.NUMBERS, run.score_name, score, source)
+
+
+def write_explanations(run: Run, source: str, out: Path, samples: int | None) -> str:
+    """Write the score of each row, its strangest column, and how strange each of its cells is."""
+    table_run = run.as_table_run()
+    return _write(run, out, Content.TABLE, "", lambda rows: explain_scores(table_run, rows, samples), source)
+
+
+def write_imputed(run: Run, source: str, out: Path, samples: int | None) -> str:
+    """Write the rows with their missing cells filled."""
+    table_run = run.as_table_run()
+    return _write(run, out, Content.TABLE, "", lambda rows: table_run.impute(rows, samples), source)
+
+
+def write_uncertainty(run: Run, source: str, out: Path, samples: int | None) -> str:
+    """Write how sure the model is of each filled cell."""
+    table_run = run.as_table_run()
+    return _write(run, out, Content.TABLE, "", lambda rows: table_run.uncertainty(rows, samples), source)
+
+
+def write_draws(run: Run, source: str, out: Path, draws: int, samples: int | None, seed: int) -> str:
+    """Write complete tables under each other, their missing cells drawn from the model."""
+    table_run = run.as_table_run()
+    return _write(run, out, Content.TABLE, "", lambda rows: stack_draws(table_run, rows, draws, samples, seed), source)
+
+
+def write_samples(run: Run, out: Path, n: int, given: list[str], seed: int, mean: bool) -> str:
+    """Write new rows, with some cells given."""
+    return _write(run, out, _content_of_data(run), "x", lambda _: draw_rows(run, n, given, seed, mean))
+
+
+def _content_of_data(run: Run) -> Content:
+    return Content.TABLE if run.reads_tables else Content.DATA
+
+
+def _write(
+    run: Run, out: Path, content: Content, name: str, make: Callable[[Any], Any], source: str | None = None
+) -> str:
+    """Write what `make` makes of the rows of a source, or of None without a source.
 
     Args:
         run: the run.
-        out: where to.
-        make: from the run and some rows to an array or a table.
-        name: `x` for rows of the data, `table` for a table, else what a column is called.
-        source: where the rows come from; None where none are needed.
+        out: the file or folder to write.
+        content: what is written.
+        name: name of its columns, if they have no names of their own.
+        make: maps rows to an array or a table.
+        source: where the rows come from.
     """
-    if name == "table":
-        table_run(run)
     # os.path rather than Path, which fails on an address that is too long for the name of a file
     if source is not None and out.exists() and os.path.exists(source) and out.samefile(source):
-        raise VaekitError("--out must not be the file that is read", f"'{out}' for both", "Name another file")
-    check_out(out, run.schema, like_data=name == "x", table=name == "table")
-    called = run.score_name if name == "score" else name
-    if isinstance(run, TableRun) and out.suffix.lower() in (".csv", ".parquet"):
-        text = out.suffix.lower() == ".csv"
-        made_of = (_as_table(run, made, called) for made in _pieces(run, make, source, text))
-        rows = write_tables(out, (as_written(made, run.schema.table) if text else made for made in made_of))
-        return f"Wrote {rows} rows: {out}"
-    values = make(run, source) if not isinstance(run, TableRun) else np.concatenate(list(_pieces(run, make, source)))
-    write_rows(out, values, run.schema, called)
-    sheet = out.suffix == ".png" and len(values) > MOST_ON_A_SHEET
+        raise VaekitError(f"--out is '{out}', the file that is read", mend="Choose another file")
+    check_out(out, run.schema, content)
+    ending = out.suffix.lower()
+    made = map(make, [None] if source is None else run.pieces(source, text=ending == ".csv"))
+    if ending in TABLE_ENDINGS:
+        tables = (_as_table(run, each, name) for each in made)
+        first = list(
+            itertools.islice(tables, 1)
+        )  # before the file is opened, lest a fault of the source seem one of it
+        written = (
+            as_written(table, run.schema.table) if ending == ".csv" else table
+            for table in itertools.chain(first, tables)
+        )
+        return f"Wrote {write_tables(out, written)} rows: {out}"
+    values = np.concatenate(list(made))
+    write_rows(out, values, run.schema, name)
+    sheet = ending == ".png" and len(values) > MOST_ON_A_SHEET
     return f"Wrote {len(values)} rows{f' (the first {MOST_ON_A_SHEET} on the sheet)' if sheet else ''}: {out}"
 
 
-def _pieces(run: TableRun, make: Callable[[Any, Any], Any], source: str | None, text: bool = False) -> Iterator[Any]:
-    """What is made of each piece of a source, so that it need not fit into memory; of a text file as text, if that is wanted."""
-    if source is None:
-        yield make(run, None)
-        return
-    frame = as_frame(open_rows(source, run.recipe, known=run.schema.cells), run.recipe)
-    for piece in (replace(frame, native=as_arrow) if text and frame.marks is not None else frame).pieces():
-        yield make(run, piece)
-
-
-def _as_table(run: TableRun, made: Any, name: str) -> pa.Table:
+def _as_table(run: Run, made: Any, name: str) -> pa.Table:
     if isinstance(made, pa.Table):
         return made
-    return pa.table(dict(zip(column_names(made, run.schema, name), made.T, strict=True)))
+    columns = made.reshape(len(made), -1).T
+    return pa.table(dict(zip(column_names(made, run.schema, name), columns, strict=True)))
 
 
-def table_run(run: Run) -> TableRun:
-    """The run as one on a mixed table.
-
-    Raises:
-        VaekitError: if it is none.
-    """
-    if not isinstance(run, TableRun):
-        raise VaekitError(
-            "only a run on a mixed table can fill, explain or be given cells",
-            f"'{run.path}', trained on {run.schema.kind} data",
-            "For samples of a class train with --recipe conditional-vae"
-            if run.schema.picture
-            else "Train with --set data.kind=mixed",
-        )
-    return run
-
-
-def with_reasons(run: TableRun, rows: Frame, samples: int | None) -> pa.Table:
-    """Scores, the strangest column of each row, and how strange each cell is."""
+def explain_scores(run: TableRun, rows: Frame, samples: int | None) -> pa.Table:
+    """Return the score of each row, its strangest column, and how strange each of its cells is."""
     reasons = run.explain(rows, samples)
     matrix = np.stack([column.to_numpy(zero_copy_only=False) for column in reasons.columns], 1)
     nothing = np.isnan(matrix).all(1)
     strangest = np.where(np.isnan(matrix), -np.inf, matrix).argmax(1)
     names = [None if empty else reasons.column_names[i] for i, empty in zip(strangest, nothing, strict=True)]
     cells = {f"surprise_{name}": reasons[name] for name in reasons.column_names}
-    return pa.table({run.score_name: run.score(rows, samples), "strangest": pa.array(names, pa.string()), **cells})
+    return pa.table(
+        {run.score_name: run.score_samples(rows, samples), "strangest": pa.array(names, pa.string()), **cells}
+    )
 
 
-def stacked(run: TableRun, rows: Frame, draws: int, samples: int | None, seed: int) -> pa.Table:
-    """Complete tables under each other, numbered by a first column `draw`, or `draw_1` beside one of that name."""
+def stack_draws(run: TableRun, rows: Frame, draws: int, samples: int | None, seed: int) -> pa.Table:
+    """Return complete tables under each other; the first column, `draw` or a similar name that is free, numbers them."""
     tables = []
     for i, table in enumerate(run.impute_draws(rows, draws, samples, seed)):
         found = table if isinstance(table, pa.Table) else pa.table(dict(zip(rows.names, table.T, strict=True)))
         name = free_name("draw", found.column_names)
         tables.append(found.add_column(0, name, pa.array([i + 1] * len(found))))
     if name != "draw" and rows.first == 0:
-        typer.echo(f"The number of each draw is in column '{name}', as the data have a column 'draw'.", file=sys.stderr)
+        typer.echo(f"Column '{name}' numbers the draws, as the data have a column 'draw'.", file=sys.stderr)
     return pa.concat_tables(tables)
 
 
 def free_name(name: str, taken: Collection[str]) -> str:
-    """A name for a column beside others: the one wanted, or with the first number that makes it another.
+    """Return a name for a new column, with a number if the name is taken.
 
     Examples:
         >>> free_name("draw", ["x"]), free_name("draw", ["draw", "draw_1"])
@@ -119,16 +159,16 @@ def free_name(name: str, taken: Collection[str]) -> str:
     return next(each for each in names if each not in taken)
 
 
-def drawn(run: Run, n: int, given: list[str], seed: int, mean: bool) -> Any:
-    """New rows with some cells given; of those that the model speaks of, how many independent rows stand behind them is said on standard error."""
+def draw_rows(run: Run, n: int, given: list[str], seed: int, mean: bool) -> Any:
+    """Draw new rows with some cells given; if that takes resampling, print the effective sample size on standard error."""
     pairs = [text.partition("=") for text in given]
     for name, equals, _ in pairs:
         if not equals:
             raise VaekitError("--given must have the form COLUMN=VALUE", f"'{name}'")
     values = {name.strip(): value.strip() for name, _, value in pairs}
     others = set(values) - {column.name for column in run.schema.given}
-    if mean or not others or (run.schema.given and not isinstance(run, TableRun)):
+    if mean or not others or not run.reads_tables:
         return run.sample(n, seed, mean, values)
-    table, size = table_run(run).condition(n, values, seed)
+    table, size = run.as_table_run().condition(n, values, seed)
     typer.echo(f"Effective sample size: {size:,.0f} for {n} rows.", file=sys.stderr)
     return table

@@ -1,4 +1,4 @@
-"""What fitting takes besides the data: settings, a seed, a place on disk; and how a fitted model is kept."""
+"""Fitting an estimator: settings, a seed and a folder; a run in double precision; the pattern of the training data."""
 
 from __future__ import annotations
 
@@ -21,23 +21,21 @@ from sklearn.utils import check_random_state
 
 from vaekit.data import Frame
 from vaekit.errors import RunError
-from vaekit.estimator.pattern import PATTERN, read_pattern, write_pattern
-from vaekit.folder import COPY, WEIGHTS, RunFolder
+from vaekit.estimator.pattern import read_pattern, write_pattern
+from vaekit.folder import ROW
 from vaekit.recipe import load_recipe
+from vaekit.runs.load import load
 from vaekit.runs.run import Run
-from vaekit.runs.train import load, write_known
 from vaekit.training.signals import unheeded
 
-MOST_PATTERN = 1 << 26
-"""Bytes."""
 SEEDS = 2**31 - 1
 
 
-def seed_of(random_state: Any) -> int:
-    """A seed of the package from what scikit-learn calls a random state; a whole number is taken as it is.
+def draw_seed(random_state: Any) -> int:
+    """Draw a seed from scikit-learn's random state; an integer is the seed itself.
 
     Examples:
-        >>> seed_of(7)
+        >>> draw_seed(7)
         7
     """
     if isinstance(random_state, Integral):
@@ -45,20 +43,20 @@ def seed_of(random_state: Any) -> int:
     return int(check_random_state(random_state).randint(SEEDS))
 
 
-def complete(
+def complete_settings(
     recipe: Any, settings: Mapping[str, Any], own: Mapping[str, Any], rows: object, random_state: Any
 ) -> tuple[dict[str, Any], int | None]:
-    """All settings of a training, and its seed.
+    """Return all settings of a training, and its seed.
 
     Args:
-        recipe: as asked for.
+        recipe: the recipe, as `vaekit.train` takes it.
         settings: dotted keys and values.
-        own: settings that stand above these where they are not left open.
-        rows: what to train on; each column of a table is modelled by its kind, unless recipe or settings say otherwise.
-        random_state: decides the seed; None leaves it to the recipe, where that has one.
+        own: settings that replace these, unless they are None or "auto".
+        rows: training rows; each column of a table is modelled by its kind, unless recipe or settings say otherwise.
+        random_state: determines the seed; with None the recipe does, if it has a seed.
 
     Returns:
-        Settings, which hold no rows out, and the seed; None where it is the recipe's.
+        Settings, by which no rows are held out, and the seed; None if it is the recipe's.
     """
     chosen = {k: v.item() if isinstance(v, np.generic) else v for k, v in own.items() if v not in (None, "auto")}
     full = {"data.test": 0, **settings, **chosen}
@@ -67,12 +65,12 @@ def complete(
     if is_open and (isinstance(rows, Frame) or (isinstance(rows, np.ndarray) and rows.ndim == 2)):
         full["data.kind"] = "mixed"
     has_seed = random_state is None and "seed" in plan.model_fields_set
-    return full, None if has_seed else seed_of(random_state)
+    return full, None if has_seed else draw_seed(random_state)
 
 
 @contextlib.contextmanager
-def place(out: str | Path | None) -> Iterator[str | Path]:
-    """Give the folder to train in: the one asked for, or one that vanishes, for which no signal is caught."""
+def choose_folder(out: str | Path | None) -> Iterator[str | Path]:
+    """Yield the folder to train in: `out`, or a temporary one, in which training leaves signals alone."""
     if out is not None:
         yield out
         return
@@ -80,9 +78,9 @@ def place(out: str | Path | None) -> Iterator[str | Path]:
         yield Path(name) / "run"
 
 
-def precise(run: Run) -> Run:
-    """The run in double precision: rounding that depends on a row's company then stays below what is returned."""
-    if next(run.model.parameters()).is_cuda:  # where doubles may take many times as long
+def in_float64(run: Run) -> Run:
+    """Return the run in double precision, so that the results of a row do not depend on the rows beside it."""
+    if next(run.model.parameters()).is_cuda:  # doubles may take many times as long there
         return run
     model = copy.deepcopy(run.model).double()
     for part in (model.encoder, model.decoder):
@@ -94,50 +92,34 @@ def _widen(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[t
     return tuple(x.double() for x in inputs)
 
 
-def write(path: str | Path, run: Run, pattern: Any, history: list[dict[str, float]], step: int) -> None:
-    """Write a run folder.
+def add_pattern(run: Run, pattern: Any) -> Run:
+    """Return the run with the pattern of its training data, which `Run.save` writes.
 
     Args:
-        path: a new or empty folder.
         run: the trained run.
-        pattern: a data frame that shows library and types of the training data, if they were one.
-        history: the rows of metrics.csv.
-        step: at which the weights were chosen.
+        pattern: a data frame of one row with the library and types of the training data; None if they were an array.
     """
-    folder = RunFolder(path)
-    described = {"schema": run.schema.model_dump(mode="json"), "transform": run.transform.model_dump(mode="json")}
-    library = None if pattern is None else nw.from_native(pattern).implementation.value
     row = None if pattern is None else write_pattern(pattern)
-    provenance = {**run.provenance, "library": library, "pattern": row and hashlib.sha256(row).hexdigest()}
-
-    def further(made: RunFolder) -> None:
-        if row is not None:
-            (made.path / PATTERN).write_bytes(row)
-        if run.known is not None:
-            write_known(made, run.known)
-
-    folder.create(run.recipe.as_json(), described, provenance, further)
-    folder.write_tensors(WEIGHTS, run.model.state_dict(), {"step": str(step)})
-    folder.write_metrics(history)
+    library = None if pattern is None else nw.from_native(pattern).implementation.value
+    digest = None if row is None else hashlib.sha256(row).hexdigest()
+    return replace(run, row=row, provenance={**run.provenance, "library": library, "pattern": digest})
 
 
-def read(path: str | Path) -> tuple[Run, Any]:
-    """The run of a folder, and a data frame that shows the library of its training data, if it has one.
+def load_with_pattern(path: str | Path) -> tuple[Run, Any]:
+    """Load a run, and the data frame that shows the library of its training data; None if they were an array.
 
     Raises:
-        RunError: if the folder cannot be read, or the library is not there.
+        RunError: if the folder cannot be read, or the library is not installed.
     """
     run = load(path)
-    library = run.provenance.get("library")
-    if library is None:
+    if run.row is None:
         return run, None
-    content = run.folder.read_bytes(PATTERN, MOST_PATTERN)
-    noted = run.provenance.get("pattern")
-    if run.folder.format > 1 and noted != hashlib.sha256(content).hexdigest():
-        raise RunError(f"{PATTERN} must be as it was saved", f"a damaged or changed file in '{path}'", COPY)
+    library = run.provenance["library"]
     try:
-        if (rows := pyarrow.parquet.read_metadata(io.BytesIO(content)).num_rows) != 1:
-            raise ValueError(f"{rows:,} rows")
-        return run, read_pattern(content, library)
-    except (OSError, ValueError, ImportError, TypeError, KeyError) as error:
-        raise RunError(f"{PATTERN} must be readable, by {library}", f"'{path}': {error}") from error
+        if (rows := pyarrow.parquet.read_metadata(io.BytesIO(run.row)).num_rows) != 1:
+            raise ValueError(f"it has {rows:,} rows")
+        return run, read_pattern(run.row, library)
+    except ImportError as error:
+        raise RunError(f"'{path}' was trained on a data frame of {library}, which is not installed") from error
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise run.folder.damaged(ROW, error) from error

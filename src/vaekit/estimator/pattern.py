@@ -1,4 +1,4 @@
-"""The pattern of an estimator on disk: a row that shows the library and the types of the training data."""
+"""The pattern of an estimator on disk: one row with the types of the training data, as a Parquet file."""
 
 from __future__ import annotations
 
@@ -10,20 +10,18 @@ import narwhals as nw
 import pyarrow as pa
 import pyarrow.parquet
 
-PATTERN = "row.parquet"
-"""The file that holds it."""
 KEY = b"vaekit.columns"
-"""Under this key of the file's metadata stand the names and types of columns of pandas."""
+"""The key of the file's metadata that holds names and types of pandas columns."""
 
 
 def write_pattern(pattern: Any) -> bytes:
-    """Write the pattern as a Parquet file, with the types of pandas that Parquet does not know beside it.
+    """Write the pattern as a Parquet file, with the pandas types that Parquet lacks in its metadata.
 
     Args:
         pattern: a data frame of one row.
 
     Returns:
-        The content of the file.
+        Content of the file.
     """
     frame, content = nw.from_native(pattern), io.BytesIO()
     if frame.implementation.is_pandas():
@@ -34,11 +32,11 @@ def write_pattern(pattern: Any) -> bytes:
 
 
 def read_pattern(content: bytes, library: Any) -> Any:
-    """Read what `write_pattern` wrote.
+    """Read the pattern that `write_pattern` wrote.
 
     Args:
-        content: of the file.
-        library: what narwhals calls the library.
+        content: content of the file.
+        library: name of the library in narwhals.
 
     Returns:
         A data frame of one row.
@@ -46,7 +44,7 @@ def read_pattern(content: bytes, library: Any) -> Any:
     Raises:
         OSError: if the file cannot be read.
         ValueError: if it is damaged.
-        ImportError: if the library is not there.
+        ImportError: if the library is not installed.
     """
     if library == "pandas":
         table = pyarrow.parquet.read_table(io.BytesIO(content))
@@ -56,7 +54,7 @@ def read_pattern(content: bytes, library: Any) -> Any:
 
 
 def _table_of_pandas(pattern: Any) -> pa.Table:
-    """A cell of each column, or all categories of one; names and types in the metadata."""
+    """Store a cell of each column, or all of its categories; names and types go into the metadata."""
     cells, types = [], []
     for place in range(pattern.shape[1]):
         series = pattern.iloc[:, place]
@@ -71,7 +69,7 @@ def _table_of_pandas(pattern: Any) -> pa.Table:
 
 
 def _storage(values: Any) -> Any:
-    """Cells in a type that Parquet knows; objects of several types as text."""
+    """Return cells in a type that Parquet has; objects of several types become text."""
     try:
         found = pa.array(values.array, from_pandas=True)
     except (pa.ArrowInvalid, pa.ArrowTypeError):
@@ -108,7 +106,7 @@ def _pandas_of_table(table: pa.Table) -> Any:
 
 
 def _series(kind: dict[str, Any], cells: Any) -> Any:
-    """A column of one row from its stored cell, or from its categories."""
+    """Make a column of one row from its stored cell or categories."""
     import pandas as pd
 
     if "categories" in kind:

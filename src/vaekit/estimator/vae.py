@@ -1,4 +1,4 @@
-"""The package as a scikit-learn estimator: density, transformer and imputer of tables, for pipelines and searches."""
+"""The package as a scikit-learn estimator: a density, transformer and imputer for pipelines and searches."""
 
 from __future__ import annotations
 
@@ -17,8 +17,15 @@ from sklearn.utils.validation import check_is_fitted
 from vaekit.data import Frame
 from vaekit.data.readers.frames import library_of
 from vaekit.estimator.base import Fitted
-from vaekit.estimator.fitting import complete, place, precise, read, seed_of, write
-from vaekit.estimator.rows import as_trained, by_name, eager, like, own_row
+from vaekit.estimator.fitting import (
+    add_pattern,
+    choose_folder,
+    complete_settings,
+    draw_seed,
+    in_float64,
+    load_with_pattern,
+)
+from vaekit.estimator.rows import collect, make_pattern, match_type, name_columns, to_trained_types
 from vaekit.recipe import Recipe
 from vaekit.runs.train import train
 
@@ -26,32 +33,32 @@ Array = npt.NDArray[Any]
 
 
 class VAE(Fitted):
-    """A variational autoencoder with scikit-learn's methods, for tables of any columns with cells missing anywhere.
+    """A variational autoencoder with scikit-learn's methods, for tables with columns of any kind and missing cells.
 
-    Rows are data frames of pandas, polars or Arrow, arrays (n, columns), or whatever else `vaekit.train` takes. Of a table
-    each column is modelled by its kind, unless recipe or settings say otherwise (`data.kind`, `likelihood`, `model`).
+    Rows are data frames of pandas, polars or Arrow, arrays (n, columns), or anything else that `vaekit.train` takes. Each
+    column of a table is modelled by its kind, unless recipe or settings say otherwise (`data.kind`, `likelihood`, `model`).
 
     Args:
         latent_dim: number of latent dimensions.
         recipe: a bundled recipe's name, a TOML file, a mapping or a `Recipe`.
         settings: dotted keys and values that replace the recipe's, as `vaekit.train` takes them.
-        columns: kinds of columns that are not what they look like: name (of an array's, its number) and kind, or `ignore`.
-        epochs: passes over the training rows.
-        batch_size: rows of a batch; the recipe's by default.
-        learning_rate: step size at its height; the recipe's by default.
-        samples: draws K by which `score_samples` and `impute` average over z; the recipe's by default.
+        columns: kinds of columns whose kind is not inferred: name (in an array, number) and kind, or `ignore`.
+        epochs: number of passes over the training rows.
+        batch_size: number of rows in a batch; the recipe's by default.
+        learning_rate: learning rate after the warm-up; the recipe's by default.
+        samples: number of draws K of z in `score_samples` and `impute`; the recipe's by default.
         warm_start: whether fitting again starts from the present weights; the columns must then be the same.
-        random_state: decides everything random; by default the recipe's seed where it has one, else a new one at each fit.
+        random_state: determines everything random; by default the recipe's seed, or a new seed for each fit.
         out: the run folder to make; by default nothing is left on disk.
 
     Attributes:
         run_: the trained `Run`, without the data.
         schema_: what the data are.
         n_features_in_: number of columns given.
-        feature_names_in_: their names, where all are strings.
-        n_iter_: epochs trained.
-        lower_bound_: bound of the mean of log p(x) over the validation rows (share `data.validation`), in nats; of an
-            autoencoder minus their error; NaN without such rows.
+        feature_names_in_: their names, if all are strings.
+        n_iter_: number of epochs trained.
+        lower_bound_: lower bound of the mean log p(x) of the validation rows (share `data.validation`), in nats; for an
+            autoencoder minus their error; NaN without validation rows.
         history_: the figures of each validation.
 
     References:
@@ -100,36 +107,38 @@ class VAE(Fitted):
         self.warm_start, self.random_state, self.out = warm_start, random_state, out
 
     def fit(self, X: object, y: object = None, sample_weight: npt.ArrayLike | None = None) -> VAE:  # noqa: ARG002
-        """Train on all rows but a validation part, by which weights are chosen.
+        """Train on all rows except a validation part, which chooses the weights.
 
         Args:
             X: the rows.
-            y: not used.
-            sample_weight: how often each row counts, ≥ 0, shape (n,): batches are drawn in proportion to it, so that a
-                weight of 2 is the same as a row given twice in expectation, not to the last digit.
+            y: ignored.
+            sample_weight: weight of each row, ≥ 0, shape (n,). Batches are drawn in proportion to it: a weight of 2 has
+                the same effect in expectation as giving the row twice.
 
         Returns:
             The estimator.
 
         Raises:
-            ValueError: if a parameter or the data cannot be used; mostly as a `VaekitError`.
+            ValueError: if a parameter or the data cannot be used; usually as a `VaekitError`.
         """
         self._validate_params()
         start = self.run_ if self.warm_start and hasattr(self, "run_") else None
-        X = eager(X)
+        X = collect(X)
         rows = self._rows(X, reset=start is None)
-        settings, seed = complete(self.recipe, self.settings or {}, self._own_settings(rows), rows, self.random_state)
-        with place(self.out) as folder:
+        settings, seed = complete_settings(
+            self.recipe, self.settings or {}, self._own_settings(rows), rows, self.random_state
+        )
+        with choose_folder(self.out) as folder:
             run = train(
                 rows, recipe=self.recipe, settings=settings, seed=seed, out=folder, weights=sample_weight, start=start
             )
-            self._keep(run, own_row(run, X, rows) if start is None else self._pattern)
+            self._keep(run, make_pattern(run, X, rows) if start is None else self._pattern)
         if not isinstance(rows, Frame | np.ndarray):
             self._name_features()
         return self
 
     def transform(self, X: object) -> Array:
-        """Posterior means E_q[z]: a point in the latent space for each row.
+        """Return the posterior mean E_q[z] of each row.
 
         Args:
             X: rows as in `fit`.
@@ -137,107 +146,106 @@ class VAE(Fitted):
         Returns:
             Array (n, latent_dim), float64.
         """
-        _, rows = self._given(X)
-        return precise(self.run_).encode(rows).astype(np.float64)
+        _, rows = self._check(X)
+        return in_float64(self.run_).encode(rows).astype(np.float64)
 
     def inverse_transform(self, X: npt.ArrayLike, given: Mapping[Any, Any] | None = None) -> Any:
-        """A typical row for each latent vector.
+        """Return a typical row for each latent vector.
 
         Args:
             X: latent vectors, shape (n, latent_dim).
-            given: of a conditional model the columns that it is given, as in `sample`.
+            given: the columns that a conditional model is given, as in `sample`.
 
         Returns:
-            n rows like those of the training data. Columns that are not modelled are left out of a data frame, and NaN in
+            n rows in the form of the training data. Columns that are not modelled are missing from a data frame, and NaN in
             an array.
         """
         check_is_fitted(self)
-        values = by_name(given or {}, self.schema_.array)
-        return as_trained(precise(self.run_).decode(check_array(X), values), self.schema_, self._pattern)
+        values = name_columns(given or {}, self.schema_.array)
+        return to_trained_types(in_float64(self.run_).decode(check_array(X), values), self.run_, self._pattern)
 
     def score_samples(self, X: object) -> Array:
-        """log p(x) of each row, in nats: the greater, the more usual (of an autoencoder, minus the squared error).
+        """Return log p(x) of each row in nats (for an autoencoder, minus the squared error).
 
         Args:
             X: rows as in `fit`; missing cells are integrated out.
 
         Returns:
-            Array (n,), a bound that grows tighter with `samples`.
+            Array (n,), a lower bound that gets tighter with more `samples`; the greater it is, the more usual the row.
         """
-        _, rows = self._given(X)
-        return precise(self.run_).score(rows)
+        _, rows = self._check(X)
+        return in_float64(self.run_).score_samples(rows)
 
     def score(self, X: object, y: object = None) -> float:  # noqa: ARG002
-        """The mean of `score_samples`, by which searches choose.
+        """Return the mean of `score_samples`, which scikit-learn's searches maximise.
 
         Args:
             X: rows as in `fit`.
-            y: not used.
+            y: ignored.
         """
         return float(self.score_samples(X).mean())
 
     def sample(
         self,
-        n: int = 1,
+        n_samples: int = 1,
         random_state: int | np.random.RandomState | None = None,
         given: Mapping[Any, Any] | None = None,
     ) -> Any:
-        """New rows, drawn from the model.
+        """Draw new rows from the model.
 
         Args:
-            n: how many.
-            random_state: decides the draws; by default the estimator's own.
-            given: columns (of an array, their numbers) and the values that they have in all rows.
+            n_samples: number of rows.
+            random_state: determines the draws; by default the estimator's own.
+            given: columns (in an array, their numbers) and the values that they have in all rows.
 
         Returns:
-            n rows like those of the training data, as in `inverse_transform`.
+            Rows in the form of the training data, as in `inverse_transform`.
         """
         check_is_fitted(self)
-        seed = seed_of(self.random_state if random_state is None else random_state)
-        if given is None:
-            return as_trained(self.run_.sample(n, seed), self.schema_, self._pattern)
-        drawn = self._table(self.run_).sample(n, seed, given=by_name(given, self.schema_.array))
-        return as_trained(drawn, self.schema_, self._pattern)
+        seed = draw_seed(self.random_state if random_state is None else random_state)
+        values = name_columns(given or {}, self.schema_.array)
+        return to_trained_types(self.run_.sample(n_samples, seed, given=values), self.run_, self._pattern)
 
     def reconstruct(self, X: object) -> Any:
-        """A typical row for the posterior mean of each row.
+        """Return a typical row for the posterior mean of each row.
 
         Args:
             X: rows as in `fit`.
 
         Returns:
-            n rows in the library of the given ones.
+            n rows in the form of the given ones.
         """
-        given, rows = self._given(X)
-        return like(precise(self.run_).reconstruct(rows), given)
+        given, rows = self._check(X)
+        return match_type(in_float64(self.run_).reconstruct(rows), given)
 
     def impute(self, X: object, draws: int | None = None) -> Any:
-        """The same rows with their missing cells filled: by conditional means and likeliest values, or by draws.
+        """Return the rows with their missing cells filled by conditional means and likeliest values, or by draws.
 
         Args:
             X: rows as in `fit`.
-            draws: M, for multiple imputation; each cell is then drawn given the others of its row.
+            draws: number M of tables for multiple imputation; missing cells are then drawn given the rest of their row.
 
         Returns:
-            n rows in the library of the given ones, every other cell as it was; with `draws`, a list of M such tables.
+            n rows in the form of the given ones, with all other cells unchanged; with `draws`, a list of M such tables.
         """
-        given, rows = self._given(X)
-        run = self._table(precise(self.run_))
+        given, rows = self._check(X)
+        run = in_float64(self.run_).as_table_run()
         if draws is None:
-            return like(run.impute(rows), given)
-        return [like(m, given) for m in run.impute_draws(rows, draws, seed=seed_of(self.random_state))]
+            return match_type(run.impute(rows), given)
+        return [match_type(m, given) for m in run.impute_draws(rows, draws, seed=draw_seed(self.random_state))]
 
     def explain(self, X: object) -> Any:
-        """Which cells make a row strange: −log p(cell|others of its row), less what is usual for such a cell, in nats.
+        """Return how strange each cell is: −log p(cell|others of its row), minus the usual value for its column, in nats.
 
         Args:
             X: rows as in `fit`.
 
         Returns:
-            A table of numbers in the library of the given rows, missing where a cell is; 0 is usual, far above 0 strange.
+            A table of numbers in the library of the given rows: 0 is usual, far above 0 is strange; missing where the cell
+            is missing.
         """
-        given, rows = self._given(X)
-        found = self._table(precise(self.run_)).explain(rows)
+        given, rows = self._check(X)
+        found = in_float64(self.run_).as_table_run().explain(rows)
         if isinstance(given, np.ndarray):
             nothing = np.full(found.num_rows, np.nan)
             return np.column_stack([found[c.name] if c.modelled else nothing for c in self.schema_.table])
@@ -245,33 +253,33 @@ class VAE(Fitted):
         return found if library is None else library.labelled(found)
 
     def save(self, path: str | Path) -> None:
-        """Write a run folder, which `VAE.load` and `vaekit.load` read without running code.
+        """Write a run folder, which `VAE.load` and `vaekit.load` read without running any code from it.
 
         Args:
             path: a new or empty folder.
         """
         check_is_fitted(self)
-        write(path, self.run_, self._pattern, self.history_, self._step)
+        add_pattern(self.run_, self._pattern).save(path)
 
     @classmethod
     def load(cls, path: str | Path) -> VAE:
-        """Read a run folder, of `save` or of `vaekit.train`; no code from it is run.
+        """Read a run folder that `save` or `vaekit.train` wrote, without running any code from it.
 
         Args:
-            path: the folder.
+            path: the run folder.
 
         Returns:
-            A fitted estimator, whose recipe is the complete one of the run.
+            A fitted estimator with the complete recipe of the run.
         """
-        run, pattern = read(path)
+        run, pattern = load_with_pattern(path)
         vae = cls(recipe=run.recipe)
         vae._keep(run, pattern)
         vae._name_features()
         return vae
 
     def _own_settings(self, rows: object) -> dict[str, Any]:
-        """The parameters that are settings, by their keys."""
-        columns = by_name(self.columns or {}, isinstance(rows, np.ndarray))
+        """Return the parameters that are settings, by their keys."""
+        columns = name_columns(self.columns or {}, isinstance(rows, np.ndarray))
         return {
             "latent_dim": self.latent_dim,
             "training.epochs": self.epochs,

@@ -1,4 +1,4 @@
-"""A remedy that the reading of a run names, tried: the same recipe but for its settings, trained anew on the same data."""
+"""Retraining a run with the first fix that its figures suggest, on the same data."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from vaekit.evaluation.gap import mean_and_error
 from vaekit.folder import RunFolder
 from vaekit.runs.run import Run
 from vaekit.runs.train import train
-from vaekit.training import Reporter, SilentReporter
+from vaekit.training import Reporter
 
 
 @dataclass(frozen=True)
 class Trial:
-    """Two runs on the same rows, of which the second has the remedy.
+    """Two runs on the same rows, the second one with the remedy.
 
     Args:
-        remedy: what was tried.
-        runs: without it, and with it.
-        evaluations: of both, on the same held-out rows.
+        remedy: the remedy that was tried.
+        runs: the run without it, and the run with it.
+        evaluations: evaluations of both on the same held-out rows.
     """
 
     remedy: Remedy
@@ -31,12 +31,12 @@ class Trial:
     evaluations: tuple[Evaluation, Evaluation]
 
     def gain(self) -> tuple[float, float | None]:
-        """How much greater the log-likelihood is with the remedy, and the standard error of differences row by row; nats."""
+        """Return the mean gain in log-likelihood, and its standard error from the differences of rows, in nats."""
         before, after = (e.measured.log_likelihood for e in self.evaluations if e.measured is not None)
         return mean_and_error(after - before)
 
     def command(self) -> str:
-        """The command that trains the second run once more, where the source has a name."""
+        """Return the command that trains the second run again."""
         run = self.runs[0]
         source, test = _sources(run)
         settings = [part for key, value in self.remedy.settings.items() for part in ("--set", f"{key}={value}")]
@@ -45,19 +45,19 @@ class Trial:
 
 
 def remedy(run: Run, *, out: str | Path | None = None, reporter: Reporter | None = None) -> Trial:
-    """Train a run anew with the first remedy that the reading of its figures names.
+    """Retrain a run with the first fix that its figures suggest, and evaluate both runs.
 
     Args:
-        run: a variational autoencoder, whose source is where it was.
+        run: a variational autoencoder whose source can still be opened.
         out: the run folder to make; by default one beside the run, with `-remedy` after its name.
-        reporter: as of `vaekit.train`.
+        reporter: receives progress, as in `vaekit.train`.
 
     Returns:
         Both runs with their figures on the same held-out rows.
 
     Raises:
-        DataError: if the source of the run cannot be opened, or holds other data now, or its rows had weights.
-        RunError: if its figures call for no remedy that a setting brings, or the folder cannot be written.
+        DataError: if the source of the run cannot be opened, has changed, or has weighted rows.
+        RunError: if the figures suggest no fix by settings, or the folder cannot be written.
 
     Examples:
         >>> import tempfile, vaekit
@@ -68,18 +68,16 @@ def remedy(run: Run, *, out: str | Path | None = None, reporter: Reporter | None
         ({'objective.kl_weight': 1.0}, 1.0)
     """
     folder = RunFolder(run.path.with_name(f"{run.path.resolve().name}-remedy") if out is None else out)
-    folder.check_free()
+    folder.check_free("out")
     before = run.evaluation()
     chosen = first_remedy(diagnose(before.figures, run.accepts))
     if chosen is None:
-        raise RunError(
-            "a remedy by settings must be called for by the figures of the run",
-            f"none for '{run.path}'",
-            f"See `vaekit evaluate {run.path}`",
-        )
+        raise RunError(f"The figures of '{run.path}' do not suggest a fix by settings", mend="Evaluate it to see them")
     if run.source[0].weights is not None:
-        raise DataError("a run must have rows without weights to be trained anew", "weights", "Train it by hand")
-    reporter = reporter or SilentReporter()
+        raise DataError(
+            f"'{run.path}' was trained on weighted rows", mend="Retrain it with `train` and the same weights"
+        )
+    reporter = reporter or Reporter()
     reporter.say(f"Trying {chosen}.")
     source, test = _sources(run)
     trained = train(source, test=test, recipe=run.recipe, settings=chosen.settings, out=folder.path, reporter=reporter)
@@ -87,7 +85,7 @@ def remedy(run: Run, *, out: str | Path | None = None, reporter: Reporter | None
 
 
 def _sources(run: Run) -> tuple[Any, Any]:
-    """What a run was trained on and its separate test rows, by name where they have one."""
+    """Return the training source of a run and its separate test rows, by name if they have one."""
     origins = run.provenance["source"], run.provenance["test_source"]
     if "memory" not in origins:
         return origins

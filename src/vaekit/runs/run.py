@@ -1,64 +1,50 @@
-"""A trained run: encode, reconstruct, sample, score, evaluate."""
+"""A trained run: it encodes, reconstructs, samples, scores and evaluates."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
-from functools import cached_property
-from pathlib import Path
-from typing import Any, ClassVar
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from vaekit.data import KnownRows, Part, Rows, Schema, Source, Split, Transform, seeded
-from vaekit.data.tables.coding import code_values
-from vaekit.errors import DataError, RecipeError, RunError, VaekitError, at_least_one, did_you_mean
+from vaekit.data import KnownRows, Rows, seeded
+from vaekit.errors import DataError, RunError, VaekitError, at_least_one
 from vaekit.evaluation import (
     Evaluation,
     Evaluator,
-    Remedy,
     block_rows,
     disentanglement,
     evaluating,
     measure,
     measure_autoencoder,
 )
-from vaekit.folder import RunFolder
 from vaekit.models import Autoencoder, VariationalAutoEncoder
-from vaekit.opening import make_split, open_both, open_factors, open_rows, settle
-from vaekit.recipe import Recipe, load_recipe, resolve
+from vaekit.opening import open_factors
+from vaekit.runs.base import KeptRun
+
+if TYPE_CHECKING:
+    from vaekit.runs.table_run import TableRun
 
 Array = npt.NDArray[Any]
 EXAMPLES = 100
-"""Rows of which those figures are measured by default that take long for each row."""
+"""Rows that the slow figures are measured on by default."""
 
 
-@dataclass
-class Run:
-    """A model with the data's schema and transform, as `vaekit.train` returns and `vaekit.load` reads it.
+class Run(KeptRun):
+    """A trained model with the schema and the transform of its data; `vaekit.train` and `vaekit.load` return it.
 
-    Every method is deterministic: the same rows give the same numbers on every call, in any order and company.
-
-    Args:
-        folder: where it is kept.
-        recipe: the complete recipe.
-        schema: what the data are.
-        transform: from data as given to data as the model sees them.
-        model: with its best weights.
-        provenance: versions, seed, source and fingerprint of the data, choices and their reasons.
-        known: hashes of the training rows; None for a run saved before they were kept.
+    Every method is deterministic: the same rows give the same numbers on every call, in any order and among any others.
     """
 
-    folder: RunFolder
-    recipe: Recipe
-    schema: Schema
-    transform: Transform
-    model: VariationalAutoEncoder | Autoencoder
-    provenance: dict[str, Any]
-    known: KnownRows | None = None
     mean_dtype: ClassVar[type[np.floating[Any]]] = np.float32
+    """The type of means."""
+    draws_missing: ClassVar[bool] = False
+    """Whether drawn rows may have missing cells."""
+    reads_tables: ClassVar[bool] = False
+    """Whether rows come back as tables, with columns of any type."""
 
     def __repr__(self) -> str:
         size = "×".join(str(s) for s in self.schema.shape)
@@ -66,17 +52,23 @@ class Run:
         return f"Run('{self.path}': {self.recipe.model}, {size} {self.schema.kind}, latent_dim={self.recipe.latent_dim}, {rows} training rows)"
 
     @property
-    def path(self) -> Path:
-        """The run folder."""
-        return self.folder.path
-
-    @property
     def score_name(self) -> str:
-        """What `score` gives: log-likelihoods, or an autoencoder's negative squared errors."""
+        """Return the name of the score: log-likelihood, or an autoencoder's negative squared error."""
         return "negative_squared_error" if isinstance(self.model, Autoencoder) else "log_likelihood"
 
+    def as_table_run(self) -> TableRun:
+        """Return the run as one on a mixed table, which can impute, explain and be given cells.
+
+        Raises:
+            VaekitError: if the data are of one kind, so that the run can do none of this.
+        """
+        raise VaekitError(
+            f"Only a run on a mixed table can do this: '{self.path}' was trained on {self.schema.kind} data",
+            mend="" if self.schema.picture else "Train with data.kind=mixed",
+        )
+
     def encode(self, X: object) -> Array:
-        """Posterior means E_q[z] (an autoencoder's codes).
+        """Return the posterior mean E_q[z] of each row (an autoencoder's code).
 
         Args:
             X: rows as `vaekit.train` takes them: an array (n, *shape), a data frame, or a path.
@@ -90,7 +82,7 @@ class Run:
         return self._map(self.rows(X), _encode).astype(np.float32)
 
     def reconstruct(self, X: object) -> Array:
-        """The mean of p(x|z) at the posterior mean, in units of the data as given.
+        """Return the mean of p(x|z) at the posterior mean of each row, in units of the data as given.
 
         Args:
             X: rows, as in `encode`.
@@ -101,11 +93,11 @@ class Run:
         return self._map(self.rows(X), self._there_and_back).astype(np.float32)
 
     def decode(self, z: npt.ArrayLike, given: Mapping[str, Any] | None = None) -> Array:
-        """The mean of p(x|z) at latent vectors, in units of the data as given.
+        """Return the mean of p(x|z) at latent vectors, in units of the data as given.
 
         Args:
             z: latent vectors, shape (n, latent_dim).
-            given: of a conditional model what is given, as in `sample`.
+            given: what a conditional model is given, as in `sample`.
 
         Returns:
             Array (n, *shape), float32.
@@ -116,7 +108,7 @@ class Run:
         return self.decode_at(z, self.context(given or {}, len(np.atleast_1d(z))))
 
     def decode_at(self, z: npt.ArrayLike, context: torch.Tensor | None) -> Array:
-        """As `decode`, with what is given as the networks see it: codes of a mixed table's rows."""
+        """Decode latent vectors, with the context as the networks see it; codes of a mixed table's rows."""
         codes = torch.as_tensor(np.asarray(z, dtype=np.float32))
         if codes.ndim != 2 or codes.shape[1] != self.recipe.latent_dim:
             raise VaekitError(f"z must have shape (n, {self.recipe.latent_dim})", str(tuple(codes.shape)))
@@ -124,17 +116,26 @@ class Run:
             parts = [self._as_given(model, part.to(device)) for model, part in self._at(codes, context)]
         return np.concatenate(parts).astype(self.mean_dtype)
 
-    def score(self, X: object, samples: int | None = None) -> Array:
-        """log p(x) of each row in nats of the data as given, by the importance-weighted bound.
-
-        An autoencoder has no likelihood; it gives minus the squared error of each row.
+    def score(self, X: object, samples: int | None = None) -> float:
+        """Return the mean of `score_samples`, in nats per row.
 
         Args:
             X: rows, as in `encode`.
-            samples: draws K; the recipe's `evaluation.samples` by default.
+            samples: number of draws, as in `score_samples`.
+        """
+        return float(self.score_samples(X, samples).mean())
+
+    def score_samples(self, X: object, samples: int | None = None) -> Array:
+        """Return log p(x) of each row in nats of the data as given, by the importance-weighted bound.
+
+        An autoencoder has no likelihood; it returns minus the squared error of each row.
+
+        Args:
+            X: rows, as in `encode`.
+            samples: number of draws K; the recipe's `evaluation.samples` by default.
 
         Returns:
-            Array (n,), float64: the greater, the more usual the row.
+            Array (n,), float64; the greater the score, the more usual the row.
         """
         rows = self.rows(X)
         if isinstance(self.model, Autoencoder):
@@ -142,14 +143,14 @@ class Run:
         return measure(self.model, rows, self._samples(samples)).log_likelihood
 
     def sample(self, n: int, seed: int = 0, mean: bool = False, given: Mapping[str, Any] | None = None) -> Array:
-        """New rows: z ~ p(z), then x ~ p(x|z), or p(x|z, c) of a conditional model.
+        """Draw new rows: z ~ p(z), then x ~ p(x|z), or p(x|z, c) of a conditional model.
 
         Args:
-            n: how many, ≥ 1.
+            n: number of rows, ≥ 1.
             seed: the same seed gives the same rows.
             mean: whether to return the mean of p(x|z) rather than a draw from it; an autoencoder only has the mean.
-            given: of a conditional model the columns that are given, with the value that they have in all rows, or a list of
-                n values.
+            given: the columns that a conditional model is given, each with its value in all rows, or with a list of n
+                values.
 
         Returns:
             Array (n, *shape) in units of the data as given; draws have the type of the data.
@@ -160,7 +161,7 @@ class Run:
         return self.sample_at(self.context(given or {}, at_least_one(n, "n")), n, seed, mean)
 
     def sample_at(self, context: torch.Tensor | None, n: int, seed: int = 0, mean: bool = False) -> Array:
-        """As `sample`, with what is given as the networks see it: codes of a mixed table's rows."""
+        """Draw new rows, with the context as the networks see it; codes of a mixed table's rows."""
         with evaluating(self.model), seeded(seed):
             z = self.model.prior().sample((n,))
             if mean or isinstance(self.model, Autoencoder):
@@ -171,9 +172,9 @@ class Run:
                 for model, part in self._at(z, context)
             ]
         drawn, dtype = np.concatenate(blocks), np.dtype(self.schema.dtype)
-        if np.isnan(drawn).any() and self.schema.kind != "mixed":
-            raise RunError("what the model draws must be numbers", f"NaN from '{self.path}'", "Train it anew")
-        if dtype.kind in "ui":  # a model of counts may draw more than the type of the data holds
+        if np.isnan(drawn).any() and not self.draws_missing:
+            raise RunError(f"The model in '{self.path}' draws NaN", mend="Train a new run with a smaller learning rate")
+        if dtype.kind in "ui":  # a model of counts may draw numbers beyond the type of the data
             drawn = drawn.round().clip(np.iinfo(dtype).min, np.iinfo(dtype).max)
         return drawn.astype(dtype)
 
@@ -211,7 +212,7 @@ class Run:
         """
         rows, evaluator = self._to_measure(X)
         if factors is not None and X is None:
-            raise DataError("the rows that the factors belong to must be given", "factors alone", "Pass the rows, too")
+            raise DataError("`factors=` needs the rows that the factors belong to", mend="Pass the rows, too")
         known = None if factors is None else open_factors(factors, len(rows))
         some = Rows(rows.part.some(at_least_one(examples, "examples"), rows.seed), rows.transform, rows.seed)
         further: dict[str, Any] = {}  # first, since it may be refused
@@ -258,112 +259,6 @@ class Run:
             rows = self._held_out(split)
         return rows, Evaluator(self.model, self.schema, train, self.recipe.effective_beta)
 
-    def accepts(self, remedy: Remedy) -> bool:
-        """Whether a remedy is not in place, would change the recipe, and goes with the rest of it and with the data.
-
-        Args:
-            remedy: one with settings.
-        """
-        if remedy.in_place(self.recipe):
-            return False
-        try:
-            changed = load_recipe(self.recipe, remedy.settings)
-            resolve(changed, self.schema, self.provenance["rows"]["train"])
-        except RecipeError:
-            return False
-        return changed != self.recipe
-
-    def _held_out(self, split: Split) -> Rows:
-        if not len(split.test):
-            raise DataError(
-                "rows must be given where none were held out", "none, of a run with data.test=0", "Pass the rows"
-            )
-        return Rows(split.test, self.transform, self.recipe.seed)
-
-    def rows(self, X: object) -> Rows:
-        """New rows, checked against the schema and ready for the model."""
-        return self.checked(self.open(X))
-
-    def open(self, X: object) -> Source:
-        """New rows as numbers, their columns in the order of training."""
-        rows = settle(open_rows(X, self.recipe, known=self.schema.cells), self.recipe, self.schema.table)
-        return rows.in_order(self.schema.columns)
-
-    def checked(self, source: Source) -> Rows:
-        """Rows that fit the schema, ready for the model."""
-        if self.schema.picture:
-            source = source.drawn_as(self.schema.shape, self.schema.levels)
-        values = self.schema.check(source.values)
-        part = Part(values, np.arange(len(values)), source.labels, context=source.context)
-        return Rows(part, self.transform, self.recipe.seed)
-
-    def context(self, given: Mapping[str, Any], n: int) -> torch.Tensor | None:
-        """What a conditional model is given, as its networks see it, for n rows.
-
-        Args:
-            given: columns and their value in all rows, or a list of n values.
-            n: how many rows.
-
-        Returns:
-            A tensor of n rows; None for a model that is given nothing.
-
-        Raises:
-            DataError: if a column is missing, unknown, or has an impossible value or another number of them.
-        """
-        names = [column.name for column in self.schema.given]
-        if given and not names:
-            raise DataError("given columns must be left out where a model is given nothing", ", ".join(given))
-        if unknown := [name for name in given if name not in names]:
-            must = f"a given column must be one that the model is given: {', '.join(names)}"
-            raise DataError(must, f"'{unknown[0]}'", did_you_mean(unknown[0], names))
-        if missing := [name for name in names if name not in given]:
-            raise DataError(
-                f"the values of {', '.join(names)} must be given, as the model is of p(x|{', '.join(names)})",
-                f"none of '{missing[0]}'",
-                f"Give them as in --given {missing[0]}=VALUE, or given={{'{missing[0]}': value}}",
-            )
-        if not names:
-            return None
-        codes = [code_values(column, repeated(column.name, given[column.name], n)) for column in self.schema.given]
-        return self.transform.context(torch.from_numpy(np.stack(codes, 1))).float()
-
-    @cached_property
-    def source(self) -> tuple[Source, Source | None]:
-        """The source of the run and its separate test source, opened anew.
-
-        Raises:
-            DataError: if they are not where they were, or are other data than those trained on.
-        """
-        origin, test = self.provenance["source"], self.provenance["test_source"]
-        if "memory" in (origin, test):
-            raise DataError(
-                "the data of the run must be given", "a run that was trained on an array", "Pass the rows, or name them"
-            )
-        try:
-            return open_both(origin, test, self.recipe, table=self.schema.table)
-        except DataError as error:
-            mend = f"Name the rows, as in `vaekit evaluate {self.path} SOURCE` or `vaekit report {self.path} SOURCE`"
-            raise DataError(error.must, error.given, mend) from error
-
-    def split(self) -> Split:
-        """The training, validation and test rows, as they were divided."""
-        return self._split
-
-    @cached_property
-    def _split(self) -> Split:
-        source, test = self.source
-        split = make_split(source.in_order(self.schema.columns), test, self.recipe)
-        noted = self.provenance.get("validation_fingerprint")
-        chosen_by_others = noted is not None and split.validation.fingerprint() != noted
-        if split.train.fingerprint() != self.provenance["fingerprint"] or chosen_by_others:
-            raise DataError(
-                "the source must hold the data that the run was trained on",
-                f"other data in '{self.provenance['source']}'",
-                "Restore them, name the rows to be measured, or start a new run",
-            )
-        self.schema.check_part(split.test)
-        return split
-
     def _map(self, rows: Rows, function: Any) -> Array:
         with evaluating(self.model) as device:
             parts = [function(self._given(context), x.to(device)) for x, _, context in rows.blocks(self._block)]
@@ -374,11 +269,11 @@ class Run:
         return block_rows(self.model)
 
     def _given(self, context: torch.Tensor | None) -> VariationalAutoEncoder | Autoencoder:
-        """The model at what is given, which is nothing for an autoencoder."""
+        """Return the model, conditional on the context if there is one."""
         return self.model if isinstance(self.model, Autoencoder) else self.model.given(context)
 
     def _at(self, z: torch.Tensor, context: torch.Tensor | None) -> Iterator[tuple[Any, torch.Tensor]]:
-        """Latent vectors a block at a time, each with the model at what is given."""
+        """Yield latent vectors a block at a time, each with the model conditional on its context."""
         for start in range(0, len(z), self._block):
             part = slice(start, start + self._block)
             yield self._given(None if context is None else context[part]), z[part]
@@ -395,12 +290,3 @@ class Run:
 
 def _encode(model: VariationalAutoEncoder | Autoencoder, x: torch.Tensor) -> torch.Tensor:
     return model.encode(x)
-
-
-def repeated(name: str, value: Any, n: int) -> list[Any]:
-    """A value n times, or n values as they are."""
-    if not isinstance(value, list | tuple | np.ndarray):
-        return [value] * n
-    if len(value) != n:
-        raise DataError(f"there must be one value of '{name}', or {n} of them", str(len(value)))
-    return list(value)

@@ -1,8 +1,9 @@
-"""A trained run on a mixed table: rows go in and come out as tables, with their columns' names, order and types."""
+"""A trained run on a mixed table: rows go in and come out as tables with names, order and types of their columns."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,13 @@ from vaekit.data.source import LABEL
 from vaekit.data.tables.cells import Cells
 from vaekit.data.tables.coding import as_array, code_values, draw_rare, fill, without_labels, write_back
 from vaekit.data.tables.dates import DAY
+from vaekit.data.tables.frame import as_arrow
 from vaekit.errors import DataError, VaekitError, at_least_one, did_you_mean
 from vaekit.evaluation import TableModel
 from vaekit.models import VariationalAutoEncoder
-from vaekit.runs.run import Run, repeated
+from vaekit.opening import as_frame, open_rows
+from vaekit.runs.base import repeat_value
+from vaekit.runs.run import Run
 
 Array = npt.NDArray[Any]
 
@@ -25,38 +29,53 @@ Array = npt.NDArray[Any]
 class TableRun(Run):
     """A model of a mixed table, as `vaekit.train` returns and `vaekit.load` reads it.
 
-    Data frames come back as the library they were given in (pandas, polars or Arrow), arrays as arrays, and what was read
-    from a file as an Arrow table. Cells may be missing wherever rows are given.
+    Rows come back as they were given: data frames in their library (pandas, polars or Arrow), arrays as arrays, rows of a
+    file as an Arrow table. Any cell of the given rows may be missing.
     """
 
     mean_dtype = np.float64  # in single precision, dates would be wrong by minutes
+    draws_missing = reads_tables = True
+
+    @property
+    def column_names(self) -> list[str]:
+        """Return the names of all columns, in the order of training."""
+        return [column.name for column in self.schema.table]
+
+    def as_table_run(self) -> TableRun:
+        """Return the run itself."""
+        return self
+
+    def pieces(self, X: object, text: bool = False) -> Iterator[Any]:
+        """Yield new rows in pieces, so that a file need not fit into memory; of a text file as text if that is wanted."""
+        frame = as_frame(open_rows(X, self.recipe, known=self.schema.cells), self.recipe)
+        yield from (replace(frame, native=as_arrow) if text and frame.marks is not None else frame).pieces()
 
     def reconstruct(self, X: object) -> Any:
-        """A typical row for the posterior mean of each row: the likeliest category, the middle of a number's distribution.
+        """Return a typical row for the posterior mean of each row: likeliest categories, medians of numbers.
 
         Args:
             X: rows, as in `encode`.
 
         Returns:
-            A table of n rows; every cell is the model's, missing ones included.
+            A table of n rows; the model fills every cell, missing ones too.
         """
         source = self.open(X)
         codes = self._map(self.checked(source), self._there_and_back)
         return self._native(codes, source)
 
     def decode(self, z: npt.ArrayLike, given: Mapping[str, Any] | None = None) -> Any:
-        """A typical row for each latent vector, shape (n, latent_dim); a table of n rows."""
+        """Return a table with a typical row for each latent vector, shape (n, latent_dim)."""
         return self._own(super().decode(z, given), given or {})
 
     def sample(self, n: int, seed: int = 0, mean: bool = False, given: Mapping[str, Any] | None = None) -> Any:
-        """New rows: z ~ p(z), then every cell from p(x|z); categories are drawn by their probabilities.
+        """Draw new rows: z ~ p(z), then every cell from p(x|z).
 
         Args:
-            n: how many, ≥ 1.
+            n: number of rows, ≥ 1.
             seed: the same seed gives the same rows.
             mean: whether to return typical rows rather than draws.
-            given: columns and the value that they have in all rows, as `condition` takes them. A column that the model is
-                given may have a list of n values, too.
+            given: columns and their value in all rows, as in `condition`. A column that the model is conditional on may
+                have a list of n values, too.
 
         Returns:
             A table of n rows.
@@ -64,7 +83,9 @@ class TableRun(Run):
         given = given or {}
         if set(given) - {column.name for column in self.schema.given}:
             if mean:
-                raise VaekitError("`mean` must be left out where cells are given, as `impute` gives means", "mean=True")
+                raise VaekitError(
+                    "`mean=True` cannot be used with given cells", mend="For conditional means use `impute`"
+                )
             return self.condition(n, given, seed)[0]
         codes = super().sample(n, seed, mean, given)
         if not mean:
@@ -72,15 +93,15 @@ class TableRun(Run):
         return self._own(codes, given)
 
     def condition(self, n: int, given: Mapping[str, Any], seed: int = 0) -> tuple[Any, float]:
-        """New rows in which some cells are given, by importance resampling from the joint distribution.
+        """Draw new rows with some cells given, by importance resampling from the joint distribution.
 
         Args:
-            n: how many, ≥ 1.
-            given: columns and their values, any subset; of a conditional model with all that it is given.
+            n: number of rows, ≥ 1.
+            given: any columns and their values; for a conditional model all columns that it is conditional on, too.
             seed: the same seed gives the same rows.
 
         Returns:
-            A table of n rows, and the effective sample size behind it: far below n, rows repeat each other's latent vector.
+            A table of n rows, and its effective sample size. If that is far below n, many rows share a latent vector.
 
         Raises:
             DataError: for an unknown column or an impossible value.
@@ -92,7 +113,7 @@ class TableRun(Run):
         return self._own(codes, beside), size
 
     def _row(self, given: Mapping[str, Any]) -> npt.NDArray[np.float64]:
-        """Codes of the cells of a row that are given, NaN elsewhere."""
+        """Return the codes of a row's given cells, NaN elsewhere."""
         names = list(self.schema.columns)
         row = np.full(len(names), np.nan)
         for name, value in given.items():
@@ -102,13 +123,13 @@ class TableRun(Run):
         return row
 
     def impute(self, X: object, samples: int | None = None) -> Any:
-        """The same rows with their missing cells filled: conditional means of numbers, likeliest values of lists.
+        """Return the rows with their missing cells filled: numbers by conditional means, categories by the likeliest one.
 
-        A mean is given as the nearest value that the column can have, where it has steps (whole numbers, cents, days).
+        Means are rounded to values that the column can take (whole numbers, cents, days).
 
         Args:
             X: rows, as in `encode`.
-            samples: draws K of z for each row; the recipe's `evaluation.samples` by default.
+            samples: number of draws K of z for each row; the recipe's `evaluation.samples` by default.
 
         Returns:
             A table of n rows.
@@ -120,26 +141,27 @@ class TableRun(Run):
         return self._native(model.cells.on_lattice(model.impute(self.checked(source))[0]), source, keep=True)
 
     def uncertainty(self, X: object, samples: int | None = None) -> pa.Table:
-        """How sure `impute` is: of each filled number its standard deviation (of dates in days), of each filled category its probability.
+        """Return how sure `impute` is of each filled cell.
 
         Args:
             X: rows, as in `encode`.
-            samples: draws K, as in `impute`.
+            samples: number of draws K, as in `impute`.
 
         Returns:
-            An Arrow table of numbers with the modelled columns, empty where a cell was there.
+            An Arrow table with the modelled columns: standard deviations of filled numbers (of dates in days),
+            probabilities of filled categories, and empty cells where nothing was filled.
         """
         spread = self._table_model(samples).impute(self.checked(self.open(X)))[1]
         days = np.array([1 / DAY if column.kind == "datetime" else 1.0 for column in self.schema.modelled])
         return self._figures(spread * days)
 
     def impute_draws(self, X: object, draws: int, samples: int | None = None, seed: int = 0) -> list[Any]:
-        """Complete tables whose missing cells are drawn from p(x_missing|x_observed): multiple imputation.
+        """Return complete tables whose missing cells are drawn from p(x_missing|x_observed): multiple imputation.
 
         Args:
             X: rows, as in `encode`.
-            draws: how many tables, M ≥ 1.
-            samples: draws K of z for each row, of which each table follows one.
+            draws: number of tables M, ≥ 1.
+            samples: number of draws K of z for each row; each table uses one of them.
             seed: another seed gives other draws.
 
         Returns:
@@ -150,32 +172,32 @@ class TableRun(Run):
         return [self._native(each, source, keep=True) for each in codes]
 
     def explain(self, X: object, samples: int | None = None) -> pa.Table:
-        """Which cells make a row strange: −log p(cell|others of its row), less what is usual for such a cell, in nats.
+        """Return how strange each cell is: −log p(cell|others of its row), minus the usual value for its column, in nats.
 
         Args:
             X: rows, as in `encode`.
-            samples: draws K for each cell.
+            samples: number of draws K for each cell.
 
         Returns:
-            An Arrow table of numbers with the modelled columns: 0 is usual, far above 0 strange; empty where a cell is missing.
+            An Arrow table with the modelled columns: 0 is usual, far above 0 is strange; empty where a cell is missing.
         """
         return self._figures(self._table_model(samples).explain(self.checked(self.open(X))))
 
     def _table_model(self, samples: int | None) -> TableModel:
         cells = self.transform.cells
         if not isinstance(cells, Cells) or not isinstance(self.model, VariationalAutoEncoder):
-            raise VaekitError("a table run must have cells and a likelihood", f"'{self.path}'")
+            raise VaekitError(f"The model in '{self.path}' is not a variational autoencoder of a mixed table")
         return TableModel(self.model, self.schema, cells, self._samples(samples))
 
     def _figures(self, cells: npt.NDArray[np.float64]) -> pa.Table:
-        """A number for each modelled cell, shape (n, C), as a table; empty where it is NaN."""
+        """Return a number for each modelled cell, shape (n, C), as a table; NaN becomes an empty cell."""
         columns = {n: pa.array(c, mask=np.isnan(c)) for n, c in zip(self.schema.columns, cells.T, strict=True)}
         return pa.table(columns)
 
     def _own(self, codes: npt.NDArray[np.float64], given: Mapping[str, Any]) -> Any:
-        """Rows of the model's own making: an Arrow table, or an array where it was trained on one, NaN in left-out columns."""
+        """Return rows that the model made: an Arrow table, or an array if it was trained on one, NaN in columns it leaves out."""
         cells = {
-            column.name: column.decode(code_values(column, repeated(column.name, given[column.name], len(codes))))
+            column.name: column.decode(code_values(column, repeat_value(column.name, given[column.name], len(codes))))
             for column in self.schema.given
         }
         if not self.schema.array:
@@ -185,17 +207,17 @@ class TableRun(Run):
         return without_labels(table) if LABEL in cells else as_array(table)
 
     def _native(self, codes: npt.NDArray[np.float64], source: Source, keep: bool = False) -> Any:
-        """Rows that answer given ones, in the library of these; `keep` leaves every cell that is there as it was given."""
+        """Return rows for given ones, in the library of these; with `keep` only missing cells are replaced."""
         frame = source.frame
         if frame is None:
-            raise VaekitError("rows must have come from a table", "a source without one")
+            raise VaekitError("The rows do not come from a table", mend="Pass a data frame, a file or an array")
         there = set(frame.names)
         by_place = not frame.named and len(there) == len(self.schema.table)
         names = [c.name for c in self.schema.table if by_place or c.name in there]
         there = set(names)
         ordered = frame.in_order(names)
         given = ordered.table()
-        fixed = () if keep else ("constant",)  # whose missing cells can be filled, too
+        fixed = () if keep else ("constant",)  # a constant can fill its missing cells, too
         left_out = [
             c.name
             for c in self.schema.table

@@ -1,7 +1,7 @@
-"""Training: one visible loop, exact resume, schedules, and what to do when a number goes bad."""
+"""Training: one visible loop, exact resume, schedules, and recovery from numbers that are not finite."""
 
 from vaekit.training.loop import Trainer
 from vaekit.training.options import TrainingOptions
-from vaekit.training.reporter import Reporter, SilentReporter
+from vaekit.training.reporter import Reporter
 
-__all__ = ["Reporter", "SilentReporter", "Trainer", "TrainingOptions"]
+__all__ = ["Reporter", "Trainer", "TrainingOptions"]

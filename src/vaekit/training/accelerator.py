@@ -1,4 +1,4 @@
-"""Where training runs: device, processes and trackers, through Accelerate."""
+"""Device, processes and trackers of training, through Accelerate."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from vaekit.folder import RunFolder
 from vaekit.training.options import TrainingOptions
 
 LAUNCHED = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
-"""What `accelerate launch` and `torchrun` tell each of several processes."""
+"""Variables that `accelerate launch` and `torchrun` set for each process."""
 _CHANGING = threading.Lock()
-"""Held while Accelerate, whose state all threads share, is set up."""
+"""Held while Accelerate is set up, as all threads share its state."""
 
 
 def processes() -> Any:
-    """Return Accelerate's record of the processes that train together: one, unless several were launched.
+    """Return Accelerate's record of the processes that train together: one process unless several were launched.
 
     Raises:
-        TrainingError: if the environment tells of several processes, but not how they find each other.
+        TrainingError: if the environment asks for several processes, but does not say how they find each other.
     """
     with _CHANGING, _as_launched():
         return _processes()
@@ -35,17 +35,14 @@ def make_accelerator(options: TrainingOptions, folder: RunFolder) -> Any:
     """Return Accelerate's handle on device, processes and trackers.
 
     Raises:
-        TrainingError: if a tracker's package is missing, or as `processes` does.
+        TrainingError: if the package of a tracker is not installed; and as `processes` does.
     """
     from accelerate import Accelerator
 
     missing = [name for name in options.trackers if find_spec(name) is None]
     if missing:
-        raise TrainingError(
-            "the trackers' packages must be installed",
-            f"training.trackers without {', '.join(missing)}",
-            f"Install them with `pip install {' '.join(missing)}`",
-        )
+        told = f"training.trackers needs packages that are not installed: {', '.join(missing)}"
+        raise TrainingError(told, mend=f"Run: pip install {' '.join(missing)}")
     with _CHANGING, _as_launched():
         cpu = _processes().device.type == "cpu"
         accelerator = Accelerator(cpu=cpu, log_with=list(options.trackers) or None, project_dir=folder.path)
@@ -57,13 +54,13 @@ def make_accelerator(options: TrainingOptions, folder: RunFolder) -> Any:
 def _processes() -> Any:
     from accelerate import PartialState
 
-    # Apple's accelerator has no float64, in which totals are kept
+    # totals are kept in float64, which Apple's accelerator lacks
     return PartialState(cpu=torch.backends.mps.is_available())
 
 
 @contextlib.contextmanager
 def _as_launched() -> Iterator[None]:
-    """Hide LOCAL_RANK where one process is meant: containers set it, and Accelerate would wait for others."""
+    """Hide LOCAL_RANK if there is only one process: some containers set it, and Accelerate would wait for others."""
     rank = os.environ.get("LOCAL_RANK")
     if rank is None or torch.distributed.is_initialized():
         yield
@@ -74,10 +71,10 @@ def _as_launched() -> Iterator[None]:
         finally:
             os.environ["LOCAL_RANK"] = rank
     elif missing := [name for name in LAUNCHED if not os.environ.get(name)]:
+        asked = f"WORLD_SIZE={os.environ['WORLD_SIZE']}, LOCAL_RANK={rank}"
         raise TrainingError(
-            "several processes must be told how they find each other",
-            f"WORLD_SIZE={os.environ['WORLD_SIZE']} and LOCAL_RANK={rank} without {', '.join(missing)}",
-            "Launch them with `accelerate launch` or `torchrun`, or unset LOCAL_RANK to train in one process",
+            f"The environment asks for several processes ({asked}), but does not set {', '.join(missing)}",
+            mend="Use `accelerate launch` or `torchrun`, or unset LOCAL_RANK to train in one process",
         )
     else:
         yield

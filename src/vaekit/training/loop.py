@@ -121,7 +121,7 @@ class Trainer:
             hand_on(
                 Interrupted(
                     f"training was asked to stop and has saved its state at step {self.state.counters.step} of {self.steps}",
-                    f"Go on with `vaekit train --resume {self.folder.path}`",
+                    f"Continue with `resume={str(self.folder.path)!r}`",
                     stop.signal,
                 )
             )

@@ -1,47 +1,33 @@
-"""Who is told how training goes; the library itself prints nothing."""
+"""Progress of training for whoever wants it; the library itself prints nothing."""
 
 from __future__ import annotations
 
 import logging
-from typing import Protocol
 
 logger = logging.getLogger("vaekit")
 
 
-class Reporter(Protocol):
-    """Told of choices, steps and validations."""
+class Reporter:
+    """Receives sentences, steps and validations. A subclass overrides what it wants to know.
+
+    Examples:
+        >>> class Lines(Reporter):
+        ...     def validated(self, row):
+        ...         print(row["step"], row["elbo"])
+    """
 
     def say(self, text: str) -> None:
-        """A sentence for the user."""
-
-    def begin(self, step: int, steps: int, rows_per_step: int) -> None:
-        """Training starts at `step` of `steps`."""
-
-    def advance(self, step: int) -> None:
-        """`step` steps are done."""
-
-    def validated(self, row: dict[str, float]) -> None:
-        """A row of metrics.csv."""
-
-    def end(self) -> None:
-        """Training is over, well or not."""
-
-
-class SilentReporter:
-    """Sends sentences to the logger `vaekit` and keeps quiet otherwise."""
-
-    def say(self, text: str) -> None:
-        """Log at level INFO."""
+        """Receive a sentence for the user; by default it goes to the logger `vaekit` at level INFO."""
         logger.info(text)
 
     def begin(self, step: int, steps: int, rows_per_step: int) -> None:
-        """Nothing."""
+        """Training starts at step `step` of `steps`."""
 
     def advance(self, step: int) -> None:
-        """Nothing."""
+        """Step `step` is done."""
 
     def validated(self, row: dict[str, float]) -> None:
-        """Nothing."""
+        """A validation is done; `row` holds its figures, as a row of metrics.csv."""
 
     def end(self) -> None:
-        """Nothing."""
+        """Training has ended, with or without an error."""

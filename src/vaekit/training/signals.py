@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as requests: the loop ends its step, saves, and hands the signal on to whom it would have reached."""
+"""Ctrl-C and SIGTERM as requests: the loop finishes its step, saves its state and sends the signal again."""
 
 from __future__ import annotations
 
@@ -15,28 +15,29 @@ _heeded: ContextVar[bool] = ContextVar("heeded", default=True)
 
 
 class Stop:
-    """Whether, and by which signal, training was asked to stop."""
+    """The signal that asked training to stop; 0 if there was none."""
 
     def __init__(self) -> None:
         self.signal = 0
         self.former: dict[int, Callable[[int, FrameType | None], Any] | int] = {}
 
     def __call__(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        """Note the signal; a second one does what it would have done without us."""
+        """Note the signal, and restore the former handler for a second one."""
         self.signal = number
         signal.signal(number, self.former[number])
 
 
 @contextlib.contextmanager
 def asked_to_stop() -> Iterator[Stop]:
-    """Turn SIGINT and SIGTERM into a request that the loop heeds after its step.
+    """Turn SIGINT and SIGTERM into a request that the loop answers after its step.
 
-    In the main thread only, for others may not set handlers. A signal that the caller ignores stays ignored.
+    Only the main thread may set handlers; in other threads signals keep their effect. A signal that the caller ignores
+    stays ignored.
     """
     stop = Stop()
     for number in (signal.SIGINT, signal.SIGTERM) if _heeded.get() else ():
         former = signal.getsignal(number)
-        if former not in (signal.SIG_IGN, None):  # None was not set from Python, and could not be set again
+        if former not in (signal.SIG_IGN, None):  # None: it was not set from Python and could not be restored
             stop.former[number] = former
             with contextlib.suppress(ValueError):  # another thread
                 signal.signal(number, stop)
@@ -50,7 +51,7 @@ def asked_to_stop() -> Iterator[Stop]:
 
 @contextlib.contextmanager
 def unheeded() -> Iterator[None]:
-    """Let signals do what they do, where nothing that training saves would outlive it."""
+    """Leave signals alone while training writes to a temporary folder, whose state would not survive anyway."""
     token = _heeded.set(False)
     try:
         yield
@@ -59,10 +60,10 @@ def unheeded() -> Iterator[None]:
 
 
 def hand_on(stopped: Interrupted) -> NoReturn:
-    """Send the signal again, now that the state is saved and the former handler is back.
+    """Send the signal again, now that the state is saved and the former handler is restored.
 
-    Where nobody handles SIGTERM, the process ends by it. A handler that raises KeyboardInterrupt, as that of Ctrl-C does,
-    knows less than we do: our sentence takes its place.
+    If SIGTERM has no handler, it ends the process. If a handler raises KeyboardInterrupt, as that of Ctrl-C does, our
+    exception replaces it, because it says how to continue.
 
     Raises:
         Interrupted: if the process goes on.

@@ -1,6 +1,6 @@
-"""All that training is at one step, as tensors and counters: saved, restored, resumed bit for bit.
+"""The state of training: tensors and counters from which a run resumes bit for bit.
 
-Noise and batch order are functions of the seed and the step, so they need no place here.
+Noise and the order of batches are functions of seed and step, so they are not part of it.
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor, nn
 
-from vaekit.errors import RunError
+from vaekit.errors import RunError, shorten
 from vaekit.folder import COPY, Count, RunFolder
 
 GOOD, LATEST = "state/good.safetensors", "state/latest.safetensors"
-"""The state at the last validation, to which training falls back; and a later one, if it was interrupted in between."""
+"""The state at the last validation, to which training falls back, and a later one if training was interrupted after it."""
 UNBOUNDED = ("optimizer.", "sums")
-"""What a state may hold besides weights."""
+"""Prefixes of tensors that are not weights, and may have any size."""
 
 
 class Counters(BaseModel):
-    """The numbers of the training state.
+    """The counters of the training state.
 
     Args:
-        step: steps done.
-        rate_scale: factor on the step size, halved at each recovery.
-        recoveries: how often training went back after a number that was not finite.
-        best: greatest held-out bound so far (for an autoencoder, minus the error); None before the first choice.
-        best_step: the step at which it was measured.
-        stale: validations since.
-        finished: whether training is over.
+        step: number of steps done.
+        rate_scale: factor on the learning rate, halved at each recovery.
+        recoveries: number of times training went back after a number that was not finite.
+        best: greatest validation bound so far (for an autoencoder, minus the error); None before the first choice.
+        best_step: step at which it was measured.
+        stale: number of validations since then.
+        finished: whether training has ended.
     """
 
     model_config = ConfigDict(strict=True, extra="forbid")
@@ -50,15 +50,15 @@ class Counters(BaseModel):
 
 @dataclass
 class TrainingState:
-    """Model, objective, averaged weights, optimiser, running sums and counters.
+    """The model, objective, averaged weights, optimiser, running sums and counters.
 
     Args:
         model: the model in training.
         loss: the model and its objective, with what this learns besides.
         average: its averaged parameters, in the model's order.
         optimizer: the optimiser.
-        sums: totals since the last validation: distortion, rate, examples.
-        counters: the numbers.
+        sums: totals since the last validation: distortion, rate, number of examples.
+        counters: the counters.
     """
 
     model: nn.Module
@@ -72,7 +72,7 @@ class TrainingState:
         self.parameters: list[Tensor] = list(self.model.parameters())
 
     def save(self, folder: RunFolder, name: str) -> None:
-        """Write everything to one file."""
+        """Write the state to a file."""
         tensors = self.loss.state_dict()
         tensors |= {f"average.{key}": value for key, value in self.average.items()}
         for index, moments in self.optimizer.state_dict()["state"].items():
@@ -80,16 +80,16 @@ class TrainingState:
         folder.write_tensors(name, tensors | {"sums": self.sums}, {"counters": json.dumps(self.counters.model_dump())})
 
     def load_newest(self, folder: RunFolder) -> None:
-        """Read the good state, or the interrupted one where it is further on."""
+        """Read the state of the last validation, or the interrupted one if it is later."""
         self.load(folder, GOOD)
         if (folder.path / LATEST).exists():
             good = self.counters.step
             self.load(folder, LATEST)
-            if self.counters.step <= good:  # left over: the process ended before it was removed
+            if self.counters.step <= good:  # the process ended before it removed this file
                 self.load(folder, GOOD)
 
     def load(self, folder: RunFolder, name: str) -> None:
-        """Read everything from one file.
+        """Read the state from a file.
 
         Raises:
             RunError: if the file is damaged or belongs to another model.
@@ -110,12 +110,13 @@ class TrainingState:
                 value.copy_(groups["average"][key])
             self.sums.copy_(groups["sums"][""])
         except (KeyError, IndexError, RuntimeError, ValueError) as error:
-            raise RunError(f"{name} must belong to this run", f"a file that does not fit: {error}", COPY) from error
+            told = f"'{folder.path / name}' does not belong to this run: {shorten(str(error))}"
+            raise RunError(told, mend=COPY) from error
         self.counters = counters
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
 
     def _moments(self, saved: dict[str, Tensor]) -> dict[int, dict[str, Tensor]]:
-        """What the optimiser keeps of each parameter: numbers, or tensors of its shape."""
+        """Return what the optimiser keeps for each parameter: numbers, or tensors of its shape."""
         sizes = [p.shape for group in self.optimizer.param_groups for p in group["params"]]
         moments: dict[int, dict[str, Tensor]] = {}
         for key, value in saved.items():
@@ -127,38 +128,38 @@ class TrainingState:
 
     @torch.no_grad()
     def update_average(self, decay: float) -> None:
-        """ā ← decay·ā + (1 − decay)·a, with a smaller decay in the first steps."""
+        """Set ā ← decay·ā + (1 − decay)·a, with a smaller decay in the first steps."""
         decay = min(decay, (1 + self.counters.step) / (10 + self.counters.step))
         torch._foreach_lerp_(list(self.average.values()), self.parameters, 1 - decay)
 
     def averaged_weights(self) -> dict[str, Tensor]:
-        """The model's state with averaged parameters."""
+        """Return the model's state with averaged parameters."""
         return {key: self.average.get(key, value) for key, value in self.model.state_dict().items()}
 
 
 def read_state(folder: RunFolder, name: str) -> tuple[dict[str, Tensor], Counters]:
-    """The tensors and the counters of a saved state.
+    """Return the tensors and the counters of a saved state.
 
     Raises:
-        RunError: if the file is damaged, or its counters are none.
+        RunError: if the file is damaged, or its counters cannot be read.
     """
-    tensors, metadata = folder.read_tensors(name)
+    tensors, notes = folder.read_tensors(name)
     try:
-        return tensors, Counters.model_validate_json(metadata.get("counters", ""))
+        return tensors, Counters.model_validate_json(notes.get("counters", ""))
     except ValidationError as error:
         first = error.errors()[0]
-        given = f"{'.'.join(map(str, first['loc']))}: {first['msg']}, in '{folder.path}'"
-        raise RunError(f"{name} must hold the counters of training", given, COPY) from error
+        problem = f"its counters cannot be read ({'.'.join(map(str, first['loc']))}: {first['msg']})"
+        raise folder.damaged(name, problem) from error
 
 
 def mend_states(folder: RunFolder) -> str:
-    """Put a state that is damaged out of the way where the other one is whole.
+    """Replace a damaged state by the other one if that is intact.
 
     Returns:
-        A sentence that says what was done; empty where nothing was.
+        A sentence that says what was done; an empty text if both states are intact.
 
     Raises:
-        RunError: if the only state is damaged.
+        RunError: if every state is damaged.
     """
     damaged: dict[str, RunError] = {}
     for name in (GOOD, LATEST):
@@ -168,17 +169,17 @@ def mend_states(folder: RunFolder) -> str:
                 if bad := [
                     k for k, v in tensors.items() if not k.startswith(UNBOUNDED) and not torch.isfinite(v).all()
                 ]:
-                    raise RunError(f"weights must be finite, in {name} too", f"others in '{bad[0]}'", COPY)
+                    raise folder.damaged(name, f"'{bad[0]}' holds numbers that are not finite")
             except RunError as error:
                 if (path := folder.path / name).is_symlink() or not path.is_file():
-                    raise  # no state of training's own
+                    raise  # training did not write this
                 damaged[name] = error
     if LATEST in damaged and GOOD not in damaged and os.path.lexists(folder.path / GOOD):
         folder.remove(LATEST)
-        return f"{LATEST} is damaged: the run goes on from the state of its last validation."
+        return f"{LATEST} is damaged. The run continues from the state of its last validation."
     if GOOD in damaged and LATEST not in damaged and (folder.path / LATEST).exists():
         os.replace(folder.path / LATEST, folder.path / GOOD)
-        return f"{GOOD} is damaged: the run goes on from {LATEST}, which was saved apart from it."
+        return f"{GOOD} is damaged. The run continues from {LATEST}, which is intact."
     if damaged:
         raise next(iter(damaged.values()))
     return ""

@@ -1,0 +1,47 @@
+"""Messages of the library name Python arguments: here they become the flags of the command line."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+
+FLAGS = {
+    **{name: f"--{name}" for name in ("test", "recipe", "out", "seed", "factors", "mean", "given", "samples", "draws")},
+    "settings": "--set",
+    "resume": "vaekit train --resume",
+    "n": "-n",
+}
+"""The flags by the names of their arguments."""
+ARGUMENT = re.compile(r"`(\w+)=([^`]*)`")
+
+
+def name_flags(message: str) -> str:
+    """Replace arguments in backquotes by flags.
+
+    Examples:
+        >>> name_flags("Choose another `out=`, or continue with `resume='my run'`.")
+        "Choose another `--out`, or continue with `vaekit train --resume 'my run'`."
+        >>> name_flags("Give it, as in `given={'label': VALUE}`; `likelihood=gaussian` is a setting.")
+        'Give it, as in `--given label=VALUE`; `likelihood=gaussian` is a setting.'
+    """
+    return ARGUMENT.sub(_name_flag, message)
+
+
+def _name_flag(argument: re.Match[str]) -> str:
+    name, value = argument.groups()
+    if name not in FLAGS:
+        return argument[0]
+    return f"`{' '.join(filter(None, [FLAGS[name], _as_word(value)]))}`"
+
+
+def _as_word(value: str) -> str:
+    """Write a Python value as a word of a shell: a text without its quotes, a pair as KEY=VALUE, True as nothing."""
+    if value in ("", "True"):
+        return ""
+    if pair := re.fullmatch(r"\{'(.*)': (\w+)\}", value):
+        return f"{pair[1]}={pair[2]}"
+    try:
+        return shlex.quote(str(ast.literal_eval(value)))
+    except (ValueError, SyntaxError):
+        return value

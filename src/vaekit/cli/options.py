@@ -1,0 +1,39 @@
+"""The arguments and options that several verbs share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
+SourceArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="SOURCE",
+        help="`digits`, a .npy, .npz, .csv or .parquet file, a folder of IDX files or pictures, or a database.",
+    ),
+]
+RowsArgument = Annotated[
+    str | None, typer.Argument(metavar="SOURCE", help="The rows to measure; the run's held-out rows by default.")
+]
+OutOption = Annotated[
+    Path,
+    typer.Option(
+        "--out",
+        help="The file to write: .npy, .npz, .csv, .parquet, or .png (a contact sheet); or a folder, for PNG files.",
+    ),
+]
+NewRunOption = Annotated[
+    Path | None, typer.Option("--out", metavar="RUN", help="The run folder to make; by default a new one is chosen.")
+]
+SettingsOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a value of the recipe. Can be repeated."),
+]
+SamplesOption = Annotated[
+    int | None,
+    typer.Option("--samples", min=1, help="Draws K in the importance-weighted bound; the recipe's number by default."),
+]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of the draws: the same seed gives the same rows.")]

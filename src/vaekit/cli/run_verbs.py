@@ -1,0 +1,171 @@
+"""The verbs that make, measure and show runs. Heavy imports wait until a verb is called."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vaekit.cli.options import NewRunOption, RowsArgument, RunArgument, SamplesOption, SettingsOption
+from vaekit.errors import VaekitError
+
+
+def train(
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="SOURCE", help="Training data: `digits`, a file, a folder, or the address of a database."
+        ),
+    ] = None,
+    test: Annotated[
+        str | None, typer.Option("--test", metavar="SOURCE", help="Held-out data; by default a part of SOURCE.")
+    ] = None,
+    recipe: Annotated[
+        str,
+        typer.Option("--recipe", metavar="NAME|FILE.toml", help="A bundled recipe (see `vaekit recipes`) or a file."),
+    ] = "auto",
+    settings: SettingsOption = None,
+    out: NewRunOption = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", min=0, help="Seed of everything random: splits, weights, batches, noise.")
+    ] = None,
+    query: Annotated[
+        str | None, typer.Option("--query", metavar="SQL", help="The query for the rows, if SOURCE is a database.")
+    ] = None,
+    resume: Annotated[
+        Path | None, typer.Option("--resume", metavar="RUN", help="Continue an interrupted run, with its settings.")
+    ] = None,
+) -> None:
+    """Train a model, or continue an interrupted run."""
+    from vaekit.cli.progress import decoding_progress, make_reporter
+    from vaekit.runs import train as training
+
+    if resume is not None and (source, test, settings, out, seed, query, recipe) != (*[None] * 6, "auto"):
+        raise VaekitError("--resume takes no other options", mend="A resumed run keeps its data and settings")
+    with decoding_progress() as progress:
+        run = training.train(
+            source,
+            test=test,
+            recipe=recipe,
+            settings=[*(settings or ()), *([f"data.query={json.dumps(query)}"] if query else ())],
+            out=out,
+            seed=seed,
+            resume=resume,
+            reporter=make_reporter(),
+            progress=progress,
+        )
+    typer.echo(f"Trained: {run.path}", file=sys.stdout)
+    typer.echo(f"See `vaekit evaluate {run.path}` and `vaekit report {run.path}`.", file=sys.stderr)
+
+
+def evaluate(
+    run: RunArgument,
+    source: RowsArgument = None,
+    samples: SamplesOption = None,
+    temperatures: Annotated[
+        int | None,
+        typer.Option(
+            "--temperatures",
+            min=1,
+            help="Also estimate log p(x) by annealed importance sampling, with this number of temperatures (such as 100).",
+        ),
+    ] = None,
+    gap: Annotated[
+        bool,
+        typer.Option("--gap", help="Also split the inference gap into the share of the family and of the encoder."),
+    ] = False,
+    rate_distortion: Annotated[
+        bool, typer.Option("--rate-distortion", help="Also measure points of the rate-distortion curve.")
+    ] = False,
+    factors: Annotated[
+        str | None,
+        typer.Option(
+            "--factors",
+            metavar="FILE",
+            help="Also compare the codes of SOURCE with known factors, a column each: MIG, DCI, SAP, FactorVAE.",
+        ),
+    ] = None,
+    examples: Annotated[
+        int,
+        typer.Option(
+            "--examples", min=1, help="Rows used by --temperatures, --gap and --rate-distortion, which are slow."
+        ),
+    ] = 100,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Measure bounds, rate, distortion and baselines."""
+    from vaekit.runs.load import load
+
+    loaded = load(run)
+    if (gap or rate_distortion) and loaded.recipe.model == "vae":
+        typer.echo(f"Fitting a posterior to each of up to {examples} rows. This may take minutes.", file=sys.stderr)
+    figures = loaded.evaluate(
+        source,
+        samples,
+        temperatures,
+        gap=gap,
+        rate_distortion=rate_distortion,
+        factors=factors,
+        examples=examples,
+    )
+    if as_json:
+        typer.echo(json.dumps(figures, indent=2), file=sys.stdout)
+        return
+    from vaekit.cli.tables import show_figures
+
+    show_figures(loaded, figures)
+
+
+def remedy(run: RunArgument, out: NewRunOption = None) -> None:
+    """Retrain with the first suggested fix and compare the runs."""
+    from vaekit.cli.progress import make_reporter
+    from vaekit.cli.tables import show_trial
+    from vaekit.runs.load import load
+    from vaekit.runs.remedy import remedy as try_remedy
+
+    show_trial(try_remedy(load(run), out=out, reporter=make_reporter()))
+
+
+def report(
+    run: RunArgument,
+    source: RowsArgument = None,
+    beside: Annotated[
+        Path | None, typer.Option("--beside", metavar="RUN", help="Another run on the same data, to compare with.")
+    ] = None,
+) -> None:
+    """Write a page with figures, readings, curves and pictures.
+
+    The page is RUN/report.html; it needs no other file.
+    """
+    from vaekit.report import write_report
+    from vaekit.runs.load import load
+
+    path = write_report(load(run), None if beside is None else load(beside), source)
+    typer.echo(f"Report: {path}", file=sys.stdout)
+
+
+def describe(
+    what: Annotated[str, typer.Argument(metavar="SOURCE|RUN", help="Data, or a run folder.")],
+    settings: SettingsOption = None,
+) -> None:
+    """Show how data would be modelled, or what a run holds."""
+    from vaekit.cli.tables import show_run, show_source
+
+    if (Path(what) / "provenance.json").exists():
+        from vaekit.runs.load import load
+
+        show_run(load(what))
+    else:
+        show_source(what, settings or [])
+
+
+def recipes(
+    keys: Annotated[bool, typer.Option("--keys", help="List every key, with its default and its meaning.")] = False,
+) -> None:
+    """List the bundled recipes, or every key of a recipe."""
+    from vaekit.cli.tables import show_keys, show_recipes
+
+    show_keys() if keys else show_recipes()

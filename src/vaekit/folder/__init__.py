@@ -1,0 +1,20 @@
+"""The run folder: recipe, schema, weights, metrics and provenance on disk. Reading it runs no code.
+
+recipe.toml           the complete recipe, with every default written out
+schema.json           what the data are, and the transform that was fitted to them
+weights.safetensors   the best weights
+rows.safetensors      hashes of the training rows
+state/                everything that resuming needs
+metrics.csv           a row for each validation
+provenance.json       versions, seed, fingerprint of the data, command, choices and their reasons
+row.parquet           a row of the data frame that an estimator was fitted to
+report.html
+
+Each file is written atomically and holds a digest of its own. So a process may end between any two writes, and damage is
+noticed in every file.
+"""
+
+from vaekit.folder.provenance import Count, Provenance
+from vaekit.folder.run_folder import COPY, FORMAT, KNOWN, ROW, WEIGHTS, RunFolder
+
+__all__ = ["COPY", "FORMAT", "KNOWN", "ROW", "WEIGHTS", "Count", "Provenance", "RunFolder"]

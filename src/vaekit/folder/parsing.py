@@ -1,0 +1,85 @@
+"""From the text of a file to its content, without trust: a ValueError for anything but what training writes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import re
+import tomllib
+from typing import Any
+
+METRICS = (
+    "step", "epoch", "train_elbo", "train_distortion", "train_rate", "elbo", "distortion", "rate", "active_units", "bound",
+    "kl_weight", "learning_rate",
+)  # fmt: skip
+"""The columns of metrics.csv."""
+CHAIN = re.compile(r"(?<![\w\"'.-])(?:[\w\"'-]++\s*+\.\s*+){50}")
+"""A key of many parts: tomllib takes time that grows with the square of their number."""
+NUMBER = re.compile(r"-?(\d{1,17}(\.\d{1,22})?(e[+-]?\d{1,3})?|inf)|nan", re.ASCII)
+NOTES = "vaekit"
+"""The one key of a safetensors file's metadata: with several keys the order, and so the bytes, would vary."""
+
+
+def parse_json(text: str) -> dict[str, Any]:
+    """Parse a JSON file that holds one object of finite numbers."""
+    try:
+        content = json.loads(text, parse_constant=_finite, parse_float=_finite)
+    except RecursionError as error:
+        raise ValueError("objects nested too deeply") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"one object was expected, not a {type(content).__name__}")
+    return content
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(number := float(text)):
+        raise ValueError(f"{text} is not a finite number")
+    return number
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """Parse a TOML file, unless one of its keys has so many parts that parsing would take very long."""
+    if chain := CHAIN.search(text):
+        raise ValueError(f"a key of too many parts, {chain[0]}")
+    try:
+        return tomllib.loads(text)
+    except RecursionError as error:
+        raise ValueError("values nested too deeply") from error
+
+
+def format_metrics(rows: list[dict[str, float]]) -> str:
+    """Format the figures of validations as CSV."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def parse_metrics(text: str) -> list[dict[str, float]]:
+    """Parse metrics.csv; a column that was added by a later version is NaN."""
+    header, *lines = text.splitlines() or [""]
+    columns = header.split(",")
+    if "step" not in columns or len(set(columns)) < len(columns) or not set(columns) <= set(METRICS):
+        raise ValueError(f"its columns are '{header}', which are not {', '.join(METRICS)}")
+    return [dict.fromkeys(METRICS, math.nan) | _parse_row(columns, line) for line in lines]
+
+
+def _parse_row(columns: list[str], line: str) -> dict[str, float]:
+    cells = line.split(",")
+    whole = len(cells) == len(columns) and all(map(NUMBER.fullmatch, cells))
+    if not whole or not cells[columns.index("step")].isdigit():
+        raise ValueError(f"the line '{line}' is not a row of numbers")
+    return {name: int(cell) if cell.isdigit() else float(cell) for name, cell in zip(columns, cells, strict=True)}
+
+
+def parse_notes(metadata: dict[str, str]) -> dict[str, str]:
+    """Parse the notes beside tensors; in files of format 1 they are the metadata itself."""
+    if NOTES not in metadata:
+        return metadata
+    notes = parse_json(metadata[NOTES])
+    if not all(isinstance(value, str) for value in notes.values()):
+        raise ValueError("its notes are not texts")
+    return notes

@@ -1,0 +1,63 @@
+"""The form of provenance.json."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+Text = Annotated[str, StringConstraints(pattern=r"\A[^\x00]*\z", max_length=100_000)]
+Digest = Annotated[str, StringConstraints(pattern=r"\A[0-9a-f]{64}\z")]
+Count = Annotated[int, Field(ge=0, lt=1 << 53)]
+
+
+class RowCounts(BaseModel):
+    """The number of rows in each part of the data.
+
+    Args:
+        train: rows that trained the model.
+        validation: rows that chose the weights.
+        test: held-out rows.
+    """
+
+    train: Count
+    validation: Count
+    test: Count
+
+
+class Provenance(BaseModel):
+    """The content of provenance.json; unknown keys are ignored.
+
+    Args:
+        format: version of the folder's format.
+        source: where the rows came from.
+        test_source: where separate held-out rows came from.
+        fingerprint: digest of the training rows.
+        validation_fingerprint: digest of the validation rows; None for runs saved before it was noted.
+        rows: number of rows in each part.
+        threads: number of threads when training began.
+        choices: what the recipe left open, what was chosen, and why.
+        command: the command that trained the model.
+        versions: versions of the packages.
+        start: path of the run whose weights the training started from.
+        library: library of the data frame that an estimator was fitted to.
+        pattern: digest of row.parquet.
+        defined_by: digest of a part of the recipe, for runs whose files have no digests.
+    """
+
+    model_config = ConfigDict(strict=True, frozen=True)
+
+    format: Annotated[int, Field(ge=1)]
+    source: Text
+    test_source: Text | None
+    fingerprint: Digest
+    validation_fingerprint: Digest | None = None
+    rows: RowCounts
+    threads: Annotated[int, Field(ge=1, lt=1 << 20)]
+    choices: list[Text]
+    command: list[Text] = []
+    versions: dict[Text, Text] = {}
+    start: Text | None = None
+    library: Annotated[str, StringConstraints(max_length=40)] | None = None
+    pattern: Text | None = None
+    defined_by: Text | None = None

@@ -1,0 +1,291 @@
+"""Reading and writing the files of a run folder."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from vaekit.errors import RunError, shorten
+from vaekit.files import atomic_folder, atomic_path, hold_lock, open_plain, remove_leftovers
+from vaekit.folder.digests import digest_tensors, seal_text, unseal_text
+from vaekit.folder.parsing import NOTES, format_metrics, parse_json, parse_metrics, parse_notes, parse_toml
+from vaekit.folder.provenance import Provenance
+
+FORMAT = 2
+"""Version of the folder's format; folders of later versions are refused. The files of format 1 had no digests."""
+WEIGHTS, KNOWN, ROW, LOCK = "weights.safetensors", "rows.safetensors", "row.parquet", "training.lock"
+MOST_BYTES = {"recipe.toml": 1 << 20, "metrics.csv": 1 << 26, "schema.json": 1 << 26} | {
+    "provenance.json": 1 << 24, ROW: 1 << 26,
+}  # fmt: skip
+"""How many bytes the files of a run may have."""
+COPY = "Restore it from a copy"
+TYPES = {torch.float32: "F32", torch.float64: "F64", torch.float16: "F16", torch.bfloat16: "BF16", torch.bool: "BOOL"} | {
+    torch.int64: "I64", torch.int32: "I32", torch.uint8: "U8",
+}  # fmt: skip
+"""The names that safetensors has for the types of tensors."""
+
+
+class RunFolder:
+    """A folder that holds one run, trained or in training.
+
+    Args:
+        path: the folder.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.format = FORMAT
+        self._continue = f"continue with `resume={str(path)!r}`"
+
+    def create(
+        self,
+        recipe: dict[str, Any],
+        schema: dict[str, Any],
+        provenance: dict[str, Any],
+        further: Callable[[RunFolder], None] = lambda _: None,
+    ) -> None:
+        """Make the folder in one step: it is there with all its files, or not at all.
+
+        Args:
+            recipe: content of recipe.toml.
+            schema: content of schema.json.
+            provenance: content of provenance.json, without the format.
+            further: writes other files into the folder that it is given.
+
+        Raises:
+            RunError: if the folder holds a run or other files already, or cannot be made.
+        """
+        self.check_free()
+        with atomic_folder(self.path) as temporary:
+            made = RunFolder(temporary)
+            made._continue = "try again"  # nothing can be resumed yet
+            made.write_toml("recipe.toml", recipe)
+            made.write_json("schema.json", schema)
+            made.write_json("provenance.json", {"format": FORMAT, **provenance})
+            further(made)
+
+    def check_free(self, argument: str = "path") -> None:
+        """Raise a `RunError` if the folder holds a run or other files already.
+
+        Args:
+            argument: name of the argument that chose the folder.
+        """
+        if not self.path.exists():
+            return
+        mend = f"Choose a new or empty folder with `{argument}=`"
+        if not self.path.is_dir():
+            raise RunError(f"'{self.path}' is a file", mend=mend)
+        if (self.path / "provenance.json").exists():
+            raise RunError(f"'{self.path}' holds a run already", mend=f"{mend}, or {self._continue}")
+        if any(self.path.iterdir()):
+            raise RunError(f"'{self.path}' holds other files already", mend=mend)
+
+    @contextlib.contextmanager
+    def hold(self) -> Iterator[None]:
+        """Hold the run for training, and remove what an interrupted write left behind.
+
+        Raises:
+            RunError: if another process trains it.
+        """
+        with hold_lock(self.path / LOCK, f"'{self.path}' is in training"):
+            for folder in (self.path, self.path / "state"):
+                remove_leftovers(folder)
+            yield
+
+    def open(self) -> dict[str, Any]:
+        """Check that the folder holds a run that this version can read.
+
+        Returns:
+            The content of provenance.json, without the format.
+
+        Raises:
+            RunError: if the folder is missing, damaged, from a newer version, or holds something else.
+        """
+        if not self.path.is_dir():
+            raise RunError(f"There is no run folder '{self.path}'")
+        if (self.path / "state").is_symlink():
+            raise RunError(f"'{self.path / 'state'}' is a link", mend="Put the folder itself there")
+        name = "provenance.json"
+        if not os.path.lexists(self.path / name):
+            raise RunError(
+                f"'{self.path}' is not a run folder: it has no {name}", mend="Give a folder that training made"
+            )
+        version = self._parse(name, self._text(name), parse_json).get("format")
+        if type(version) is not int or version < 1:
+            raise self.damaged(name, f"its format is {version!r}")
+        if version > FORMAT:
+            raise RunError(
+                f"'{self.path}' was made by a newer version of vaekit (format {version})", mend="Install a newer vaekit"
+            )
+        self.format = version
+        try:
+            known = Provenance.model_validate(self.read_json(name))
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise self.damaged(name, f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        return known.model_dump(exclude_unset=True, exclude={"format"})
+
+    def damaged(self, name: str, problem: object) -> RunError:
+        """Return the error for a damaged file."""
+        return RunError(f"'{self.path / name}' is damaged: {shorten(str(problem))}", mend=COPY)
+
+    def write(self, name: str, content: str | bytes) -> None:
+        """Write a file."""
+        encoded = content.encode() if isinstance(content, str) else content
+        if len(encoded) > (most := MOST_BYTES.get(name, len(encoded))):
+            raise RunError(f"{name} must have at most {most:,} bytes", f"{len(encoded):,}", "Use fewer columns")
+        with atomic_path(self.path / name, self._continue) as temporary:
+            temporary.write_bytes(encoded)
+
+    def write_json(self, name: str, content: dict[str, Any]) -> None:
+        """Write a JSON file with its digest."""
+        self.write(name, seal_text(json.dumps(content, indent=2, allow_nan=False), ".json"))
+
+    def write_toml(self, name: str, content: dict[str, Any]) -> None:
+        """Write a TOML file with its digest."""
+        self.write(name, seal_text(tomli_w.dumps(content), ".toml"))
+
+    def read_json(self, name: str) -> dict[str, Any]:
+        """Read a JSON file that holds one object of finite numbers."""
+        return self._parse(name, self._checked(name), parse_json)
+
+    def read_toml(self, name: str) -> dict[str, Any]:
+        """Read a TOML file."""
+        return self._parse(name, self._checked(name), parse_toml)
+
+    def _parse(self, name: str, text: Any, parse: Callable[[Any], Any]) -> Any:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise self.damaged(name, error) from error
+
+    def _text(self, name: str) -> str:
+        return self._parse(name, self.read_bytes(name), bytes.decode)
+
+    def _checked(self, name: str) -> str:
+        """Read a text, check its digest and remove it; a run of format 1 may have none."""
+        text, intact = unseal_text(self._text(name), Path(name).suffix)
+        if intact is None and self.format > 1:
+            raise self.damaged(name, "its digest is missing")
+        if intact is False:
+            raise self.changed(name)
+        return text
+
+    def changed(self, name: str) -> RunError:
+        """Return the error for a file whose digest is wrong."""
+        path = self.path / name
+        mend = f"{COPY}, or train a new run with `recipe={str(path)!r}`" if name == "recipe.toml" else COPY
+        return RunError(f"'{path}' is damaged, or was changed after it was written", mend=mend)
+
+    def read_bytes(self, name: str) -> bytes:
+        """Read the bytes of a plain file.
+
+        Raises:
+            RunError: if it is missing, too long, unreadable, or not a plain file.
+        """
+        with self._reading(name), open_plain(self.path / name, MOST_BYTES[name]) as file:
+            return file.read()
+
+    @contextlib.contextmanager
+    def _reading(self, name: str) -> Iterator[None]:
+        """Turn failures to read into errors that say what to do."""
+        try:
+            yield
+        except FileNotFoundError as error:
+            untrained = f"If its training was interrupted, {self._continue}"
+            mend = untrained if name.endswith(".safetensors") else COPY
+            raise RunError(f"'{self.path}' has no {name}", mend=mend) from error
+        except RunError:
+            raise
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+            raise self.damaged(name, error) from error
+
+    def write_tensors(self, name: str, tensors: Mapping[str, Tensor], notes: dict[str, str] | None = None) -> None:
+        """Write tensors and notes beside them to a safetensors file, with their digest."""
+        stored = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
+        notes = notes or {}
+        with atomic_path(self.path / name, self._continue) as temporary:
+            try:
+                save_file(stored, temporary, {NOTES: json.dumps({"digest": digest_tensors(stored, notes), **notes})})
+            except SafetensorError as error:
+                code = errno.ENOSPC if "No space left" in str(error) else errno.EIO
+                raise OSError(code, str(error)) from error
+
+    def read_tensors(
+        self, name: str, like: Mapping[str, Tensor] | None = None
+    ) -> tuple[dict[str, Tensor], dict[str, str]]:
+        """Read the tensors of a safetensors file, and the notes beside them.
+
+        Args:
+            name: name of the file.
+            like: tensors whose names, shapes and types the file must have; checked before any tensor is read.
+
+        Raises:
+            RunError: if the file is missing, damaged, or holds other tensors.
+        """
+        with self._reading(name):
+            open_plain(self.path / name).close()
+            with safe_open(self.path / name, framework="pt") as file:
+                if like is not None:
+                    self._check_alike(name, file, like)
+                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+                notes = parse_notes(file.metadata() or {})
+        digest = notes.pop("digest", None)
+        if digest is None and self.format > 1:
+            raise self.damaged(name, "its digest is missing")
+        if digest is not None and digest != digest_tensors(tensors, notes):
+            raise self.changed(name)
+        return tensors, notes
+
+    def _check_alike(self, name: str, file: Any, like: Mapping[str, Tensor]) -> None:
+        found = {key: (tuple(file.get_slice(key).get_shape()), file.get_slice(key).get_dtype()) for key in file.keys()}  # noqa: SIM118
+        wanted = {key: (tuple(value.shape), TYPES.get(value.dtype)) for key, value in like.items()}
+        if found != wanted:
+            key = min(found.items() ^ wanted.items())[0]
+            told = f"'{key}' is {found.get(key, 'missing')} rather than {wanted.get(key, 'missing')}"
+            raise RunError(f"'{self.path / name}' does not fit recipe.toml: {told}", mend="Restore both from a copy")
+
+    def chosen_step(self) -> int | None:
+        """Return the step at which the weights were chosen; None for runs of earlier versions."""
+        text = self.read_tensors(WEIGHTS)[1].get("step")
+        if text is not None and not re.fullmatch(r"\d{1,15}", text):
+            raise self.damaged(WEIGHTS, f"it was chosen at step '{text}'")
+        return None if text is None else int(text)
+
+    def size(self, name: str) -> int:
+        """Return the bytes of a file; 0 if it does not exist."""
+        path = self.path / name
+        return os.lstat(path).st_size if os.path.lexists(path) else 0
+
+    def remove(self, name: str) -> None:
+        """Delete a file if it exists."""
+        (self.path / name).unlink(missing_ok=True)
+
+    def write_metrics(self, rows: list[dict[str, float]]) -> None:
+        """Write metrics.csv with the figures of all validations; before the first one do nothing."""
+        if rows:
+            self.write("metrics.csv", seal_text(format_metrics(rows), ".csv"))
+
+    def read_metrics(self) -> list[dict[str, float]]:
+        """Read metrics.csv; a column that was added by a later version is NaN.
+
+        Returns:
+            A row for each validation; an empty list before the first one.
+        """
+        if not os.path.lexists(self.path / "metrics.csv"):
+            return []
+        rows: list[dict[str, float]] = self._parse("metrics.csv", self._checked("metrics.csv"), parse_metrics)
+        return rows

@@ -1,0 +1,262 @@
+"""A run as it is kept and what it reads: its folder, its own source, and new rows."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from vaekit.data import KnownRows, Part, Rows, Schema, Source, Split, Transform
+from vaekit.data.tables.coding import code_values
+from vaekit.errors import DataError, RecipeError, RunError, did_you_mean
+from vaekit.evaluation import Remedy
+from vaekit.folder import KNOWN, ROW, WEIGHTS, RunFolder
+from vaekit.models import Autoencoder, VariationalAutoEncoder
+from vaekit.opening import make_split, open_both, open_rows, settle
+from vaekit.recipe import Recipe, load_recipe, resolve
+from vaekit.training.state import GOOD, LATEST
+
+
+@dataclass(frozen=True)
+class History:
+    """What a training noted of itself.
+
+    Args:
+        validations: the figures of each validation, as in metrics.csv.
+        step: the step at which the weights were chosen; None for runs of earlier versions.
+    """
+
+    validations: list[dict[str, float]]
+    step: int | None
+
+
+@dataclass
+class KeptRun:
+    """The part of a run that knows its folder and its rows; `Run` adds what the model can do.
+
+    Args:
+        folder: the run folder.
+        recipe: the complete recipe.
+        schema: what the data are.
+        transform: maps data as given to data as the model sees them.
+        model: the model with its best weights.
+        provenance: versions, seed, source and fingerprint of the data, choices and their reasons.
+        known: hashes of the training rows; None for runs saved before they were kept.
+        row: a row of the data frame that an estimator was fitted to, as the content of a Parquet file.
+        history: what training noted; None to read it from the folder when it is needed.
+    """
+
+    folder: RunFolder
+    recipe: Recipe
+    schema: Schema
+    transform: Transform
+    model: VariationalAutoEncoder | Autoencoder
+    provenance: dict[str, Any]
+    known: KnownRows | None = None
+    row: bytes | None = None
+    history: History | None = None
+
+    @property
+    def path(self) -> Path:
+        """Return the path of the run folder."""
+        return self.folder.path
+
+    def read_history(self) -> History:
+        """Return the figures of all validations, and the step at which the weights were chosen."""
+        return self.history or History(self.folder.read_metrics(), self.folder.chosen_step())
+
+    def save(self, path: str | Path) -> None:
+        """Write the run to a new folder, which `vaekit.load` reads without running code.
+
+        The folder appears in one step with everything that the run has, but its report. The copy can resume training if
+        the run's own folder could.
+
+        Args:
+            path: a new or empty folder.
+
+        Raises:
+            RunError: if the folder holds a run or other files already, or cannot be written.
+
+        Examples:
+            >>> import tempfile, vaekit
+            >>> place = tempfile.mkdtemp()
+            >>> run = vaekit.train("digits", settings={"training.epochs": 1}, out=f"{place}/first")
+            >>> run.save(f"{place}/copy")
+            >>> bool((vaekit.load(f"{place}/copy").sample(3) == run.sample(3)).all())
+            True
+        """
+        history, state = self.read_history(), self._read_state()
+
+        def write_trained(made: RunFolder) -> None:
+            made.write_metrics(history.validations)
+            made.write_tensors(WEIGHTS, self.model.state_dict(), _note_step(history))
+            for name, (tensors, notes) in state.items():
+                made.write_tensors(name, tensors, notes)
+
+        self.write(RunFolder(path), write_trained)
+
+    def write(self, folder: RunFolder, further: Any = lambda _: None) -> None:
+        """Make a run folder with everything but weights; `further` writes what else there is."""
+
+        def write_rows(made: RunFolder) -> None:
+            if self.known is not None:
+                hashes, notes = self.known.content()
+                made.write_tensors(KNOWN, {"hashes": torch.from_numpy(hashes)}, notes)
+            if self.row is not None:
+                made.write(ROW, self.row)
+            further(made)
+
+        described = {"schema": self.schema.model_dump(mode="json"), "transform": self.transform.model_dump(mode="json")}
+        folder.create(self.recipe.as_json(), described, self.provenance, write_rows)
+
+    def _read_state(self) -> dict[str, tuple[dict[str, torch.Tensor], dict[str, str]]]:
+        """Return what resuming needs, if the folder still holds the weights that the run has."""
+        own = {name: value.cpu() for name, value in self.model.state_dict().items()}
+        try:
+            kept, _ = self.folder.read_tensors(WEIGHTS, like=own)
+        except RunError:  # the folder is gone, as that of a fitted estimator, or holds another run
+            return {}
+        if not all(torch.equal(kept[name], value) for name, value in own.items()):
+            return {}
+        names = (name for name in (GOOD, LATEST) if os.path.lexists(self.path / name))
+        return {name: self.folder.read_tensors(name) for name in names}
+
+    @cached_property
+    def source(self) -> tuple[Source, Source | None]:
+        """Return the source that the run was trained on, and its separate test source, opened anew.
+
+        Raises:
+            DataError: if they are missing, or hold other data than those trained on.
+        """
+        origin, test = self.provenance["source"], self.provenance["test_source"]
+        if "memory" in (origin, test):
+            raise DataError(
+                "The run was trained on an array or a data frame, which is not kept", mend="Pass the rows again"
+            )
+        try:
+            return open_both(origin, test, self.recipe, table=self.schema.table)
+        except DataError as error:
+            raise DataError(f"The run's own data cannot be read: {error}", mend="Pass the rows to measure") from error
+
+    def drop_data(self) -> None:
+        """Forget the opened source; it is opened again when it is needed."""
+        for name in ("source", "_split"):
+            self.__dict__.pop(name, None)
+
+    @property
+    def column_names(self) -> list[str]:
+        """Return the names of the data's columns; an empty list if they have no names."""
+        return list(self.schema.columns)
+
+    def split(self) -> Split:
+        """Return the training, validation and test rows, divided as in training."""
+        return self._split
+
+    @cached_property
+    def _split(self) -> Split:
+        source, test = self.source
+        split = make_split(source.in_order(self.schema.columns), test, self.recipe)
+        noted = self.provenance.get("validation_fingerprint")
+        chosen_by_others = noted is not None and split.validation.fingerprint() != noted
+        if split.train.fingerprint() != self.provenance["fingerprint"] or chosen_by_others:
+            name = self.provenance["source"]
+            told = "The rows are not those" if name == "memory" else f"'{name}' no longer holds the rows"
+            mend = "Restore them, pass the rows to measure, or train a new run"
+            raise DataError(f"{told} that the run was trained on", mend=mend)
+        self.schema.check_part(split.test)
+        return split
+
+    def rows(self, X: object) -> Rows:
+        """Open new rows, check them against the schema and prepare them for the model."""
+        return self.checked(self.open(X))
+
+    def open(self, X: object) -> Source:
+        """Open new rows as numbers, with their columns in the order of training."""
+        rows = settle(open_rows(X, self.recipe, known=self.schema.cells), self.recipe, self.schema.table)
+        return rows.in_order(self.schema.columns)
+
+    def checked(self, source: Source) -> Rows:
+        """Check rows against the schema and prepare them for the model."""
+        if self.schema.picture:
+            source = source.drawn_as(self.schema.shape, self.schema.levels)
+        values = self.schema.check(source.values)
+        part = Part(values, np.arange(len(values)), source.labels, context=source.context)
+        return Rows(part, self.transform, self.recipe.seed)
+
+    def accepts(self, remedy: Remedy) -> bool:
+        """Return whether a remedy would change the recipe, and works with the rest of it and with the data."""
+        if remedy.in_place(self.recipe):
+            return False
+        try:
+            changed = load_recipe(self.recipe, remedy.settings)
+            resolve(changed, self.schema, self.provenance["rows"]["train"])
+        except RecipeError:
+            return False
+        return changed != self.recipe
+
+    def _held_out(self, split: Split) -> Rows:
+        if not len(split.test):
+            raise DataError("The run held out no rows (data.test=0)", mend="Pass the rows to measure")
+        return Rows(split.test, self.transform, self.recipe.seed)
+
+    def pieces(self, X: object, text: bool = False) -> Iterator[Any]:  # noqa: ARG002
+        """Yield new rows in pieces that fit into memory, for methods that take rows.
+
+        Args:
+            X: rows, as `encode` takes them.
+            text: whether rows of a text file come back as text.
+        """
+        yield X
+
+    def context(self, given: Mapping[str, Any], n: int) -> torch.Tensor | None:
+        """Return what a conditional model is given, for n rows, as its networks see it.
+
+        Args:
+            given: columns and their value in all rows, or a list of n values.
+            n: number of rows.
+
+        Returns:
+            A tensor of n rows; None for a model that is not conditional.
+
+        Raises:
+            DataError: if a column is missing, unknown, or has an impossible value or a wrong number of values.
+        """
+        names = [column.name for column in self.schema.given]
+        if given and not names:
+            conditional = "`recipe='conditional-vae'`" if self.schema.picture else "data.kind=mixed or data.condition"
+            told = f"The model cannot be given {', '.join(given)}: it models all columns together, without conditions"
+            raise DataError(told, mend=f"Train with {conditional}")
+        if unknown := [name for name in given if name not in names]:
+            must = f"a given column must be one that the model is conditional on: {', '.join(names)}"
+            raise DataError(must, f"'{unknown[0]}'", did_you_mean(unknown[0], names))
+        if missing := [name for name in names if name not in given]:
+            raise DataError(
+                f"The model is conditional on {', '.join(names)}, but '{missing[0]}' is missing",
+                mend=f"Give it, as in `given={{{missing[0]!r}: VALUE}}`",
+            )
+        if not names:
+            return None
+        codes = [code_values(column, repeat_value(column.name, given[column.name], n)) for column in self.schema.given]
+        return self.transform.context(torch.from_numpy(np.stack(codes, 1))).float()
+
+
+def _note_step(history: History) -> dict[str, str]:
+    return {} if history.step is None else {"step": str(history.step)}
+
+
+def repeat_value(name: str, value: Any, n: int) -> list[Any]:
+    """Repeat a value n times; return n values as they are."""
+    values: npt.NDArray[Any] | list[Any] | tuple[Any, ...]
+    if not isinstance(value, list | tuple | np.ndarray):
+        return [value] * n
+    values = value
+    if len(values) != n:
+        raise DataError(f"'{name}' must have one value for all rows, or {n} values", f"{len(values)}")
+    return list(values)

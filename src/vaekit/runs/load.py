@@ -1,0 +1,139 @@
+"""Reading a run from its folder, without trust in what the folder holds."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+from vaekit.data import KnownRows, Schema, Transform, seeded
+from vaekit.errors import RunError, shorten
+from vaekit.folder import KNOWN, ROW, WEIGHTS, RunFolder
+from vaekit.recipe import Recipe, build_model, load_recipe
+from vaekit.runs.run import Run
+from vaekit.runs.table_run import TableRun
+from vaekit.training.state import GOOD
+
+LARGEST_WEIGHT = 1e18
+"""Squares of greater weights overflow float32."""
+SPARE = 1 << 26
+"""How many bytes building a model may take besides its weights."""
+DEFINING = ("model", "latent_dim", "layers", "seed", "data", "likelihood", "encoder", "decoder", "prior", "posterior")
+"""The keys of a recipe that define the model and the held-out rows; runs without digests note a digest of them."""
+
+
+def load(path: str | Path) -> Run:
+    """Read a run from its folder without running any code from it.
+
+    Args:
+        path: the run folder.
+
+    Returns:
+        The run, with its best weights.
+
+    Raises:
+        RunError: if the folder is missing, damaged, from a newer version, or not trained yet.
+
+    Examples:
+        >>> load("nowhere")
+        Traceback (most recent call last):
+        ...
+        vaekit.errors.RunError: There is no run folder 'nowhere'.
+    """
+    run = read_run(RunFolder(path))
+    weights, _ = run.folder.read_tensors(WEIGHTS, like=run.model.state_dict())
+    if bad := [name for name, value in weights.items() if not (value.double().abs() <= LARGEST_WEIGHT).all()]:
+        raise RunError(
+            f"The weights '{bad[0]}' in '{run.folder.path / WEIGHTS}' are not finite, or beyond {LARGEST_WEIGHT:g}",
+            mend="Train a new run with a smaller training.learning_rate",
+        )
+    run.model.load_state_dict(weights)
+    return run
+
+
+def read_run(folder: RunFolder) -> Run:
+    """Read everything of a run but its weights and its state."""
+    provenance = folder.open()
+    try:
+        written = folder.read_toml("recipe.toml")
+        if "evaluation" not in written:  # the last section, which training always writes
+            raise KeyError("recipe.toml has no section [evaluation]: it seems to be cut off")
+        recipe = load_recipe(written)
+        described = folder.read_json("schema.json")
+        schema, transform = Schema.model_validate(described["schema"]), Transform.model_validate(described["transform"])
+        if provenance.get("defined_by", digest_recipe(written)) != digest_recipe(written):
+            raise ValueError("recipe.toml was changed in a part that defines the model; train a new run with it")
+        with _SizeLimit(folder.size(WEIGHTS) or folder.size(GOOD)):
+            run = make_run(folder, recipe, schema, transform, provenance)
+    except RunError:
+        raise
+    except (KeyError, IndexError, ValueError, TypeError, RuntimeError, ArithmeticError) as error:
+        said = str(error).partition("For further information")[0].strip()  # pydantic adds an address
+        files = "recipe.toml, schema.json or provenance.json"
+        told = f"{files} in '{folder.path}' is damaged, or was changed after it was written: {shorten(said)}"
+        raise RunError(told, mend="Restore them from a copy") from error
+    run.known, run.row = _read_known(folder), _read_row(folder, provenance)
+    return run
+
+
+def make_run(
+    folder: RunFolder, recipe: Recipe, schema: Schema, transform: Transform, provenance: dict[str, Any]
+) -> Run:
+    """Build a run whose model is not trained yet."""
+    with seeded(recipe.seed):
+        model = build_model(recipe, schema, transform)
+    kind = TableRun if schema.kind == "mixed" else Run
+    return kind(folder, recipe, schema, transform, model, provenance)
+
+
+class _SizeLimit(TorchFunctionMode):
+    """Refuse a model that is much larger than its saved weights, before its memory is allocated.
+
+    Args:
+        saved: bytes of the file that holds the weights; 0 if nothing was saved yet.
+    """
+
+    def __init__(self, saved: int) -> None:
+        super().__init__()
+        self.left = 4 * saved + SPARE if saved else math.inf
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        if isinstance(made, torch.Tensor) and not any(isinstance(value, torch.Tensor) for value in args):
+            self.left -= made.nbytes
+            if self.left < 0:
+                raise ValueError("they describe a model that is larger than the saved weights")
+        return made
+
+
+def _read_known(folder: RunFolder) -> KnownRows | None:
+    if not os.path.lexists(folder.path / KNOWN):
+        return None
+    tensors, notes = folder.read_tensors(KNOWN)
+    try:
+        return KnownRows.read(tensors["hashes"].numpy(), notes)
+    except (KeyError, ValueError, TypeError) as error:
+        raise folder.damaged(KNOWN, error) from error
+
+
+def _read_row(folder: RunFolder, provenance: Mapping[str, Any]) -> bytes | None:
+    """Read the row that shows the library and the types of an estimator's training data."""
+    if provenance.get("library") is None:
+        return None
+    content = folder.read_bytes(ROW)
+    if folder.format > 1 and provenance.get("pattern") != hashlib.sha256(content).hexdigest():
+        raise folder.changed(ROW)
+    return content
+
+
+def digest_recipe(recipe: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of the part of a recipe that defines the model."""
+    defining = {key: recipe[key] for key in DEFINING if key in recipe}
+    return hashlib.sha256(json.dumps(defining, sort_keys=True).encode()).hexdigest()
