@@ -13,12 +13,6 @@ import pytest
 import torch
 from pages import report
 from scipy.stats import ks_2samp, spearmanr
-
-import vaekit
-from vaekit.data import Column
-from vaekit.errors import RunError
-from vaekit.evaluation import TableModel
-from vaekit.report import write_report
 from vaekit.report.dependence import association_matrix, cramers_v, cut_up, measure_dependence, rank_correlations
 from vaekit.report.hidden import _Judge, by_column, tell_cells
 from vaekit.report.marginals import (
@@ -30,11 +24,17 @@ from vaekit.report.marginals import (
     number,
     written,
 )
+from vaekit.report.table_rows import MOST_COLUMNS, TableRows, cells_of
+
+import vaekit
+from vaekit.data import Column
+from vaekit.errors import RunError
+from vaekit.evaluation import TableModel
+from vaekit.report import write_report
 from vaekit.report.numbers import nats, percent
 from vaekit.report.panel import cut
 from vaekit.report.subject import Subject
 from vaekit.report.table_charts import histogram
-from vaekit.report.table_rows import MOST_COLUMNS, TableRows, cells_of
 
 SMALL = {
     "training.epochs": 12,

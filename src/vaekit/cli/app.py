@@ -154,6 +154,12 @@ def evaluate(
         bool,
         typer.Option("--rate-distortion", help="Also measure points of the rate-distortion curve, for some rows."),
     ] = False,
+    tables: Annotated[
+        bool,
+        typer.Option(
+            "--tables", help="Also measure the columns of a mixed table: marginals, associations, hidden cells."
+        ),
+    ] = False,
     factors: Annotated[
         str | None,
         typer.Option(
@@ -179,6 +185,7 @@ def evaluate(
         temperatures,
         gap=gap,
         rate_distortion=rate_distortion,
+        tables=tables,
         factors=factors,
         examples=examples,
     )

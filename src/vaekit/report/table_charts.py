@@ -31,7 +31,7 @@ def histogram(ax: Any, edges: Array, real: Array, generated: Array, axis: str) -
         edges: of the bins, shape (b + 1,), increasing; of dates in microseconds since 1970.
         real: shape (b,).
         generated: shape (b,).
-        axis: `plain`, `log` or `date`.
+        axis: `linear`, `log` or `date`.
     """
     if axis == "date":
         edges = edges / DAY
