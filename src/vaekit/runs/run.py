@@ -243,7 +243,7 @@ class Run:
             samples: draws K; the recipe's `evaluation.samples` by default.
         """
         raise VaekitError(
-            f"This run was not trained on a mixed table, so it has no table figures: its data are {self.schema.kind}",
+            f"This run was not trained on a mixed table, so it has no table figures: its data are of kind '{self.schema.kind}'",
             mend="Leave `tables` out, or name a run on a table with columns of several kinds",
         )
 

@@ -107,7 +107,7 @@ def measure_associations(rows: ComparedRows) -> Associations:
         for x in (rows.held_out, rows.generated, rows.train)
     )
     ordered = [column.kind != "categorical" for column in columns]
-    ranks = [rank_correlations(x, ordered) for x in (rows.held_out, rows.generated)]
+    ranks = [rank_correlations(x[:, : len(columns)], ordered) for x in (rows.held_out, rows.generated)]
     upper = np.triu_indices(len(columns), 1)
     found = [
         PairDifference((names[i], names[j]), *(float(m[i, j]) for m in (held_out, generated, *ranks)))

@@ -54,6 +54,7 @@ class HiddenCells(Record):
         log_prob: mean log p of the true cell given the rest of its row, in nats (a log-density for numbers without a grid).
         gain: `log_prob` less the mean log p under the column's own distribution, in nats.
         gain_error: standard error of `gain`; NaN for a single cell.
+        is_predicted: whether the rest of a row helps: the gain is above two standard errors.
     """
 
     column: str
@@ -64,11 +65,7 @@ class HiddenCells(Record):
     log_prob: float = math.nan
     gain: float = math.nan
     gain_error: float = math.nan
-
-    @property
-    def is_predicted(self) -> bool:
-        """Whether the rest of a row helps: the gain is above two standard errors."""
-        return self.gain > 2 * self.gain_error
+    is_predicted: bool = False
 
 
 def measure_hidden(model: TableModel, rows: Rows, train: Rows) -> tuple[HiddenCells, ...]:
@@ -133,9 +130,10 @@ def _summarise(
     if column.kind in CATEGORICAL:
         codes = np.minimum(codes, column.places - 1)
     error, baseline = (_error(measure, codes, made, unit) for made in (predicted, np.full(cells, guess)))
+    mean, gained = float(log_prob[there].mean()), float(gain.mean())
     gain_error = float(gain.std(ddof=1)) / cells**0.5 if cells > 1 else math.nan
-    mean = float(log_prob[there].mean())
-    return HiddenCells(column.name, measure, cells, error, baseline, mean, float(gain.mean()), gain_error)
+    is_predicted = gained > 2 * gain_error
+    return HiddenCells(column.name, measure, cells, error, baseline, mean, gained, gain_error, is_predicted)
 
 
 def _yardstick(column: Column, known: Array) -> tuple[Measure, float, float]:
