@@ -122,7 +122,7 @@ DRAWN = {
     "SeedStream.BASELINE": {"_matrix"},
     "SeedStream.SAMPLE_RARE": {"TableRun.sample"},
     "SeedStream.HIDE": {"measure_hidden"},
-    "SeedStream.FACTOR_ROWS": {"_halves"},
+    "SeedStream.FACTOR_ROWS": {"halves"},
     "SeedStream.FACTOR_VOTES": {"disentanglement"},
     "SeedStream.CONDITION_RARE": {"TableModel.condition"},
 }

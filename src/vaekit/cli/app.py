@@ -190,7 +190,7 @@ def evaluate(
         examples=examples,
     )
     if as_json:
-        typer.echo(json.dumps(figures, indent=2), file=sys.stdout)
+        typer.echo(json.dumps(figures, indent=2, default=lambda record: record.as_json()), file=sys.stdout)
         return
     from vaekit.cli.tables import show_figures
 

@@ -11,7 +11,6 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
-from vaekit.cli.table_rows import table_rows
 from vaekit.data import Column, Schema
 from vaekit.evaluation import BASELINES, diagnose, first_remedy
 from vaekit.evaluation.gap import mean_and_error
@@ -124,7 +123,7 @@ def _further_rows(figures: dict[str, Any]) -> list[tuple[str, str]]:
         named = ", ".join(f"{name} {scores[key]:.2f}" for key, name in SCORES.items())
         rows.append(("disentanglement", f"{named} ({scores['factors']} factors, {scores['examples']} examples)"))
     if (tables := figures.get("tables")) is not None:
-        rows += table_rows(tables)
+        rows += tables.rows()
     return rows
 
 

@@ -5,7 +5,7 @@ from vaekit.evaluation.baselines import BASELINES, measure_baselines
 from vaekit.evaluation.bounds import Measured, block_rows, evaluating, measure, measure_autoencoder
 from vaekit.evaluation.decomposition import RateParts, active_units, decompose_rate
 from vaekit.evaluation.diagnosis import Reading, Remedy, diagnose, first_remedy
-from vaekit.evaluation.disentanglement import Disentanglement, dci, disentanglement, factor_vae, mig, sap
+from vaekit.evaluation.factors import Disentanglement, dci, disentanglement, factor_vae, mig, sap
 from vaekit.evaluation.gap import InferenceGap, inference_gap
 from vaekit.evaluation.rate_distortion import RatePoint, rate_distortion
 from vaekit.evaluation.summary import Evaluation, Evaluator

@@ -56,7 +56,7 @@ def marginal_section(table: TableFigures, columns: tuple[Column, ...], whose: st
     shown = table.marginals[:MOST_COLUMNS]
     far = sorted((m for m in shown if m.distance > FAR * m.by_chance), key=lambda m: -m.distance)
     text = (
-        f"{table.rows:,} held-out rows (filled) against {table.rows:,} generated rows (outlined): the two should agree. "
+        f"{table.compared_rows:,} held-out rows (filled) against {table.compared_rows:,} generated rows (outlined): the two should agree. "
         "The distance of numbers and dates is the largest gap between distribution functions (Kolmogorov–Smirnov), that of lists "
         "is the total variation: 0 means the same distribution, 1 means no overlap. The outermost bins also count the cells beyond "
         f"the axis. Frequent single values have bars under the histogram of the other values.{whose}"

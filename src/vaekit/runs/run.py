@@ -206,7 +206,7 @@ class Run:
             examples: how many rows "some" are, ≥ 1.
 
         Returns:
-            A dictionary of numbers, in nats per example of the data as given.
+            A dictionary of numbers, in nats per example of the data as given; under `tables` a `TableFigures` record.
 
         Raises:
             DataError: if rows or factors do not fit.
@@ -227,7 +227,7 @@ class Run:
         if rate_distortion:
             further["rate_distortion"] = evaluator.rate_distortion(some, self._samples(samples))
         if tables:
-            further["tables"] = self.table_figures(rows, evaluator.train, samples).as_json()
+            further["tables"] = self.table_figures(rows, evaluator.train, samples)
         found = self._evaluated(evaluator, rows, X, samples)
         if known is not None:
             scores = asdict(disentanglement(found.code, known, self.recipe.seed))

@@ -24,7 +24,7 @@ from scipy.stats import chi2_contingency, spearmanr
 
 from vaekit.data import Column
 from vaekit.data.tables.columns import CATEGORICAL
-from vaekit.evaluation.tables.record import Record
+from vaekit.evaluation.record import Record
 from vaekit.evaluation.tables.rows import ComparedRows
 
 Array = npt.NDArray[np.float64]
@@ -68,6 +68,11 @@ class PairDifference(Record):
         """The larger of the differences in V and in rank correlation, without signs."""
         ranks = abs(self.held_out_rank - self.generated_rank)
         return max(self.gap, 0.0 if math.isnan(ranks) else ranks)
+
+    def __str__(self) -> str:
+        text = f"{' × '.join(self.columns)} {self.held_out:.2f} → {self.generated:.2f}"
+        ranks = f" (ranks {self.held_out_rank:.2f} → {self.generated_rank:.2f})"
+        return text if math.isnan(self.held_out_rank - self.generated_rank) else text + ranks
 
 
 @dataclass(frozen=True)

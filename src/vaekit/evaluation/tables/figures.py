@@ -7,15 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from vaekit.data import Rows
+from vaekit.evaluation.record import Record
 from vaekit.evaluation.tables.associations import Associations, measure_associations
 from vaekit.evaluation.tables.hidden import HiddenCells, measure_hidden
 from vaekit.evaluation.tables.marginals import MarginalDistance, compare_marginals
 from vaekit.evaluation.tables.model import TableModel
-from vaekit.evaluation.tables.record import Record
 from vaekit.evaluation.tables.rows import ComparedRows, Sampler, codes_of
 
 MOST_ROWS = 20_000
 """Rows in which missing cells are counted."""
+WORST = 5
+"""Columns, or pairs of columns, in a printed row."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class TableFigures(Record):
 
     Args:
         columns: the names of the modelled columns, in the order of all lists below.
-        rows: the number of held-out rows that were compared with as many generated rows.
+        compared_rows: the number of held-out rows that were compared with as many generated rows.
         missing: which cells are missing.
         marginals: each column on its own, held-out cells against generated ones.
         associations: associations between columns, held-out rows against generated ones; None where the training rows are gone.
@@ -49,11 +51,28 @@ class TableFigures(Record):
     """
 
     columns: tuple[str, ...]
-    rows: int
+    compared_rows: int
     missing: MissingCells
     marginals: tuple[MarginalDistance, ...]
     associations: Associations | None
     hidden: tuple[HiddenCells, ...] | None
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Return names and values as `vaekit evaluate` prints them, the worst columns first."""
+        known = [each for each in self.marginals if each.cells]
+        known.sort(key=lambda each: -each.distance / max(each.by_chance, 1e-9))
+        found = [("columns furthest apart", "; ".join(map(str, known[:WORST])))]
+        if (pairs := self.associations) is not None:
+            mean = f"V differs by {pairs.gap:.3f} on average ({pairs.gap_by_chance:.3f} by chance)"
+            found.append(("associations", "; ".join([mean, *map(str, pairs.differences[:WORST])])))
+        if hidden := [each for each in self.hidden or () if each.cells]:
+            others = [each.column for each in hidden if not each.is_predicted]
+            text = (
+                f"{len(hidden) - len(others)} of {len(hidden)} columns are predicted better from the rest of their row"
+            )
+            named = f"; not {', '.join(others[:WORST])}{' …' if others[WORST:] else ''}" if others else ""
+            found.append(("hidden cells", text + named))
+        return found
 
 
 def measure_tables(model: TableModel, rows: Rows, train: Rows | None, sample: Sampler) -> TableFigures:

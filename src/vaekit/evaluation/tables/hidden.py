@@ -23,9 +23,9 @@ import torch
 
 from vaekit.data import Column, Part, Rows, SeedStream
 from vaekit.data.tables.columns import CATEGORICAL
+from vaekit.evaluation.record import Record
 from vaekit.evaluation.tables.model import TableModel
 from vaekit.evaluation.tables.posterior import sum_by_column
-from vaekit.evaluation.tables.record import Record
 from vaekit.evaluation.tables.rows import codes_of
 from vaekit.models.likelihoods import Mixed
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vaekit.data import Column
-from vaekit.evaluation.tables.record import Record
+from vaekit.evaluation.record import Record
 
 Array = npt.NDArray[np.float64]
 Axis = Literal["linear", "log", "date"]

@@ -20,8 +20,8 @@ from scipy.stats import ks_2samp
 
 from vaekit.data import Column
 from vaekit.data.tables.columns import CATEGORICAL
+from vaekit.evaluation.record import Record
 from vaekit.evaluation.tables.histograms import Histogram, make_histogram
-from vaekit.evaluation.tables.record import Record
 from vaekit.evaluation.tables.rows import ComparedRows
 
 Array = npt.NDArray[np.float64]
@@ -78,6 +78,9 @@ class MarginalDistance(Record):
     histogram: Histogram | None = None
     held_out_quantiles: tuple[float, ...] | None = None
     generated_quantiles: tuple[float, ...] | None = None
+
+    def __str__(self) -> str:
+        return f"{self.column} {self.distance:.2f} ({self.by_chance:.2f} by chance)"
 
 
 def compare_marginals(rows: ComparedRows) -> tuple[MarginalDistance, ...]:
