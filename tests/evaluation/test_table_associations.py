@@ -11,8 +11,8 @@ from scipy.stats import spearmanr
 from mixed_frames import numbers, table_rows, words
 from vaekit.evaluation.tables.associations import (
     association_matrix,
+    bin_cells,
     cramers_v,
-    cut,
     measure_associations,
     rank_correlations,
 )
@@ -61,20 +61,20 @@ def test_matrix_takes_rows_in_which_both_are_there():
 
 def test_bins_hold_equally_many_held_out_cells():
     real = np.random.default_rng(0).permutation(np.append(np.arange(800.0), np.nan))
-    bins = cut(numbers(), real, real)
+    bins = bin_cells(numbers(), real, real)
     assert bins[np.isnan(real)] == -1
     assert np.bincount(bins[bins >= 0]).tolist() == [100] * 8
-    assert cut(numbers(), real, np.array([-5.0, 1e9, np.nan])).tolist() == [0, 7, -1]
+    assert bin_cells(numbers(), real, np.array([-5.0, 1e9, np.nan])).tolist() == [0, 7, -1]
     zeros = np.array([0.0] * 90 + [1.0, 2, 3, 4, 5, 6, 7, 8, 9, 10])
-    assert np.bincount(cut(numbers(), zeros, zeros)).tolist() == [90, 10]
+    assert np.bincount(bin_cells(numbers(), zeros, zeros)).tolist() == [90, 10]
 
 
 def test_rare_values_share_a_bin():
     real = np.concatenate([np.repeat(np.arange(15.0), np.arange(20, 5, -1)), [15.0]])  # the last code: never seen
-    bins = cut(words(15), real, real)
+    bins = bin_cells(words(15), real, real)
     assert set(bins) == set(range(12))
     assert (bins == 11).sum() == sum(range(6, 10)) + 1
-    assert cut(words(3), np.array([2.0, 2, 0, 3]), np.array([0.0, 1, 2, 3])).max() < 12
+    assert bin_cells(words(3), np.array([2.0, 2, 0, 3]), np.array([0.0, 1, 2, 3])).max() < 12
 
 
 def test_rank_correlation_is_spearmans():

@@ -1,4 +1,4 @@
-"""The base of all records of figures."""
+"""Base of the records that hold figures."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Record:
-    """A frozen set of named figures that turns itself into JSON."""
+    """Hold named figures that cannot be changed and that turn themselves into JSON."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the fields as texts, numbers, lists and dictionaries, with None for numbers that are not finite."""

@@ -22,7 +22,7 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Subject:
-    """A run on some held-out rows.
+    """Hold a run, its held-out rows and its figures on them.
 
     Args:
         run: the run.
@@ -53,7 +53,7 @@ class Subject:
 
     @cached_property
     def train(self) -> Part | None:
-        """The training rows; None if they are gone and other rows were named."""
+        """Return the training rows; None if they are gone and other rows were named."""
         try:
             return self.run.split().train
         except DataError:
@@ -63,42 +63,42 @@ class Subject:
 
     @property
     def name(self) -> str:
-        """The name of the run folder."""
+        """Return the name of the run folder."""
         return self.run.path.resolve().name
 
     @property
     def figures(self) -> dict[str, Any]:
-        """The figures of the evaluation."""
+        """Return the figures of the evaluation."""
         return self.evaluation.figures
 
     @property
     def is_autoencoder(self) -> bool:
-        """Whether the model is deterministic, and so without a likelihood."""
+        """Tell whether the model is deterministic, and so has no likelihood."""
         return isinstance(self.run.model, Autoencoder)
 
     @property
     def learned_prior(self) -> bool:
-        """Whether p(z) was learned, and so need not be N(0, I)."""
+        """Tell whether p(z) was learned, and so need not be N(0, I)."""
         return not isinstance(self.run.model.prior, StandardNormal)
 
     @property
     def binary(self) -> bool:
-        """Whether p(x|z) is a distribution of zeros and ones."""
+        """Tell whether p(x|z) is a distribution of zeros and ones."""
         return self.run.schema.kind == "binary" or self.run.transform.binarizes
 
     @property
     def log_prob_word(self) -> str:
-        """What the logarithm of p(x) is called."""
+        """Return what log p(x) is called for these data."""
         return "log-probability" if self.run.schema.discrete else "log-density"
 
     @cached_property
     def table(self) -> TableFigures:
-        """The figures of the columns of a mixed table."""
+        """Measure the columns of a mixed table."""
         return self.run.table_figures(self.rows(self.held_out), self.rows(self.train) if self.train else None)
 
     @cached_property
     def squared_error(self) -> float:
-        """Mean over held-out rows and values of (x − reconstruction)², in squared units of the data as given."""
+        """Measure (x − reconstruction)², averaged over held-out rows and values, in squared units of the data as given."""
         total = 0.0
         for first, block in self.held_out.blocks():
             made = self.run.reconstruct(self.source(self.held_out.between(first, first + len(block))))
@@ -114,24 +114,24 @@ class Subject:
         return Rows(part, self.run.transform, self.run.recipe.seed)
 
     def source(self, part: Part) -> Source:
-        """Return rows as the methods of a run take them; a picture is called one, so that nobody has to guess it from the shape."""
+        """Return rows as the methods of a run take them, and say whether they are pictures, which a shape alone does not."""
         return Source(part.take(0, len(part)), picture=self.run.schema.picture, context=part.given())
 
 
 class TableSubject(Subject):
-    """A run on held-out rows of a mixed table, whose values are codes of cells, NaN where a cell is missing."""
+    """Hold a run on a mixed table, whose rows are codes of cells, NaN where a cell is missing."""
 
     mixed = True
     values_word = "columns"
 
     def with_run(self, other: Run) -> Subject:
-        """Return another run on the same held-out rows, which it codes in its own way."""
+        """Return another run on the same held-out rows, coded in its own way."""
         source = other.open(self.cells())
         return TableSubject(other, whole(source), other.evaluation(source.frame), source)
 
     @property
     def log_prob_word(self) -> str:
-        """What the logarithm of p(x) is called."""
+        """Return what log p(x) is called for these data."""
         return "log-probability (of numbers without a grid, log-density)"
 
     def cells(self) -> Any:

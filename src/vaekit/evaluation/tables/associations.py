@@ -42,7 +42,7 @@ LEAST_ROWS = 20
 
 @dataclass(frozen=True)
 class PairDifference(Record):
-    """The association of a pair of columns, in held-out rows and in generated ones.
+    """Hold the association of a pair of columns, in held-out rows and in generated ones.
 
     Args:
         columns: the names of the two columns.
@@ -60,12 +60,12 @@ class PairDifference(Record):
 
     @property
     def gap(self) -> float:
-        """The difference in V, without its sign."""
+        """Return the difference in V, without its sign."""
         return abs(self.held_out - self.generated)
 
     @property
     def size(self) -> float:
-        """The larger of the differences in V and in rank correlation, without signs."""
+        """Return the larger of the differences in V and in rank correlation, without signs."""
         ranks = abs(self.held_out_rank - self.generated_rank)
         return max(self.gap, 0.0 if math.isnan(ranks) else ranks)
 
@@ -77,7 +77,7 @@ class PairDifference(Record):
 
 @dataclass(frozen=True)
 class Associations(Record):
-    """Associations of all pairs of the first C ≤ 24 columns.
+    """Hold the associations of all pairs of the first C ≤ 24 columns.
 
     Args:
         columns: the names of the columns.
@@ -108,7 +108,7 @@ def measure_associations(rows: ComparedRows) -> Associations:
     columns = rows.columns[:MOST_COLUMNS]
     names = tuple(column.name for column in columns)
     held_out, generated, trained = (
-        association_matrix([cut(c, rows.held_out[:, i], x[:, i]) for i, c in enumerate(columns)])
+        association_matrix([bin_cells(c, rows.held_out[:, i], x[:, i]) for i, c in enumerate(columns)])
         for x in (rows.held_out, rows.generated, rows.train)
     )
     ordered = [column.kind != "categorical" for column in columns]
@@ -125,8 +125,8 @@ def measure_associations(rows: ComparedRows) -> Associations:
     return Associations(names, held_out, generated, differences, gap, by_chance)
 
 
-def cut(column: Column, held_out: Array, cells: Array) -> Bins:
-    """Cut a column into few bins.
+def bin_cells(column: Column, held_out: Array, cells: Array) -> Bins:
+    """Put the cells of a column into few bins.
 
     Args:
         column: the column.

@@ -22,11 +22,11 @@ WORST = 5
 
 @dataclass(frozen=True)
 class MissingCells(Record):
-    """Which cells are missing.
+    """Hold how many cells are missing.
 
     Args:
         held_out: share of missing cells in each modelled column of held-out rows, from 0 to 1.
-        train: the same shares in training rows; None where the training rows are gone.
+        train: the same shares in training rows; None if they are gone.
         complete_rows: share of held-out rows without missing cells.
         cells_per_row: mean number of missing cells in a held-out row.
     """
@@ -39,15 +39,15 @@ class MissingCells(Record):
 
 @dataclass(frozen=True)
 class TableFigures(Record):
-    """What was measured of the columns of a mixed table.
+    """Hold what was measured of the columns of a mixed table.
 
     Args:
         columns: the names of the modelled columns, in the order of all lists below.
         compared_rows: the number of held-out rows that were compared with as many generated rows.
-        missing: which cells are missing.
+        missing: how many cells are missing.
         marginals: each column on its own, held-out cells against generated ones.
-        associations: associations between columns, held-out rows against generated ones; None where the training rows are gone.
-        hidden: how well cells are predicted from the rest of their row; None where the training rows are gone.
+        associations: associations between columns, in held-out rows and in generated ones; None if the training rows are gone.
+        hidden: how well cells are predicted from the rest of their row; None if the training rows are gone.
     """
 
     columns: tuple[str, ...]
@@ -81,7 +81,7 @@ def measure_tables(model: TableModel, rows: Rows, train: Rows | None, sample: Sa
     Args:
         model: the model.
         rows: held-out rows.
-        train: training rows; None where they are gone, and then neither associations nor hidden cells are measured.
+        train: training rows; None if they are gone, and then associations and hidden cells are not measured.
         sample: draws n rows as codes from the model, given the context of each.
 
     Returns:

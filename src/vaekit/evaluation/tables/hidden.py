@@ -43,7 +43,7 @@ Measure = Literal["error rate", "levels off", "RMSE / std"]
 
 @dataclass(frozen=True)
 class HiddenCells(Record):
-    """How well the cells of a column are predicted from the rest of their rows.
+    """Hold how well the cells of a column are predicted from the rest of their rows.
 
     Args:
         column: the name of the column.

@@ -17,12 +17,12 @@ Axis = Literal["linear", "log", "date"]
 
 BINS = 30
 RANGE = 30.0
-"""From this ratio of the largest to the smallest usual number on, bins of positive numbers grow by a constant factor."""
+"""Positive numbers that span more than this factor get bins that grow by a constant factor."""
 
 
 @dataclass(frozen=True)
 class Histogram(Record):
-    """Shares of all cells of a column in common bins; cells beyond the bins count in the outermost ones.
+    """Hold the shares of the cells of a column in common bins; cells beyond the bins count in the outermost bins.
 
     Args:
         edges: edges of the bins in units of the column (dates in microseconds since 1970), shape (b + 1,), increasing.
@@ -61,7 +61,7 @@ def make_histogram(column: Column, held_out: Array, generated: Array, apart: Arr
 def bin_edges(column: Column, held_out: Array, generated: Array) -> tuple[Array, Axis]:
     """Choose bins over the range of nearly all held-out cells and the bulk of the generated ones.
 
-    On a grid of values every bin holds equally many of them, so that no bin looks rare for being cut off.
+    If values lie on a grid, every bin holds equally many grid points, so that no bin looks rare because it is narrower.
     """
     low, high = (float(v) for v in np.quantile(held_out, [0.002, 0.998]))
     if len(generated):

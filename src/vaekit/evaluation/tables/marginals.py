@@ -36,7 +36,7 @@ QUANTILES = (0.05, 0.5, 0.95)
 
 @dataclass(frozen=True)
 class ValueShare(Record):
-    """How often a value occurs among held-out cells and among generated ones.
+    """Hold how often a value occurs among held-out cells and among generated ones.
 
     Args:
         value: the value (a date in microseconds since 1970); None for all other values together.
@@ -53,12 +53,12 @@ class ValueShare(Record):
 
 @dataclass(frozen=True)
 class MarginalDistance(Record):
-    """A column on its own, held-out cells against generated ones.
+    """Hold how far the generated cells of a column are from its held-out cells in distribution.
 
     Args:
         column: the name of the column.
         kind: its kind, as `vaekit describe` shows it.
-        measure: which distance is meant.
+        measure: the distance that is measured.
         cells: the number of held-out cells that are not missing.
         distance: from 0 (the same distribution) to 1; NaN where all held-out cells are missing.
         by_chance: the average distance of two samples of one distribution, of the same sizes.

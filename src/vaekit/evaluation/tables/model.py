@@ -22,7 +22,7 @@ Array = npt.NDArray[np.float64]
 
 
 class TableModel(TablePosterior):
-    """A model of a mixed table that answers questions about cells.
+    """Fill, draw and judge the cells of a mixed table with a trained model.
 
     Args:
         model: the model.
@@ -209,7 +209,7 @@ class TableModel(TablePosterior):
 
 
 def _copies(codes: Array) -> npt.NDArray[np.int64]:
-    """Count the rows before each row that are equal to it, shape (n,)."""
+    """Count how many rows before each row are equal to it, shape (n,)."""
     keys = RowNoise(codes).keys
     order = np.argsort(keys, kind="stable")
     first = np.flatnonzero(np.append(True, np.diff(keys[order]) != 0))

@@ -31,7 +31,7 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Weighted:
-    """Draws of z for a block of B rows, with weights that sum to one.
+    """Hold draws of z for a block of B rows, with weights that sum to one.
 
     Args:
         z: shape (K, B, latent_dim).
@@ -59,7 +59,7 @@ class Weighted:
 
 @dataclass(frozen=True)
 class TablePosterior:
-    """The posterior of z given some cells of a row of a mixed table.
+    """Draw z given some cells of a row of a mixed table.
 
     Args:
         model: the model.
@@ -74,7 +74,7 @@ class TablePosterior:
     samples: int
 
     def blocks(self, rows: Rows) -> Iterator[tuple[Self, Tensor, Array, RowNoise]]:
-        """Yield a few rows at a time: the posterior at their context, the rows as the model sees them, their codes, their noise."""
+        """Yield a few rows at a time: the posterior in their context, the rows as the model sees them, their codes and their noise."""
         size = max(1, min(block_rows(self.model), BUDGET // (8 * self.samples * widest(self.model))))
         start = 0
         for x, noise, context in rows.blocks(size):
@@ -112,11 +112,14 @@ class TablePosterior:
 
 
 def sum_by_column(parts: Tensor, columns: npt.NDArray[np.int64]) -> Tensor:
-    """Sum what is known of the parts of a row (…, S) for each column (…, C).
+    """Sum figures of the S parts of a row over the parts of each of its C columns.
 
     Args:
-        parts: any figures, shape (…, S).
+        parts: figures of the parts, shape (…, S).
         columns: the column of each part, shape (S,).
+
+    Returns:
+        Shape (…, C).
 
     Examples:
         >>> sum_by_column(torch.tensor([1.0, 2.0, 4.0]), np.array([0, 1, 0])).tolist()

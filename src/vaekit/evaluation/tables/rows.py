@@ -17,20 +17,20 @@ from vaekit.evaluation.tables.model import TableModel
 
 Array = npt.NDArray[np.float64]
 Sampler = Callable[[Tensor | None, int], npt.NDArray[Any]]
-"""Draws n rows as codes, given the context of each row."""
+"""A function that draws n rows as codes, given the context of each row."""
 
 MOST_ROWS = 5000
 
 
 @dataclass(frozen=True)
 class ComparedRows:
-    """Rows of a mixed table, and the rows that a model generates in their place.
+    """Hold rows of a mixed table, and the rows that a model generates in their place.
 
     Args:
         columns: the modelled columns, C of them.
         held_out: codes of held-out rows, shape (n, C), NaN where a cell is missing.
         generated: codes of generated rows, shape (m, C).
-        train: codes of as many training rows, which show how much chance alone can do; without rows where they are gone.
+        train: codes of as many training rows, which show how much chance alone can do; empty if they are gone.
         point_masses: the single values of each column of numbers that have a probability of their own.
     """
 
