@@ -87,13 +87,11 @@ def test_a_column_whose_held_out_cells_are_all_missing(run):
     json.dumps(found, allow_nan=False)
 
 
-def test_a_run_on_other_data_is_refused():
-    run = vaekit.train(
-        np.random.default_rng(0).normal(size=(60, 8)), settings=SMALL | {"training.epochs": 1, "data.kind": "real"}
-    )
-    with pytest.raises(
-        VaekitError, match=r"^This run was not trained on a mixed table.*its data are of kind 'real'\. Leave"
-    ):
+def test_a_run_on_other_data_is_refused(folder):
+    settings = SMALL | {"training.epochs": 1, "data.kind": "real"}
+    run = vaekit.train(np.random.default_rng(0).normal(size=(60, 8)), settings=settings, out=folder / "real")
+    words = r"^This run was not trained on a mixed table.*its data are of kind 'real'\. Leave"
+    with pytest.raises(VaekitError, match=words):
         run.evaluate(np.zeros((5, 8)), tables=True)
 
 
