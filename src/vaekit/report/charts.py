@@ -1,4 +1,4 @@
-"""The charts. They hold no names from the data, because their font lacks the letters of many languages: the page shows names."""
+"""Draw charts without names from the data: their font lacks the letters of many languages, so the page shows the names."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MARKERS = {"●": "o", "■": "s", "▲": "^", "◆": "D", "▼": "v", "✚": "P
 
 
 def class_style(index: int) -> tuple[str, int]:
-    """Return the sign and the colour of a class; either tells classes apart."""
+    """Return the sign and the colour of a class; readers can go by either."""
     return list(MARKERS)[index % len(MARKERS)], index % len(CLASSES)
 
 
@@ -66,7 +66,7 @@ def _frame(ax: Any, *lines: Array) -> None:
 def ladder(
     ax: Any, values: dict[str, float], errors: dict[str, float], write: Callable[[float], str], label: str
 ) -> str:
-    """Draw figures of one kind below each other, each as a dot with its value.
+    """Draw figures of one kind as dots, one below the other, each with its value.
 
     Args:
         ax: the axes to paint on.

@@ -1,4 +1,4 @@
-"""Strips of pictures as embedded PNG: each pixel is a sharp square, and the background is transparent."""
+"""Make strips of pictures as embedded PNG: each pixel is a sharp square, and the background is transparent."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Scale:
         return cls(0.0, levels - 1.0) if levels else cls(float(pictures.min()), float(pictures.max()))
 
     def bytes(self, pictures: Array) -> npt.NDArray[np.uint8]:
-        """Turn values from `low` to `high` into 0 to 255, and others into the nearer end."""
+        """Turn values from `low` to `high` into 0 to 255; values outside become 0 or 255."""
         spread = max(self.high - self.low, 1e-12)
         shares = (np.nan_to_num(pictures.astype(np.float64), posinf=self.high, neginf=self.low) - self.low) / spread
         return (shares * 255).round().clip(0, 255).astype(np.uint8)

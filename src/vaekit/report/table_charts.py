@@ -1,4 +1,4 @@
-"""Charts of tables. Like all charts they hold no names from the data: columns are numbered, and the page lists the names."""
+"""Draw charts of tables without names from the data: columns are numbered, and the page lists their names."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def write_value(column: Column, value: str | float | bool, digits: int = 4) -> s
 
 
 def write_number(value: float, digits: int = 4) -> str:
-    """Write a number as in a text: integers in full, others with so many significant digits.
+    """Write a number for readers: integers in full, others with `digits` significant digits.
 
     Examples:
         >>> write_number(215650.0), write_number(-0.123456)

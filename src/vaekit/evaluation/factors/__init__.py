@@ -1,4 +1,4 @@
-"""How far each code stands for one known factor of variation, and each factor for one code.
+"""Measure whether each code stands for one known factor of variation, and each factor for one code.
 
 Four scores compare codes z, shape (n, d), with known factors v, shape (n, f). They ask different things and do not replace
 one another: MIG and SAP want each factor in one code only, DCI disentanglement and the FactorVAE score want each code to

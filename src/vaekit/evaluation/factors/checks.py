@@ -1,4 +1,4 @@
-"""What all scores against known factors share: their arguments, held-out rows, and the gap of the best two codes."""
+"""Check arguments, choose held-out rows and compare the two best codes, for all scores against known factors."""
 
 from __future__ import annotations
 

@@ -112,7 +112,7 @@ def concentration(importance: Array) -> tuple[float, float]:
 
 
 def _focus(importance: Array) -> Array:
-    """Return 1 − H of the shares in each row, with entropies in units of their greatest value; 0 for a row of zeros."""
+    """Return 1 − H for the shares in each row, where H is divided by its greatest value; 0 for a row of zeros."""
     total = importance.sum(axis=1, keepdims=True)
     shares = np.divide(importance, total, out=np.zeros_like(importance), where=total > 0)
     entropy = entr(shares).sum(axis=1) / math.log(max(importance.shape[1], 2))

@@ -1,4 +1,4 @@
-"""All scores of codes against known factors in one record."""
+"""Compute all scores of codes against known factors, as one record."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measure associations between columns, in held-out rows and in generated ones, by one measure for all kinds of columns.
+"""Measure associations between columns of any kind, in held-out rows and in generated ones.
 
 Numbers are cut into at most eight bins that hold about equally many held-out cells, and the rarer values of a list are put
 together. For a table n_ij of counts with r rows and c columns that are not empty, n in all,

@@ -59,7 +59,7 @@ def make_histogram(column: Column, held_out: Array, generated: Array, apart: Arr
 
 
 def bin_edges(column: Column, held_out: Array, generated: Array) -> tuple[Array, Axis]:
-    """Choose bins over the range of nearly all held-out cells and the bulk of the generated ones.
+    """Choose bins that cover nearly all held-out cells and most generated ones.
 
     If values lie on a grid, every bin holds equally many grid points, so that no bin looks rare because it is narrower.
     """

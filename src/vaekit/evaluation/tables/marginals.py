@@ -53,7 +53,7 @@ class ValueShare(Record):
 
 @dataclass(frozen=True)
 class MarginalDistance(Record):
-    """Hold how far the generated cells of a column are from its held-out cells in distribution.
+    """Hold the distance between the distributions of the held-out and of the generated cells of a column.
 
     Args:
         column: the name of the column.
@@ -119,7 +119,7 @@ def _compare_lists(column: Column, held_out: Array, generated: Array) -> Margina
 
 
 def list_shares(column: Column, held_out: Array, generated: Array) -> tuple[ValueShare, ...]:
-    """Return the shares of the most frequent values, sorted by value where values have an order, and of all others together.
+    """Return the shares of the most frequent values and of all others together; values that have an order are sorted by it.
 
     Args:
         column: a column whose values are a list.

@@ -50,7 +50,7 @@ class TableModel(TablePosterior):
         return np.concatenate(filled), np.concatenate(certain)
 
     def predict(self, rows: Rows, truth: Array) -> tuple[Array, Array]:
-        """Predict every cell from the cells of its row that were not hidden.
+        """Predict cells that were hidden, and measure how probable their true values were.
 
         Args:
             rows: coded rows, NaN where a cell is missing or was hidden on purpose.
@@ -167,7 +167,7 @@ class TableModel(TablePosterior):
         return np.where(np.isnan(row), codes, row), float(1 / weights.square().sum())
 
     def explain(self, rows: Rows) -> Array:
-        """Measure how much less likely each cell is, given the others of its row, than such a cell usually is.
+        """Measure how surprising each cell is, given the others of its row, compared with what is usual for such a cell.
 
             E[log p(X_j|x_−j)] − log p(x_j|x_−j),   X_j ~ p(x_j|x_−j)
 

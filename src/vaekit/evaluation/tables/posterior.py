@@ -44,7 +44,7 @@ class Weighted:
     likelihood: Slots
 
     def log_prob(self, seen: Tensor, columns: npt.NDArray[np.int64]) -> Tensor:
-        """Return log p(x_j|x_o) ≈ log Σ_k w_k p(x_j|z_k) of each cell on its own.
+        """Return log p(x_j|x_o) of each cell on its own, estimated by log Σ_k w_k p(x_j|z_k).
 
         Args:
             seen: the cells as the model sees them, shape (B, 2S).

@@ -62,5 +62,5 @@ class ComparedRows:
 
 
 def codes_of(rows: Rows, limit: int) -> Array:
-    """Return the codes of at most `limit` rows, which the seed of the rows chooses."""
+    """Return the codes of at most `limit` rows, chosen by the seed of the rows."""
     return np.asarray(rows.part.some(limit, rows.seed).take(0, limit), np.float64)
