@@ -145,10 +145,17 @@ MUTANTS = [
     ),
     Mutant(
         "the z of an imputation is chosen by the noise of its values",
-        "evaluation/missing.py",
+        "evaluation/tables/model.py",
         "own.uniform((draws,), RowStream.CHOICE)",
         "own.uniform((draws,), RowStream.FILL)",
         STREAMS,
+    ),
+    Mutant(
+        "a cell that was hidden on purpose is taken as a sign of why cells are missing",
+        "evaluation/tables/model.py",
+        "found = at.draw_weighted(x, noise, device, hidden=True)",
+        "found = at.draw_weighted(x, noise, device)",
+        "tests/evaluation/test_hidden_cells.py::test_missing_cells_are_neither_likely_nor_unlikely",
     ),
     Mutant(
         "rare categories of sampled and of conditioned rows are the same",

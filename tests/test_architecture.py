@@ -104,7 +104,7 @@ def test_streams_of_noise_have_their_numbers_in_one_place():
 
 DRAWN = {
     "RowStream.TRANSFORM": {"Rows._fixed"},
-    "RowStream.POSTERIOR": {"_measure_block", "TableModel._posterior", "_Judge.log_prob"},
+    "RowStream.POSTERIOR": {"_measure_block", "TablePosterior.draw_weighted"},
     "RowStream.FILL": {"TableModel._expected", "TableModel._values"},
     "RowStream.CHOICE": {"TableModel.draw", "TableModel._surprise"},
     "RowStream.RARE": {"TableModel._values"},
@@ -122,8 +122,8 @@ DRAWN = {
     "SeedStream.SUBSET": {"Part.some"},
     "SeedStream.BASELINE": {"_matrix"},
     "SeedStream.SAMPLE_RARE": {"TableRun.sample"},
-    "SeedStream.HIDE": {"tell_cells"},
-    "SeedStream.FACTOR_ROWS": {"_halves"},
+    "SeedStream.HIDE": {"measure_hidden"},
+    "SeedStream.FACTOR_ROWS": {"halves"},
     "SeedStream.FACTOR_VOTES": {"disentanglement"},
     "SeedStream.CONDITION_RARE": {"TableModel.condition"},
 }

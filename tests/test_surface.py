@@ -20,6 +20,7 @@ VERBS = {
         "--temperatures",
         "--gap",
         "--rate-distortion",
+        "--tables",
         "--factors",
         "--examples",
         "--json",
@@ -105,7 +106,7 @@ def test_the_python_twins_of_the_verbs():
         "score_samples": ["self", "X", "samples"],
         "save": ["self", "path"],
         "sample": ["self", "n", "seed", "mean", "given"],
-        "evaluate": ["self", "X", "samples", "temperatures", "gap", "rate_distortion", "factors", "examples"],
+        "evaluate": ["self", "X", "samples", "temperatures", "gap", "rate_distortion", "tables", "factors", "examples"],
     }
     for name, parameters in methods.items():
         assert list(inspect.signature(getattr(vaekit.Run, name)).parameters) == parameters

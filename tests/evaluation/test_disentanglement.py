@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import doctest
 import itertools
-import sys
 from dataclasses import astuple
 
 import numpy as np
 import pytest
 from scipy import stats
 from sklearn.decomposition import PCA
-from sklearn.metrics import mutual_info_score
 from squares import squares
 
 from vaekit import VaekitError
 from vaekit.evaluation import Disentanglement, dci, disentanglement, factor_vae, mig, sap
-from vaekit.evaluation.disentanglement import concentration, importances, mutual_information
+from vaekit.evaluation.factors import checks, forests, gaps, scores, votes
+from vaekit.evaluation.factors.forests import concentration, importances
 
-MODULE = sys.modules["vaekit.evaluation.disentanglement"]  # the package's name is the function's
 TURN = np.array([[1.0, 1.0], [1.0, -1.0]]) / np.sqrt(2)
 SCORES = {
     "mig": mig,
@@ -45,9 +43,9 @@ def entropy(*columns):
 
 
 def test_the_examples_run():
-    found = doctest.testmod(MODULE)
-    assert found.failed == 0
-    assert found.attempted > 10
+    found = [doctest.testmod(module) for module in (forests, gaps, scores, votes)]
+    assert sum(each.failed for each in found) == 0
+    assert sum(each.attempted for each in found) > 10
 
 
 def test_codes_that_are_the_factors():
@@ -138,12 +136,6 @@ def test_mig_is_that_of_entropies_after_histograms(rng):
         told = sorted(entropy(z) + entropy(v) - entropy(z, v) for z in binned)
         gaps.append((told[-1] - told[-2]) / entropy(v))
     assert mig(codes, factors) == pytest.approx(np.mean(gaps), rel=1e-10)
-
-
-def test_mutual_information_is_that_of_scikit_learn(rng):
-    first, second = rng.integers(7, size=300), rng.integers(4, size=300)
-    assert mutual_information(first, second) == pytest.approx(mutual_info_score(first, second), rel=1e-10)
-    assert mutual_information(first, first) == pytest.approx(entropy(first), rel=1e-12)
 
 
 def test_dci_is_that_of_the_shares_of_importance(rng):
@@ -239,8 +231,8 @@ def test_other_kinds_of_numbers(rng):
 
 
 def test_classifiers_look_at_some_rows_and_are_tested_on_others(monkeypatch):
-    monkeypatch.setattr(MODULE, "MOST_ROWS", 200)
-    train, test = MODULE._halves(900, 0)
+    monkeypatch.setattr(checks, "MOST_ROWS", 200)
+    train, test = checks.halves(900, 0)
     assert (len(train), len(test)) == (100, 100)
     assert len(np.unique(np.concatenate([train, test]))) == 200
     factors = grid((3, 3), 100)
@@ -259,7 +251,7 @@ def test_small_leaves_would_spread_importance(rng, monkeypatch):
     factors = grid((2, 2), 200)
     codes = np.column_stack([factors + rng.normal(size=factors.shape) / 2, rng.normal(size=(800, 3))])
     score, _, _ = dci(codes, factors)
-    monkeypatch.setattr(MODULE, "LEAF", 1)
+    monkeypatch.setattr(forests, "LEAF", 1)
     assert score > dci(codes, factors)[0] + 0.05
 
 

@@ -144,7 +144,7 @@ def test_a_run_whose_source_is_gone_is_reported_on_named_rows(tmp_path, people, 
     page = Page((tmp_path / "run" / "report.html").read_text(encoding="utf-8"))
     assert f"{there}, instead of the rows held out from the source" in page.text
     assert re.search(r"7\d of these 90 rows trained the run", page.text)
-    assert ("The training rows cannot be had" in page.text) == (kind == "table")
+    assert ("The training rows are gone" in page.text) == (kind == "table")
     assert "ELBO on training rows" not in page.text
 
 

@@ -208,7 +208,7 @@ def test_table_shows_its_varying_columns(table):
 
 
 def test_runs_of_other_shape_are_refused(vae, table):
-    with pytest.raises(RunError, match=re.escape("same shape, (8, 8, 1). Got (5,) in ")):
+    with pytest.raises(RunError, match=re.escape("different shapes: (8, 8, 1), and (5,) in ")):
         write_report(vae, table)
 
 

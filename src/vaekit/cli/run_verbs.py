@@ -77,6 +77,12 @@ def evaluate(
         bool,
         typer.Option("--gap", help="Also split the inference gap into the share of the family and of the encoder."),
     ] = False,
+    tables: Annotated[
+        bool,
+        typer.Option(
+            "--tables", help="Also measure the columns of a mixed table: marginals, associations, hidden cells."
+        ),
+    ] = False,
     rate_distortion: Annotated[
         bool, typer.Option("--rate-distortion", help="Also measure points of the rate-distortion curve.")
     ] = False,
@@ -108,11 +114,12 @@ def evaluate(
         temperatures,
         gap=gap,
         rate_distortion=rate_distortion,
+        tables=tables,
         factors=factors,
         examples=examples,
     )
     if as_json:
-        typer.echo(json.dumps(figures, indent=2), file=sys.stdout)
+        typer.echo(json.dumps(figures, indent=2, default=lambda record: record.as_json()), file=sys.stdout)
         return
     from vaekit.cli.tables import show_figures
 

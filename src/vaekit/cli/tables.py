@@ -122,6 +122,8 @@ def _further_rows(figures: dict[str, Any]) -> list[tuple[str, str]]:
     if (scores := figures.get("disentanglement")) is not None:
         named = ", ".join(f"{name} {scores[key]:.2f}" for key, name in SCORES.items())
         rows.append(("disentanglement", f"{named} ({scores['factors']} factors, {scores['examples']} examples)"))
+    if (tables := figures.get("tables")) is not None:
+        rows += tables.rows()
     return rows
 
 

@@ -5,11 +5,11 @@ from vaekit.evaluation.baselines import BASELINES, measure_baselines
 from vaekit.evaluation.bounds import Measured, block_rows, evaluating, measure, measure_autoencoder
 from vaekit.evaluation.decomposition import RateParts, active_units, decompose_rate
 from vaekit.evaluation.diagnosis import Reading, Remedy, diagnose, first_remedy
-from vaekit.evaluation.disentanglement import Disentanglement, dci, disentanglement, factor_vae, mig, sap
+from vaekit.evaluation.factors import Disentanglement, dci, disentanglement, factor_vae, mig, sap
 from vaekit.evaluation.gap import InferenceGap, inference_gap
-from vaekit.evaluation.missing import TableModel
 from vaekit.evaluation.rate_distortion import RatePoint, rate_distortion
 from vaekit.evaluation.summary import Evaluation, Evaluator
+from vaekit.evaluation.tables import TableFigures, TableModel, measure_tables
 
 __all__ = [
     "BASELINES",
@@ -22,6 +22,7 @@ __all__ = [
     "RatePoint",
     "Reading",
     "Remedy",
+    "TableFigures",
     "TableModel",
     "active_units",
     "annealed_bound",
@@ -38,6 +39,7 @@ __all__ = [
     "measure",
     "measure_autoencoder",
     "measure_baselines",
+    "measure_tables",
     "mig",
     "rate_distortion",
     "sap",

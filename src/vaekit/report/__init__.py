@@ -1,4 +1,4 @@
-"""The report of a run: one HTML file with figures, what they mean, curves and pictures; it needs no network."""
+"""The report of a run: one HTML file with figures, what they mean, curves and pictures. It needs no network."""
 
 from __future__ import annotations
 
@@ -13,49 +13,49 @@ __all__ = ["write_report"]
 
 
 def write_report(run: Run, beside: Run | None = None, rows: object | None = None) -> Path:
-    """Write RUN/report.html; the same run gives the same bytes.
+    """Write report.html into the run folder; the same run gives the same bytes.
 
     Args:
-        run: the run that the report is about.
-        beside: another run on data of the same shape, measured on the same held-out rows.
-        rows: what is measured, as `Run.evaluate` takes it; by default the held-out rows of the run's own source.
+        run: the run to report on.
+        beside: another run on data of the same shape, which is measured on the same held-out rows.
+        rows: the rows to measure, as `Run.evaluate` takes them; by default the held-out rows of the run's own source.
 
     Returns:
-        Where the report is.
+        The path of the report.
 
     Raises:
-        DataError: if the source of the run cannot be opened, or holds other data now.
-        RunError: if the two runs do not fit together, or the folder cannot be written.
+        DataError: if the source of the run cannot be opened, or now holds other data.
+        RunError: if the two runs do not compare, or the folder cannot be written.
     """
-    if beside is not None and "mixed" in (run.schema.kind, beside.schema.kind):
-        _check_tables(run, beside)
-    elif beside is not None and beside.schema.shape != run.schema.shape:
-        raise RunError(
-            f"the run beside must be trained on examples of the same shape, {run.schema.shape}",
-            f"{beside.schema.shape} in '{beside.path}'",
-            "Name a run on the same source",
-        )
-    if beside is not None and run.schema.given != beside.schema.given:
-        raise RunError(
-            "the run beside must be given the same columns, as log p(x|c) and log p(x) do not compare",
-            f"{[c.name for c in run.schema.given]} and {[c.name for c in beside.schema.given]}",
-            "Name a run with the same data.condition",
-        )
+    if beside is not None:
+        _check_beside(run, beside)
     subject = Subject.of(run, rows)
-    run.folder.write("report.html", render(subject, subject.judge(beside) if beside is not None else None))
+    run.folder.write("report.html", render(subject, subject.with_run(beside) if beside is not None else None))
     return run.path / "report.html"
 
 
-def _check_tables(run: Run, beside: Run) -> None:
-    """Refuse two runs of which only one is on a mixed table, or which model other columns: likelihoods would not compare."""
-    kinds = (run.schema.kind, beside.schema.kind)
-    if kinds != ("mixed", "mixed"):
+def _check_beside(run: Run, beside: Run) -> None:
+    """Refuse two runs whose figures do not compare."""
+    kinds, columns = ([run.schema.kind, beside.schema.kind], [set(r.schema.columns) for r in (run, beside)])
+    if kinds.count("mixed") == 1:
         raise RunError(
-            "of two runs both or neither must be of a mixed table",
-            f"{kinds[0]} and {kinds[1]}",
-            "Name a run that models the same table",
+            f"Only one of the two runs was trained on a mixed table: their data are {kinds[0]} and {kinds[1]}",
+            mend="Name a run on the same table",
         )
-    one, other = (set(r.schema.columns) for r in (run, beside))
-    if one != other:
-        name = min(one ^ other)
-        raise RunError("two runs on tables must model the same columns", f"'{name}' in only one of them")
+    if "mixed" in kinds and columns[0] != columns[1]:
+        raise RunError(
+            f"The two runs model different columns: '{min(columns[0] ^ columns[1])}' is in only one of them",
+            mend="Name a run that models the same columns",
+        )
+    if "mixed" not in kinds and beside.schema.shape != run.schema.shape:
+        raise RunError(
+            f"The two runs were trained on examples of different shapes: {run.schema.shape}, "
+            f"and {beside.schema.shape} in '{beside.path}'",
+            mend="Name a run on the same source",
+        )
+    if run.schema.given != beside.schema.given:
+        names = " and ".join(str([c.name for c in r.schema.given]) for r in (run, beside))
+        raise RunError(
+            f"The two runs are given different columns, {names}, so log p(x|c) and log p(x) do not compare",
+            mend="Name a run with the same data.condition",
+        )

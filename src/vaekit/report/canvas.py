@@ -1,4 +1,4 @@
-"""From a painted matplotlib figure to inline SVG that follows the page's colours and has the same bytes every time."""
+"""Turn a matplotlib figure into inline SVG that uses the colours of the page and has the same bytes every time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 P = ParamSpec("P")
 
 WIDTH = 4.6
-"""Inches, which is 442 pixels: nearly the width of a phone, so that text is hardly scaled there."""
+"""Inches, or 442 pixels: nearly the width of a phone, so that text is hardly scaled there."""
 
 INK = "#00ff01"
 FIRST, SECOND, THIRD = "#00ff02", "#00ff03", "#00ff04"
@@ -25,10 +25,10 @@ CLASSES = [f"#00ff{i:02x}" for i in range(0x10, 0x18)]
 VARIABLES = {INK: "--ink", FIRST: "--first", SECOND: "--second", THIRD: "--third"} | {
     colour: f"--class{i}" for i, colour in enumerate(CLASSES)
 }
-"""Stand-ins for colours that the page decides, one set for light and one for dark grounds."""
+"""Placeholder colours, which the page replaces by a light or a dark theme."""
 
 LARGEST = 1e30
-"""Numbers beyond it are not drawn: sums and squares of them leave what an axis can be made of."""
+"""Larger numbers are not drawn: their sums and squares overflow the axes."""
 NOT_DRAWN = Markup('<p class="soft">Not drawn: its numbers are infinite, missing or beyond 1e30.</p>')
 
 STYLE = {
@@ -63,13 +63,13 @@ STYLE = {
 def chart(
     height: float, columns: int = 1, width: float = WIDTH, gaps: bool = False
 ) -> Callable[[Callable[Concatenate[Any, P], str]], Callable[P, Markup]]:
-    """Turn a function that paints axes, and returns what can be read off them, into one that returns inline SVG.
+    """Turn a function that paints axes and describes them into one that returns inline SVG.
 
     Args:
         height: of the chart in inches.
-        columns: how many axes stand side by side; with more than one the function is given an array of them.
-        width: of the chart in inches: less makes text larger where charts are small.
-        gaps: whether numbers of an array may be missing; else, as with numbers beyond every axis, nothing is drawn.
+        columns: the number of axes side by side; the function gets an array of them if there are several.
+        width: of the chart in inches; a smaller width makes the text of small charts larger.
+        gaps: whether arrays may hold NaN; otherwise a chart with NaN is not drawn, nor is one with numbers above 1e30.
     """
 
     def decorate(paint: Callable[Concatenate[Any, P], str]) -> Callable[P, Markup]:
@@ -77,7 +77,7 @@ def chart(
         def painted(*args: P.args, **kwargs: P.kwargs) -> Markup:
             if not all(_drawable(value, gaps) for value in (*args, *kwargs.values())):
                 return NOT_DRAWN
-            with rc_context(STYLE):  # the only way to set the salt of the names in an SVG; undone at the end
+            with rc_context(STYLE):  # the only way to set the salt of names in an SVG; undone at the end
                 figure = Figure(figsize=(width, height), layout="constrained")
                 described = paint(figure.subplots(1, columns), *args, **kwargs)
                 return to_svg(figure, described)
@@ -88,7 +88,7 @@ def chart(
 
 
 def _drawable(value: object, gaps: bool) -> bool:
-    """Whether numbers fit on an axis."""
+    """Tell whether numbers fit on an axis."""
     if isinstance(value, Mapping):
         return all(_drawable(inner, gaps) for inner in value.values())
     if isinstance(value, np.ndarray):
@@ -97,14 +97,14 @@ def _drawable(value: object, gaps: bool) -> bool:
 
 
 def to_svg(figure: Any, described: str) -> Markup:
-    """A figure as an SVG element.
+    """Turn a figure into an SVG element.
 
     Args:
-        figure: a matplotlib figure, painted with the stand-in colours.
-        described: what it shows, for those who cannot see it.
+        figure: a matplotlib figure, painted with the placeholder colours.
+        described: what the figure shows, for readers who cannot see it.
 
     Returns:
-        The element, without names that another figure of the page might have, or references to elsewhere.
+        The element. It shares no names with other figures of the page and refers to nothing outside itself.
     """
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))

@@ -1,4 +1,4 @@
-"""The charts. No name from the data reaches them, as they have not the letters of every language: the page shows those."""
+"""Draw charts without names from the data: their font lacks the letters of many languages, so the page shows the names."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from vaekit.report.numbers import nats, significant
 Array = npt.NDArray[Any]
 
 MARKERS = {"●": "o", "■": "s", "▲": "^", "◆": "D", "▼": "v", "✚": "P", "★": "*", "✖": "X", "◀": "<", "▶": ">"}
-"""The sign that stands for a class in the legend, and how matplotlib calls it."""
+"""The sign of a class in the legend, and what matplotlib calls it."""
 
 
 def class_style(index: int) -> tuple[str, int]:
-    """Sign and colour of a class: classes differ in both, so that neither is needed alone."""
+    """Return the sign and the colour of a class; readers can go by either."""
     return list(MARKERS)[index % len(MARKERS)], index % len(CLASSES)
 
 
 @chart(height=2.9, gaps=True)
 def curves(ax: Any, epochs: Array, train: Array, held_out: Array, best: int | None, label: str) -> str:
-    """One figure against epochs, of training rows and of held-out ones.
+    """Draw a figure against epochs, for training rows and for held-out rows.
 
     Args:
-        ax: where to paint.
+        ax: the axes to paint on.
         epochs: shape (n,).
         train: shape (n,).
-        held_out: shape (n,), NaN where nothing was held out.
-        best: which point was kept, if any was chosen.
-        label: of the figure, with its unit.
+        held_out: shape (n,), NaN where there are no held-out rows.
+        best: the epoch whose weights were kept; None if the last were.
+        label: the name of the figure, with its unit.
     """
     marker = "o" if len(epochs) < 3 else None  # one point makes no line
     ax.plot(epochs, train, color=SECOND, linestyle=(0, (4, 2)), marker=marker, label="training rows")
@@ -47,12 +47,12 @@ def curves(ax: Any, epochs: Array, train: Array, held_out: Array, best: int | No
 
 
 def _legend_above(ax: Any) -> None:
-    """A legend above the frame, where no line or bar hides it."""
+    """Put the legend above the frame, where it hides nothing."""
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderpad=0, columnspacing=1)
 
 
 def _frame(ax: Any, *lines: Array) -> None:
-    """Leave a steep beginning out of the frame where it would flatten the rest."""
+    """Leave a steep start out of the frame if it would flatten the rest."""
     values, later = np.concatenate(lines), np.concatenate([line[len(line) // 5 :] for line in lines])
     if np.isnan(later).all():
         return
@@ -66,14 +66,14 @@ def _frame(ax: Any, *lines: Array) -> None:
 def ladder(
     ax: Any, values: dict[str, float], errors: dict[str, float], write: Callable[[float], str], label: str
 ) -> str:
-    """Figures of one kind under each other, each a dot with its value.
+    """Draw figures of one kind as dots, one below the other, each with its value.
 
     Args:
-        ax: where to paint.
+        ax: the axes to paint on.
         values: the figures by name.
-        errors: standard errors by name, of those that have one.
-        write: how a value is written.
-        label: of the axis, with its unit.
+        errors: standard errors by name; figures without one are left out.
+        write: turns a value into text.
+        label: the label of the axis, with its unit.
     """
     rows, bars = np.arange(len(values))[::-1], [errors.get(name, 0.0) for name in values]
     ax.errorbar(list(values.values()), rows, xerr=bars, fmt="o", color=FIRST, markersize=8, capsize=4, linestyle="none")
@@ -87,23 +87,23 @@ def ladder(
 
 @chart(height=2.9)
 def kl_bars(ax: Any, kl: Array, active: Array) -> str:
-    """The KL of each latent dimension, the largest first, active ones filled.
+    """Draw the KL of each latent dimension, the largest first; bars of active dimensions are filled.
 
     Args:
-        ax: where to paint.
+        ax: the axes to paint on.
         kl: nats, shape (latent_dim,).
-        active: truth values of the same shape.
+        active: whether each dimension is active, shape (latent_dim,).
     """
     order = np.argsort(-kl, kind="stable")
-    places = np.arange(len(kl))
+    positions = np.arange(len(kl))
     for chosen, style, label in (
         (active[order], {"color": FIRST}, "active"),
         (~active[order], {"facecolor": "none", "edgecolor": INK, "hatch": "////"}, "not active"),
     ):
         if chosen.any():
-            ax.bar(places[chosen], kl[order][chosen], label=label, **style)
+            ax.bar(positions[chosen], kl[order][chosen], label=label, **style)
     if len(kl) <= 20:
-        ax.set_xticks(places, [str(j) for j in order])
+        ax.set_xticks(positions, [str(j) for j in order])
     ax.grid(axis="x", visible=False)
     ax.set(xlabel="latent dimension" + (" j" if len(kl) <= 20 else ", sorted"), ylabel="KL in nats")
     _legend_above(ax)
@@ -112,14 +112,14 @@ def kl_bars(ax: Any, kl: Array, active: Array) -> str:
 
 @chart(height=2.4)
 def rate_parts(ax: Any, information: float, marginal: float, rate: float, ceiling: float) -> str:
-    """The rate and its two parts, with the ceiling of the mutual information.
+    """Draw the rate and its two parts, with the ceiling of the mutual information.
 
     Args:
-        ax: where to paint.
+        ax: the axes to paint on.
         information: I_q(x; z).
         marginal: KL(q(z) ‖ p(z)).
         rate: their sum.
-        ceiling: log N.
+        ceiling: log N, the largest mutual information that N rows can show.
     """
     values = [rate, information, marginal]
     names = ["rate", "mutual information", "marginal KL"]
@@ -135,13 +135,13 @@ def rate_parts(ax: Any, information: float, marginal: float, rate: float, ceilin
 
 @chart(height=4.2)
 def latent_map(ax: Any, points: Array, classes: Array | None, labels: tuple[str, str]) -> str:
-    """Latent means in the plane.
+    """Draw latent means in the plane.
 
     Args:
-        ax: where to paint.
+        ax: the axes to paint on.
         points: shape (n, 2).
-        classes: 0, 1, … for each point, where they are known.
-        labels: of the two axes.
+        classes: the class of each point, numbered from 0; None if unknown.
+        labels: the labels of the two axes.
     """
     groups = np.zeros(len(points), dtype=int) if classes is None else classes
     for group in np.unique(groups):
@@ -154,12 +154,12 @@ def latent_map(ax: Any, points: Array, classes: Array | None, labels: tuple[str,
 
 @chart(height=2.4)
 def code_histogram(ax: Any, codes: Array, label: str) -> str:
-    """How often each value of a single latent dimension occurs.
+    """Draw a histogram of a single latent dimension.
 
     Args:
-        ax: where to paint.
+        ax: the axes to paint on.
         codes: shape (n,).
-        label: of the axis.
+        label: the label of the axis.
     """
     ax.hist(codes, bins=30, color=FIRST)
     ax.set(xlabel=label, ylabel="rows")
@@ -168,14 +168,14 @@ def code_histogram(ax: Any, codes: Array, label: str) -> str:
 
 @chart(height=2.3, columns=2)
 def column(axes: Any, held_out: Array, sampled: Array, observed: Array, reconstructed: Array) -> str:
-    """One column of a table: held-out values against samples, and observed against reconstructed values.
+    """Draw one column of a table: held-out values against samples, and observed against reconstructed values.
 
     Args:
-        axes: where to paint, two.
+        axes: the two axes to paint on.
         held_out: values, shape (n,).
         sampled: values, shape (m,).
         observed: values, shape (k,).
-        reconstructed: values of the same rows, shape (k,).
+        reconstructed: the same values after reconstruction, shape (k,).
     """
     left, right = axes
     bins = _bins(held_out, sampled)
@@ -195,10 +195,10 @@ def column(axes: Any, held_out: Array, sampled: Array, observed: Array, reconstr
 
 
 def _bins(held_out: Array, sampled: Array) -> Array:
-    """Edges common to both: one bin for each of few whole numbers, else 30 over what is held out and most samples."""
-    whole = held_out.dtype.kind in "ui" or bool((held_out == np.floor(held_out)).all())
+    """Return common bin edges: one bin for each integer if there are few, else 30 bins over held-out values and most samples."""
+    integer = held_out.dtype.kind in "ui" or bool((held_out == np.floor(held_out)).all())
     low, high = np.quantile(np.concatenate([held_out, sampled]).astype(np.float64), [0.001, 0.999])
     low, high = min(low, float(held_out.min())), max(high, float(held_out.max()))
-    if whole and high - low <= 30:
+    if integer and high - low <= 30:
         return np.arange(np.floor(low), np.ceil(high) + 2) - 0.5
     return np.linspace(low, high if high > low else low + 1.0, 31)

@@ -1,4 +1,4 @@
-"""How the report writes numbers."""
+"""Write numbers as the report shows them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 
 
 def nats(value: float) -> str:
-    """Two decimals, with a true minus sign.
+    """Write a number of nats with two decimals and a true minus sign.
 
     Examples:
         >>> nats(-1234.5678), nats(-0.001)
@@ -16,7 +16,7 @@ def nats(value: float) -> str:
 
 
 def significant(value: float) -> str:
-    """Four significant digits, with a true minus sign.
+    """Write a number with four significant digits and a true minus sign.
 
     Examples:
         >>> significant(-0.00123456)
@@ -26,7 +26,7 @@ def significant(value: float) -> str:
 
 
 def with_error(value: float, error: float | None) -> str:
-    """A value with its standard error, where there is one.
+    """Write a number of nats with its standard error, if there is one.
 
     Examples:
         >>> with_error(-90.123, 0.456), with_error(-90.123, None)
@@ -36,7 +36,7 @@ def with_error(value: float, error: float | None) -> str:
 
 
 def percent(share: float) -> str:
-    """A share with one decimal.
+    """Write a share from 0 to 1 in percent, with one decimal.
 
     Examples:
         >>> percent(0.2512), percent(0.0), percent(0.00004)

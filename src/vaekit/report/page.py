@@ -52,7 +52,7 @@ def _facts(subject: Subject) -> list[tuple[str, str]]:
     model = f"{'autoencoder' if subject.is_autoencoder else 'variational autoencoder'}, {run.recipe.latent}"
     networks = f"{run.recipe.encoder.name} encoder, {run.recipe.decoder.name} decoder"
     likelihood = "" if subject.is_autoencoder else f", {run.recipe.likelihood.name} likelihood"
-    size = f"{' × '.join(str(s) for s in run.schema.shape)} {'columns' if subject.mixed else 'values'}"
+    size = f"{' × '.join(str(s) for s in run.schema.shape)} {subject.values_word}"
     return [
         ("source", run.provenance["source"]),
         *([("measured on", f"{subject.named.origin}, instead of the rows held out from the source")] if subject.named else []),

@@ -128,7 +128,8 @@ def _reconstructions(subjects: list[Subject], originals: Part, scale: Scale, cou
         if len(part):
             strips.append(make_strip("as given", part.take(0, count), scale, count))
             strips += [
-                make_strip(f"reconstructed{_by(s, subjects)}", s.reconstruct(part), scale, count) for s in subjects
+                make_strip(f"reconstructed{_by(s, subjects)}", s.run.reconstruct(s.source(part)), scale, count)
+                for s in subjects
             ]
     grey = (
         " It is shown grey as given, while the model sees it binarised." if subjects[0].run.transform.binarizes else ""
@@ -142,7 +143,7 @@ def _samples(subjects: list[Subject], originals: Part, scale: Scale, count: int)
     alike = replace(originals, index=np.resize(originals.index, 2 * count))  # from the first again, if they are few
     for s in subjects:
         by, whose = _by(s, subjects), f"{s.name}: " if len(subjects) > 1 else ""
-        means = s.sample(alike, mean=True)
+        means = s.run.sample_at(s.rows(alike).context(), len(alike), mean=True)
         if s.is_autoencoder:
             strips.append(make_strip(f"decoded{by}", means, scale, count))
             captions.append(
@@ -151,7 +152,8 @@ def _samples(subjects: list[Subject], originals: Part, scale: Scale, count: int)
             )
             continue
         strips.append(make_strip(f"means of p(x|z){by}", means, scale, count))
-        strips.append(make_strip(f"draws from p(x|z){by}", s.sample(alike), scale, count))
+        draws = s.run.sample_at(s.rows(alike).context(), len(alike))
+        strips.append(make_strip(f"draws from p(x|z){by}", draws, scale, count))
         drawn = "draws are zeros and ones" if s.binary else "draws add the noise of each value apart"
         captions.append(
             f"{whose}Codes z are drawn from the {'learned prior' if s.learned_prior else 'prior N(0, I)'}; the means of p(x|z) should look like smooth examples of the data, while {drawn} and look grainy."
@@ -166,13 +168,13 @@ def _samples(subjects: list[Subject], originals: Part, scale: Scale, count: int)
 
 def _traversals(subject: Subject, kl: Array, spread: DiagonalNormal, example: Part, scale: Scale, count: int) -> Panel:
     steps = np.linspace(-3, 3, max(5, (count - 1) | 1))  # an odd number has the mean in the middle
+    context = subject.rows(replace(example, index=example.index.repeat(len(steps)))).context()
     strips = []
     for j in np.argsort(-kl, kind="stable")[:MOST_TRAVERSALS]:
-        z = subject.encode(example).repeat(len(steps), axis=0)
+        z = subject.run.encode(subject.source(example)).repeat(len(steps), axis=0)
         z[:, j] = float(spread.mean[j]) + float(spread.stddev[j]) * steps
-        strips.append(
-            make_strip(f"dimension {j}: KL {nats(kl[j])} nats", subject.decode(z, example), scale, len(steps))
-        )
+        made = subject.run.decode_at(z, context)
+        strips.append(make_strip(f"dimension {j}: KL {nats(kl[j])} nats", made, scale, len(steps)))
     path = (
         "from three standard deviations of all codes below their mean (left) to three above it (right)"
         if subject.learned_prior
@@ -236,7 +238,9 @@ def column_panels(subjects: list[Subject]) -> list[Panel]:
     rows = subjects[0].some(TABLE_ROWS)
     scattered = replace(rows, index=rows.index[:: max(1, len(rows) // SCATTERED)])
     held_out, observed = (part.take(0, len(part)) for part in (rows, scattered))
-    made = [(s.sample(rows), s.reconstruct(scattered)) for s in subjects]
+    made = [
+        (s.run.sample_at(s.rows(rows).context(), len(rows)), s.run.reconstruct(s.source(scattered))) for s in subjects
+    ]
     varying = [i for i in range(schema.shape[0]) if i not in schema.constant]
     return [
         Panel(

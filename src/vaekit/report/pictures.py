@@ -1,4 +1,4 @@
-"""Strips of pictures as embedded PNG: each pixel a sharp square, on no ground of their own."""
+"""Make strips of pictures as embedded PNG: each pixel is a sharp square, and the background is transparent."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ from PIL import Image
 Array = npt.NDArray[Any]
 
 SHEET = 900
-"""Pixels that a strip is wide, about: as many as the page has, and more for large pictures."""
+"""Approximate width of a strip in pixels: that of the page, and more for large pictures."""
 GAP = 4
+"""Pixels between pictures."""
 
 
 @dataclass(frozen=True)
 class Scale:
-    """From values of pictures to bytes.
+    """Hold the range of values that are shown from black to white.
 
     Args:
-        low: shown as black.
-        high: shown as white.
+        low: the value shown as black.
+        high: the value shown as white.
     """
 
     low: float
@@ -33,11 +34,11 @@ class Scale:
 
     @classmethod
     def of(cls, pictures: Array, levels: int) -> Scale:
-        """All levels where there are levels, else the range of these pictures."""
+        """Return the range of all levels, or that of these pictures if they have no levels (`levels` is 0)."""
         return cls(0.0, levels - 1.0) if levels else cls(float(pictures.min()), float(pictures.max()))
 
     def bytes(self, pictures: Array) -> npt.NDArray[np.uint8]:
-        """Values in `low` … `high` to 0 … 255, others to the nearer end."""
+        """Turn values from `low` to `high` into 0 to 255; values outside become 0 or 255."""
         spread = max(self.high - self.low, 1e-12)
         shares = (np.nan_to_num(pictures.astype(np.float64), posinf=self.high, neginf=self.low) - self.low) / spread
         return (shares * 255).round().clip(0, 255).astype(np.uint8)
@@ -45,10 +46,10 @@ class Scale:
 
 @dataclass(frozen=True)
 class Strip:
-    """Pictures side by side, with what they are.
+    """Hold pictures side by side, with a label.
 
     Args:
-        label: what they are.
+        label: what the pictures are.
         source: a data URI.
         width: in pixels.
         height: in pixels.
@@ -61,22 +62,22 @@ class Strip:
 
 
 def columns_for(width: int) -> int:
-    """How many pictures of this width stand side by side."""
+    """Return how many pictures of this width fit side by side."""
     return min(12, max(3, SHEET // max(width, 72)))
 
 
 def make_strip(label: str, pictures: Array, scale: Scale, columns: int) -> Strip:
-    """Put pictures (n, H, W, C) into rows of `columns`."""
+    """Make a strip of pictures (n, H, W, C), `columns` of them in each row."""
     zoom = max(1, round(SHEET / (columns * pictures.shape[2])))
-    sheet = tile(colours(scale.bytes(pictures)), columns, zoom)
+    sheet = tile(to_rgba(scale.bytes(pictures)), columns, zoom)
     buffer = io.BytesIO()
     Image.fromarray(sheet).save(buffer, "PNG", optimize=True)
     encoded = base64.b64encode(buffer.getvalue()).decode()
     return Strip(label, f"data:image/png;base64,{encoded}", sheet.shape[1], sheet.shape[0])
 
 
-def colours(pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Pictures of any number of channels as RGBA; a number that is no colour is shown by its mean, in grey."""
+def to_rgba(pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Turn pictures of any number of channels into RGBA; channels that are not colours are shown as their mean, in grey."""
     channels = pictures.shape[-1]
     if channels == 4:
         return pictures
@@ -86,7 +87,7 @@ def colours(pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 
 
 def tile(pictures: npt.NDArray[np.uint8], columns: int, zoom: int) -> npt.NDArray[np.uint8]:
-    """RGBA pictures (n, H, W, 4) in rows, `zoom` times as large, with clear gaps between them."""
+    """Put RGBA pictures (n, H, W, 4) into rows, enlarged by `zoom`, with transparent gaps between them."""
     pictures = pictures.repeat(zoom, axis=1).repeat(zoom, axis=2)
     n, height, width, _ = pictures.shape
     columns, rows = min(columns, n), math.ceil(n / columns)

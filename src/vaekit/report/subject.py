@@ -1,11 +1,11 @@
-"""What a report is about: a run with its held-out rows and what was measured on them."""
+"""The subject of a report: a run, its held-out rows, and what was measured on them."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from vaekit.data import Part, Rows, Source, whole
 from vaekit.errors import DataError, RunError
-from vaekit.evaluation import Evaluation
+from vaekit.evaluation import Evaluation, TableFigures
 from vaekit.models import Autoencoder, StandardNormal
 from vaekit.runs.run import Run
 
@@ -22,38 +22,38 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Subject:
-    """A run on some held-out rows.
+    """Hold a run, its held-out rows and its figures on them.
 
     Args:
         run: the run.
-        held_out: the rows it is judged by.
+        held_out: the rows on which it is measured.
         evaluation: its figures on them.
-        named: the rows as they were opened, where they are not those of the run's own source.
+        named: the rows as they were opened, if they are not held-out rows of the run's own source.
     """
 
     run: Run
     held_out: Part
     evaluation: Evaluation
     named: Source | None = None
+    mixed: ClassVar[bool] = False
+    values_word: ClassVar[str] = "values"
 
     @classmethod
     def of(cls, run: Run, rows: object | None = None) -> Subject:
-        """A run on rows, by default the held-out ones of its own source."""
+        """Return a run on rows, by default on the held-out rows of its own source."""
+        kind = TableSubject if run.schema.kind == "mixed" else Subject
         if rows is None:
-            return cls(run, run.split().test, run.evaluation())
+            return kind(run, run.split().test, run.evaluation())
         named = run.open(rows)
-        return cls(run, run.checked(named).part, run.evaluation(rows), named)
+        return kind(run, run.checked(named).part, run.evaluation(rows), named)
 
-    def judge(self, other: Run) -> Subject:
-        """Another run on the same held-out rows."""
-        if self.mixed:
-            source = other.open(self.cells())
-            return Subject(other, whole(source), other.evaluation(source.frame), source)
-        return Subject(other, self.held_out, other.evaluation(self._source(self.held_out)), self.named)
+    def with_run(self, other: Run) -> Subject:
+        """Return another run on the same held-out rows."""
+        return Subject(other, self.held_out, other.evaluation(self.source(self.held_out)), self.named)
 
     @cached_property
     def train(self) -> Part | None:
-        """The training rows; None where they cannot be had and other rows were named."""
+        """Return the training rows; None if they are gone and other rows were named."""
         try:
             return self.run.split().train
         except DataError:
@@ -63,48 +63,82 @@ class Subject:
 
     @property
     def name(self) -> str:
-        """What the run is called."""
+        """Return the name of the run folder."""
         return self.run.path.resolve().name
 
     @property
     def figures(self) -> dict[str, Any]:
-        """The figures of the evaluation."""
+        """Return the figures of the evaluation."""
         return self.evaluation.figures
 
     @property
     def is_autoencoder(self) -> bool:
-        """Whether it is deterministic, and so without a likelihood."""
+        """Tell whether the model is deterministic, and so has no likelihood."""
         return isinstance(self.run.model, Autoencoder)
 
     @property
     def learned_prior(self) -> bool:
-        """Whether p(z) was learned, and so need not be N(0, I)."""
+        """Tell whether p(z) was learned, and so need not be N(0, I)."""
         return not isinstance(self.run.model.prior, StandardNormal)
 
     @property
-    def mixed(self) -> bool:
-        """Whether each column of its rows has a kind of its own: rows are then codes of their cells, NaN where one is missing."""
-        return self.run.schema.kind == "mixed"
+    def binary(self) -> bool:
+        """Tell whether p(x|z) is a distribution of zeros and ones."""
+        return self.run.schema.kind == "binary" or self.run.transform.binarizes
 
     @property
-    def binary(self) -> bool:
-        """Whether p(x|z) speaks of zeros and ones."""
-        return self.run.schema.kind == "binary" or self.run.transform.binarizes
+    def log_prob_word(self) -> str:
+        """Return what log p(x) is called for these data."""
+        return "log-probability" if self.run.schema.discrete else "log-density"
+
+    @cached_property
+    def table(self) -> TableFigures:
+        """Measure the columns of a mixed table."""
+        return self.run.table_figures(self.rows(self.held_out), self.rows(self.train) if self.train else None)
 
     @cached_property
     def squared_error(self) -> float:
-        """Mean over held-out rows and values of (x − reconstruction)², in squared units of the data as given."""
+        """Measure (x − reconstruction)², averaged over held-out rows and values, in squared units of the data as given."""
         total = 0.0
         for first, block in self.held_out.blocks():
-            made = self.reconstruct(self.held_out.between(first, first + len(block)))
+            made = self.run.reconstruct(self.source(self.held_out.between(first, first + len(block))))
             total += float(np.square(made - block.astype(np.float64)).sum())
         return total / (len(self.held_out) * math.prod(self.run.schema.shape))
 
+    def some(self, limit: int) -> Part:
+        """Return at most this many held-out rows, spread over all of them: sources are often sorted by class."""
+        return self.held_out.some(limit, self.run.recipe.seed)
+
+    def rows(self, part: Part) -> Rows:
+        """Return rows as the model sees them, with their noise and context."""
+        return Rows(part, self.run.transform, self.run.recipe.seed)
+
+    def source(self, part: Part) -> Source:
+        """Return rows as the methods of a run take them, and say whether they are pictures, which a shape alone does not."""
+        return Source(part.take(0, len(part)), picture=self.run.schema.picture, context=part.given())
+
+
+class TableSubject(Subject):
+    """Hold a run on a mixed table, whose rows are codes of cells, NaN where a cell is missing."""
+
+    mixed = True
+    values_word = "columns"
+
+    def with_run(self, other: Run) -> Subject:
+        """Return another run on the same held-out rows, coded in its own way."""
+        source = other.open(self.cells())
+        return TableSubject(other, whole(source), other.evaluation(source.frame), source)
+
+    @property
+    def log_prob_word(self) -> str:
+        """Return what log p(x) is called for these data."""
+        return "log-probability (of numbers without a grid, log-density)"
+
     def cells(self) -> Any:
-        """The held-out rows of a mixed table as they were given, an Arrow table: another run has codes of its own for them."""
+        """Return the held-out rows as they were given, as an Arrow table."""
         given = self.named or self._own_source()
         if given.frame is None:
-            raise RunError("a run on a mixed table must have rows", f"'{self.run.path}'")
+            raise RunError(f"The rows of the run '{self.run.path}' are not a table", mend="Name the rows to report on")
         rows, first, parts = self.held_out.index, 0, []
         for piece in given.frame.read():
             inside = rows[(rows >= first) & (rows < first + len(piece))]
@@ -113,33 +147,6 @@ class Subject:
         return pa.concat_tables(parts)
 
     def _own_source(self) -> Source:
-        """Where the held-out rows of the run's own source are."""
+        """Return the source that holds the held-out rows of the run."""
         source, test = self.run.source
         return test or source.test or source
-
-    def some(self, limit: int) -> Part:
-        """At most this many held-out rows, spread over all of them: sources are often sorted by class."""
-        return self.held_out.some(limit, self.run.recipe.seed)
-
-    def reconstruct(self, rows: Part) -> Array:
-        """Rows and back, in units of the data as given."""
-        return self.run.reconstruct(self._source(rows))
-
-    def encode(self, rows: Part) -> Array:
-        """Posterior means, or codes."""
-        return self.run.encode(self._source(rows))
-
-    def sample(self, rows: Part, mean: bool = False) -> Array:
-        """As many new rows as these, given what they were given; codes of a mixed table's."""
-        return self.run.sample_at(self._context(rows), len(rows), mean=mean)
-
-    def decode(self, z: Array, row: Part) -> Array:
-        """Means of p(x|z), given what one row was given."""
-        return self.run.decode_at(z, self._context(replace(row, index=row.index.repeat(len(z)))))
-
-    def _context(self, rows: Part) -> Any:
-        return Rows(rows, self.run.transform).context()
-
-    def _source(self, rows: Part) -> Source:
-        # said outright, so that nobody has to guess from the shape whether they are pictures
-        return Source(rows.take(0, len(rows)), picture=self.run.schema.picture, context=rows.given())

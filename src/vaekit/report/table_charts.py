@@ -1,4 +1,4 @@
-"""Charts of tables. As in all charts, no name from the data: columns go by their numbers, which the page explains."""
+"""Draw charts of tables without names from the data: columns are numbered, and the page lists their names."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from vaekit.report.numbers import significant
 Array = npt.NDArray[np.float64]
 
 FAINTEST = 0.03
-"""Of a square of the matrix, relative to the darkest: what is fainter is not drawn."""
+"""Squares of the matrix below this share of the darkest are not drawn."""
 FIRST_DAY, LAST_DAY = -719_162, 2_932_896
-"""The years 1 to 9999, in days since 1970: others have no name in a calendar."""
+"""The years 1 to 9999 in days since 1970: calendars have no names for others."""
 
 
 @chart(height=1.75, width=3.3)
-def histogram(ax: Any, edges: Array, real: Array, generated: Array, axis: str) -> str:
-    """Shares of held-out and of generated cells in common bins.
+def histogram(ax: Any, edges: Array, held_out: Array, generated: Array, axis: str) -> str:
+    """Draw the shares of held-out and of generated cells in common bins.
 
     Args:
-        ax: where to paint.
-        edges: of the bins, shape (b + 1,), increasing; of dates in microseconds since 1970.
-        real: shape (b,).
+        ax: the axes to paint on.
+        edges: edges of the bins, shape (b + 1,), increasing; dates are in microseconds since 1970.
+        held_out: shape (b,).
         generated: shape (b,).
-        axis: `plain`, `log` or `date`.
+        axis: `linear`, `log` or `date`.
     """
     if axis == "date":
         edges = edges / DAY
     named = axis == "date" and edges[0] > FIRST_DAY and edges[-1] < LAST_DAY
-    ax.stairs(real, edges, fill=True, color=FIRST, alpha=0.55)
+    ax.stairs(held_out, edges, fill=True, color=FIRST, alpha=0.55)
     ax.stairs(generated, edges, color=SECOND, linewidth=1.6)
     if named:
         locator = dates.AutoDateLocator(minticks=2, maxticks=5)
@@ -46,23 +46,23 @@ def histogram(ax: Any, edges: Array, real: Array, generated: Array, axis: str) -
         ax.set_xscale("log")
         near = edges[-1] < 100 * edges[0]  # powers of ten would be one or two
         ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if near else (1.0,), numticks=7))
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value, value)))
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: write_short(value, value)))
         ax.xaxis.set_minor_formatter(NullFormatter())
     else:
         ax.xaxis.set_major_locator(MaxNLocator(5))
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value, edges[-1] - edges[0])))
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: write_short(value, edges[-1] - edges[0])))
     ax.yaxis.set_major_locator(MaxNLocator(3))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
     ax.grid(axis="x", visible=False)
     ax.set_xlim(edges[0], edges[-1])
-    return f"histogram of {len(real)} bins, the fullest with {100 * real.max():.1f} % of held-out and {100 * generated.max():.1f} % of generated cells"
+    return f"histogram of {len(held_out)} bins, the fullest with {100 * held_out.max():.1f} % of held-out and {100 * generated.max():.1f} % of generated cells"
 
 
-def short(value: float, spread: float) -> str:
-    """A number at an axis, by thousands, millions or more where the axis is that long.
+def write_short(value: float, spread: float) -> str:
+    """Write a number at an axis, in thousands, millions or billions if the axis is that long.
 
     Examples:
-        >>> short(-250_000.0, 1e6), short(2.5e6, 1e7), short(0.25, 1.0)
+        >>> write_short(-250_000.0, 1e6), write_short(2.5e6, 1e7), write_short(0.25, 1.0)
         ('−250k', '2.5M', '0.25')
     """
     size = max(abs(value), spread)
@@ -74,23 +74,23 @@ def short(value: float, spread: float) -> str:
 
 @chart(height=3.5, width=4.2, gaps=True)
 def matrix(ax: Any, values: Array, top: float) -> str:
-    """How strongly each column hangs together with each other: the darker the square, the more.
+    """Draw the association of every pair of columns: the darker the square, the stronger.
 
     Args:
-        ax: where to paint.
-        values: from 0 to 1, shape (C, C), NaN where it is not known; the diagonal is left out.
-        top: what is darkest.
+        ax: the axes to paint on.
+        values: associations from 0 to 1, shape (C, C), NaN where they are not known; the diagonal is left out.
+        top: the association of the darkest shade.
     """
     count = len(values)
     shade = np.clip(values / top, 0, 1)
     shown = np.argwhere((shade >= FAINTEST) & ~np.eye(count, dtype=bool))
     _squares(ax, [(j - 0.46, i - 0.46, 0.92, 0.92) for i, j in shown], [shade[i, j] for i, j in shown])
     _squares(ax, [(i - 0.08, i - 0.08, 0.16, 0.16) for i in range(count)], [1.0] * count, INK)
-    steps = np.linspace(0, 1, 6)
-    place, high = count + 0.3, count / 6
-    _squares(ax, [(place, count - 0.5 - (k + 1) * high, 0.045 * count, high) for k in range(6)], list(steps))
-    for k, step in enumerate(steps):
-        ax.text(place + 0.06 * count, count - 0.5 - (k + 0.5) * high, f"{top * step:.2g}", va="center", fontsize=8.5)
+    shades = np.linspace(0, 1, 6)
+    left, high = count + 0.3, count / 6
+    _squares(ax, [(left, count - 0.5 - (k + 1) * high, 0.045 * count, high) for k in range(6)], list(shades))
+    for k, level in enumerate(shades):
+        ax.text(left + 0.06 * count, count - 0.5 - (k + 0.5) * high, f"{top * level:.2g}", va="center", fontsize=8.5)
     numbers = np.arange(count)
     every = 1 if count <= 16 else 2
     ax.set_xticks(numbers[::every], [str(i + 1) for i in numbers[::every]])
@@ -104,8 +104,8 @@ def matrix(ax: Any, values: Array, top: float) -> str:
 
 
 def _squares(
-    ax: Any, places: list[tuple[float, float, float, float]], shades: list[float], colour: str = FIRST
+    ax: Any, rectangles: list[tuple[float, float, float, float]], shades: list[float], colour: str = FIRST
 ) -> None:
-    """Rectangles (left, top, width, height), each as opaque as its shade: so they suit light and dark grounds."""
-    for (left, top, width, height), alpha in zip(places, shades, strict=True):
+    """Paint rectangles (left, top, width, height), each as opaque as its shade, which suits light and dark themes."""
+    for (left, top, width, height), alpha in zip(rectangles, shades, strict=True):
         ax.add_patch(Rectangle((left, top), width, height, facecolor=colour, alpha=round(float(alpha), 2), linewidth=0))

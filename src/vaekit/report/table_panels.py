@@ -1,48 +1,49 @@
-"""What one wants to see before one trusts a model of a mixed table: charts, bars and tables, with what they should look like."""
+"""Show what was measured of the columns of a mixed table: charts, bars and tables, each with what to look for."""
 
 from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from vaekit.data import Column
+from vaekit.evaluation.tables import Associations, HiddenCells, MarginalDistance, TableFigures
+from vaekit.evaluation.tables.associations import MOST_COLUMNS, PairDifference
+from vaekit.evaluation.tables.hidden import SAMPLES
+from vaekit.evaluation.tables.marginals import ValueShare
 from vaekit.report import table_charts
-from vaekit.report.dependence import Dependence, Difference, measure_dependence
-from vaekit.report.hidden import Told, tell_cells
-from vaekit.report.marginals import Compared, Share, compare
 from vaekit.report.numbers import nats, percent
 from vaekit.report.panel import Bar, Grid, Line, Meter, Panel, Section, cut
 from vaekit.report.subject import Subject
-from vaekit.report.table_rows import MOST_COLUMNS, TableRows
+from vaekit.report.values import write_value
 
 MOST_DIFFERENCES = 10
 MOST_NAMED = 100
 """Names in a list, and columns in the table of all columns."""
-MOST_SAMPLED = 20_000
 FAR = 3.0
-"""A distance this many times as large as chance makes it is told."""
+"""A distance this many times as large as by chance is pointed out."""
 SOME_MISSING = 0.01
 """Share of missing cells from which on they may make a difference."""
-IGNORED = "Missing cells count in no figure; the model takes it that the rest of a row explains why they are missing, and nothing else does."
-MODELLED = (
-    "The model tells which cells are missing too, by what they hold: log-likelihood and its parts are of the cells that are there and of "
-    "which are missing."
+IGNORED = (
+    "Missing cells count in no figure. The model assumes that the observed cells of a row explain why others are missing, "
+    "and that nothing else does."
 )
-NO_TRAINING_ROWS = "The training rows cannot be had: what would be told by them is left out."
+MODELLED = (
+    "The model also predicts which cells are missing, from what they hold: the log-likelihood and its parts cover the observed "
+    "cells and the pattern of missing cells."
+)
+NO_TRAINING_ROWS = "The training rows are gone, so figures that need them are left out."
 MISSING = "–"
 
 
 def table_sections(subjects: list[Subject]) -> list[Section]:
-    """Everything about the columns of a table; where there are two runs, generated rows are those of the first."""
-    rows = TableRows.of(subjects[0])
-    whose = f" Generated rows are those of {subjects[0].name}." if len(subjects) > 1 else ""
-    further = [cut(column.name) for column in subjects[0].run.schema.modelled[MOST_COLUMNS:]]
-    not_shown = _names(f"The first {MOST_COLUMNS} columns are shown. Not shown:", further)
-    found = [marginal_section(rows, whose, not_shown)]
-    if all(subject.train for subject in subjects):
-        found += [dependence_section(rows, whose), hidden_section(subjects)]
-    return [*found, columns_section(subjects[0])]
+    """Return everything about the columns of a table; with two runs, the generated rows come from the first."""
+    first, table = subjects[0], subjects[0].table
+    whose = f" The generated rows come from {first.name}." if len(subjects) > 1 else ""
+    found = [marginal_section(table, first.run.schema.modelled, whose)]
+    hidden = [subject.table.hidden for subject in subjects]
+    known = [each for each in hidden if each is not None]
+    if table.associations is not None and len(known) == len(subjects):
+        found += [association_section(table.associations, whose), hidden_section(known, [s.name for s in subjects])]
+    return [*found, columns_section(first)]
 
 
 def _names(text: str, names: list[str]) -> list[tuple[str, list[str]]]:
@@ -50,181 +51,185 @@ def _names(text: str, names: list[str]) -> list[tuple[str, list[str]]]:
     return [(text, shown)] if names else []
 
 
-def marginal_section(rows: TableRows, whose: str, not_shown: list[tuple[str, list[str]]]) -> Section:
-    """Each column, generated cells against held-out ones."""
-    found = compare(rows)
-    far = sorted((c for c in found if c.distance > FAR * c.chance), key=lambda c: -c.distance)
+def marginal_section(table: TableFigures, columns: tuple[Column, ...], whose: str) -> Section:
+    """Show each column on its own, generated cells against held-out ones."""
+    shown = table.marginals[:MOST_COLUMNS]
+    far = sorted((m for m in shown if m.distance > FAR * m.by_chance), key=lambda m: -m.distance)
     text = (
-        f"{len(rows.real):,} held-out rows (filled) against {len(rows.generated):,} generated ones (outlined): the two should agree. "
-        "Their distance is the largest gap between distribution functions for numbers and dates (Kolmogorov–Smirnov) and the total "
-        "variation for lists: 0 is the same, 1 altogether different. Cells beyond an axis count in its outermost bins; frequent "
-        f"single values have bars under the histogram of the others.{whose}"
+        f"{table.compared_rows:,} held-out rows (filled) against {table.compared_rows:,} generated rows (outlined): the two should agree. "
+        "The distance of numbers and dates is the largest gap between distribution functions (Kolmogorov–Smirnov), that of lists "
+        "is the total variation: 0 means the same distribution, 1 means no overlap. The outermost bins also count the cells beyond "
+        f"the axis. Frequent single values have bars under the histogram of the other values.{whose}"
     )
-    if np.isnan(rows.real).mean() > SOME_MISSING:
-        text += " Generated rows are complete: where cells are missing by more than chance, the two may rightly differ."
-    told = _names(
-        f"Further apart than {FAR:g} times chance:", [f"{cut(c.column.name)} ({c.distance:.2f})" for c in far]
-    )
-    return Section("Each column by itself", [_marginal_panel(c) for c in found], text, [*told, *not_shown], dense=True)
+    missing = table.missing.held_out
+    if sum(missing) / len(missing) > SOME_MISSING:
+        text += " Generated rows are complete, so the two may rightly differ where cells are not missing at random."
+    names = [f"{cut(m.column)} ({m.distance:.2f})" for m in far]
+    further = [cut(m.column) for m in table.marginals[MOST_COLUMNS:]]
+    notes = [
+        *_names(f"Further apart than {FAR:g} times by chance:", names),
+        *_names(f"The first {MOST_COLUMNS} columns are shown. Not shown:", further),
+    ]
+    panels = [_marginal_panel(m, column) for m, column in zip(shown, columns, strict=False)]
+    return Section("Each column on its own", panels, text, notes, dense=True)
 
 
-def _marginal_panel(compared: Compared) -> Panel:
-    column, hist = compared.column, compared.histogram
-    if not compared.cells:
-        return Panel(cut(column.name), "No cell of these rows is there.", note=column.kind)
-    longest = max((max(s.real, s.generated) for s in compared.shares), default=0.0) or 1.0
+def _marginal_panel(found: MarginalDistance, column: Column) -> Panel:
+    if not found.cells:
+        return Panel(cut(found.column), "All cells of these rows are missing.", note=found.kind)
+    longest = max((max(s.held_out, s.generated) for s in found.shares), default=0.0) or 1.0
+    hist, quantiles = found.histogram, (found.held_out_quantiles, found.generated_quantiles)
+    lines = [_spread(column, values) for values in quantiles if values is not None]
     return Panel(
-        cut(column.name),
-        f"distance {compared.distance:.3f}, by chance about {compared.chance:.3f}",
-        [] if hist is None else [table_charts.histogram(hist.edges, hist.real, hist.generated, hist.axis)],
-        lines=[Line("real", compared.spreads[0]), Line("generated", compared.spreads[1])] if compared.spreads else [],
-        bars=[_bar(share, longest) for share in compared.shares],
-        note=column.kind,
+        cut(found.column),
+        f"distance {found.distance:.3f}, by chance about {found.by_chance:.3f}",
+        [] if hist is None else [table_charts.histogram(hist.edges, hist.held_out, hist.generated, hist.axis)],
+        lines=[Line("real", lines[0]), Line("generated", lines[1])] if lines else [],
+        bars=[_bar(column, share, longest) for share in found.shares],
+        note=found.kind,
     )
 
 
-def _bar(share: Share, longest: float) -> Bar:
-    others = f"{share.others:,} other value{'s' if share.others > 1 else ''}"
-    texts = (percent(share.real), percent(share.generated))
-    return Bar(
-        others if share.others else share.label,
-        share.real / longest,
-        share.generated / longest,
-        texts,
-        not share.others,
+def _spread(column: Column, quantiles: tuple[float, ...]) -> str:
+    low, middle, high = (write_value(column, value, 3) for value in quantiles)
+    text = f"median {middle}; 90 % in {low} to {high}"
+    return text.replace("-", "\u2011") if column.kind == "datetime" else text  # a date stays on its line
+
+
+def _bar(column: Column, share: ValueShare, longest: float) -> Bar:
+    label = (
+        f"{share.others:,} other value{'s' if share.others > 1 else ''}"
+        if share.value is None
+        else write_value(column, share.value)
     )
+    texts = (percent(share.held_out), percent(share.generated))
+    return Bar(label, share.held_out / longest, share.generated / longest, texts, share.value is not None)
 
 
-def dependence_section(rows: TableRows, whose: str) -> Section:
-    """Associations of all pairs of columns."""
-    if len(rows.columns) < 2:
-        return Section("Dependence between columns")
+def association_section(found: Associations, whose: str) -> Section:
+    """Show the associations of all pairs of columns."""
+    title = "Associations between columns"
+    if len(found.columns) < 2:
+        return Section(title)
     text = (
-        "How strongly each column hangs together with each other: Cramér's V without its bias (Bergsma 2013), numbers cut into eight "
-        "bins with about equally many held-out cells. With φ² = χ²/n less what chance makes of it, V = √(φ²/(min(rows, columns) − 1)) "
-        f"of the table of counts: 0 for independent columns, 1 where one tells the other.{whose}"
+        "Cramér's V without its bias (Bergsma 2013) measures the association of each pair of columns; numbers are cut into eight "
+        "bins with about equally many held-out cells. With φ² = χ²/n less its value by chance, V = √(φ²/(min(rows, columns) − 1)) "
+        f"for the table of counts: 0 for independent columns, 1 where one column determines the other.{whose}"
     )
-    return Section("Dependence between columns", _dependence_panels(rows, measure_dependence(rows)), text)
+    return Section(title, _association_panels(found), text)
 
 
-def _dependence_panels(rows: TableRows, found: Dependence) -> list[Panel]:
-    strongest = max((max(d.real, d.generated) for d in found.differences), default=0.0)
+def _association_panels(found: Associations) -> list[Panel]:
+    strongest = max((max(d.held_out, d.generated) for d in found.differences), default=0.0)
     top = max(0.2, math.ceil(10 * strongest - 1e-9) / 10)
     caption = "The two pictures should look alike."
     if found.differences:
         caption += (
-            f" On average over pairs V differs by {found.gap:.3f}, and by {found.chance:.3f} between held-out rows and as many "
-            "training rows, which is what chance makes."
+            f" On average over pairs, V differs by {found.gap:.3f}. By chance it would differ by {found.gap_by_chance:.3f}, "
+            "as it does between held-out rows and as many training rows."
         )
     differences = (
-        "Between columns that have an order Spearman's rank correlation stands beside V, as it tells rising from falling: "
-        "the pairs are those that differ most in either."
+        "The pairs that differ most in V or in Spearman's rank correlation, which exists where both columns have an order "
+        "and, unlike V, has a sign."
     )
-    largest = [_difference(rows.names, d) for d in found.differences[:MOST_DIFFERENCES]]
+    largest = [_difference(d) for d in found.differences[:MOST_DIFFERENCES]]
     head = ["columns", "V, held out → generated", "rank correlation, held out → generated"]
     return [
-        Panel("Held-out rows", "", [table_charts.matrix(found.real, top)]),
+        Panel("Held-out rows", "", [table_charts.matrix(found.held_out, top)]),
         Panel("Generated rows", "", [table_charts.matrix(found.generated, top)]),
-        Panel("Columns by number", caption, numbered=rows.names, wide=True),
+        Panel("Columns by number", caption, numbered=[cut(name) for name in found.columns], wide=True),
         Panel("Largest differences", differences, grid=Grid(head, largest), wide=True),
     ]
 
 
-def _difference(names: list[str], found: Difference) -> list[str | Meter]:
-    one, other = (names[i] for i in found.pair)
-    ranks = f"{nats(found.rank_real)} → {nats(found.rank_generated)}"
-    known = math.isfinite(found.rank_real) and math.isfinite(found.rank_generated)
-    return [f"{one} × {other}", f"{found.real:.2f} → {found.generated:.2f}", ranks if known else MISSING]
+def _difference(found: PairDifference) -> list[str | Meter]:
+    one, other = (cut(name) for name in found.columns)
+    ranks = f"{nats(found.held_out_rank)} → {nats(found.generated_rank)}"
+    known = math.isfinite(found.held_out_rank) and math.isfinite(found.generated_rank)
+    return [f"{one} × {other}", f"{found.held_out:.2f} → {found.generated:.2f}", ranks if known else MISSING]
 
 
-def hidden_section(subjects: list[Subject]) -> Section:
-    """How well each run tells hidden cells."""
-    told = [tell_cells(subject) for subject in subjects]
-    shown = list(told[0])[:MOST_COLUMNS]
-    own = [told[0][name] for name in shown if told[0][name].cells]
-    gained = [t for t in own if t.gain > 2 * t.gain_error]
-    rows = max((t.cells for t in own), default=0)
+def hidden_section(hidden: list[tuple[HiddenCells, ...]], runs: list[str]) -> Section:
+    """Show how well each run predicts hidden cells.
+
+    Args:
+        hidden: what was measured, for each run.
+        runs: the names of the runs.
+    """
+    by_name = [{each.column: each for each in found} for found in hidden]
+    shown = hidden[0][:MOST_COLUMNS]
+    own = [each for each in shown if each.cells]
+    predicted = [each for each in own if each.is_predicted]
+    rows = max((each.cells for each in own), default=0)
     text = (
-        f"Observed cells of some held-out rows, at most {rows:,} of a column, are hidden once each, a fifth of the cells at a time, and filled "
-        "from what is left of their row (K = 50 draws at most). The simple guess is the most frequent value, the median level or the mean of "
-        "training rows. Errors are: of lists the share of cells that are filled wrongly, of ordered levels the mean distance in levels, of "
-        "numbers the root mean squared error in standard deviations. log p is the mean log-probability (of numbers without a "
-        "step, log-density) of the true cell; its gain is over the column's own distribution, ± one standard error."
+        f"Observed cells of some held-out rows, at most {rows:,} of each column, are hidden once, a fifth of the cells at a time, and "
+        f"predicted from the rest of their row (K = {SAMPLES} draws at most). The simple guess is the most frequent value, the median "
+        "level or the mean of training rows. The error of a list is the share of wrong predictions, that of ordered levels the mean "
+        "distance in levels, that of numbers the root mean squared error in standard deviations. log p is the mean log-probability "
+        "(of numbers without a grid, log-density) of the true cell; the gain is over the column's own distribution, "
+        "± one standard error."
     )
-    by = f" {subjects[0].name}" if len(subjects) > 1 else " the model"
-    verdict = f"The rest of a row tells{by} something of {len(gained)} of {len(own)} columns (a gain above two standard errors)."
-    names = [(verdict, []), *_names("It tells nothing of:", [cut(t.column.name) for t in own if t not in gained])]
-    head = ["column", "measure", "simple guess", *(w for s in subjects for w in _heads(s, subjects))]
-    grid = Grid(head, [_told_row([each[name] for each in told]) for name in shown])
-    return Section("Hidden cells", [Panel("", "", grid=grid, wide=True)], text, names)
+    model = runs[0] if len(runs) > 1 else "the model"
+    verdict = (
+        f"From the rest of a row, {model} predicts {len(predicted)} of {len(own)} columns better than without it "
+        "(a gain above two standard errors)."
+    )
+    notes = [(verdict, []), *_names("Not better:", [cut(each.column) for each in own if not each.is_predicted])]
+    head = ["column", "measure", "simple guess", *(word for run in runs for word in _heads(run, len(runs) > 1))]
+    grid = Grid(head, [_hidden_row([found[each.column] for found in by_name]) for each in shown])
+    return Section("Hidden cells", [Panel("", "", grid=grid, wide=True)], text, notes)
 
 
-def _heads(subject: Subject, subjects: list[Subject]) -> list[str]:
-    by = f" of {subject.name}" if len(subjects) > 1 else ""
-    return [f"error{by or ' of the model'}", "less by", f"log p{by}", "gain"]
+def _heads(run: str, named: bool) -> list[str]:
+    return [f"error of {run if named else 'the model'}", "less by", f"log p of {run}" if named else "log p", "gain"]
 
 
-def _told_row(told: list[Told]) -> list[str | Meter]:
-    first = told[0]
+def _hidden_row(found: list[HiddenCells]) -> list[str | Meter]:
+    first = found[0]
     if not first.cells:
-        return [cut(first.column.name), "no cell is there", *[MISSING] * (1 + 4 * len(told))]
-    cells: list[str | Meter] = [
-        cut(first.column.name),
-        first.measure.replace(" ", "\u00a0"),
-        _error(first, first.baseline),
-    ]
-    for t in told:
-        less = round(1 - t.error / t.baseline, 2) + 0.0 if t.baseline else 0.0
-        gain = nats(t.gain) if math.isnan(t.gain_error) else f"{nats(t.gain)}\u00a0±\u00a0{nats(t.gain_error)}"
-        cells += [
-            _error(t, t.error),
+        return [cut(first.column), "all cells are missing", *[MISSING] * (1 + 4 * len(found))]
+    measure = first.measure.replace(" ", "\u00a0")
+    row: list[str | Meter] = [cut(first.column), measure, _error(first, first.baseline)]
+    for each in found:
+        less = round(1 - each.error / each.baseline, 2) + 0.0 if each.baseline else 0.0
+        gain = nats(each.gain)
+        row += [
+            _error(each, each.error),
             Meter(f"{100 * less:.0f} %".replace("-", "−"), max(0.0, less), bad=less < -0.01),
-            nats(t.log_prob),
-            gain,
+            nats(each.log_prob),
+            gain if math.isnan(each.gain_error) else f"{gain}\u00a0±\u00a0{nats(each.gain_error)}",
         ]
-    return cells
+    return row
 
 
-def _error(told: Told, value: float) -> str:
-    return percent(value) if told.measure == "error rate" else f"{value:.2f}"
+def _error(found: HiddenCells, value: float) -> str:
+    return percent(value) if found.measure == "error rate" else f"{value:.2f}"
 
 
 def columns_section(subject: Subject) -> Section:
-    """What the columns are taken to be, which cells are missing, and what is left out."""
-    table = subject.run.schema.table
-    held_out = np.isnan(np.asarray(subject.some(MOST_SAMPLED).take(0, MOST_SAMPLED), np.float64))
-    shares = [held_out.mean(0)]
-    if subject.train:
-        shares.append(
-            np.isnan(np.asarray(subject.train.some(MOST_SAMPLED, 0).take(0, MOST_SAMPLED), np.float64)).mean(0)
-        )
+    """Show the kind of each column, which cells are missing, and which columns are left out of the model."""
+    columns, missing = subject.run.schema.table, subject.table.missing
+    shares = [missing.held_out] if missing.train is None else [missing.held_out, missing.train]
     of_columns = iter(zip(*shares, strict=True))
-    rows = [_column_row(column, next(of_columns) if column.modelled else ()) for column in table]
-    left_out = [f"{cut(c.name)} ({c.kind}: {c.reason})" for c in table if not c.modelled and not c.given]
-    missing = held_out.sum(1)
+    rows = [_column_row(column, next(of_columns) if column.modelled else ()) for column in columns]
+    left_out = [f"{cut(c.name)} ({c.kind}: {c.reason})" for c in columns if not c.modelled and not c.given]
     text = (
-        f"{percent(float((missing == 0).mean()))} of held-out rows are complete; {missing.mean():.1f} of "
-        f"{held_out.shape[1]} modelled cells of a row are missing on average. "
-        + ("" if subject.train else f"{NO_TRAINING_ROWS} ")
+        f"{percent(missing.complete_rows)} of held-out rows are complete. On average {missing.cells_per_row:.1f} of the "
+        f"{len(missing.held_out)} modelled cells of a row are missing. "
+        + ("" if missing.train else f"{NO_TRAINING_ROWS} ")
         + (MODELLED if subject.run.recipe.likelihood.values()["missing"] == "modelled" else IGNORED)
     )
-    names = _names("Left out of the model:", left_out)
+    notes = _names("Left out of the model:", left_out)
     if len(rows) > MOST_NAMED:
-        names.append((f"The first {MOST_NAMED} of {len(rows):,} columns are listed.", []))
-    head = ["column", "kind", "missing held out", "missing in training", "what was seen"]
-    return Section(
-        "Columns and missing cells", [Panel("", "", grid=Grid(head, rows[:MOST_NAMED]), wide=True)], text, names
-    )
+        notes.append((f"The first {MOST_NAMED} of {len(rows):,} columns are listed.", []))
+    head = ["column", "kind", "missing, held-out rows", "missing, training rows", "why this kind"]
+    grid = Grid(head, rows[:MOST_NAMED])
+    return Section("Columns and missing cells", [Panel("", "", grid=grid, wide=True)], text, notes)
 
 
 def _column_row(column: Column, missing: tuple[float, ...]) -> list[str | Meter]:
     if not missing:
-        return [
-            cut(column.name),
-            f"{column.kind}, {'given' if column.given else 'left out'}",
-            MISSING,
-            MISSING,
-            cut(column.reason),
-        ]
-    shares: list[str | Meter] = [Meter(percent(float(share)), float(share)) for share in missing]
+        kind = f"{column.kind}, {'given' if column.given else 'left out'}"
+        return [cut(column.name), kind, MISSING, MISSING, cut(column.reason)]
+    shares: list[str | Meter] = [Meter(percent(share), share) for share in missing]
     return [cut(column.name), column.kind, *shares, *[MISSING] * (2 - len(shares)), cut(column.reason)]

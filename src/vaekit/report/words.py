@@ -118,14 +118,11 @@ def table(subjects: list[Subject]) -> list[Row]:
 
 def _meanings(subject: Subject) -> dict[str, str]:
     of = f"nats per example of {data_unit(subject)}"
-    kind = "log-probability" if subject.run.schema.discrete else "log-density"
-    if subject.mixed:
-        kind = "log-probability, of numbers without a step log-density,"
     return {
         "held-out examples": "rows that were named for this report"
         if subject.named
         else "rows that neither trained nor chose the model",
-        "log-likelihood": f"{of}: at least this is the mean {kind} of a held-out example (± one standard error)",
+        "log-likelihood": f"{of}: at least this is the mean {subject.log_prob_word} of a held-out example (± one standard error)",
         "draws K": "draws of z behind each log-likelihood; more make it tighter",
         "bits per dimension": "bits per value: at most this many would a code built on the model take",
         "ELBO": f"{of}: a looser bound, −(distortion + rate)",

@@ -15,6 +15,7 @@ from vaekit.errors import DataError, RunError, VaekitError, at_least_one
 from vaekit.evaluation import (
     Evaluation,
     Evaluator,
+    TableFigures,
     block_rows,
     disentanglement,
     evaluating,
@@ -186,6 +187,7 @@ class Run(KeptRun):
         *,
         gap: bool = False,
         rate_distortion: bool = False,
+        tables: bool = False,
         factors: object | None = None,
         examples: int = EXAMPLES,
     ) -> dict[str, Any]:
@@ -199,16 +201,17 @@ class Run(KeptRun):
             gap: whether to part, for some rows, what the ELBO loses into what no diagonal Gaussian could regain and what
                 a better encoder would.
             rate_distortion: whether to measure points of the model's rate-distortion curve, for some rows.
+            tables: whether to measure the columns of a mixed table: marginals, associations, hidden cells, missing cells.
             factors: known factors of variation of X, a file, an array (n, f) or a data frame, against which codes are
                 scored: MIG, DCI, SAP, FactorVAE score.
             examples: how many rows "some" are, ≥ 1.
 
         Returns:
-            A dictionary of numbers, in nats per example of the data as given.
+            A dictionary of numbers, in nats per example of the data as given; under `tables` a `TableFigures` record.
 
         Raises:
             DataError: if rows or factors do not fit.
-            VaekitError: for what an autoencoder does not have, or a number below 1.
+            VaekitError: for what an autoencoder or a run on other data than a mixed table does not have, or a number below 1.
         """
         rows, evaluator = self._to_measure(X)
         if factors is not None and X is None:
@@ -224,11 +227,26 @@ class Run(KeptRun):
             further["inference_gap"] = evaluator.inference_gap(some)
         if rate_distortion:
             further["rate_distortion"] = evaluator.rate_distortion(some, self._samples(samples))
+        if tables:
+            further["tables"] = self.table_figures(rows, evaluator.train, samples)
         found = self._evaluated(evaluator, rows, X, samples)
         if known is not None:
             scores = asdict(disentanglement(found.code, known, self.recipe.seed))
             further["disentanglement"] = {**scores, "factors": known.shape[1], "examples": len(rows)}
         return found.figures | further
+
+    def table_figures(self, rows: Rows, train: Rows | None, samples: int | None = None) -> TableFigures:  # noqa: ARG002
+        """Measure the columns of a mixed table; refused by a run on other data.
+
+        Args:
+            rows: held-out rows.
+            train: training rows; None where they are gone.
+            samples: draws K; the recipe's `evaluation.samples` by default.
+        """
+        raise VaekitError(
+            f"This run was not trained on a mixed table, so it has no table figures: its data are of kind '{self.schema.kind}'",
+            mend="Leave `tables` out, or name a run on a table with columns of several kinds",
+        )
 
     def evaluation(self, X: object | None = None) -> Evaluation:
         """As `evaluate`, with the measurements of each row."""

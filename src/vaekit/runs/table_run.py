@@ -10,14 +10,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from vaekit.data import SeedStream, Source
+from vaekit.data import Rows, SeedStream, Source
 from vaekit.data.source import LABEL
 from vaekit.data.tables.cells import Cells
 from vaekit.data.tables.coding import as_array, code_values, draw_rare, fill, without_labels, write_back
 from vaekit.data.tables.dates import DAY
 from vaekit.data.tables.frame import as_arrow
 from vaekit.errors import DataError, VaekitError, at_least_one, did_you_mean
-from vaekit.evaluation import TableModel
+from vaekit.evaluation import TableFigures, TableModel, measure_tables
 from vaekit.models import VariationalAutoEncoder
 from vaekit.opening import as_frame, open_rows
 from vaekit.runs.base import repeat_value
@@ -182,6 +182,16 @@ class TableRun(Run):
             An Arrow table with the modelled columns: 0 is usual, far above 0 is strange; empty where a cell is missing.
         """
         return self._figures(self._table_model(samples).explain(self.checked(self.open(X))))
+
+    def table_figures(self, rows: Rows, train: Rows | None, samples: int | None = None) -> TableFigures:
+        """Measure the columns: marginals, associations, hidden cells and missing cells.
+
+        Args:
+            rows: held-out rows.
+            train: training rows; None where they are gone.
+            samples: draws K; the recipe's `evaluation.samples` by default.
+        """
+        return measure_tables(self._table_model(samples), rows, train, self.sample_at)
 
     def _table_model(self, samples: int | None) -> TableModel:
         cells = self.transform.cells

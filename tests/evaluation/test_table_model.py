@@ -16,7 +16,8 @@ from vaekit.data import Cells, Column, Part, Rows, Schema, Transform
 from vaekit.data.tables.cells import Places
 from vaekit.data.tables.marginals import Marginal
 from vaekit.distributions import DiagonalNormal
-from vaekit.evaluation import TableModel, measure, missing
+from vaekit.evaluation import TableModel, measure
+from vaekit.evaluation.tables import model as table_model_module
 
 COLOURS, COUNTS, X = np.arange(3), np.arange(200), np.sinh(np.linspace(-7, 7, 5001))
 """All values that the columns can have, as good as all of the last two."""
@@ -299,7 +300,7 @@ def test_conditional_rows_are_a_function_of_the_seed(model):
 
 def test_strangeness_is_the_log_probability_less_what_is_usual(model, exact, monkeypatch):
     """E[log p(X_j|x_−j)] − log p(x_j|x_−j), both by quadrature; |z| < 6 for 12 cells."""
-    monkeypatch.setattr(missing, "VALUES_PER_DRAW", 20)
+    monkeypatch.setattr(table_model_module, "VALUES_PER_DRAW", 20)
     found = repeated(lambda seed: table_model(model, 400).explain(rows_of(WHOLE, seed)), 16)
     expected = np.empty((3, 4))
     for i, row in enumerate(WHOLE):

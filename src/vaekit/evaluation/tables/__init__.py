@@ -1,0 +1,19 @@
+"""Figures of the columns of a mixed table: marginals, associations, hidden cells, missing cells."""
+
+from vaekit.evaluation.tables.associations import Associations
+from vaekit.evaluation.tables.figures import MissingCells, TableFigures, measure_tables
+from vaekit.evaluation.tables.hidden import HiddenCells
+from vaekit.evaluation.tables.marginals import MarginalDistance
+from vaekit.evaluation.tables.model import TableModel
+from vaekit.evaluation.tables.posterior import TablePosterior
+
+__all__ = [
+    "Associations",
+    "HiddenCells",
+    "MarginalDistance",
+    "MissingCells",
+    "TableFigures",
+    "TableModel",
+    "TablePosterior",
+    "measure_tables",
+]

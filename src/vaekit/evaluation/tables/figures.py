@@ -1,0 +1,105 @@
+"""All figures of the columns of a mixed table, as `vaekit evaluate --tables --json` prints them under `tables`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from vaekit.data import Rows
+from vaekit.evaluation.record import Record
+from vaekit.evaluation.tables.associations import Associations, measure_associations
+from vaekit.evaluation.tables.hidden import HiddenCells, measure_hidden
+from vaekit.evaluation.tables.marginals import MarginalDistance, compare_marginals
+from vaekit.evaluation.tables.model import TableModel
+from vaekit.evaluation.tables.rows import ComparedRows, Sampler, codes_of
+
+MOST_ROWS = 20_000
+"""Rows in which missing cells are counted."""
+WORST = 5
+"""Columns, or pairs of columns, in a printed row."""
+
+
+@dataclass(frozen=True)
+class MissingCells(Record):
+    """Hold how many cells are missing.
+
+    Args:
+        held_out: share of missing cells in each modelled column of held-out rows, from 0 to 1.
+        train: the same shares in training rows; None if they are gone.
+        complete_rows: share of held-out rows without missing cells.
+        cells_per_row: mean number of missing cells in a held-out row.
+    """
+
+    held_out: tuple[float, ...]
+    train: tuple[float, ...] | None
+    complete_rows: float
+    cells_per_row: float
+
+
+@dataclass(frozen=True)
+class TableFigures(Record):
+    """Hold what was measured of the columns of a mixed table.
+
+    Args:
+        columns: the names of the modelled columns, in the order of all lists below.
+        compared_rows: the number of held-out rows that were compared with as many generated rows.
+        missing: how many cells are missing.
+        marginals: each column on its own, held-out cells against generated ones.
+        associations: associations between columns, in held-out rows and in generated ones; None if the training rows are gone.
+        hidden: how well cells are predicted from the rest of their row; None if the training rows are gone.
+    """
+
+    columns: tuple[str, ...]
+    compared_rows: int
+    missing: MissingCells
+    marginals: tuple[MarginalDistance, ...]
+    associations: Associations | None
+    hidden: tuple[HiddenCells, ...] | None
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Return names and values as `vaekit evaluate` prints them, the worst columns first."""
+        known = [each for each in self.marginals if each.cells]
+        known.sort(key=lambda each: -each.distance / max(each.by_chance, 1e-9))
+        found = [("columns furthest apart", "; ".join(map(str, known[:WORST])))]
+        if (pairs := self.associations) is not None:
+            mean = f"V differs by {pairs.gap:.3f} on average ({pairs.gap_by_chance:.3f} by chance)"
+            found.append(("associations", "; ".join([mean, *map(str, pairs.differences[:WORST])])))
+        if hidden := [each for each in self.hidden or () if each.cells]:
+            others = [each.column for each in hidden if not each.is_predicted]
+            text = (
+                f"{len(hidden) - len(others)} of {len(hidden)} columns are predicted better from the rest of their row"
+            )
+            named = f"; not {', '.join(others[:WORST])}{' …' if others[WORST:] else ''}" if others else ""
+            found.append(("hidden cells", text + named))
+        return found
+
+
+def measure_tables(model: TableModel, rows: Rows, train: Rows | None, sample: Sampler) -> TableFigures:
+    """Measure how well a model has learned the columns of a mixed table.
+
+    Args:
+        model: the model.
+        rows: held-out rows.
+        train: training rows; None if they are gone, and then associations and hidden cells are not measured.
+        sample: draws n rows as codes from the model, given the context of each.
+
+    Returns:
+        The figures; distances and shares from 0 to 1, log-probabilities in nats.
+    """
+    compared = ComparedRows.of(model, rows, train, sample)
+    return TableFigures(
+        tuple(column.name for column in compared.columns),
+        len(compared.held_out),
+        _count_missing(rows, train),
+        compare_marginals(compared),
+        None if train is None else measure_associations(compared),
+        None if train is None else measure_hidden(model, rows, train),
+    )
+
+
+def _count_missing(rows: Rows, train: Rows | None) -> MissingCells:
+    held_out = np.isnan(codes_of(rows, MOST_ROWS))
+    trained = None if train is None else tuple(np.isnan(codes_of(train, MOST_ROWS)).mean(0).tolist())
+    count = held_out.sum(1)
+    return MissingCells(tuple(held_out.mean(0).tolist()), trained, float((count == 0).mean()), float(count.mean()))

@@ -1,0 +1,129 @@
+"""Draw z given the observed cells of a row, with weights that correct for the encoder.
+
+    z_k ~ q(z|x_o),   w_k ∝ p(x_o|z_k) p(z_k)/q(z_k|x_o),   Σ w_k = 1
+    p(x_m|x_o) ≈ Σ_k w_k p(x_m|z_k)          self-normalised importance sampling, exact as K grows
+
+The noise is a function of the row, as everywhere in evaluation.
+
+References:
+    Mattei and Frellsen, "MIWAE: Deep Generative Modelling and Imputation of Incomplete Data Sets", 2019.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from vaekit.data import RowNoise, Rows, RowStream, Schema
+from vaekit.data.tables.cells import Cells
+from vaekit.distributions import Slots
+from vaekit.evaluation.bounds import BUDGET, block_rows, widest
+from vaekit.models import VariationalAutoEncoder
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Weighted:
+    """Hold draws of z for a block of B rows, with weights that sum to one.
+
+    Args:
+        z: shape (K, B, latent_dim).
+        log_weights: log w_k, shape (K, B).
+        likelihood: p(x|z_k), batch shape (K, B, S).
+    """
+
+    z: Tensor
+    log_weights: Tensor
+    likelihood: Slots
+
+    def log_prob(self, seen: Tensor, columns: npt.NDArray[np.int64]) -> Tensor:
+        """Return log p(x_j|x_o) of each cell on its own, estimated by log Σ_k w_k p(x_j|z_k).
+
+        Args:
+            seen: the cells as the model sees them, shape (B, 2S).
+            columns: the column of each of the S parts of a row, shape (S,).
+
+        Returns:
+            Nats, shape (B, C), 0 where a cell is missing.
+        """
+        own = sum_by_column(self.likelihood.log_prob(seen).double(), columns)
+        return torch.logsumexp(self.log_weights.unsqueeze(-1) + own, 0)
+
+
+@dataclass(frozen=True)
+class TablePosterior:
+    """Draw z given some cells of a row of a mixed table.
+
+    Args:
+        model: the model.
+        schema: the columns of the table.
+        cells: the step that turns cells into what the model sees.
+        samples: K, the number of draws of z for each row.
+    """
+
+    model: VariationalAutoEncoder
+    schema: Schema
+    cells: Cells
+    samples: int
+
+    def blocks(self, rows: Rows) -> Iterator[tuple[Self, Tensor, Array, RowNoise]]:
+        """Yield a few rows at a time: the posterior in their context, the rows as the model sees them, their codes and their noise."""
+        size = max(1, min(block_rows(self.model), BUDGET // (8 * self.samples * widest(self.model))))
+        start = 0
+        for x, noise, context in rows.blocks(size):
+            codes = rows.part.take(start, start + len(x))
+            start += len(x)
+            yield replace(self, model=self.model.given(context)), x, codes, noise
+
+    def draw_weighted(self, x: Tensor, noise: RowNoise, device: torch.device, hidden: bool = False) -> Weighted:
+        """Draw z for each row of a block.
+
+        Args:
+            x: rows as the model sees them, NaN where a cell is missing, shape (B, 2S).
+            noise: the noise of these rows.
+            device: where the model is.
+            hidden: whether cells were hidden on purpose, which says nothing about why cells are missing.
+
+        Returns:
+            K weighted draws for each row.
+        """
+        latent_dim = self.model.prior().event_shape[0]
+        epsilon = noise.normal((self.samples, latent_dim), RowStream.POSTERIOR).movedim(1, 0)
+        joint = self.model.draw(x.to(device), noise=epsilon.to(device))
+        likelihood = joint.likelihood.base_dist
+        if not isinstance(likelihood, Slots):
+            raise TypeError(f"the likelihood must speak of cells, not be a {type(likelihood).__name__}")
+        log_weights = joint.log_weights()
+        if hidden and likelihood.plain is not likelihood:
+            likelihood = likelihood.plain
+            log_weights = log_weights - joint.log_likelihood + likelihood.log_prob(x.to(device)).sum(-1)
+        return Weighted(joint.z, log_weights.double().log_softmax(0), likelihood)
+
+    def see(self, codes: Array) -> Tensor:
+        """Return codes (n, C) as the model sees them, shape (n, 2S)."""
+        return self.cells.forward(torch.from_numpy(codes))
+
+
+def sum_by_column(parts: Tensor, columns: npt.NDArray[np.int64]) -> Tensor:
+    """Sum figures of the S parts of a row over the parts of each of its C columns.
+
+    Args:
+        parts: figures of the parts, shape (…, S).
+        columns: the column of each part, shape (S,).
+
+    Returns:
+        Shape (…, C).
+
+    Examples:
+        >>> sum_by_column(torch.tensor([1.0, 2.0, 4.0]), np.array([0, 1, 0])).tolist()
+        [5.0, 2.0]
+    """
+    total = parts.new_zeros(*parts.shape[:-1], int(columns.max()) + 1)
+    return total.index_add(-1, torch.from_numpy(columns).to(parts.device), parts)

@@ -1,0 +1,66 @@
+"""Put held-out rows of a mixed table next to as many generated rows, both as codes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from vaekit.data import Column, Rows
+from vaekit.data.tables.columns import CATEGORICAL
+from vaekit.data.tables.marginals import Marginal
+from vaekit.evaluation.tables.model import TableModel
+
+Array = npt.NDArray[np.float64]
+Sampler = Callable[[Tensor | None, int], npt.NDArray[Any]]
+"""A function that draws n rows as codes, given the context of each row."""
+
+MOST_ROWS = 5000
+
+
+@dataclass(frozen=True)
+class ComparedRows:
+    """Hold rows of a mixed table, and the rows that a model generates in their place.
+
+    Args:
+        columns: the modelled columns, C of them.
+        held_out: codes of held-out rows, shape (n, C), NaN where a cell is missing.
+        generated: codes of generated rows, shape (m, C).
+        train: codes of as many training rows, which show how much chance alone can do; empty if they are gone.
+        point_masses: the single values of each column of numbers that have a probability of their own.
+    """
+
+    columns: tuple[Column, ...]
+    held_out: Array
+    generated: Array
+    train: Array
+    point_masses: tuple[tuple[float, ...], ...]
+
+    @classmethod
+    def of(cls, model: TableModel, rows: Rows, train: Rows | None, sample: Sampler) -> ComparedRows:
+        """Choose at most 5,000 of the rows, and generate as many."""
+        columns = model.schema.modelled
+        shared = np.array([c.places - 1 if c.kind in CATEGORICAL else np.inf for c in columns])
+        part = rows.part.some(MOST_ROWS, rows.seed)
+        context = Rows(part, rows.transform, rows.seed).context()
+        generated = np.asarray(sample(context, len(part)), np.float64)
+        masses = tuple(c.atoms if isinstance(c, Marginal) else () for c in model.cells.columns)
+        trained = np.empty((0, len(columns))) if train is None else codes_of(train, len(part))
+        held_out, generated, trained = (
+            np.minimum(codes, shared) for codes in (codes_of(rows, MOST_ROWS), generated, trained)
+        )
+        return cls(columns, held_out, generated, trained, masses)
+
+    def cells(self, index: int) -> tuple[Array, Array]:
+        """Return the held-out cells of a column that are not missing, and its generated cells."""
+        held_out = self.held_out[:, index]
+        return held_out[~np.isnan(held_out)], self.generated[:, index]
+
+
+def codes_of(rows: Rows, limit: int) -> Array:
+    """Return the codes of at most `limit` rows, chosen by the seed of the rows."""
+    return np.asarray(rows.part.some(limit, rows.seed).take(0, limit), np.float64)
