@@ -15,12 +15,15 @@ Defining the class registers it. From then on `prior=cauchy` is a choice in a re
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import pkgutil
+import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, GetCoreSchemaHandler, create_model
@@ -244,6 +247,31 @@ def import_parts(package: str, path: Iterable[str]) -> None:
     """
     for module in pkgutil.iter_modules(path):
         importlib.import_module(f"{package}.{module.name}")
+
+
+def import_own(name: str) -> None:
+    """Import the module in which somebody defines parts of their own.
+
+    Args:
+        name: a module that Python finds, as `mypkg.parts`, or the path of a file that ends in `.py`.
+
+    Raises:
+        VaekitError: if there is no such module, or it cannot be imported.
+    """
+    try:
+        if not name.endswith(".py"):
+            importlib.import_module(name)
+            return
+        path = Path(name)
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        if spec is None or spec.loader is None or not path.is_file():
+            raise ImportError("there is no such file")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[path.stem] = module
+        spec.loader.exec_module(module)
+    except ImportError as error:
+        mend = "Give the name of an installed module, or the path of a .py file"
+        raise VaekitError(f"'{name}' cannot be imported: {error}", mend=mend) from error
 
 
 @cache

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import sys
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, get_type_hints
 
 import typer
 from typer.core import TyperGroup
 
+from vaekit.cli.options import ImportOption
 from vaekit.cli.row_verbs import encode, impute, reconstruct, sample, score
 from vaekit.cli.run_verbs import describe, evaluate, recipes, remedy, report, train
 from vaekit.errors import Interrupted
@@ -51,6 +54,26 @@ class _Verbs(TyperGroup):
             raise Stopped(reason) from reason
 
 
+def _with_imports(verb: Callable[..., None]) -> Callable[..., None]:
+    """Give a verb the option `--import`: modules with parts of the user's own, imported before anything else."""
+
+    @functools.wraps(verb)
+    def run(modules: list[str] | None = None, **arguments: Any) -> None:
+        if modules:
+            from vaekit.parts import import_own
+
+            for module in modules:
+                import_own(module)
+        verb(**arguments)
+
+    hints = get_type_hints(verb, include_extras=True) | {"modules": ImportOption}
+    parameters = [p.replace(annotation=hints[p.name]) for p in inspect.signature(verb).parameters.values()]
+    last = inspect.Parameter("modules", inspect.Parameter.POSITIONAL_OR_KEYWORD, default=None, annotation=ImportOption)
+    run.__annotations__ = hints
+    run.__signature__ = inspect.Signature([*parameters, last])  # type: ignore[attr-defined]
+    return run
+
+
 app = typer.Typer(
     cls=_Verbs,
     help="Variational autoencoders with honest numbers: train, evaluate, sample, encode and score from data on disk.",
@@ -80,4 +103,4 @@ def _root(
 
 
 for _verb, _example in VERBS.items():
-    app.command(epilog=f"Example: {_example}")(_verb)
+    app.command(epilog=f"Example: {_example}")(_with_imports(_verb))

@@ -37,3 +37,11 @@ SamplesOption = Annotated[
     typer.Option("--samples", min=1, help="Draws K in the importance-weighted bound; the recipe's number by default."),
 ]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of the draws: the same seed gives the same rows.")]
+ImportOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--import",
+        metavar="MODULE",
+        help="Import a module, or a .py file, that defines parts of your own. Can be repeated.",
+    ),
+]

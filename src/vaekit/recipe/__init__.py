@@ -1,6 +1,6 @@
 """Recipes: typed configuration, the choices that data decide, and the model that comes of it."""
 
-from vaekit.recipe.build import build_model, build_part, make_plan, start_model
+from vaekit.recipe.build import build_model, build_part, check_fit, is_density, make_plan, start_model
 from vaekit.recipe.keys import describe_keys
 from vaekit.recipe.recipe import Recipe, load_recipe, recipe_names
 from vaekit.recipe.resolve import resolve
@@ -9,7 +9,9 @@ __all__ = [
     "Recipe",
     "build_model",
     "build_part",
+    "check_fit",
     "describe_keys",
+    "is_density",
     "load_recipe",
     "make_plan",
     "recipe_names",

@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vaekit.data import Schema, Transform
-from vaekit.models import Autoencoder, Decoder, Encoder, LayeredPrior, Likelihood, VariationalAutoEncoder
+from vaekit.data import Schema, Transform, seeded
+from vaekit.errors import RecipeError, shorten
+from vaekit.models import Autoencoder, Decoder, Draws, Encoder, LayeredPrior, Likelihood, VariationalAutoEncoder
 from vaekit.models.likelihoods import Mixed
 from vaekit.networks import Concatenated, Rescale, TableInput
 from vaekit.parts import Plan
@@ -52,6 +53,15 @@ def make_plan(
         training=recipe.training,
         layout=transform.cells.layout if transform is not None and transform.cells is not None else None,
     )
+
+
+def is_density(recipe: Recipe, objects: Mapping[str, Any]) -> bool:
+    """Tell whether the likelihood is a density on the reals rather than a probability."""
+    if recipe.model != "vae":
+        return False
+    likelihood = objects.get("likelihood", recipe.likelihood.part)
+    density: bool = likelihood.density
+    return density
 
 
 def build_part(plan: Plan, section: str, **built: Any) -> Any:
@@ -167,6 +177,29 @@ def start_model(model: VariationalAutoEncoder | Autoencoder, x: Tensor) -> None:
     noise = _start(decoder, x)
     if noise is not None and isinstance(model, VariationalAutoEncoder):
         model.decoder.likelihood.start_noise(noise)
+
+
+def check_fit(model: VariationalAutoEncoder | Autoencoder, x: Tensor) -> None:
+    """Try parts that were passed as objects on some rows.
+
+    Args:
+        model: as built.
+        x: some training rows as the model sees them, shape (n, *event).
+
+    Raises:
+        RecipeError: if the parts do not fit together.
+    """
+    try:
+        with torch.no_grad(), seeded(0):
+            draws = model.draw(x, 1)
+            if draws.distortion().shape != (len(x),):
+                raise ValueError(f"the distortion has shape {tuple(draws.distortion().shape)} for {len(x)} rows")
+            if isinstance(draws, Draws) and draws.rate().shape != (len(x),):
+                raise ValueError(f"the rate has shape {tuple(draws.rate().shape)} for {len(x)} rows")
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        raise RecipeError(
+            f"The parts do not fit together: {shorten(str(error))}", mend="Compare their sizes"
+        ) from error
 
 
 def _start(network: nn.Module, x: Tensor) -> float | None:

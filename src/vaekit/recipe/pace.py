@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from vaekit.data import seeded
 from vaekit.parts import OBJECT, Plan
+from vaekit.training.optimizers import Optimizer
 
 PLANNED_NUMBERS = 1 << 29
 """Numbers that the batches of a training of open length ask of the decoder, which end it if the planned steps do not."""
@@ -39,7 +40,10 @@ def set_pace(content: dict[str, Any], plan: Plan) -> list[str]:
     per_epoch = plan.rows // batch
     if training["epochs"] == "auto":
         numbers = batch * math.prod(plan.event_shape) * samples
-        steps = min(plan.part("optimizer").planned_steps, max(300, PLANNED_NUMBERS // numbers))
+        steps = min(
+            getattr(plan.part("optimizer"), "planned_steps", Optimizer.planned_steps),
+            max(300, PLANNED_NUMBERS // numbers),
+        )
         training["epochs"] = max(10, round(steps / per_epoch))
         notes.append(f"training.epochs={training['epochs']}: about {training['epochs'] * per_epoch} steps.")
     products = batch * _products(plan, samples)

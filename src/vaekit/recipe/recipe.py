@@ -125,14 +125,14 @@ def recipe_names() -> list[str]:
 
 def load_recipe(
     recipe: str | Path | Mapping[str, Any] | Recipe = "auto",
-    settings: Mapping[str, Any] | Iterable[str] = (),
+    settings: Mapping[str, Any] | Iterable[str | tuple[str, Any]] = (),
     seed: int | None = None,
 ) -> Recipe:
     """Read a recipe and change some of its values.
 
     Args:
         recipe: the name of a bundled recipe, a TOML file, a mapping, or a `Recipe`.
-        settings: dotted keys with values, as a mapping or as `key=value` texts; a section's name alone sets its choice
+        settings: dotted keys with values, as a mapping, as pairs or as `key=value` texts; a section's name alone sets its choice
             (`likelihood=gaussian`).
         seed: replaces the recipe's seed.
 
@@ -152,7 +152,11 @@ def load_recipe(
     else:
         content = dict(recipe) if isinstance(recipe, Mapping) else _read(recipe)
     content = {key: dict(value) if isinstance(value, Mapping) else value for key, value in content.items()}
-    pairs = settings.items() if isinstance(settings, Mapping) else [_parse(text) for text in settings]
+    pairs = (
+        settings.items()
+        if isinstance(settings, Mapping)
+        else [_parse(each) if isinstance(each, str) else each for each in settings]
+    )
     # a choice first, as it drops what could be set of the part that it replaces
     ordered = sorted(((_whole_key(key), value) for key, value in pairs), key=lambda pair: not pair[0].endswith(".name"))
     errors = [problem for key, value in ordered if (problem := _set(content, key, value))]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from vaekit.data import Schema
 from vaekit.errors import RecipeError
 from vaekit.models import Likelihood
-from vaekit.parts import AUTO, OBJECT
+from vaekit.parts import AUTO, OBJECT, Part, Plan
 from vaekit.recipe.build import make_plan
 from vaekit.recipe.pace import set_pace
 from vaekit.recipe.recipe import SECTIONS, Recipe, check_recipe
@@ -45,10 +45,11 @@ def resolve(
     content: dict[str, Any] = recipe.model_dump()
     content["data"]["missing"] = recipe.data.marks  # the run keeps them, whatever a later version takes for a mark
     for section, part in objects.items():
-        _choose(content, section, OBJECT)
-        content[section]["type"] = f"{type(part).__module__}.{type(part).__qualname__}"
+        shared = SECTIONS[section].kind.Options.model_fields
+        kept = {key: value for key, value in content[section].items() if key in shared and value is not None}
+        content[section] = kept | {"name": OBJECT, "type": f"{type(part).__module__}.{type(part).__qualname__}"}
     notes += _for_data(content, schema, objects)
-    _latents(content, schema, notes)
+    _latents(content, schema, objects, notes)
     if content["objective"]["name"] == AUTO:
         _choose(content, "objective", "elbo" if recipe.model == "vae" else "reconstruction")
     complete = check_recipe(content)
@@ -64,13 +65,19 @@ def resolve(
         raise RecipeError("objective=reconstruction goes with model=autoencoder only", recipe.model)
     for section in SECTIONS:
         if recipe.model == "vae" or section not in OF_LATENTS:
-            for refusal in plan.part(section).needs(plan.options[section], plan, section):
+            for refusal in _needs(plan, section):
                 raise refusal
     notes += set_pace(content, plan)
     complete = check_recipe(content)
     if complete.model == "vae" and not complete.trains_bound:
         notes.append("The loss of this recipe is not a bound of log p(x). Every figure that is called a bound is one.")
     return complete, notes
+
+
+def _needs(plan: Plan, section: str) -> Iterable[RecipeError]:
+    """Return what a part needs and does not find; a torch module that is no part of ours needs nothing."""
+    part = plan.part(section)
+    return part.needs(plan.options[section], plan, section) if issubclass(part, Part) else ()
 
 
 def _choose(content: dict[str, Any], section: str, name: str) -> None:
@@ -92,9 +99,11 @@ def _for_data(content: dict[str, Any], schema: Schema, objects: Mapping[str, Any
     return notes + _networks(content, schema)
 
 
-def _latents(content: dict[str, Any], schema: Schema, notes: list[str]) -> None:
+def _latents(content: dict[str, Any], schema: Schema, objects: Mapping[str, Any], notes: list[str]) -> None:
     """Choose the number of latent dimensions and the posterior."""
     _layers(content)
+    if "prior" in objects and content["latent_dim"] == AUTO:
+        content["latent_dim"] = objects["prior"]().event_shape[0]
     if content["latent_dim"] == AUTO:
         features = math.prod(schema.event_shape)
         content["latent_dim"] = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,7 @@ class KeptRun:
         known: hashes of the training rows; None for runs saved before they were kept.
         row: a row of the data frame that an estimator was fitted to, as the content of a Parquet file.
         history: what training noted; None to read it from the folder when it is needed.
+        objects: the parts that training was given as Python objects, by section.
     """
 
     folder: RunFolder
@@ -62,6 +63,7 @@ class KeptRun:
     known: KnownRows | None = None
     row: bytes | None = None
     history: History | None = None
+    objects: dict[str, Any] = field(default_factory=dict)
 
     @property
     def path(self) -> Path:
@@ -196,7 +198,7 @@ class KeptRun:
             return False
         try:
             changed = load_recipe(self.recipe, remedy.settings)
-            resolve(changed, self.schema, self.provenance["rows"]["train"])
+            resolve(changed, self.schema, self.provenance["rows"]["train"], self.objects)
         except RecipeError:
             return False
         return changed != self.recipe

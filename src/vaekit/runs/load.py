@@ -17,6 +17,7 @@ from vaekit.data import KnownRows, Schema, Transform, seeded
 from vaekit.errors import RunError, shorten
 from vaekit.folder import KNOWN, ROW, WEIGHTS, RunFolder
 from vaekit.recipe import Recipe, build_model, load_recipe
+from vaekit.recipe.objects import check_known, check_objects
 from vaekit.runs.run import Run
 from vaekit.runs.table_run import TableRun
 from vaekit.training.state import GOOD
@@ -29,11 +30,12 @@ DEFINING = ("model", "latent_dim", "layers", "seed", "data", "likelihood", "enco
 """The keys of a recipe that define the model and the held-out rows; runs without digests note a digest of them."""
 
 
-def load(path: str | Path) -> Run:
+def load(path: str | Path, **parts: object) -> Run:
     """Read a run from its folder without running any code from it.
 
     Args:
         path: the run folder.
+        parts: the parts that were passed to `vaekit.train` as objects, under the same names (`prior=…`), built as they were then.
 
     Returns:
         The run, with its best weights.
@@ -47,7 +49,7 @@ def load(path: str | Path) -> Run:
         ...
         vaekit.errors.RunError: There is no run folder 'nowhere'.
     """
-    run = read_run(RunFolder(path))
+    run = read_run(RunFolder(path), parts)
     weights, _ = run.folder.read_tensors(WEIGHTS, like=run.model.state_dict())
     if bad := [name for name, value in weights.items() if not (value.double().abs() <= LARGEST_WEIGHT).all()]:
         raise RunError(
@@ -58,20 +60,27 @@ def load(path: str | Path) -> Run:
     return run
 
 
-def read_run(folder: RunFolder) -> Run:
-    """Read everything of a run but its weights and its state."""
+def read_run(folder: RunFolder, objects: Mapping[str, Any] | None = None) -> Run:
+    """Read everything of a run but its weights and its state.
+
+    Args:
+        folder: the run folder.
+        objects: the parts that training was given as objects, by section.
+    """
     provenance = folder.open()
     try:
         written = folder.read_toml("recipe.toml")
         if "evaluation" not in written:  # the last section, which training always writes
             raise KeyError("recipe.toml has no section [evaluation]: it seems to be cut off")
+        check_known(written, folder.path)
         recipe = load_recipe(written)
+        check_objects(recipe, objects or {}, folder.path)
         described = folder.read_json("schema.json")
         schema, transform = Schema.model_validate(described["schema"]), Transform.model_validate(described["transform"])
         if provenance.get("defined_by", digest_recipe(written)) != digest_recipe(written):
             raise ValueError("recipe.toml was changed in a part that defines the model; train a new run with it")
         with _SizeLimit(folder.size(WEIGHTS) or folder.size(GOOD)):
-            run = make_run(folder, recipe, schema, transform, provenance)
+            run = make_run(folder, recipe, schema, transform, provenance, objects)
     except RunError:
         raise
     except (KeyError, IndexError, ValueError, TypeError, RuntimeError, ArithmeticError) as error:
@@ -84,13 +93,18 @@ def read_run(folder: RunFolder) -> Run:
 
 
 def make_run(
-    folder: RunFolder, recipe: Recipe, schema: Schema, transform: Transform, provenance: dict[str, Any]
+    folder: RunFolder,
+    recipe: Recipe,
+    schema: Schema,
+    transform: Transform,
+    provenance: dict[str, Any],
+    objects: Mapping[str, Any] | None = None,
 ) -> Run:
     """Build a run whose model is not trained yet."""
     with seeded(recipe.seed):
-        model = build_model(recipe, schema, transform)
+        model = build_model(recipe, schema, transform, objects)
     kind = TableRun if schema.kind == "mixed" else Run
-    return kind(folder, recipe, schema, transform, model, provenance)
+    return kind(folder, recipe, schema, transform, model, provenance, objects=dict(objects or {}))
 
 
 class _SizeLimit(TorchFunctionMode):

@@ -8,7 +8,6 @@ import os
 import platform
 import sys
 from collections.abc import Iterable, Mapping
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,8 @@ from vaekit.evaluation import measure_autoencoder
 from vaekit.folder import WEIGHTS, RunFolder
 from vaekit.models import Autoencoder
 from vaekit.opening import make_notes, make_schema, make_split, open_both
-from vaekit.recipe import Recipe, build_part, load_recipe, make_plan, resolve, start_model
+from vaekit.recipe import Recipe, build_part, check_fit, is_density, load_recipe, make_plan, resolve, start_model
+from vaekit.recipe.objects import optimizer_maker, sort_parts
 from vaekit.runs.load import make_run, read_run
 from vaekit.runs.run import Run
 from vaekit.training import Reporter, Trainer
@@ -49,6 +49,13 @@ def train(
     progress: Progress | None = None,
     weights: npt.ArrayLike | None = None,
     start: Run | None = None,
+    encoder: object = None,
+    decoder: object = None,
+    likelihood: object = None,
+    posterior: object = None,
+    prior: object = None,
+    objective: object = None,
+    optimizer: object = None,
 ) -> Run:
     """Train a model on data, or continue an interrupted run.
 
@@ -64,6 +71,15 @@ def train(
         progress: receives the number of pictures that are decoded.
         weights: weight of each row of the source, ≥ 0, shape (n,): batches are drawn in proportion to it.
         start: a run on the same columns, whose schema, transform and weights the training starts from.
+        encoder: network of the encoder: a name, `Options` of a network, or a module from (B, *event) to (B, features).
+        decoder: network of the decoder, likewise, or a module from (..., latent_dim) to (..., *event, parameters).
+        likelihood: p(x|z): a name, `Options`, or a `Likelihood`.
+        posterior: q(z|x): a name, `Options`, or a `Posterior`.
+        prior: p(z): a name, `Options`, or a module whose forward returns a distribution.
+        objective: what is minimised: a name, `Options`, or an `Objective`.
+        optimizer: a name, `Options`, a class of `torch.optim`, or a function from a module and the greatest learning rate to an optimiser.
+
+    A part that is passed as an object is not described by the run folder: whoever loads or resumes the run passes it again.
 
     Returns:
         The trained run.
@@ -83,29 +99,41 @@ def train(
     """
     if reporter is None or not processes().is_main_process:
         reporter = Reporter()
+    named, objects = sort_parts(
+        encoder=encoder,
+        decoder=decoder,
+        likelihood=likelihood,
+        posterior=posterior,
+        prior=prior,
+        objective=objective,
+        optimizer=optimizer,
+    )
     if resume is not None:
-        run = read_run(RunFolder(resume))
+        if named:
+            raise VaekitError("A resumed run keeps its parts", ", ".join(named), "Leave them out")
+        run = read_run(RunFolder(resume), objects)
         with _hold(run.folder):
             return _resume(run, source, test, reporter, progress, weights)
     if source is None:
         raise VaekitError("There is no data to train on", mend="Give a file, a folder or 'digits', or a run to resume")
-    plan = load_recipe(recipe, settings, seed)
+    chosen = [*(settings.items() if isinstance(settings, Mapping) else settings), *named.items()]
+    plan = load_recipe(recipe, chosen, seed)
     folder = RunFolder(out) if out is not None else _new_folder(source)
     folder.check_free("out")
     opened, held_out = open_both(source, test, plan, progress, start.schema.table if start else None)
     opened = opened if weights is None else opened.weighted(weights)
     opened = opened.in_order(start.schema.columns) if start else opened
     if opened.frame is not None and recipe == "auto":
-        plan = load_recipe("table", settings, seed)
+        plan = load_recipe("table", chosen, seed)
     split = make_split(opened, held_out, plan)
     schema = start.schema if start else make_schema(opened, split, plan)
     parts = (split.train, split.validation, split.test)
     for part in parts if start else parts[1:]:
         schema.check_part(part)
-    plan, choices = resolve(plan, schema, len(split.train))
+    plan, choices = resolve(plan, schema, len(split.train), objects)
     notes = [*make_notes(opened, schema), *choices]
-    transform = start.transform if start else _fit_transform(split.train, schema, plan)
-    run = make_run(folder, plan, schema, transform, {"source": opened.origin})
+    transform = start.transform if start else _fit_transform(split.train, schema, plan, is_density(plan, objects))
+    run = make_run(folder, plan, schema, transform, {"source": opened.origin}, objects)
     _start(run, split, start)
     run.provenance |= _provenance(opened, held_out, split, notes) | {"start": str(start.path) if start else None}
     run.known = KnownRows.of(split.train, schema.dtype)
@@ -141,13 +169,15 @@ def _start(run: Run, split: Split, start: Run | None = None) -> None:
             told = f"The run in `start=` has other networks: {shorten(str(error))}"
             raise RecipeError(told, mend="Use the recipe of that run") from error
         return
-    start_model(run.model, Rows(_sample_rows(split.train, run.recipe.seed), run.transform, run.recipe.seed).tensor())
+    x = Rows(_sample_rows(split.train, run.recipe.seed), run.transform, run.recipe.seed).tensor()
+    start_model(run.model, x)
+    if run.objects and not run.schema.given:
+        check_fit(run.model, x[:2])
 
 
-def _fit_transform(train_part: Part, schema: Schema, recipe: Recipe) -> Transform:
+def _fit_transform(train_part: Part, schema: Schema, recipe: Recipe, density: bool) -> Transform:
     some = _sample_rows(train_part, recipe.seed)
     rows = to_tensor(some.take(0, FIT_ROWS)).double()
-    density = recipe.model == "vae" and recipe.likelihood.part.density
     transform = choose_transforms(
         schema, rows, binarize=recipe.data.binarize, scaling=recipe.data.scaling, density=density
     )
@@ -219,7 +249,7 @@ def _fit(run: Run, split: Split, reporter: Reporter, resume: bool) -> Run:
     hide = 0.0 if run.recipe.data.hide == "auto" else run.recipe.data.hide
     train_rows = Rows(split.train, run.transform, run.recipe.seed, hide)
     validation = Rows(split.validation, run.transform, run.recipe.seed)
-    plan = make_plan(run.recipe, run.schema, len(train_rows))
+    plan = make_plan(run.recipe, run.schema, len(train_rows), run.objects)
     with seeded(run.recipe.seed):  # from which starts what it learns besides the model
         objective = build_part(plan, "objective")
     trainer = Trainer(
@@ -227,7 +257,7 @@ def _fit(run: Run, split: Split, reporter: Reporter, resume: bool) -> Run:
         objective,
         run.recipe.objective.kl_weight,
         int(run.recipe.objective.samples),
-        partial(run.recipe.optimizer.part.make, run.recipe.optimizer),
+        optimizer_maker(run.recipe, run.objects),
         train_rows,
         validation,
         run.recipe.training,

@@ -1,0 +1,112 @@
+"""Parts that are passed as Python objects rather than named: what they must be, and what a run folder says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from vaekit.errors import RecipeError, RunError
+from vaekit.models import Likelihood, Posterior
+from vaekit.objectives import Objective
+from vaekit.parts import AUTO, OBJECT, Part, PartOptions, import_installed
+from vaekit.recipe.recipe import SECTIONS, Recipe
+
+Maker = Callable[[nn.Module, float], torch.optim.Optimizer]
+MUST_BE: dict[str, tuple[type, str]] = {
+    "encoder": (nn.Module, "a torch module from (B, *event) to (B, features)"),
+    "decoder": (nn.Module, "a torch module from (..., latent_dim) to (..., *event, parameters)"),
+    "likelihood": (Likelihood, "a vaekit.models.Likelihood"),
+    "posterior": (Posterior, "a vaekit.models.Posterior"),
+    "prior": (nn.Module, "a torch module whose forward returns a distribution"),
+    "objective": (Objective, "a vaekit.objectives.Objective"),
+    "optimizer": (object, "a class of torch.optim, or a function from a module and a learning rate to an optimiser"),
+}
+"""What an object must be to serve as a part."""
+
+
+def sort_parts(**parts: object) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Divide parts into those that a recipe can name and those that are objects.
+
+    Args:
+        parts: by section: None, a name, `Options` of a part, a class of part, or an object.
+
+    Returns:
+        Settings of a recipe, and objects by section.
+
+    Raises:
+        RecipeError: if an object cannot serve as the part.
+
+    Examples:
+        >>> sort_parts(prior="mixture", encoder=None)
+        ({'prior.name': 'mixture'}, {})
+    """
+    named: dict[str, Any] = {}
+    objects: dict[str, Any] = {}
+    for section, part in parts.items():
+        kind = SECTIONS[section].kind
+        if part is None:
+            continue
+        if isinstance(part, type) and issubclass(part, Part) and issubclass(part, kind):
+            part = part.Options()
+        if isinstance(part, str | PartOptions):
+            if isinstance(part, PartOptions) and not issubclass(part.part, kind):
+                raise RecipeError(f"`{section}` has the options of a {part.part.section}", part.name)
+            named[f"{section}.name"] = part
+            continue
+        must, words = MUST_BE[section]
+        if not isinstance(part, must) or (section == "optimizer" and not callable(part)):
+            raise RecipeError(f"`{section}` must be a name, options of a part, or {words}", type(part).__name__)
+        objects[section] = part
+    return named, objects
+
+
+def check_objects(recipe: Recipe, objects: Mapping[str, Any], path: Path) -> None:
+    """Refuse to load a run without the parts that it was given as objects, or with others.
+
+    Raises:
+        RunError: that says which parts to pass.
+    """
+    needed = {section: getattr(recipe, section) for section in SECTIONS if getattr(recipe, section).name == OBJECT}
+    missing = [section for section in needed if section not in objects]
+    if missing:
+        types = ", ".join(f"{section} ({needed[section].type})" for section in missing)
+        again = ", ".join(f"{section}=…" for section in missing)
+        raise RunError(
+            f"'{path}' was trained with parts that were passed as objects: {types}",
+            mend=f"Build them as they were and pass them, as in vaekit.load({str(path)!r}, {again})",
+        )
+    if others := [section for section in objects if section not in needed]:
+        raise RunError(f"'{path}' has its own {others[0]}", mend=f"Leave {others[0]}= out")
+
+
+def check_known(written: Mapping[str, Any], path: Path) -> None:
+    """Refuse a run with parts that nobody has registered; nothing is imported for it.
+
+    Raises:
+        RunError: that says what to import.
+    """
+    import_installed()
+    for section, choice in SECTIONS.items():
+        chosen = written.get(section)
+        name = chosen.get("name") if isinstance(chosen, Mapping) else chosen
+        if isinstance(name, str) and name not in (AUTO, OBJECT, *choice.kind.known):
+            raise RunError(
+                f"'{path}' has the {section} '{name}', which is not known here",
+                mend="Import the module that defines it first. A run folder never imports anything",
+            )
+
+
+def optimizer_maker(recipe: Recipe, objects: Mapping[str, Any]) -> Maker:
+    """Return the function that makes the optimiser of a module."""
+    given = objects.get("optimizer")
+    if given is None:
+        return partial(recipe.optimizer.part.make, recipe.optimizer)
+    if isinstance(given, type) and issubclass(given, torch.optim.Optimizer):
+        return lambda module, rate: given(module.parameters(), lr=rate)  # type: ignore[call-arg]
+    made: Maker = given
+    return made
