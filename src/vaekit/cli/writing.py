@@ -25,56 +25,57 @@ from vaekit.cli.outputs import (
 from vaekit.data import Frame
 from vaekit.data.tables.coding import as_written
 from vaekit.errors import VaekitError
+from vaekit.runs.load import load
 from vaekit.runs.run import Run
 from vaekit.runs.table_run import TableRun
 
 
-def write_codes(run: Run, source: str, out: Path) -> str:
-    """Write the posterior mean of each row; like the functions below, return a sentence that says what was written."""
-    return _write(run, out, Content.NUMBERS, "z", run.encode, source)
+def write_codes(path: Path, source: str, out: Path) -> None:
+    """Write the posterior mean of each row; like the functions below, print a sentence that says what was written."""
+    run = load(path)
+    _write(run, out, Content.NUMBERS, "z", run.encode, source)
 
 
-def write_reconstructions(run: Run, source: str, out: Path) -> str:
+def write_reconstructions(path: Path, source: str, out: Path) -> None:
     """Write the reconstruction of each row."""
-    return _write(run, out, _content_of_data(run), "x", run.reconstruct, source)
+    run = load(path)
+    _write(run, out, _content_of_data(run), "x", run.reconstruct, source)
 
 
-def write_scores(run: Run, source: str, out: Path, samples: int | None) -> str:
+def write_scores(path: Path, source: str, out: Path, samples: int | None) -> None:
     """Write the score of each row."""
-
-    def score(rows: object) -> Any:
-        return run.score_samples(rows, samples)[:, None]
-
-    return _write(run, out, Content.NUMBERS, run.score_name, score, source)
+    run = load(path)
+    _write(run, out, Content.NUMBERS, run.score_name, lambda rows: run.score_samples(rows, samples)[:, None], source)
 
 
-def write_explanations(run: Run, source: str, out: Path, samples: int | None) -> str:
+def write_explanations(path: Path, source: str, out: Path, samples: int | None) -> None:
     """Write the score of each row, its strangest column, and how strange each of its cells is."""
-    table_run = run.as_table_run()
-    return _write(run, out, Content.TABLE, "", lambda rows: explain_scores(table_run, rows, samples), source)
+    run = load(path).as_table_run()
+    _write(run, out, Content.TABLE, "", lambda rows: explain_scores(run, rows, samples), source)
 
 
-def write_imputed(run: Run, source: str, out: Path, samples: int | None) -> str:
+def write_imputed(path: Path, source: str, out: Path, samples: int | None) -> None:
     """Write the rows with their missing cells filled."""
-    table_run = run.as_table_run()
-    return _write(run, out, Content.TABLE, "", lambda rows: table_run.impute(rows, samples), source)
+    run = load(path).as_table_run()
+    _write(run, out, Content.TABLE, "", lambda rows: run.impute(rows, samples), source)
 
 
-def write_uncertainty(run: Run, source: str, out: Path, samples: int | None) -> str:
+def write_uncertainty(path: Path, source: str, out: Path, samples: int | None) -> None:
     """Write how sure the model is of each filled cell."""
-    table_run = run.as_table_run()
-    return _write(run, out, Content.TABLE, "", lambda rows: table_run.uncertainty(rows, samples), source)
+    run = load(path).as_table_run()
+    _write(run, out, Content.TABLE, "", lambda rows: run.uncertainty(rows, samples), source)
 
 
-def write_draws(run: Run, source: str, out: Path, draws: int, samples: int | None, seed: int) -> str:
+def write_draws(path: Path, source: str, out: Path, draws: int, samples: int | None, seed: int) -> None:
     """Write complete tables under each other, their missing cells drawn from the model."""
-    table_run = run.as_table_run()
-    return _write(run, out, Content.TABLE, "", lambda rows: stack_draws(table_run, rows, draws, samples, seed), source)
+    run = load(path).as_table_run()
+    _write(run, out, Content.TABLE, "", lambda rows: stack_draws(run, rows, draws, samples, seed), source)
 
 
-def write_samples(run: Run, out: Path, n: int, given: list[str], seed: int, mean: bool) -> str:
+def write_samples(path: Path, out: Path, n: int, given: list[str], seed: int, mean: bool) -> None:
     """Write new rows, with some cells given."""
-    return _write(run, out, _content_of_data(run), "x", lambda _: draw_rows(run, n, given, seed, mean))
+    run = load(path)
+    _write(run, out, _content_of_data(run), "x", lambda _: draw_rows(run, n, given, seed, mean))
 
 
 def _content_of_data(run: Run) -> Content:
@@ -83,7 +84,7 @@ def _content_of_data(run: Run) -> Content:
 
 def _write(
     run: Run, out: Path, content: Content, name: str, make: Callable[[Any], Any], source: str | None = None
-) -> str:
+) -> None:
     """Write what `make` makes of the rows of a source, or of None without a source.
 
     Args:
@@ -109,11 +110,13 @@ def _write(
             as_written(table, run.schema.table) if ending == ".csv" else table
             for table in itertools.chain(first, tables)
         )
-        return f"Wrote {write_tables(out, written)} rows: {out}"
+        typer.echo(f"Wrote {write_tables(out, written)} rows: {out}", file=sys.stdout)
+        return
     values = np.concatenate(list(made))
     write_rows(out, values, run.schema, name)
     sheet = ending == ".png" and len(values) > MOST_ON_A_SHEET
-    return f"Wrote {len(values)} rows{f' (the first {MOST_ON_A_SHEET} on the sheet)' if sheet else ''}: {out}"
+    shown = f" (the first {MOST_ON_A_SHEET} on the sheet)" if sheet else ""
+    typer.echo(f"Wrote {len(values)} rows{shown}: {out}", file=sys.stdout)
 
 
 def _as_table(run: Run, made: Any, name: str) -> pa.Table:

@@ -72,9 +72,9 @@ class RunFolder:
         with atomic_folder(self.path) as temporary:
             made = RunFolder(temporary)
             made._continue = "try again"  # nothing can be resumed yet
-            made.write_toml("recipe.toml", recipe)
-            made.write_json("schema.json", schema)
-            made.write_json("provenance.json", {"format": FORMAT, **provenance})
+            made.write("recipe.toml", recipe)
+            made.write("schema.json", schema)
+            made.write("provenance.json", {"format": FORMAT, **provenance})
             further(made)
 
     def check_free(self, argument: str = "path") -> None:
@@ -132,7 +132,7 @@ class RunFolder:
             )
         self.format = version
         try:
-            known = Provenance.model_validate(self.read_json(name))
+            known = Provenance.model_validate(self.read(name))
         except ValidationError as error:
             first = error.errors()[0]
             raise self.damaged(name, f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
@@ -142,29 +142,21 @@ class RunFolder:
         """Return the error for a damaged file."""
         return RunError(f"'{self.path / name}' is damaged: {shorten(str(problem))}", mend=COPY)
 
-    def write(self, name: str, content: str | bytes) -> None:
-        """Write a file."""
+    def write(self, name: str, content: dict[str, Any] | str | bytes) -> None:
+        """Write a file; an object becomes JSON or TOML, as the ending says, and gets a digest."""
+        if isinstance(content, dict):
+            suffix = Path(name).suffix
+            text = tomli_w.dumps(content) if suffix == ".toml" else json.dumps(content, indent=2, allow_nan=False)
+            content = seal_text(text, suffix)
         encoded = content.encode() if isinstance(content, str) else content
         if len(encoded) > (most := MOST_BYTES.get(name, len(encoded))):
             raise RunError(f"{name} must have at most {most:,} bytes", f"{len(encoded):,}", "Use fewer columns")
         with atomic_path(self.path / name, self._continue) as temporary:
             temporary.write_bytes(encoded)
 
-    def write_json(self, name: str, content: dict[str, Any]) -> None:
-        """Write a JSON file with its digest."""
-        self.write(name, seal_text(json.dumps(content, indent=2, allow_nan=False), ".json"))
-
-    def write_toml(self, name: str, content: dict[str, Any]) -> None:
-        """Write a TOML file with its digest."""
-        self.write(name, seal_text(tomli_w.dumps(content), ".toml"))
-
-    def read_json(self, name: str) -> dict[str, Any]:
-        """Read a JSON file that holds one object of finite numbers."""
-        return self._parse(name, self._checked(name), parse_json)
-
-    def read_toml(self, name: str) -> dict[str, Any]:
-        """Read a TOML file."""
-        return self._parse(name, self._checked(name), parse_toml)
+    def read(self, name: str) -> dict[str, Any]:
+        """Read a JSON or TOML file that holds one object of finite numbers, and check its digest."""
+        return self._parse(name, self._checked(name), parse_toml if name.endswith(".toml") else parse_json)
 
     def _parse(self, name: str, text: Any, parse: Callable[[Any], Any]) -> Any:
         try:

@@ -62,11 +62,11 @@ def read_run(folder: RunFolder) -> Run:
     """Read everything of a run but its weights and its state."""
     provenance = folder.open()
     try:
-        written = folder.read_toml("recipe.toml")
+        written = folder.read("recipe.toml")
         if "evaluation" not in written:  # the last section, which training always writes
             raise KeyError("recipe.toml has no section [evaluation]: it seems to be cut off")
         recipe = load_recipe(written)
-        described = folder.read_json("schema.json")
+        described = folder.read("schema.json")
         schema, transform = Schema.model_validate(described["schema"]), Transform.model_validate(described["transform"])
         if provenance.get("defined_by", digest_recipe(written)) != digest_recipe(written):
             raise ValueError("recipe.toml was changed in a part that defines the model; train a new run with it")
