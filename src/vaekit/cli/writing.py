@@ -1,4 +1,4 @@
-"""Writing what the verbs make of a run and a source, piece by piece if the source is a table."""
+"""Writing the results of the verbs, piece by piece if the source is a table."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from vaekit.runs.table_run import TableRun
 
 
 def write_codes(path: Path, source: str, out: Path) -> None:
-    """Write the posterior mean of each row; like the functions below, print a sentence that says what was written."""
+    """Write the posterior mean of each row; like the functions below, print what was written."""
     run = load(path)
     _write(run, out, Content.NUMBERS, "z", run.encode, source)
 
@@ -85,14 +85,14 @@ def _content_of_data(run: Run) -> Content:
 def _write(
     run: Run, out: Path, content: Content, name: str, make: Callable[[Any], Any], source: str | None = None
 ) -> None:
-    """Write what `make` makes of the rows of a source, or of None without a source.
+    """Write what `make` returns for the rows of a source, or for None without a source.
 
     Args:
         run: the run.
         out: the file or folder to write.
         content: what is written.
         name: name of its columns, if they have no names of their own.
-        make: maps rows to an array or a table.
+        make: returns an array or a table for some rows.
         source: where the rows come from.
     """
     # os.path rather than Path, which fails on an address that is too long for the name of a file
@@ -105,7 +105,7 @@ def _write(
         tables = (_as_table(run, each, name) for each in made)
         first = list(
             itertools.islice(tables, 1)
-        )  # before the file is opened, lest a fault of the source seem one of it
+        )  # before the file is opened: errors of the source are not errors of the file
         written = (
             as_written(table, run.schema.table) if ending == ".csv" else table
             for table in itertools.chain(first, tables)
@@ -140,22 +140,22 @@ def explain_scores(run: TableRun, rows: Frame, samples: int | None) -> pa.Table:
 
 
 def stack_draws(run: TableRun, rows: Frame, draws: int, samples: int | None, seed: int) -> pa.Table:
-    """Return complete tables under each other; the first column, `draw` or a similar name that is free, numbers them."""
+    """Return complete tables under each other, numbered by a first column `draw`."""
     tables = []
     for i, table in enumerate(run.impute_draws(rows, draws, samples, seed)):
         found = table if isinstance(table, pa.Table) else pa.table(dict(zip(rows.names, table.T, strict=True)))
-        name = free_name("draw", found.column_names)
+        name = find_free_name("draw", found.column_names)
         tables.append(found.add_column(0, name, pa.array([i + 1] * len(found))))
     if name != "draw" and rows.first == 0:
         typer.echo(f"Column '{name}' numbers the draws, as the data have a column 'draw'.", file=sys.stderr)
     return pa.concat_tables(tables)
 
 
-def free_name(name: str, taken: Collection[str]) -> str:
+def find_free_name(name: str, taken: Collection[str]) -> str:
     """Return a name for a new column, with a number if the name is taken.
 
     Examples:
-        >>> free_name("draw", ["x"]), free_name("draw", ["draw", "draw_1"])
+        >>> find_free_name("draw", ["x"]), find_free_name("draw", ["draw", "draw_1"])
         ('draw', 'draw_2')
     """
     names = itertools.chain([name], (f"{name}_{i}" for i in itertools.count(1)))

@@ -42,7 +42,7 @@ class Subject:
         if rows is None:
             return cls(run, run.split().test, run.evaluation())
         named = run.open(rows)
-        return cls(run, run.checked(named).part, run.evaluation(rows), named)
+        return cls(run, run.prepare(named).part, run.evaluation(rows), named)
 
     def judge(self, other: Run) -> Subject:
         """Another run on the same held-out rows."""

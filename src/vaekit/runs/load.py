@@ -1,4 +1,4 @@
-"""Reading a run from its folder, without trust in what the folder holds."""
+"""Reading a run from its folder; every file is checked before it is used."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def load(path: str | Path) -> Run:
 
 
 def read_run(folder: RunFolder) -> Run:
-    """Read everything of a run but its weights and its state."""
+    """Read a run without its weights and its state."""
     provenance = folder.open()
     try:
         written = folder.read("recipe.toml")
@@ -120,7 +120,7 @@ def _read_known(folder: RunFolder) -> KnownRows | None:
     try:
         return KnownRows.read(tensors["hashes"].numpy(), notes)
     except (KeyError, ValueError, TypeError) as error:
-        raise folder.damaged(KNOWN, error) from error
+        raise folder.damage_error(KNOWN, error) from error
 
 
 def _read_row(folder: RunFolder, provenance: Mapping[str, Any]) -> bytes | None:
@@ -129,7 +129,7 @@ def _read_row(folder: RunFolder, provenance: Mapping[str, Any]) -> bytes | None:
         return None
     content = folder.read_bytes(ROW)
     if folder.format > 1 and provenance.get("pattern") != hashlib.sha256(content).hexdigest():
-        raise folder.changed(ROW)
+        raise folder.change_error(ROW)
     return content
 
 
