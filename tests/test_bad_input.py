@@ -99,7 +99,7 @@ def test_a_corrupt_picture_is_named(train, pictures, damage):
 def test_mixed_sizes_are_refused_and_then_brought_to_one(train, call, pictures, tiny_set):
     Image.fromarray(np.zeros((9, 5), np.uint8)).save(pictures / "07.png")
     message = train(pictures, words=["must all be of one size", "4x5 ('00.png')", "9x5 ('07.png')"])
-    assert "--set data.size=4x5" in message  # what the message says works
+    assert "data.size=4x5" in message  # what the message says works
     outcome = call("train", pictures, "--out", "run", *tiny_set, "--set", "data.size=4x5")
     assert (outcome.code, outcome.out) == (0, "Trained: run\n")
     assert vaekit.load("run").schema.shape == (4, 5, 1)

@@ -122,7 +122,7 @@ def test_masked_cells_are_missing_in_every_verb(workplace, dtype):
     masked, missing = np.ma.masked_array(np.where(hidden, -9999, X), hidden), np.where(hidden, np.nan, X)
     run = train(masked)
     assert all(column.kind != "ordinal" and "-9999" not in column.reason for column in run.schema.table)
-    for verb in (run.score, run.encode, run.reconstruct, run.impute):
+    for verb in (run.score_samples, run.encode, run.reconstruct, run.impute):
         np.testing.assert_array_equal(verb(masked), verb(missing))
     filled = run.impute(masked)
     assert type(filled) is np.ndarray

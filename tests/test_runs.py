@@ -93,9 +93,9 @@ def test_a_folder_is_created_whole(tmp_path):
     assert names(folder.path) == ["provenance.json", "recipe.toml", "schema.json"]
     assert names(tmp_path / "runs") == ["first"]
     assert folder.open() == PROVENANCE
-    assert folder.read_toml("recipe.toml") == {"latent_dim": 2, "encoder": {"hidden": [3]}}
-    assert folder.read_json("schema.json") == {"schema": {"kind": "real"}}
-    assert folder.read_json("provenance.json") == {"format": FORMAT, **PROVENANCE}
+    assert folder.read("recipe.toml") == {"latent_dim": 2, "encoder": {"hidden": [3]}}
+    assert folder.read("schema.json") == {"schema": {"kind": "real"}}
+    assert folder.read("provenance.json") == {"format": FORMAT, **PROVENANCE}
 
 
 def test_an_empty_folder_may_become_a_run(tmp_path):
@@ -194,9 +194,9 @@ def test_missing_tensors_are_named(tmp_path):
 def test_json_is_strict(tmp_path):
     folder = RunFolder(tmp_path)
     with pytest.raises(ValueError, match="JSON"):
-        folder.write_json("x.json", {"value": math.inf})
+        folder.write("x.json", {"value": math.inf})
     assert names(tmp_path) == []
-    folder.write_json("x.json", {"name": "größe", "pi": math.pi})
+    folder.write("x.json", {"name": "größe", "pi": math.pi})
     content = json.loads((tmp_path / "x.json").read_text(encoding="utf-8"))
     assert content.pop("digest")
     assert content == {"name": "größe", "pi": math.pi}

@@ -96,8 +96,8 @@ def read_every_file(path):
     """Read all files of a run by their digests."""
     folder = RunFolder(path)
     folder.open()
-    folder.read_json("schema.json")
-    folder.read_toml("recipe.toml")
+    folder.read("schema.json")
+    folder.read("recipe.toml")
     folder.read_metrics()
     for tensors in path.rglob("*.safetensors"):
         folder.read_tensors(str(tensors.relative_to(path)))

@@ -39,7 +39,7 @@ def open_plain(path: Path, most: int | None = None) -> BinaryIO:
         RunError: if it is not a plain file, or is longer than `most`.
     """
     found = os.lstat(path)
-    if stat.S_ISREG(found.st_mode):  # else it is not even opened
+    if stat.S_ISREG(found.st_mode):  # anything else is not even opened
         file = os.fdopen(os.open(path, os.O_RDONLY | NO_LINK), "rb")
         found = os.fstat(file.fileno())
         if stat.S_ISREG(found.st_mode) and (most is None or found.st_size <= most):
@@ -110,7 +110,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _temporary(path: Path, folder: bool = False) -> Iterator[Path]:
-    """Make a file or folder beside `path` and lock it while it is written: what has no lock is a leftover."""
+    """Make a locked file or folder beside `path`; one without a lock is a leftover of a process that has ended."""
     host = re.sub(r"[^\w.]", "_", socket.gethostname())[:40]
     remove_leftovers(path.parent, f".vaekit-{path.stem[:40]}-")
     prefix, suffix = f".vaekit-{path.stem[:40]}-{os.getpid()}-{host}-", "" if folder else path.suffix

@@ -214,7 +214,7 @@ def test_runs_of_other_shape_are_refused(vae, table):
 
 def test_run_without_its_source_is_refused(folder):
     run = vaekit.train(np.random.default_rng(0).normal(size=(40, 3)), settings=SMALL, out=folder / "memory")
-    with pytest.raises(DataError, match="must be given"):
+    with pytest.raises(DataError, match="which is not kept"):
         write_report(vaekit.load(run.path))
     assert not (run.path / "report.html").exists()
 

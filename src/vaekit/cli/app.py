@@ -29,7 +29,7 @@ VERBS: dict[Callable[..., None], str] = {
     describe: "vaekit describe people.csv",
     recipes: "vaekit recipes --keys",
 }
-"""The verbs with an example of each, which ends its help."""
+"""Each verb with the example at the end of its help."""
 
 
 class Stopped(Exception):  # noqa: N818 - it is not an error

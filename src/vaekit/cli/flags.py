@@ -1,4 +1,4 @@
-"""Messages of the library name Python arguments: here they become the flags of the command line."""
+"""Flags in messages: the library names Python arguments, which become the flags of the command line."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _name_flag(argument: re.Match[str]) -> str:
 
 
 def _as_word(value: str) -> str:
-    """Write a Python value as a word of a shell: a text without its quotes, a pair as KEY=VALUE, True as nothing."""
+    """Write a Python value for the shell: a string as a word, a pair as KEY=VALUE, True as an empty text."""
     if value in ("", "True"):
         return ""
     if pair := re.fullmatch(r"\{'(.*)': (\w+)\}", value):

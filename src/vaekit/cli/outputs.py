@@ -1,4 +1,4 @@
-"""Writing rows to files, in the form that the ending of the name asks for."""
+"""Writing rows to files, in the format of their ending."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Array = npt.NDArray[Any]
 
 
 class Content(Enum):
-    """What is written: rows like the data, numbers such as codes and scores, or a table with columns of any type."""
+    """The content of a file: rows like the data, numbers such as codes, or a table with columns of any type."""
 
     DATA = auto()
     NUMBERS = auto()
@@ -43,7 +43,7 @@ def check_out(out: Path, schema: Schema, content: Content) -> None:
     Args:
         out: the file or folder to write.
         schema: what the data are; only pictures can become PNG files.
-        content: what is written.
+        content: the content of the file.
 
     Raises:
         VaekitError: for an unknown ending, or for PNG files of something that is not a picture.
@@ -78,7 +78,7 @@ def _check_folder(out: Path) -> None:
 
 
 def write_rows(out: Path, values: Array, schema: Schema, name: str) -> None:
-    """Write rows in the form that the ending of `out` asks for.
+    """Write rows in the format of the ending of `out`.
 
     Args:
         out: a file ending in one of `ENDINGS`, or a folder for PNG files.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -14,18 +13,16 @@ from vaekit.errors import VaekitError
 
 def encode(run: RunArgument, source: SourceArgument, out: OutOption) -> None:
     """Write the posterior mean of each row."""
-    from vaekit.cli.writing import write_codes
-    from vaekit.runs.load import load
+    from vaekit.cli import writing
 
-    typer.echo(write_codes(load(run), source, out), file=sys.stdout)
+    writing.write_codes(run, source, out)
 
 
 def reconstruct(run: RunArgument, source: SourceArgument, out: OutOption) -> None:
     """Write the reconstruction of each row."""
-    from vaekit.cli.writing import write_reconstructions
-    from vaekit.runs.load import load
+    from vaekit.cli import writing
 
-    typer.echo(write_reconstructions(load(run), source, out), file=sys.stdout)
+    writing.write_reconstructions(run, source, out)
 
 
 def score(
@@ -42,11 +39,10 @@ def score(
     ] = False,
 ) -> None:
     """Write log p(x) of each row, in nats."""
-    from vaekit.cli.writing import write_explanations, write_scores
-    from vaekit.runs.load import load
+    from vaekit.cli import writing
 
-    write = write_explanations if explain else write_scores
-    typer.echo(write(load(run), source, out, samples), file=sys.stdout)
+    write = writing.write_explanations if explain else writing.write_scores
+    write(run, source, out, samples)
 
 
 def impute(
@@ -72,18 +68,16 @@ def impute(
 
     Numbers are filled by conditional means, categories by the likeliest one; with --draws, by draws from the model.
     """
-    from vaekit.cli.writing import write_draws, write_imputed, write_uncertainty
-    from vaekit.runs.load import load
+    from vaekit.cli import writing
 
     if draws is not None and uncertainty is not None:
         raise VaekitError("--uncertainty cannot be used with --draws", mend="Leave it out: draws show the uncertainty")
-    loaded = load(run)
-    if draws is not None:
-        typer.echo(write_draws(loaded, source, out, draws, samples, seed), file=sys.stdout)
-        return
-    typer.echo(write_imputed(loaded, source, out, samples), file=sys.stdout)
+    if draws is None:
+        writing.write_imputed(run, source, out, samples)
+    else:
+        writing.write_draws(run, source, out, draws, samples, seed)
     if uncertainty is not None:
-        typer.echo(write_uncertainty(loaded, source, uncertainty, samples), file=sys.stdout)
+        writing.write_uncertainty(run, source, uncertainty, samples)
 
 
 def sample(
@@ -102,7 +96,6 @@ def sample(
     ] = None,
 ) -> None:
     """Draw new rows from the model."""
-    from vaekit.cli.writing import write_samples
-    from vaekit.runs.load import load
+    from vaekit.cli import writing
 
-    typer.echo(write_samples(load(run), out, n, given or [], seed, mean), file=sys.stdout)
+    writing.write_samples(run, out, n, given or [], seed, mean)

@@ -1,4 +1,4 @@
-"""Writing what the verbs make of a run and a source, piece by piece if the source is a table."""
+"""Writing the results of the verbs, piece by piece if the source is a table."""
 
 from __future__ import annotations
 
@@ -25,56 +25,57 @@ from vaekit.cli.outputs import (
 from vaekit.data import Frame
 from vaekit.data.tables.coding import as_written
 from vaekit.errors import VaekitError
+from vaekit.runs.load import load
 from vaekit.runs.run import Run
 from vaekit.runs.table_run import TableRun
 
 
-def write_codes(run: Run, source: str, out: Path) -> str:
-    """Write the posterior mean of each row; like the functions below, return a sentence that says what was written."""
-    return _write(run, out, Content.NUMBERS, "z", run.encode, source)
+def write_codes(path: Path, source: str, out: Path) -> None:
+    """Write the posterior mean of each row; like the functions below, print what was written."""
+    run = load(path)
+    _write(run, out, Content.NUMBERS, "z", run.encode, source)
 
 
-def write_reconstructions(run: Run, source: str, out: Path) -> str:
+def write_reconstructions(path: Path, source: str, out: Path) -> None:
     """Write the reconstruction of each row."""
-    return _write(run, out, _content_of_data(run), "x", run.reconstruct, source)
+    run = load(path)
+    _write(run, out, _content_of_data(run), "x", run.reconstruct, source)
 
 
-def write_scores(run: Run, source: str, out: Path, samples: int | None) -> str:
+def write_scores(path: Path, source: str, out: Path, samples: int | None) -> None:
     """Write the score of each row."""
-
-    def score(rows: object) -> Any:
-        return run.score_samples(rows, samples)[:, None]
-
-    return _write(run, out, Content.NUMBERS, run.score_name, score, source)
+    run = load(path)
+    _write(run, out, Content.NUMBERS, run.score_name, lambda rows: run.score_samples(rows, samples)[:, None], source)
 
 
-def write_explanations(run: Run, source: str, out: Path, samples: int | None) -> str:
+def write_explanations(path: Path, source: str, out: Path, samples: int | None) -> None:
     """Write the score of each row, its strangest column, and how strange each of its cells is."""
-    table_run = run.as_table_run()
-    return _write(run, out, Content.TABLE, "", lambda rows: explain_scores(table_run, rows, samples), source)
+    run = load(path).as_table_run()
+    _write(run, out, Content.TABLE, "", lambda rows: explain_scores(run, rows, samples), source)
 
 
-def write_imputed(run: Run, source: str, out: Path, samples: int | None) -> str:
+def write_imputed(path: Path, source: str, out: Path, samples: int | None) -> None:
     """Write the rows with their missing cells filled."""
-    table_run = run.as_table_run()
-    return _write(run, out, Content.TABLE, "", lambda rows: table_run.impute(rows, samples), source)
+    run = load(path).as_table_run()
+    _write(run, out, Content.TABLE, "", lambda rows: run.impute(rows, samples), source)
 
 
-def write_uncertainty(run: Run, source: str, out: Path, samples: int | None) -> str:
+def write_uncertainty(path: Path, source: str, out: Path, samples: int | None) -> None:
     """Write how sure the model is of each filled cell."""
-    table_run = run.as_table_run()
-    return _write(run, out, Content.TABLE, "", lambda rows: table_run.uncertainty(rows, samples), source)
+    run = load(path).as_table_run()
+    _write(run, out, Content.TABLE, "", lambda rows: run.uncertainty(rows, samples), source)
 
 
-def write_draws(run: Run, source: str, out: Path, draws: int, samples: int | None, seed: int) -> str:
+def write_draws(path: Path, source: str, out: Path, draws: int, samples: int | None, seed: int) -> None:
     """Write complete tables under each other, their missing cells drawn from the model."""
-    table_run = run.as_table_run()
-    return _write(run, out, Content.TABLE, "", lambda rows: stack_draws(table_run, rows, draws, samples, seed), source)
+    run = load(path).as_table_run()
+    _write(run, out, Content.TABLE, "", lambda rows: stack_draws(run, rows, draws, samples, seed), source)
 
 
-def write_samples(run: Run, out: Path, n: int, given: list[str], seed: int, mean: bool) -> str:
+def write_samples(path: Path, out: Path, n: int, given: list[str], seed: int, mean: bool) -> None:
     """Write new rows, with some cells given."""
-    return _write(run, out, _content_of_data(run), "x", lambda _: draw_rows(run, n, given, seed, mean))
+    run = load(path)
+    _write(run, out, _content_of_data(run), "x", lambda _: draw_rows(run, n, given, seed, mean))
 
 
 def _content_of_data(run: Run) -> Content:
@@ -83,15 +84,15 @@ def _content_of_data(run: Run) -> Content:
 
 def _write(
     run: Run, out: Path, content: Content, name: str, make: Callable[[Any], Any], source: str | None = None
-) -> str:
-    """Write what `make` makes of the rows of a source, or of None without a source.
+) -> None:
+    """Write what `make` returns for the rows of a source, or for None without a source.
 
     Args:
         run: the run.
         out: the file or folder to write.
         content: what is written.
         name: name of its columns, if they have no names of their own.
-        make: maps rows to an array or a table.
+        make: returns an array or a table for some rows.
         source: where the rows come from.
     """
     # os.path rather than Path, which fails on an address that is too long for the name of a file
@@ -104,16 +105,18 @@ def _write(
         tables = (_as_table(run, each, name) for each in made)
         first = list(
             itertools.islice(tables, 1)
-        )  # before the file is opened, lest a fault of the source seem one of it
+        )  # before the file is opened: errors of the source are not errors of the file
         written = (
             as_written(table, run.schema.table) if ending == ".csv" else table
             for table in itertools.chain(first, tables)
         )
-        return f"Wrote {write_tables(out, written)} rows: {out}"
+        typer.echo(f"Wrote {write_tables(out, written)} rows: {out}", file=sys.stdout)
+        return
     values = np.concatenate(list(made))
     write_rows(out, values, run.schema, name)
     sheet = ending == ".png" and len(values) > MOST_ON_A_SHEET
-    return f"Wrote {len(values)} rows{f' (the first {MOST_ON_A_SHEET} on the sheet)' if sheet else ''}: {out}"
+    shown = f" (the first {MOST_ON_A_SHEET} on the sheet)" if sheet else ""
+    typer.echo(f"Wrote {len(values)} rows{shown}: {out}", file=sys.stdout)
 
 
 def _as_table(run: Run, made: Any, name: str) -> pa.Table:
@@ -137,22 +140,22 @@ def explain_scores(run: TableRun, rows: Frame, samples: int | None) -> pa.Table:
 
 
 def stack_draws(run: TableRun, rows: Frame, draws: int, samples: int | None, seed: int) -> pa.Table:
-    """Return complete tables under each other; the first column, `draw` or a similar name that is free, numbers them."""
+    """Return complete tables under each other, numbered by a first column `draw`."""
     tables = []
     for i, table in enumerate(run.impute_draws(rows, draws, samples, seed)):
         found = table if isinstance(table, pa.Table) else pa.table(dict(zip(rows.names, table.T, strict=True)))
-        name = free_name("draw", found.column_names)
+        name = find_free_name("draw", found.column_names)
         tables.append(found.add_column(0, name, pa.array([i + 1] * len(found))))
     if name != "draw" and rows.first == 0:
         typer.echo(f"Column '{name}' numbers the draws, as the data have a column 'draw'.", file=sys.stderr)
     return pa.concat_tables(tables)
 
 
-def free_name(name: str, taken: Collection[str]) -> str:
+def find_free_name(name: str, taken: Collection[str]) -> str:
     """Return a name for a new column, with a number if the name is taken.
 
     Examples:
-        >>> free_name("draw", ["x"]), free_name("draw", ["draw", "draw_1"])
+        >>> find_free_name("draw", ["x"]), find_free_name("draw", ["draw", "draw_1"])
         ('draw', 'draw_2')
     """
     names = itertools.chain([name], (f"{name}_{i}" for i in itertools.count(1)))

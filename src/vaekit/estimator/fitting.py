@@ -26,7 +26,7 @@ from vaekit.folder import ROW
 from vaekit.recipe import load_recipe
 from vaekit.runs.load import load
 from vaekit.runs.run import Run
-from vaekit.training.signals import unheeded
+from vaekit.training.signals import leave_signals_alone
 
 SEEDS = 2**31 - 1
 
@@ -74,7 +74,7 @@ def choose_folder(out: str | Path | None) -> Iterator[str | Path]:
     if out is not None:
         yield out
         return
-    with tempfile.TemporaryDirectory(prefix="vaekit-") as name, unheeded():
+    with tempfile.TemporaryDirectory(prefix="vaekit-") as name, leave_signals_alone():
         yield Path(name) / "run"
 
 
@@ -106,7 +106,7 @@ def add_pattern(run: Run, pattern: Any) -> Run:
 
 
 def load_with_pattern(path: str | Path) -> tuple[Run, Any]:
-    """Load a run, and the data frame that shows the library of its training data; None if they were an array.
+    """Load a run and the pattern of its training data, a data frame of one row; None if they were an array.
 
     Raises:
         RunError: if the folder cannot be read, or the library is not installed.
@@ -122,4 +122,4 @@ def load_with_pattern(path: str | Path) -> tuple[Run, Any]:
     except ImportError as error:
         raise RunError(f"'{path}' was trained on a data frame of {library}, which is not installed") from error
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise run.folder.damaged(ROW, error) from error
+        raise run.folder.damage_error(ROW, error) from error

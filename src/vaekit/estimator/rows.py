@@ -49,7 +49,7 @@ HEAD = 1000
 
 
 def make_pattern(run: Run, X: Any, rows: object) -> Any:
-    """Return a typical row of the model in the library and types of the training data: the pattern of made rows.
+    """Return a typical row of the model, in the library and types of the training data.
 
     Args:
         run: the trained run.

@@ -10,8 +10,8 @@ provenance.json       versions, seed, fingerprint of the data, command, choices 
 row.parquet           a row of the data frame that an estimator was fitted to
 report.html
 
-Each file is written atomically and holds a digest of its own. So a process may end between any two writes, and damage is
-noticed in every file.
+Each file is written atomically and has a digest of its own, so a process may end between any two writes, and damage to any
+file is noticed.
 """
 
 from vaekit.folder.provenance import Count, Provenance

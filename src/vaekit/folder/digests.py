@@ -1,4 +1,4 @@
-"""Digests: a text holds the SHA-256 of its other lines, a file of tensors that of its tensors and notes."""
+"""Digests of files: a text holds the SHA-256 of its other lines, a tensor file that of its tensors and notes."""
 
 from __future__ import annotations
 

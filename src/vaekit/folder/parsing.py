@@ -1,4 +1,4 @@
-"""From the text of a file to its content, without trust: a ValueError for anything but what training writes."""
+"""Parsing the texts of a run folder; anything that training does not write is a ValueError."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def format_metrics(rows: list[dict[str, float]]) -> str:
 
 
 def parse_metrics(text: str) -> list[dict[str, float]]:
-    """Parse metrics.csv; a column that was added by a later version is NaN."""
+    """Parse metrics.csv; columns that later versions added are NaN."""
     header, *lines = text.splitlines() or [""]
     columns = header.split(",")
     if "step" not in columns or len(set(columns)) < len(columns) or not set(columns) <= set(METRICS):

@@ -72,9 +72,9 @@ class RunFolder:
         with atomic_folder(self.path) as temporary:
             made = RunFolder(temporary)
             made._continue = "try again"  # nothing can be resumed yet
-            made.write_toml("recipe.toml", recipe)
-            made.write_json("schema.json", schema)
-            made.write_json("provenance.json", {"format": FORMAT, **provenance})
+            made.write("recipe.toml", recipe)
+            made.write("schema.json", schema)
+            made.write("provenance.json", {"format": FORMAT, **provenance})
             further(made)
 
     def check_free(self, argument: str = "path") -> None:
@@ -125,66 +125,58 @@ class RunFolder:
             )
         version = self._parse(name, self._text(name), parse_json).get("format")
         if type(version) is not int or version < 1:
-            raise self.damaged(name, f"its format is {version!r}")
+            raise self.damage_error(name, f"its format is {version!r}")
         if version > FORMAT:
             raise RunError(
                 f"'{self.path}' was made by a newer version of vaekit (format {version})", mend="Install a newer vaekit"
             )
         self.format = version
         try:
-            known = Provenance.model_validate(self.read_json(name))
+            known = Provenance.model_validate(self.read(name))
         except ValidationError as error:
             first = error.errors()[0]
-            raise self.damaged(name, f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+            raise self.damage_error(name, f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
         return known.model_dump(exclude_unset=True, exclude={"format"})
 
-    def damaged(self, name: str, problem: object) -> RunError:
+    def damage_error(self, name: str, problem: object) -> RunError:
         """Return the error for a damaged file."""
         return RunError(f"'{self.path / name}' is damaged: {shorten(str(problem))}", mend=COPY)
 
-    def write(self, name: str, content: str | bytes) -> None:
-        """Write a file."""
+    def write(self, name: str, content: dict[str, Any] | str | bytes) -> None:
+        """Write a file; a dictionary becomes JSON or TOML, by the ending of the name, with a digest."""
+        if isinstance(content, dict):
+            suffix = Path(name).suffix
+            text = tomli_w.dumps(content) if suffix == ".toml" else json.dumps(content, indent=2, allow_nan=False)
+            content = seal_text(text, suffix)
         encoded = content.encode() if isinstance(content, str) else content
         if len(encoded) > (most := MOST_BYTES.get(name, len(encoded))):
             raise RunError(f"{name} must have at most {most:,} bytes", f"{len(encoded):,}", "Use fewer columns")
         with atomic_path(self.path / name, self._continue) as temporary:
             temporary.write_bytes(encoded)
 
-    def write_json(self, name: str, content: dict[str, Any]) -> None:
-        """Write a JSON file with its digest."""
-        self.write(name, seal_text(json.dumps(content, indent=2, allow_nan=False), ".json"))
-
-    def write_toml(self, name: str, content: dict[str, Any]) -> None:
-        """Write a TOML file with its digest."""
-        self.write(name, seal_text(tomli_w.dumps(content), ".toml"))
-
-    def read_json(self, name: str) -> dict[str, Any]:
-        """Read a JSON file that holds one object of finite numbers."""
-        return self._parse(name, self._checked(name), parse_json)
-
-    def read_toml(self, name: str) -> dict[str, Any]:
-        """Read a TOML file."""
-        return self._parse(name, self._checked(name), parse_toml)
+    def read(self, name: str) -> dict[str, Any]:
+        """Read a JSON or TOML file that holds one object of finite numbers, and check its digest."""
+        return self._parse(name, self._checked(name), parse_toml if name.endswith(".toml") else parse_json)
 
     def _parse(self, name: str, text: Any, parse: Callable[[Any], Any]) -> Any:
         try:
             return parse(text)
         except ValueError as error:
-            raise self.damaged(name, error) from error
+            raise self.damage_error(name, error) from error
 
     def _text(self, name: str) -> str:
         return self._parse(name, self.read_bytes(name), bytes.decode)
 
     def _checked(self, name: str) -> str:
-        """Read a text, check its digest and remove it; a run of format 1 may have none."""
+        """Read a text, check its digest and remove the digest; files of format 1 have none."""
         text, intact = unseal_text(self._text(name), Path(name).suffix)
         if intact is None and self.format > 1:
-            raise self.damaged(name, "its digest is missing")
+            raise self.damage_error(name, "its digest is missing")
         if intact is False:
-            raise self.changed(name)
+            raise self.change_error(name)
         return text
 
-    def changed(self, name: str) -> RunError:
+    def change_error(self, name: str) -> RunError:
         """Return the error for a file whose digest is wrong."""
         path = self.path / name
         mend = f"{COPY}, or train a new run with `recipe={str(path)!r}`" if name == "recipe.toml" else COPY
@@ -211,7 +203,7 @@ class RunFolder:
         except RunError:
             raise
         except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-            raise self.damaged(name, error) from error
+            raise self.damage_error(name, error) from error
 
     def write_tensors(self, name: str, tensors: Mapping[str, Tensor], notes: dict[str, str] | None = None) -> None:
         """Write tensors and notes beside them to a safetensors file, with their digest."""
@@ -245,9 +237,9 @@ class RunFolder:
                 notes = parse_notes(file.metadata() or {})
         digest = notes.pop("digest", None)
         if digest is None and self.format > 1:
-            raise self.damaged(name, "its digest is missing")
+            raise self.damage_error(name, "its digest is missing")
         if digest is not None and digest != digest_tensors(tensors, notes):
-            raise self.changed(name)
+            raise self.change_error(name)
         return tensors, notes
 
     def _check_alike(self, name: str, file: Any, like: Mapping[str, Tensor]) -> None:
@@ -262,7 +254,7 @@ class RunFolder:
         """Return the step at which the weights were chosen; None for runs of earlier versions."""
         text = self.read_tensors(WEIGHTS)[1].get("step")
         if text is not None and not re.fullmatch(r"\d{1,15}", text):
-            raise self.damaged(WEIGHTS, f"it was chosen at step '{text}'")
+            raise self.damage_error(WEIGHTS, f"it was chosen at step '{text}'")
         return None if text is None else int(text)
 
     def size(self, name: str) -> int:
@@ -280,7 +272,7 @@ class RunFolder:
             self.write("metrics.csv", seal_text(format_metrics(rows), ".csv"))
 
     def read_metrics(self) -> list[dict[str, float]]:
-        """Read metrics.csv; a column that was added by a later version is NaN.
+        """Read metrics.csv; columns that later versions added are NaN.
 
         Returns:
             A row for each validation; an empty list before the first one.

@@ -43,7 +43,7 @@ def render(subject: Subject, beside: Subject | None = None) -> str:
         sections=_sections(subjects),
         choices=run.provenance["choices"],
         recipe=tomli_w.dumps(run.recipe.as_json()),
-        provenance=json.dumps(run.folder.read_json("provenance.json"), indent=2, ensure_ascii=False),
+        provenance=json.dumps(run.folder.read("provenance.json"), indent=2, ensure_ascii=False),
     )
 
 

@@ -45,7 +45,7 @@ class Subject:
         if rows is None:
             return kind(run, run.split().test, run.evaluation())
         named = run.open(rows)
-        return kind(run, run.checked(named).part, run.evaluation(rows), named)
+        return kind(run, run.prepare(named).part, run.evaluation(rows), named)
 
     def with_run(self, other: Run) -> Subject:
         """Return another run on the same held-out rows."""

@@ -1,4 +1,4 @@
-"""A run as it is kept and what it reads: its folder, its own source, and new rows."""
+"""The base of a run: its folder, saved copies, its own source, and new rows."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from vaekit.training.state import GOOD, LATEST
 
 @dataclass(frozen=True)
 class History:
-    """What a training noted of itself.
+    """The figures of all validations of a training, and the step that was chosen.
 
     Args:
-        validations: the figures of each validation, as in metrics.csv.
-        step: the step at which the weights were chosen; None for runs of earlier versions.
+        validations: figures of each validation, as in metrics.csv.
+        step: step at which the weights were chosen; None for runs of earlier versions.
     """
 
     validations: list[dict[str, float]]
@@ -39,7 +39,7 @@ class History:
 
 @dataclass
 class KeptRun:
-    """The part of a run that knows its folder and its rows; `Run` adds what the model can do.
+    """Hold a run's folder, recipe, data description and model; `Run` adds what the model can do.
 
     Args:
         folder: the run folder.
@@ -50,7 +50,7 @@ class KeptRun:
         provenance: versions, seed, source and fingerprint of the data, choices and their reasons.
         known: hashes of the training rows; None for runs saved before they were kept.
         row: a row of the data frame that an estimator was fitted to, as the content of a Parquet file.
-        history: what training noted; None to read it from the folder when it is needed.
+        history: figures of the training; None if they are read from the folder when they are needed.
         objects: the parts that training was given as Python objects, by section.
     """
 
@@ -75,10 +75,10 @@ class KeptRun:
         return self.history or History(self.folder.read_metrics(), self.folder.chosen_step())
 
     def save(self, path: str | Path) -> None:
-        """Write the run to a new folder, which `vaekit.load` reads without running code.
+        """Write the run to a new folder.
 
-        The folder appears in one step with everything that the run has, but its report. The copy can resume training if
-        the run's own folder could.
+        The folder appears in one step, with every file of the run except its report. If the run's own folder can resume
+        training, the copy can, too.
 
         Args:
             path: a new or empty folder.
@@ -105,7 +105,7 @@ class KeptRun:
         self.write(RunFolder(path), write_trained)
 
     def write(self, folder: RunFolder, further: Any = lambda _: None) -> None:
-        """Make a run folder with everything but weights; `further` writes what else there is."""
+        """Make a run folder with everything except the weights; `further` writes other files into it."""
 
         def write_rows(made: RunFolder) -> None:
             if self.known is not None:
@@ -119,11 +119,11 @@ class KeptRun:
         folder.create(self.recipe.as_json(), described, self.provenance, write_rows)
 
     def _read_state(self) -> dict[str, tuple[dict[str, torch.Tensor], dict[str, str]]]:
-        """Return what resuming needs, if the folder still holds the weights that the run has."""
+        """Return the state for resuming, if the folder still holds the weights of the run."""
         own = {name: value.cpu() for name, value in self.model.state_dict().items()}
         try:
             kept, _ = self.folder.read_tensors(WEIGHTS, like=own)
-        except RunError:  # the folder is gone, as that of a fitted estimator, or holds another run
+        except RunError:  # the folder no longer exists, or holds another run
             return {}
         if not all(torch.equal(kept[name], value) for name, value in own.items()):
             return {}
@@ -132,7 +132,7 @@ class KeptRun:
 
     @cached_property
     def source(self) -> tuple[Source, Source | None]:
-        """Return the source that the run was trained on, and its separate test source, opened anew.
+        """Open the source of the training rows again, and the separate test source if there is one.
 
         Raises:
             DataError: if they are missing, or hold other data than those trained on.
@@ -177,14 +177,14 @@ class KeptRun:
 
     def rows(self, X: object) -> Rows:
         """Open new rows, check them against the schema and prepare them for the model."""
-        return self.checked(self.open(X))
+        return self.prepare(self.open(X))
 
     def open(self, X: object) -> Source:
         """Open new rows as numbers, with their columns in the order of training."""
         rows = settle(open_rows(X, self.recipe, known=self.schema.cells), self.recipe, self.schema.table)
         return rows.in_order(self.schema.columns)
 
-    def checked(self, source: Source) -> Rows:
+    def prepare(self, source: Source) -> Rows:
         """Check rows against the schema and prepare them for the model."""
         if self.schema.picture:
             source = source.drawn_as(self.schema.shape, self.schema.levels)
@@ -193,7 +193,7 @@ class KeptRun:
         return Rows(part, self.transform, self.recipe.seed)
 
     def accepts(self, remedy: Remedy) -> bool:
-        """Return whether a remedy would change the recipe, and works with the rest of it and with the data."""
+        """Return whether a remedy would change the recipe and is compatible with it and with the data."""
         if remedy.in_place(self.recipe):
             return False
         try:
@@ -218,7 +218,7 @@ class KeptRun:
         yield X
 
     def context(self, given: Mapping[str, Any], n: int) -> torch.Tensor | None:
-        """Return what a conditional model is given, for n rows, as its networks see it.
+        """Return what a conditional model is given for n rows, as its networks see it.
 
         Args:
             given: columns and their value in all rows, or a list of n values.
@@ -254,7 +254,7 @@ def _note_step(history: History) -> dict[str, str]:
 
 
 def repeat_value(name: str, value: Any, n: int) -> list[Any]:
-    """Repeat a value n times; return n values as they are."""
+    """Return a list of n times the same value; return a list of n values as it is."""
     values: npt.NDArray[Any] | list[Any] | tuple[Any, ...]
     if not isinstance(value, list | tuple | np.ndarray):
         return [value] * n

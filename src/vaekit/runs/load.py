@@ -1,4 +1,4 @@
-"""Reading a run from its folder, without trust in what the folder holds."""
+"""Reading a run from its folder; every file is checked before it is used."""
 
 from __future__ import annotations
 
@@ -69,13 +69,13 @@ def read_run(folder: RunFolder, objects: Mapping[str, Any] | None = None) -> Run
     """
     provenance = folder.open()
     try:
-        written = folder.read_toml("recipe.toml")
+        written = folder.read("recipe.toml")
         if "evaluation" not in written:  # the last section, which training always writes
             raise KeyError("recipe.toml has no section [evaluation]: it seems to be cut off")
         check_known(written, folder.path)
         recipe = load_recipe(written)
         check_objects(recipe, objects or {}, folder.path)
-        described = folder.read_json("schema.json")
+        described = folder.read("schema.json")
         schema, transform = Schema.model_validate(described["schema"]), Transform.model_validate(described["transform"])
         if provenance.get("defined_by", digest_recipe(written)) != digest_recipe(written):
             raise ValueError("recipe.toml was changed in a part that defines the model; train a new run with it")
@@ -134,7 +134,7 @@ def _read_known(folder: RunFolder) -> KnownRows | None:
     try:
         return KnownRows.read(tensors["hashes"].numpy(), notes)
     except (KeyError, ValueError, TypeError) as error:
-        raise folder.damaged(KNOWN, error) from error
+        raise folder.damage_error(KNOWN, error) from error
 
 
 def _read_row(folder: RunFolder, provenance: Mapping[str, Any]) -> bytes | None:
@@ -143,7 +143,7 @@ def _read_row(folder: RunFolder, provenance: Mapping[str, Any]) -> bytes | None:
         return None
     content = folder.read_bytes(ROW)
     if folder.format > 1 and provenance.get("pattern") != hashlib.sha256(content).hexdigest():
-        raise folder.changed(ROW)
+        raise folder.change_error(ROW)
     return content
 
 

@@ -58,10 +58,10 @@ class Run(KeptRun):
         return "negative_squared_error" if isinstance(self.model, Autoencoder) else "log_likelihood"
 
     def as_table_run(self) -> TableRun:
-        """Return the run as one on a mixed table, which can impute, explain and be given cells.
+        """Return the run as a `TableRun`, which can impute, explain and take given cells.
 
         Raises:
-            VaekitError: if the data are of one kind, so that the run can do none of this.
+            VaekitError: if the data are not a mixed table.
         """
         raise VaekitError(
             f"Only a run on a mixed table can do this: '{self.path}' was trained on {self.schema.kind} data",
@@ -69,7 +69,7 @@ class Run(KeptRun):
         )
 
     def encode(self, X: object) -> Array:
-        """Return the posterior mean E_q[z] of each row (an autoencoder's code).
+        """Return the posterior mean E_q[z] of each row; for an autoencoder, its code.
 
         Args:
             X: rows as `vaekit.train` takes them: an array (n, *shape), a data frame, or a path.

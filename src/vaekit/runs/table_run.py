@@ -27,7 +27,7 @@ Array = npt.NDArray[Any]
 
 
 class TableRun(Run):
-    """A model of a mixed table, as `vaekit.train` returns and `vaekit.load` reads it.
+    """A trained model of a mixed table; `vaekit.train` and `vaekit.load` return it.
 
     Rows come back as they were given: data frames in their library (pandas, polars or Arrow), arrays as arrays, rows of a
     file as an Arrow table. Any cell of the given rows may be missing.
@@ -46,7 +46,7 @@ class TableRun(Run):
         return self
 
     def pieces(self, X: object, text: bool = False) -> Iterator[Any]:
-        """Yield new rows in pieces, so that a file need not fit into memory; of a text file as text if that is wanted."""
+        """Yield new rows in pieces, so that a file need not fit into memory."""
         frame = as_frame(open_rows(X, self.recipe, known=self.schema.cells), self.recipe)
         yield from (replace(frame, native=as_arrow) if text and frame.marks is not None else frame).pieces()
 
@@ -60,7 +60,7 @@ class TableRun(Run):
             A table of n rows; the model fills every cell, missing ones too.
         """
         source = self.open(X)
-        codes = self._map(self.checked(source), self._there_and_back)
+        codes = self._map(self.prepare(source), self._there_and_back)
         return self._native(codes, source)
 
     def decode(self, z: npt.ArrayLike, given: Mapping[str, Any] | None = None) -> Any:
@@ -138,7 +138,7 @@ class TableRun(Run):
             Mattei and Frellsen, "MIWAE", 2019.
         """
         source, model = self.open(X), self._table_model(samples)
-        return self._native(model.cells.on_lattice(model.impute(self.checked(source))[0]), source, keep=True)
+        return self._native(model.cells.on_lattice(model.impute(self.prepare(source))[0]), source, keep=True)
 
     def uncertainty(self, X: object, samples: int | None = None) -> pa.Table:
         """Return how sure `impute` is of each filled cell.
@@ -151,7 +151,7 @@ class TableRun(Run):
             An Arrow table with the modelled columns: standard deviations of filled numbers (of dates in days),
             probabilities of filled categories, and empty cells where nothing was filled.
         """
-        spread = self._table_model(samples).impute(self.checked(self.open(X)))[1]
+        spread = self._table_model(samples).impute(self.prepare(self.open(X)))[1]
         days = np.array([1 / DAY if column.kind == "datetime" else 1.0 for column in self.schema.modelled])
         return self._figures(spread * days)
 
@@ -168,7 +168,7 @@ class TableRun(Run):
             M tables of n rows.
         """
         source = self.open(X)
-        codes = self._table_model(samples).draw(self.checked(source), at_least_one(draws, "draws"), seed)
+        codes = self._table_model(samples).draw(self.prepare(source), at_least_one(draws, "draws"), seed)
         return [self._native(each, source, keep=True) for each in codes]
 
     def explain(self, X: object, samples: int | None = None) -> pa.Table:
@@ -181,7 +181,7 @@ class TableRun(Run):
         Returns:
             An Arrow table with the modelled columns: 0 is usual, far above 0 is strange; empty where a cell is missing.
         """
-        return self._figures(self._table_model(samples).explain(self.checked(self.open(X))))
+        return self._figures(self._table_model(samples).explain(self.prepare(self.open(X))))
 
     def table_figures(self, rows: Rows, train: Rows | None, samples: int | None = None) -> TableFigures:
         """Measure the columns: marginals, associations, hidden cells and missing cells.
@@ -205,7 +205,7 @@ class TableRun(Run):
         return pa.table(columns)
 
     def _own(self, codes: npt.NDArray[np.float64], given: Mapping[str, Any]) -> Any:
-        """Return rows that the model made: an Arrow table, or an array if it was trained on one, NaN in columns it leaves out."""
+        """Return rows that the model made: an Arrow table, or an array if the model was trained on one."""
         cells = {
             column.name: column.decode(code_values(column, repeat_value(column.name, given[column.name], len(codes))))
             for column in self.schema.given
@@ -217,7 +217,7 @@ class TableRun(Run):
         return without_labels(table) if LABEL in cells else as_array(table)
 
     def _native(self, codes: npt.NDArray[np.float64], source: Source, keep: bool = False) -> Any:
-        """Return rows for given ones, in the library of these; with `keep` only missing cells are replaced."""
+        """Return decoded rows in the library of the given ones; with `keep`, replace only missing cells."""
         frame = source.frame
         if frame is None:
             raise VaekitError("The rows do not come from a table", mend="Pass a data frame, a file or an array")
@@ -227,7 +227,7 @@ class TableRun(Run):
         there = set(names)
         ordered = frame.in_order(names)
         given = ordered.table()
-        fixed = () if keep else ("constant",)  # a constant can fill its missing cells, too
+        fixed = () if keep else ("constant",)  # the missing cells of a constant column can be filled, too
         left_out = [
             c.name
             for c in self.schema.table

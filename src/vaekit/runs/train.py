@@ -1,4 +1,4 @@
-"""Training a run, from data or from where it was interrupted."""
+"""Training a run, or continuing one that was interrupted."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def _new_folder(source: object) -> RunFolder:
 
 
 def _sample_rows(part: Part, seed: int) -> Part:
-    """Draw the rows that determine shifts, scales and the start of the model."""
+    """Return the rows that determine shifts, scales and the start of the model."""
     return part.some(max(2, min(FIT_ROWS, FIT_NUMBERS // math.prod(part.event_shape))), seed)
 
 
@@ -207,7 +207,7 @@ def _in_unicode(text: str) -> str:
 
 
 def _hold(folder: RunFolder) -> contextlib.AbstractContextManager[None]:
-    """Hold a run for training; of several processes that train together only the main one does."""
+    """Hold a run for training; only the main one of several processes does so."""
     return folder.hold() if processes().is_main_process else contextlib.nullcontext()
 
 
@@ -229,7 +229,9 @@ def _resume(
         run.source = (opened if weights is None else opened.weighted(weights), held_out)
     split = run.split()
     begun = (folder.path / GOOD).exists()
-    if begun and read_state(folder, GOOD)[1].best_step:  # check the weights now, as training reads them at its end
+    if (
+        begun and read_state(folder, GOOD)[1].best_step
+    ):  # training reads the weights only at its end, so they are checked now
         folder.read_tensors(WEIGHTS, like=run.model.state_dict())
     if not begun:  # otherwise the state holds everything
         if run.provenance.get("start"):

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from vaekit.errors import Interrupted
 
-_heeded: ContextVar[bool] = ContextVar("heeded", default=True)
+_caught: ContextVar[bool] = ContextVar("caught", default=True)
 
 
 class Stop:
@@ -35,7 +35,7 @@ def asked_to_stop() -> Iterator[Stop]:
     stays ignored.
     """
     stop = Stop()
-    for number in (signal.SIGINT, signal.SIGTERM) if _heeded.get() else ():
+    for number in (signal.SIGINT, signal.SIGTERM) if _caught.get() else ():
         former = signal.getsignal(number)
         if former not in (signal.SIG_IGN, None):  # None: it was not set from Python and could not be restored
             stop.former[number] = former
@@ -50,13 +50,13 @@ def asked_to_stop() -> Iterator[Stop]:
 
 
 @contextlib.contextmanager
-def unheeded() -> Iterator[None]:
-    """Leave signals alone while training writes to a temporary folder, whose state would not survive anyway."""
-    token = _heeded.set(False)
+def leave_signals_alone() -> Iterator[None]:
+    """Catch no signals while training writes to a temporary folder, whose state would not survive."""
+    token = _caught.set(False)
     try:
         yield
     finally:
-        _heeded.reset(token)
+        _caught.reset(token)
 
 
 def hand_on(stopped: Interrupted) -> NoReturn:

@@ -50,7 +50,7 @@ class Counters(BaseModel):
 
 @dataclass
 class TrainingState:
-    """The model, objective, averaged weights, optimiser, running sums and counters.
+    """Hold the model, objective, averaged weights, optimiser, running sums and counters.
 
     Args:
         model: the model in training.
@@ -116,7 +116,7 @@ class TrainingState:
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
 
     def _moments(self, saved: dict[str, Tensor]) -> dict[int, dict[str, Tensor]]:
-        """Return what the optimiser keeps for each parameter: numbers, or tensors of its shape."""
+        """Group the optimiser's saved values by parameter: numbers, or tensors of the parameter's shape."""
         sizes = [p.shape for group in self.optimizer.param_groups for p in group["params"]]
         moments: dict[int, dict[str, Tensor]] = {}
         for key, value in saved.items():
@@ -149,7 +149,7 @@ def read_state(folder: RunFolder, name: str) -> tuple[dict[str, Tensor], Counter
     except ValidationError as error:
         first = error.errors()[0]
         problem = f"its counters cannot be read ({'.'.join(map(str, first['loc']))}: {first['msg']})"
-        raise folder.damaged(name, problem) from error
+        raise folder.damage_error(name, problem) from error
 
 
 def mend_states(folder: RunFolder) -> str:
@@ -169,7 +169,7 @@ def mend_states(folder: RunFolder) -> str:
                 if bad := [
                     k for k, v in tensors.items() if not k.startswith(UNBOUNDED) and not torch.isfinite(v).all()
                 ]:
-                    raise folder.damaged(name, f"'{bad[0]}' holds numbers that are not finite")
+                    raise folder.damage_error(name, f"'{bad[0]}' holds numbers that are not finite")
             except RunError as error:
                 if (path := folder.path / name).is_symlink() or not path.is_file():
                     raise  # training did not write this

@@ -105,7 +105,7 @@ def _one_size(pages: list[Page]) -> Size:
         raise DataError(
             "pictures must all be of one size",
             f"{first.size[0]}x{first.size[1]} ('{first.path.name}') and {other.size[0]}x{other.size[1]} ('{other.path.name}')",
-            f"Bring them to one size (height x width) with --set data.size={first.size[0]}x{first.size[1]}",
+            f"Bring them to one size (height x width) with data.size={first.size[0]}x{first.size[1]}",
         )
     return first.size
 
@@ -117,7 +117,7 @@ def _check_row(path: Path, size: Size, form: Form) -> None:
         raise DataError(
             f"a row must have at most {most:,} numbers",
             f"pictures of {size[0]}x{size[1]} such as '{path.name}'",
-            "Bring them to a smaller size (height x width) with --set data.size=256x256, say",
+            "Bring them to a smaller size (height x width) with data.size=256x256, say",
         )
 
 
