@@ -24,7 +24,6 @@ ROOMS = (
     "folder",
     "training",
     "recipe",
-    "opening",
     "runs",
     "estimator",
     "report",

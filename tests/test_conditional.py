@@ -12,10 +12,9 @@ import pytest
 
 import vaekit
 from builders import without_digests
-from vaekit.data import Source, open_source
+from vaekit.data import Source, encode_rows, open_both
+from vaekit.data.options import DataOptions
 from vaekit.errors import DataError, RecipeError, RunError, VaekitError
-from vaekit.opening import settle
-from vaekit.recipe import load_recipe
 from vaekit.report import write_report
 from vaekit.report.hidden import tell_cells
 from vaekit.report.subject import Subject
@@ -64,7 +63,8 @@ def table_run(tmp_path_factory):
 
 def test_labels_are_given_beside_the_pictures():
     values, labels = halves(50)
-    source = settle(Source(values, labels, picture=True), load_recipe("auto", ["data.condition=['label']"]))
+    options = DataOptions(condition=("label",))
+    source, _ = open_both(Source(values, labels, picture=True), None, options)
     assert [(c.name, c.kind, c.given, c.categories) for c in source.table] == [
         ("label", "categorical", True, (2.0, 7.0))
     ]
@@ -158,7 +158,7 @@ def test_other_labels_are_other_data(labelled, pictures, tmp_path):
     values, labels = halves(1000)
     source = Source(values, labels[::-1].copy(), picture=True)
     run = vaekit.load(labelled.path)
-    run.source = (settle(source, run.recipe, run.schema.table), None)
+    run.source = (encode_rows(source, run.schema.table), None)
     with pytest.raises(DataError, match="the source must hold the data that the run was trained on"):
         run.split()
 
@@ -295,7 +295,7 @@ def test_the_estimator_is_given_columns(tmp_path):
 def test_labels_of_an_array_are_a_column_of_its_table(tmp_path):
     rng = np.random.default_rng(0)
     values, labels = rng.normal(size=(60, 2)), np.repeat(["a", "b"], 30)
-    source = settle(Source(values, labels), load_recipe("table", ["data.condition=['label']"]))
+    source, _ = open_both(Source(values, labels), None, DataOptions(condition=("label",)), mixed=True)
     assert source.columns == ("column0", "column1")
     np.testing.assert_array_equal(source.context[:, 0], labels == "b")
     settings = NETWORKS | {"data.condition": ["label"], "training.epochs": 2}
@@ -337,7 +337,7 @@ def test_reports_give_what_was_given_with_the_held_out_rows(labelled, table_run,
     np.testing.assert_array_equal(subject.encode(rows), codes)
     decoded = labelled.decode(codes[:3], given={"label": int(labels[0])})
     np.testing.assert_array_equal(subject.decode(codes[:3], rows.between(0, 1)), decoded)
-    table_run.source = (settle(open_source(people()), table_run.recipe), None)
+    table_run.source = open_both(people(), None, table_run.recipe.data)
     shown = write_report(table_run).read_text(encoding="utf-8")
     assert "count, given" in shown
     told = tell_cells(Subject.of(table_run))

@@ -8,7 +8,6 @@ import pytest
 
 from vaekit.data import open_source
 from vaekit.data.readers.csv import open_csv, open_written
-from vaekit.data.readers.opening import TextForm
 from vaekit.data.tables.inference import infer_columns
 from vaekit.errors import DataError
 
@@ -245,10 +244,10 @@ def test_with_known_columns_a_file_of_one_row_needs_no_header(write):
         ("age,town\n31,a\n", ("age", "town"), 1),
         ("town;age\na;31\n", ("town", "age"), 1),
     ):
-        frame = open_source(write(content), text=TextForm(known=columns))
+        frame = open_source(write(content), known=columns).frame
         assert (frame.names, frame.rows) == (names, rows)
     made_up = known(write, lines("31,a", [f"{20 + 7 * i % 9},{'ab'[i % 2]}" for i in range(40)]))
-    assert open_source(write("31,b\n"), text=TextForm(known=made_up)).rows == 1
+    assert open_source(write("31,b\n"), known=made_up).frame.rows == 1
 
 
 def test_known_columns_leave_cells_as_they_are_written(write):

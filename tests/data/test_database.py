@@ -20,9 +20,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vaekit.data import Source
 from vaekit.data.readers import database
 from vaekit.data.readers.database import is_database, read_query, without_password
-from vaekit.data.readers.tabular import numeric_source
 from vaekit.data.tables.frame import frame_of_table
 from vaekit.errors import DataError
 
@@ -254,11 +254,11 @@ def test_postgresql_expressions(server, expression, kind, value):
 
 def test_postgresql_rows_become_a_source(server):
     query = "select length, legs, length::numeric(8, 2) as rounded, legs > 3 as many from animals order by length"
-    source = numeric_source(frame_of_table(read_query(server.uri(), query)))
+    source = Source.of_frame(frame_of_table(read_query(server.uri(), query))).as_numbers()
     i = np.arange(1, 3001)
     assert source.columns == ("length", "legs", "rounded", "many")
     np.testing.assert_array_equal(source.values, np.column_stack([i / 4, i % 7, i / 4, i % 7 > 3]))
-    whole = numeric_source(frame_of_table(read_query(server.uri(), "select legs from animals")))
+    whole = Source.of_frame(frame_of_table(read_query(server.uri(), "select legs from animals"))).as_numbers()
     assert whole.values.dtype == np.int32
 
 
@@ -449,11 +449,13 @@ def test_types_that_show_in_late_rows_of_sqlite(sqlite):
 
 def test_sqlite_rows_become_a_source(sqlite):
     uri = sqlite("create table t (a real, b integer)", rows=[(i / 8, i) for i in range(2000)])
-    source = numeric_source(frame_of_table(read_query(uri, "select a, b from t where b >= 10")))
+    source = Source.of_frame(frame_of_table(read_query(uri, "select a, b from t where b >= 10"))).as_numbers()
     assert source.columns == ("a", "b")
     np.testing.assert_array_equal(source.values, [(i / 8, i) for i in range(10, 2000)])
     with pytest.raises(DataError, match=r"an empty cell in column 'c', row 5 \(1995 of 2000"):
-        numeric_source(frame_of_table(read_query(uri, "select a, case when b < 5 then b end as c from t")))
+        Source.of_frame(
+            frame_of_table(read_query(uri, "select a, case when b < 5 then b end as c from t"))
+        ).as_numbers()
 
 
 @pytest.mark.parametrize("name", ["x.db", "größe und 50%41 ?#&@:.db", "no-ending"])

@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vaekit.data import open_source
 from vaekit.data.readers import csv as csv_module
 from vaekit.data.readers import parquet as parquet_module
 from vaekit.data.readers.headers import is_header
-from vaekit.data.readers.tabular import numeric_source, open_csv, open_frame, open_parquet
+from vaekit.data.readers.tabular import open_csv, open_frame, open_parquet
 from vaekit.data.tables import frame as frame_module
 from vaekit.data.tables import written
 from vaekit.errors import DataError
@@ -42,7 +43,7 @@ def test_csv_has_types_names_and_missing_cells(write, name, separator, newline):
     frame = open_csv(path)
     assert columns(frame) == MIXED_COLUMNS
     assert [str(kind) for kind in frame.schema.types] == ["int64", "string", "double", "date32[day]", "bool"]
-    assert (frame.rows, frame.named, frame.origin) == (3, True, str(path))
+    assert (frame.rows, frame.named) == (3, True)
     assert columns(frame) == MIXED_COLUMNS  # rows are given anew
 
 
@@ -218,7 +219,7 @@ def test_parquet_is_read_in_batches_with_its_types(tmp_path, monkeypatch):
     pyarrow.parquet.write_table(table, tmp_path / "x.parquet")
     frame = open_parquet(tmp_path / "x.parquet")
     assert frame.table() == table
-    assert (frame.rows, frame.named, frame.origin) == (3, True, str(tmp_path / "x.parquet"))
+    assert (frame.rows, frame.named) == (3, True)
     monkeypatch.setattr(parquet_module, "BATCH", 2)
     assert [len(part) for part in frame.read()] == [2, 1]
 
@@ -372,13 +373,12 @@ def test_bad_data_frames(value, words):
 def test_numbers_side_by_side():
     from decimal import Decimal
 
-    source = numeric_source(
-        open_frame(pd.DataFrame({"a": [1, 2], "b": [True, False], "c": [Decimal("0.25"), Decimal(3)]}))
-    )
+    given = pd.DataFrame({"a": [1, 2], "b": [True, False], "c": [Decimal("0.25"), Decimal(3)]})
+    source = open_source(given).as_numbers()
     assert source.values.tolist() == [[1, 1, 0.25], [2, 0, 3]]
     assert source.columns == ("a", "b", "c")
-    assert numeric_source(open_frame(pl.DataFrame({"a": [1, 2]}, schema={"a": pl.Int16}))).values.dtype == np.int16
+    assert open_source(pl.DataFrame({"a": [1, 2]}, schema={"a": pl.Int16})).as_numbers().values.dtype == np.int16
     with pytest.raises(DataError, match=r"an empty cell in column 'a', row 1 \(1 of 2 cells"):
-        numeric_source(open_frame(pd.DataFrame({"a": [0.5, np.nan]})))
-    with pytest.raises(DataError, match=r"every column must hold numbers\. Got column 'b' of type string in the table"):
-        numeric_source(open_frame(pa.table({"a": [1], "b": ["x"]})))
+        open_source(pd.DataFrame({"a": [0.5, np.nan]})).as_numbers()
+    with pytest.raises(DataError, match=r"every column must hold numbers\. Got column 'b' of type string instead"):
+        open_source(pa.table({"a": [1], "b": ["x"]})).as_numbers()

@@ -8,13 +8,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from vaekit.data import open_source
+from vaekit.data import open_both, open_source
 from vaekit.data.readers import parquet as parquet_module
-from vaekit.data.tables.frame import check_cells, check_columns, frame_of_table
+from vaekit.data.tables.checks import check_cells, check_columns
+from vaekit.data.tables.frame import frame_of_table
 from vaekit.data.tables.inference import infer_columns
 from vaekit.errors import DataError
-from vaekit.opening import open_both
-from vaekit.recipe import load_recipe
 
 RNG = np.random.default_rng(0)
 
@@ -31,7 +30,7 @@ def written(path, table, **options):
 
 
 def describe(path):
-    return open_both(path, None, load_recipe("auto"))[0]
+    return open_both(path)[0]
 
 
 def refusal(path):
@@ -108,7 +107,7 @@ def test_a_damaged_file_is_one_refusal_wherever_the_damage_is(tmp_path):
     for place in range(0, len(content), len(content) // 150):
         path.write_bytes(content[:place] + bytes([content[place] ^ 0x55]) + content[place + 1 :])
         try:
-            open_source(path).table()
+            open_source(path).frame.table()
         except DataError as error:
             messages.append(str(error))
     assert len(messages) > 30
@@ -136,7 +135,7 @@ def test_rows_without_end_in_a_small_file_are_refused_before_they_are_read(tmp_p
     )
     assert "VAEKIT_LARGEST=33554432" in message
     monkeypatch.setenv("VAEKIT_LARGEST", "33554432")
-    assert open_source(path).rows == 2_000_000
+    assert open_source(path).frame.rows == 2_000_000
 
 
 @pytest.mark.parametrize("store", [True, False])
@@ -144,19 +143,20 @@ def test_a_text_that_is_stored_once_and_used_often_is_unpacked_in_pieces(tmp_pat
     monkeypatch.setattr(parquet_module, "PIECE", 10_000)
     words = pa.array(["x" * 3000, "y" * 5000, "short", None])
     table = pa.table({"text": words.take(pa.array([0, 1, 2, 3] * 50)).dictionary_encode(), "row": np.arange(200)})
-    frame = open_source(written(tmp_path, table, store_schema=store))
+    source = open_source(written(tmp_path, table, store_schema=store))
+    frame = source.frame
     pieces = list(frame.read())
     assert max(len(piece) for piece in pieces) <= 8
     assert pa.concat_tables(pieces)["row"].to_pylist() == list(range(200))
     assert frame.table()["text"].cast(pa.string()).to_pylist() == words.to_pylist() * 50
     monkeypatch.setenv("VAEKIT_LARGEST", "3e5")
     with pytest.raises(DataError, match=r"Got 3\d\d.\d KiB in the text of 'x.parquet' instead.*VAEKIT_LARGEST"):
-        list(open_source(frame.origin).read())
+        list(open_source(source.origin).frame.read())
 
 
 def test_a_file_that_changes_while_it_is_read(tmp_path):
     path = written(tmp_path, pa.table({"a": np.arange(30)}))
-    frame = open_source(path)
+    frame = open_source(path).frame
     written(tmp_path, pa.table({"a": np.arange(20)}))
     with pytest.raises(DataError, match=r"must be whole. Got '.*x.parquet': 20 rows instead of 30"):
         frame.table()

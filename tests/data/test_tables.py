@@ -5,16 +5,17 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
+from vaekit.data import Source
 from vaekit.data.readers import tabular
 from vaekit.errors import DataError
 
 
 def open_csv(path):
-    return tabular.numeric_source(tabular.open_csv(path), path)
+    return Source.of_frame(tabular.open_csv(path)).as_numbers()
 
 
 def open_parquet(path):
-    return tabular.numeric_source(tabular.open_parquet(path), path)
+    return Source.of_frame(tabular.open_parquet(path)).as_numbers()
 
 
 @pytest.fixture

@@ -15,11 +15,11 @@ import pyarrow as pa
 import typer
 
 from vaekit.cli.outputs import MOST_ON_A_SHEET, check_out, column_names, write_rows, write_tables
-from vaekit.data import Frame
+from vaekit.data import Frame, open_source
+from vaekit.data.tables.arrays import LABEL
 from vaekit.data.tables.coding import as_written
 from vaekit.data.tables.frame import as_arrow
 from vaekit.errors import VaekitError
-from vaekit.opening import as_frame, open_rows
 from vaekit.runs.run import Run
 from vaekit.runs.table_run import TableRun
 
@@ -57,7 +57,8 @@ def _pieces(run: TableRun, make: Callable[[Any, Any], Any], source: str | None, 
     if source is None:
         yield make(run, None)
         return
-    frame = as_frame(open_rows(source, run.recipe, known=run.schema.cells), run.recipe)
+    opened = open_source(source, run.recipe.data, known=run.schema.cells)
+    frame = opened.as_frame(labels=LABEL in run.recipe.data.condition)
     for piece in (replace(frame, native=as_arrow) if text and frame.marks is not None else frame).pieces():
         yield make(run, piece)
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vaekit.data.noise import RowNoise, RowStream, SeedStream
 from vaekit.data.part import Part
-from vaekit.data.source import Values
+from vaekit.data.tables.arrays import Values
 from vaekit.data.transforms import Transform
 
 

@@ -7,11 +7,11 @@ import os
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from vaekit.data.source import Values
 from vaekit.errors import DataError
 
 USUAL = 1 << 32
@@ -87,7 +87,7 @@ def size(count: int) -> str:
     return f"{count / 1024**power:.1f} {'KMGT'[power - 1]}iB"
 
 
-def room(shape: tuple[int, ...], dtype: npt.DTypeLike) -> Values:
+def room(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     """Make an array to be filled: in memory, or where that might not do in a temporary file that is mapped.
 
     Args:

@@ -75,3 +75,7 @@ class DataOptions(Options):
             return None
         height, width = self.size.split("x")
         return int(height), int(width)
+
+
+DEFAULTS = DataOptions()
+"""Data options as they are where nobody sets any."""

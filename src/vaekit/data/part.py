@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from vaekit.data.noise import SeedStream
-from vaekit.data.source import Source, Values
+from vaekit.data.source import Source
+from vaekit.data.tables.arrays import Values
 
 CHUNK = 1 << 22
 """Numbers looked at in one go, so that a memory-mapped file is never read whole."""
@@ -87,6 +88,6 @@ class Part:
         return digest.hexdigest()
 
 
-def whole(source: Source) -> Part:
-    """All rows of a source."""
+def all_rows(source: Source) -> Part:
+    """Return all rows of a source as a part."""
     return Part(source.values, np.arange(len(source.values)), source.labels, source.weights, source.context)

@@ -1,21 +1,20 @@
-"""Rows of data with what their source says of them."""
+"""Opened rows: one type for files, databases and values in memory, before and after their cells become numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
+from vaekit.data.tables.arrays import LABEL, Values, frame_of_array, numbers_of
+from vaekit.data.tables.checks import check_names
 from vaekit.data.tables.columns import Column
-from vaekit.data.tables.frame import Frame, check_names
+from vaekit.data.tables.frame import Frame, frame_of_table
 from vaekit.errors import DataError
 
-Values = npt.NDArray[Any]
-LABEL = "label"
-"""What the labels of pictures and arrays are called as a column."""
 Progress = Callable[[int, int], None]
 """Told how many pictures of how many are decoded."""
 
@@ -39,17 +38,18 @@ def levels_of(greatest: float) -> int:
 
 @dataclass(frozen=True)
 class Source:
-    """Rows of data with what their source says of them.
+    """Opened rows, with what their source says of them.
 
     Args:
-        values: shape (n, *event), numeric; may be memory-mapped. Pictures are (n, H, W, C).
+        values: numbers, shape (n, *event); may be memory-mapped. Pictures are (n, H, W, C). Of a table that is not encoded
+            yet, shape (n, 0).
         labels: class of each row, shape (n,): it colours pictures, and can be given to the model.
         columns: names of the columns of a table.
         picture: whether the rows are pictures.
         levels: number of levels of the values where the source knows it, else 0.
         table: what the columns of a mixed table are; `values` are then codes of their cells. Of other data the columns that
             are given.
-        frame: the rows of a mixed table as they were given.
+        frame: the rows of a table as they were opened; None for arrays, pictures, and tables that became one array.
         test: held-out rows, where the source brings its own.
         validation: rows that choose the model, where the source brings its own.
         notes: sentences on how the rows were read, which training and `describe` say.
@@ -71,6 +71,57 @@ class Source:
     origin: str = "memory"
     weights: Values | None = None
     context: Values | None = None
+
+    @classmethod
+    def of_frame(cls, frame: Frame) -> Source:
+        """Wrap a table that is not encoded yet."""
+        return cls(np.empty((frame.rows, 0)), frame=frame, notes=frame.notes)
+
+    def as_frame(self, labels: bool = False) -> Frame:
+        """Return the rows as a table: the opened one, or the columns of an array.
+
+        Args:
+            labels: whether the labels of an array become a column, too.
+
+        Raises:
+            DataError: for pictures.
+        """
+        if self.frame is not None:
+            return self.frame
+        return frame_of_array(self.values, self.columns, self.labels if labels else None)
+
+    def as_numbers(self, without: Collection[str] = ()) -> Source:
+        """Return the rows as one array of numbers.
+
+        Args:
+            without: columns of a table that are left out.
+
+        Raises:
+            DataError: if a column of the table does not hold numbers, or a cell is empty.
+        """
+        if self.frame is None:
+            return self
+        names = [name for name in self.frame.names if name not in without]
+        kept = self.frame.in_order(names) if without else self.frame
+        return replace(self, values=numbers_of(kept), columns=kept.names if kept.named else (), frame=None)
+
+    def context_frame(self, names: Sequence[str]) -> Frame:
+        """Return the columns that are given to the model: those of a table, or the labels of pictures and arrays.
+
+        Raises:
+            DataError: if they are missing.
+        """
+        if self.frame is not None:
+            return self.frame.in_order(names)
+        if list(names) != [LABEL]:
+            raise DataError(f"data.condition must be ['{LABEL}'] for pictures and arrays", str(list(names)))
+        if self.labels is None:
+            raise DataError(
+                "rows must come with their labels, which the model is given",
+                f"{len(self.values)} rows without",
+                "Give an .npz file with `labels`, a folder of IDX files or of a folder for each class, or a vaekit.data.Source",
+            )
+        return frame_of_table(pa.table({LABEL: pa.array(self.labels)}))
 
     def in_order(self, columns: tuple[str, ...]) -> Source:
         """The same rows with their columns in this order.

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from vaekit.data.noise import SeedStream
-from vaekit.data.part import Part, whole
+from vaekit.data.options import DEFAULTS, DataOptions
+from vaekit.data.part import Part, all_rows
 from vaekit.data.source import Source
 from vaekit.errors import DataError
 
@@ -29,16 +30,15 @@ class Split:
     test: Part
 
 
-def split_source(source: Source, test: Source | None, seed: int, validation: float, held_out: float) -> Split:
-    """Divide a source.
+def split_source(source: Source, test: Source | None, seed: int, options: DataOptions = DEFAULTS) -> Split:
+    """Divide the rows of a source.
 
     Args:
         source: where the training rows come from, and those that choose the model, where it brings its own.
         test: held-out rows given apart; else the source's own test part; else a share is drawn.
         seed: decides who goes where.
-        validation: share of the training rows, in [0, 1), that chooses the model; 5,000 rows at most. With rows that the
-            source brings for this, 0 leaves them out, and all else takes them.
-        held_out: share of all rows, in [0, 1), drawn for the test where none is given; 0 leaves it empty.
+        options: the shares of `validation` and `test` rows. With rows that the source brings to choose the model, a
+            `validation` of 0 leaves them out, and any other takes them, 5,000 rows at most.
 
     Returns:
         The three parts.
@@ -46,6 +46,7 @@ def split_source(source: Source, test: Source | None, seed: int, validation: flo
     Raises:
         DataError: if a part that should not be empty would be.
     """
+    validation, held_out = options.validation, options.test
     order = SeedStream.SPLIT.rng(seed).permutation(len(source.values))
     given, choosing = _as_trained(test or source.test, source), _as_trained(source.validation, source)
     n_test = 0 if given or not held_out else max(1, round(held_out * len(order)))
@@ -59,10 +60,10 @@ def split_source(source: Source, test: Source | None, seed: int, validation: flo
             "Give more rows",
         )
     sections = np.split(order, [n_test, n_test + n_validation])
-    drawn, chosen, trained = (replace(whole(source), index=np.sort(s)) for s in sections)
+    drawn, chosen, trained = (replace(all_rows(source), index=np.sort(s)) for s in sections)
     if choosing:
-        chosen = whole(choosing).some(MOST_VALIDATION if validation else 0, seed)
-    return Split(trained, chosen, whole(given) if given else drawn)
+        chosen = all_rows(choosing).some(MOST_VALIDATION if validation else 0, seed)
+    return Split(trained, chosen, all_rows(given) if given else drawn)
 
 
 def _as_trained(part: Source | None, source: Source) -> Source | None:

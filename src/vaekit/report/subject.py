@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from vaekit.data import Part, Rows, Source, whole
+from vaekit.data import Part, Rows, Source, all_rows
 from vaekit.errors import DataError, RunError
 from vaekit.evaluation import Evaluation
 from vaekit.models import Autoencoder, StandardNormal
@@ -48,7 +48,7 @@ class Subject:
         """Another run on the same held-out rows."""
         if self.mixed:
             source = other.open(self.cells())
-            return Subject(other, whole(source), other.evaluation(source.frame), source)
+            return Subject(other, all_rows(source), other.evaluation(source.frame), source)
         return Subject(other, self.held_out, other.evaluation(self._source(self.held_out)), self.named)
 
     @cached_property

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vaekit.runs.train import train
 from vaekit.errors import DataError, RunError
 from vaekit.evaluation import Evaluation, Remedy, diagnose, first_remedy
 from vaekit.evaluation.gap import mean_and_error
-from vaekit.runs.run import Run
 from vaekit.folder import RunFolder
+from vaekit.runs.run import Run
+from vaekit.runs.train import train
 from vaekit.training import Reporter, SilentReporter
 
 

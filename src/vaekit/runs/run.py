@@ -12,7 +12,21 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from vaekit.data import KnownRows, Part, Rows, Schema, Source, Split, Transform, seeded
+from vaekit.data import (
+    KnownRows,
+    Part,
+    Rows,
+    Schema,
+    Source,
+    Split,
+    Transform,
+    encode_rows,
+    open_both,
+    open_source,
+    seeded,
+    split_source,
+)
+from vaekit.data.readers.factors import open_factors
 from vaekit.data.tables.coding import code_values
 from vaekit.errors import DataError, RecipeError, RunError, VaekitError, at_least_one, did_you_mean
 from vaekit.evaluation import (
@@ -25,10 +39,9 @@ from vaekit.evaluation import (
     measure,
     measure_autoencoder,
 )
-from vaekit.models import Autoencoder, VariationalAutoEncoder
-from vaekit.opening import make_split, open_both, open_factors, open_rows, settle
-from vaekit.recipe import Recipe, load_recipe, resolve
 from vaekit.folder import RunFolder
+from vaekit.models import Autoencoder, VariationalAutoEncoder
+from vaekit.recipe import Recipe, load_recipe, resolve
 
 Array = npt.NDArray[Any]
 EXAMPLES = 100
@@ -286,8 +299,8 @@ class Run:
 
     def open(self, X: object) -> Source:
         """New rows as numbers, their columns in the order of training."""
-        rows = settle(open_rows(X, self.recipe, known=self.schema.cells), self.recipe, self.schema.table)
-        return rows.in_order(self.schema.columns)
+        opened = open_source(X, self.recipe.data, known=self.schema.cells)
+        return encode_rows(opened, self.schema.table, self.recipe.data.marks).in_order(self.schema.columns)
 
     def checked(self, source: Source) -> Rows:
         """Rows that fit the schema, ready for the model."""
@@ -340,7 +353,7 @@ class Run:
                 "the data of the run must be given", "a run that was trained on an array", "Pass the rows, or name them"
             )
         try:
-            return open_both(origin, test, self.recipe, table=self.schema.table)
+            return open_both(origin, test, self.recipe.data, columns=self.schema.table)
         except DataError as error:
             mend = f"Name the rows, as in `vaekit evaluate {self.path} SOURCE` or `vaekit report {self.path} SOURCE`"
             raise DataError(error.must, error.given, mend) from error
@@ -352,7 +365,7 @@ class Run:
     @cached_property
     def _split(self) -> Split:
         source, test = self.source
-        split = make_split(source.in_order(self.schema.columns), test, self.recipe)
+        split = split_source(source.in_order(self.schema.columns), test, self.recipe.seed, self.recipe.data)
         noted = self.provenance.get("validation_fingerprint")
         chosen_by_others = noted is not None and split.validation.fingerprint() != noted
         if split.train.fingerprint() != self.provenance["fingerprint"] or chosen_by_others:

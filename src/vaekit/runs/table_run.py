@@ -10,10 +10,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from vaekit.data import SeedStream, Source
+from vaekit.data.tables.arrays import LABEL, as_array, without_labels
 from vaekit.data.tables.cells import Cells
-from vaekit.data.tables.coding import as_array, code_values, draw_rare, fill, without_labels, write_back
+from vaekit.data.tables.coding import code_values, draw_rare, fill, write_back
 from vaekit.data.tables.dates import DAY
-from vaekit.data.source import LABEL
 from vaekit.errors import DataError, VaekitError, at_least_one, did_you_mean
 from vaekit.evaluation import TableModel
 from vaekit.models import VariationalAutoEncoder

@@ -27,18 +27,21 @@ from vaekit.data import (
     Split,
     Transform,
     choose_transforms,
+    make_notes,
+    make_schema,
+    open_both,
     seeded,
+    split_source,
 )
 from vaekit.data.batches import to_tensor
-from vaekit.data.tables.cells import fit_cells
 from vaekit.data.source import Progress
+from vaekit.data.tables.cells import fit_cells
 from vaekit.errors import RecipeError, RunError, VaekitError
 from vaekit.evaluation import measure_autoencoder
+from vaekit.folder import COPY, WEIGHTS, RunFolder
 from vaekit.models import LIKELIHOODS, Autoencoder
-from vaekit.opening import make_notes, make_schema, make_split, open_both
 from vaekit.recipe import Recipe, build_model, load_recipe, resolve, start_model
 from vaekit.runs.run import Run
-from vaekit.folder import COPY, WEIGHTS, RunFolder
 from vaekit.runs.table_run import TableRun
 from vaekit.training import Reporter, SilentReporter, Trainer
 from vaekit.training.accelerator import processes
@@ -111,13 +114,14 @@ def train(
     plan = load_recipe(recipe, settings, seed)
     folder = RunFolder(out) if out is not None else _new_folder(source)
     folder.check_free()
-    opened, held_out = open_both(source, test, plan, progress, start.schema.table if start else None)
+    columns = start.schema.table if start else None
+    opened, held_out = open_both(source, test, plan.data, plan.mixed, progress, columns)
     opened = opened if weights is None else opened.weighted(weights)
     opened = opened.in_order(start.schema.columns) if start else opened
     if opened.frame is not None and recipe == "auto":
         plan = load_recipe("table", settings, seed)
-    split = make_split(opened, held_out, plan)
-    schema = start.schema if start else make_schema(opened, split, plan)
+    split = split_source(opened, held_out, plan.seed, plan.data)
+    schema = start.schema if start else make_schema(opened, split.train, plan.data.kind)
     parts = (split.train, split.validation, split.test)
     for part in parts if start else parts[1:]:
         schema.check_part(part)
@@ -322,7 +326,7 @@ def _resume(
         reporter.say(said)
     processes().wait_for_everyone()
     if source is not None:
-        opened, held_out = open_both(source, test, run.recipe, progress, run.schema.table)
+        opened, held_out = open_both(source, test, run.recipe.data, progress=progress, columns=run.schema.table)
         run.source = (opened if weights is None else opened.weighted(weights), held_out)
     split = run.split()
     begun = (folder.path / GOOD).exists()

@@ -14,9 +14,10 @@ import pyarrow.csv
 
 from vaekit.data.limits import check_size
 from vaekit.data.readers.headers import Form, bad_encoding, find_form
+from vaekit.data.tables.checks import check_columns
 from vaekit.data.tables.coding import as_types
 from vaekit.data.tables.columns import Column
-from vaekit.data.tables.frame import BATCH, Frame, Seen, check_columns
+from vaekit.data.tables.frame import BATCH, Frame, Seen
 from vaekit.data.tables.written import MISSING, Survey, present
 from vaekit.errors import DataError
 
@@ -99,7 +100,7 @@ def _written(form: Form, rows: int, marks: tuple[str, ...]) -> Frame:
             table = pa.Table.from_arrays(block.columns, schema=schema)
             yield from (table.slice(start, BATCH) for start in range(0, len(table), BATCH))
 
-    return Frame(schema, rows, read, form.named, origin=str(form.path), marks=marks)
+    return Frame(schema, rows, read, form.named, marks=marks)
 
 
 def _survey(form: Form, marks: tuple[str, ...]) -> tuple[list[Survey], int, bool]:

@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from vaekit.data.tables.checks import check_columns, first_repeated
 from vaekit.data.tables.columns import family, plain
-from vaekit.data.tables.frame import check_columns, first_repeated
 from vaekit.errors import DataError
 
 INDEX = re.compile(r"__index_level_\d+__")

@@ -19,7 +19,8 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 from vaekit.data.limits import check_size, room
 from vaekit.data.part import CHUNK
 from vaekit.data.readers.decoding import ENDINGS, Page, common_form, depth, form_of, pixels_of
-from vaekit.data.source import Source, Values
+from vaekit.data.source import Source
+from vaekit.data.tables.arrays import Values
 from vaekit.data.tables.columns import numbered_names
 from vaekit.data.tables.frame import frame_of_table
 from vaekit.data.tables.written import EXACT

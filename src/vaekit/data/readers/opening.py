@@ -3,65 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from vaekit.data.options import DEFAULTS, DataOptions
 from vaekit.data.readers import arrays, idx
 from vaekit.data.source import Progress, Source
 from vaekit.data.tables.columns import Column
 from vaekit.data.tables.frame import Frame, frame_of_table
-from vaekit.data.tables.written import MISSING
 from vaekit.errors import DataError, did_you_mean
-
-
-@dataclass(frozen=True)
-class TextForm:
-    """How a text file is read.
-
-    Args:
-        header: whether its first line names the columns; by default it is looked at.
-        marks: words for a missing cell.
-        known: what its columns are, where a run knows; its cells are then left as they are written.
-    """
-
-    header: bool | None = None
-    marks: tuple[str, ...] = MISSING
-    known: tuple[Column, ...] = ()
-
-    def open(self, path: Path) -> Frame:
-        """Open a CSV file."""
-        from vaekit.data.readers import csv  # pyarrow is slow to import
-
-        if self.known:
-            return csv.open_written(path, self.known, self.header, self.marks)
-        return csv.open_csv(path, self.header, self.marks)
 
 
 def open_source(
     source: object,
-    size: tuple[int, int] | None = None,
+    options: DataOptions = DEFAULTS,
     progress: Progress | None = None,
-    query: str = "",
-    text: TextForm = TextForm(),
-) -> Source | Frame:
+    known: tuple[Column, ...] = (),
+) -> Source:
     """Open data by name, path or value.
 
     Args:
         source: `digits`; the path of a `.npy`, `.npz`, `.csv` or `.parquet` file, of a folder of IDX files or of
             pictures, or of a picture; the address of a database; an array, also a masked or sparse one; a data frame; a list
             of dictionaries or a dictionary of columns; or a `Source` or `Frame`.
-        size: (H, W) to which pictures in a folder are brought; by default they must all be of one size.
-        progress: told how many pictures are decoded.
-        query: the SQL query whose rows are wanted, where the source is a database.
-        text: how text files are read.
+        options: how files are read: size of pictures, header and missing cells of text, query of a database.
+        progress: is told how many pictures are decoded.
+        known: what the columns of a text file are, where that is known; its cells are then left as they are written.
 
     Returns:
-        The opened source; tables as frames, whose columns may be of any type.
+        The rows. A table is not encoded yet, as its columns may be of any type.
 
     Raises:
-        DataError: if it is missing, empty, damaged, of an unknown form, or of a type that holds no numbers.
+        DataError: if the source is missing, empty, damaged, of an unknown form, or of a type that does not hold numbers.
 
     Examples:
         >>> open_source("digits").values.shape
@@ -78,12 +53,8 @@ def open_source(
     if str(source) == "digits":
         return digits()
     if database.is_database(str(source)):
-        address = database.without_password(str(source))
-        return replace(frame_of_table(database.read_query(str(source), query)), origin=address)
-    if query:
-        raise DataError(
-            "data.query must go with a database", f"the source '{source}'", "Name postgresql://… or sqlite:///…"
-        )
+        answer = frame_of_table(database.read_query(str(source), options.query))
+        return replace(Source.of_frame(answer), origin=database.without_password(str(source)))
     try:
         path = Path(source).expanduser().resolve()
         exists = path.exists()
@@ -91,21 +62,25 @@ def open_source(
         raise DataError("the source must be a path", f"'{source}': {error}") from error
     if not exists:
         raise DataError("the source must exist", f"'{source}'", _nearby(path))
-    found = _open_folder(path, size, progress) if path.is_dir() else _open_file(path, size, progress, text)
-    if isinstance(found, Source) and not len(found.values):
+    if path.is_dir():
+        found = _open_folder(path, options.height_width, progress)
+    else:
+        found = _open_file(path, options, progress, known)
+    if not len(found.values):
         raise DataError("the source must hold examples", f"none in '{source}'")
     return replace(found, origin=str(path))
 
 
-def _open_object(value: object) -> Source | Frame:
-    """Rows in memory."""
+def _open_object(value: object) -> Source:
+    """Open rows in memory."""
     from vaekit.data.readers import objects, tabular  # slow to import
 
     value = value if isinstance(value, Frame) else objects.arranged(value)
-    if isinstance(value, Source | Frame):
+    if isinstance(value, Source):
         return value
-    if (frame := tabular.open_frame(value)) is not None:
-        return frame
+    frame = value if isinstance(value, Frame) else tabular.open_frame(value)
+    if frame is not None:
+        return Source.of_frame(frame)
     objects.refuse_sequence(value)
     return arrays.from_object(value)
 
@@ -124,14 +99,20 @@ def digits() -> Source:
     return Source(bunch.images.astype(np.uint8)[..., None], bunch.target, picture=True, levels=17, origin="digits")
 
 
-def _open_file(path: Path, size: tuple[int, int] | None, progress: Progress | None, text: TextForm) -> Source | Frame:
-    from vaekit.data.readers import decoding, pictures, tabular  # slow to import
+def _open_file(path: Path, options: DataOptions, progress: Progress | None, known: tuple[Column, ...]) -> Source:
+    from vaekit.data.readers import csv, decoding, pictures, tabular  # slow to import
 
-    openers: dict[str, Callable[[Path], Source | Frame]] = {
+    header = None if options.header == "auto" else options.header
+
+    def open_text(path: Path) -> Source:
+        frame = csv.open_written(path, known, header, options.marks) if known else None
+        return Source.of_frame(frame or csv.open_csv(path, header, options.marks))
+
+    openers: dict[str, Callable[[Path], Source]] = {
         ".npy": _open_npy,
         ".npz": arrays.open_npz,
-        **dict.fromkeys((".csv", ".tsv", ".csv.gz", ".tsv.gz"), text.open),
-        ".parquet": tabular.open_parquet,
+        **dict.fromkeys((".csv", ".tsv", ".csv.gz", ".tsv.gz"), open_text),
+        ".parquet": lambda path: Source.of_frame(tabular.open_parquet(path)),
     }
     ending = "".join(path.suffixes[-2:]).lower() if path.suffix.lower() == ".gz" else path.suffix.lower()
     if not path.is_file():
@@ -139,7 +120,7 @@ def _open_file(path: Path, size: tuple[int, int] | None, progress: Progress | No
     if path.stat().st_size == 0:
         raise DataError("the source must hold examples", f"an empty file, '{path}'")
     if ending in decoding.ENDINGS:
-        return pictures.open_pictures(path, size, progress)
+        return pictures.open_pictures(path, options.height_width, progress)
     if ending not in openers:
         raise DataError(
             f"a file must end in one of {', '.join(openers)}",
@@ -149,8 +130,8 @@ def _open_file(path: Path, size: tuple[int, int] | None, progress: Progress | No
     return openers[ending](path)
 
 
-def _open_npy(path: Path) -> Source | Frame:
-    """An array; of a structured one a table."""
+def _open_npy(path: Path) -> Source:
+    """Open an array, or the table that a structured array is."""
     values = arrays.read_npy(path)
     if values.dtype.names is not None and values.ndim != 1:
         must = "a structured array must have one dimension, a record per row"

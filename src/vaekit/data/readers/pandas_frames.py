@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 
 from vaekit.data.readers.frames import Given, given_column, in_order, labels
 from vaekit.data.readers.pandas_objects import check_objects, export, export_objects, families_of
+from vaekit.data.tables.checks import check_columns
 from vaekit.data.tables.columns import plain
-from vaekit.data.tables.frame import check_columns
 
 REPEATED = 2
 """From so many rows for each interval on, intervals are a list; fewer are texts like any others."""

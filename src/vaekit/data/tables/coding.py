@@ -12,45 +12,42 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vaekit.data.limits import room
-from vaekit.data.source import LABEL, Source, Values
-from vaekit.data.tables.columns import Column, family, numbered_names
+from vaekit.data.tables.columns import Column, family
 from vaekit.data.tables.dates import is_length, read_dates
-from vaekit.data.tables.frame import Frame, frame_of_table
+from vaekit.data.tables.frame import Frame
 from vaekit.data.tables.written import present
 from vaekit.errors import DataError, did_you_mean
 
+Values = npt.NDArray[Any]
 
-def code_frame(frame: Frame, table: Sequence[Column], origin: str = "memory") -> Source:
-    """The rows of a frame as numbers: those of its columns that are modelled, and beside them those that are given.
+
+def encode_frame(frame: Frame, columns: Sequence[Column]) -> tuple[Values, Values | None]:
+    """Encode the cells of a table as numbers.
 
     Args:
-        frame: the rows.
-        table: what the columns are; the frame may have them in another order, and others besides.
-        origin: where the rows come from.
+        frame: the table; its columns may be in another order, and others may be among them.
+        columns: what the columns are.
 
     Returns:
-        A source with values of shape (n, C), NaN where a cell is missing; a cell's code is `Column.code`'s.
+        Codes of the modelled columns, shape (n, C), NaN where a cell is missing (see `Column.code`); and codes of the
+        columns that are given, likewise, or None if none is.
 
     Raises:
         DataError: if a column is missing, a cell does not fit its column, or what should be given is not.
     """
-    modelled, given = [c for c in table if c.modelled], [c for c in table if c.given]
+    modelled, given = [c for c in columns if c.modelled], [c for c in columns if c.given]
     as_written = frame.written or frame  # the one way in which a cell is read, in training and ever after
-    ordered = as_written.in_order([c.name for c in ([*modelled, *given] if frame.named else table)])
-    values, context = (room((frame.rows, len(columns)), np.float64) for columns in (modelled, given))
+    ordered = as_written.in_order([c.name for c in ([*modelled, *given] if frame.named else columns)])
+    values, context = (room((frame.rows, len(some)), np.float64) for some in (modelled, given))
     row = 0
     for piece in ordered.read():
-        for codes, columns in ((values, modelled), (context, given)):
-            for place, column in enumerate(columns):
+        for codes, some in ((values, modelled), (context, given)):
+            for place, column in enumerate(some):
                 codes[row : row + len(piece), place] = column.code(ordered.cells(piece, column.name), frame.first + row)
         row += len(piece)
     for place, column in enumerate(given):
         _check_given(column, context[:, place], frame.first)
-    names = tuple(column.name for column in modelled)
-    beside = context if given else None
-    return Source(
-        values, columns=names, table=tuple(table), frame=frame, origin=origin, context=beside, notes=frame.notes
-    )
+    return values, context if given else None
 
 
 def _check_given(column: Column, codes: npt.NDArray[np.float64], first: int) -> None:
@@ -109,32 +106,6 @@ def _cells_of(values: Sequence[Any], column: Column) -> Any:
         if not text:
             raise
         return pa.array([None if value is None else str(value) for value in plain], pa.string())
-
-
-def frame_of_array(values: Values, columns: Sequence[str] = (), labels: Values | None = None) -> Frame:
-    """The rows of an array (n, C) as a frame whose results return to arrays, with their labels, if any, as the last column.
-
-    Raises:
-        DataError: if the array is no table of numbers.
-    """
-    if values.ndim != 2:
-        raise DataError("a mixed table must have an example per row: (n, columns)", f"shape {values.shape}")
-    names = columns or numbered_names(values.shape[1])
-    table = pa.table({name: pa.array(np.asarray(cells)) for name, cells in zip(names, values.T, strict=True)})
-    if labels is None:
-        return frame_of_table(table, bool(columns), as_array, array=True)
-    table = table.append_column(LABEL, pa.array(labels))
-    return frame_of_table(table, bool(columns), without_labels, array=True)
-
-
-def as_array(table: pa.Table) -> npt.NDArray[np.float64]:
-    """A table of numbers as an array (n, C), NaN where a cell is missing."""
-    return np.column_stack([c.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False) for c in table.columns])
-
-
-def without_labels(table: pa.Table) -> npt.NDArray[np.float64]:
-    """A table of numbers as an array, but for the labels that stood beside it."""
-    return as_array(table.drop_columns([LABEL]))
 
 
 def draw_rare(

@@ -1,0 +1,142 @@
+"""From opened rows to numbers: the one place that decides whether a table is mixed, and how its columns are encoded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from vaekit.data.description import infer_kind
+from vaekit.data.options import DEFAULTS, DataOptions
+from vaekit.data.part import all_rows
+from vaekit.data.readers.database import is_database
+from vaekit.data.readers.opening import open_source
+from vaekit.data.source import Progress, Source
+from vaekit.data.tables.arrays import LABEL
+from vaekit.data.tables.coding import encode_frame
+from vaekit.data.tables.columns import Column, are_numbered, family
+from vaekit.data.tables.frame import Frame
+from vaekit.data.tables.inference import infer_columns
+from vaekit.data.tables.written import MISSING
+from vaekit.errors import DataError
+
+
+def open_both(
+    source: object,
+    test: object = None,
+    options: DataOptions = DEFAULTS,
+    mixed: bool | None = None,
+    progress: Progress | None = None,
+    columns: tuple[Column, ...] | None = None,
+) -> tuple[Source, Source | None]:
+    """Open a source and its separate test source, if there is one, and encode both in the same way.
+
+    Args:
+        source: as `open_source` takes it.
+        test: likewise, or None.
+        options: how data are read, and the kinds that columns are declared to be.
+        mixed: whether each column has a kind of its own; None: the rows decide.
+        progress: is told how many pictures are decoded.
+        columns: what the columns are, where that is known; by default it is inferred.
+
+    Raises:
+        DataError: if rows cannot be opened or encoded.
+    """
+    if options.query and not any(isinstance(rows, str) and is_database(rows) for rows in (source, test)):
+        raise DataError(
+            "data.query must go with a database", f"the source '{source}'", "Name postgresql://… or sqlite:///…"
+        )
+    known = columns if columns and not all(column.given for column in columns) else ()
+    opened = open_source(source, options, progress, known)
+    opened = encode_rows(opened, find_columns(opened, options, mixed) if columns is None else columns, options.marks)
+    if test is None:
+        return opened, None
+    held_out = open_source(test, options, progress, opened.table if opened.frame is not None else ())
+    return opened, encode_rows(held_out, opened.table, options.marks)
+
+
+def find_columns(source: Source, options: DataOptions, mixed: bool | None = None) -> tuple[Column, ...]:
+    """Find what the columns of a mixed table are; of other data only those that are given to the model.
+
+    Args:
+        source: rows as they were opened.
+        options: the kinds that columns are declared to be, and which columns are given.
+        mixed: whether each column has a kind of its own; None: the rows decide, which are a table of several kinds unless
+            they are pictures, levels, counts, or all zeros and ones.
+
+    Raises:
+        DataError: if pictures are declared to be a mixed table, or the columns cannot be what they are declared to be.
+    """
+    declared, context = options.columns, options.condition
+    if LABEL in context and source.labels is not None and source.labels.dtype.kind != "f":
+        declared = {LABEL: "categorical", **declared}  # whole numbers that name classes
+    if mixed and source.picture:
+        raise DataError("a mixed table must have an example per row: (n, columns)", "pictures")
+    mixed = _looks_mixed(source) if mixed is None else mixed
+    if not mixed and not context:
+        return ()
+    if not mixed and source.frame is None:
+        return infer_columns(source.context_frame(context), declared, context)
+    columns = infer_columns(source.as_frame(LABEL in context), declared, context)
+    if all(column.given for column in columns):
+        raise DataError("data.condition must leave columns to be modelled", f"all {len(columns)} of them")
+    return columns if mixed else tuple(column for column in columns if column.given)
+
+
+def _looks_mixed(source: Source) -> bool:
+    if source.frame is not None:
+        return not _all_binary(source.frame)
+    if source.picture or source.levels or source.values.dtype == np.uint8:
+        return False
+    return bool(np.isnan(source.values).any()) or infer_kind(all_rows(source), False, 0)[0] == "real"
+
+
+def _all_binary(frame: Frame) -> bool:
+    """Whether a table holds zeros and ones and nothing else."""
+    if any(family(kind) not in ("number", "truth") for kind in frame.schema.types):
+        return False
+    for piece in frame.read():
+        for cells in piece.columns:
+            if cells.null_count or not set(cells.unique().to_pylist()) <= {0, 1}:
+                return False
+    return True
+
+
+def encode_rows(source: Source, columns: Sequence[Column], marks: tuple[str, ...] = MISSING) -> Source:
+    """Encode rows as numbers: column by column where the table is mixed, as one array where it is not.
+
+    Args:
+        source: rows as they were opened; rows that are encoded already are returned as they are.
+        columns: what the columns of a mixed table are; of other data those that are given to the model.
+        marks: words for a missing cell, for a model that was trained on a text file.
+
+    Raises:
+        DataError: if a column is missing, or a cell does not fit its column.
+    """
+    if source.context is not None:
+        return source
+    if source.frame is not None:
+        source = replace(source, frame=_matched(source.frame, columns, marks))
+    if not columns:
+        return source.as_numbers()
+    context = [column.name for column in columns if column.given]
+    if len(context) < len(columns):
+        frame = source.as_frame(LABEL in context)
+        values, codes = encode_frame(frame, columns)
+        names = tuple(column.name for column in columns if column.modelled)
+        encoded = replace(source, values=values, columns=names, frame=frame, context=codes)
+    else:
+        codes = encode_frame(source.context_frame(context), columns)[1]
+        encoded = replace(source.as_numbers(without=context), context=codes)
+    test, validation = (part and encode_rows(part, columns, marks) for part in (source.test, source.validation))
+    return replace(encoded, table=tuple(columns), test=test, validation=validation)
+
+
+def _matched(frame: Frame, columns: Sequence[Column], marks: tuple[str, ...]) -> Frame:
+    """Read a table as the training rows were read: words for missing cells, and columns by position if those had no names."""
+    if frame.written is None and any(column.written for column in columns):
+        frame = replace(frame, words=marks)
+    if frame.named and are_numbered(columns) and len(frame.names) == len(columns):
+        frame = replace(frame, named=frame.names == tuple(column.name for column in columns))
+    return frame
