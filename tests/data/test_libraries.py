@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 import vaekit
-from vaekit.data.readers.frames import cast_exactly, labels
+from vaekit.data.readers.raw_columns import cast_exactly, labels
 from vaekit.data.readers.tabular import open_frame
 from vaekit.data.tables import frame as frame_module
 from vaekit.errors import DataError

@@ -174,13 +174,13 @@ def test_columns_are_compared_in_linear_time():
 
 
 def test_of_many_columns_only_some_are_features_of_the_others(monkeypatch):
-    from vaekit.data.tables.inference import columns
+    from vaekit.data.tables.inference import infer
 
     calls = []
-    monkeypatch.setattr(columns, "normal_scores", lambda x: calls.append(0) or np.zeros(len(x)))
+    monkeypatch.setattr(infer, "normal_scores", lambda x: calls.append(0) or np.zeros(len(x)))
     table = pa.table({f"c{i}": RNG.integers(0, 5, 40) if i % 2 else RNG.normal(size=40) for i in range(600)})
     assert {column.kind for column in infer_columns(frame_of_table(table))} >= {"real"}
-    assert len(calls) == columns.PROFILE + columns.FEW
+    assert len(calls) == infer.PROFILE + infer.FEW
 
 
 def test_missing_columns_are_listed_shortly():

@@ -15,9 +15,10 @@ from vaekit.data.readers.opening import open_source
 from vaekit.data.source import Progress, Source
 from vaekit.data.tables.arrays import LABEL
 from vaekit.data.tables.coding import encode_frame
-from vaekit.data.tables.columns import Column, are_numbered, family
+from vaekit.data.tables.columns import Column, are_numbered
 from vaekit.data.tables.frame import Frame
 from vaekit.data.tables.inference import infer_columns
+from vaekit.data.tables.types import family
 from vaekit.data.tables.written import MISSING
 from vaekit.errors import DataError
 

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from vaekit.data import Frame, Schema
-from vaekit.data.readers.frames import library_of
+from vaekit.data.readers.libraries import library_of
 from vaekit.data.readers.objects import arranged, refuse_sequence
 from vaekit.runs.run import Run
 from vaekit.runs.table_run import TableRun

@@ -15,7 +15,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from vaekit.data import Frame
-from vaekit.data.readers.frames import library_of
+from vaekit.data.readers.libraries import library_of
 from vaekit.estimator.base import Fitted
 from vaekit.estimator.fitting import complete, place, precise, read, seed_of, write
 from vaekit.estimator.rows import as_trained, by_name, eager, like, own_row

@@ -16,8 +16,8 @@ import pyarrow.parquet
 
 from vaekit.data.limits import check_size
 from vaekit.data.tables.checks import check_cells, check_columns
-from vaekit.data.tables.columns import value_type
 from vaekit.data.tables.frame import BATCH, Frame
+from vaekit.data.tables.types import value_type
 from vaekit.errors import DataError
 
 PIECE = 1 << 26

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from vaekit.data.readers.csv import open_csv
-from vaekit.data.readers.frames import INDEX, library_of
+from vaekit.data.readers.libraries import INDEX, library_of
 from vaekit.data.readers.parquet import frame_of_parquet
 from vaekit.data.tables.frame import Frame, frame_of_table
 

@@ -10,8 +10,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vaekit.data.tables.columns import family, numbered_names
+from vaekit.data.tables.columns import numbered_names
 from vaekit.data.tables.frame import Frame, frame_of_table
+from vaekit.data.tables.types import family
 from vaekit.data.tables.written import as_type
 from vaekit.errors import DataError
 

@@ -8,8 +8,8 @@ from collections.abc import Collection, Iterable, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vaekit.data.tables.columns import value_type
 from vaekit.data.tables.dates import CALENDAR, PER_SECOND
+from vaekit.data.tables.types import value_type
 from vaekit.errors import DataError
 
 MOST_LISTED = 20

@@ -12,9 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vaekit.data.limits import room
-from vaekit.data.tables.columns import Column, family
+from vaekit.data.tables.columns import Column
 from vaekit.data.tables.dates import is_length, read_dates
 from vaekit.data.tables.frame import Frame
+from vaekit.data.tables.types import family
 from vaekit.data.tables.written import present
 from vaekit.errors import DataError, did_you_mean
 
@@ -168,7 +169,7 @@ def fill(column: Column, given: Any, empty: Any, filled: Any, written: bool) -> 
     if given.type == filled.type or pc.all(empty).as_py():
         return pc.if_else(empty, filled, given) if given.type == filled.type else filled
     alike = family(given.type) == family(filled.type)
-    for kind, cells in ((filled.type, given if alike else column.akin(given)), (given.type, given)):
+    for kind, cells in ((filled.type, given if alike else column.reader.read(given)), (given.type, given)):
         try:
             kept = cells.cast(kind)
             if kept.cast(cells.type).equals(cells):

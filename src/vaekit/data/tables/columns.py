@@ -17,8 +17,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict
 
-from vaekit.data.tables.dates import CALENDAR, DAY, is_length, length_of, read_dates, seconds_of, write_dates
-from vaekit.data.tables.matching import KnownTexts
+from vaekit.data.tables.dates import CALENDAR, DAY, is_length, length_of, write_dates
+from vaekit.data.tables.matching import CellReader, KnownTexts
+from vaekit.data.tables.types import Narrow, family, integer_range, narrower, parse_type, to_plain
 from vaekit.errors import DataError
 
 ColumnKind = Literal[
@@ -49,56 +50,11 @@ LARGEST = 1e30
 
 Array = npt.NDArray[np.float64]
 Category = bool | float | str
-Narrow = type[np.floating[Any]]
-"""A type of numbers below double precision."""
 
 
 def numbered_names(count: int) -> tuple[str, ...]:
     """Return the names of columns that have none of their own: `column0`, `column1`, …"""
     return tuple(f"column{i}" for i in range(count))
-
-
-def value_type(kind: pa.DataType) -> pa.DataType:
-    """Return the type of the cells themselves, where they are stored as places in a dictionary."""
-    return kind.value_type if pa.types.is_dictionary(kind) else kind
-
-
-def family(kind: pa.DataType) -> Literal["number", "truth", "date", "text", "other"]:
-    """What the cells of an Arrow type are, whatever their width."""
-    kind = value_type(kind)
-    if pa.types.is_boolean(kind):
-        return "truth"
-    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind) or is_length(kind):
-        return "number"
-    if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
-        return "date"
-    text = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_null)
-    return "text" if any(is_type(kind) for is_type in text) else "other"
-
-
-def plain(cells: Any) -> Any:
-    """Cells of any width as bool, float64 (of lengths of time: seconds), string or timestamp in microseconds; NaN becomes a missing cell.
-
-    Args:
-        cells: an Arrow array, chunked or not.
-
-    Returns:
-        An Arrow array in one piece.
-
-    Raises:
-        pyarrow.ArrowInvalid: if a cell does not survive.
-    """
-    cells = cells.combine_chunks() if isinstance(cells, pa.ChunkedArray) else cells
-    if pa.types.is_dictionary(cells.type):
-        cells = cells.dictionary_decode()
-    found = family(cells.type)
-    if found == "number":
-        cells = seconds_of(cells) if is_length(cells.type) else cells.cast(pa.float64(), safe=False)
-        return pc.if_else(pc.is_nan(cells), pa.scalar(None, pa.float64()), cells)
-    if found == "date":
-        zoneless = pa.timestamp("us", getattr(cells.type, "tz", None))
-        return cells.cast(zoneless, safe=False).cast(pa.timestamp("us"), safe=False)
-    return cells.cast(pa.string()) if found == "text" else cells
 
 
 def nearest(x: Array, step: float) -> Array:
@@ -186,8 +142,11 @@ class Column(BaseModel):
         return {value: code for code, value in enumerate(values)}
 
     @cached_property
-    def _known(self) -> KnownTexts:
-        return KnownTexts((value for value in self._codes if isinstance(value, str)), self.name)
+    def reader(self) -> CellReader:
+        """Reads cells of other types as those of this column."""
+        wanted = "date" if self.kind == "datetime" else family(self.arrow_type)
+        texts = (value for value in self._codes if isinstance(value, str))
+        return CellReader(self.name, wanted, self.form, KnownTexts(texts, self.name))
 
     def code(self, cells: Any, first_row: int = 0) -> Array:
         """Cells as numbers.
@@ -204,9 +163,9 @@ class Column(BaseModel):
         """
         if pa.types.is_null(cells.type):
             return np.full(len(cells), np.nan)
-        given, cells = cells.type, self.akin(cells, first_row)
+        given, cells = cells.type, self.reader.read(cells, first_row)
         if self.kind in CATEGORICAL:
-            narrow = _narrower(given, self.arrow_type) if family(cells.type) == "number" else None
+            narrow = narrower(given, self.arrow_type) if family(cells.type) == "number" else None
             return self._code_categories(cells, narrow)
         if self.kind == "datetime":
             cells = cells.cast(pa.int64()).cast(pa.float64(), safe=False)
@@ -221,68 +180,6 @@ class Column(BaseModel):
                 f"{numbers[row]:g} in row {first_row + row}",
             )
         return numbers
-
-    def akin(self, cells: Any, first_row: int = 0) -> Any:
-        """Read cells as numbers, dates, truth values or text, whichever the column has, where they hold the same.
-
-        Args:
-            cells: an Arrow array.
-            first_row: the number of its first row, for messages.
-
-        Returns:
-            float64, timestamps in microseconds, bool or text.
-
-        Raises:
-            DataError: if a cell cannot be read so.
-        """
-        wanted = "date" if self.kind == "datetime" else family(self.arrow_type)
-        found = plain(cells)
-        have = family(found.type)
-        if have == wanted:
-            return found
-        if wanted == "text":
-            return self._as_known(found if have != "number" else _as_given(cells))
-        target = {"number": pa.float64(), "truth": pa.bool_(), "date": pa.timestamp("us")}[wanted]
-        try:
-            return self._read(found, target)
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-            row, cell = self._first_bad(found, target)
-            words = {"number": "a number", "truth": "true or false", "date": "a date"}[wanted]
-            raise DataError(
-                f"every cell of column '{self.name}' must be {words}, as in training, or empty",
-                f"'{cell}' in row {first_row + row}",
-            ) from error
-
-    def _read(self, cells: Any, target: Any) -> Any:
-        """Cells of another family as the one of the column.
-
-        Raises:
-            pyarrow.ArrowInvalid: if a cell cannot be read so.
-        """
-        number = family(cells.type) == "number"
-        if target == pa.bool_() and number and pc.any(pc.not_equal(pc.abs(pc.subtract(cells, 0.5)), 0.5)).as_py():
-            raise pa.ArrowInvalid("a number that is neither 0 nor 1")
-        if not pa.types.is_timestamp(target):
-            return cells.cast(target)
-        if number and self.form:  # 20201231
-            cells = cells.cast(pa.int64()).cast(pa.string())
-        return read_dates(cells, self.form) if family(cells.type) == "text" else cells.cast(target)
-
-    def _first_bad(self, cells: Any, target: Any) -> tuple[int, Any]:
-        """Row and content of the first cell that cannot be read."""
-        for row, cell in enumerate(cells):
-            try:
-                self._read(pa.array([cell.as_py()], cells.type), target)
-            except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-                return row, cell.as_py()
-        return 0, cells[0].as_py()
-
-    def _as_known(self, cells: Any) -> Any:
-        """Numbers, truth values and dates as the known texts that say the same: 1 as "1.0", true as "TRUE"."""
-        cells = cells.combine_chunks() if isinstance(cells, pa.ChunkedArray) else cells
-        encoded = cells.dictionary_encode()
-        texts = [self._known.find(value) for value in encoded.dictionary.to_pylist()]
-        return pa.array(texts, pa.string()).take(encoded.indices)
 
     def _code_categories(self, cells: Any, narrow: Narrow | None) -> Array:
         """Places in the list; numbers are compared in the narrower of the two precisions that they went through."""
@@ -324,7 +221,7 @@ class Column(BaseModel):
         if is_length(kind):
             return length_of(codes, kind)
         if pa.types.is_integer(kind):
-            whole = np.round(np.where(missing, 0, codes)).clip(*_range(kind))
+            whole = np.round(np.where(missing, 0, codes)).clip(*integer_range(kind))
             return pa.array(whole, mask=missing).cast(kind)
         return pa.array(codes, mask=missing).cast(kind, safe=False)
 
@@ -335,7 +232,7 @@ class Column(BaseModel):
             cells: an Arrow array of the column's type, or text, which stays as it is.
         """
         if family(cells.type) == "date":
-            text = write_dates(plain(cells), self.step or self.grid, self.form)
+            text = write_dates(to_plain(cells), self.step or self.grid, self.form)
             zoned = getattr(cells.type, "tz", None) and not self.form
             return pc.binary_join_element_wise(text, "Z", "") if zoned else text
         if self.form and pa.types.is_boolean(cells.type):
@@ -379,50 +276,6 @@ class Column(BaseModel):
         return np.concatenate([np.zeros(len(self.categories)), np.log(counts / counts.sum())])
 
 
-def _as_given(numbers: Any) -> Any:
-    """Numbers to be written: whole ones with all their digits, others with those of their own precision."""
-    kind = value_type(numbers.type)
-    if not pa.types.is_floating(kind):
-        return numbers
-    if kind != pa.float64():
-        numbers = numbers.cast(kind).cast(pa.string()).cast(pa.float64())
-    return plain(numbers)
-
-
-def _narrower(given: Any, own: Any) -> Narrow | None:
-    """The narrower of two types of numbers where one of them is below double precision."""
-    kinds = [value_type(kind) for kind in (given, own)]
-    return np.float16 if pa.float16() in kinds else np.float32 if pa.float32() in kinds else None
-
-
 def are_numbered(columns: Sequence[Column]) -> bool:
     """Whether columns have no names but the numbers that they were given."""
     return bool(columns) and tuple(column.name for column in columns) == numbered_names(len(columns))
-
-
-def parse_type(text: str) -> Any:
-    """The Arrow type that prints as this text.
-
-    Raises:
-        DataError: if there is none.
-    """
-    if text.startswith("dictionary"):
-        values = text.partition("values=")[2].partition(", indices=")[0]
-        return pa.string() if values.endswith("string") else parse_type(values)
-    for unit in ("s", "ms", "us", "ns"):
-        if text.startswith(f"timestamp[{unit}"):
-            zone = text.partition("tz=")[2].rstrip("]")
-            return pa.timestamp(unit, zone or None)
-    if text.startswith("decimal"):
-        return pa.float64()
-    names = {"date32[day]": "date32", "date64[ms]": "date64", "float": "float32", "double": "float64", "halffloat": "float16"}  # fmt: skip
-    try:
-        return pa.type_for_alias(names.get(text, text))
-    except ValueError as error:
-        raise DataError("the type of a column must be known", f"'{text}'") from error
-
-
-def _range(kind: Any) -> tuple[float, float]:
-    """Least and greatest double that an integer type holds: of 64 bits, not 2⁶³, which is the next one."""
-    info = np.iinfo(kind.to_pandas_dtype())
-    return float(info.min), float(info.max) if info.max < 2**53 else float(np.nextafter(float(info.max), 0))

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from vaekit.data.tables.checks import check_cells, check_columns, check_names
-from vaekit.data.tables.columns import value_type
+from vaekit.data.tables.types import value_type
 from vaekit.data.tables.written import present
 
 BATCH = 1 << 16

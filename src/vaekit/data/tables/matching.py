@@ -1,4 +1,4 @@
-"""Which known text a cell of another type stands for: libraries read 007, TRUE or 2020-01-01 as they like."""
+"""Cells of other types as those of a column: libraries read 007, TRUE or 2020-01-01 as they like."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
-from vaekit.data.tables.dates import looks_like_date, moment_of
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from vaekit.data.tables.dates import looks_like_date, moment_of, read_dates
+from vaekit.data.tables.types import Family, family, to_plain, with_own_digits
 from vaekit.errors import DataError
 
 
@@ -96,3 +100,78 @@ def _forms(value: Any) -> tuple[str, ...]:
     if isinstance(value, datetime.time) and not (value.second or value.microsecond):
         return f"{value:%H:%M}", str(value)
     return (repr(value) if isinstance(value, float) else str(value),)
+
+
+class CellReader:
+    """Reads cells of any type as those of a column, where they say the same.
+
+    Args:
+        name: of the column, for refusals.
+        wanted: what its cells are.
+        form: how they are written, as `Column.form` has it.
+        known: its texts.
+    """
+
+    def __init__(self, name: str, wanted: Family, form: str, known: KnownTexts) -> None:
+        self.name, self.wanted, self.form, self.known = name, wanted, form, known
+
+    def read(self, cells: Any, first_row: int = 0) -> Any:
+        """Read cells as numbers, dates, truth values or text, whichever the column has, where they hold the same.
+
+        Args:
+            cells: an Arrow array.
+            first_row: the number of its first row, for messages.
+
+        Returns:
+            float64, timestamps in microseconds, bool or text.
+
+        Raises:
+            DataError: if a cell cannot be read so.
+        """
+        wanted, found = self.wanted, to_plain(cells)
+        have = family(found.type)
+        if have == wanted:
+            return found
+        if wanted == "text":
+            return self._as_known(found if have != "number" else with_own_digits(cells))
+        target = {"number": pa.float64(), "truth": pa.bool_(), "date": pa.timestamp("us")}[wanted]
+        try:
+            return self._cast(found, target)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            row, cell = self._first_bad(found, target)
+            words = {"number": "a number", "truth": "true or false", "date": "a date"}[wanted]
+            raise DataError(
+                f"every cell of column '{self.name}' must be {words}, as in training, or empty",
+                f"'{cell}' in row {first_row + row}",
+            ) from error
+
+    def _cast(self, cells: Any, target: Any) -> Any:
+        """Cells of another family as the one of the column.
+
+        Raises:
+            pyarrow.ArrowInvalid: if a cell cannot be read so.
+        """
+        number = family(cells.type) == "number"
+        if target == pa.bool_() and number and pc.any(pc.not_equal(pc.abs(pc.subtract(cells, 0.5)), 0.5)).as_py():
+            raise pa.ArrowInvalid("a number that is neither 0 nor 1")
+        if not pa.types.is_timestamp(target):
+            return cells.cast(target)
+        if number and self.form:  # 20201231
+            cells = cells.cast(pa.int64()).cast(pa.string())
+        return read_dates(cells, self.form) if family(cells.type) == "text" else cells.cast(target)
+
+    def _first_bad(self, cells: Any, target: Any) -> tuple[int, Any]:
+        """Row and content of the first cell that cannot be read."""
+        for row, cell in enumerate(cells):
+            try:
+                self._cast(pa.array([cell.as_py()], cells.type), target)
+            except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+                return row, cell.as_py()
+        return 0, cells[0].as_py()
+
+    def _as_known(self, cells: Any) -> Any:
+        """Numbers, truth values and dates as the known texts that say the same: 1 as "1.0", true as "TRUE"."""
+        cells = cells.combine_chunks() if isinstance(cells, pa.ChunkedArray) else cells
+        encoded = cells.dictionary_encode()
+        texts = [self.known.find(value) for value in encoded.dictionary.to_pylist()]
+        return pa.array(texts, pa.string()).take(encoded.indices)

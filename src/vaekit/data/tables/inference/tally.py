@@ -11,9 +11,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vaekit.data.tables.columns import LARGEST, family, plain
+from vaekit.data.tables.columns import LARGEST
 from vaekit.data.tables.frame import Frame, Seen
 from vaekit.data.tables.inference.lattice import Lattice, matters
+from vaekit.data.tables.types import family, to_plain
 from vaekit.data.tables.written import EXACT
 from vaekit.errors import DataError
 
@@ -108,7 +109,7 @@ class Tally:
     @cached_property
     def sample(self) -> Any:
         """Cells of the sampled rows, the same rows of every column."""
-        kind = plain(pa.nulls(0, self.type)).type if self.family != "other" else pa.string()
+        kind = to_plain(pa.nulls(0, self.type)).type if self.family != "other" else pa.string()
         return pa.chunked_array(self._sample, kind).combine_chunks()
 
     @cached_property
@@ -162,7 +163,7 @@ class Tally:
             return
         if pa.types.is_dictionary(self.type) and self.type.ordered and not self.levels:
             self.levels = tuple(cells.chunk(0).dictionary.to_pylist())
-        cells = plain(cells)
+        cells = to_plain(cells)
         if self.family == "text":
             self.cut = self.cut or (pc.max(pc.utf8_length(cells)).as_py() or 0) > LONGEST
             cells = pc.utf8_slice_codeunits(cells, 0, LONGEST)

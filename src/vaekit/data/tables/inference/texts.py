@@ -12,12 +12,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vaekit.data.tables.columns import Column, plain
+from vaekit.data.tables.columns import Column
 from vaekit.data.tables.dates import forms_of, is_date, read_dates
 from vaekit.data.tables.frame import Frame
 from vaekit.data.tables.inference.kinds import make_column
 from vaekit.data.tables.inference.lattice import matters, spacing_of_dates
 from vaekit.data.tables.inference.tally import Tally
+from vaekit.data.tables.types import to_plain
 from vaekit.errors import DataError
 
 NUMBER = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
@@ -215,7 +216,7 @@ def first_cell(frame: Frame, name: str, wrong: Callable[[Any], Any]) -> tuple[in
     """
     first = 0
     for table in frame.read():
-        cells = plain(table[name])
+        cells = to_plain(table[name])
         row = pc.index(pc.fill_null(wrong(cells), fill_value=False), value=True).as_py()
         if row >= 0:
             return first + row, cells[row].as_py()

@@ -13,10 +13,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vaekit.data.readers.frames import Given, given_column, in_order, labels
 from vaekit.data.readers.pandas_objects import check_objects, export, export_objects, families_of
+from vaekit.data.readers.raw_columns import RawColumn, in_order, labels, raw_column
 from vaekit.data.tables.checks import check_columns
-from vaekit.data.tables.columns import plain
+from vaekit.data.tables.types import to_plain
 
 REPEATED = 2
 """From so many rows for each interval on, intervals are a list; fewer are texts like any others."""
@@ -28,40 +28,40 @@ class PandasColumn:
 
     Args:
         series: as it was given.
-        given: its cells for Arrow and for the model.
-        build: from a chunked Arrow array of the type of `given.cells` to cells of the type of the series; None where they
+        raw: its cells for Arrow and for the model.
+        build: from a chunked Arrow array of the type of `raw.cells` to cells of the type of the series; None where they
             have no place in it.
     """
 
     series: Any
-    given: Given
+    raw: RawColumn
     build: Callable[[Any], Any]
 
     def part(self, first: int, rows: int) -> PandasColumn:
         """Some of its cells, from a first one on."""
-        return replace(self, series=self.series.iloc[first : first + rows], given=self.given.part(first, rows))
+        return replace(self, series=self.series.iloc[first : first + rows], raw=self.raw.part(first, rows))
 
     @property
     def tells_nothing(self) -> bool:
         """Whether it has no cell, and a type that pandas gives to such columns, whatever they would hold."""
         kind = self.series.dtype
         usual = isinstance(kind, np.dtype) and kind.kind in "Of"
-        return self.given.tells_nothing or (usual and bool(self.series.isna().all()))
+        return self.raw.tells_nothing or (usual and bool(self.series.isna().all()))
 
     def alike(self, found: Any) -> Any:
         """Cells that a model made as a series, in the type of this one if it holds them."""
-        built = self._built(self.given.fit(found))
+        built = self._built(self.raw.fit(found))
         return found.to_pandas() if built is None else pd.Series(built)
 
     def answer(self, found: Any) -> Any:
         """The same of as many rows; where a cell is the given one, it is the very object."""
-        if found.equals(self.given.seen):
+        if found.equals(self.raw.seen):
             return self.series.reset_index(drop=True)
-        built = None if self.tells_nothing else self._built(self.given.answer(found))
+        built = None if self.tells_nothing else self._built(self.raw.answer(found))
         if built is None:
             return found.to_pandas()
         if self.series.dtype == object:
-            return pd.Series(built, dtype=object).where(~_same(self.given.seen, found), self.series.to_numpy())
+            return pd.Series(built, dtype=object).where(~_same(self.raw.seen, found), self.series.to_numpy())
         return pd.Series(built)
 
     def _built(self, fitted: Any) -> Any:
@@ -77,7 +77,7 @@ class PandasLibrary:
         self._columns = {name: open_column(name, data.iloc[:, i]) for i, name in enumerate(names)}
         self._places = {name: i for i, name in enumerate(names)}
         self._header, self._index = data.columns, data.index
-        self.table = pa.table({name: column.given.seen for name, column in self._columns.items()})
+        self.table = pa.table({name: column.raw.seen for name, column in self._columns.items()})
 
     def answer(self, found: pa.Table) -> Any:
         """Rows that answer the given ones, with their labels."""
@@ -138,7 +138,7 @@ def open_column(name: str, series: Any) -> PandasColumn:
         return _periods(series)
     if kind == np.dtype(object):
         return _objects(name, series)
-    return PandasColumn(series, given_column(export(name, series)), lambda cells: _in_dtype(cells, kind))
+    return PandasColumn(series, raw_column(export(name, series)), lambda cells: _in_dtype(cells, kind))
 
 
 def _then(cells: Any, kind: Any) -> Any:
@@ -181,7 +181,7 @@ def _categories(name: str, series: Any) -> PandasColumn:
         wide = pd.CategoricalDtype([*values, *new], kind.ordered) if new else kind
         return pd.Categorical.from_codes(places, dtype=wide)
 
-    return PandasColumn(series, given_column(pa.chunked_array([listed])), build)
+    return PandasColumn(series, raw_column(pa.chunked_array([listed])), build)
 
 
 def _intervals(series: Any) -> PandasColumn:
@@ -196,7 +196,7 @@ def _intervals(series: Any) -> PandasColumn:
         seen = pa.chunked_array(
             [pa.DictionaryArray.from_arrays(codes, pa.array(written[:-1], pa.string()), ordered=True)]
         )
-    return PandasColumn(series, Given(cells, seen), lambda cells: _read_intervals(cells, kind))
+    return PandasColumn(series, RawColumn(cells, seen), lambda cells: _read_intervals(cells, kind))
 
 
 def _read_intervals(cells: Any, kind: Any) -> Any:
@@ -235,7 +235,7 @@ def _periods(series: Any) -> PandasColumn:
         periods = pd.PeriodIndex.from_ordinals(ordinals, freq=unit).asfreq(kind.freq)
         return periods.where(~np.asarray(places.is_null()))
 
-    return PandasColumn(series, Given(cells, cells), build)
+    return PandasColumn(series, RawColumn(cells, cells), build)
 
 
 def _objects(name: str, series: Any) -> PandasColumn:
@@ -245,13 +245,13 @@ def _objects(name: str, series: Any) -> PandasColumn:
     if isinstance(inferred.dtype, pd.IntervalDtype | pd.PeriodDtype):
         column = open_column(name, inferred)
         return replace(column, series=series, build=lambda cells: _then(column.build(cells), object))
-    given = given_column(export_objects(name, series))
+    given = raw_column(export_objects(name, series))
     return PandasColumn(series, given, lambda cells: cells.to_pandas().astype(object))
 
 
 def _same(given: Any, found: Any) -> npt.NDArray[np.bool_]:
     """Where two Arrow arrays of one family have the same cell, missing ones included."""
-    given, found = plain(given), plain(found)
+    given, found = to_plain(given), to_plain(found)
     both_missing = pc.and_(given.is_null(), found.is_null())
     equal = pc.fill_null(pc.equal(found, given), fill_value=False)
     return np.asarray(pc.or_(equal, both_missing).to_numpy(zero_copy_only=False), dtype=bool)
