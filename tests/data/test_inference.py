@@ -18,7 +18,7 @@ from vaekit.data.readers.tabular import open_csv, open_frame
 from vaekit.data.tables.columns import Column
 from vaekit.data.tables.inference import infer_columns, tally
 from vaekit.data.tables.inference.lattice import Lattice
-from vaekit.data.tables.inference.order import in_order, indicators, normal_scores
+from vaekit.data.tables.inference.order import indicators, normal_scores, shows_order
 from vaekit.errors import DataError
 
 RNG = np.random.default_rng(0)
@@ -192,12 +192,12 @@ def test_few_codes_or_no_other_columns_are_no_evidence_of_order():
     level, others = coded(4)
     assert infer({"level": level, **others})["level"].kind == "categorical"
     assert one(coded(9)[0]).kind == "categorical"
-    assert not in_order(np.array([1.0, 1, 2]), np.ones((3, 1)))
+    assert not shows_order(np.array([1.0, 1, 2]), np.ones((3, 1)))
 
 
 def test_codes_in_no_order_are_rarely_taken_for_levels():
     profile = np.stack([normal_scores(RNG.normal(size=600)) for _ in range(4)], 1)
-    found = [in_order(RNG.integers(0, 7, 600).astype(float), profile) for _ in range(200)]
+    found = [shows_order(RNG.integers(0, 7, 600).astype(float), profile) for _ in range(200)]
     assert sum(found) <= 10  # 2 % are expected
 
 

@@ -25,7 +25,7 @@ from vaekit.data.tables.inference.kinds import (
     many,
     shown,
 )
-from vaekit.data.tables.inference.order import in_order, indicators, normal_scores
+from vaekit.data.tables.inference.order import indicators, normal_scores, shows_order
 from vaekit.data.tables.inference.tally import LONGEST, UNIQUE, Tally, tally_columns
 from vaekit.data.tables.inference.texts import (
     WHOLE_DATE,
@@ -211,7 +211,7 @@ class _Looks:
         """Whether few whole numbers are levels: negative, no codes 0, 1, 2, …, or in an order that other columns show."""
         if tally.low < 0 or tally.low > 1 or tally.high - tally.low + 1 > 1.5 * tally.distinct:
             return True
-        return in_order(tally.numbers, self._profile(tally))
+        return shows_order(tally.numbers, self._profile(tally))
 
     def _profile(self, without: Tally) -> Array:
         """Features of all other columns in the sampled rows."""
