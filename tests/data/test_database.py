@@ -21,8 +21,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vaekit.data import Source
-from vaekit.data.readers import database
-from vaekit.data.readers.database import is_database, read_query, without_password
+from vaekit.data.readers import addresses, database
+from vaekit.data.readers.addresses import is_database, without_password
+from vaekit.data.readers.database import read_query
 from vaekit.data.tables.frame import frame_of_table
 from vaekit.errors import DataError
 
@@ -612,8 +613,9 @@ def test_text_of_sqlite_that_is_no_utf8(sqlite):
     refusal(uri, "select x from t", "text must be encoded in UTF-8. Got 'Could not decode to UTF-8 column 'x'")
 
 
-def test_the_module_imports_nothing_heavy():
-    tree = ast.parse(Path(database.__file__).read_text(encoding="utf-8"))
+@pytest.mark.parametrize("module", [addresses, database])
+def test_the_module_imports_nothing_heavy(module):
+    tree = ast.parse(Path(module.__file__).read_text(encoding="utf-8"))
     names = {alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names}
     names |= {node.module for node in tree.body if isinstance(node, ast.ImportFrom)}
-    assert names <= {*sys.stdlib_module_names, "collections.abc", "urllib.parse", "vaekit.errors"}
+    assert names <= {*sys.stdlib_module_names, "collections.abc", "urllib.parse", addresses.__name__, "vaekit.errors"}

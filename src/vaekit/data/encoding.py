@@ -10,7 +10,7 @@ import numpy as np
 from vaekit.data.description import infer_kind
 from vaekit.data.options import DEFAULTS, DataOptions
 from vaekit.data.part import all_rows
-from vaekit.data.readers.database import is_database
+from vaekit.data.readers.addresses import is_database
 from vaekit.data.readers.opening import open_source
 from vaekit.data.source import Progress, Source
 from vaekit.data.tables.arrays import LABEL

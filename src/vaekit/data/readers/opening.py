@@ -10,6 +10,7 @@ import numpy as np
 
 from vaekit.data.options import DEFAULTS, DataOptions
 from vaekit.data.readers import arrays, idx
+from vaekit.data.readers.addresses import is_database, without_password
 from vaekit.data.source import Progress, Source
 from vaekit.data.tables.columns import Column
 from vaekit.data.tables.frame import Frame, frame_of_table
@@ -42,8 +43,6 @@ def open_source(
         >>> open_source("digits").values.shape
         (1797, 8, 8, 1)
     """
-    from vaekit.data.readers import database  # slow to import
-
     if not isinstance(source, str | Path):
         return _open_object(source)
     if not str(source).strip():
@@ -52,9 +51,11 @@ def open_source(
         )
     if str(source) == "digits":
         return digits()
-    if database.is_database(str(source)):
+    if is_database(str(source)):
+        from vaekit.data.readers import database  # slow to import
+
         answer = frame_of_table(database.read_query(str(source), options.query))
-        return replace(Source.of_frame(answer), origin=database.without_password(str(source)))
+        return replace(Source.of_frame(answer), origin=without_password(str(source)))
     try:
         path = Path(source).expanduser().resolve()
         exists = path.exists()
