@@ -209,7 +209,7 @@ def test_a_database_is_read_as_the_training_rows_were(tmp_path):
 
 
 def test_given_cells_are_matched_too(folder, write):
-    settings = {**TINY, "data.condition": ["insured", "room", "flag"]}
+    settings = {**TINY, "data.context": ["insured", "room", "flag"]}
     run = vaekit.train(folder / "train.csv", settings=settings, out=write([ROW]).parent / "given")
     expected = run.score(write([ROW, OTHER], "y.csv"))[:1]
     for read in READERS.values():

@@ -193,7 +193,7 @@ def _show_columns(schema: Schema) -> None:
         return
     table = _table("column", "kind", "because", "missing")
     for column in schema.table[:MOST_COLUMNS]:
-        kind = f"{column.kind}, given" if column.given else column.kind
+        kind = f"{column.kind}, given" if column.context else column.kind
         table.add_row(escape(column.name), kind, escape(column.reason), escape(_missing(column)))
     console.print()
     console.print(table)

@@ -58,7 +58,7 @@ def _pieces(run: TableRun, make: Callable[[Any, Any], Any], source: str | None, 
         yield make(run, None)
         return
     opened = open_source(source, run.recipe.data, known=run.schema.cells)
-    frame = opened.as_frame(labels=LABEL in run.recipe.data.condition)
+    frame = opened.as_frame(labels=LABEL in run.recipe.data.context)
     for piece in (replace(frame, native=as_arrow) if text and frame.marks is not None else frame).pieces():
         yield make(run, piece)
 
@@ -127,8 +127,8 @@ def drawn(run: Run, n: int, given: list[str], seed: int, mean: bool) -> Any:
         if not equals:
             raise VaekitError("--given must have the form COLUMN=VALUE", f"'{name}'")
     values = {name.strip(): value.strip() for name, _, value in pairs}
-    others = set(values) - {column.name for column in run.schema.given}
-    if mean or not others or (run.schema.given and not isinstance(run, TableRun)):
+    others = set(values) - {column.name for column in run.schema.context}
+    if mean or not others or (run.schema.context and not isinstance(run, TableRun)):
         return run.sample(n, seed, mean, values)
     table, size = table_run(run).condition(n, values, seed)
     typer.echo(f"Effective sample size: {size:,.0f} for {n} rows.", file=sys.stderr)

@@ -115,7 +115,7 @@ class Rows:
         if self.part.context is None:
             return None
         given = self.part.context[self.part.index[index]]
-        return self.transform.context(torch.from_numpy(given)).float()
+        return self.transform.encode_context(torch.from_numpy(given)).float()
 
     def blocks(self, size: int) -> Iterator[tuple[Tensor, RowNoise, Tensor | None]]:
         """All rows in order, with their noise and with what is given: (x, noise, context) for `size` rows at a time."""

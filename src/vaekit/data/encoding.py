@@ -48,7 +48,7 @@ def open_both(
         raise DataError(
             "data.query must go with a database", f"the source '{source}'", "Name postgresql://… or sqlite:///…"
         )
-    known = columns if columns and not all(column.given for column in columns) else ()
+    known = columns if columns and not all(column.context for column in columns) else ()
     opened = open_source(source, options, progress, known)
     opened = encode_rows(opened, find_columns(opened, options, mixed) if columns is None else columns, options.marks)
     if test is None:
@@ -69,7 +69,7 @@ def find_columns(source: Source, options: DataOptions, mixed: bool | None = None
     Raises:
         DataError: if pictures are declared to be a mixed table, or the columns cannot be what they are declared to be.
     """
-    declared, context = options.columns, options.condition
+    declared, context = options.columns, options.context
     if LABEL in context and source.labels is not None and source.labels.dtype.kind != "f":
         declared = {LABEL: "categorical", **declared}  # whole numbers that name classes
     if mixed and source.picture:
@@ -80,9 +80,9 @@ def find_columns(source: Source, options: DataOptions, mixed: bool | None = None
     if not mixed and source.frame is None:
         return infer_columns(source.context_frame(context), declared, context)
     columns = infer_columns(source.as_frame(LABEL in context), declared, context)
-    if all(column.given for column in columns):
-        raise DataError("data.condition must leave columns to be modelled", f"all {len(columns)} of them")
-    return columns if mixed else tuple(column for column in columns if column.given)
+    if all(column.context for column in columns):
+        raise DataError("data.context must leave columns to be modelled", f"all {len(columns)} of them")
+    return columns if mixed else tuple(column for column in columns if column.context)
 
 
 def _looks_mixed(source: Source) -> bool:
@@ -121,7 +121,7 @@ def encode_rows(source: Source, columns: Sequence[Column], marks: tuple[str, ...
         source = replace(source, frame=_matched(source.frame, columns, marks))
     if not columns:
         return source.as_numbers()
-    context = [column.name for column in columns if column.given]
+    context = [column.name for column in columns if column.context]
     if len(context) < len(columns):
         frame = source.as_frame(LABEL in context)
         values, codes = encode_frame(frame, columns)

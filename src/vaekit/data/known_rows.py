@@ -100,7 +100,7 @@ def _hashes(rows: Part, dtype: str) -> UInt:
     parts = []
     for start, block in rows.blocks():
         hashes = RowNoise(_plain(block, dtype)).keys
-        if (given := rows.between(start, start + len(block)).given()) is not None:
+        if (given := rows.between(start, start + len(block)).take_context()) is not None:
             with np.errstate(over="ignore"):
                 hashes = mix(hashes + mix(RowNoise(_plain(given, "float64")).keys))
         parts.append(hashes)

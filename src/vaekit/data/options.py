@@ -32,7 +32,7 @@ class DataOptions(Options):
         description="Share of the training rows of a mixed table in which cells are hidden at random, so that any cells can be asked of any others.",
     )
 
-    condition: tuple[str, ...] = Field(
+    context: tuple[str, ...] = Field(
         (),
         description="Columns that are given, not modelled, so that the model is of p(x|c); `label` for the labels of pictures and arrays.",
     )

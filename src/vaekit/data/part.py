@@ -52,8 +52,8 @@ class Part:
         """The rows from one position up to another."""
         return replace(self, index=self.index[start:stop])
 
-    def given(self) -> Values | None:
-        """What is given with these rows, as codes."""
+    def take_context(self) -> Values | None:
+        """Return what is given with these rows, as codes."""
         return None if self.context is None else self.context[self.index]
 
     def blocks(self) -> Iterator[tuple[int, Values]]:

@@ -77,9 +77,9 @@ class Schema(BaseModel):
         return tuple(column for column in self.table if column.modelled)
 
     @property
-    def given(self) -> tuple[Column, ...]:
+    def context(self) -> tuple[Column, ...]:
         """The columns that are given with each row, of which the model does not speak."""
-        return tuple(column for column in self.table if column.given)
+        return tuple(column for column in self.table if column.context)
 
     @property
     def cells(self) -> tuple[Column, ...]:
@@ -87,7 +87,7 @@ class Schema(BaseModel):
         if self.kind == "mixed" or len(self.shape) > 1:
             return self.table if self.kind == "mixed" else ()
         names = self.columns or numbered_names(self.shape[0])
-        return (*(Column(name=name, kind="real", type="double") for name in names), *self.given)
+        return (*(Column(name=name, kind="real", type="double") for name in names), *self.context)
 
     def name(self, index: int) -> str:
         """How to speak of the feature with this flat index."""

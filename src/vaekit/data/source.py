@@ -114,7 +114,7 @@ class Source:
         if self.frame is not None:
             return self.frame.in_order(names)
         if list(names) != [LABEL]:
-            raise DataError(f"data.condition must be ['{LABEL}'] for pictures and arrays", str(list(names)))
+            raise DataError(f"data.context must be ['{LABEL}'] for pictures and arrays", str(list(names)))
         if self.labels is None:
             raise DataError(
                 "rows must come with their labels, which the model is given",

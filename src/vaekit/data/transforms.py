@@ -23,7 +23,7 @@ class Transform(BaseModel):
 
     Args:
         steps: applied in order.
-        given: the steps of what is given with the rows, likewise.
+        context: the steps for what is given with the rows, likewise.
 
     Examples:
         >>> t = Transform(steps=(Affine(shift=(1.0,), scale=(2.0,), shape=(3,)),))
@@ -34,7 +34,7 @@ class Transform(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     steps: tuple[AnyStep, ...] = ()
-    given: tuple[AnyStep, ...] = ()
+    context: tuple[AnyStep, ...] = ()
 
     @property
     def cells(self) -> Cells | None:
@@ -42,9 +42,9 @@ class Transform(BaseModel):
         return next((step for step in self.steps if isinstance(step, Cells)), None)
 
     @property
-    def given_layout(self) -> Layout | None:
+    def context_layout(self) -> Layout | None:
         """What the networks see of what is given; None where nothing is."""
-        return next((step.layout for step in self.given if isinstance(step, Cells)), None)
+        return next((step.layout for step in self.context if isinstance(step, Cells)), None)
 
     @property
     def needs_noise(self) -> bool:
@@ -74,11 +74,11 @@ class Transform(BaseModel):
                 uniform = step.forward(uniform, None)
         return x
 
-    def context(self, given: Tensor) -> Tensor:
-        """What is given with the rows, float64 (B, ...), as the networks see it."""
-        for step in self.given:
-            given = step.forward(given, None)
-        return given
+    def encode_context(self, codes: Tensor) -> Tensor:
+        """Map the codes of what is given with rows, float64 (B, ...), to what the networks see."""
+        for step in self.context:
+            codes = step.forward(codes, None)
+        return codes
 
     def draw(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Training rows as given to rows as the model sees them, with fresh noise where a step needs any.

@@ -62,7 +62,7 @@ def own_row(run: Run, X: Any, rows: object) -> Any:
     """
     if not isinstance(run, TableRun) or not isinstance(rows, Frame):
         return None
-    given = {column.name: next(rows.read())[column.name][0].as_py() for column in run.schema.given}
+    given = {column.name: next(rows.read())[column.name][0].as_py() for column in run.schema.context}
     made = run.decode(np.zeros((1, int(run.recipe.latent_dim))), given)
     cells = {c.name: made[c.name] if c.name in made.column_names else pa.nulls(1) for c in run.schema.table}
     return in_library(pa.table(cells), nw.from_native(X).head(HEAD).to_native())

@@ -193,7 +193,7 @@ class Evaluator:
         train = self._some_training_rows()
         figures = {
             "examples": len(rows),
-            "given": [column.name for column in self.schema.given],
+            "given": [column.name for column in self.schema.context],
             "elbo": float(measured.elbo.mean()),
             "distortion": float(measured.distortion.mean()),
             "rate": float(measured.rate.mean()),

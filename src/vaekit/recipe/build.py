@@ -58,7 +58,7 @@ def build_model(recipe: Recipe, schema: Schema, transform: Transform) -> Variati
     prior = layers or make_prior(PriorParts(recipe.prior, latent_dim, inference, shape))
     return VariationalAutoEncoder(
         inference,
-        Decoder(_generator(recipe, likelihood, transform.given_layout), likelihood),
+        Decoder(_generator(recipe, likelihood, transform.context_layout), likelihood),
         prior,
         recipe.objective.kl_weight,
         1 if recipe.objective.samples == "auto" else recipe.objective.samples,
@@ -67,7 +67,7 @@ def build_model(recipe: Recipe, schema: Schema, transform: Transform) -> Variati
 
 def _recognizer(recipe: Recipe, shape: tuple[int, ...], transform: Transform, features: int) -> nn.Module:
     """The encoder's network; what is given stands beside the rows, or is one more channel of pictures that are convolved."""
-    options, given = recipe.encoder, transform.given_layout
+    options, given = recipe.encoder, transform.context_layout
     if given is not None and options.network == "convolutional":
         height, width, channels = shape
         plane = nn.Sequential(TableInput(given, height * width), nn.Unflatten(1, (height, width, 1)))

@@ -88,9 +88,9 @@ def _mixed(content: dict[str, Any]) -> None:
 
 def _given(recipe: Recipe, schema: Schema) -> list[str]:
     """What a model that is given columns cannot be, and what its figures are of."""
-    if not schema.given:
+    if not schema.context:
         return []
-    names = ", ".join(column.name for column in schema.given)
+    names = ", ".join(column.name for column in schema.context)
     for what, value, refused, mend in (
         ("model", recipe.model, "autoencoder", "Choose model=vae"),
         ("encoder", recipe.encoder.network, "linear", "Choose encoder=mlp"),
@@ -98,7 +98,7 @@ def _given(recipe: Recipe, schema: Schema) -> list[str]:
         ("prior", recipe.prior.name, "vamp", "Choose prior=mixture"),
     ):
         if value == refused:
-            raise RecipeError(f"{what} must not be {refused} where data.condition gives columns", names, mend)
+            raise RecipeError(f"{what} must not be {refused} where data.context gives columns", names, mend)
     return [f"Given, not modelled: {names}. Figures are of log p(x|{names}); simple baselines do not know of them."]
 
 
@@ -229,7 +229,7 @@ MOST_NOTES = 20
 
 def _data_notes(schema: Schema) -> list[str]:
     if schema.kind == "mixed":
-        out = [column for column in schema.table if not column.modelled and not column.given]
+        out = [column for column in schema.table if not column.modelled and not column.context]
         kinds = Counter(column.kind for column in schema.modelled)
         counted = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
         return [

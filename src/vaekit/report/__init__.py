@@ -35,11 +35,11 @@ def write_report(run: Run, beside: Run | None = None, rows: object | None = None
             f"{beside.schema.shape} in '{beside.path}'",
             "Name a run on the same source",
         )
-    if beside is not None and run.schema.given != beside.schema.given:
+    if beside is not None and run.schema.context != beside.schema.context:
         raise RunError(
             "the run beside must be given the same columns, as log p(x|c) and log p(x) do not compare",
-            f"{[c.name for c in run.schema.given]} and {[c.name for c in beside.schema.given]}",
-            "Name a run with the same data.condition",
+            f"{[c.name for c in run.schema.context]} and {[c.name for c in beside.schema.context]}",
+            "Name a run with the same data.context",
         )
     subject = Subject.of(run, rows)
     run.folder.write("report.html", render(subject, subject.judge(beside) if beside is not None else None))

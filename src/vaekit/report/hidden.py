@@ -80,7 +80,7 @@ def tell_cells(subject: Subject) -> dict[str, Told]:
     codes = np.asarray(part.take(0, len(part)), np.float64)
     order = SeedStream.HIDE.rng(run.recipe.seed).permutation(codes.size).reshape(codes.shape) % ROUNDS
     filled, log_prob = np.full(codes.shape, np.nan), np.full(codes.shape, np.nan)
-    judge = _Judge(run, part.given())
+    judge = _Judge(run, part.take_context())
     for turn in range(ROUNDS):
         hidden = (order == turn) & ~np.isnan(codes)
         rest = np.where(hidden, np.nan, codes)

@@ -157,7 +157,7 @@ def _samples(subjects: list[Subject], originals: Part, scale: Scale, count: int)
             f"{whose}Codes z are drawn from the {'learned prior' if s.learned_prior else 'prior N(0, I)'}; the means of p(x|z) should look like smooth examples of the data, while {drawn} and look grainy."
             + (
                 " What is given with them is that of the examples above, in the same order."
-                if s.run.schema.given
+                if s.run.schema.context
                 else ""
             )
         )

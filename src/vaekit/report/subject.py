@@ -142,4 +142,4 @@ class Subject:
 
     def _source(self, rows: Part) -> Source:
         # said outright, so that nobody has to guess from the shape whether they are pictures
-        return Source(rows.take(0, len(rows)), picture=self.run.schema.picture, context=rows.given())
+        return Source(rows.take(0, len(rows)), picture=self.run.schema.picture, context=rows.take_context())

@@ -200,7 +200,7 @@ def columns_section(subject: Subject) -> Section:
         )
     of_columns = iter(zip(*shares, strict=True))
     rows = [_column_row(column, next(of_columns) if column.modelled else ()) for column in table]
-    left_out = [f"{cut(c.name)} ({c.kind}: {c.reason})" for c in table if not c.modelled and not c.given]
+    left_out = [f"{cut(c.name)} ({c.kind}: {c.reason})" for c in table if not c.modelled and not c.context]
     missing = held_out.sum(1)
     text = (
         f"{percent(float((missing == 0).mean()))} of held-out rows are complete; {missing.mean():.1f} of "
@@ -221,7 +221,7 @@ def _column_row(column: Column, missing: tuple[float, ...]) -> list[str | Meter]
     if not missing:
         return [
             cut(column.name),
-            f"{column.kind}, {'given' if column.given else 'left out'}",
+            f"{column.kind}, {'given' if column.context else 'left out'}",
             MISSING,
             MISSING,
             cut(column.reason),

@@ -323,7 +323,7 @@ class Run:
         Raises:
             DataError: if a column is missing, unknown, or has an impossible value or another number of them.
         """
-        names = [column.name for column in self.schema.given]
+        names = [column.name for column in self.schema.context]
         if given and not names:
             raise DataError("given columns must be left out where a model is given nothing", ", ".join(given))
         if unknown := [name for name in given if name not in names]:
@@ -337,8 +337,8 @@ class Run:
             )
         if not names:
             return None
-        codes = [code_values(column, repeated(column.name, given[column.name], n)) for column in self.schema.given]
-        return self.transform.context(torch.from_numpy(np.stack(codes, 1))).float()
+        codes = [code_values(column, repeated(column.name, given[column.name], n)) for column in self.schema.context]
+        return self.transform.encode_context(torch.from_numpy(np.stack(codes, 1))).float()
 
     @cached_property
     def source(self) -> tuple[Source, Source | None]:

@@ -62,7 +62,7 @@ class TableRun(Run):
             A table of n rows.
         """
         given = given or {}
-        if set(given) - {column.name for column in self.schema.given}:
+        if set(given) - {column.name for column in self.schema.context}:
             if mean:
                 raise VaekitError("`mean` must be left out where cells are given, as `impute` gives means", "mean=True")
             return self.condition(n, given, seed)[0]
@@ -86,7 +86,7 @@ class TableRun(Run):
             DataError: for an unknown column or an impossible value.
         """
         at_least_one(n, "n")
-        beside = {column.name: given[column.name] for column in self.schema.given if column.name in given}
+        beside = {column.name: given[column.name] for column in self.schema.context if column.name in given}
         row = self._row({name: value for name, value in given.items() if name not in beside})
         codes, size = self._table_model(None).condition(row, n, seed, self.context(beside, 1))
         return self._own(codes, beside), size
@@ -176,7 +176,7 @@ class TableRun(Run):
         """Rows of the model's own making: an Arrow table, or an array where it was trained on one, NaN in left-out columns."""
         cells = {
             column.name: column.decode(code_values(column, repeated(column.name, given[column.name], len(codes))))
-            for column in self.schema.given
+            for column in self.schema.context
         }
         if not self.schema.array:
             return write_back(codes, self.schema.table, pa.table(cells))
@@ -199,7 +199,7 @@ class TableRun(Run):
         left_out = [
             c.name
             for c in self.schema.table
-            if (c.given or c.kind in ("identifier", "text", *fixed)) and c.name in there
+            if (c.context or c.kind in ("identifier", "text", *fixed)) and c.name in there
         ]
         found = write_back(codes, self.schema.table, given.select(left_out))
         if keep:

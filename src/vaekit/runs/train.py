@@ -282,9 +282,9 @@ def _fit_transform(train_part: Part, schema: Schema, recipe: Recipe) -> Transfor
     transform = choose_transforms(
         schema, rows, binarize=recipe.data.binarize, scaling=recipe.data.scaling, density=density
     )
-    if (given := some.given()) is None:
+    if (given := some.take_context()) is None:
         return transform
-    return transform.model_copy(update={"given": (fit_cells(schema.given, given),)})
+    return transform.model_copy(update={"context": (fit_cells(schema.context, given),)})
 
 
 def _provenance(source: Source, test: Source | None, split: Split, notes: list[str]) -> dict[str, Any]:

@@ -36,28 +36,28 @@ def encode_frame(frame: Frame, columns: Sequence[Column]) -> tuple[Values, Value
     Raises:
         DataError: if a column is missing, a cell does not fit its column, or what should be given is not.
     """
-    modelled, given = [c for c in columns if c.modelled], [c for c in columns if c.given]
+    modelled, context = [c for c in columns if c.modelled], [c for c in columns if c.context]
     as_written = frame.written or frame  # the one way in which a cell is read, in training and ever after
-    ordered = as_written.in_order([c.name for c in ([*modelled, *given] if frame.named else columns)])
-    values, context = (room((frame.rows, len(some)), np.float64) for some in (modelled, given))
+    ordered = as_written.in_order([c.name for c in ([*modelled, *context] if frame.named else columns)])
+    values, beside = (room((frame.rows, len(some)), np.float64) for some in (modelled, context))
     row = 0
     for piece in ordered.read():
-        for codes, some in ((values, modelled), (context, given)):
+        for codes, some in ((values, modelled), (beside, context)):
             for place, column in enumerate(some):
                 codes[row : row + len(piece), place] = column.code(ordered.cells(piece, column.name), frame.first + row)
         row += len(piece)
-    for place, column in enumerate(given):
-        _check_given(column, context[:, place], frame.first)
-    return values, context if given else None
+    for place, column in enumerate(context):
+        _check_context(column, beside[:, place], frame.first)
+    return values, beside if context else None
 
 
-def _check_given(column: Column, codes: npt.NDArray[np.float64], first: int) -> None:
+def _check_context(column: Column, codes: npt.NDArray[np.float64], first: int) -> None:
     """Refuse what no network has learned to read: a missing cell, and a category never seen that shares no place."""
     if len(missing := np.flatnonzero(np.isnan(codes))):
         raise DataError(
             f"column '{column.name}' must be there in every row, as the model is given it",
             f"an empty cell in row {first + missing[0]}",
-            "Fill it, or leave the column out of data.condition",
+            "Fill it, or leave the column out of data.context",
         )
     unheard = np.flatnonzero(codes == column.unseen)
     if len(unheard) and column.categories and not column.rare:

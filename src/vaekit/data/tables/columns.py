@@ -82,7 +82,7 @@ class Column(BaseModel):
         value: of a constant column, its only value (None: all missing).
         reason: why the kind was chosen, for `vaekit describe`.
         note: what the user should know of its cells, a clause; empty where there is nothing.
-        given: whether it is given rather than modelled: a covariate.
+        context: whether it is given to the model rather than modelled: a covariate.
 
     Examples:
         >>> colour = Column(name="colour", kind="categorical", type="string", categories=("blue", "red"))
@@ -107,12 +107,12 @@ class Column(BaseModel):
     value: Category | None = None
     reason: str = ""
     note: str = ""
-    given: bool = False
+    context: bool = False
 
     @property
     def modelled(self) -> bool:
         """Whether the model speaks of it."""
-        return self.kind not in LEFT_OUT and not self.given
+        return self.kind not in LEFT_OUT and not self.context
 
     @property
     def words(self) -> tuple[tuple[str, int], ...]:

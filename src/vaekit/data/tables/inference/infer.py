@@ -60,14 +60,14 @@ _ID = re.compile(r"(?i:(^|[\W_])(id|uuid|guid|key|row_?id|row_?names?|index)$|^u
 
 
 def infer_columns(
-    frame: Frame, declared: Mapping[str, str] | None = None, given: Sequence[str] = ()
+    frame: Frame, declared: Mapping[str, str] | None = None, context: Sequence[str] = ()
 ) -> tuple[Column, ...]:
     """What each column of a table is.
 
     Args:
         frame: the rows, all of which are read, once.
         declared: kinds of columns by name, which stand above what their cells look like; `ignore` leaves one out.
-        given: names of columns that are given rather than modelled.
+        context: names of columns that are given to the model rather than modelled.
 
     Returns:
         One for each column of the frame, in order.
@@ -90,21 +90,21 @@ def infer_columns(
     tallies = tally_columns(frame, {name for name, kind in kinds.items() if kind == IGNORE})
     looks = _Looks(frame, tallies, kinds)
     columns = [looks.column(tally) for tally in tallies]
-    for name in given:
-        _check_given(name, columns)
-    return tuple(c.model_copy(update={"given": True}) if c.name in given else c for c in columns)
+    for name in context:
+        _check_context(name, columns)
+    return tuple(c.model_copy(update={"context": True}) if c.name in context else c for c in columns)
 
 
-def _check_given(name: str, columns: Sequence[Column]) -> None:
+def _check_context(name: str, columns: Sequence[Column]) -> None:
     names = [column.name for column in columns]
     if name not in names:
-        raise DataError("data.condition must name columns of the data", f"'{name}'", did_you_mean(name, names))
+        raise DataError("data.context must name columns of the data", f"'{name}'", did_you_mean(name, names))
     column = columns[names.index(name)]
     if column.kind in LEFT_OUT:
         raise DataError(
-            "a column of data.condition must vary, and hold numbers, dates or categories",
+            "a column of data.context must vary, and hold numbers, dates or categories",
             f"'{name}', {column.kind}: {column.reason}",
-            "Leave it out of data.condition, or declare its kind with data.columns",
+            "Leave it out of data.context, or declare its kind with data.columns",
         )
 
 
