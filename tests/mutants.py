@@ -83,7 +83,7 @@ MUTANTS = [
     Mutant(
         "rows with hidden cells count in the figures of training",
         "training/loop.py",
-        "whole = self.train.whole(len(x))",
+        "whole = self.train.unhidden(len(x))",
         "whole = len(x)",
         "tests/training/test_loop_oracle.py::test_rows_with_hidden_cells_do_not_count_in_the_figures_of_training",
     ),

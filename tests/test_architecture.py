@@ -136,7 +136,7 @@ DRAWN = {
     "RowStream.GAP_MEASURE": {"measure_posterior"},
     "SeedStream.SPLIT": {"split_source"},
     "SeedStream.BATCHES": {"BatchOrder.index"},
-    "SeedStream.SUBSET": {"Part.some"},
+    "SeedStream.SUBSET": {"Part.subset"},
     "SeedStream.BASELINE": {"_matrix"},
     "SeedStream.SAMPLE_RARE": {"TableRun.sample"},
     "SeedStream.HIDE": {"tell_cells"},

@@ -37,12 +37,12 @@ def test_classes_are_those_of_the_rows():
 
 def test_some_draws_different_rows_by_the_seed_and_all_if_there_are_few():
     part = all_rows(Source(X, np.arange(20)))
-    assert part.some(20, 0) is part
-    first = part.some(7, 0)
+    assert part.subset(20, 0) is part
+    first = part.subset(7, 0)
     assert len(first) == len(set(first.index.tolist())) == 7
-    np.testing.assert_array_equal(first.index, part.some(7, 0).index)
+    np.testing.assert_array_equal(first.index, part.subset(7, 0).index)
     np.testing.assert_array_equal(first.index, np.sort(first.index))
-    assert first.index.tolist() != part.some(7, 1).index.tolist()
+    assert first.index.tolist() != part.subset(7, 1).index.tolist()
     assert first.classes().tolist() == first.index.tolist()
 
 

@@ -1,4 +1,4 @@
-"""What data are, told from their values: kind, levels, constant columns, and what should be known of them."""
+"""The description of data, inferred from their values: kind, levels, constant columns, and notes for the user."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ POSSIBLE: dict[Kind, tuple[Kind, ...]] = {
     "real": ("real",),
     "mixed": ("mixed",),
 }
-"""What values that look like the first may be declared to be."""
+"""Kinds that values of an inferred kind may be declared to be."""
 
 
 def infer_kind(part: Part, picture: bool, levels: int) -> tuple[Kind, int]:
-    """Kind and number of levels of the values: bytes and pictures of 16 bits are levels, other integers counts, the rest reals."""
-    low, high, whole = math.inf, -math.inf, True
+    """Infer the kind and the number of levels: bytes and pictures of 16 bits are levels, other integers counts, the rest reals."""
+    low, high, integer = math.inf, -math.inf, True
     for _, block in part.blocks():
         low, high = min(low, float(block.min())), max(high, float(block.max()))
-        whole = whole and (block.dtype.kind in "ui" or bool((block == np.floor(block)).all()))
-    if not whole or low < 0:
+        integer = integer and (block.dtype.kind in "ui" or bool((block == np.floor(block)).all()))
+    if not integer or low < 0:
         return "real", 0
     if high <= 1:
         return "binary", 2
@@ -40,12 +40,12 @@ def infer_kind(part: Part, picture: bool, levels: int) -> tuple[Kind, int]:
 
 
 def only_extremes(part: Part) -> bool:
-    """Whether all values are 0 or 255: masks and drawings that were saved as bytes."""
+    """Return whether all values are 0 or 255, as in masks and drawings that were saved as bytes."""
     return all(bool(((block == 0) | (block == 255)).all()) for _, block in part.blocks())
 
 
 def constant_columns(part: Part) -> dict[int, float]:
-    """Flat index and value of the features in which nothing varies."""
+    """Return the flat index and the value of each constant feature."""
     first = part.take(0, 1).reshape(1, -1)
     varies = np.zeros(first.shape[1], dtype=bool)
     for _, block in part.blocks():
@@ -54,7 +54,7 @@ def constant_columns(part: Part) -> dict[int, float]:
 
 
 def table_schema(table: tuple[Column, ...], array: bool) -> Schema:
-    """The schema of a mixed table.
+    """Return the schema of a mixed table.
 
     Raises:
         DataError: if no column is left to be modelled.
@@ -62,7 +62,7 @@ def table_schema(table: tuple[Column, ...], array: bool) -> Schema:
     names = tuple(column.name for column in table if column.modelled)
     if not names:
         left_out = "; ".join(f"'{column.name}' is {column.kind}" for column in table[:5])
-        raise DataError("a table must have columns that vary and can be modelled", left_out)
+        raise DataError(f"The table has no column that varies and can be modelled: {left_out}")
     return Schema(kind="mixed", shape=(len(names),), columns=names, table=table, array=array)
 
 
@@ -75,18 +75,18 @@ def infer_schema(
     kind: Kind | Literal["auto"] = "auto",
     everything: Part | None = None,
 ) -> Schema:
-    """Describe training data.
+    """Infer the schema of training data.
 
     Args:
         part: training rows.
         picture: whether they are pictures (n, H, W, C).
-        levels: number of levels where the source knows it, else 0.
+        levels: number of levels if the source knows it, else 0.
         columns: names of the columns of a table.
-        kind: what the values are declared to be, instead of what they look like.
-        everything: all rows of the source, from which the kind is told: it must not depend on who is held out.
+        kind: the declared kind of the values; by default it is inferred.
+        everything: all rows of the source, which the kind is inferred from, so that it does not depend on the split.
 
     Returns:
-        Their schema.
+        The schema.
 
     Raises:
         DataError: if a value is not finite, nothing varies, or pixels were divided by 255.
@@ -104,7 +104,7 @@ def infer_schema(
         raise DataError("data.kind=levels must be given bytes or pictures", f"values of type {dtype}")
     constant = constant_columns(part)
     if len(constant) == math.prod(schema.shape):
-        raise DataError("the data must vary", f"{len(part)} equal examples")
+        raise DataError(f"All {len(part)} training examples are identical, so there is nothing to learn")
     # Pixels stay: a picture needs its grid, and the probability of a level is proper even where it never varies.
     dtype = "float64" if declared == "real" and part.values.dtype.kind in "ui" else dtype
     return schema.model_copy(
@@ -118,12 +118,12 @@ def infer_schema(
 
 
 def make_schema(source: Source, train: Part, kind: Kind | Literal["auto"] = "auto") -> Schema:
-    """Describe the training rows of an encoded source; only their kind is told from all of its rows.
+    """Describe the training rows of an encoded source; only their kind is inferred from all rows.
 
     Args:
-        source: the rows.
-        train: those of them that train.
-        kind: what the values are declared to be, instead of what they look like.
+        source: all rows.
+        train: the training rows.
+        kind: the declared kind of the values; by default it is inferred.
 
     Raises:
         DataError: as `infer_schema`, or if no column of a mixed table can be modelled.
@@ -142,11 +142,11 @@ def make_schema(source: Source, train: Part, kind: Kind | Literal["auto"] = "aut
 
 
 def make_notes(source: Source, schema: Schema) -> list[str]:
-    """Return sentences on how the rows of a source were read, and on what they look like."""
+    """Return sentences about how the rows of a source were read, and what they look like."""
     if schema.kind == "real" and schema.picture and (scale := find_disguise(all_rows(source), True)):
-        told = f"The values look like {scale}. A density of them is not a likelihood: it can rise without end."
+        told = f"The values look like {scale}. A density of such values is not a likelihood, because it can grow without bound."
         return [*source.notes, told]
     if schema.kind != "levels" or schema.levels != 256 or not only_extremes(all_rows(source)):
         return list(source.notes)
-    told = "All values are 0 or 255: data.binarize=threshold models them as zeros and ones, and gives back 0 and 255."
+    told = "All values are 0 or 255: data.binarize=threshold models them as zeros and ones, and returns 0 and 255."
     return [*source.notes, told]

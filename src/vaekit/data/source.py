@@ -1,4 +1,4 @@
-"""Opened rows: one type for files, databases and values in memory, before and after their cells become numbers."""
+"""Opened rows: the one type for rows from files, databases and memory, before and after they are encoded as numbers."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from vaekit.data.tables.frame import Frame, frame_of_table
 from vaekit.errors import DataError
 
 Progress = Callable[[int, int], None]
-"""Told how many pictures of how many are decoded."""
+"""A callback that is told how many of all pictures are decoded."""
 
 
 DEPTHS = (8, 10, 12, 14, 16)
-"""Bits of what cameras and scanners measure; a file has 8 or 16."""
+"""Bit depths of cameras and scanners. A file has 8 or 16 bits."""
 
 
 def levels_of(greatest: float) -> int:
-    """Return how many levels graded values have: two to the power of the least usual number of bits that holds them all.
+    """Return the number of levels of graded values: two to the power of the smallest usual bit depth that holds them.
 
     Args:
-        greatest: the greatest of them, < 65,536.
+        greatest: the greatest value, < 65,536.
 
     Examples:
         >>> levels_of(255), levels_of(256), levels_of(4000), levels_of(65535)
@@ -38,24 +38,24 @@ def levels_of(greatest: float) -> int:
 
 @dataclass(frozen=True)
 class Source:
-    """Opened rows, with what their source says of them.
+    """Holds opened rows and what their source says about them.
 
     Args:
-        values: numbers, shape (n, *event); may be memory-mapped. Pictures are (n, H, W, C). Of a table that is not encoded
-            yet, shape (n, 0).
-        labels: class of each row, shape (n,): it colours pictures, and can be given to the model.
+        values: numbers, shape (n, *event), which may be memory-mapped. Pictures have shape (n, H, W, C), and a table that is
+            not encoded yet (n, 0).
+        labels: class of each row, shape (n,). Labels colour the report and can be given to the model.
         columns: names of the columns of a table.
         picture: whether the rows are pictures.
-        levels: number of levels of the values where the source knows it, else 0.
-        table: what the columns of a mixed table are; `values` are then codes of their cells. Of other data the columns that
-            are given.
-        frame: the rows of a table as they were opened; None for arrays, pictures, and tables that became one array.
-        test: held-out rows, where the source brings its own.
-        validation: rows that choose the model, where the source brings its own.
-        notes: sentences on how the rows were read, which training and `describe` say.
-        origin: where the rows come from: an absolute path, a name, or `memory`.
-        weights: how often a row counts in training, > 0, shape (n,); once each by default.
-        context: what is given with each row and not modelled, as codes, shape (n, ...).
+        levels: number of levels of the values if the source knows it, else 0.
+        table: all columns of an encoded mixed table, whose codes are in `values` and `context`; for other data only the
+            columns that are given to the model.
+        frame: the table as it was opened; None for arrays, pictures, and tables that were turned into one array.
+        test: held-out rows, if the source has its own.
+        validation: validation rows, if the source has its own.
+        notes: sentences about how the rows were read, for `train` and `describe`.
+        origin: where the rows come from: an absolute path, a name, an address, or `memory`.
+        weights: weight of each row in training, > 0, shape (n,); 1 by default.
+        context: codes of what is given with each row and not modelled, shape (n, ...).
     """
 
     values: Values
@@ -117,14 +117,13 @@ class Source:
             raise DataError(f"data.context must be ['{LABEL}'] for pictures and arrays", str(list(names)))
         if self.labels is None:
             raise DataError(
-                "rows must come with their labels, which the model is given",
-                f"{len(self.values)} rows without",
-                "Give an .npz file with `labels`, a folder of IDX files or of a folder for each class, or a vaekit.data.Source",
+                f"The model is given labels (data.context), but the {len(self.values)} rows have no labels",
+                mend="Pass an .npz file with `labels`, a folder of IDX files or of a folder for each class, or a vaekit.data.Source",
             )
         return frame_of_table(pa.table({LABEL: pa.array(self.labels)}))
 
     def in_order(self, columns: tuple[str, ...]) -> Source:
-        """The same rows with their columns in this order.
+        """Return the rows with their columns in this order.
 
         Raises:
             DataError: if one of the columns is missing.
@@ -136,14 +135,14 @@ class Source:
         return replace(self, values=values, columns=columns)
 
     def drawn_as(self, shape: tuple[int, ...], levels: int) -> Source:
-        """The same pictures as those of a training set: grey ones in its colours, black and white at its levels.
+        """Return the pictures in the form of a training set: its number of channels, and its levels.
 
         Args:
-            shape: of one picture in training, (H, W, C).
-            levels: number of its levels, 2 for zeros and ones, 0 where it is not known.
+            shape: shape of a training picture, (H, W, C).
+            levels: number of levels in training, 2 for zeros and ones, 0 if it is unknown.
 
         Raises:
-            DataError: if these pictures have 8 bits and those had more, or the other way round.
+            DataError: if these pictures have 8 bits and the training pictures had more, or the other way round.
         """
         if not self.picture or len(shape) != 3:
             return self
@@ -152,9 +151,7 @@ class Source:
         if shape[-1] == 3 and values.shape[1:] == (*shape[:-1], 1):
             values = np.broadcast_to(values, (len(values), *shape))
         if depth in (2, 256) and levels > 256:
-            raise DataError(
-                f"pictures must have 16 bits, of which {levels} levels were there in training", "fewer bits"
-            )
+            raise DataError(f"pictures must have 16 bits, as in training ({levels} levels)", "8 bits")
         if depth > 256 and levels == 256:
             raise DataError("pictures must have 8 bits, as in training", "16 bits")
         if depth == 2 and levels > 2:
@@ -164,13 +161,13 @@ class Source:
         return replace(self, values=values, levels=depth)
 
     def weighted(self, weights: npt.ArrayLike) -> Source:
-        """The same rows with their weights; rows of weight 0 are left out.
+        """Return the rows with weights, without rows of weight 0.
 
         Args:
-            weights: how often each row counts, ≥ 0, shape (n,).
+            weights: weight of each row, ≥ 0, shape (n,).
 
         Raises:
-            DataError: if they are not one number for each row, or all zero.
+            DataError: if there is not one weight for each row, or all weights are 0.
         """
         given = np.ma.filled(np.ma.asarray(weights, dtype=np.float64), np.nan)
         if given.shape != (len(self.values),):

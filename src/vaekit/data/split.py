@@ -1,4 +1,4 @@
-"""Which rows train, which choose the model, which are held out: decided once, by a seed."""
+"""The split of the rows into training, validation and test rows by a seed."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ MOST_VALIDATION = 5000
 
 @dataclass(frozen=True)
 class Split:
-    """Training, validation and test rows; no row is in two of them.
+    """Holds training, validation and test rows, which do not overlap.
 
     Args:
-        train: the model is fitted to these.
-        validation: the bound on these chooses the model; may be empty.
-        test: touched by evaluation alone; may be empty.
+        train: rows that the model is fitted to.
+        validation: rows whose bound chooses the best weights; may be empty.
+        test: rows that only evaluation uses; may be empty.
     """
 
     train: Part
@@ -34,17 +34,17 @@ def split_source(source: Source, test: Source | None, seed: int, options: DataOp
     """Divide the rows of a source.
 
     Args:
-        source: where the training rows come from, and those that choose the model, where it brings its own.
-        test: held-out rows given apart; else the source's own test part; else a share is drawn.
-        seed: decides who goes where.
-        options: the shares of `validation` and `test` rows. With rows that the source brings to choose the model, a
-            `validation` of 0 leaves them out, and any other takes them, 5,000 rows at most.
+        source: the training rows, and the validation and test rows if the source has its own.
+        test: separate held-out rows; by default those of the source, or else a random share.
+        seed: decides the split.
+        options: the shares of `validation` and `test` rows. If the source has its own validation rows, a `validation` of 0
+            ignores them, and any other value uses at most 5,000 of them.
 
     Returns:
         The three parts.
 
     Raises:
-        DataError: if a part that should not be empty would be.
+        DataError: if fewer than two training rows would be left.
     """
     validation, held_out = options.validation, options.test
     order = SeedStream.SPLIT.rng(seed).permutation(len(source.values))
@@ -62,12 +62,12 @@ def split_source(source: Source, test: Source | None, seed: int, options: DataOp
     sections = np.split(order, [n_test, n_test + n_validation])
     drawn, chosen, trained = (replace(all_rows(source), index=np.sort(s)) for s in sections)
     if choosing:
-        chosen = all_rows(choosing).some(MOST_VALIDATION if validation else 0, seed)
+        chosen = all_rows(choosing).subset(MOST_VALIDATION if validation else 0, seed)
     return Split(trained, chosen, all_rows(given) if given else drawn)
 
 
 def _as_trained(part: Source | None, source: Source) -> Source | None:
-    """Rows of another part as those of the training part."""
+    """Return the rows of another part in the form of the training rows."""
     if part is None:
         return None
     return part.in_order(source.columns).drawn_as(source.values.shape[1:], source.levels)

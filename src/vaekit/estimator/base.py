@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from vaekit.data import Frame, Source
 from vaekit.data.readers.tabular import open_frame
 from vaekit.errors import VaekitError
-from vaekit.estimator.rows import eager
+from vaekit.estimator.rows import materialize
 from vaekit.runs.run import Run
 from vaekit.runs.table_run import TableRun
 
@@ -55,7 +55,7 @@ class Fitted(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, Ba
     def _given(self, X: object) -> tuple[Any, Any]:
         """Rows as they are, an array if they are no data frame, and as the run takes them."""
         check_is_fitted(self, "run_")
-        X = eager(X)
+        X = materialize(X)
         rows = self._rows(X, reset=False)
         return (X if isinstance(rows, Frame) else rows), rows
 

@@ -17,7 +17,7 @@ from vaekit.runs.run import Run
 from vaekit.runs.table_run import TableRun
 
 
-def eager(X: Any) -> Any:
+def materialize(X: Any) -> Any:
     """Rows whose cells are there: those of a lazy frame are computed, masked cells are NaN, sparse matrices dense."""
     if isinstance(X, pa.RecordBatch):
         return pa.Table.from_batches([X])

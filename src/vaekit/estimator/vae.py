@@ -18,7 +18,7 @@ from vaekit.data import Frame
 from vaekit.data.readers.libraries import library_of
 from vaekit.estimator.base import Fitted
 from vaekit.estimator.fitting import complete, place, precise, read, seed_of, write
-from vaekit.estimator.rows import as_trained, by_name, eager, like, own_row
+from vaekit.estimator.rows import as_trained, by_name, like, materialize, own_row
 from vaekit.recipe import Recipe
 from vaekit.runs.train import train
 
@@ -116,7 +116,7 @@ class VAE(Fitted):
         """
         self._validate_params()
         start = self.run_ if self.warm_start and hasattr(self, "run_") else None
-        X = eager(X)
+        X = materialize(X)
         rows = self._rows(X, reset=start is None)
         settings, seed = complete(self.recipe, self.settings or {}, self._own_settings(rows), rows, self.random_state)
         with place(self.out) as folder:

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from vaekit.data import RowNoise, Rows, RowStream, Schema, SeedStream, seeded
-from vaekit.data.tables.cells import Cells, Places
+from vaekit.data.tables.cells import Categories, Cells
 from vaekit.data.tables.coding import draw_rare
 from vaekit.distributions import Slots
 from vaekit.evaluation.bounds import BUDGET, block_rows, evaluating, widest
@@ -132,7 +132,7 @@ class TableModel:
             probabilities = (weights * group.log_probs.double().exp()).sum(0).cpu().numpy()
             for k, column in enumerate(self.cells.slot_columns[group.slots].tolist()):
                 if isinstance(
-                    listed := self.cells.columns[column], Places
+                    listed := self.cells.columns[column], Categories
                 ):  # the shared place is its most frequent value
                     result[column] = probabilities[:, k, : listed.known] * np.exp(listed.log_share[: listed.known])
         return result

@@ -119,9 +119,9 @@ def cut_up(column: Column, real: Array, cells: Array) -> Bins:
     there = real[~np.isnan(real)]
     known = np.nan_to_num(cells)
     if column.kind in CATEGORICAL:
-        counts = np.bincount(there.astype(np.int64), minlength=column.places)
-        frequent = np.argsort(-counts, kind="stable")[: VALUES if column.places <= VALUES else VALUES - 1]
-        place = np.full(column.places, VALUES - 1)
+        counts = np.bincount(there.astype(np.int64), minlength=column.n_categories)
+        frequent = np.argsort(-counts, kind="stable")[: VALUES if column.n_categories <= VALUES else VALUES - 1]
+        place = np.full(column.n_categories, VALUES - 1)
         place[frequent] = np.arange(len(frequent))
         found = place[known.astype(np.int64)]
     elif len(there):

@@ -102,7 +102,7 @@ def _told(column: Column, codes: Array, filled: Array, log_prob: Array, alone: A
         return Told(column)
     measure, guess, scale = _yardstick(column, known)
     if column.kind in CATEGORICAL:
-        codes = np.minimum(codes, column.places - 1)
+        codes = np.minimum(codes, column.n_categories - 1)
     error, simple = (_error(measure, codes, made, scale) for made in (filled, np.full(cells, guess)))
     spread = float(gain.std(ddof=1)) / cells**0.5 if cells > 1 else math.nan
     return Told(column, measure, cells, error, simple, float(log_prob[there].mean()), float(gain.mean()), spread)
@@ -113,7 +113,11 @@ def _yardstick(column: Column, known: Array) -> tuple[Measure, float, float]:
     if column.kind == "ordinal":
         return "levels off", float(np.quantile(known, 0.5, method="inverted_cdf")), 1.0
     if column.kind in CATEGORICAL:
-        return "error rate", float(np.bincount(np.minimum(known, column.places - 1).astype(np.int64)).argmax()), 1.0
+        return (
+            "error rate",
+            float(np.bincount(np.minimum(known, column.n_categories - 1).astype(np.int64)).argmax()),
+            1.0,
+        )
     return "RMSE / std", float(known.mean()), float(known.std()) or 1.0
 
 
@@ -142,7 +146,9 @@ class _Judge:
     @cached_property
     def train(self) -> Array:
         """Codes of some training rows."""
-        return np.asarray(self.run.split().train.some(TRAIN_ROWS, self.run.recipe.seed).take(0, TRAIN_ROWS), np.float64)
+        return np.asarray(
+            self.run.split().train.subset(TRAIN_ROWS, self.run.recipe.seed).take(0, TRAIN_ROWS), np.float64
+        )
 
     def rows(self, codes: Array) -> Rows:
         """Codes, ready for the model."""

@@ -108,7 +108,7 @@ def compare(rows: TableRows) -> list[Compared]:
 
 
 def _lists(column: Column, real: Array, generated: Array) -> Compared:
-    p, q = (np.bincount(x.astype(np.int64), minlength=column.places) / len(x) for x in (real, generated))
+    p, q = (np.bincount(x.astype(np.int64), minlength=column.n_categories) / len(x) for x in (real, generated))
     spread = np.sqrt(p * (1 - p) * (1 / len(real) + 1 / len(generated)))
     chance = 0.5 * math.sqrt(2 / math.pi) * float(spread.sum())
     return Compared(column, len(real), 0.5 * float(np.abs(p - q).sum()), chance, list_shares(column, p, q))
@@ -194,7 +194,7 @@ def bin_edges(column: Column, real: Array, generated: Array) -> tuple[Array, Axi
     if len(generated):
         bulk = np.quantile(generated, [0.02, 0.98])
         low, high = min(low, float(bulk[0])), max(high, float(bulk[1]))
-    step = column.step
+    step = column.spacing
     if column.kind == "positive" and low > 0 and high > RANGE * low:
         edges = np.geomspace(low, high, BINS + 1)
         if step:
@@ -222,7 +222,7 @@ def written(column: Column, code: float, digits: int = 4) -> str:
         )
     if column.kind == "datetime":
         date = str(np.datetime64(int(code), "us"))
-        return date[:10] if column.step and column.step % DAY == 0 else date[:16].replace("T", " ")
+        return date[:10] if column.spacing and column.spacing % DAY == 0 else date[:16].replace("T", " ")
     return number(code, digits)
 
 

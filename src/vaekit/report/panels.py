@@ -114,7 +114,7 @@ def picture_panels(subjects: list[Subject]) -> list[Panel]:
     panels = [_reconstructions(subjects, originals, scale, count), _samples(subjects, originals, scale, count)]
     kl, spread = first.evaluation.kl_per_dimension, first.evaluation.factorized
     if kl is not None and spread is not None:  # by which dimensions and their range are chosen
-        panels.append(_traversals(first, kl, spread, originals.between(0, 1), scale, count))
+        panels.append(_traversals(first, kl, spread, originals.crop(0, 1), scale, count))
     return panels
 
 
@@ -124,7 +124,7 @@ def _by(subject: Subject, subjects: list[Subject]) -> str:
 
 def _reconstructions(subjects: list[Subject], originals: Part, scale: Scale, count: int) -> Panel:
     strips = []
-    for part in (originals.between(0, count), originals.between(count, 2 * count)):
+    for part in (originals.crop(0, count), originals.crop(count, 2 * count)):
         if len(part):
             strips.append(make_strip("as given", part.take(0, count), scale, count))
             strips += [

@@ -96,7 +96,7 @@ class Subject:
         """Mean over held-out rows and values of (x − reconstruction)², in squared units of the data as given."""
         total = 0.0
         for first, block in self.held_out.blocks():
-            made = self.reconstruct(self.held_out.between(first, first + len(block)))
+            made = self.reconstruct(self.held_out.crop(first, first + len(block)))
             total += float(np.square(made - block.astype(np.float64)).sum())
         return total / (len(self.held_out) * math.prod(self.run.schema.shape))
 
@@ -119,7 +119,7 @@ class Subject:
 
     def some(self, limit: int) -> Part:
         """At most this many held-out rows, spread over all of them: sources are often sorted by class."""
-        return self.held_out.some(limit, self.run.recipe.seed)
+        return self.held_out.subset(limit, self.run.recipe.seed)
 
     def reconstruct(self, rows: Part) -> Array:
         """Rows and back, in units of the data as given."""

@@ -196,7 +196,7 @@ def columns_section(subject: Subject) -> Section:
     shares = [held_out.mean(0)]
     if subject.train:
         shares.append(
-            np.isnan(np.asarray(subject.train.some(MOST_SAMPLED, 0).take(0, MOST_SAMPLED), np.float64)).mean(0)
+            np.isnan(np.asarray(subject.train.subset(MOST_SAMPLED, 0).take(0, MOST_SAMPLED), np.float64)).mean(0)
         )
     of_columns = iter(zip(*shares, strict=True))
     rows = [_column_row(column, next(of_columns) if column.modelled else ()) for column in table]

@@ -48,12 +48,12 @@ class TableRows:
         columns = run.schema.modelled[:MOST_COLUMNS]
         part = subject.some(MOST_ROWS)
         real = np.asarray(part.take(0, len(part)), np.float64)
-        some = subject.train and subject.train.some(len(real), run.recipe.seed)
+        some = subject.train and subject.train.subset(len(real), run.recipe.seed)
         train = np.asarray(some.take(0, len(real)), np.float64) if some else real[:0]
         drawn = np.asarray(subject.sample(part), np.float64)  # codes, not yet a table
         marginals = cells_of(run).columns[: len(columns)]
-        atoms = tuple(m.atoms if isinstance(m, Marginal) else () for m in marginals)
-        shared = np.array([c.places - 1 if c.kind in CATEGORICAL else np.inf for c in columns])
+        atoms = tuple(m.point_masses if isinstance(m, Marginal) else () for m in marginals)
+        shared = np.array([c.n_categories - 1 if c.kind in CATEGORICAL else np.inf for c in columns])
         real, drawn, train = (np.minimum(x[:, : len(columns)], shared) for x in (real, drawn, train))
         return cls(columns, real, drawn, train, atoms)
 

@@ -226,7 +226,7 @@ class Run:
         if factors is not None and X is None:
             raise DataError("the rows that the factors belong to must be given", "factors alone", "Pass the rows, too")
         known = None if factors is None else open_factors(factors, len(rows))
-        some = Rows(rows.part.some(at_least_one(examples, "examples"), rows.seed), rows.transform, rows.seed)
+        some = Rows(rows.part.subset(at_least_one(examples, "examples"), rows.seed), rows.transform, rows.seed)
         further: dict[str, Any] = {}  # first, since it may be refused
         if temperatures is not None:
             further["annealed"] = evaluator.anneal(

@@ -117,7 +117,7 @@ class TableRun(Run):
             Mattei and Frellsen, "MIWAE", 2019.
         """
         source, model = self.open(X), self._table_model(samples)
-        return self._native(model.cells.on_lattice(model.impute(self.checked(source))[0]), source, keep=True)
+        return self._native(model.cells.round(model.impute(self.checked(source))[0]), source, keep=True)
 
     def uncertainty(self, X: object, samples: int | None = None) -> pa.Table:
         """How sure `impute` is: of each filled number its standard deviation (of dates in days), of each filled category its probability.

@@ -261,7 +261,7 @@ def _new_folder(source: object) -> RunFolder:
 
 
 def _some(part: Part, seed: int) -> Part:
-    return part.some(max(2, min(FIT_ROWS, FIT_NUMBERS // math.prod(part.event_shape))), seed)
+    return part.subset(max(2, min(FIT_ROWS, FIT_NUMBERS // math.prod(part.event_shape))), seed)
 
 
 def _start(run: Run, split: Split, start: Run | None = None) -> None:

@@ -40,7 +40,7 @@ CATEGORICAL: tuple[ColumnKind, ...] = ("binary", "categorical", "ordinal")
 LEFT_OUT: tuple[ColumnKind, ...] = ("constant", "identifier", "text")
 """Kinds of which the model says nothing."""
 NEAR = 1e-3
-"""Within this share of a step, a number is a value of the lattice."""
+"""Within this share of a spacing, a number is a value of the lattice."""
 FALSE = {"TRUE": "FALSE", "True": "False"}
 """How false is written, by how true is."""
 MOST_WORDS = 4
@@ -57,10 +57,10 @@ def numbered_names(count: int) -> tuple[str, ...]:
     return tuple(f"column{i}" for i in range(count))
 
 
-def nearest(x: Array, step: float) -> Array:
-    """Bring numbers to the nearest multiple of a step; 3 of 1/10 are 3/10, and not 3 · 0.1, which is another number."""
-    whole, parts = np.round(x / step), round(1 / step)
-    return whole / parts if parts and np.isclose(parts * step, 1, rtol=1e-12) else whole * step
+def round_to(x: Array, spacing: float) -> Array:
+    """Bring numbers to the nearest multiple of a spacing; 3 of 1/10 are 3/10, and not 3 · 0.1, which is another number."""
+    whole, parts = np.round(x / spacing), round(1 / spacing)
+    return whole / parts if parts and np.isclose(parts * spacing, 1, rtol=1e-12) else whole * spacing
 
 
 class Column(BaseModel):
@@ -72,8 +72,8 @@ class Column(BaseModel):
         type: its Arrow type as given, to which output returns.
         categories: the values of a categorical kind that have a place of their own, in order of their codes.
         rare: values that share the place after the last, with their counts; values never seen share it too.
-        step: distance between neighbouring values of a kind on the line, of which the likelihood speaks; 0 where there is none.
-        grid: distance between neighbouring values to which results go; the step, but that a wide range may be too fine for it.
+        spacing: distance between neighbouring values of a kind on the line, of which the likelihood speaks; 0 where there is none.
+        rounding: distance between neighbouring values to which results go; the spacing, but that a wide range may be too fine for it.
         form: how its cells are written in text: dates as `strftime` has it, true and false by their true.
         missing: how its missing cells are written, and how many are written so.
         written: whether it was read from a text file, where blanks around a cell and words for a missing one say nothing else.
@@ -97,8 +97,8 @@ class Column(BaseModel):
     type: str
     categories: tuple[Category, ...] = ()
     rare: tuple[tuple[Category, int], ...] = ()
-    step: float = 0.0
-    grid: float = 0.0
+    spacing: float = 0.0
+    rounding: float = 0.0
     form: str = ""
     missing: tuple[tuple[str, int], ...] = ()
     written: bool = False
@@ -122,7 +122,7 @@ class Column(BaseModel):
         return tuple((f"'{mark}'" if mark else "empty", count) for mark, count in self.missing[:MOST_WORDS])
 
     @property
-    def places(self) -> int:
+    def n_categories(self) -> int:
         """How many places the model has for the values of a categorical kind: the last is for rare and unknown ones."""
         return len(self.categories) + 1
 
@@ -208,16 +208,16 @@ class Column(BaseModel):
             found = pa.array([values[code] for code in np.where(missing, self.unseen, codes).astype(int)])
             return found.cast(kind)
         if self.kind == "datetime":
-            step = max(self.step, self.grid, 1.0)
-            moments = np.round(np.where(missing, 0, codes) / step) * step
+            spacing = max(self.spacing, self.rounding, 1.0)
+            moments = np.round(np.where(missing, 0, codes) / spacing) * spacing
             moments = moments.clip(1e6 * CALENDAR[0], 1e6 * CALENDAR[1])  # doubles so late are 32 microseconds apart
             zone = getattr(kind, "tz", None)
             found = pa.array(moments.astype(np.int64), mask=missing).cast(pa.timestamp("us", "UTC" if zone else None))
             if not pa.types.is_temporal(kind):
-                return write_dates(found, step, self.form).cast(kind)
+                return write_dates(found, spacing, self.form).cast(kind)
             return found.cast(kind, safe=False)
-        if self.grid:
-            codes = nearest(codes, self.grid)
+        if self.rounding:
+            codes = round_to(codes, self.rounding)
         if is_length(kind):
             return length_of(codes, kind)
         if pa.types.is_integer(kind):
@@ -232,7 +232,7 @@ class Column(BaseModel):
             cells: an Arrow array of the column's type, or text, which stays as it is.
         """
         if family(cells.type) == "date":
-            text = write_dates(to_plain(cells), self.step or self.grid, self.form)
+            text = write_dates(to_plain(cells), self.spacing or self.rounding, self.form)
             zoned = getattr(cells.type, "tz", None) and not self.form
             return pc.binary_join_element_wise(text, "Z", "") if zoned else text
         if self.form and pa.types.is_boolean(cells.type):
@@ -250,11 +250,11 @@ class Column(BaseModel):
             return "above 0"
         if not low <= code <= high:
             return f"between {low:g} and {high:g}"
-        step = self.step or self.grid
-        if self.kind == "datetime" and step and step % DAY == 0 and code % step:
+        spacing = self.spacing or self.rounding
+        if self.kind == "datetime" and spacing and spacing % DAY == 0 and code % spacing:
             return "a day without a clock"
-        if step and self.kind != "datetime" and abs(code / step - round(code / step)) > NEAR:
-            return f"a multiple of {step:g}"
+        if spacing and self.kind != "datetime" and abs(code / spacing - round(code / spacing)) > NEAR:
+            return f"a multiple of {spacing:g}"
         return None
 
     def draw_rare(self, codes: Array, uniform: Array) -> Array:

@@ -108,7 +108,7 @@ def _is_iso(cell: str) -> bool:
     return True
 
 
-def write_dates(dates: Any, step: float, form: str = "") -> Any:
+def write_dates(dates: Any, spacing: float, form: str = "") -> Any:
     """Write Arrow timestamps in microseconds as text: in a form that has room for all of them, else in ISO 8601 no finer than need be."""
     if form:
         text = pc.strftime(dates.cast(pa.timestamp("s"), safe=False), form)
@@ -116,7 +116,7 @@ def write_dates(dates: Any, step: float, form: str = "") -> Any:
             return text
     if pc.any(pc.not_equal(dates, dates.cast(pa.timestamp("s"), safe=False).cast(dates.type))).as_py():
         return dates.cast(pa.string())
-    days = step and step % DAY == 0
+    days = spacing and spacing % DAY == 0
     return pc.strftime(dates.cast(pa.timestamp("s")), "%Y-%m-%d" if days else "%Y-%m-%d %H:%M:%S")
 
 

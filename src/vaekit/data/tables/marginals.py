@@ -6,10 +6,10 @@ So columns of any scale, with several modes or heavy tails, look alike to the mo
 the model says of y is turned into what it says of x exactly:
 
     density of a real column              log p(x) = log f(y) + log t'(x)
-    probability on a lattice of step h    P(x) = F(t(x + h/2)) − F(t(x − h/2))
+    probability on a lattice of spacing h    P(x) = F(t(x + h/2)) − F(t(x − h/2))
 
-Values that many rows share ("92 % are 0") are atoms: points with a probability of their own beside the continuum. A density
-and a probability cannot be set beside each other, so in a real column with atoms a number between them has the probability
+Values that many rows share ("92 % are 0") are point_masses: points with a probability of their own beside the continuum. A density
+and a probability cannot be set beside each other, so in a real column with point_masses a number between them has the probability
 of an interval as wide as neighbouring values usually are apart, its resolution.
 """
 
@@ -23,7 +23,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from scipy.special import ndtri
 
-from vaekit.data.tables.columns import NEAR, Column, nearest
+from vaekit.data.tables.columns import NEAR, Column, round_to
 
 Array = npt.NDArray[np.float64]
 
@@ -43,7 +43,7 @@ LEAST_GAP = 1e-200
 FARTHEST = 1e30
 """Scores beyond this would overflow in single precision."""
 FINEST = 8
-"""A lattice whose step is fewer units in the last place of its greatest number is taken for the line."""
+"""A lattice whose spacing is fewer units in the last place of its greatest number is taken for the line."""
 
 
 class Marginal(BaseModel):
@@ -54,9 +54,9 @@ class Marginal(BaseModel):
         knots: values, increasing.
         scores: their images, increasing.
         tails: slopes beyond the first and the last knot, > 0.
-        step: distance of the lattice of values; 0 for reals.
-        atoms: values with a probability of their own, increasing.
-        resolution: of a real column with atoms; 1, which leaves densities as they are, without.
+        spacing: distance of the lattice of values; 0 for reals.
+        point_masses: values with a probability of their own, increasing.
+        resolution: of a real column with point_masses; 1, which leaves densities as they are, without.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, ignored_types=(cached_property,))
@@ -65,8 +65,8 @@ class Marginal(BaseModel):
     knots: tuple[float, ...] = Field(min_length=2)
     scores: tuple[float, ...] = Field(min_length=2)
     tails: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
-    step: float = Field(0.0, ge=0)
-    atoms: tuple[float, ...] = ()
+    spacing: float = Field(0.0, ge=0)
+    point_masses: tuple[float, ...] = ()
     resolution: float = Field(1.0, gt=0)
 
     @model_validator(mode="after")
@@ -94,12 +94,12 @@ class Marginal(BaseModel):
         found: Array = np.log(slopes[np.searchsorted(knots, x, side="right")])
         return found
 
-    def cell(self, x: Array) -> tuple[Array, Array]:
+    def score_cells(self, x: Array) -> tuple[Array, Array]:
         """Scores and log-measures of values: (y, log t′ · resolution) of reals, (middle, log width) on a lattice."""
-        if not self.step:
+        if not self.spacing:
             return self.forward(x).clip(-FARTHEST, FARTHEST), self.log_slope(x) + np.log(self.resolution)
-        below, above = self.forward(x - self.step / 2), self.forward(x + self.step / 2)
-        cancelled = self.step * np.exp(self.log_slope(x))  # far out, x ± step/2 is x
+        below, above = self.forward(x - self.spacing / 2), self.forward(x + self.spacing / 2)
+        cancelled = self.spacing * np.exp(self.log_slope(x))  # far out, x ± spacing/2 is x
         width = np.where(above > below, above - below, cancelled)
         return ((below + above) / 2).clip(-FARTHEST, FARTHEST), np.log(width)
 
@@ -109,27 +109,27 @@ class Marginal(BaseModel):
         place = np.searchsorted(scores, y, side="right")
         anchor = np.maximum(place - 1, 0)
         x = knots[anchor] + (y - scores[anchor]) / slopes[place]
-        if self.step:
-            x = self.nearest(x)
+        if self.spacing:
+            x = self.round(x)
         return x if self.bounds == (None, None) else np.clip(x, *self.bounds)
 
-    def nearest(self, x: Array) -> Array:
+    def round(self, x: Array) -> Array:
         """The value of the lattice that is nearest."""
-        return nearest(x, self.step)
+        return round_to(x, self.spacing)
 
-    def atom(self, x: Array) -> npt.NDArray[np.int64]:
-        """Which atom a value is; as many as there are atoms where it is none."""
-        atoms, slack = np.array(self.atoms), NEAR * self.step
-        place = np.searchsorted(atoms, x - slack).clip(max=len(atoms) - 1)
-        return np.where(np.abs(atoms[place] - x) <= slack, place, len(atoms))
+    def point_mass(self, x: Array) -> npt.NDArray[np.int64]:
+        """Which atom a value is; as many as there are point_masses where it is none."""
+        point_masses, slack = np.array(self.point_masses), NEAR * self.spacing
+        place = np.searchsorted(point_masses, x - slack).clip(max=len(point_masses) - 1)
+        return np.where(np.abs(point_masses[place] - x) <= slack, place, len(point_masses))
 
     @property
     def edge_scores(self) -> tuple[float, float]:
         """Scores of the least and greatest level, which take the tails; ±inf where the lattice has no end."""
-        if not self.step:
+        if not self.spacing:
             return -np.inf, np.inf
         ends = [
-            outside if end is None else float(self.cell(np.array([end]))[0][0])
+            outside if end is None else float(self.score_cells(np.array([end]))[0][0])
             for end, outside in zip(self.bounds, (-np.inf, np.inf), strict=True)
         ]
         return ends[0], ends[1]
@@ -139,7 +139,7 @@ def fit_marginal(column: Column, x: Array) -> Marginal:
     """The map of a column, from its cells in training rows.
 
     Args:
-        column: kind, step and bounds.
+        column: kind, spacing and bounds.
         x: values that are there, shape (n,); none at all are taken for a nought.
 
     Returns:
@@ -151,17 +151,17 @@ def fit_marginal(column: Column, x: Array) -> Marginal:
         (True, True)
     """
     values, counts = np.unique(x if len(x) else np.zeros(1), return_counts=True)
-    coarse = column.step >= FINEST * np.spacing(np.abs(values).max())  # else x ± step/2 would be x itself
-    step = column.step if coarse else 0.0
-    few = step > 0 and len(values) <= FEW_VALUES and len(x) >= 10 * len(values)
+    coarse = column.spacing >= FINEST * np.spacing(np.abs(values).max())  # else x ± spacing/2 would be x itself
+    spacing = column.spacing if coarse else 0.0
+    few = spacing > 0 and len(values) <= FEW_VALUES and len(x) >= 10 * len(values)
     shared = counts >= max(LEAST_COUNT, (COMMON_ATOM if few else RARE_ATOM) * len(x))
-    if step and not few:
-        shared &= _stands_out(values, counts, step)
-    atoms = np.sort(values[shared][np.argsort(-counts[shared])][:MOST_ATOMS])
-    between = ~np.isin(values, atoms)
+    if spacing and not few:
+        shared &= _stands_out(values, counts, spacing)
+    point_masses = np.sort(values[shared][np.argsort(-counts[shared])][:MOST_ATOMS])
+    between = ~np.isin(values, point_masses)
     if between.sum() >= 2:
         values, counts = values[between], counts[between]
-    knots, share = (_level_knots if few else _quantile_knots)(values, counts, step)
+    knots, share = (_level_knots if few else _quantile_knots)(values, counts, spacing)
     low = 0.5 / max(counts.sum(), ROWS_PER_BIN)  # half a row lies beyond the last knot
     scores = ndtri(np.clip(share, low, 1 - low))
     scores = np.maximum.accumulate(scores) + 1e-6 * np.arange(len(scores))
@@ -170,17 +170,17 @@ def fit_marginal(column: Column, x: Array) -> Marginal:
         knots=tuple(knots.tolist()),
         scores=tuple(scores.tolist()),
         tails=(_tail(knots, scores, share <= OUTER), _tail(knots, scores, share >= 1 - OUTER)),
-        step=step,
-        atoms=tuple(atoms.tolist()),
-        resolution=_resolution(values) if len(atoms) and not step else 1.0,
+        spacing=spacing,
+        point_masses=tuple(point_masses.tolist()),
+        resolution=_resolution(values) if len(point_masses) and not spacing else 1.0,
     )
 
 
-def _stands_out(values: Array, counts: npt.NDArray[np.int64], step: float) -> npt.NDArray[np.bool_]:
+def _stands_out(values: Array, counts: npt.NDArray[np.int64], spacing: float) -> npt.NDArray[np.bool_]:
     """Whether far more rows share a value than share, on average, a level of the lattice around it."""
     place, below = np.arange(len(values)), np.append(0, np.cumsum(counts))
     first, last = np.maximum(place - NEIGHBOURS, 0), np.minimum(place + NEIGHBOURS, len(values) - 1)
-    levels = np.maximum((values[last] - values[first]) / step, 1)
+    levels = np.maximum((values[last] - values[first]) / spacing, 1)
     return counts > LEAST_COUNT / 2 + PROMINENT * (below[last + 1] - below[first] - counts) / levels
 
 
@@ -190,18 +190,18 @@ def _resolution(values: Array) -> float:
     return float(np.median(gaps)) if len(gaps) else max(abs(float(values[0])), 1.0)
 
 
-def _level_knots(values: Array, counts: npt.NDArray[np.int64], step: float) -> tuple[Array, Array]:
+def _level_knots(values: Array, counts: npt.NDArray[np.int64], spacing: float) -> tuple[Array, Array]:
     """Both edges of every level, and the share of rows below each; levels that nobody has get one row between them."""
-    edges = np.stack([values - step / 2, values + step / 2], 1).ravel()
-    gaps = np.maximum(np.diff(np.append(values, values[-1])) / step - 1, 0)
+    edges = np.stack([values - spacing / 2, values + spacing / 2], 1).ravel()
+    gaps = np.maximum(np.diff(np.append(values, values[-1])) / spacing - 1, 0)
     gaps[gaps < 0.5] = 0
     mass = np.stack([counts.astype(float), gaps / max(gaps.sum(), 1.0)], 1).ravel()
     share = np.concatenate([[0.0], np.cumsum(mass)[:-1]]) / mass.sum()
-    keep = np.append(True, np.diff(edges) > 1e-3 * step)
+    keep = np.append(True, np.diff(edges) > 1e-3 * spacing)
     return edges[keep], share[keep]
 
 
-def _quantile_knots(values: Array, counts: npt.NDArray[np.int64], step: float) -> tuple[Array, Array]:
+def _quantile_knots(values: Array, counts: npt.NDArray[np.int64], spacing: float) -> tuple[Array, Array]:
     """Quantiles, on the edges of the lattice where there is one, and the share of rows below each."""
     total = counts.sum()
     bins = int(np.clip(total // ROWS_PER_BIN, 4, MOST_BINS))
@@ -210,8 +210,8 @@ def _quantile_knots(values: Array, counts: npt.NDArray[np.int64], step: float) -
     halves = halves[halves * total >= ROWS_BEYOND]
     inner = np.unique(np.searchsorted(reached, np.concatenate([np.arange(1, bins) / bins, halves, 1 - halves])))
     inner = inner[inner < len(values) - 1]
-    if step:
-        knots = np.concatenate([values[:1] - step / 2, values[inner] + step / 2, values[-1:] + step / 2])
+    if spacing:
+        knots = np.concatenate([values[:1] - spacing / 2, values[inner] + spacing / 2, values[-1:] + spacing / 2])
         return knots, np.concatenate([[0.0], reached[inner], [1.0]])
     knots = np.concatenate([values[:1], (values[inner] + values[inner + 1]) / 2, values[-1:]])
     share = np.concatenate([[0.0], reached[inner], [1.0]])

@@ -22,8 +22,8 @@ from vaekit.data.tables.inference.kinds import (
     make_count,
     make_datetime,
     make_number,
-    many,
-    shown,
+    write_count,
+    write_value,
 )
 from vaekit.data.tables.inference.order import indicators, normal_scores, shows_order
 from vaekit.data.tables.inference.tally import LONGEST, UNIQUE, Tally, tally_columns
@@ -151,7 +151,7 @@ class _Looks:
             return make_column(tally, "identifier" if name else "text", reason)
         if tally.distinct == 1 and not tally.huge:
             value = next(iter(tally.counts))
-            reason = f"always {shown(value)}" + (", or empty" if tally.missing else "")
+            reason = f"always {write_value(value)}" + (", or empty" if tally.missing else "")
             kept = date_text(value, tally.type) if tally.family == "date" else value
             return make_column(tally, "constant", reason, value=kept)
         if kind is not None:
@@ -181,29 +181,29 @@ class _Looks:
         words, length = size(tally)
         enough = tally.rows >= LEAST
         if enough and tally.share > UNIQUE and words < WORDS and length <= LENGTH:
-            return make_column(tally, "identifier", f"{many(tally)} text values, hardly one of them twice")
+            return make_column(tally, "identifier", f"{write_count(tally)} text values, hardly one of them twice")
         column = make_categorical(tally, "categorical")
         own = sum(tally.counts[value] for value in column.categories)
         if tally.cut or (enough and tally.share > MANY and (words >= WORDS or own < MANY * tally.rows)):
-            texts = f"{many(tally)} texts of {words:.1f} words on average"
+            texts = f"{write_count(tally)} texts of {words:.1f} words on average"
             return make_column(tally, "text", f"texts with more than {LONGEST} characters" if tally.cut else texts)
         return column
 
     def _number(self, tally: Tally) -> Column:
-        if tally.distinct == 2 and (tally.whole or is_coded(tally) or tally.rows >= LEAST):
+        if tally.distinct == 2 and (tally.integer or is_coded(tally) or tally.rows >= LEAST):
             return make_categorical(tally, "binary")
         if is_coded(tally):
             return make_categorical(tally, "ordinal" if tally.levels else "categorical")
         if holds_dates(tally):
             return make_text_dates(tally, WHOLE_DATE)
-        if tally.whole and _is_identifier(tally):
+        if tally.integer and _is_identifier(tally):
             return make_column(tally, "identifier", "whole numbers, hardly one of them twice")
         few = tally.exact and tally.distinct <= FEW
-        if few and tally.whole and _are_counted(tally):
+        if few and tally.integer and _are_counted(tally):
             return make_count(tally)
-        if few and tally.whole and tally.rows >= REPEATS * tally.distinct:
+        if few and tally.integer and tally.rows >= REPEATS * tally.distinct:
             return make_categorical(tally, "ordinal" if self._is_ordered(tally) else "categorical")
-        if few and tally.step and tally.rows >= 4 * REPEATS * tally.distinct:
+        if few and tally.spacing and tally.rows >= 4 * REPEATS * tally.distinct:
             return make_categorical(tally, "ordinal")
         return make_number(tally)
 
@@ -234,7 +234,7 @@ class _Looks:
 
     def _feature(self, tally: Tally) -> Array:
         few = tally.exact and tally.distinct <= FEW
-        if tally.family in ("number", "date") and not (tally.monotone and tally.whole):
+        if tally.family in ("number", "date") and not (tally.monotone and tally.integer):
             return normal_scores(tally.numbers)[:, None]
         if tally.family in ("text", "truth") and few:
             return indicators(tally.sample.to_pylist(), list(tally.counts))

@@ -64,22 +64,22 @@ def make_categorical(tally: Tally, kind: ColumnKind, reason: str = "") -> Column
 
 def _values(tally: Tally, kind: ColumnKind) -> str:
     if kind == "binary":
-        return f"two values, {' and '.join(map(shown, sorted(tally.counts)))}"
-    what = "text values" if tally.family == "text" else "whole numbers" if tally.whole else "numbers"
-    return f"{many(tally)} {what}{' in order' if kind == 'ordinal' else ''}"
+        return f"two values, {' and '.join(map(write_value, sorted(tally.counts)))}"
+    what = "text values" if tally.family == "text" else "whole numbers" if tally.integer else "numbers"
+    return f"{write_count(tally)} {what}{' in order' if kind == 'ordinal' else ''}"
 
 
 def make_datetime(tally: Tally) -> Column:
     """A column of dates."""
     first, last = (str(np.datetime64(int(end), "us")) for end in (tally.low, tally.high))
-    days = tally.grid % DAY == 0
+    days = tally.rounding % DAY == 0
     reason = " to ".join(end[:10] if days else end[:19] for end in (first, last))
-    return make_column(tally, "datetime", reason, step=tally.step, grid=tally.grid)
+    return make_column(tally, "datetime", reason, spacing=tally.spacing, rounding=tally.rounding)
 
 
 def make_number(tally: Tally) -> Column:
     """A column of numbers on the line, of the kind that they look like."""
-    if tally.whole:
+    if tally.integer:
         if tally.low < 0:
             return make_real(tally)
         return make_count(tally) if tally.high < LARGE_COUNT else make_positive(tally)
@@ -91,24 +91,28 @@ def make_number(tally: Tally) -> Column:
 
 def make_real(tally: Tally) -> Column:
     """A column of real numbers."""
-    return make_column(tally, "real", _span(tally), step=tally.step, grid=tally.grid)
+    return make_column(tally, "real", _span(tally), spacing=tally.spacing, rounding=tally.rounding)
 
 
 def make_count(tally: Tally) -> Column:
     """A column of counts 0, 1, 2, …"""
-    return make_column(tally, "count", _span(tally), step=tally.step or 1.0, grid=tally.grid or 1.0, lowest=0.0)
+    return make_column(
+        tally, "count", _span(tally), spacing=tally.spacing or 1.0, rounding=tally.rounding or 1.0, lowest=0.0
+    )
 
 
 def make_positive(tally: Tally) -> Column:
     """A column of amounts."""
-    lowest = 1.0 if tally.whole and tally.low == 1 else 0.0
-    return make_column(tally, "positive", _span(tally), step=tally.step, grid=tally.grid, lowest=lowest)
+    lowest = 1.0 if tally.integer and tally.low == 1 else 0.0
+    return make_column(tally, "positive", _span(tally), spacing=tally.spacing, rounding=tally.rounding, lowest=lowest)
 
 
 def make_bounded(tally: Tally, low: float, high: float) -> Column:
     """A column of numbers between bounds."""
     reason = f"{_span(tally)}, within {low:g} and {high:g}"
-    return make_column(tally, "bounded", reason, step=tally.step, grid=tally.grid, lowest=low, highest=high)
+    return make_column(
+        tally, "bounded", reason, spacing=tally.spacing, rounding=tally.rounding, lowest=low, highest=high
+    )
 
 
 def _end_reached(tally: Tally) -> float:
@@ -142,20 +146,20 @@ def _skewness(x: npt.NDArray[np.float64]) -> float:
 
 def _span(tally: Tally) -> str:
     """From where to where numbers go, and which of them is frequent."""
-    what = "whole numbers" if tally.whole else "numbers"
-    if tally.whole and tally.exact:
+    what = "whole numbers" if tally.integer else "numbers"
+    if tally.integer and tally.exact:
         what = f"{tally.distinct} {what}"
-    step = f" in steps of {tally.step:g}" if tally.step not in (0, 1) else ""
+    steps = f" in steps of {tally.spacing:g}" if tally.spacing not in (0, 1) else ""
     value, share = tally.usual
-    often = f", {100 * share:.0f} % are {shown(value)}" if share >= FREQUENT else ""
-    return f"{what} from {shown(tally.low)} to {shown(tally.high)}{step}{often}"
+    often = f", {100 * share:.0f} % are {write_value(value)}" if share >= FREQUENT else ""
+    return f"{what} from {write_value(tally.low)} to {write_value(tally.high)}{steps}{often}"
 
 
-def shown(value: Any) -> str:
+def write_value(value: Any) -> str:
     """A value as it is told.
 
     Examples:
-        >>> shown(99999.0), shown(0.25), shown("Bonn")
+        >>> write_value(99999.0), write_value(0.25), write_value("Bonn")
         ('99999', '0.25', "'Bonn'")
     """
     if isinstance(value, float):
@@ -163,7 +167,7 @@ def shown(value: Any) -> str:
     return repr(value) if isinstance(value, str) else str(value)
 
 
-def many(tally: Tally) -> str:
+def write_count(tally: Tally) -> str:
     """How many different values there are, as far as they were counted."""
     return str(tally.distinct) if tally.exact else f"more than {DISTINCT:,}"
 

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from vaekit.data.tables.columns import LARGEST
 from vaekit.data.tables.frame import Frame, Seen
-from vaekit.data.tables.inference.lattice import Lattice, matters
+from vaekit.data.tables.inference.grid import GridFinder, drop_if_fine
 from vaekit.data.tables.types import family, to_plain
 from vaekit.data.tables.written import EXACT
 from vaekit.errors import DataError
@@ -66,11 +66,11 @@ class Tally:
     _counting: bool = True
     _values: Any = None
     _counts: Array = field(default_factory=lambda: np.empty(0))
-    _lattice: Lattice = field(init=False)
+    _grid: GridFinder = field(init=False)
     _sample: list[Any] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._lattice = Lattice(self.type)
+        self._grid = GridFinder(self.type)
 
     @property
     def family(self) -> Literal["number", "truth", "date", "text", "other"]:
@@ -102,9 +102,9 @@ class Tally:
         return float(values[counts.argmax()]), float(counts.max() / counts.sum())
 
     @property
-    def whole(self) -> bool:
+    def integer(self) -> bool:
         """Whether all numbers are whole."""
-        return self._lattice.decimals == 0
+        return self._grid.decimals == 0
 
     @cached_property
     def sample(self) -> Any:
@@ -126,15 +126,15 @@ class Tally:
         return np.quantile(middle, [0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99])
 
     @cached_property
-    def grid(self) -> float:
+    def rounding(self) -> float:
         """Distance of the lattice on which the numbers lie; 0 where there is none."""
         values = np.array(sorted(self.counts)) if self.exact and self.family == "number" else np.empty(0)
-        return self._lattice.spacing(values, self.distinct)
+        return self._grid.spacing(values, self.distinct)
 
     @property
-    def step(self) -> float:
+    def spacing(self) -> float:
         """The same; 0 where it is too fine to matter to the likelihood."""
-        return matters(self.grid, self.quantiles[4] - self.quantiles[2] or self.high - self.low)
+        return drop_if_fine(self.rounding, self.quantiles[4] - self.quantiles[2] or self.high - self.low)
 
     @property
     def marks(self) -> tuple[tuple[str, int], ...]:
@@ -206,7 +206,7 @@ class Tally:
                 f"{cells[row].as_py():g} in column '{self.name}', row {first_row + row}",
                 f"Mend the cell, or leave it empty; data.columns.{self.name}=ignore leaves the column out",
             )
-        self._lattice.add(x)
+        self._grid.add(x)
         signs = np.sign(np.diff(x, prepend=self._last))
         if len(signs):
             self._direction = self._direction or float(signs[0])

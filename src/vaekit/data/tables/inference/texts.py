@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 from vaekit.data.tables.columns import Column
 from vaekit.data.tables.dates import forms_of, is_date, read_dates
 from vaekit.data.tables.frame import Frame
+from vaekit.data.tables.inference.grid import drop_if_fine, spacing_of_dates
 from vaekit.data.tables.inference.kinds import make_column
-from vaekit.data.tables.inference.lattice import matters, spacing_of_dates
 from vaekit.data.tables.inference.tally import Tally
 from vaekit.data.tables.types import to_plain
 from vaekit.errors import DataError
@@ -169,7 +169,9 @@ def with_note(column: Column, forms: tuple[str, ...] | None) -> Column:
 
 def holds_dates(tally: Tally) -> bool:
     """Say whether whole numbers are dates as 20201231: each a day of the calendar, of three or more."""
-    if not (tally.whole and tally.exact and tally.distinct > 2 and tally.low >= FIRST_DATE and tally.high <= LAST_DATE):
+    if not (
+        tally.integer and tally.exact and tally.distinct > 2 and tally.low >= FIRST_DATE and tally.high <= LAST_DATE
+    ):
         return False
     return bool(is_date(_as_text(tally), WHOLE_DATE).all())
 
@@ -184,7 +186,7 @@ def make_text_dates(tally: Tally, form: str) -> Column:
     """Make a column of dates that are written as text, or as whole numbers."""
     cells = _as_text(tally)
     moments = read_dates(cells, form).cast(pa.int64()).to_numpy()
-    grid, spread = spacing_of_dates(moments)
+    rounding, spread = spacing_of_dates(moments)
     first, last = (cells[int(place)].as_py() for place in (moments.argmin(), moments.argmax()))
     kind = "whole numbers" if tally.family == "number" else "text"
     shape = f", read as {form}" if form and not form.startswith("%Y-") else ""
@@ -192,8 +194,8 @@ def make_text_dates(tally: Tally, form: str) -> Column:
         tally,
         "datetime",
         f"dates from {first} to {last}, as {kind}{shape}",
-        step=matters(grid, spread),
-        grid=grid,
+        spacing=drop_if_fine(rounding, spread),
+        rounding=rounding,
         form=form,
     )
 

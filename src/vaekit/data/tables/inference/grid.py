@@ -1,4 +1,4 @@
-"""The lattice on which the numbers of a column lie: whole numbers, cents, halves, days."""
+"""The grid on which the numbers of a column lie: whole numbers, cents, halves, days."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import pyarrow as pa
 FINEST = 9
 """Most decimals that are looked for."""
 COARSE = 1e6
-"""From so many steps between the quartiles on, a lattice is as good as none."""
+"""From so many steps between the quartiles on, a grid is as good as none."""
 FEW = 10
-"""Fewer different values show no step but that of their decimals."""
+"""Fewer different values show no spacing but that of their decimals."""
 TOLERANCE, DENSITY = 1e-5, 50
-"""How near multiples of a step that is no decimal must be, and how many points of its lattice there may be for a value."""
+"""How near multiples of a spacing that is no decimal must be, and how many points of its grid there may be for a value."""
 MOSTLY = 0.5
-"""Share of the numbers that must be exact enough to show whether they lie on a lattice."""
+"""Share of the numbers that must be exact enough to show whether they lie on a grid."""
 UNITS = (86_400_000_000, 3_600_000_000, 60_000_000, 1_000_000, 1_000, 1)
 """A day, hour, minute, second, millisecond and microsecond, in microseconds."""
 
 
-class Lattice:
+class GridFinder:
     """Finds the number of decimals, and what divides all numbers, as they come by.
 
     Args:
@@ -44,7 +44,7 @@ class Lattice:
             scaled = np.abs(x) * 10.0**self.decimals
             near, slack = np.round(scaled), 4 * self._error * scaled
             exact = np.ones(len(x), bool) if self._integer else slack <= 4 if not self.decimals else slack <= 1e-2
-            told = x != 0  # a nought lies on any lattice
+            told = x != 0  # a nought lies on any grid
             if exact[told].sum() < MOSTLY * told.sum() or self.decimals == FINEST:  # so fine that any number lies on it
                 self.decimals = None
                 return
@@ -67,14 +67,14 @@ class Lattice:
             distinct: how many were seen.
         """
         if self.decimals is None:
-            return _common_step(values)
+            return _common_spacing(values)
         if self._date:
             return _unit(self._divisor)
         return (_round_divisor(self._divisor) if distinct >= FEW else 1) / 10**self.decimals
 
 
-def matters(spacing: float, spread: float) -> float:
-    """Return the spacing of a lattice where it matters to the likelihood, else 0.
+def drop_if_fine(spacing: float, spread: float) -> float:
+    """Return the spacing of a grid where it matters to the likelihood, else 0.
 
     Args:
         spacing: distance of neighbouring values; 0 where there is none.
@@ -105,16 +105,16 @@ def _round_divisor(divisor: int) -> int:
     return max((n for n in round_numbers if n <= divisor and divisor % n == 0), default=1)
 
 
-def _common_step(values: npt.NDArray[np.float64]) -> float:
-    """The step of which all values are multiples, such as 1/3 or 1/255; 0 if there is none."""
+def _common_spacing(values: npt.NDArray[np.float64]) -> float:
+    """The spacing of which all values are multiples, such as 1/3 or 1/255; 0 if there is none."""
     if len(values) < FEW:
         return 0.0
-    step = float(np.diff(values).min())
-    if (values[-1] - values[0]) / step > DENSITY * len(values):
+    spacing = float(np.diff(values).min())
+    if (values[-1] - values[0]) / spacing > DENSITY * len(values):
         return 0.0
     largest = float(np.abs(values).max())
     for parts in (1, 2):  # odd multiples of half the distance, as of bytes brought to [-1, 1]
-        unit = largest / round(parts * largest / step)  # the same, with a smaller error
+        unit = largest / round(parts * largest / spacing)  # the same, with a smaller error
         multiples = values / unit
         if (np.abs(multiples - np.round(multiples)) < TOLERANCE).all():
             return unit
