@@ -117,9 +117,9 @@ def test_a_truncated_idx_file_is_named(train, workplace, cut):
     content = b"\0\0\x08\x03" + struct.pack(">3I", 20, 4, 4) + RNG.integers(0, 256, 320).astype(np.uint8).tobytes()
     (workplace / "idx").mkdir()
     (workplace / "idx" / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(content)[:cut])
-    train("idx", words=["an IDX file must be whole", "train-images-idx3-ubyte.gz"])
+    train("idx", words=["an IDX file must be undamaged", "train-images-idx3-ubyte.gz"])
     (workplace / "idx" / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(content[:cut]))
-    train("idx", words=["an IDX file must be whole", "train-images-idx3-ubyte.gz"])
+    train("idx", words=["an IDX file must be undamaged", "train-images-idx3-ubyte.gz"])
 
 
 def test_a_cache_that_cannot_be_made(train, pictures, workplace, monkeypatch):
@@ -164,7 +164,7 @@ def test_a_ragged_table(train, write_csv, workplace):
     rows = X.tolist()
     rows[9].append(1.0)
     write_csv(workplace / "x.csv", rows, ("a", "b", "c"))
-    train("x.csv", words=["as many cells in each line", "Expected 3 columns, got 4", "x.csv"])
+    train("x.csv", words=["the same number of cells", "Expected 3 columns, got 4", "x.csv"])
 
 
 def test_a_header_without_rows(train, write_csv, workplace):

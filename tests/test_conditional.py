@@ -191,7 +191,7 @@ def test_what_cannot_be_conditional_is_refused(pictures, tmp_path, setting, word
     [
         (people(), ["agee"], "data.context must name columns of the data. Got 'agee' instead. Did you mean 'age'"),
         (people().append_column("id", pa.array(np.arange(1200))), ["id"], "'id', identifier"),
-        (people(), people().column_names, "data.context must leave columns to be modelled. Got all 4 of them"),
+        (people(), people().column_names, "data.context names all 4 columns, so no column is left to model"),
         (pa.table({"a": [0, 1] * 9, "b": [1, 0] * 9}), ["c"], "data.context must name columns of the data. Got 'c'"),
         (people(), ["income"], "column 'income' must be there in every row"),
         (np.zeros((9, 4, 4), np.uint8), ["label"], "rows must come with their labels"),

@@ -580,7 +580,7 @@ def test_the_bound_is_weighted(people):
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        (np.zeros(120), "at least one weight must not be zero"),
+        (np.zeros(120), "at least one weight must be above 0"),
         (np.ones(7), "a weight for each of the 120 rows"),
         (np.full(120, -1.0), "finite and not negative"),
         (np.full(120, np.nan), "finite and not negative"),

@@ -50,7 +50,7 @@ def test_of_many_numbers_two_that_are_one_are_noted(write):
     frame = open_csv(write(lines("a", cells)))
     assert str(frame.schema.field("a").type) == "double"
     (column,) = infer_columns(frame)
-    assert column.note == "2.0 and 2.000 are one number"
+    assert column.note == "2.0 and 2.000 are the same number"
 
 
 def test_codes_that_are_numbers_to_a_library_stay_apart(write):
@@ -166,7 +166,9 @@ def test_text_of_two_words_is_one_column(write):
 
 
 def test_columns_aligned_by_blanks_are_refused_with_the_way(write):
-    with pytest.raises(DataError, match=r"separated by a single sign.*several blanks.*Separate the cells by commas"):
+    with pytest.raises(
+        DataError, match=r"separated by a single character.*several blanks.*Separate the cells by commas"
+    ):
         open_csv(write("a   b\n1   2\n3  4\n"))
 
 

@@ -163,11 +163,11 @@ def test_a_decimal_comma_leaves_semicolons_to_separate(write):
 @pytest.mark.parametrize(
     ("content", "name", "words"),
     [
-        ("a,b\n1,2\n3,4,5\n", "x.csv", r"as many cells in each line.*Expected 2 columns, got 3"),
+        ("a,b\n1,2\n3,4,5\n", "x.csv", r"the same number of cells.*Expected 2 columns, got 3"),
         ("a,b,a\n1,2,3\n", "x.csv", r"different names.*'a' twice"),
-        ("a,b\n", "x.csv", "must hold examples.*a header without rows"),
-        ("a,b", "x.csv", "must hold examples.*a header without rows"),
-        ("\n \n", "x.csv", "must hold examples.*an empty file"),
+        ("a,b\n", "x.csv", "has a line of names but no rows"),
+        ("a,b", "x.csv", "has a line of names but no rows"),
+        ("\n \n", "x.csv", "The source is an empty file"),
         ("größe,b\n1,2\n".encode("latin-1"), "x.csv", r"encoded in UTF-8.*x\.csv.*Save it as UTF-8"),
         (b"a,b\n" + b"1,2\n" * 9000 + "größe,2\n".encode("latin-1"), "x.csv", "encoded in UTF-8"),
         ("a,b\n1,2\n".encode("utf-16"), "x.csv", "encoded in UTF-8"),
@@ -183,7 +183,7 @@ def test_a_packed_file_that_is_cut_short_or_is_none(write):
     whole = path.read_bytes()
     for damaged in (whole[: len(whole) // 2], whole[:20], b"a,b\n1,2\n"):
         path.write_bytes(damaged)
-        with pytest.raises(DataError, match=r"must be whole.*x\.csv\.gz"):
+        with pytest.raises(DataError, match=r"must be undamaged.*x\.csv\.gz"):
             open_csv(path)
 
 
@@ -235,7 +235,7 @@ def test_damaged_parquet(tmp_path, damage):
     path = tmp_path / "x.parquet"
     pyarrow.parquet.write_table(pa.table({"a": range(1000)}), path)
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(DataError, match=r"must be whole.*x\.parquet"):
+    with pytest.raises(DataError, match=r"must be undamaged.*x\.parquet"):
         open_parquet(path)
 
 
@@ -245,7 +245,7 @@ def test_parquet_that_is_damaged_within(tmp_path):
     content = bytearray(path.read_bytes())
     content[4:400] = bytes(396)
     path.write_bytes(content)
-    with pytest.raises(DataError, match=r"must be whole.*x\.parquet"):
+    with pytest.raises(DataError, match=r"must be undamaged.*x\.parquet"):
         open_parquet(path).table()
 
 
@@ -359,9 +359,9 @@ def test_narwhals_is_imported_only_when_needed():
         ),
         (pd.DataFrame({"a": [1 + 2j]}), "column 'a' of type complex128"),
         (pd.DataFrame([[1, 2]], columns=["a", "a"]), "'a' twice"),
-        (pd.DataFrame({"a": []}), "must hold examples"),
-        (pd.DataFrame(index=[1, 2]), "must hold examples"),
-        (pl.DataFrame(), "must hold examples"),
+        (pd.DataFrame({"a": []}), "The source holds no examples: "),
+        (pd.DataFrame(index=[1, 2]), "The source holds no examples: "),
+        (pl.DataFrame(), "The source holds no examples: "),
         (pa.table([[1], [2]], names=["a", "a"]), "'a' twice"),
     ],
 )

@@ -406,7 +406,7 @@ NUMBERS = [str(n) for n in range(40)]
     [
         (
             [*NUMBERS, "about 7"],
-            "column 'x' must be a number as in 12.5, or empty, as most are. Got 'about 7' in row 40.*Mend the cell",
+            "column 'x' must be a number as in 12.5, or empty, as most are. Got 'about 7' in row 40.*Correct the cell",
         ),
         ([None, "1.5", "2.5e3", "-7", "x"], "Got 'x' in row 4"),
         (

@@ -58,7 +58,7 @@ def days(*numbers):
 )
 def test_dates_outside_the_calendar_are_refused_with_their_row(tmp_path, cells, row):
     table = pa.table({"x": RNG.normal(size=len(cells)), "when": cells})
-    sentence = rf"every date in column 'when' must be in the years 1 to 9999. Got another in row {row} instead. Mend"
+    sentence = rf"every date in column 'when' must be in the years 1 to 9999. Got another in row {row} instead. Correct"
     with pytest.raises(DataError, match=sentence):
         frame_of_table(table)
     assert f"Got another in row {row} instead" in refusal(written(tmp_path, table))
@@ -130,9 +130,7 @@ def test_rows_without_end_in_a_small_file_are_refused_before_they_are_read(tmp_p
     monkeypatch.setenv("VAEKIT_LARGEST", "2e7")
     assert path.stat().st_size < 100_000
     message = refusal(path)
-    assert message.startswith(
-        "data must take at most 19.1 MiB once they are unpacked. Got 30.5 MiB in 'x.parquet' instead."
-    )
+    assert message.startswith("data must take at most 19.1 MiB after unpacking. Got 30.5 MiB in 'x.parquet' instead.")
     assert "VAEKIT_LARGEST=33554432" in message
     monkeypatch.setenv("VAEKIT_LARGEST", "33554432")
     assert open_source(path).frame.rows == 2_000_000
@@ -158,7 +156,7 @@ def test_a_file_that_changes_while_it_is_read(tmp_path):
     path = written(tmp_path, pa.table({"a": np.arange(30)}))
     frame = open_source(path).frame
     written(tmp_path, pa.table({"a": np.arange(20)}))
-    with pytest.raises(DataError, match=r"must be whole. Got '.*x.parquet': 20 rows instead of 30"):
+    with pytest.raises(DataError, match=r"must be undamaged. Got '.*x.parquet': 20 rows instead of 30"):
         frame.table()
 
 
@@ -188,7 +186,7 @@ def test_missing_columns_are_listed_shortly():
     with pytest.raises(DataError) as caught:
         frame.in_order(["x" * 1000, *(f"c{i}" for i in range(60_000))])
     assert len(str(caught.value)) < 1000
-    assert "(60,001 in all)" in str(caught.value)
+    assert "(60,001 in total)" in str(caught.value)
 
 
 def test_whole_cells_pass():

@@ -66,7 +66,7 @@ def test_a_missing_source_offers_the_nearest_name(workplace):
         open_source("measurement.npy")
     with pytest.raises(DataError, match=r"Did you mean 'digits'\?"):
         open_source("digit")
-    with pytest.raises(DataError, match=r"Give 'digits', a .npy, .npz, .csv or .parquet file, or a folder"):
+    with pytest.raises(DataError, match=r"Pass 'digits', a .npy, .npz, .csv or .parquet file, or a folder"):
         open_source("nowhere/at/all")
 
 
@@ -78,13 +78,13 @@ def test_unknown_endings_and_empty_files_are_refused(workplace):
         open_source("x.txt")
     for name in ("x.npy", "x.npz", "x.csv", "x.parquet"):
         (workplace / name).touch()
-        with pytest.raises(DataError, match=f"must hold examples. Got an empty file, .*{name}"):
+        with pytest.raises(DataError, match=f"The source is an empty file, .*{name}"):
             open_source(name)
 
 
 @pytest.mark.parametrize("name", ["", " "])
 def test_an_empty_name_is_not_the_folder_that_one_is_in(name):
-    with pytest.raises(DataError, match=r"must be named\. Got an empty name"):
+    with pytest.raises(DataError, match=r"The name of the source is empty"):
         open_source(name)
 
 
@@ -156,7 +156,7 @@ def test_a_class_may_be_called_as_a_part_is(workplace, name):
 def test_parts_that_cannot_be_told_apart_are_named(workplace):
     for name in ("val", "test"):
         pictures(workplace / name, 1)
-    with pytest.raises(DataError, match=r"must have one named train\. Got 'val' and 'test' alone"):
+    with pytest.raises(DataError, match=r"must have one named train\. Got only 'val' and 'test'"):
         open_source(".")
     for name in ("train", "valid"):
         pictures(workplace / name, 1)
@@ -228,7 +228,7 @@ T = torch.zeros(4, 3)
         ([torch.zeros(2), torch.zeros(3)], "the array must be rectangular"),
         (["a.png", "b.PNG"], r"a list of 2 paths \('a\.png', …\) instead\. Give the folder, or \[PIL"),
         ([{"a": 1}, [2]], "records must all be dictionaries. Got a list in row 1"),
-        ({"a": [1, 2], "b": [1]}, "as many cells as each other. Got 2 of 'a', 1 of 'b'"),
+        ({"a": [1, 2], "b": [1]}, "the same number of cells. Got 2 of 'a', 1 of 'b'"),
         (
             {"a": [1, "x", 2]},
             r"every cell of column 'a' must be of one type\. Got 'x', a str, in row 1 among cells that are int",

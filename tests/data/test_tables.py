@@ -91,7 +91,7 @@ def test_empty_cells_are_told_with_their_column_and_first_row(csv):
 
 
 def test_a_column_of_text_is_named(csv, parquet):
-    with pytest.raises(DataError, match=r"column 'animal' of type string.*Leave it out, or code it as numbers"):
+    with pytest.raises(DataError, match=r"column 'animal' of type string.*Leave it out, or encode it as numbers"):
         open_csv(csv("a,animal\n1,cat\n2,dog\n"))
     with pytest.raises(DataError, match="column 'animal' of type string"):
         open_parquet(parquet(a=[1, 2], animal=["cat", "dog"]))
@@ -103,7 +103,7 @@ def test_dates_are_no_numbers(parquet):
 
 
 def test_lines_of_different_length_are_refused_with_the_number_of_the_line(csv):
-    with pytest.raises(DataError, match=r"as many cells in each line.*Expected 2 columns, got 3") as error:
+    with pytest.raises(DataError, match=r"the same number of cells.*Expected 2 columns, got 3") as error:
         open_csv(csv("a,b\n1,2\n3,4,5\n"))
     assert "3" in str(error.value).partition("Expected")[0].rpartition("x.csv")[2]
 
@@ -114,7 +114,7 @@ def test_two_columns_of_one_name_are_refused(csv):
 
 
 def test_a_header_alone_holds_no_examples(csv):
-    with pytest.raises(DataError, match="must hold examples"):
+    with pytest.raises(DataError, match="has a line of names but no rows"):
         open_csv(csv("a,b\n"))
 
 
@@ -142,12 +142,12 @@ def test_parquet_with_nulls_is_refused(parquet):
 def test_a_damaged_parquet_is_named(parquet, damage):
     path = parquet(a=[1.0, 2.0])
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(DataError, match=r"must be whole.*x\.parquet"):
+    with pytest.raises(DataError, match=r"must be undamaged.*x\.parquet"):
         open_parquet(path)
 
 
 def test_a_parquet_without_columns_holds_no_examples(parquet):
-    with pytest.raises(DataError, match="must hold examples"):
+    with pytest.raises(DataError, match="The source holds no examples"):
         open_parquet(parquet())
 
 

@@ -33,11 +33,11 @@ def naming(path: Path, must: str, mend: str = "", also: tuple[type[Exception], .
         DataError: in place of the error of the reader.
 
     Examples:
-        >>> with naming(Path("x.npy"), "a .npy file must be whole"):
+        >>> with naming(Path("x.npy"), "a .npy file must be undamaged"):
         ...     raise EOFError("no data left")
         Traceback (most recent call last):
         ...
-        vaekit.errors.DataError: a .npy file must be whole. Got 'x.npy': no data left instead.
+        vaekit.errors.DataError: a .npy file must be undamaged. Got 'x.npy': no data left instead.
     """
     try:
         yield

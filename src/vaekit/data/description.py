@@ -101,7 +101,7 @@ def infer_schema(
     if declared not in POSSIBLE[found]:
         raise DataError(f"data.kind must be one of {', '.join(POSSIBLE[found])} for these values", f"'{declared}'")
     if declared == "levels" and not levels:
-        raise DataError("data.kind=levels must be given bytes or pictures", f"values of type {dtype}")
+        raise DataError("data.kind=levels must be used with bytes or pictures", f"values of type {dtype}")
     constant = constant_columns(part)
     if len(constant) == math.prod(schema.shape):
         raise DataError(f"All {len(part)} training examples are identical, so there is nothing to learn")

@@ -47,7 +47,7 @@ class Scale:
             return f"values of which only {self.levels} differ"
         if self.usual:
             called = "bytes" if self.levels == FEW else f"levels of {self.levels.bit_length() - 1} bits"
-            return f"{called} brought to [-1, 1]" if self.lowest else f"{called} divided by {1 / self.spacing:.6g}"
+            return f"{called} rescaled to [-1, 1]" if self.lowest else f"{called} divided by {1 / self.spacing:.6g}"
         if abs(self.spacing - 1) < 1e-6:
             return f"whole numbers from {self.lowest:g}"
         top = self.lowest + self.spacing * (self.levels - 1)
@@ -79,7 +79,7 @@ def refuse_disguise(part: Part, picture: bool) -> None:
     """
     found = find_disguise(part, picture)
     if found is not None:
-        raise DataError("pixels must be given as the bytes they were", str(found), found.mend)
+        raise DataError("pixels must be passed as the original bytes", str(found), found.mend)
 
 
 def find_disguise(part: Part, picture: bool) -> Scale | None:
@@ -118,7 +118,7 @@ def find_scale(values: npt.NDArray[np.generic]) -> Scale | None:
 
     Examples:
         >>> print(find_scale(np.arange(256) / 127.5 - 1))
-        bytes brought to [-1, 1]
+        bytes rescaled to [-1, 1]
         >>> find_scale(np.random.default_rng(0).normal(size=500)) is None
         True
     """

@@ -1,4 +1,4 @@
-"""From opened rows to numbers: the one place that decides whether a table is mixed, and how its columns are encoded."""
+"""The encoding of opened rows as numbers. Only this module decides whether a table is mixed."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def open_both(
     """Open a source and its separate test source, if there is one, and encode both in the same way.
 
     Args:
-        source: as `open_source` takes it.
-        test: likewise, or None.
-        options: how data are read, and the kinds that columns are declared to be.
-        mixed: whether each column has a kind of its own; None: the rows decide.
+        source: rows as `open_source` takes them.
+        test: held-out rows in the same form, or None.
+        options: how data are read, and the declared kinds of columns.
+        mixed: whether each column has its own kind; None lets the rows decide.
         progress: is told how many pictures are decoded.
-        columns: what the columns are, where that is known; by default it is inferred.
+        columns: the columns if they are known; by default they are inferred.
 
     Raises:
         DataError: if rows cannot be opened or encoded.
@@ -58,20 +58,20 @@ def open_both(
 
 
 def find_columns(source: Source, options: DataOptions, mixed: bool | None = None) -> tuple[Column, ...]:
-    """Find what the columns of a mixed table are; of other data only those that are given to the model.
+    """Infer the columns of a mixed table; for other data only the columns that are given to the model.
 
     Args:
         source: rows as they were opened.
-        options: the kinds that columns are declared to be, and which columns are given.
-        mixed: whether each column has a kind of its own; None: the rows decide, which are a table of several kinds unless
-            they are pictures, levels, counts, or all zeros and ones.
+        options: the declared kinds of columns, and the columns that are given to the model.
+        mixed: whether each column has its own kind; None lets the rows decide: they are a mixed table unless they are
+            pictures, levels, counts, or all zeros and ones.
 
     Raises:
-        DataError: if pictures are declared to be a mixed table, or the columns cannot be what they are declared to be.
+        DataError: if pictures are declared to be a mixed table, or cells do not fit the declared kind of their column.
     """
     declared, context = options.columns, options.context
     if LABEL in context and source.labels is not None and source.labels.dtype.kind != "f":
-        declared = {LABEL: "categorical", **declared}  # whole numbers that name classes
+        declared = {LABEL: "categorical", **declared}  # integers that name classes
     if mixed and source.picture:
         raise DataError("a mixed table must have an example per row: (n, columns)", "pictures")
     mixed = _looks_mixed(source) if mixed is None else mixed
@@ -81,7 +81,7 @@ def find_columns(source: Source, options: DataOptions, mixed: bool | None = None
         return infer_columns(source.context_frame(context), declared, context)
     columns = infer_columns(source.as_frame(LABEL in context), declared, context)
     if all(column.context for column in columns):
-        raise DataError("data.context must leave columns to be modelled", f"all {len(columns)} of them")
+        raise DataError(f"data.context names all {len(columns)} columns, so no column is left to model")
     return columns if mixed else tuple(column for column in columns if column.context)
 
 
@@ -94,7 +94,7 @@ def _looks_mixed(source: Source) -> bool:
 
 
 def _all_binary(frame: Frame) -> bool:
-    """Whether a table holds zeros and ones and nothing else."""
+    """Return whether a table holds only zeros and ones."""
     if any(family(kind) not in ("number", "truth") for kind in frame.schema.types):
         return False
     for piece in frame.read():
@@ -105,12 +105,12 @@ def _all_binary(frame: Frame) -> bool:
 
 
 def encode_rows(source: Source, columns: Sequence[Column], marks: tuple[str, ...] = MISSING) -> Source:
-    """Encode rows as numbers: column by column where the table is mixed, as one array where it is not.
+    """Encode rows as numbers: a mixed table column by column, other tables as one array.
 
     Args:
-        source: rows as they were opened; rows that are encoded already are returned as they are.
-        columns: what the columns of a mixed table are; of other data those that are given to the model.
-        marks: words for a missing cell, for a model that was trained on a text file.
+        source: rows as they were opened; encoded rows are returned unchanged.
+        columns: the columns of a mixed table; for other data only those that are given to the model.
+        marks: words for a missing cell, for columns that were read from a text file in training.
 
     Raises:
         DataError: if a column is missing, or a cell does not fit its column.
@@ -135,7 +135,7 @@ def encode_rows(source: Source, columns: Sequence[Column], marks: tuple[str, ...
 
 
 def _matched(frame: Frame, columns: Sequence[Column], marks: tuple[str, ...]) -> Frame:
-    """Read a table as the training rows were read: words for missing cells, and columns by position if those had no names."""
+    """Prepare a table to be read as the training rows were: by their words for missing cells, and by position if unnamed."""
     if frame.written is None and any(column.written for column in columns):
         frame = replace(frame, words=marks)
     if frame.named and are_numbered(columns) and len(frame.names) == len(columns):

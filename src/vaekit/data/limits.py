@@ -57,8 +57,8 @@ def check_size(needed: int, what: str, files: Iterable[Path] = ()) -> None:
     if needed <= allowed or needed <= RATIO * sum(_on_disk(path) for path in files):
         return
     raise DataError(
-        f"data must take at most {size(allowed)} once they are unpacked",
-        f"{size(needed)} in {what}",
+        f"data must take at most {write_size(allowed)} after unpacking",
+        f"{write_size(needed)} in {what}",
         how_to_allow(needed),
     )
 
@@ -74,11 +74,11 @@ def _on_disk(path: Path) -> int:
     return min(stat.st_size, stat.st_blocks * 512) if hasattr(stat, "st_blocks") else stat.st_size
 
 
-def size(count: int) -> str:
+def write_size(count: int) -> str:
     """Write a number of bytes in a readable unit.
 
     Examples:
-        >>> size(512), size(5 << 20), size(20 * 10**9)
+        >>> write_size(512), write_size(5 << 20), write_size(20 * 10**9)
         ('512 bytes', '5.0 MiB', '18.6 GiB')
     """
     if count < 1024:
@@ -87,7 +87,7 @@ def size(count: int) -> str:
     return f"{count / 1024**power:.1f} {'KMGT'[power - 1]}iB"
 
 
-def room(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+def allocate(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     """Allocate an array of zeros, in memory if it is small, else in a memory-mapped temporary file.
 
     Args:
@@ -118,5 +118,5 @@ def take_space(descriptor: int, count: int, where: str | Path) -> None:
             os.truncate(descriptor, count)
     except OSError as error:
         raise DataError(
-            f"there must be {size(count)} free on disk for unpacked rows", f"{error.strerror} in '{where}'"
+            f"there must be {write_size(count)} free on disk for the unpacked data", f"{error.strerror} in '{where}'"
         ) from error

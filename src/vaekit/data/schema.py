@@ -185,7 +185,7 @@ def check_finite(part: Part, schema: Schema) -> None:
 def _to_shape(given: tuple[int, ...], wanted: tuple[int, ...]) -> str:
     """Say how to bring pictures to the shape that a model was trained on."""
     if len(given) != 3 or given[:-1] != wanted[:-1]:
-        return "Pictures can be brought to size by data.size when they are read"
+        return "Pictures can be resampled with data.size when they are read"
     if (given[-1], wanted[-1]) == (4, 3):
         return (
             "Leave out the fourth channel, as in x[..., :3], or give files, whose transparent parts are laid on white"

@@ -176,6 +176,6 @@ class Source:
             raise DataError("weights must be finite and not negative", f"{given[~(given >= 0)][:1]}")
         kept = given > 0
         if not kept.any():
-            raise DataError("at least one weight must not be zero", f"{len(given)} zeros")
+            raise DataError("at least one weight must be above 0", f"{len(given)} zeros")
         labels, context = (None if beside is None else beside[kept] for beside in (self.labels, self.context))
         return replace(self, values=self.values[kept], labels=labels, weights=given[kept], context=context)

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from vaekit.data import Frame, Schema
 from vaekit.data.readers.libraries import library_of
-from vaekit.data.readers.objects import arranged, refuse_sequence
+from vaekit.data.readers.objects import arrange, refuse_sequence
 from vaekit.runs.run import Run
 from vaekit.runs.table_run import TableRun
 
@@ -26,7 +26,7 @@ def materialize(X: Any) -> Any:
         return lazy.collect().to_native()
     if isinstance(lazy, nw.DataFrame) or (isinstance(X, np.ndarray) and X.dtype == object):
         return X
-    found = arranged(X)
+    found = arrange(X)
     refuse_sequence(found)
     return found.table() if isinstance(found, Frame) else found
 
@@ -71,7 +71,7 @@ def own_row(run: Run, X: Any, rows: object) -> Any:
 def in_library(found: pa.Table, pattern: Any) -> Any:
     """Rows of the model's own making in the library and types of a data frame."""
     library = library_of(pattern)
-    return found if library is None else library.alike(found)
+    return found if library is None else library.convert(found)
 
 
 def as_trained(found: Any, schema: Schema, pattern: Any) -> Any:

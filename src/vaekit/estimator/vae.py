@@ -242,7 +242,7 @@ class VAE(Fitted):
             nothing = np.full(found.num_rows, np.nan)
             return np.column_stack([found[c.name] if c.modelled else nothing for c in self.schema_.table])
         library = library_of(given)
-        return found if library is None else library.labelled(found)
+        return found if library is None else library.add_labels(found)
 
     def save(self, path: str | Path) -> None:
         """Write a run folder, which `VAE.load` and `vaekit.load` read without running code.

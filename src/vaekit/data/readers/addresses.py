@@ -1,4 +1,4 @@
-"""Addresses of databases, whose passwords are never shown, and the refusals of databases in one form."""
+"""Addresses of databases, whose passwords are never shown, and the refusals of databases."""
 
 from __future__ import annotations
 
@@ -27,7 +27,11 @@ _REFUSALS = (  # pattern of the SQLSTATE and the words of a database, what must 
     (r"readonly database|attached databases", "the query must only read", ""),
     (r"not a database|unsupported file format", "the file must be a SQLite database", ""),
     (r"failed to open|unable to open", "the SQLite file must be readable", ""),
-    (r"malformed|corrupt", "the SQLite file must be whole", "Restore it, or repair it with `sqlite3 FILE .recover`"),
+    (
+        r"malformed|corrupt",
+        "the SQLite file must be undamaged",
+        "Restore it, or repair it with `sqlite3 FILE .recover`",
+    ),
     (
         r"too big",
         "a cell of the query must not be longer than 1/64 of what data may take",
@@ -53,7 +57,7 @@ def is_database(source: str) -> bool:
     """Return whether a source is the address of a database, also of a kind that cannot be read.
 
     Args:
-        source: what the user gave.
+        source: the source as the user passed it.
 
     Examples:
         >>> is_database("postgresql://reader@host/measurements"), is_database("sqlite:///file.db")
@@ -81,7 +85,7 @@ def without_password(uri: str) -> str:
 
 
 def _mask(uri: str) -> tuple[str, set[str]]:
-    """Return an address without its passwords, and these."""
+    """Return an address without its passwords, and the passwords."""
     secrets: set[str] = set()
 
     def hide(found: re.Match[str]) -> str:
@@ -105,10 +109,10 @@ def kind_of(scheme: str) -> str:
 
 
 def postgresql_address(uri: str, place: str) -> str:
-    """Return the address in the form that the driver takes.
+    """Return the address in the form that the driver accepts.
 
     Raises:
-        DataError: for one that the driver would misread, because its complaint would show parts of the password.
+        DataError: if the driver would misread the address, because its error would show parts of the password.
     """
     authority, _, parameters = place.partition("?")
     user = authority.rpartition("@")[0]
@@ -141,7 +145,7 @@ def sqlite_file(place: str) -> Path:
 
 
 def refuse(error: Exception, uri: str) -> DataError:
-    """Turn the complaint of a database or its driver into a refusal without the password."""
+    """Turn an error of a database or its driver into a refusal without the password."""
     details = dict(getattr(error, "details", None) or [])
     hint = details.get(b"PG_DIAG_MESSAGE_HINT", b"").decode(errors="replace")
     found = details.get(b"PG_DIAG_MESSAGE_PRIMARY", b"").decode(errors="replace")

@@ -32,26 +32,25 @@ _ARROW = {int: "int64", float: "float64", str: "string"}
 
 
 def read_query(uri: str, query: str) -> pa.Table:
-    """The rows that a database answers to a query.
+    """Read the answer of a database to a query.
 
-    The query is run as it is given, with the rights of the user whom the address names. A SQLite file is opened for
-    reading alone and never made. What a query changes in PostgreSQL is rolled back, but functions that it calls may do
-    what they do: give the name of a user who may only read.
+    The query is run as given, with the rights of the user in the address. A SQLite file is opened read-only and never created.
+    Changes in PostgreSQL are rolled back, but functions that a query calls may have other effects: use a user who may only read.
 
     Args:
-        uri: `postgresql://user:password@host:port/database` (also `postgres://`), where what may be left out is as for
-            PostgreSQL's own programs, or `sqlite:///path`, where an absolute path makes a fourth slash.
+        uri: `postgresql://user:password@host:port/database` (also `postgres://`), where the same parts are optional
+            as for PostgreSQL's own programs; or `sqlite:///path`, with a fourth slash for an absolute path.
         query: one statement of SQL that returns rows.
 
     Returns:
-        A column for each of the query's. Integers, floats, truth values, text, dates and times are of Arrow's types,
-        `numeric` is float64, and NULL is null. SQLite has types for cells and not for columns: a column there is of
-        integers, or else floats, or else text, whichever holds all its cells without changing one.
+        A table with the columns of the query. Integers, floats, truth values, text, dates and times have their Arrow types,
+        `numeric` is float64, and NULL is null. Since SQLite has types for cells and not for columns, its columns are integers,
+        or else floats, or else text: the first type that holds all cells unchanged.
 
     Raises:
-        DataError: for an address that is malformed, of an unknown scheme, or leads nowhere; for a query that is empty,
-            wrong or not allowed, or returns no rows, no columns, two columns of one name, a column of no plain type, or
-            more than data may take; if a package is missing.
+        DataError: if the address is malformed, unknown or unreachable; if the query is empty, wrong or not allowed; if the
+            answer is empty, too large, or has two columns with the same name or a column of an unsupported type; if a
+            package is missing.
 
     Examples:
         >>> read_query("sqlite:///measurements.db", "select length, mass from animals")  # doctest: +SKIP
@@ -67,11 +66,11 @@ def read_query(uri: str, query: str) -> pa.Table:
         )
     if not query.strip():
         raise DataError(
-            "a database must be asked a query", "none", "Give one, such as 'select length, mass from animals'"
+            "A database needs a query (data.query)", mend="Pass one, such as 'select length, mass from animals'"
         )
     table = _read_sqlite(uri, place, query) if kind == "sqlite" else _read_postgresql(uri, place, query)
     if not table.num_rows:
-        raise DataError("the query must return rows", f"none from '{without_password(uri)}'")
+        raise DataError(f"The query returned no rows from '{without_password(uri)}'")
     return table
 
 
@@ -81,7 +80,7 @@ def _import(driver: str) -> Any:
         return importlib.import_module(driver)
     except ImportError as error:
         raise DataError(
-            "packages that read databases must be installed", f"no {error.name}", "Run: pip install 'vaekit[sql]'"
+            f"The package {error.name}, which reads databases, is not installed", mend="Run: pip install 'vaekit[sql]'"
         ) from error
 
 
@@ -110,7 +109,7 @@ def _read_postgresql(uri: str, place: str, query: str) -> pa.Table:
                 cells = [c.storage.cast(pa.float64()) if _is_numeric(c.type) else c for c in batch.columns]
                 tables.append(pa.table(cells, names=schema.names))
     except (manager.Error, pa.ArrowException, OSError) as error:
-        raise refuse(error, uri) from None  # its own words may hold the address with its password
+        raise refuse(error, uri) from None  # its own message may contain the address with the password
     return pa.concat_tables(tables) if tables else schema.empty_table()
 
 
@@ -145,7 +144,7 @@ def _read_sqlite(uri: str, place: str, query: str) -> pa.Table:
 
 
 def _blocks(rows: Iterable[tuple[Any, ...]], path: Path) -> Iterator[list[tuple[Any, ...]]]:
-    """Give rows in lists of bounded size, until they are all there, or too many."""
+    """Iterate over rows in lists of bounded size, until there are no more or too many."""
     block: list[tuple[Any, ...]] = []
     used = text = 0
     for row in rows:
@@ -161,10 +160,10 @@ def _blocks(rows: Iterable[tuple[Any, ...]], path: Path) -> Iterator[list[tuple[
 
 
 def _within(used: int, rows: int, columns: int, files: Sequence[Path] = ()) -> int:
-    """Return the bytes that an answer takes with further rows, as they are read and as numbers.
+    """Return the bytes of an answer with further rows, as they are read and as numbers.
 
     Raises:
-        DataError: if they are too many.
+        DataError: if these are too many.
     """
     from vaekit.data.limits import check_size
 
@@ -185,7 +184,7 @@ def _by_type(name: str, cells: Sequence[Any]) -> dict[type, pa.Array]:
 
 
 def _join_types(blocks: Sequence[dict[type, pa.Array]]) -> pa.ChunkedArray:
-    """Return one column of integers, or else floats, or else text, whichever holds all cells as they are written."""
+    """Return one column of integers, or else floats, or else text: the first type that holds all cells unchanged."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -205,7 +204,7 @@ def _join_types(blocks: Sequence[dict[type, pa.Array]]) -> pa.ChunkedArray:
 
 def _check_names(names: Sequence[str]) -> None:
     if not names:
-        raise DataError("the query must return columns", "none", "Begin it with `select`, and name what to read")
+        raise DataError("The query returned no columns", mend="Begin it with `select`, and name the columns to read")
     name, count = Counter(names).most_common(1)[0]
     if count > 1:
         raise DataError("columns must have different names", f"'{name}' twice in the query", "Rename one with `as`")

@@ -1,4 +1,4 @@
-"""Data frames of any library as Arrow tables that a model reads, and results back in their library, types and labels."""
+"""Data frames of any library as Arrow tables, and results in their library, with their types and row labels."""
 
 from __future__ import annotations
 
@@ -9,49 +9,49 @@ from typing import Any, Protocol
 import numpy as np
 import pyarrow as pa
 
-from vaekit.data.readers.raw_columns import Fit, RawColumn, raw_column, typed
+from vaekit.data.readers.raw_columns import Fit, RawColumn, raw_column, restore_types
 from vaekit.data.tables.checks import check_columns, first_repeated
 from vaekit.errors import DataError
 
 INDEX = re.compile(r"__index_level_\d+__")
-"""Names under which pandas writes an index that has none."""
+"""Names that pandas writes for an unnamed index."""
 
 
 class Library(Protocol):
-    """A data frame in memory, and how results return to its library."""
+    """Reads a data frame in memory, and converts results to its library."""
 
     @property
     def table(self) -> pa.Table:
-        """The rows as a model reads them."""
+        """Return the rows as a model reads them."""
 
     def answer(self, found: pa.Table) -> Any:
-        """Rows that answer the given ones: in their types, order of columns and row labels, equal cells as given.
+        """Convert results for the given rows, with their types, order of columns and row labels; equal cells stay as given.
 
         Args:
             found: as many rows as were given.
         """
 
-    def alike(self, found: pa.Table) -> Any:
-        """Any number of further rows, in the types of the given ones."""
+    def convert(self, found: pa.Table) -> Any:
+        """Convert any number of further rows to the types of the given rows."""
 
-    def labelled(self, found: pa.Table) -> Any:
-        """Figures of the given rows, in types of their own, with the names of the columns and the row labels."""
+    def add_labels(self, found: pa.Table) -> Any:
+        """Convert figures of the given rows, with their column names and row labels, without changing types."""
 
     def part(self, first: int, rows: int) -> Library:
-        """Some of the rows, from a first one on."""
+        """Return a range of the rows."""
 
 
 def library_of(value: object) -> Library | None:
-    """The data frame that a value is.
+    """Recognise a data frame.
 
     Args:
         value: anything.
 
     Returns:
-        How to read it and to answer it; None for what is not a data frame.
+        Its library; None if the value is not a data frame.
 
     Raises:
-        DataError: if two columns have one name, or a column has cells of mixed or unknown types.
+        DataError: if two columns have the same name, or a column has cells of mixed or unknown types.
     """
     if isinstance(value, pa.RecordBatch):
         value = pa.Table.from_batches([value])
@@ -79,7 +79,7 @@ def library_of(value: object) -> Library | None:
 
 
 class ArrowLibrary:
-    """A table of Arrow; the row labels of pandas that it may hold are no columns, and come back with it."""
+    """Reads an Arrow table; row labels of pandas in it are not columns, and are added to results."""
 
     def __init__(self, data: pa.Table) -> None:
         check_columns(data.schema, data.num_rows)
@@ -90,27 +90,27 @@ class ArrowLibrary:
         self.table = pa.table({name: column.seen for name, column in self._columns.items()})
 
     def answer(self, found: pa.Table) -> pa.Table:
-        """Rows that answer the given ones, in their types and with their metadata."""
-        rows = typed(found, self._columns, self._data.schema, RawColumn.answer)
+        """Convert results for the given rows to their types, with their metadata."""
+        rows = restore_types(found, self._columns, self._data.schema, RawColumn.answer)
         for name, field in zip(self._index.column_names, self._index.schema, strict=True):
             rows = rows.append_column(field, self._index[name])
         return rows.replace_schema_metadata(self._data.schema.metadata)
 
-    def alike(self, found: pa.Table) -> pa.Table:
-        """Further rows in the types of the given ones."""
-        return typed(found, self._columns, self._data.schema, RawColumn.fit)
+    def convert(self, found: pa.Table) -> pa.Table:
+        """Convert further rows to the types of the given rows."""
+        return restore_types(found, self._columns, self._data.schema, RawColumn.fit)
 
-    def labelled(self, found: pa.Table) -> pa.Table:
-        """Figures of the given rows as they are."""
+    def add_labels(self, found: pa.Table) -> pa.Table:
+        """Return figures of the given rows unchanged."""
         return found
 
     def part(self, first: int, rows: int) -> ArrowLibrary:
-        """Some of the rows, from a first one on."""
+        """Return a range of the rows."""
         return ArrowLibrary(self._whole.slice(first, rows))
 
 
 class NarwhalsLibrary:
-    """A data frame of polars, or of another library that narwhals knows."""
+    """Reads a data frame of polars, or of another library that narwhals supports."""
 
     def __init__(self, data: Any) -> None:
         import narwhals as nw
@@ -118,40 +118,40 @@ class NarwhalsLibrary:
         check_columns(pa.schema([(name, pa.null()) for name in data.columns]), len(data))
         unknown = next((name for name, kind in data.schema.items() if kind == nw.Object), None)
         if unknown is not None:
-            raise DataError("every column must be of a type that Arrow knows", f"column '{unknown}' of objects")
+            raise DataError("every column must be of a type that Arrow supports", f"column '{unknown}' of objects")
         self._data = data
         try:
             exported = data.to_arrow()
         except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
-            must = "every column must be of a type that Arrow knows"
+            must = "every column must be of a type that Arrow supports"
             raise DataError(must, str(error).partition("\n")[0]) from error
         self._schema = exported.schema
         self._columns = {name: raw_column(exported[name]) for name in exported.column_names}
         self.table = pa.table({name: column.seen for name, column in self._columns.items()})
 
     def answer(self, found: pa.Table) -> Any:
-        """Rows that answer the given ones, in their types and with the row labels of libraries that have some."""
+        """Convert results for the given rows to their types, with row labels if the library has them."""
         return self._labelled(self._typed(found, RawColumn.answer))
 
-    def alike(self, found: pa.Table) -> Any:
-        """Further rows in the types of the given ones."""
+    def convert(self, found: pa.Table) -> Any:
+        """Convert further rows to the types of the given rows."""
         return self._typed(found, RawColumn.fit).to_native()
 
-    def labelled(self, found: pa.Table) -> Any:
-        """Figures of the given rows."""
+    def add_labels(self, found: pa.Table) -> Any:
+        """Convert figures of the given rows, with row labels if the library has them."""
         import narwhals as nw
 
         return self._labelled(nw.from_arrow(found, backend=self._data.implementation))
 
     def part(self, first: int, rows: int) -> NarwhalsLibrary:
-        """Some of the rows, from a first one on."""
+        """Return a range of the rows."""
         return NarwhalsLibrary(self._data[first : first + rows])
 
     def _typed(self, found: pa.Table, fit: Fit) -> Any:
-        """A data frame of narwhals; Arrow does not know each type of the library, such as an enumeration."""
+        """Return a narwhals data frame, with the types of the library that Arrow does not have, such as enumerations."""
         import narwhals as nw
 
-        rows = typed(found, self._columns, self._schema, fit)
+        rows = restore_types(found, self._columns, self._schema, fit)
         made = nw.from_arrow(rows, backend=self._data.implementation)
         wrong = [
             nw.col(field.name).cast(self._data.schema[field.name])

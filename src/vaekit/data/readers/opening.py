@@ -1,4 +1,4 @@
-"""Where data come from: one opener for each form of source, chosen by what is found on disk."""
+"""The opening of data by name, path or value, with the reader that fits."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def open_source(
             of dictionaries or a dictionary of columns; or a `Source` or `Frame`.
         options: how files are read: size of pictures, header and missing cells of text, query of a database.
         progress: is told how many pictures are decoded.
-        known: what the columns of a text file are, where that is known; its cells are then left as they are written.
+        known: the columns of a text file, if they are known; its cells are then opened as text.
 
     Returns:
-        The rows. A table is not encoded yet, as its columns may be of any type.
+        The rows. A table is not encoded yet, because its columns may have any type.
 
     Raises:
         DataError: if the source is missing, empty, damaged, of an unknown form, or of a type that does not hold numbers.
@@ -47,7 +47,7 @@ def open_source(
         return _open_object(source)
     if not str(source).strip():
         raise DataError(
-            "a source must be named", "an empty name", "Give 'digits', a file or a folder ('.' is this one)"
+            "The name of the source is empty", mend="Pass 'digits', a file or a folder ('.' is the current one)"
         )
     if str(source) == "digits":
         return digits()
@@ -68,7 +68,7 @@ def open_source(
     else:
         found = _open_file(path, options, progress, known)
     if not len(found.values):
-        raise DataError("the source must hold examples", f"none in '{source}'")
+        raise DataError(f"The source '{source}' holds no examples")
     return replace(found, origin=str(path))
 
 
@@ -76,7 +76,7 @@ def _open_object(value: object) -> Source:
     """Open rows in memory."""
     from vaekit.data.readers import objects, tabular  # slow to import
 
-    value = value if isinstance(value, Frame) else objects.arranged(value)
+    value = value if isinstance(value, Frame) else objects.arrange(value)
     if isinstance(value, Source):
         return value
     frame = value if isinstance(value, Frame) else tabular.open_frame(value)
@@ -89,11 +89,11 @@ def _open_object(value: object) -> Source:
 def _nearby(path: Path) -> str:
     known = ["digits", *(p.name for p in path.parent.iterdir())] if path.parent.is_dir() else ["digits"]
     hint = did_you_mean(path.name, known)
-    return hint if hint.startswith("Did") else "Give 'digits', a .npy, .npz, .csv or .parquet file, or a folder"
+    return hint if hint.startswith("Did") else "Pass 'digits', a .npy, .npz, .csv or .parquet file, or a folder"
 
 
 def digits() -> Source:
-    """The 1,797 handwritten digits of 8×8 pixels and 17 levels that come with scikit-learn."""
+    """Open the 1,797 handwritten digits of scikit-learn, with 8×8 pixels and 17 levels."""
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
@@ -119,7 +119,7 @@ def _open_file(path: Path, options: DataOptions, progress: Progress | None, know
     if not path.is_file():
         raise DataError("a source must be a file or a folder", f"'{path}', which is a pipe or a device")
     if path.stat().st_size == 0:
-        raise DataError("the source must hold examples", f"an empty file, '{path}'")
+        raise DataError(f"The source is an empty file, '{path}'")
     if ending in decoding.ENDINGS:
         return pictures.open_pictures(path, options.height_width, progress)
     if ending not in openers:
@@ -132,7 +132,7 @@ def _open_file(path: Path, options: DataOptions, progress: Progress | None, know
 
 
 def _open_npy(path: Path) -> Source:
-    """Open an array, or the table that a structured array is."""
+    """Open an array, or a structured array as a table."""
     values = arrays.read_npy(path)
     if values.dtype.names is not None and values.ndim != 1:
         must = "a structured array must have one dimension, a record per row"
@@ -145,11 +145,11 @@ PARTS = {
     "validation": ("val", "valid", "validation", "dev"),
     "test": ("test", "testing"),
 }
-"""What folders of the parts are called, in capitals or not."""
+"""Names of the folders of parts, in lower case."""
 
 
 def _open_folder(path: Path, size: tuple[int, int] | None, progress: Progress | None) -> Source:
-    """IDX files, or pictures: all of a folder, or those of its parts."""
+    """Open a folder of IDX files, of pictures, or of parts with pictures."""
     from vaekit.data.readers import pictures
 
     if idx.is_idx_folder(path):
@@ -173,31 +173,29 @@ def _open_folder(path: Path, size: tuple[int, int] | None, progress: Progress | 
 
 
 def _parts(path: Path) -> dict[str, Path]:
-    """The folders of the parts of a folder of pictures, where it has any.
+    """Return the folders of the parts of a folder of pictures, if it has parts.
 
-    There must be one of training rows, or the others must hold the classes that stand beside them: else a name such as
-    `train` or `val` is a class like any other.
+    A folder is a part only if there are training pictures: in a folder of their own, or in folders of the same classes beside
+    the parts. Otherwise `train` or `val` is the name of a class.
 
     Raises:
-        DataError: if two folders claim to be the same part, or there are parts but nothing to train on.
+        DataError: if two folders are the same part, or there are parts but no training pictures.
     """
     folders = {p.name.lower(): p for p in sorted(path.iterdir()) if p.is_dir() and not p.name.startswith(".")}
     named = {part: [folders[name] for name in names if name in folders] for part, names in PARTS.items()}
-    found = {part: places[0] for part, places in named.items() if places}
-    classes = {name for name, place in folders.items() if place not in found.values()}
+    found = {part: paths[0] for part, paths in named.items() if paths}
+    classes = {name for name, path in folders.items() if path not in found.values()}
     if "train" in found:
         if len(found) == 1 and classes:  # a train among cars
             return {}
     elif found and classes:
-        inner = [{p.name.lower() for p in place.iterdir() if p.is_dir()} for place in found.values()]
+        inner = [{p.name.lower() for p in part.iterdir() if p.is_dir()} for part in found.values()]
         if not all(names and names <= classes for names in inner):
             return {}
     elif found:
-        told = " and ".join(f"'{place.name}'" for place in found.values())
-        raise DataError("a folder of parts must have one named train", f"{told} alone in '{path}'")
-    for part, places in named.items():
-        if len(places) > 1:
-            raise DataError(
-                f"there must be one folder for the {part} part", f"'{places[0].name}' and '{places[1].name}'"
-            )
+        told = " and ".join(f"'{part.name}'" for part in found.values())
+        raise DataError("a folder of parts must have one named train", f"only {told} in '{path}'")
+    for part, paths in named.items():
+        if len(paths) > 1:
+            raise DataError(f"there must be one folder for the {part} part", f"'{paths[0].name}' and '{paths[1].name}'")
     return found

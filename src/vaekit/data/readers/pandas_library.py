@@ -1,4 +1,4 @@
-"""Data frames of pandas as Arrow tables, and results back in their types, with their row labels and names of columns."""
+"""Data frames of pandas as Arrow tables, and results in their types, with their row labels and column names."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vaekit.data.readers.pandas_objects import check_objects, export, export_objects, families_of
-from vaekit.data.readers.raw_columns import RawColumn, in_order, labels, raw_column
+from vaekit.data.readers.raw_columns import RawColumn, in_order, label_categories, raw_column
 from vaekit.data.tables.checks import check_columns
 from vaekit.data.tables.types import to_plain
 
 REPEATED = 2
-"""From so many rows for each interval on, intervals are a list; fewer are texts like any others."""
+"""Least mean number of rows of an interval in a column of categories; other intervals are text."""
 
 
 @dataclass(frozen=True)
 class PandasColumn:
-    """A column of pandas.
+    """Holds a column of pandas.
 
     Args:
-        series: as it was given.
-        raw: its cells for Arrow and for the model.
-        build: from a chunked Arrow array of the type of `raw.cells` to cells of the type of the series; None where they
-            have no place in it.
+        series: the column as given.
+        raw: its cells in Arrow.
+        build: converts a chunked Arrow array of the type of `raw.cells` to the type of the series; None if that is
+            impossible.
     """
 
     series: Any
@@ -38,23 +38,23 @@ class PandasColumn:
     build: Callable[[Any], Any]
 
     def part(self, first: int, rows: int) -> PandasColumn:
-        """Some of its cells, from a first one on."""
+        """Return a range of its cells."""
         return replace(self, series=self.series.iloc[first : first + rows], raw=self.raw.part(first, rows))
 
     @property
     def tells_nothing(self) -> bool:
-        """Whether it has no cell, and a type that pandas gives to such columns, whatever they would hold."""
+        """Return whether it is empty, with a type that pandas gives to any empty column."""
         kind = self.series.dtype
         usual = isinstance(kind, np.dtype) and kind.kind in "Of"
         return self.raw.tells_nothing or (usual and bool(self.series.isna().all()))
 
-    def alike(self, found: Any) -> Any:
-        """Cells that a model made as a series, in the type of this one if it holds them."""
+    def convert(self, found: Any) -> Any:
+        """Convert cells of a model to a series, in the type of this column if that can hold them."""
         built = self._built(self.raw.fit(found))
         return found.to_pandas() if built is None else pd.Series(built)
 
     def answer(self, found: Any) -> Any:
-        """The same of as many rows; where a cell is the given one, it is the very object."""
+        """Convert as many cells to a series; cells that equal the given ones are the same objects."""
         if found.equals(self.raw.seen):
             return self.series.reset_index(drop=True)
         built = None if self.tells_nothing else self._built(self.raw.answer(found))
@@ -69,7 +69,7 @@ class PandasColumn:
 
 
 class PandasLibrary:
-    """A data frame of pandas."""
+    """Reads a data frame of pandas."""
 
     def __init__(self, data: Any) -> None:
         names = [str(name) for name in data.columns]
@@ -80,27 +80,27 @@ class PandasLibrary:
         self.table = pa.table({name: column.raw.seen for name, column in self._columns.items()})
 
     def answer(self, found: pa.Table) -> Any:
-        """Rows that answer the given ones, with their labels."""
+        """Convert results for the given rows, with their row labels."""
         cells = {
             name: self._columns[name].answer(found[name]) if name in self._columns else found[name].to_pandas()
             for name in in_order(found, self._columns)
         }
         return self._frame(cells, self._index)
 
-    def alike(self, found: pa.Table) -> Any:
-        """Further rows in the types of the given ones."""
+    def convert(self, found: pa.Table) -> Any:
+        """Convert further rows to the types of the given rows."""
         cells = {
-            name: self._columns[name].alike(found[name]) if name in self._columns else found[name].to_pandas()
+            name: self._columns[name].convert(found[name]) if name in self._columns else found[name].to_pandas()
             for name in in_order(found, self._columns)
         }
         return self._frame(cells, pd.RangeIndex(len(found)))
 
-    def labelled(self, found: pa.Table) -> Any:
-        """Figures of the given rows, with their labels."""
+    def add_labels(self, found: pa.Table) -> Any:
+        """Convert figures of the given rows, with their row labels."""
         return self._frame({name: found[name].to_pandas() for name in found.column_names}, self._index)
 
     def part(self, first: int, rows: int) -> PandasLibrary:
-        """Some of the rows, from a first one on, whose columns are read as those of the whole."""
+        """Return a range of the rows, with columns read as in the whole frame."""
         some = copy.copy(self)
         some._columns = {name: column.part(first, rows) for name, column in self._columns.items()}
         some._index, some.table = self._index[first : first + rows], self.table.slice(first, rows)
@@ -120,11 +120,11 @@ def open_column(name: str, series: Any) -> PandasColumn:
     """Read a column of pandas.
 
     Args:
-        name: what to call it.
+        name: its name.
         series: the column.
 
     Raises:
-        DataError: if its cells are of several types, or of one that Arrow does not know.
+        DataError: if its cells have several types, or one that Arrow does not have.
     """
     kind = series.dtype
     if isinstance(kind, pd.SparseDtype):
@@ -146,7 +146,7 @@ def _then(cells: Any, kind: Any) -> Any:
 
 
 def _in_dtype(cells: Any, kind: Any) -> Any:
-    """Cells in a type that Arrow knows, too; whole numbers and truth values of numpy have no place for a missing one."""
+    """Convert cells to a type that Arrow also has; None if numpy integers or truth values would have a missing cell."""
     if hasattr(kind, "__from_arrow__"):
         return kind.__from_arrow__(cells)
     if cells.null_count and kind.kind in "iub":
@@ -155,7 +155,7 @@ def _in_dtype(cells: Any, kind: Any) -> Any:
 
 
 def _categories(name: str, series: Any) -> PandasColumn:
-    """A categorical, whose categories Arrow has by what they are if they are numbers, text or truth values."""
+    """Read a categorical; categories other than numbers, text or truth values are represented by labels."""
     kind = series.dtype
     values = kind.categories
     families = set(families_of(values)) if values.dtype == np.dtype(object) else set()
@@ -166,7 +166,7 @@ def _categories(name: str, series: Any) -> PandasColumn:
     elif families == {"truth values"}:
         known = pa.array([bool(value) for value in values])
     elif families or isinstance(values, pd.IntervalIndex | pd.PeriodIndex | pd.DatetimeIndex | pd.TimedeltaIndex):
-        known = pa.array(labels(list(values)), pa.string())
+        known = pa.array(label_categories(list(values)), pa.string())
     else:
         known = export(name, values).combine_chunks()
     codes = series.cat.codes.to_numpy()
@@ -185,10 +185,10 @@ def _categories(name: str, series: Any) -> PandasColumn:
 
 
 def _intervals(series: Any) -> PandasColumn:
-    """Intervals, which are known by how they are written; those that come again are a list in their order."""
+    """Read intervals as text; intervals that repeat are ordered categories."""
     kind = series.dtype
     listed = pd.Categorical(series, ordered=True)
-    written = np.array([*labels(list(listed.categories)), None], dtype=object)
+    written = np.array([*label_categories(list(listed.categories)), None], dtype=object)
     cells = pa.chunked_array([pa.array(written[listed.codes], pa.string())])
     seen = cells
     if REPEATED * len(listed.categories) <= len(series):
@@ -200,7 +200,7 @@ def _intervals(series: Any) -> PandasColumn:
 
 
 def _read_intervals(cells: Any, kind: Any) -> Any:
-    """Text as in (0.5, 1.0] as intervals, None if one is not such a text or of another type."""
+    """Convert text as in (0.5, 1.0] to intervals; None if a text does not fit the type."""
     opening, closing = "[" if kind.closed in ("left", "both") else "(", "]" if kind.closed in ("right", "both") else ")"
     different = cells.unique().drop_null().to_pylist()
     if not all(text.startswith(opening) and text.endswith(closing) and text.count(", ") == 1 for text in different):
@@ -216,11 +216,11 @@ def _read_intervals(cells: Any, kind: Any) -> Any:
 
 
 _UNITS = dict.fromkeys(("h", "min", "s"), "s") | dict.fromkeys(("ms", "us", "ns"), "ns")
-"""In what the first moment of a period is counted, by its frequency; of others it is a day."""
+"""Unit of the first moment of a period, by its frequency; the unit of other periods is a day."""
 
 
 def _periods(series: Any) -> PandasColumn:
-    """Periods, each as its first day or moment: a place in time, as a date is."""
+    """Read periods as their first day or moment."""
     kind = series.dtype
     unit = _UNITS.get(kind.freq.name, "D")
     starts = pd.PeriodIndex(series).asfreq(unit, how="start")
@@ -239,7 +239,7 @@ def _periods(series: Any) -> PandasColumn:
 
 
 def _objects(name: str, series: Any) -> PandasColumn:
-    """A column of Python objects; intervals and periods among them have types of their own in pandas."""
+    """Read a column of Python objects, which may be intervals or periods."""
     check_objects(name, series)
     inferred = series.infer_objects()
     if isinstance(inferred.dtype, pd.IntervalDtype | pd.PeriodDtype):
@@ -250,7 +250,7 @@ def _objects(name: str, series: Any) -> PandasColumn:
 
 
 def _same(given: Any, found: Any) -> npt.NDArray[np.bool_]:
-    """Where two Arrow arrays of one family have the same cell, missing ones included."""
+    """Return where two Arrow arrays of one family have the same cell or are both missing."""
     given, found = to_plain(given), to_plain(found)
     both_missing = pc.and_(given.is_null(), found.is_null())
     equal = pc.fill_null(pc.equal(found, given), fill_value=False)

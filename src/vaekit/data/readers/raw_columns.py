@@ -1,4 +1,4 @@
-"""Columns of data frames as a model reads them, and cells that a model made in the types of these columns."""
+"""Columns of data frames as a model reads them, and cells of a model in the types of these columns."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ from vaekit.errors import DataError
 
 @dataclass(frozen=True)
 class RawColumn:
-    """A column as it was given.
+    """Holds a column as given.
 
     Args:
-        cells: in the Arrow type of their library.
-        seen: the same cells as a model reads them, see `see`.
+        cells: its cells in the Arrow type of their library.
+        seen: its cells as a model reads them (see `see`).
     """
 
     cells: Any
     seen: Any
 
     def part(self, first: int, rows: int) -> RawColumn:
-        """Some of its cells, from a first one on."""
+        """Return a range of its cells."""
         return RawColumn(self.cells.slice(first, rows), self.seen.slice(first, rows))
 
     @property
     def tells_nothing(self) -> bool:
-        """Whether it has neither a cell nor a type."""
+        """Return whether it has neither a cell nor a type."""
         return bool(pa.types.is_null(self.cells.type))
 
     def fit(self, found: Any) -> Any:
-        """Other cells in the type of the given ones.
+        """Convert other cells to the type of the given cells.
 
         Args:
-            found: an Arrow array of cells as a model makes them.
+            found: an Arrow array of cells of a model.
 
         Returns:
-            A chunked Arrow array; None if the type is of another family, or has no place for one of the cells.
+            A chunked Arrow array; None if the type is of another family, or cannot hold a cell.
         """
         kind = self.cells.type
         if found.equals(self.seen):
@@ -55,14 +55,14 @@ class RawColumn:
         if self.tells_nothing or family(found.type) != family(self.seen.type):
             return None
         if pa.types.is_dictionary(kind):
-            return self._listed(found)
+            return self._categorise(found)
         cells = cast_exactly(found, kind)
         if cells is None and pa.types.is_integer(kind) and cast_exactly(self.cells, found.type) is None:
             return cast_exactly(pc.round(found), kind)  # a fraction is given up, but no digit of a given number
         return cells
 
     def answer(self, found: Any) -> Any:
-        """As `fit`, for the same rows: a cell that says what the given one says is that one, to the last digit."""
+        """Convert as `fit`, for the same rows; a cell that equals the given one keeps all of its digits."""
         cells = self.fit(found)
         kind = self.cells.type
         if cells is None or family(kind) not in ("number", "date") or pa.types.is_dictionary(kind):
@@ -70,8 +70,8 @@ class RawColumn:
         same = pc.fill_null(pc.equal(to_plain(found), to_plain(self.seen)), fill_value=False)
         return pc.if_else(pa.chunked_array([same]), self.cells, cells)
 
-    def _listed(self, found: Any) -> Any:
-        """Cells as places in the list of the type; a list of text without an order grows by what is new."""
+    def _categorise(self, found: Any) -> Any:
+        """Convert cells to indices of the categories of the type; unordered categories of text are extended by new ones."""
         kind = self.cells.type
         values = self.cells.chunk(0).dictionary
         found = to_plain(found)
@@ -89,17 +89,17 @@ class RawColumn:
 
 
 def raw_column(cells: Any) -> RawColumn:
-    """A column from its cells in the Arrow type of their library."""
+    """Make a column from its cells in the Arrow type of their library."""
     if pa.types.is_dictionary(cells.type) and cells.num_chunks != 1:
         cells = pa.chunked_array([cells.unify_dictionaries().combine_chunks()], cells.type)
     return RawColumn(cells, see(cells))
 
 
 def see(cells: Any) -> Any:
-    """Cells as a model reads them.
+    """Convert cells to a form that a model reads.
 
-    Categories of text and numbers are what they are. Those that are true or false are truth values, and any others
-    (dates, periods, intervals, bytes) are known by their labels, whose order is that of the type.
+    Categories of text and numbers do not change. Categories true and false become truth values, and all others (dates, periods,
+    intervals, bytes) become labels, in the order of the type.
 
     Args:
         cells: a chunked Arrow array.
@@ -125,18 +125,18 @@ def see(cells: Any) -> Any:
 
 
 def _readable(values: Any) -> Any:
-    """The categories of a type as a model reads them."""
+    """Convert the categories of a type to a form that a model reads."""
     kind = values.type
     if pa.types.is_decimal(kind):
         return values.cast(pa.float64())
-    return pa.array(labels(values.to_pylist()), pa.string()) if family(kind) in ("date", "other") else values
+    return pa.array(label_categories(values.to_pylist()), pa.string()) if family(kind) in ("date", "other") else values
 
 
-def labels(values: Sequence[Any]) -> list[str | None]:
-    """The text that stands for each category of an odd type, the same in any library and process.
+def label_categories(values: Sequence[Any]) -> list[str | None]:
+    """Return a label for each category of another type, which is the same in any library and process.
 
     Raises:
-        DataError: if two categories have the same.
+        DataError: if two categories have the same label.
     """
     found = [None if value is None else _label(value) for value in values]
     if (double := first_repeated(text for text in found if text is not None)) is not None:
@@ -153,14 +153,14 @@ def _label(value: Any) -> str:
 
 
 def cast_exactly(found: Any, kind: pa.DataType) -> Any:
-    """Cells in another type, where it holds them: floats and decimals are rounded to it, nothing else is.
+    """Convert cells to another type if that can hold them; only floats and decimals are rounded.
 
     Args:
         found: an Arrow array.
-        kind: the type wanted.
+        kind: the type.
 
     Returns:
-        An Arrow array, or None if a cell does not survive.
+        An Arrow array, or None if the type cannot hold a cell.
 
     Examples:
         >>> cast_exactly(pa.array([1.0, None]), pa.int8()).to_pylist(), cast_exactly(pa.array([1.5]), pa.int8())
@@ -176,17 +176,17 @@ def cast_exactly(found: Any, kind: pa.DataType) -> Any:
 
 
 Fit = Callable[[RawColumn, Any], Any]
-"""Brings cells into the type of a given column, or is None."""
+"""Converts cells to the type of a given column, or returns None."""
 
 
-def typed(found: pa.Table, columns: dict[str, RawColumn], schema: pa.Schema, fit: Fit) -> pa.Table:
-    """Cells in the types that were given, wherever these hold them; columns in the given order, then any others.
+def restore_types(found: pa.Table, columns: dict[str, RawColumn], schema: pa.Schema, fit: Fit) -> pa.Table:
+    """Convert cells to the given types if these can hold them; given columns come first, in their order.
 
     Args:
-        found: cells as a model makes them.
+        found: cells of a model.
         columns: the given columns, by name.
         schema: their fields.
-        fit: whether the cells answer the given ones (`RawColumn.answer`) or are others (`RawColumn.fit`).
+        fit: the conversion: `RawColumn.answer` for results for the given rows, else `RawColumn.fit`.
     """
     fields, arrays = [], []
     for name in in_order(found, columns):
@@ -199,7 +199,7 @@ def typed(found: pa.Table, columns: dict[str, RawColumn], schema: pa.Schema, fit
 
 
 def in_order(found: pa.Table, names: Sequence[str] | dict[str, Any]) -> Iterator[str]:
-    """The columns of a table in a given order, then those that have no place in it."""
+    """Iterate over the columns of a table in a given order, followed by all others."""
     there, known = set(found.column_names), set(names)
     yield from (name for name in names if name in there)
     yield from (name for name in found.column_names if name not in known)

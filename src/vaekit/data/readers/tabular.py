@@ -1,4 +1,4 @@
-"""Tables of any form as frames: CSV and Parquet files, data frames in memory."""
+"""Readers of tables: CSV and Parquet files, and data frames in memory."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ __all__ = ["open_csv", "open_frame", "open_parquet"]
 
 
 def open_parquet(path: Path) -> Frame:
-    """Rows of a Parquet file.
+    """Open a Parquet file.
 
     Args:
         path: the file.
 
     Returns:
-        Its rows; an index without a name is left out.
+        The rows, without an unnamed index.
 
     Raises:
-        DataError: if the file is damaged, has no rows or columns, or two columns of one name.
+        DataError: if the file is damaged, has no rows or columns, or two columns with the same name.
     """
     return _without_index(frame_of_parquet(path))
 
 
 def open_frame(value: object) -> Frame | None:
-    """A data frame in memory.
+    """Open a data frame in memory.
 
     Args:
         value: anything.
 
     Returns:
-        The rows of a data frame of pandas, polars, Arrow or another library that narwhals knows, whose `native` brings
-        results back to the same library, types and row labels; None for what is no data frame.
+        The rows of a data frame of pandas, polars, Arrow or another library that narwhals supports. Their `native` converts
+        results to the same library, types and row labels. None if the value is not a data frame.
 
     Raises:
-        DataError: if it has no rows or columns, two columns of one name, or a column of mixed or unknown types.
+        DataError: if it has no rows or columns, two columns with the same name, or a column of mixed or unknown types.
 
     Examples:
         >>> import pyarrow as pa

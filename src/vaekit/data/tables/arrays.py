@@ -20,16 +20,16 @@ Values = npt.NDArray[Any]
 LABEL = "label"
 """Name of the column that the labels of pictures and arrays become."""
 NUMBERS = (pa.int64(), pa.float64(), pa.bool_())
-"""Types that the numbers of a text file may have; the first that fits all cells is taken."""
+"""Types of numbers in a text file; the first type that fits all cells is used."""
 
 
 def frame_of_array(values: Values, columns: Sequence[str] = (), labels: Values | None = None) -> Frame:
-    """Return the rows of an array (n, C) as a table whose results become arrays again.
+    """Return an array (n, C) as a table; results for such a table are converted back to arrays.
 
     Args:
         values: numbers, shape (n, C).
         columns: names of the columns.
-        labels: class of each row; they become the last column.
+        labels: class of each row, which becomes the last column.
 
     Raises:
         DataError: if the array does not have two dimensions.
@@ -55,16 +55,16 @@ def without_labels(table: pa.Table) -> npt.NDArray[np.float64]:
 
 
 def numbers_of(frame: Frame) -> Values:
-    """Return the columns of a table of numbers side by side; integers stay integers if all columns are.
+    """Return a table of numbers as one array, of integers if all columns are integers.
 
     Args:
-        frame: the table. All of its rows are read.
+        frame: the table; all of its rows are read.
 
     Returns:
-        Shape (n, C).
+        An array (n, C).
 
     Raises:
-        DataError: for a column that does not hold numbers, and for an empty cell, each by name.
+        DataError: if a column does not hold numbers, or a cell is empty; the message names it.
 
     Examples:
         >>> numbers_of(frame_of_table(pa.table({"a": [1, 2], "b": [0.5, 1.5]}))).tolist()
@@ -92,6 +92,6 @@ def _numbers(name: str, column: Any, written: bool) -> Values:
         column = column.cast(pa.float64() if pa.types.is_decimal(kind) else kind.value_type)
     elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
         raise DataError(
-            "every column must hold numbers", f"column '{name}' of type {kind}", "Leave it out, or code it as numbers"
+            "every column must hold numbers", f"column '{name}' of type {kind}", "Leave it out, or encode it as numbers"
         )
     return column.to_numpy()

@@ -1,12 +1,12 @@
-"""From coded rows of a table to what the model sees: categories, normal scores, and the measure of each cell.
+"""The step from encoded rows of a table to what the model sees: categories, normal scores, and a measure of each cell.
 
-Each column becomes one slot or two. A slot holds a category (of a list, or a point mass of a column of numbers) or the normal
+Each column becomes one or two slots. A slot holds a category (of a list, or a point mass of a column of numbers) or the normal
 score of a number that is not a point mass. A row consists of its S slots, followed by the logarithms of their S measures:
 
     category   log P(value | category), which is 0 unless rare values share the category
     score      log t'(x), or on a grid the log width of the interval of a value
 
-With them the likelihood speaks of the data as given. A missing cell is NaN in all of its slots.
+With these measures the likelihood is one of the data as given. A missing cell is NaN in all of its slots.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Array = npt.NDArray[np.float64]
 
 
 class Categories(BaseModel):
-    """A column of values from a list.
+    """Describes a column of values from a list.
 
     Args:
         n_categories: how many categories the model has for the values.
@@ -45,12 +45,12 @@ class Categories(BaseModel):
 
 
 class Layout(BaseModel):
-    """The meaning of the slots of a row: K categories, followed by R scores.
+    """Describes the slots of a row: K categories, followed by R scores.
 
     Args:
         sizes: the number of categories of each of the first K slots, increasing.
         on_grid: for each score, whether its values lie on a grid; these scores come first.
-        edges: for each score, the scores of the least and the greatest value on the grid, which take the tails.
+        edges: for each score, the scores of the least and the greatest value of the grid, whose intervals include the tails.
         lists: for each score, the slot whose last category says that the number is not a point mass; −1 if there is none.
     """
 
@@ -68,7 +68,7 @@ class Layout(BaseModel):
 
 
 class Cells(Step):
-    """The step from codes (B, C), NaN where missing, to slots and measures (B, 2S), and from slots (…, S) to codes (…, C)."""
+    """Maps codes (B, C), NaN where missing, to slots and measures (B, 2S), and slots (…, S) back to codes (…, C)."""
 
     kind: Literal["cells"] = "cells"
     columns: tuple[Categories | Marginal, ...]

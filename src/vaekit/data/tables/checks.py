@@ -1,4 +1,4 @@
-"""Refusals of tables that a model could not read: their columns, and single cells at which something later would stumble."""
+"""Checks of tables: refusals of columns and cells that later steps could not process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vaekit.data.tables.types import value_type
 from vaekit.errors import DataError
 
 MOST_LISTED = 20
-"""Names of columns that a message lists."""
+"""Most names of columns that a message lists."""
 
 
 def check_names(names: Collection[str], wanted: Sequence[str]) -> None:
@@ -24,7 +24,7 @@ def check_names(names: Collection[str], wanted: Sequence[str]) -> None:
         wanted: the columns of the model.
 
     Raises:
-        DataError: if one of these is missing.
+        DataError: if a column is missing.
     """
     missing = [repr(name) for name in wanted if name not in names]
     if missing:
@@ -35,28 +35,28 @@ def check_names(names: Collection[str], wanted: Sequence[str]) -> None:
 
 
 def _listed(names: Sequence[str]) -> str:
-    """Names for a message: the first of them, and how many there are."""
+    """Join the first of some names for a message, and count the others."""
     first = ", ".join(f"{name:.200}" for name in names[:MOST_LISTED])
-    return first if len(names) <= MOST_LISTED else f"{first}, … ({len(names):,} in all)"
+    return first if len(names) <= MOST_LISTED else f"{first}, … ({len(names):,} in total)"
 
 
 def first_repeated(texts: Iterable[str]) -> str | None:
-    """Find the first of some texts that comes twice."""
+    """Return the first text that occurs twice; None if all differ."""
     return next((text for text, count in Counter(texts).items() if count > 1), None)
 
 
 def check_columns(schema: pa.Schema, rows: int) -> None:
-    """Refuse a table without rows or columns, and columns that could not be told apart or read.
+    """Refuse a table without rows or columns, or with columns that are ambiguous or unreadable.
 
     Args:
         schema: names and types of the columns.
         rows: how many rows.
 
     Raises:
-        DataError: if it has no rows or columns, two columns of one name, or dates of a time zone that does not exist.
+        DataError: if it has no rows or columns, two columns with the same name, or dates of an unknown time zone.
     """
     if not rows or not schema.names:
-        raise DataError("the source must hold examples", f"{rows} rows of {len(schema.names)} columns")
+        raise DataError(f"The source holds no examples: {rows} rows of {len(schema.names)} columns")
     if (double := first_repeated(schema.names)) is not None:
         raise DataError("columns must have different names", f"'{double:.200}' twice")
     for zone in {zone for kind in schema.types if (zone := getattr(value_type(kind), "tz", None)) is not None}:
@@ -66,7 +66,7 @@ def check_columns(schema: pa.Schema, rows: int) -> None:
 
 
 def _is_zone(name: str) -> bool:
-    """Whether a time zone exists; a name that is none may be anything, a path too."""
+    """Return whether a time zone exists; the name may be any text, such as a path."""
     try:
         pa.lib.string_to_tzinfo(name)
     except (pa.ArrowException, KeyError, ValueError, OSError):
@@ -75,20 +75,20 @@ def _is_zone(name: str) -> bool:
 
 
 def check_cells(table: pa.Table, first_row: int = 0) -> None:
-    """Refuse cells at which something later would stumble.
+    """Refuse cells that later steps could not process.
 
     Args:
-        table: some rows, from whatever reader.
-        first_row: the number of the first of them, for the message.
+        table: rows from any reader.
+        first_row: the number of the first row, for the message.
 
     Raises:
-        DataError: for text that is not UTF-8, and dates outside the years 1 to 9999, with column and row.
+        DataError: for text that is not UTF-8 and for dates outside the years 1 to 9999; the message names column and row.
 
     Examples:
         >>> check_cells(pa.table({"day": pa.array([0, 3_000_000], pa.date32())}))
         Traceback (most recent call last):
             ...
-        vaekit.errors.DataError: every date in column 'day' must be in the years 1 to 9999. Got another in row 1 instead. Mend the cell, or leave it empty.
+        vaekit.errors.DataError: every date in column 'day' must be in the years 1 to 9999. Got another in row 1 instead. Correct the cell, or leave it empty.
     """
     for name, column in zip(table.column_names, table.columns, strict=True):
         try:
@@ -130,5 +130,5 @@ def _check_dates(name: str, column: pa.ChunkedArray, first_row: int) -> None:
         raise DataError(
             f"every date in column '{name:.200}' must be in the years 1 to 9999",
             f"another in row {first_row + row}",
-            "Mend the cell, or leave it empty",
+            "Correct the cell, or leave it empty",
         )

@@ -1,4 +1,4 @@
-"""From tables to rows of numbers: the cells of a frame coded by its columns, on disk where memory might not do."""
+"""The encoding of tables as numbers, and tables made of numbers. Large codes are kept in a temporary file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vaekit.data.limits import room
+from vaekit.data.limits import allocate
 from vaekit.data.tables.columns import Column
 from vaekit.data.tables.dates import is_length, read_dates
 from vaekit.data.tables.frame import Frame
@@ -26,58 +26,58 @@ def encode_frame(frame: Frame, columns: Sequence[Column]) -> tuple[Values, Value
     """Encode the cells of a table as numbers.
 
     Args:
-        frame: the table; its columns may be in another order, and others may be among them.
-        columns: what the columns are.
+        frame: the table; its columns may be in another order, and it may have further columns.
+        columns: the columns of the model.
 
     Returns:
         Codes of the modelled columns, shape (n, C), NaN where a cell is missing (see `Column.code`); and codes of the
-        columns that are given, likewise, or None if none is.
+        context, or None if the model has no context.
 
     Raises:
-        DataError: if a column is missing, a cell does not fit its column, or what should be given is not.
+        DataError: if a column is missing, a cell does not fit its column, or a cell of the context is empty.
     """
     modelled, context = [c for c in columns if c.modelled], [c for c in columns if c.context]
-    as_written = frame.written or frame  # the one way in which a cell is read, in training and ever after
+    as_written = frame.written or frame  # in training and later, a cell is read in one way
     ordered = as_written.in_order([c.name for c in ([*modelled, *context] if frame.named else columns)])
-    values, beside = (room((frame.rows, len(some)), np.float64) for some in (modelled, context))
+    values, beside = (allocate((frame.rows, len(some)), np.float64) for some in (modelled, context))
     row = 0
     for piece in ordered.read():
         for codes, some in ((values, modelled), (beside, context)):
-            for place, column in enumerate(some):
-                codes[row : row + len(piece), place] = column.code(ordered.cells(piece, column.name), frame.first + row)
+            for i, column in enumerate(some):
+                codes[row : row + len(piece), i] = column.code(ordered.cells(piece, column.name), frame.first + row)
         row += len(piece)
-    for place, column in enumerate(context):
-        _check_context(column, beside[:, place], frame.first)
+    for i, column in enumerate(context):
+        _check_context(column, beside[:, i], frame.first)
     return values, beside if context else None
 
 
 def _check_context(column: Column, codes: npt.NDArray[np.float64], first: int) -> None:
-    """Refuse what no network has learned to read: a missing cell, and a category never seen that shares no place."""
+    """Refuse a context that the networks have not learned to read: a missing cell, or an unseen category without a shared one."""
     if len(missing := np.flatnonzero(np.isnan(codes))):
         raise DataError(
-            f"column '{column.name}' must be there in every row, as the model is given it",
+            f"every cell of column '{column.name}' must have a value, because the column is given to the model (data.context)",
             f"an empty cell in row {first + missing[0]}",
-            "Fill it, or leave the column out of data.context",
+            "Fill it, or remove the column from data.context",
         )
-    unheard = np.flatnonzero(codes == column.unseen)
-    if len(unheard) and column.categories and not column.rare:
+    unknown = np.flatnonzero(codes == column.unseen)
+    if len(unknown) and column.categories and not column.rare:
         known = ", ".join(_known(column)[:10])
         raise DataError(
-            f"column '{column.name}' must hold values that were there in training, as the model is given it: {known}",
-            f"another in row {first + unheard[0]}",
+            f"column '{column.name}' is given to the model, so it must hold values from the training data: {known}",
+            f"another value in row {first + unknown[0]}",
         )
 
 
 def _known(column: Column) -> list[str]:
-    """The categories of a column, as its cells are written."""
+    """Return the categories of a column as its cells are written."""
     return [str(cell) for cell in column.decode(np.arange(len(column.categories), dtype=np.float64)).to_pylist()]
 
 
 def code_values(column: Column, values: Sequence[Any]) -> npt.NDArray[np.float64]:
-    """The codes of some values of a column, as a user names them.
+    """Encode values of a column that a user passes.
 
     Raises:
-        DataError: if one is of another type, impossible, or a category never seen.
+        DataError: if a value has another type, is impossible, or is an unknown category.
     """
     try:
         codes = column.code(_cells_of(values, column))
@@ -90,12 +90,12 @@ def code_values(column: Column, values: Sequence[Any]) -> npt.NDArray[np.float64
             raise DataError(f"the value of '{column.name}' must be {impossible}", f"{value!r}")
         if code == column.unseen and column.categories:
             hint = did_you_mean(str(value), _known(column))
-            raise DataError(f"the value of '{column.name}' must be known", f"{value!r}", hint)
+            raise DataError(f"the value of '{column.name}' must be one of its categories", f"{value!r}", hint)
     return codes
 
 
 def _cells_of(values: Sequence[Any], column: Column) -> Any:
-    """Values as a user names them as an Arrow array: intervals and the like by their text, times as `03:30` by their clock."""
+    """Return values that a user passes as an Arrow array; intervals and similar objects become text, `03:30` becomes a time."""
     kind, text = column.arrow_type, family(column.arrow_type) == "text"
     plain = [value.item() if isinstance(value, np.generic) else value for value in values]
     plain = [None if value != value else value for value in plain]  # NaN, and NaT
@@ -112,35 +112,35 @@ def _cells_of(values: Sequence[Any], column: Column) -> Any:
 def draw_rare(
     codes: npt.NDArray[np.float64], columns: Sequence[Column], uniform: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
-    """Drawn codes in which the shared place of a list has become one of its rare values.
+    """Replace the shared category in drawn codes by one of its rare values.
 
     Args:
         codes: shape (..., C).
         columns: the modelled columns.
-        uniform: numbers in (0, 1) of that shape.
+        uniform: numbers in (0, 1) of the same shape.
     """
     return np.stack([c.draw_rare(codes[..., i], uniform[..., i]) for i, c in enumerate(columns)], -1)
 
 
-def write_back(codes: npt.NDArray[np.float64], table: Sequence[Column], given: pa.Table | None = None) -> pa.Table:
-    """Coded rows as a table with the columns' names, order and types.
+def write_back(codes: npt.NDArray[np.float64], table: Sequence[Column], raw: pa.Table | None = None) -> pa.Table:
+    """Decode rows as a table with the names, order and types of the columns.
 
     Args:
-        codes: shape (n, C), the modelled columns.
-        table: all columns. A constant one has its value in every row.
-        given: rows from which the cells of left-out columns are taken; without them identifiers and text are left out.
+        codes: codes of the modelled columns, shape (n, C).
+        table: all columns; a constant column has its value in every row.
+        raw: rows that provide the cells of the other columns; without them identifiers and text are left out.
 
     Returns:
         An Arrow table.
     """
-    cells, place = {}, 0
-    there = set() if given is None else set(given.column_names)
+    cells, position = {}, 0
+    there = set() if raw is None else set(raw.column_names)
     for column in table:
         if column.modelled:
-            cells[column.name] = column.decode(np.asarray(codes[:, place]))
-            place += 1
-        elif given is not None and column.name in there:
-            cells[column.name] = given[column.name]
+            cells[column.name] = column.decode(np.asarray(codes[:, position]))
+            position += 1
+        elif raw is not None and column.name in there:
+            cells[column.name] = raw[column.name]
         elif column.kind == "constant":
             number = isinstance(column.value, float) and family(column.arrow_type) == "number"
             repeated = [column.value] * len(codes)
@@ -151,17 +151,17 @@ def write_back(codes: npt.NDArray[np.float64], table: Sequence[Column], given: p
 
 
 def fill(column: Column, given: Any, empty: Any, filled: Any, written: bool) -> Any:
-    """Put filled cells where given ones are missing; every other cell stays as it was given.
+    """Fill the missing cells of a column, and keep all other cells unchanged.
 
     Args:
-        column: what the cells are.
-        given: an Arrow array of the rows' own type.
-        empty: which of them are missing.
-        filled: cells of the column's type.
-        written: whether the given ones are text as it stands in a file.
+        column: the column.
+        given: its cells as an Arrow array in their own type.
+        empty: which of the cells are missing.
+        filled: imputed cells in the type of the column.
+        written: whether the given cells are text as written in a file.
 
     Returns:
-        An Arrow array of the column's type where no given cell loses anything by it, else of the given type.
+        An Arrow array in the type of the column if no given cell is changed by it, else in the given type.
     """
     if written:
         return pc.if_else(empty, column.write(filled), given)
@@ -180,11 +180,11 @@ def fill(column: Column, given: Any, empty: Any, filled: Any, written: bool) -> 
 
 
 def as_types(found: pa.Table, table: Sequence[Column], marks: tuple[str, ...]) -> pa.Table:
-    """Read columns of text as the types that they had in training, where all their cells can be read as such.
+    """Convert columns of text to the types that they had in training, if all their cells can be converted.
 
     Args:
-        found: rows, some columns of which are text as it is written in a file.
-        table: what the columns are.
+        found: rows; some of their columns are text as written in a file.
+        table: the columns of the model.
         marks: words for a missing cell.
     """
     columns = {column.name: column for column in table}
@@ -219,7 +219,7 @@ def as_written(found: pa.Table, table: Sequence[Column]) -> pa.Table:
 
     Args:
         found: rows.
-        table: what the columns are.
+        table: the columns of the model.
     """
     columns = {column.name: column for column in table if column.form or column.kind == "datetime"}
     cells = {

@@ -1,8 +1,8 @@
-"""What a column of a table is, and its cells as numbers: the code that the model's transform starts from.
+"""Columns of a table, and the codes of their cells: the numbers that the transform starts from.
 
-A categorical cell is coded by the place of its value in a list (first those with a place of their own in the model, then
-rare ones that share a place, last all that were never seen),
-a date by its microseconds since 1970, any other cell by its number; a missing cell by NaN.
+The code of a categorical cell is the position of its value in a list: first the values with a category of their own, then
+rare values, which share one category, and last all unseen values. The code of a date is its microseconds since 1970, that of
+any other cell its number, and that of a missing cell NaN.
 """
 
 from __future__ import annotations
@@ -36,52 +36,53 @@ ColumnKind = Literal[
     "text",
 ]
 CATEGORICAL: tuple[ColumnKind, ...] = ("binary", "categorical", "ordinal")
-"""Kinds whose values are a list."""
+"""Kinds whose values come from a list."""
 LEFT_OUT: tuple[ColumnKind, ...] = ("constant", "identifier", "text")
-"""Kinds of which the model says nothing."""
+"""Kinds that are not modelled."""
 NEAR = 1e-3
-"""Within this share of a spacing, a number is a value of the lattice."""
+"""Numbers within this share of the spacing count as values on the grid."""
 FALSE = {"TRUE": "FALSE", "True": "False"}
-"""How false is written, by how true is."""
+"""How false is written, by the way in which true is written."""
 MOST_WORDS = 4
-"""Words for missing cells that are shown."""
+"""Most words for missing cells that are shown."""
 LARGEST = 1e30
-"""Beyond this, squares overflow in single precision."""
+"""Squares of larger numbers overflow in single precision."""
 
 Array = npt.NDArray[np.float64]
 Category = bool | float | str
 
 
 def numbered_names(count: int) -> tuple[str, ...]:
-    """Return the names of columns that have none of their own: `column0`, `column1`, …"""
+    """Return names for unnamed columns: `column0`, `column1`, …"""
     return tuple(f"column{i}" for i in range(count))
 
 
 def round_to(x: Array, spacing: float) -> Array:
-    """Bring numbers to the nearest multiple of a spacing; 3 of 1/10 are 3/10, and not 3 · 0.1, which is another number."""
-    whole, parts = np.round(x / spacing), round(1 / spacing)
-    return whole / parts if parts and np.isclose(parts * spacing, 1, rtol=1e-12) else whole * spacing
+    """Round numbers to the nearest multiple of a spacing; three times 1/10 is 3/10, and not 3 · 0.1, a different double."""
+    count, parts = np.round(x / spacing), round(1 / spacing)
+    return count / parts if parts and np.isclose(parts * spacing, 1, rtol=1e-12) else count * spacing
 
 
 class Column(BaseModel):
-    """A column of a table.
+    """Describes a column of a table.
 
     Args:
         name: its name.
-        kind: what its values are.
-        type: its Arrow type as given, to which output returns.
-        categories: the values of a categorical kind that have a place of their own, in order of their codes.
-        rare: values that share the place after the last, with their counts; values never seen share it too.
-        spacing: distance between neighbouring values of a kind on the line, of which the likelihood speaks; 0 where there is none.
-        rounding: distance between neighbouring values to which results go; the spacing, but that a wide range may be too fine for it.
-        form: how its cells are written in text: dates as `strftime` has it, true and false by their true.
-        missing: how its missing cells are written, and how many are written so.
-        written: whether it was read from a text file, where blanks around a cell and words for a missing one say nothing else.
-        lowest: the least value that is possible, where that is known.
-        highest: the greatest value that is possible, where that is known.
-        value: of a constant column, its only value (None: all missing).
+        kind: the kind of its values.
+        type: its Arrow type as given, which results have, too.
+        categories: the values with a category of their own, in order of their codes.
+        rare: values that share one further category, with their counts; unseen values share it, too.
+        spacing: distance between neighbouring numbers in the likelihood; 0 for a continuous column.
+        rounding: distance between neighbouring numbers in results; 0 if they are not rounded. It can be finer than the
+            likelihood distinguishes.
+        form: how its cells are written in text: a `strftime` format for dates, the word for true for truth values.
+        missing: the words for its missing cells, with their counts.
+        written: whether it was read from a text file, where blanks around cells are ignored and words mean missing cells.
+        lowest: the least possible value, if it is known.
+        highest: the greatest possible value, if it is known.
+        value: the only value of a constant column (None if all cells are missing).
         reason: why the kind was chosen, for `vaekit describe`.
-        note: what the user should know of its cells, a clause; empty where there is nothing.
+        note: what the user should know about its cells, as a clause; empty if there is nothing to say.
         context: whether it is given to the model rather than modelled: a covariate.
 
     Examples:
@@ -111,29 +112,29 @@ class Column(BaseModel):
 
     @property
     def modelled(self) -> bool:
-        """Whether the model speaks of it."""
+        """Return whether the column is modelled."""
         return self.kind not in LEFT_OUT and not self.context
 
     @property
     def words(self) -> tuple[tuple[str, int], ...]:
-        """How missing cells are written, in quotes or `empty`, and how many are written so; none where all are empty."""
+        """Return the words for missing cells, in quotes or `empty`, with their counts; nothing if all missing cells are empty."""
         if all(not mark for mark, _ in self.missing):
             return ()
         return tuple((f"'{mark}'" if mark else "empty", count) for mark, count in self.missing[:MOST_WORDS])
 
     @property
     def n_categories(self) -> int:
-        """How many places the model has for the values of a categorical kind: the last is for rare and unknown ones."""
+        """Return the number of categories in the model; the last is for rare and unseen values."""
         return len(self.categories) + 1
 
     @property
     def unseen(self) -> int:
-        """The code of values that were never seen."""
+        """Return the code of unseen values."""
         return len(self.categories) + len(self.rare)
 
     @property
     def arrow_type(self) -> Any:
-        """The Arrow type as given."""
+        """Return the Arrow type as given."""
         return parse_type(self.type)
 
     @cached_property
@@ -143,23 +144,23 @@ class Column(BaseModel):
 
     @cached_property
     def reader(self) -> CellReader:
-        """Reads cells of other types as those of this column."""
+        """Return a reader of cells of other types."""
         wanted = "date" if self.kind == "datetime" else family(self.arrow_type)
         texts = (value for value in self._codes if isinstance(value, str))
         return CellReader(self.name, wanted, self.form, KnownTexts(texts, self.name))
 
     def code(self, cells: Any, first_row: int = 0) -> Array:
-        """Cells as numbers.
+        """Encode cells as numbers.
 
         Args:
-            cells: an Arrow array of a type akin to the column's.
+            cells: an Arrow array of a type that can be read as that of the column.
             first_row: the number of its first row, for messages.
 
         Returns:
             Shape (n,), NaN where a cell is missing.
 
         Raises:
-            DataError: if a cell is no number, no date, or infinite.
+            DataError: if a cell is infinite, or cannot be read as a cell of the column.
         """
         if pa.types.is_null(cells.type):
             return np.full(len(cells), np.nan)
@@ -182,19 +183,19 @@ class Column(BaseModel):
         return numbers
 
     def _code_categories(self, cells: Any, narrow: Narrow | None) -> Array:
-        """Places in the list; numbers are compared in the narrower of the two precisions that they went through."""
+        """Return positions in the list; numbers are compared in the narrower precision of training data and cells."""
         codes, encoded = np.full(len(cells), np.nan), cells.dictionary_encode()
-        places, values = self._codes, encoded.dictionary.to_pylist()
+        positions, values = self._codes, encoded.dictionary.to_pylist()
         if narrow is not None:
-            places = {float(narrow(value)): code for value, code in places.items()}
+            positions = {float(narrow(value)): code for value, code in positions.items()}
             values = [float(narrow(value)) for value in values]
-        known = np.array([places.get(value, self.unseen) for value in values], np.float64)
+        known = np.array([positions.get(value, self.unseen) for value in values], np.float64)
         present = np.asarray(encoded.indices.is_valid())
         codes[present] = known[np.asarray(encoded.indices.drop_null())]
         return codes
 
     def decode(self, codes: Array) -> Any:
-        """Numbers back to cells of the type as given.
+        """Decode numbers as cells of the type as given.
 
         Args:
             codes: shape (n,), NaN for a missing cell.
@@ -221,15 +222,15 @@ class Column(BaseModel):
         if is_length(kind):
             return length_of(codes, kind)
         if pa.types.is_integer(kind):
-            whole = np.round(np.where(missing, 0, codes)).clip(*integer_range(kind))
-            return pa.array(whole, mask=missing).cast(kind)
+            integers = np.round(np.where(missing, 0, codes)).clip(*integer_range(kind))
+            return pa.array(integers, mask=missing).cast(kind)
         return pa.array(codes, mask=missing).cast(kind, safe=False)
 
     def write(self, cells: Any) -> Any:
-        """Write cells as text, as they are written in the column.
+        """Write cells as text in the form of the column.
 
         Args:
-            cells: an Arrow array of the column's type, or text, which stays as it is.
+            cells: an Arrow array of the type of the column, or text, which is returned unchanged.
         """
         if family(cells.type) == "date":
             text = write_dates(to_plain(cells), self.spacing or self.rounding, self.form)
@@ -240,9 +241,9 @@ class Column(BaseModel):
         return cells.cast(pa.string())
 
     def impossible(self, code: float) -> str | None:
-        """What a value would have to be, if it cannot be one of this column; None if it can."""
+        """Say what a value would have to be, if it is impossible in this column; None if it is possible."""
         if np.isnan(code):
-            return "given"
+            return "a value"
         if self.kind in CATEGORICAL:
             return None
         low, high = -np.inf if self.lowest is None else self.lowest, np.inf if self.highest is None else self.highest
@@ -252,16 +253,16 @@ class Column(BaseModel):
             return f"between {low:g} and {high:g}"
         spacing = self.spacing or self.rounding
         if self.kind == "datetime" and spacing and spacing % DAY == 0 and code % spacing:
-            return "a day without a clock"
+            return "a day without a time"
         if spacing and self.kind != "datetime" and abs(code / spacing - round(code / spacing)) > NEAR:
             return f"a multiple of {spacing:g}"
         return None
 
     def draw_rare(self, codes: Array, uniform: Array) -> Array:
-        """Codes in which the shared place has become one of the rare values, drawn by their counts.
+        """Replace the shared category in codes by one of the rare values, drawn in proportion to their counts.
 
         Args:
-            codes: any shape, as a model draws them: the shared place stands after the last category.
+            codes: codes that a model drew, any shape; the shared category comes after the last one.
             uniform: numbers in [0, 1) of the same shape.
         """
         if self.kind not in CATEGORICAL or len(self.rare) < 2:
@@ -271,11 +272,11 @@ class Column(BaseModel):
         return np.where(codes == len(self.categories), codes + rare, codes)
 
     def log_share(self) -> Array:
-        """log P(value | its place) by code: 0 for a place of its own; in the shared one by counts, one for all unseen."""
+        """Return log P(value | category) by code: 0 for a value with its own category, else by counts (1 for all unseen values)."""
         counts = np.array([*(count for _, count in self.rare), 1.0])
         return np.concatenate([np.zeros(len(self.categories)), np.log(counts / counts.sum())])
 
 
 def are_numbered(columns: Sequence[Column]) -> bool:
-    """Whether columns have no names but the numbers that they were given."""
+    """Return whether columns are unnamed, and so are called by numbers."""
     return bool(columns) and tuple(column.name for column in columns) == numbered_names(len(columns))

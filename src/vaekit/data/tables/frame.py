@@ -1,4 +1,4 @@
-"""Tables whose columns may be of any type, read in batches so that a file need not fit into memory."""
+"""Tables with columns of any type, read in batches, so that a file may be larger than memory."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from vaekit.data.tables.types import value_type
 from vaekit.data.tables.written import present
 
 BATCH = 1 << 16
-"""Rows of a batch."""
+"""Most rows of a batch."""
 
 Native = Callable[[pa.Table], Any]
-"""From an Arrow table to a data frame of the library that the rows came from."""
+"""Converts an Arrow table to the library that the rows came from."""
 
 
 def as_arrow(table: pa.Table) -> Any:
-    """The table as it is."""
+    """Return the table unchanged."""
     return table
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What a reader saw of a column.
+    """Records what a reader noticed about a column.
 
     Args:
-        missing: how missing cells are written, and how many are written so.
-        form: how its cells are written, as `Column.form` has it.
-        remark: what should be known of its cells.
-        nameless: whether the source has no name for it, though it names others.
-        written: whether its cells were text of a file.
+        missing: the words for missing cells, with their counts.
+        form: how its cells are written (see `Column.form`).
+        remark: what the user should know about its cells.
+        nameless: whether it has no name although other columns have one.
+        written: whether its cells were text in a file.
     """
 
     missing: tuple[tuple[str, int], ...] = ()
@@ -45,25 +45,24 @@ class Seen:
 
 @dataclass(frozen=True)
 class Frame:
-    """Rows of named columns.
+    """Gives the rows of a table with named columns, batch by batch.
 
     Args:
         schema: names and Arrow types of the columns.
-        rows: how many rows.
-        read: gives the rows anew, in order, as Arrow tables of at most `BATCH` rows.
-        named: whether the source names its columns; made-up names (`column0`, …) are matched by position.
-        native: brings an Arrow table of rows that answer these back to the library that they came from, with the types,
-            row labels and given cells of these.
+        rows: number of rows.
+        read: returns a new iterator over the rows, in order, as Arrow tables of at most `BATCH` rows.
+        named: whether the source names its columns; unnamed columns (`column0`, …) are matched by position.
+        native: converts an Arrow table of results for these rows to the library that they came from, with their types,
+            row labels and given cells.
         array: whether the rows came as an array.
-        first: number of the first row, where this is a piece of a larger frame.
-        marks: words for a missing cell, where cells are as they are written in a text file; None where they have types.
-        words: words for a missing cell in columns of text, where the run that these rows are for was trained on a text file.
-        written: the same rows as they are written, where these were read from a text file; None where `marks` is not, and of
-            a piece.
-        seen: what the reader saw of columns, by name.
+        first: number of the first row, if this is a piece of a larger frame.
+        marks: words for a missing cell if all cells are text as written in a file; None if they have types.
+        words: words for a missing cell in columns of text, if the model was trained on a text file.
+        written: the same rows as text, if they were read from a text file; None for text itself and for a piece.
+        seen: what the reader noticed about columns, by name.
         said: how the reader understood the source, for people.
-        notes: sentences on it that training and `describe` say.
-        part: `native` for a piece, from the number of its first row here and its length; by default that of the whole.
+        notes: sentences about the source, for `train` and `describe`.
+        part: returns `native` for a piece, from the position of its first row and its length; by default `native` itself.
     """
 
     schema: pa.Schema
@@ -83,11 +82,11 @@ class Frame:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of the columns."""
+        """Return the names of the columns."""
         return tuple(self.schema.names)
 
     def pieces(self) -> Iterator[Frame]:
-        """The same rows as frames of at most `BATCH` rows."""
+        """Iterate over the rows as frames of at most `BATCH` rows."""
         first = 0
         for table in self.read():
             native = self.native if self.part is None else self.part(first, len(table))
@@ -103,7 +102,7 @@ class Frame:
             first += len(table)
 
     def cells(self, piece: pa.Table, name: str) -> Any:
-        """A column of a piece of these rows, null where a cell is missing."""
+        """Return a column of a piece of these rows, null where a cell is missing."""
         cells, words = piece[name], self.words if self.marks is None else self.marks
         kind = value_type(cells.type)
         if words is None or not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
@@ -111,17 +110,17 @@ class Frame:
         return present(cells.cast(pa.string()), words)
 
     def table(self) -> pa.Table:
-        """All rows at once."""
+        """Return all rows at once."""
         return pa.concat_tables([self.schema.empty_table(), *self.read()])
 
     def in_order(self, names: Sequence[str]) -> Frame:
-        """The same rows with these columns, in this order; further columns are left out.
+        """Select columns in the given order.
 
         Args:
-            names: the columns wanted. A frame without names of its own is matched by position.
+            names: the columns. An unnamed frame of as many columns is matched by position.
 
         Raises:
-            DataError: if a column is missing, or a nameless frame has another number of columns.
+            DataError: if a column is missing.
         """
         if not self.named and len(self.names) == len(names):
             renamed = pa.schema([field.with_name(n) for field, n in zip(self.schema, names, strict=True)])
@@ -156,10 +155,10 @@ def frame_of_table(
     array: bool = False,
     part: Callable[[int, int], Native] | None = None,
 ) -> Frame:
-    """The rows of an Arrow table in memory; further arguments as in `Frame`.
+    """Return an Arrow table in memory as a frame; further arguments are those of `Frame`.
 
     Raises:
-        DataError: as `check_columns` and `check_cells` raise it.
+        DataError: if `check_columns` or `check_cells` refuses the table.
     """
     check_columns(table.schema, table.num_rows)
     check_cells(table)

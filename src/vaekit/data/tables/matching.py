@@ -1,4 +1,4 @@
-"""Cells of other types as those of a column: libraries read 007, TRUE or 2020-01-01 as they like."""
+"""Cells of other types read as cells of a column, since libraries may read 007, TRUE or 2020-01-01 as other types."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from vaekit.errors import DataError
 
 
 class KnownTexts:
-    """The texts of a column, found by the numbers, truth values and dates that they say.
+    """Finds the texts of a column by the numbers, truth values and dates that they mean.
 
     Args:
-        texts: all different.
-        name: of the column, for the refusal.
+        texts: the texts, all different.
+        name: name of the column, for refusals.
 
     Examples:
         >>> known = KnownTexts(["A12", "007", "TRUE"], "room")
@@ -33,23 +33,23 @@ class KnownTexts:
         self.texts, self.name = frozenset(texts), name
 
     def find(self, value: Any) -> str | None:
-        """Find the text as which a number, a truth value or a date is known.
+        """Find the known text that means a number, a truth value or a date.
 
         Args:
-            value: a cell; None where it is missing.
+            value: a cell; None if it is missing.
 
         Returns:
-            The text; how the value is written, where it is not known.
+            The known text, or the value as text if there is none.
 
         Raises:
-            DataError: if several texts say the same: the library has lost which of them it was.
+            DataError: if several known texts mean the value, so that the original text is lost.
         """
         if value is None:
             return None
         same = self._same(value)
         if len(same) > 1:
             raise DataError(
-                f"cells of column '{self.name}' must be text, as in training, where {same[0]!r} and {same[1]!r} differ",
+                f"cells of column '{self.name}' must be text, as in training, because {same[0]!r} and {same[1]!r} are different values",
                 f"{value!r}, which may be either",
                 "Read the column as text",
             )
@@ -57,7 +57,7 @@ class KnownTexts:
         return same[0] if same else next((form for form in forms if form in self.texts), forms[0])
 
     def _same(self, value: Any) -> list[str]:
-        """The texts that say a value in ways of their own."""
+        """Return the texts that mean a value."""
         if isinstance(value, bool):
             return sorted(text for text in self.texts if text.lower() == str(value).lower())
         if isinstance(value, int | float | Decimal):
@@ -91,7 +91,7 @@ def _number(text: str) -> float | None:
 
 
 def _forms(value: Any) -> tuple[str, ...]:
-    """How a value is written in a text, the likeliest first."""
+    """Return the ways to write a value as text, the most likely first."""
     if isinstance(value, float) and value.is_integer():
         return repr(value), str(int(value))
     if isinstance(value, datetime.datetime):
@@ -103,12 +103,12 @@ def _forms(value: Any) -> tuple[str, ...]:
 
 
 class CellReader:
-    """Reads cells of any type as those of a column, where they say the same.
+    """Reads cells of any type as cells of a column, if they have the same meaning.
 
     Args:
-        name: of the column, for refusals.
-        wanted: what its cells are.
-        form: how they are written, as `Column.form` has it.
+        name: name of the column, for refusals.
+        wanted: the family of its type.
+        form: how its cells are written (see `Column.form`).
         known: its texts.
     """
 
@@ -116,7 +116,7 @@ class CellReader:
         self.name, self.wanted, self.form, self.known = name, wanted, form, known
 
     def read(self, cells: Any, first_row: int = 0) -> Any:
-        """Read cells as numbers, dates, truth values or text, whichever the column has, where they hold the same.
+        """Read cells as the family of the column: numbers, dates, truth values or text.
 
         Args:
             cells: an Arrow array.
@@ -126,7 +126,7 @@ class CellReader:
             float64, timestamps in microseconds, bool or text.
 
         Raises:
-            DataError: if a cell cannot be read so.
+            DataError: if a cell cannot be read in this way.
         """
         wanted, found = self.wanted, to_plain(cells)
         have = family(found.type)
@@ -146,10 +146,10 @@ class CellReader:
             ) from error
 
     def _cast(self, cells: Any, target: Any) -> Any:
-        """Cells of another family as the one of the column.
+        """Convert cells of another family to that of the column.
 
         Raises:
-            pyarrow.ArrowInvalid: if a cell cannot be read so.
+            pyarrow.ArrowInvalid: if a cell cannot be converted.
         """
         number = family(cells.type) == "number"
         if target == pa.bool_() and number and pc.any(pc.not_equal(pc.abs(pc.subtract(cells, 0.5)), 0.5)).as_py():
@@ -161,7 +161,7 @@ class CellReader:
         return read_dates(cells, self.form) if family(cells.type) == "text" else cells.cast(target)
 
     def _first_bad(self, cells: Any, target: Any) -> tuple[int, Any]:
-        """Row and content of the first cell that cannot be read."""
+        """Return the row and the content of the first cell that cannot be converted."""
         for row, cell in enumerate(cells):
             try:
                 self._cast(pa.array([cell.as_py()], cells.type), target)
@@ -170,7 +170,7 @@ class CellReader:
         return 0, cells[0].as_py()
 
     def _as_known(self, cells: Any) -> Any:
-        """Numbers, truth values and dates as the known texts that say the same: 1 as "1.0", true as "TRUE"."""
+        """Convert numbers, truth values and dates to the known texts with the same meaning: 1 to "1.0", true to "TRUE"."""
         cells = cells.combine_chunks() if isinstance(cells, pa.ChunkedArray) else cells
         encoded = cells.dictionary_encode()
         texts = [self.known.find(value) for value in encoded.dictionary.to_pylist()]

@@ -1,4 +1,4 @@
-"""Types of Arrow: what their cells are, and cells of any width in one of four plain types."""
+"""Arrow types: their families, and the conversion of cells to one plain type for each family."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from vaekit.errors import DataError
 
 Family = Literal["number", "truth", "date", "text", "other"]
 Narrow = type[np.floating[Any]]
-"""A type of numbers below double precision."""
+"""A floating type below double precision."""
 
 
 def value_type(kind: pa.DataType) -> pa.DataType:
-    """Return the type of the cells themselves, where they are stored as places in a dictionary."""
+    """Return the type of the cells, which of a dictionary type is that of its values."""
     return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
 def family(kind: pa.DataType) -> Family:
-    """What the cells of an Arrow type are, whatever their width."""
+    """Return the family of an Arrow type, whatever its width."""
     kind = value_type(kind)
     if pa.types.is_boolean(kind):
         return "truth"
@@ -35,7 +35,7 @@ def family(kind: pa.DataType) -> Family:
 
 
 def to_plain(cells: Any) -> Any:
-    """Cells of any width as bool, float64 (of lengths of time: seconds), string or timestamp in microseconds; NaN becomes a missing cell.
+    """Convert cells to bool, float64 (seconds for lengths of time), string or timestamps in microseconds; NaN becomes missing.
 
     Args:
         cells: an Arrow array, chunked or not.
@@ -44,7 +44,7 @@ def to_plain(cells: Any) -> Any:
         An Arrow array in one piece.
 
     Raises:
-        pyarrow.ArrowInvalid: if a cell does not survive.
+        pyarrow.ArrowInvalid: if a cell cannot be converted.
     """
     cells = cells.combine_chunks() if isinstance(cells, pa.ChunkedArray) else cells
     if pa.types.is_dictionary(cells.type):
@@ -60,7 +60,7 @@ def to_plain(cells: Any) -> Any:
 
 
 def with_own_digits(numbers: Any) -> Any:
-    """Numbers to be written: whole ones with all their digits, others with those of their own precision."""
+    """Convert numbers so that they are written with the digits of their own precision."""
     kind = value_type(numbers.type)
     if not pa.types.is_floating(kind):
         return numbers
@@ -70,16 +70,16 @@ def with_own_digits(numbers: Any) -> Any:
 
 
 def narrower(given: Any, own: Any) -> Narrow | None:
-    """The narrower of two types of numbers where one of them is below double precision."""
+    """Return the narrower of two types of numbers; None if both have double precision."""
     kinds = [value_type(kind) for kind in (given, own)]
     return np.float16 if pa.float16() in kinds else np.float32 if pa.float32() in kinds else None
 
 
 def parse_type(text: str) -> Any:
-    """The Arrow type that prints as this text.
+    """Return the Arrow type with this name.
 
     Raises:
-        DataError: if there is none.
+        DataError: if the name is unknown.
     """
     if text.startswith("dictionary"):
         values = text.partition("values=")[2].partition(", indices=")[0]
@@ -94,10 +94,10 @@ def parse_type(text: str) -> Any:
     try:
         return pa.type_for_alias(names.get(text, text))
     except ValueError as error:
-        raise DataError("the type of a column must be known", f"'{text}'") from error
+        raise DataError("the type of a column must be an Arrow type", f"'{text}'") from error
 
 
 def integer_range(kind: Any) -> tuple[float, float]:
-    """Least and greatest double that an integer type holds: of 64 bits, not 2⁶³, which is the next one."""
+    """Return the least and the greatest double that fit into an integer type."""
     info = np.iinfo(kind.to_pandas_dtype())
     return float(info.min), float(info.max) if info.max < 2**53 else float(np.nextafter(float(info.max), 0))

@@ -1,4 +1,4 @@
-"""What the columns of a table are, told from their cells in one pass of bounded memory."""
+"""The inference of the kinds of columns from their cells, in one pass and bounded memory."""
 
 from vaekit.data.tables.inference.infer import infer_columns
 
