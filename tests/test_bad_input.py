@@ -70,12 +70,12 @@ def test_a_missing_source(train):
 @pytest.mark.parametrize("name", ["x.npy", "x.npz", "x.csv", "x.parquet"])
 def test_an_empty_file(train, workplace, name):
     (workplace / name).touch()
-    train(name, words=["must hold examples", name])
+    train(name, words=["The source is an empty file", name])
 
 
 def test_an_empty_folder(train, workplace):
     (workplace / "empty").mkdir()
-    train("empty", words=["must hold pictures or IDX files", "empty"])
+    train("empty", words=["holds neither pictures nor IDX files", "empty"])
 
 
 def test_a_file_of_an_unknown_kind(train, workplace):
@@ -99,7 +99,7 @@ def test_a_corrupt_picture_is_named(train, pictures, damage):
 def test_mixed_sizes_are_refused_and_then_brought_to_one(train, call, pictures, tiny_set):
     Image.fromarray(np.zeros((9, 5), np.uint8)).save(pictures / "07.png")
     message = train(pictures, words=["must all be of one size", "4x5 ('00.png')", "9x5 ('07.png')"])
-    assert "--set data.size=4x5" in message  # what the message says works
+    assert "data.size=4x5" in message  # what the message says works
     outcome = call("train", pictures, "--out", "run", *tiny_set, "--set", "data.size=4x5")
     assert (outcome.code, outcome.out) == (0, "Trained: run\n")
     assert vaekit.load("run").schema.shape == (4, 5, 1)
@@ -169,7 +169,7 @@ def test_a_ragged_table(train, write_csv, workplace):
 
 def test_a_header_without_rows(train, write_csv, workplace):
     write_csv(workplace / "x.csv", [], ("a", "b"))
-    train("x.csv", words=["must hold examples"])
+    train("x.csv", words=["has a line of names but no rows"])
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3])
@@ -178,11 +178,11 @@ def test_fewer_rows_than_a_split_needs(train, rows):
 
 
 def test_nothing_varies(train, pictures):
-    train(npy(np.full((30, 4), 2.5)), *REAL, words=["the data must vary"])
-    train("x.npy", words=["a table must have columns that vary", "'column0' is constant"])
+    train(npy(np.full((30, 4), 2.5)), *REAL, words=["examples are identical"])
+    train("x.npy", words=["The table has no column that varies and can be modelled", "'column0' is constant"])
     for path in pictures.iterdir():
         Image.fromarray(np.full((4, 5), 128, np.uint8)).save(path)
-    train(pictures, words=["the data must vary"])
+    train(pictures, words=["examples are identical"])
 
 
 @pytest.mark.parametrize(

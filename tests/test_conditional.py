@@ -108,7 +108,7 @@ def test_each_row_may_have_a_label_of_its_own(labelled):
     ("given", "words"),
     [
         (None, "the values of label must be given"),
-        ({"label": 3}, "the value of 'label' must be known. Got 3 instead. Known are: 2, 7"),
+        ({"label": 3}, "the value of 'label' must be one of its categories. Got 3 instead. Known are: 2, 7"),
         ({"lable": 7}, "Did you mean 'label'"),
         ({"label": [7, 7]}, "there must be one value of 'label', or 5 of them. Got 2"),
         ({"label": 7, "age": 3}, "a given column must be one that the model is given: label. Got 'age'"),
@@ -128,9 +128,9 @@ def test_a_model_that_is_given_nothing_says_so(digits_run):
 def test_rows_without_labels_are_refused(labelled):
     values, labels = halves(20)
     for verb in (labelled.score, labelled.encode, labelled.reconstruct, labelled.evaluate):
-        with pytest.raises(DataError, match="rows must come with their labels"):
+        with pytest.raises(DataError, match="The model is given labels .data.context., but the .* rows have no labels"):
             verb(values)
-    with pytest.raises(DataError, match="must hold values that were there in training, as the model is given it: 2, 7"):
+    with pytest.raises(DataError, match="must hold values from the training data: 2, 7"):
         labelled.score(Source(values, labels + 1, picture=True))
 
 
@@ -193,8 +193,12 @@ def test_what_cannot_be_conditional_is_refused(pictures, tmp_path, setting, word
         (people().append_column("id", pa.array(np.arange(1200))), ["id"], "'id', identifier"),
         (people(), people().column_names, "data.context names all 4 columns, so no column is left to model"),
         (pa.table({"a": [0, 1] * 9, "b": [1, 0] * 9}), ["c"], "data.context must name columns of the data. Got 'c'"),
-        (people(), ["income"], "column 'income' must be there in every row"),
-        (np.zeros((9, 4, 4), np.uint8), ["label"], "rows must come with their labels"),
+        (people(), ["income"], "every cell of column 'income' must have a value"),
+        (
+            np.zeros((9, 4, 4), np.uint8),
+            ["label"],
+            "The model is given labels .data.context., but the .* rows have no labels",
+        ),
         (np.zeros((9, 4, 4), np.uint8), ["age"], r"data.context must be \['label'\]"),
     ],
 )
@@ -257,9 +261,11 @@ def test_covariates_must_be_there(table_run):
     for verb in (table_run.score, table_run.encode, table_run.impute, table_run.explain):
         with pytest.raises(DataError, match="data without 'sex'"):
             verb(table.drop(["sex"]))
-    with pytest.raises(DataError, match=r"column 'age' must be there in every row.*an empty cell in row 3"):
+    with pytest.raises(DataError, match=r"every cell of column 'age' must have a value.*an empty cell in row 3"):
         table_run.score(table.set_column(0, "age", pa.array([1, 2, 3, None] + [4] * 16)))
-    with pytest.raises(DataError, match="column 'sex' must hold values that were there in training"):
+    with pytest.raises(
+        DataError, match="column 'sex' is given to the model, so it must hold values from the training data"
+    ):
         table_run.score(table.set_column(1, "sex", pa.array(["x"] * 20)))
     with pytest.raises(DataError, match=r"the values of age, sex must be given.*none of 'sex'"):
         table_run.sample(5, given={"age": 40})

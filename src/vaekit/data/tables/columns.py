@@ -243,7 +243,7 @@ class Column(BaseModel):
     def impossible(self, code: float) -> str | None:
         """Say what a value would have to be, if it is impossible in this column; None if it is possible."""
         if np.isnan(code):
-            return "a value"
+            return "given"
         if self.kind in CATEGORICAL:
             return None
         low, high = -np.inf if self.lowest is None else self.lowest, np.inf if self.highest is None else self.highest
