@@ -128,7 +128,9 @@ def test_a_model_that_is_given_nothing_says_so(digits_run):
 def test_rows_without_labels_are_refused(labelled):
     values, labels = halves(20)
     for verb in (labelled.score, labelled.encode, labelled.reconstruct, labelled.evaluate):
-        with pytest.raises(DataError, match="The model is given labels .data.context., but the .* rows have no labels"):
+        with pytest.raises(
+            DataError, match=r"The model is given labels \(data\.context\), but the 20 rows have no labels"
+        ):
             verb(values)
     with pytest.raises(DataError, match="must hold values from the training data: 2, 7"):
         labelled.score(Source(values, labels + 1, picture=True))
@@ -197,7 +199,7 @@ def test_what_cannot_be_conditional_is_refused(pictures, tmp_path, setting, word
         (
             np.zeros((9, 4, 4), np.uint8),
             ["label"],
-            "The model is given labels .data.context., but the .* rows have no labels",
+            r"The model is given labels \(data\.context\), but the 9 rows have no labels",
         ),
         (np.zeros((9, 4, 4), np.uint8), ["age"], r"data.context must be \['label'\]"),
     ],

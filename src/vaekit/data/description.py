@@ -105,7 +105,7 @@ def infer_schema(
     constant = constant_columns(part)
     if len(constant) == math.prod(schema.shape):
         raise DataError(f"All {len(part)} training examples are identical, so there is nothing to learn")
-    # Pixels stay: a picture needs its grid, and the probability of a level is proper even where it never varies.
+    # Constant pixels stay: a picture needs all of them, and the probability of their level is proper.
     dtype = "float64" if declared == "real" and part.values.dtype.kind in "ui" else dtype
     return schema.model_copy(
         update={

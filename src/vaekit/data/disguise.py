@@ -86,14 +86,16 @@ def find_disguise(part: Part, picture: bool) -> Scale | None:
     """Return the scale of rows that are rescaled levels, by the rules of `refuse_disguise`; None if they are reals."""
     rows = max(2, min(ROWS, CHUNK // max(1, math.prod(part.event_shape))))
     sample = part.take(0, rows)
-    if picture and (sample == np.floor(sample)).all():  # below zero, or they would be levels or counts
+    if picture and (sample == np.floor(sample)).all():  # some are negative, else they would be levels or counts
         low, high = float(sample.min()), float(sample.max())
         return Scale(low, 1, int(high - low) + 1)
     for values in np.moveaxis(sample, -1, 0) if picture else [sample]:
         found = find_scale(values)
-        if found is None and picture and values[0].size >= ENOUGH:  # each picture by a scale of its own
+        if found is None and picture and values[0].size >= ENOUGH:  # each picture may have its own scale
             found = _scale_of_each(values[:SOME])
-        if found is None and picture and len(values) >= ENOUGH:  # each pixel, as standardising does
+        if (
+            found is None and picture and len(values) >= ENOUGH
+        ):  # each pixel may have its own scale, after standardising
             pixels = values.reshape(len(values), -1).T
             found = _scale_of_each(pixels[np.ptp(pixels, axis=1) > 0][:SOME])
         if found is not None and (picture or found.usual):
@@ -145,11 +147,11 @@ def _grid(different: npt.NDArray[np.float64], error: float) -> Scale | None:
     """Return the grid of increasing numbers, up to their rounding error."""
     slack = error * float(np.abs(different).max())
     gaps = np.diff(different)
-    gaps = gaps[gaps > slack]  # equal but for rounding
+    gaps = gaps[gaps > slack]  # smaller gaps are rounding errors
     if not len(gaps):
         return None
     spacing = float(gaps.min())
-    for _ in range(3):  # the least gap has an error of its own, which the mean of those like it has less
+    for _ in range(3):  # the mean of similar gaps has a smaller error than the least gap
         spacing = float(gaps[gaps < 1.5 * spacing].mean())
     span = float(different[-1] - different[0])
     count = round(float(np.round(gaps / spacing).sum()))
@@ -168,8 +170,8 @@ def _usual_scale(different: npt.NDArray[np.float64], error: float) -> Scale | No
     found: list[tuple[float, int, Scale]] = []
     for bits, less, start in itertools.product(range(8, 17), (1, 0), (0.0, -1.0)):
         divisor = (2**bits - less) / (1 - start)
-        places = (different - start) * divisor
-        off, slack = np.abs(places - np.round(places)), 1.1 * error * np.maximum(np.abs(different), -start) * divisor
-        if slack.max() < 0.25 and (off <= slack + 1e-9).all() and places[0] > -0.1 and places[-1] < 2**bits - 0.9:
+        levels = (different - start) * divisor
+        off, slack = np.abs(levels - np.round(levels)), 1.1 * error * np.maximum(np.abs(different), -start) * divisor
+        if slack.max() < 0.25 and (off <= slack + 1e-9).all() and levels[0] > -0.1 and levels[-1] < 2**bits - 0.9:
             found.append((round(float(off.max()), 6), bits, Scale(start, 1 / divisor, 2**bits, usual=True)))
     return min(found, key=lambda fit: fit[:2])[2] if found else None

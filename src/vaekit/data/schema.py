@@ -130,7 +130,7 @@ class Schema(BaseModel):
                 f"{part.event_shape}",
                 _to_shape(part.event_shape, self.shape) if self.picture else "",
             )
-        if self.kind == "mixed":  # its columns were checked when they were coded
+        if self.kind == "mixed":  # its columns were checked when they were encoded
             return
         check_finite(part, self)
         if self.discrete:

@@ -94,13 +94,13 @@ def _mask(uri: str) -> tuple[str, set[str]]:
         secrets.add(found[3])
         return f"{found[1]}***"
 
-    scheme, mark, place = uri.partition("://")
-    if not mark or kind_of(scheme) == "sqlite":  # whose files may have any name
+    scheme, mark, rest = uri.partition("://")
+    if not mark or kind_of(scheme) == "sqlite":  # a file may have any name
         return uri, secrets
-    # up to the last @, as a password may hold an @ that was not encoded
-    place = re.sub(r"^([^:]*:)()(.*)(?=@)", hide, place, flags=re.DOTALL)
-    place = re.sub(r"((?<=[?&])([^=&]+)=)([^&]*)", hide, place)
-    return f"{scheme}{mark}{place}", {text for secret in secrets for text in (secret, unquote(secret)) if text}
+    # up to the last @, since a password may contain an @ that is not encoded
+    rest = re.sub(r"^([^:]*:)()(.*)(?=@)", hide, rest, flags=re.DOTALL)
+    rest = re.sub(r"((?<=[?&])([^=&]+)=)([^&]*)", hide, rest)
+    return f"{scheme}{mark}{rest}", {text for secret in secrets for text in (secret, unquote(secret)) if text}
 
 
 def kind_of(scheme: str) -> str:
@@ -108,15 +108,15 @@ def kind_of(scheme: str) -> str:
     return scheme.lower().partition("+")[0]
 
 
-def postgresql_address(uri: str, place: str) -> str:
+def postgresql_address(uri: str, rest: str) -> str:
     """Return the address in the form that the driver accepts.
 
     Raises:
         DataError: if the driver would misread the address, because its error would show parts of the password.
     """
-    authority, _, parameters = place.partition("?")
+    authority, _, parameters = rest.partition("?")
     user = authority.rpartition("@")[0]
-    if "@" in user or "/" in user or re.search("%(?![0-9a-fA-F]{2})|%00", place) or "@" in parameters:
+    if "@" in user or "/" in user or re.search("%(?![0-9a-fA-F]{2})|%00", rest) or "@" in parameters:
         raise DataError(
             "special characters must be encoded in the address of a database",
             f"'{without_password(uri)}'",
@@ -127,17 +127,17 @@ def postgresql_address(uri: str, place: str) -> str:
             "the parameters of an address must be of the form ?name=value&name=value", f"'{without_password(uri)}'"
         )
     if "connect_timeout" not in parameters and "PGCONNECT_TIMEOUT" not in os.environ:  # the default is minutes
-        place += f"{'&' if parameters else '?' if '?' not in place else ''}connect_timeout=10"
-    return f"postgresql://{place}"
+        rest += f"{'&' if parameters else '?' if '?' not in rest else ''}connect_timeout=10"
+    return f"postgresql://{rest}"
 
 
-def sqlite_file(place: str) -> Path:
+def sqlite_file(rest: str) -> Path:
     """Return the file that an address names after `sqlite://`."""
-    slash, given = place[:1], place[1:]
+    slash, given = rest[:1], rest[1:]
     if slash != "/" or not given:
-        raise DataError("the address of a SQLite file must be of the form sqlite:///file.db", f"'sqlite://{place}'")
+        raise DataError("the address of a SQLite file must be of the form sqlite:///file.db", f"'sqlite://{rest}'")
     path = Path(given).expanduser().resolve()
-    if not path.is_file():  # SQLite would make it
+    if not path.is_file():  # SQLite would create it
         absolute = Path("/", given)
         hint = f"Did you mean 'sqlite:///{absolute}'?" if absolute.is_file() else ""
         raise DataError("the SQLite file must exist", f"'{path}'", hint)
@@ -150,7 +150,7 @@ def refuse(error: Exception, uri: str) -> DataError:
     hint = details.get(b"PG_DIAG_MESSAGE_HINT", b"").decode(errors="replace")
     found = details.get(b"PG_DIAG_MESSAGE_PRIMARY", b"").decode(errors="replace")
     first = str(error).strip().partition("\n")[0]  # the query comes after
-    if not found:  # before there is a connection, in the midst of the rows, and with SQLite always
+    if not found:  # without a connection, amid the rows, and always with SQLite
         found = re.sub(r"^(.*\bERROR: +|([A-Z_]+: )?(\[\w+\] )?(Failed to [a-z ]+: )?)", "", first)
     told = f"{getattr(error, 'sqlstate', None) or ''} {first}"
     must, mend = next((must, mend) for pattern, must, mend in _REFUSALS if re.search(pattern, told))

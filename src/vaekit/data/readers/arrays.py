@@ -39,7 +39,7 @@ def from_object(source: object) -> Source:
 def _of_tensor(tensor: Tensor) -> npt.NDArray[Any]:
     try:
         tensor = tensor.detach().to_dense().cpu()
-        if tensor.is_floating_point() and tensor.dtype.itemsize < 4:  # numpy does not know all of these
+        if tensor.is_floating_point() and tensor.dtype.itemsize < 4:  # numpy does not have all of these types
             tensor = tensor.float()
         return tensor.numpy()
     except (RuntimeError, TypeError) as error:

@@ -123,7 +123,7 @@ def _blocks(form: Form) -> Iterator[Any]:
     numbered = [str(i) for i in range(len(form.names))]
     options = {
         "read_options": pyarrow.csv.ReadOptions(
-            use_threads=False,  # so that errors name the row
+            use_threads=False,  # so errors name the row
             block_size=max(BLOCK, CELL_BYTES * len(numbered)),
             skip_rows=form.skip,
             column_names=numbered,
@@ -131,7 +131,7 @@ def _blocks(form: Form) -> Iterator[Any]:
         "parse_options": pyarrow.csv.ParseOptions(
             delimiter=form.delimiter,
             newlines_in_values=True,
-            ignore_empty_lines=len(numbered) > 1,  # of a single column, an empty line is a missing cell
+            ignore_empty_lines=len(numbered) > 1,  # in a single column, an empty line is a missing cell
         ),
         "convert_options": pyarrow.csv.ConvertOptions(
             column_types=dict.fromkeys(numbered, pa.string()), strings_can_be_null=False

@@ -58,7 +58,7 @@ def read_query(uri: str, query: str) -> pa.Table:
         length: double
         mass: double
     """
-    scheme, mark, place = uri.partition("://")
+    scheme, mark, rest = uri.partition("://")
     kind = kind_of(scheme)
     if not mark or kind not in KINDS:
         raise DataError(
@@ -68,7 +68,7 @@ def read_query(uri: str, query: str) -> pa.Table:
         raise DataError(
             "A database needs a query (data.query)", mend="Pass one, such as 'select length, mass from animals'"
         )
-    table = _read_sqlite(uri, place, query) if kind == "sqlite" else _read_postgresql(uri, place, query)
+    table = _read_sqlite(uri, rest, query) if kind == "sqlite" else _read_postgresql(uri, rest, query)
     if not table.num_rows:
         raise DataError(f"The query returned no rows from '{without_password(uri)}'")
     return table
@@ -84,7 +84,7 @@ def _import(driver: str) -> Any:
         ) from error
 
 
-def _read_postgresql(uri: str, place: str, query: str) -> pa.Table:
+def _read_postgresql(uri: str, rest: str, query: str) -> pa.Table:
     """Read the answer of PostgreSQL batch by batch, until it is complete or too large."""
     manager, driver = _import("adbc_driver_manager"), _import("adbc_driver_postgresql.dbapi")
     import pyarrow as pa
@@ -92,8 +92,8 @@ def _read_postgresql(uri: str, place: str, query: str) -> pa.Table:
     from vaekit.data.tables.types import family
 
     try:
-        with driver.connect(postgresql_address(uri, place)) as connection, connection.cursor() as cursor:
-            # The new line ends what may be a comment: the driver puts the query into another one.
+        with driver.connect(postgresql_address(uri, rest)) as connection, connection.cursor() as cursor:
+            # The new line ends a possible comment, since the driver puts the query into another one.
             query = query.strip().rstrip(";") + "\n"
             schema = cursor.adbc_execute_schema(query)
             _check_names(schema.names)
@@ -118,7 +118,7 @@ def _is_numeric(kind: Any) -> bool:
     return getattr(kind, "extension_name", "") == "arrow.opaque" and kind.type_name == "numeric"
 
 
-def _read_sqlite(uri: str, place: str, query: str) -> pa.Table:
+def _read_sqlite(uri: str, rest: str, query: str) -> pa.Table:
     """Read the answer of a SQLite file, which is opened read-only, in blocks until it is complete or too large."""
     import pyarrow as pa
 
@@ -126,11 +126,11 @@ def _read_sqlite(uri: str, place: str, query: str) -> pa.Table:
 
     if not _is_one_statement(query):
         raise DataError("the query must be one statement of valid SQL", "several", "Give a single `select`")
-    path = sqlite_file(place)
+    path = sqlite_file(rest)
     try:
         with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
-            connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, min(largest() // 64, 10**9))  # of text made by the query
-            connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)  # attach and vacuum would make files
+            connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, min(largest() // 64, 10**9))  # length of a cell
+            connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)  # attach and vacuum would create files
             cursor = connection.execute(query)
             names = [column[0] for column in cursor.description or ()]
             _check_names(names)
@@ -190,7 +190,7 @@ def _join_types(blocks: Sequence[dict[type, pa.Array]]) -> pa.ChunkedArray:
 
     kinds = {kind for block in blocks for kind in block} - {type(None)}
     ends = [pc.min_max(block[int]).as_py() for block in blocks if int in block]
-    exact = all(end["min"] >= -(2**53) and end["max"] <= 2**53 for end in ends)  # in floats
+    exact = all(end["min"] >= -(2**53) and end["max"] <= 2**53 for end in ends)  # a float holds all integers
     text = str in kinds or (len(kinds) == 2 and not exact)
     target = pa.string() if text else pa.float64() if float in kinds else pa.int64() if kinds else pa.null()
 
@@ -213,7 +213,7 @@ def _check_names(names: Sequence[str]) -> None:
 def _is_one_statement(query: str) -> bool:
     """Return whether only comments follow the first complete statement."""
     for end in re.finditer(";", query):
-        if sqlite3.complete_statement(query[: end.end()]):  # which knows quotes and comments
+        if sqlite3.complete_statement(query[: end.end()]):  # it handles quotes and comments
             return not re.sub(r"--[^\n]*|/\*.*?\*/", "", query[end.end() :], flags=re.DOTALL).strip()
     return True
 

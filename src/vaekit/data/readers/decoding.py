@@ -75,7 +75,7 @@ def pages_of(path: Path) -> list[Page]:
         check_size(frames * (picture.width * picture.height + PAGE), f"the {frames} pictures of '{path.name}'", [path])
         several = frames > 1 and picture.format == "TIFF"
         first = _page(path, picture, 0, animated=frames > 1 and not several)
-        if not several:  # all frames of an animation are as the first, unless that stands for those who show no others
+        if not several:  # all frames of an animation have the form of the first
             start = int(frames > 1 and bool(picture.info.get("default_image")))
             return [Page(path, frame, first.size, first.form) for frame in range(start, frames)]
         pages = []
@@ -95,7 +95,7 @@ def _page(path: Path, picture: Image.Image, frame: int, animated: bool = False) 
             how_to_allow(pixels * PIXELS),
         )
     form = form_of(picture, f"'{path}'")
-    if animated and picture.format == "GIF":  # each frame may have colours of its own
+    if animated and picture.format == "GIF":  # each frame may have its own colours
         form = "colour"
     turned = _orientation(picture) >= 5  # a quarter turn
     size = (picture.width, picture.height) if turned else (picture.height, picture.width)
@@ -113,7 +113,7 @@ def _exif_at_the_end(picture: Image.Image) -> bool:
     path = getattr(picture, "filename", "")
     if not path or getattr(picture, "is_animated", False):
         return False
-    with contextlib.suppress(OSError), open(path, "rb") as file:  # one in memory may have outlived its file
+    with contextlib.suppress(OSError), open(path, "rb") as file:  # the file of an opened picture may be gone
         file.seek(8)
         while len(head := file.read(8)) == 8:
             if head[4:] == b"eXIf":
@@ -215,10 +215,12 @@ def pixels_of(picture: Image.Image, size: Size, form: Form) -> npt.NDArray[np.ge
         An array (H, W, C).
     """
     maxval = _maxval(picture)
-    loaded: Image.Image = ImageOps.exif_transpose(picture) if _orientation(picture) != 1 else picture  # else a copy
+    loaded: Image.Image = (
+        ImageOps.exif_transpose(picture) if _orientation(picture) != 1 else picture
+    )  # else it would be copied
     if form == "deep":
         values = np.asarray(loaded).astype(np.float32)
-        values = np.round(values * (maxval / 65535)) if maxval else values  # Pillow had scaled them up
+        values = np.round(values * (maxval / 65535)) if maxval else values  # undo the scaling of Pillow
         return _resampled(Image.fromarray(values), size).round().clip(0, 65535).astype(np.uint16)[..., None]
     if loaded.has_transparency_data:
         white = Image.new("RGBA", loaded.size, "white")

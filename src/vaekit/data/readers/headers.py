@@ -90,13 +90,13 @@ def find_form(path: Path, header: bool | None = None, known: Sequence[Column] = 
         rows = [row for row in itertools.islice(reader, HEAD) if row]
     except StopIteration:
         raise DataError(f"The source '{path}' holds no examples") from None
-    except csv.Error as error:  # a cell without an end
+    except csv.Error as error:  # a cell that is too long
         raise DataError("a CSV file must have cells of a reasonable length", f"'{path}': {error}") from error
     _check_first(path, first, rows, skip)
     cells = [cell.strip() for cell in first]
     named = _names_columns(cells, rows, header, known)
     if not named:
-        start = above if len(cells) == 1 else start  # of a single column, empty lines are rows
+        start = above if len(cells) == 1 else start  # in a single column, empty lines are rows
         return Form(path, delimiter, numbered_names(len(cells)), False, start)
     if not rows and len(cells) > 1:
         raise DataError(f"The source '{path}' has a line of names but no rows")
@@ -144,7 +144,7 @@ def _above(lines: list[str], known: Sequence[Column]) -> tuple[int, str]:
     delimiter = _delimiter(lines[comments:], known)
     width = len(next(_rows(lines[comments:], delimiter), []))
     last = len(next(_rows(lines[comments - 1 : comments], delimiter), []))
-    return comments - (last == width and width > 1), delimiter  # a line of names may begin with the sign of a comment
+    return comments - (last == width and width > 1), delimiter  # a line of names may begin with #
 
 
 def _rows(lines: list[str], mark: str) -> Iterator[list[str]]:

@@ -58,7 +58,7 @@ def library_of(value: object) -> Library | None:
     if isinstance(value, pa.Table):
         return ArrowLibrary(value)
     if isinstance(value, np.ndarray | Sequence) or type(value).__module__.startswith(("numpy", "torch")):
-        return None  # not worth the import
+        return None  # without the slow import
     import narwhals as nw
 
     try:

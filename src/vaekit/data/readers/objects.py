@@ -50,7 +50,7 @@ def arrange(value: Any) -> Any:
     module = type(value).__module__.partition(".")[0]
     if isinstance(value, Source):
         return replace(value, values=unmask(value.values)) if _is_masked(value.values) else value
-    if module == "scipy" and hasattr(value, "tocsr"):  # of which one kind is a dictionary
+    if module == "scipy" and hasattr(value, "tocsr"):  # one of these is a dictionary, too
         return _dense(value)
     if isinstance(value, Mapping) or (isinstance(value, list | tuple) and value and isinstance(value[0], Mapping)):
         return _table_of_mapping(value) if isinstance(value, Mapping) else _table_of_records(value)
@@ -110,7 +110,7 @@ def _array_of_list(value: Sequence[Any]) -> Any:
             "Give the folder, or [PIL.Image.open(path) for path in paths]",
         )
     if isinstance(first, Tensor):
-        with contextlib.suppress(RuntimeError, TypeError):  # of several shapes, which the reader of arrays refuses
+        with contextlib.suppress(RuntimeError, TypeError):  # the reader of arrays refuses several shapes
             return torch.stack(list(value))
         return value
     if hasattr(first, "__dataframe__") or isinstance(first, pa.Table):
@@ -120,7 +120,7 @@ def _array_of_list(value: Sequence[Any]) -> Any:
         )
     try:
         array = np.ma.array(value) if _is_masked(value) else np.asarray(value)
-    except (ValueError, TypeError, RuntimeError):  # rows of several lengths, which the reader of arrays refuses
+    except (ValueError, TypeError, RuntimeError):  # the reader of arrays refuses several lengths
         return value
     return np.asarray(value, dtype=object) if array.dtype.kind in "US" and array.ndim == 2 else array
 

@@ -59,7 +59,7 @@ def open_source(
     try:
         path = Path(source).expanduser().resolve()
         exists = path.exists()
-    except (OSError, RuntimeError) as error:  # too long a name, an unknown user
+    except (OSError, RuntimeError) as error:  # the name is too long, or the user unknown
         raise DataError("the source must be a path", f"'{source}': {error}") from error
     if not exists:
         raise DataError("the source must exist", f"'{source}'", _nearby(path))
@@ -186,7 +186,7 @@ def _parts(path: Path) -> dict[str, Path]:
     found = {part: paths[0] for part, paths in named.items() if paths}
     classes = {name for name, path in folders.items() if path not in found.values()}
     if "train" in found:
-        if len(found) == 1 and classes:  # a train among cars
+        if len(found) == 1 and classes:  # a class named train, as among cars
             return {}
     elif found and classes:
         inner = [{p.name.lower() for p in part.iterdir() if p.is_dir()} for part in found.values()]

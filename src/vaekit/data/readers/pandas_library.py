@@ -174,12 +174,12 @@ def _categories(name: str, series: Any) -> PandasColumn:
 
     def build(cells: Any) -> Any:
         chunk = cells.combine_chunks()
-        places = chunk.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+        indices = chunk.indices.fill_null(-1).to_numpy(zero_copy_only=False)
         new = chunk.dictionary[len(values) :].to_pylist()
         if new and families - {"text"}:
             return None
         wide = pd.CategoricalDtype([*values, *new], kind.ordered) if new else kind
-        return pd.Categorical.from_codes(places, dtype=wide)
+        return pd.Categorical.from_codes(indices, dtype=wide)
 
     return PandasColumn(series, raw_column(pa.chunked_array([listed])), build)
 
@@ -209,8 +209,8 @@ def _read_intervals(cells: Any, kind: Any) -> Any:
     try:
         left, right = (pd.Series([pair[i] for pair in ends], dtype=object).astype(kind.subtype) for i in (0, 1))
         found = pd.arrays.IntervalArray.from_arrays(left, right, closed=kind.closed)
-        places = pc.index_in(cells.combine_chunks(), pa.array(different, pa.string())).fill_null(-1)
-        return found.take(places.to_numpy(zero_copy_only=False), allow_fill=True)
+        indices = pc.index_in(cells.combine_chunks(), pa.array(different, pa.string())).fill_null(-1)
+        return found.take(indices.to_numpy(zero_copy_only=False), allow_fill=True)
     except (TypeError, ValueError):
         return None
 
@@ -226,14 +226,14 @@ def _periods(series: Any) -> PandasColumn:
     starts = pd.PeriodIndex(series).asfreq(unit, how="start")
     gone = np.asarray(starts.isna())
     ordinals = np.where(gone, 0, starts.asi8).astype(np.int32 if unit == "D" else np.int64)
-    whole = pa.array(ordinals, mask=gone).cast(pa.date32() if unit == "D" else pa.timestamp(unit))
-    cells = pa.chunked_array([whole])
+    moments = pa.array(ordinals, mask=gone).cast(pa.date32() if unit == "D" else pa.timestamp(unit))
+    cells = pa.chunked_array([moments])
 
     def build(found: Any) -> Any:
-        places = found.cast(pa.int32() if unit == "D" else pa.int64())
-        ordinals = places.fill_null(0).to_numpy().astype(np.int64)
-        periods = pd.PeriodIndex.from_ordinals(ordinals, freq=unit).asfreq(kind.freq)
-        return periods.where(~np.asarray(places.is_null()))
+        ordinals = found.cast(pa.int32() if unit == "D" else pa.int64())
+        numbers = ordinals.fill_null(0).to_numpy().astype(np.int64)
+        periods = pd.PeriodIndex.from_ordinals(numbers, freq=unit).asfreq(kind.freq)
+        return periods.where(~np.asarray(ordinals.is_null()))
 
     return PandasColumn(series, RawColumn(cells, cells), build)
 

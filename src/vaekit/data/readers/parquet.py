@@ -77,12 +77,15 @@ def _form(file: Any, path: Path) -> _Form:
     """Check the columns and the size of a file before it is unpacked."""
     schema, rows = file.schema_arrow.remove_metadata(), file.metadata.num_rows
     check_columns(schema, rows)
-    # Sizes are asked of the groups of rows and not of their columns: of damaged columns pyarrow ends the process.
+    # Sizes are those of groups of rows, since pyarrow ends the process if a column is damaged.
     groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
-    for needed in (8 * rows * len(schema.names), sum(group.total_byte_size for group in groups)):  # coded, and unpacked
+    for needed in (
+        8 * rows * len(schema.names),
+        sum(group.total_byte_size for group in groups),
+    ):  # encoded, and unpacked
         check_size(needed, f"'{path.name}'", [path])
     batch = min((4 * PIECE * group.num_rows // max(group.total_byte_size, 1) for group in groups), default=1)
-    if any(pa.types.is_nested(kind) for kind in schema.types):  # texts within lists cannot be read packed
+    if any(pa.types.is_nested(kind) for kind in schema.types):  # text in lists cannot be read as a dictionary
         batch = min(batch, NESTED)
     packed = [field.name for field in schema if any(is_type(field.type) for is_type in _LONG)]
     return _Form(schema, rows, packed, max(1, batch))
@@ -91,7 +94,7 @@ def _form(file: Any, path: Path) -> _Form:
 def _read(path: Path, form: _Form) -> Iterator[pa.Table]:
     """Iterate over the rows in tables with at most 64 MiB of text, or with a single row."""
     row = text = 0
-    # without a buffer, else whole files are held
+    # without a buffer, which would hold the whole file
     with _refused(path), pyarrow.parquet.ParquetFile(path, pre_buffer=False, read_dictionary=form.packed) as file:
         for batch in file.iter_batches(min(form.batch, BATCH), use_threads=False):
             lengths = _text_lengths(batch)
@@ -115,12 +118,12 @@ def _text_lengths(batch: Any) -> npt.NDArray[np.int64]:
     for column in batch.columns:
         if pa.types.is_dictionary(column.type):
             column.indices.validate(full=True)
-            places = column.indices.fill_null(0).to_numpy()
-            if len(places) and not 0 <= places.min() <= places.max() < max(len(column.dictionary), 1):
+            indices = column.indices.fill_null(0).to_numpy()
+            if len(indices) and not 0 <= indices.min() <= indices.max() < max(len(column.dictionary), 1):
                 raise pa.ArrowInvalid("an index beyond the dictionary")
             if any(is_type(column.type.value_type) for is_type in _LONG) and len(column.dictionary):
                 lengths = pc.binary_length(column.dictionary).fill_null(0).to_numpy()
-                found += np.where(column.is_null().to_numpy(zero_copy_only=False), 0, lengths[places])
+                found += np.where(column.is_null().to_numpy(zero_copy_only=False), 0, lengths[indices])
     return found
 
 

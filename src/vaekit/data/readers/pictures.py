@@ -67,7 +67,7 @@ def open_pictures(
     files = picture_files(folder, without) if source.is_dir() else [source]
     if not files:
         raise DataError(f"The folder '{folder}' holds neither pictures nor IDX files")
-    with warnings.catch_warnings():  # of sizes that Pillow finds large: ours are checked
+    with warnings.catch_warnings():  # Pillow warns of large pictures, whose sizes are checked here
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         return _open_files(folder, files, size, progress)
 
@@ -77,7 +77,7 @@ def _open_files(folder: Path, files: list[Path], size: Size | None, progress: Pr
         pages = [page for found in pool.map(pages_of, files) for page in found]
     size = size or _one_size(pages)
     form = common_form(pages)
-    if form == "bit" and any(page.size != size for page in pages):  # resampling makes greys
+    if form == "bit" and any(page.size != size for page in pages):  # resampling gives greys
         form = "grey"
     _check_row(pages[0].path, size, form)
     values = _cached(folder, files, pages, size, form, progress)

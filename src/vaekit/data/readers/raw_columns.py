@@ -58,7 +58,7 @@ class RawColumn:
             return self._categorise(found)
         cells = cast_exactly(found, kind)
         if cells is None and pa.types.is_integer(kind) and cast_exactly(self.cells, found.type) is None:
-            return cast_exactly(pc.round(found), kind)  # a fraction is given up, but no digit of a given number
+            return cast_exactly(pc.round(found), kind)  # fractions are rounded only if given numbers lose no digits
         return cells
 
     def answer(self, found: Any) -> Any:
@@ -75,16 +75,16 @@ class RawColumn:
         kind = self.cells.type
         values = self.cells.chunk(0).dictionary
         found = to_plain(found)
-        places = pc.index_in(found, to_plain(_readable(values)))
-        unknown = pc.and_(found.is_valid(), places.is_null())
+        indices = pc.index_in(found, to_plain(_readable(values)))
+        unknown = pc.and_(found.is_valid(), indices.is_null())
         if pc.any(unknown).as_py():
             if kind.ordered or family(kind.value_type) != "text":
                 return None
             values = pa.concat_arrays([values, found.filter(unknown).unique().cast(kind.value_type)])
-            places = pc.index_in(found, to_plain(values))
+            indices = pc.index_in(found, to_plain(values))
         if len(values) - 1 > np.iinfo(kind.index_type.to_pandas_dtype()).max:
             return None
-        listed = pa.DictionaryArray.from_arrays(places.cast(kind.index_type), values, ordered=kind.ordered)
+        listed = pa.DictionaryArray.from_arrays(indices.cast(kind.index_type), values, ordered=kind.ordered)
         return pa.chunked_array([listed])
 
 
@@ -147,7 +147,7 @@ def label_categories(values: Sequence[Any]) -> list[str | None]:
 def _label(value: Any) -> str:
     if isinstance(value, bytes):
         return value.decode(errors="backslashreplace")
-    if isinstance(value, datetime.timedelta):  # which pandas writes in another way
+    if isinstance(value, datetime.timedelta):  # pandas writes it differently
         return str(datetime.timedelta(value.days, value.seconds, value.microseconds))
     return str(value)
 

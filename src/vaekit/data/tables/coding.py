@@ -98,7 +98,7 @@ def _cells_of(values: Sequence[Any], column: Column) -> Any:
     """Return values that a user passes as an Arrow array; intervals and similar objects become text, `03:30` becomes a time."""
     kind, text = column.arrow_type, family(column.arrow_type) == "text"
     plain = [value.item() if isinstance(value, np.generic) else value for value in values]
-    plain = [None if value != value else value for value in plain]  # NaN, and NaT
+    plain = [None if value != value else value for value in plain]  # NaN or NaT
     if pa.types.is_time(kind):
         plain = [datetime.time.fromisoformat(value) if isinstance(value, str) else value for value in plain]
     try:
@@ -205,11 +205,11 @@ def _as_type(text: Any, column: Column) -> Any:
         zone = getattr(kind, "tz", None)
         moments = read_dates(text, column.form).cast(pa.timestamp("us", "UTC" if zone else None))
         found = moments.cast(kind)
-        return found if found.cast(moments.type).equals(moments) else moments  # a clock among days
+        return found if found.cast(moments.type).equals(moments) else moments  # some cells have a time of day
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         pass
     try:
-        return text.cast(pa.float64()) if family(kind) == "number" else text  # 2.5 among whole numbers
+        return text.cast(pa.float64()) if family(kind) == "number" else text  # some cells are fractions
     except pa.ArrowInvalid:
         return text
 

@@ -173,7 +173,7 @@ class Column(BaseModel):
         else:
             cells = cells.cast(pa.float64())
         numbers: Array = cells.to_numpy(zero_copy_only=False)
-        bad = np.abs(numbers) > LARGEST  # infinity too, but not NaN
+        bad = np.abs(numbers) > LARGEST  # includes infinity, but not NaN
         if bad.any():
             row = int(np.flatnonzero(bad)[0])
             raise DataError(
@@ -211,7 +211,7 @@ class Column(BaseModel):
         if self.kind == "datetime":
             spacing = max(self.spacing, self.rounding, 1.0)
             moments = np.round(np.where(missing, 0, codes) / spacing) * spacing
-            moments = moments.clip(1e6 * CALENDAR[0], 1e6 * CALENDAR[1])  # doubles so late are 32 microseconds apart
+            moments = moments.clip(1e6 * CALENDAR[0], 1e6 * CALENDAR[1])  # the last doubles are 32 microseconds apart
             zone = getattr(kind, "tz", None)
             found = pa.array(moments.astype(np.int64), mask=missing).cast(pa.timestamp("us", "UTC" if zone else None))
             if not pa.types.is_temporal(kind):

@@ -95,7 +95,7 @@ def is_date(text: Any, form: str = "") -> npt.NDArray[np.bool_]:
     found, cells = np.array(begun.to_numpy(zero_copy_only=False), dtype=bool), text.filter(begun)
     try:
         read_dates(cells)
-    except pa.ArrowInvalid:  # one by one, as some may have a zone and others none
+    except pa.ArrowInvalid:  # one by one, since only some cells may have a zone
         found[found] = [cell is None or _is_iso(cell) for cell in cells.to_pylist()]
     return found
 
@@ -215,7 +215,7 @@ def seconds_of(cells: Any) -> Any:
 def length_of(seconds: npt.NDArray[np.float64], kind: Any) -> Any:
     """Convert seconds, NaN where missing, to an Arrow type of lengths of time or times of day."""
     missing, unit = np.isnan(seconds), PER_SECOND[kind.unit]
-    whole = np.round(np.where(missing, 0, seconds) * unit)
+    counts = np.round(np.where(missing, 0, seconds) * unit)
     low, high = (0, DAY // 10**6 * unit - 1) if pa.types.is_time(kind) else (-(2.0**62), 2.0**62)
-    counted = pa.array(whole.clip(low, high).astype(np.int64), mask=missing)
+    counted = pa.array(counts.clip(low, high).astype(np.int64), mask=missing)
     return (counted.cast(pa.int32()) if pa.types.is_time32(kind) else counted).cast(kind)

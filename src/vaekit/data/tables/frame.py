@@ -140,7 +140,7 @@ class Frame:
                 named=True,
                 written=written,
             )
-        fields = {field.name: field for field in self.schema}  # a schema looks through all of its names
+        fields = {field.name: field for field in self.schema}  # looking up a name in a schema takes linear time
         check_names(fields, names)
         wanted = list(names)
         chosen = pa.schema([fields[name] for name in wanted])

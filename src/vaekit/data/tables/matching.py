@@ -156,7 +156,7 @@ class CellReader:
             raise pa.ArrowInvalid("a number that is neither 0 nor 1")
         if not pa.types.is_timestamp(target):
             return cells.cast(target)
-        if number and self.form:  # 20201231
+        if number and self.form:  # dates as in 20201231
             cells = cells.cast(pa.int64()).cast(pa.string())
         return read_dates(cells, self.form) if family(cells.type) == "text" else cells.cast(target)
 

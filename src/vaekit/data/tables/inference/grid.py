@@ -116,7 +116,7 @@ def _common_spacing(values: npt.NDArray[np.float64]) -> float:
         return 0.0
     largest = float(np.abs(values).max())
     for parts in (1, 2):  # odd multiples of half the distance, as of bytes rescaled to [-1, 1]
-        unit = largest / round(parts * largest / spacing)  # the same, with a smaller error
+        unit = largest / round(parts * largest / spacing)  # the spacing with a smaller error
         multiples = values / unit
         if (np.abs(multiples - np.round(multiples)) < TOLERANCE).all():
             return unit

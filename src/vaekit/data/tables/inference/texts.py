@@ -54,7 +54,7 @@ def check_numbers(frame: Frame, tally: Tally) -> None:
     """
     values = pa.array(tally.counts, pa.string())
     number, code, grouped = (_matches(values, pattern) for pattern in (NUMBER, CODE, GROUPED))
-    if number.all() or (number & code).any():  # a choice of whoever made the type, or codes
+    if number.all() or (number & code).any():  # text by the choice of the type, or codes
         return
     if not _meant(tally, number | grouped):
         return
@@ -139,7 +139,7 @@ def date_forms(tally: Tally) -> tuple[str, ...] | None:
         return None
     try:
         read_dates(pa.array(texts))
-    except pa.ArrowInvalid:  # another form, or the 31st of February
+    except pa.ArrowInvalid:  # another form, or an invalid date
         pass
     else:
         few = forms_of(texts[:TRIED])
@@ -187,7 +187,7 @@ def make_text_dates(tally: Tally, form: str) -> Column:
     cells = _as_text(tally)
     moments = read_dates(cells, form).cast(pa.int64()).to_numpy()
     rounding, spread = spacing_of_dates(moments)
-    first, last = (cells[int(place)].as_py() for place in (moments.argmin(), moments.argmax()))
+    first, last = (cells[int(row)].as_py() for row in (moments.argmin(), moments.argmax()))
     kind = "whole numbers" if tally.family == "number" else "text"
     shape = f", read as {form}" if form and not form.startswith("%Y-") else ""
     return make_column(
