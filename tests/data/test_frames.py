@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from vaekit.data import open_source
 from vaekit.data.readers import csv as csv_module
 from vaekit.data.readers import parquet as parquet_module
+from vaekit.data.readers.csv import open_csv
 from vaekit.data.readers.headers import is_header
-from vaekit.data.readers.tabular import open_csv, open_frame, open_parquet
+from vaekit.data.readers.libraries import open_frame
+from vaekit.data.readers.parquet import open_parquet
 from vaekit.data.tables import frame as frame_module
 from vaekit.data.tables import written
 from vaekit.errors import DataError
@@ -339,7 +341,7 @@ def test_narwhals_is_imported_only_when_needed():
     import sys
 
     code = (
-        "import sys, numpy, pyarrow; from vaekit.data.readers.tabular import open_frame;"
+        "import sys, numpy, pyarrow; from vaekit.data.readers.libraries import open_frame;"
         "open_frame(numpy.ones((2, 2))), open_frame(pyarrow.table({'a': [1]}));"
         "print(sorted({'narwhals', 'polars'} & set(sys.modules)))"
     )

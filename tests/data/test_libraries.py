@@ -11,8 +11,8 @@ import pyarrow as pa
 import pytest
 
 import vaekit
+from vaekit.data.readers.libraries import open_frame
 from vaekit.data.readers.raw_columns import cast_exactly, label_categories
-from vaekit.data.readers.tabular import open_frame
 from vaekit.data.tables import frame as frame_module
 from vaekit.errors import DataError
 

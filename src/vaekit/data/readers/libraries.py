@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from vaekit.data.readers.raw_columns import Fit, RawColumn, raw_column, restore_types
 from vaekit.data.tables.checks import check_columns, first_repeated
+from vaekit.data.tables.frame import Frame, frame_of_table
 from vaekit.errors import DataError
 
 INDEX = re.compile(r"__index_level_\d+__")
@@ -76,6 +77,34 @@ def library_of(value: object) -> Library | None:
 
         return PandasLibrary(data.to_native())
     return NarwhalsLibrary(data)
+
+
+def open_frame(value: object) -> Frame | None:
+    """Open a data frame in memory.
+
+    Args:
+        value: anything.
+
+    Returns:
+        The rows of a data frame of pandas, polars, Arrow or another library that narwhals supports. Their `native` converts
+        results to the same library, types and row labels. None if the value is not a data frame.
+
+    Raises:
+        DataError: if it has no rows or columns, two columns with the same name, or a column of mixed or unknown types.
+
+    Examples:
+        >>> frame = open_frame(pa.table({"animal": ["cat", None, "dog"]}))
+        >>> frame.names, frame.rows
+        (('animal',), 3)
+        >>> open_frame([[1, 2]]) is None
+        True
+    """
+    library = library_of(value)
+    if library is None:
+        return None
+    return frame_of_table(
+        library.table, native=library.answer, part=lambda first, rows: library.part(first, rows).answer
+    )
 
 
 class ArrowLibrary:

@@ -74,12 +74,12 @@ def open_source(
 
 def _open_object(value: object) -> Source:
     """Open rows in memory."""
-    from vaekit.data.readers import objects, tabular  # slow to import
+    from vaekit.data.readers import libraries, objects  # slow to import
 
     value = value if isinstance(value, Frame) else objects.arrange(value)
     if isinstance(value, Source):
         return value
-    frame = value if isinstance(value, Frame) else tabular.open_frame(value)
+    frame = value if isinstance(value, Frame) else libraries.open_frame(value)
     if frame is not None:
         return Source.of_frame(frame)
     objects.refuse_sequence(value)
@@ -101,7 +101,7 @@ def digits() -> Source:
 
 
 def _open_file(path: Path, options: DataOptions, progress: Progress | None, known: tuple[Column, ...]) -> Source:
-    from vaekit.data.readers import csv, decoding, pictures, tabular  # slow to import
+    from vaekit.data.readers import csv, decoding, parquet, pictures  # slow to import
 
     header = None if options.header == "auto" else options.header
 
@@ -113,7 +113,7 @@ def _open_file(path: Path, options: DataOptions, progress: Progress | None, know
         ".npy": _open_npy,
         ".npz": arrays.open_npz,
         **dict.fromkeys((".csv", ".tsv", ".csv.gz", ".tsv.gz"), open_text),
-        ".parquet": lambda path: Source.of_frame(tabular.open_parquet(path)),
+        ".parquet": lambda path: Source.of_frame(parquet.open_parquet(path)),
     }
     ending = "".join(path.suffixes[-2:]).lower() if path.suffix.lower() == ".gz" else path.suffix.lower()
     if not path.is_file():

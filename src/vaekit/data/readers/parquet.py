@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet
 
 from vaekit.data.limits import check_size
+from vaekit.data.readers.libraries import INDEX
 from vaekit.data.tables.checks import check_cells, check_columns
 from vaekit.data.tables.frame import BATCH, Frame
 from vaekit.data.tables.types import value_type
@@ -46,14 +47,14 @@ class _Form:
     batch: int
 
 
-def frame_of_parquet(path: Path) -> Frame:
+def open_parquet(path: Path) -> Frame:
     """Open a Parquet file, whose rows are read in batches.
 
     Args:
         path: the file.
 
     Returns:
-        The rows.
+        The rows, without an unnamed index.
 
     Raises:
         DataError: if the file is damaged, has no rows or columns, two columns with the same name, or more cells or text
@@ -61,7 +62,9 @@ def frame_of_parquet(path: Path) -> Frame:
     """
     with _refused(path), pyarrow.parquet.ParquetFile(path) as file:
         form = _form(file, path)
-    return Frame(form.schema, form.rows, lambda: _read(path, form))
+    frame = Frame(form.schema, form.rows, lambda: _read(path, form))
+    kept = [name for name in frame.names if not INDEX.fullmatch(name)]
+    return frame.in_order(kept) if kept and len(kept) < len(frame.names) else frame
 
 
 @contextlib.contextmanager

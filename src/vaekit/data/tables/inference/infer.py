@@ -78,7 +78,7 @@ def infer_columns(
 
     Examples:
         >>> import pyarrow as pa
-        >>> from vaekit.data.readers.tabular import open_frame
+        >>> from vaekit.data.readers.libraries import open_frame
         >>> rng = np.random.default_rng(0)
         >>> table = pa.table({"age": rng.integers(0, 90, 500), "city": rng.choice(["Bonn", "Köln", "Ulm"], 500)})
         >>> for column in infer_columns(open_frame(table)):
