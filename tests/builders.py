@@ -9,8 +9,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from vaekit.data import Frame, Part, Rows, Transform, open_source
-from vaekit.data.readers.tabular import numeric_source
+from vaekit.data import Part, Rows, Transform, open_source
 from vaekit.distributions import DiagonalNormal
 from vaekit.folder import RunFolder
 from vaekit.folder.digests import seal_text, unseal_text
@@ -104,8 +103,7 @@ def mixed_vae(layout, seed=0, components=2, **options):
 
 def read_numbers(path):
     """The rows of a file of numbers as one array, with the names of its columns."""
-    rows = open_source(str(path))
-    return numeric_source(rows) if isinstance(rows, Frame) else rows
+    return open_source(str(path)).as_numbers()
 
 
 def rows_of(X, *steps, seed=0, context=None):

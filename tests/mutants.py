@@ -83,7 +83,7 @@ MUTANTS = [
     Mutant(
         "rows with hidden cells count in the figures of training",
         "training/loop.py",
-        "whole = self.train.whole(len(x))",
+        "whole = self.train.unhidden(len(x))",
         "whole = len(x)",
         "tests/training/test_loop_oracle.py::test_rows_with_hidden_cells_do_not_count_in_the_figures_of_training",
     ),
@@ -173,7 +173,7 @@ MUTANTS = [
     ),
     Mutant(
         "the resolution's sign in a marginal",
-        "data/marginals.py",
+        "data/tables/marginals.py",
         "+ np.log(self.resolution)",
         "- np.log(self.resolution)",
         "tests/data/test_marginals.py::test_the_measure_of_a_real_cell_is_an_interval_as_wide_as_neighbours_are_apart",

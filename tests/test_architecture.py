@@ -25,13 +25,22 @@ ROOMS = (
     "folder",
     "training",
     "recipe",
-    "opening",
     "runs",
     "estimator",
     "report",
     "cli",
 )
 """Each may import those before it."""
+
+DATA = (
+    *("noise", "limits", "damage", "steps"),
+    "tables",
+    *("source", "part", "options"),
+    "readers",
+    *("disguise", "schema", "description", "encoding"),
+    *("split", "transforms", "batches", "known_rows"),
+)
+"""The chapters of the data, in the order in which rows meet them; each may import those before it, and its own files."""
 
 FILES = sorted(p for p in ROOT.rglob("*.py"))
 TREES = {str(p.relative_to(ROOT)): ast.parse(p.read_text(encoding="utf-8")) for p in FILES}
@@ -64,6 +73,15 @@ def test_a_room_imports_only_earlier_ones(path):
         parts = name.split(".")
         if parts[0] == "vaekit" and len(parts) > 1 and parts[1] != "__version__":
             assert ROOMS.index(parts[1]) <= own, f"{path}:{node.lineno} imports {name}"
+
+
+@pytest.mark.parametrize("path", [p for p in TREES if p.startswith("data/") and p != "data/__init__.py"])
+def test_a_chapter_of_the_data_imports_only_earlier_ones(path):
+    own = DATA.index(room(path.removeprefix("data/")))
+    for node, name in imports(TREES[path]):
+        if name.startswith("vaekit.data"):
+            chapter = name.split(".")[2]  # never the room itself, which imports all of its chapters
+            assert DATA.index(chapter) <= own, f"{path}:{node.lineno} imports {name}"
 
 
 @pytest.mark.parametrize("path", list(TREES))
@@ -119,7 +137,7 @@ DRAWN = {
     "RowStream.GAP_MEASURE": {"measure_posterior"},
     "SeedStream.SPLIT": {"split_source"},
     "SeedStream.BATCHES": {"BatchOrder.index"},
-    "SeedStream.SUBSET": {"Part.some"},
+    "SeedStream.SUBSET": {"Part.subset"},
     "SeedStream.BASELINE": {"_matrix"},
     "SeedStream.SAMPLE_RARE": {"TableRun.sample"},
     "SeedStream.HIDE": {"measure_hidden"},

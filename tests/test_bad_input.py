@@ -70,12 +70,12 @@ def test_a_missing_source(train):
 @pytest.mark.parametrize("name", ["x.npy", "x.npz", "x.csv", "x.parquet"])
 def test_an_empty_file(train, workplace, name):
     (workplace / name).touch()
-    train(name, words=["must hold examples", name])
+    train(name, words=["The source is an empty file", name])
 
 
 def test_an_empty_folder(train, workplace):
     (workplace / "empty").mkdir()
-    train("empty", words=["must hold pictures or IDX files", "empty"])
+    train("empty", words=["holds neither pictures nor IDX files", "empty"])
 
 
 def test_a_file_of_an_unknown_kind(train, workplace):
@@ -117,9 +117,9 @@ def test_a_truncated_idx_file_is_named(train, workplace, cut):
     content = b"\0\0\x08\x03" + struct.pack(">3I", 20, 4, 4) + RNG.integers(0, 256, 320).astype(np.uint8).tobytes()
     (workplace / "idx").mkdir()
     (workplace / "idx" / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(content)[:cut])
-    train("idx", words=["an IDX file must be whole", "train-images-idx3-ubyte.gz"])
+    train("idx", words=["an IDX file must be undamaged", "train-images-idx3-ubyte.gz"])
     (workplace / "idx" / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(content[:cut]))
-    train("idx", words=["an IDX file must be whole", "train-images-idx3-ubyte.gz"])
+    train("idx", words=["an IDX file must be undamaged", "train-images-idx3-ubyte.gz"])
 
 
 def test_a_cache_that_cannot_be_made(train, pictures, workplace, monkeypatch):
@@ -164,12 +164,12 @@ def test_a_ragged_table(train, write_csv, workplace):
     rows = X.tolist()
     rows[9].append(1.0)
     write_csv(workplace / "x.csv", rows, ("a", "b", "c"))
-    train("x.csv", words=["as many cells in each line", "Expected 3 columns, got 4", "x.csv"])
+    train("x.csv", words=["the same number of cells", "Expected 3 columns, got 4", "x.csv"])
 
 
 def test_a_header_without_rows(train, write_csv, workplace):
     write_csv(workplace / "x.csv", [], ("a", "b"))
-    train("x.csv", words=["must hold examples"])
+    train("x.csv", words=["has a line of names but no rows"])
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3])
@@ -178,11 +178,11 @@ def test_fewer_rows_than_a_split_needs(train, rows):
 
 
 def test_nothing_varies(train, pictures):
-    train(npy(np.full((30, 4), 2.5)), *REAL, words=["the data must vary"])
-    train("x.npy", words=["a table must have columns that vary", "'column0' is constant"])
+    train(npy(np.full((30, 4), 2.5)), *REAL, words=["examples are identical"])
+    train("x.npy", words=["The table has no column that varies and can be modelled", "'column0' is constant"])
     for path in pictures.iterdir():
         Image.fromarray(np.full((4, 5), 128, np.uint8)).save(path)
-    train(pictures, words=["the data must vary"])
+    train(pictures, words=["examples are identical"])
 
 
 @pytest.mark.parametrize(

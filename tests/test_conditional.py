@@ -13,15 +13,14 @@ import pytest
 
 import vaekit
 from builders import without_digests
-from vaekit.data import Source, open_source
+from vaekit.data import Source, open_both
+from vaekit.data.options import DataOptions
 from vaekit.errors import DataError, RecipeError, RunError, VaekitError
-from vaekit.opening import settle
-from vaekit.recipe import load_recipe
 from vaekit.report import write_report
 from vaekit.report.subject import Subject
 
 NETWORKS = {"encoder.hidden": [32], "decoder.hidden": [32], "evaluation.samples": 20}
-LABELLED = NETWORKS | {"data.condition": ["label"], "training.epochs": 40, "training.batch_size": 64, "latent_dim": 2}
+LABELLED = NETWORKS | {"data.context": ["label"], "training.epochs": 40, "training.batch_size": 64, "latent_dim": 2}
 
 
 def halves(rows, seed=0):
@@ -58,14 +57,15 @@ def people(rows=1200, seed=0):
 
 @pytest.fixture(scope="module")
 def table_run(tmp_path_factory):
-    settings = NETWORKS | {"data.condition": ["age", "sex"], "training.epochs": 60, "training.batch_size": 128}
+    settings = NETWORKS | {"data.context": ["age", "sex"], "training.epochs": 60, "training.batch_size": 128}
     return vaekit.train(people(), settings=settings, out=tmp_path_factory.mktemp("runs") / "people")
 
 
 def test_labels_are_given_beside_the_pictures():
     values, labels = halves(50)
-    source = settle(Source(values, labels, picture=True), load_recipe("auto", ["data.condition=['label']"]))
-    assert [(c.name, c.kind, c.given, c.categories) for c in source.table] == [
+    options = DataOptions(context=("label",))
+    source, _ = open_both(Source(values, labels, picture=True), None, options)
+    assert [(c.name, c.kind, c.context, c.categories) for c in source.table] == [
         ("label", "categorical", True, (2.0, 7.0))
     ]
     np.testing.assert_array_equal(source.context[:, 0], labels == 7)
@@ -158,7 +158,7 @@ def test_other_labels_are_other_data(labelled, pictures, tmp_path):
     values, labels = halves(1000)
     source = Source(values, labels[::-1].copy(), picture=True)
     run = vaekit.load(labelled.path)
-    run.source = (settle(source, run.recipe, run.schema.table), None)
+    run.source = (encode_rows(source, run.schema.table), None)
     with pytest.raises(DataError, match="no longer holds the rows that the run was trained on"):
         run.split()
 
@@ -183,24 +183,28 @@ def test_convolutional_networks_and_several_layers_are_given_labels_too(pictures
 )
 def test_what_cannot_be_conditional_is_refused(pictures, tmp_path, setting, words):
     with pytest.raises(RecipeError, match=words):
-        vaekit.train(str(pictures), settings=["data.condition=['label']", setting], out=tmp_path / "run")
+        vaekit.train(str(pictures), settings=["data.context=['label']", setting], out=tmp_path / "run")
 
 
 @pytest.mark.parametrize(
-    ("table", "condition", "words"),
+    ("table", "context", "words"),
     [
-        (people(), ["agee"], "data.condition must name columns of the data. Got 'agee' instead. Did you mean 'age'"),
+        (people(), ["agee"], "data.context must name columns of the data. Got 'agee' instead. Did you mean 'age'"),
         (people().append_column("id", pa.array(np.arange(1200))), ["id"], "'id', identifier"),
-        (people(), people().column_names, "data.condition must leave columns to be modelled. Got all 4 of them"),
-        (pa.table({"a": [0, 1] * 9, "b": [1, 0] * 9}), ["c"], "data.condition must name columns of the data. Got 'c'"),
-        (people(), ["income"], "column 'income' must be there in every row"),
-        (np.zeros((9, 4, 4), np.uint8), ["label"], "rows must come with their labels"),
-        (np.zeros((9, 4, 4), np.uint8), ["age"], r"data.condition must be \['label'\]"),
+        (people(), people().column_names, "data.context names all 4 columns, so no column is left to model"),
+        (pa.table({"a": [0, 1] * 9, "b": [1, 0] * 9}), ["c"], "data.context must name columns of the data. Got 'c'"),
+        (people(), ["income"], "every cell of column 'income' must have a value"),
+        (
+            np.zeros((9, 4, 4), np.uint8),
+            ["label"],
+            r"The model is given labels \(data\.context\), but the 9 rows have no labels",
+        ),
+        (np.zeros((9, 4, 4), np.uint8), ["age"], r"data.context must be \['label'\]"),
     ],
 )
-def test_columns_that_cannot_be_given_are_refused(tmp_path, table, condition, words):
+def test_columns_that_cannot_be_given_are_refused(tmp_path, table, context, words):
     with pytest.raises(DataError, match=words):
-        vaekit.train(table, settings={"data.condition": condition}, out=tmp_path / "run")
+        vaekit.train(table, settings={"data.context": context}, out=tmp_path / "run")
 
 
 def test_the_bound_of_a_table_is_near_the_conditional_entropy(table_run):
@@ -269,7 +273,7 @@ def test_covariates_must_be_there(table_run):
 
 def test_a_table_of_one_kind_is_given_columns_too(tmp_path):
     table = people().select(["age", "income"]).drop_null()
-    settings = NETWORKS | {"data.condition": ["age"], "data.kind": "real", "training.epochs": 60}
+    settings = NETWORKS | {"data.context": ["age"], "data.kind": "real", "training.epochs": 60}
     run = vaekit.train(table, settings=settings, out=tmp_path / "run")
     assert run.schema.columns == ("income",)
     drawn = run.sample(2000, given={"age": np.repeat([30, 80], 1000)})[:, 0]
@@ -279,14 +283,14 @@ def test_a_table_of_one_kind_is_given_columns_too(tmp_path):
 
 def test_the_estimator_is_given_columns(tmp_path):
     table = people(300)
-    settings = NETWORKS | {"data.condition": ["sex"], "training.epochs": 2}
+    settings = NETWORKS | {"data.context": ["sex"], "training.epochs": 2}
     vae = vaekit.VAE(settings=settings, random_state=0).fit(table)
     drawn = vae.sample(3, given={"sex": "m"})
     assert drawn.column_names == table.column_names
     assert drawn["sex"].to_pylist() == ["m"] * 3
     assert vae.inverse_transform(vae.transform(table)[:2], given={"sex": "f"})["sex"].to_pylist() == ["f", "f"]
     X = np.column_stack([table["age"].to_numpy(), np.random.default_rng(0).normal(size=(300, 2))])
-    array = vaekit.VAE(settings=settings | {"data.condition": ["column0"]}, random_state=0).fit(X)
+    array = vaekit.VAE(settings=settings | {"data.context": ["column0"]}, random_state=0).fit(X)
     assert array.sample(3, given={0: 40})[:, 0].tolist() == [40.0] * 3
     vae.save(tmp_path / "kept")
     np.testing.assert_array_equal(vaekit.VAE.load(tmp_path / "kept").transform(table), vae.transform(table))
@@ -295,10 +299,10 @@ def test_the_estimator_is_given_columns(tmp_path):
 def test_labels_of_an_array_are_a_column_of_its_table(tmp_path):
     rng = np.random.default_rng(0)
     values, labels = rng.normal(size=(60, 2)), np.repeat(["a", "b"], 30)
-    source = settle(Source(values, labels), load_recipe("table", ["data.condition=['label']"]))
+    source, _ = open_both(Source(values, labels), None, DataOptions(context=("label",)), mixed=True)
     assert source.columns == ("column0", "column1")
     np.testing.assert_array_equal(source.context[:, 0], labels == "b")
-    settings = NETWORKS | {"data.condition": ["label"], "training.epochs": 2}
+    settings = NETWORKS | {"data.context": ["label"], "training.epochs": 2}
     run = vaekit.train(Source(values, labels), settings=settings, out=tmp_path / "run")
     assert run.sample(3, given={"label": "a"}).shape == (3, 2)
     assert run.reconstruct(Source(values, labels)).shape == (60, 2)
@@ -310,7 +314,7 @@ def test_labels_of_an_array_are_a_column_of_its_table(tmp_path):
 
 def test_a_run_of_before_there_were_conditions_loads(digits_run, tmp_path):
     described = json.loads((digits_run.path / "schema.json").read_text())
-    assert described["transform"].pop("given") == []
+    assert described["transform"].pop("context") == []
     old = tmp_path / "old"
     old.mkdir()
     for file in digits_run.path.iterdir():
@@ -318,8 +322,8 @@ def test_a_run_of_before_there_were_conditions_loads(digits_run, tmp_path):
             (old / file.name).write_bytes(file.read_bytes())
     (old / "schema.json").write_text(json.dumps(described))
     text = (old / "recipe.toml").read_text()
-    assert tomllib.loads(text)["data"]["condition"] == []
-    (old / "recipe.toml").write_text("".join(line for line in text.splitlines(True) if "condition =" not in line))
+    assert tomllib.loads(text)["data"]["context"] == []
+    (old / "recipe.toml").write_text("".join(line for line in text.splitlines(True) if "context =" not in line))
     without_digests(old)
     np.testing.assert_array_equal(vaekit.load(old).sample(3), digits_run.sample(3))
 
@@ -330,17 +334,17 @@ def test_reports_give_what_was_given_with_the_held_out_rows(labelled, table_run,
     assert "Log-likelihood given label" in page
     assert "which does not see label" in page
     subject = Subject.of(labelled)
-    rows = subject.some(20)
+    rows = subject.subset(20)
     labels = np.where(rows.given()[:, 0] == 1, 7, 2)
     drawn = labelled.sample_at(subject.rows(rows).context(), 20)
     np.testing.assert_array_equal(drawn, labelled.sample(20, given={"label": labels}))
     codes = labelled.encode(Source(rows.take(0, 20), labels, picture=True))
     np.testing.assert_array_equal(labelled.encode(subject.source(rows)), codes)
     decoded = labelled.decode(codes[:3], given={"label": int(labels[0])})
-    row = rows.between(0, 1)
+    row = rows.crop(0, 1)
     context = subject.rows(replace(row, index=row.index.repeat(3))).context()
     np.testing.assert_array_equal(labelled.decode_at(codes[:3], context), decoded)
-    table_run.source = (settle(open_source(people()), table_run.recipe), None)
+    table_run.source = open_both(people(), None, table_run.recipe.data)
     shown = write_report(table_run).read_text(encoding="utf-8")
     assert "count, given" in shown
     hidden = {each.column: each for each in Subject.of(table_run).table.hidden}

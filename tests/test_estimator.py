@@ -28,6 +28,7 @@ from torch.utils.data import TensorDataset
 import vaekit
 from vaekit import VAE
 from vaekit.data import BatchOrder, Source, split_source
+from vaekit.data.options import DataOptions
 from vaekit.errors import DataError, Interrupted, RecipeError, RunError, VaekitError
 
 SMALL = {"encoder.hidden": [8], "decoder.hidden": [8], "training.validations": 1, "objective.samples": 2}
@@ -128,7 +129,7 @@ def test_attributes(people, vae):
 
 
 def _validation(n):
-    return split_source(Source(np.empty((n, 1))), None, 0, 0.1, 0).validation.index
+    return split_source(Source(np.empty((n, 1))), None, 0, DataOptions(test=0)).validation.index
 
 
 def test_a_row_has_the_same_numbers_in_any_order_and_company(people, vae):
@@ -579,7 +580,7 @@ def test_the_bound_is_weighted(people):
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        (np.zeros(120), "at least one weight must not be zero"),
+        (np.zeros(120), "at least one weight must be above 0"),
         (np.ones(7), "a weight for each of the 120 rows"),
         (np.full(120, -1.0), "finite and not negative"),
         (np.full(120, np.nan), "finite and not negative"),

@@ -211,7 +211,7 @@ def test_a_database_is_read_as_the_training_rows_were(tmp_path):
 
 
 def test_given_cells_are_matched_too(folder, write):
-    settings = {**TINY, "data.condition": ["insured", "room", "flag"]}
+    settings = {**TINY, "data.context": ["insured", "room", "flag"]}
     run = vaekit.train(folder / "train.csv", settings=settings, out=write([ROW]).parent / "given")
     expected = run.score_samples(write([ROW, OTHER], "y.csv"))[:1]
     for read in READERS.values():
@@ -229,7 +229,8 @@ def test_numbers_that_may_be_two_codes_are_refused(tmp_path):
     )
     run = vaekit.train(tmp_path / "x.csv", settings=TINY, out=tmp_path / "run")
     with pytest.raises(
-        DataError, match=r"column 'c' must be text, as in training, where '0?07' and '0?07' differ.*Got 7"
+        DataError,
+        match=r"column 'c' must be text, as in training, because '0?07' and '0?07' are different values.*Got 7",
     ):
         run.score_samples(pd.DataFrame({"c": [7], "x": [0.0]}))
     assert run.score_samples(pd.DataFrame({"c": [12], "x": [0.0]})) == pytest.approx(
@@ -388,7 +389,7 @@ def test_a_clock_among_days_is_kept_or_refused(tmp_path):
         ["2020-02-03 10:00"],
         [moment],
     )
-    with pytest.raises(DataError, match="must be a day without a clock"):
+    with pytest.raises(DataError, match="must be a day without a time"):
         run.sample(1, given={"d": "2020-01-05 10:00"})
 
 

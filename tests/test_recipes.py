@@ -63,7 +63,7 @@ def test_a_recipe_trains_is_measured_and_reported_and_says_whether_its_loss_is_a
     )
     warned = any("no bound of log p(x)" in text for text in said)
     assert warned == (recipe.model == "vae" and not recipe.trains_bound)
-    given = {column.name: column.categories[0] for column in run.schema.given}
+    given = {column.name: column.categories[0] for column in run.schema.context}
     assert len(run.sample(4, given=given)) == 4
     if recipe.model == "vae" and name != "linear":  # which keeps no rows for validation
         assert np.isfinite(run.folder.read_metrics()[-1]["elbo"])

@@ -7,7 +7,7 @@ import torch
 
 import vaekit
 from builders import read_numbers
-from vaekit.data import open_source
+from vaekit.data import open_source, split_source
 from vaekit.errors import DataError, RunError, VaekitError
 from vaekit.evaluation import Remedy, diagnose
 from vaekit.models import ProbabilisticPCA
@@ -246,7 +246,7 @@ def test_the_test_rows_do_not_touch_the_training(tmp_path, table):
     X = read_numbers(table).values.copy()
     settings = {**SMALL, "training.epochs": 4, "latent_dim": 2}
     first = vaekit.train(X, settings=settings, out=tmp_path / "first")
-    index = vaekit.runs.base.make_split(open_source(X), None, first.recipe).test.index
+    index = split_source(open_source(X), None, first.recipe.seed, first.recipe.data).test.index
     X[index] *= -50.0
     second = vaekit.train(X, settings=settings, out=tmp_path / "second")
     for key, value in first.model.state_dict().items():

@@ -359,8 +359,11 @@ def test_given_cells_hold_in_all_rows(run):
     [
         ({"color": "red"}, r"must be one that is modelled. Got 'color' instead. Did you mean 'colour'\?"),
         ({"name": "row"}, "must be one that is modelled. Got 'name'"),
-        ({"colour": "rde"}, r"the value of 'colour' must be known. Got 'rde' instead. Did you mean 'red'\?"),
-        ({"grade": 7}, "the value of 'grade' must be known. Got 7"),
+        (
+            {"colour": "rde"},
+            r"the value of 'colour' must be one of its categories. Got 'rde' instead. Did you mean 'red'\?",
+        ),
+        ({"grade": 7}, "the value of 'grade' must be one of its categories. Got 7"),
         ({"height": "tall"}, "'height' must be a number"),
         ({"height": math.inf}, "finite"),
         ({"day": "yesterday"}, "'day' must be a date"),

@@ -147,7 +147,7 @@ def test_what_the_bound_loses_and_the_curve_are_those_of_the_library(invoke, dig
     arguments = ("evaluate", digits_run.path, "--gap", "--rate-distortion", "--examples", 5, "--samples", 9)
     result = invoke(*arguments, "--json")
     figures = json.loads(result.stdout)
-    rows = Rows(digits_run.split().test.some(5, 0), digits_run.transform, 0)
+    rows = Rows(digits_run.split().test.subset(5, 0), digits_run.transform, 0)
     expected = inference_gap(digits_run.model, rows).figures()
     gap = figures["inference_gap"]
     assert {name: gap[name] for name in expected} == expected

@@ -101,7 +101,7 @@ def test_a_damaged_npy_is_named(tmp_path, damage):
     np.save(path, RNG.normal(size=(5, 3)))
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(
-        DataError, match=r"(a \.npy file must hold a plain numeric array|the source must hold examples).*x\.npy"
+        DataError, match=r"(a \.npy file must hold a plain numeric array|The source is an empty file).*x\.npy"
     ):
         open_source(path)
 

@@ -8,7 +8,7 @@ import torch
 from scipy import stats
 
 from vaekit.data import Cells, Column
-from vaekit.data.tables.cells import Places, fit_cells
+from vaekit.data.tables.cells import Categories, fit_cells
 from vaekit.data.tables.marginals import Marginal
 
 COLOUR = Column(
@@ -17,14 +17,14 @@ COLOUR = Column(
 TRUTH = Column(name="truth", kind="binary", type="bool", categories=(False, True))
 LINE = Marginal(knots=(0.0, 10.0), scores=(-1.0, 1.0), tails=(0.5, 2.0))
 COUNT = Marginal(
-    bounds=(0.0, None), knots=(-0.5, 9.5), scores=(-2.0, 0.0), tails=(0.1, 0.1), step=1.0, atoms=(0.0, 4.0)
+    bounds=(0.0, None), knots=(-0.5, 9.5), scores=(-2.0, 0.0), tails=(0.1, 0.1), spacing=1.0, point_masses=(0.0, 4.0)
 )
 HAND = Cells(
     columns=(
         LINE,
-        Places(places=3, known=3, log_share=tuple(COLOUR.log_share().tolist())),
+        Categories(n_categories=3, known=3, log_share=tuple(COLOUR.log_share().tolist())),
         COUNT,
-        Places(places=3, known=2, log_share=tuple(TRUTH.log_share().tolist())),
+        Categories(n_categories=3, known=2, log_share=tuple(TRUTH.log_share().tolist())),
     )
 )
 """Slots in order: the two lists and the count's atoms (three places each), the count's score, the real's score."""
@@ -36,7 +36,7 @@ def slots(codes):
 
 def test_the_layout_puts_lists_first_then_lattices_then_reals():
     assert HAND.layout.sizes == (3, 3, 3)
-    assert HAND.layout.lattice == (True, False)
+    assert HAND.layout.on_grid == (True, False)
     assert HAND.layout.slots == 5
     assert HAND.slot_columns.tolist() == [1, 2, 3, 2, 0]
     (low, high), real = HAND.layout.edges
@@ -46,7 +46,7 @@ def test_the_layout_puts_lists_first_then_lattices_then_reals():
 
 def test_lists_are_sorted_by_their_length():
     lengths = (7, 2, 200, 3)
-    cells = Cells(columns=tuple(Places(places=n, known=n, log_share=(0.0,) * (n + 1)) for n in lengths))
+    cells = Cells(columns=tuple(Categories(n_categories=n, known=n, log_share=(0.0,) * (n + 1)) for n in lengths))
     assert cells.layout.sizes == (2, 3, 7, 200)
     assert cells.slot_columns.tolist() == [1, 3, 0, 2]
     codes = torch.tensor([[6.0, 1.0, 199.0, 2.0], [0.0, 0.0, 17.0, 1.0]], dtype=torch.float64)
@@ -112,7 +112,7 @@ def test_large_numbers_lose_nothing_on_a_lattice():
     """Days in microseconds since 1970: the scores in single precision still tell each from its neighbours."""
     day = 86_400e6
     x = (19_000 + np.random.default_rng(0).integers(0, 4000, 900)) * day
-    cells = fit_cells([Column(name="day", kind="datetime", type="date32[day]", step=day)], x[:, None])
+    cells = fit_cells([Column(name="day", kind="datetime", type="date32[day]", spacing=day)], x[:, None])
     seen = cells.forward(torch.from_numpy(x[:, None]))
     np.testing.assert_array_equal(cells.inverse(seen[:, :1]).numpy()[:, 0], x)
 
@@ -123,7 +123,7 @@ def test_each_kind_of_column_is_fitted():
         COLOUR,
         TRUTH,
         Column(name="grade", kind="ordinal", type="int64", categories=(1.0, 2.0, 3.0)),
-        Column(name="n", kind="count", type="int64", step=1.0, lowest=0.0),
+        Column(name="n", kind="count", type="int64", spacing=1.0, lowest=0.0),
         Column(name="x", kind="real", type="double"),
         Column(name="empty", kind="positive", type="double", lowest=0.0),
     ]
@@ -139,11 +139,11 @@ def test_each_kind_of_column_is_fitted():
     )
     cells = fit_cells(columns, codes)
     assert cells.columns[:3] == tuple(
-        Places(places=len(c.categories) + 1, known=known, log_share=tuple(c.log_share().tolist()))
+        Categories(n_categories=len(c.categories) + 1, known=known, log_share=tuple(c.log_share().tolist()))
         for c, known in zip(columns, (3, 2, 3), strict=False)
     )
-    assert cells.layout.lattice == (True, False, False)
-    assert cells.columns[3].step == 1.0
+    assert cells.layout.on_grid == (True, False, False)
+    assert cells.columns[3].spacing == 1.0
     seen = cells.forward(torch.from_numpy(codes))
     kept = ~torch.isnan(seen)
     assert kept[:, cells.slot_columns.tolist().index(0)].all()

@@ -8,7 +8,6 @@ import pytest
 
 from vaekit.data import open_source
 from vaekit.data.readers.csv import open_csv, open_written
-from vaekit.data.readers.opening import TextForm
 from vaekit.data.tables.inference import infer_columns
 from vaekit.errors import DataError
 
@@ -51,7 +50,7 @@ def test_of_many_numbers_two_that_are_one_are_noted(write):
     frame = open_csv(write(lines("a", cells)))
     assert str(frame.schema.field("a").type) == "double"
     (column,) = infer_columns(frame)
-    assert column.note == "2.0 and 2.000 are one number"
+    assert column.note == "2.0 and 2.000 are the same number"
 
 
 def test_codes_that_are_numbers_to_a_library_stay_apart(write):
@@ -167,7 +166,9 @@ def test_text_of_two_words_is_one_column(write):
 
 
 def test_columns_aligned_by_blanks_are_refused_with_the_way(write):
-    with pytest.raises(DataError, match=r"separated by a single sign.*several blanks.*Separate the cells by commas"):
+    with pytest.raises(
+        DataError, match=r"separated by a single character.*several blanks.*Separate the cells by commas"
+    ):
         open_csv(write("a   b\n1   2\n3  4\n"))
 
 
@@ -245,10 +246,10 @@ def test_with_known_columns_a_file_of_one_row_needs_no_header(write):
         ("age,town\n31,a\n", ("age", "town"), 1),
         ("town;age\na;31\n", ("town", "age"), 1),
     ):
-        frame = open_source(write(content), text=TextForm(known=columns))
+        frame = open_source(write(content), known=columns).frame
         assert (frame.names, frame.rows) == (names, rows)
     made_up = known(write, lines("31,a", [f"{20 + 7 * i % 9},{'ab'[i % 2]}" for i in range(40)]))
-    assert open_source(write("31,b\n"), text=TextForm(known=made_up)).rows == 1
+    assert open_source(write("31,b\n"), known=made_up).frame.rows == 1
 
 
 def test_known_columns_leave_cells_as_they_are_written(write):

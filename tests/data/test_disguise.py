@@ -37,9 +37,9 @@ def infer(values, **options):
             "values of which only 256 differ",
             "the levels",
         ),
-        ((BYTES / 127.5 - 1).astype(np.float32), r"bytes brought to \[-1, 1\]", r"\(\(x \+ 1\) \* 127\.5\)"),
-        (half(BYTES / 127.5 - 1), r"bytes brought to \[-1, 1\]", r"\(\(x \+ 1\) \* 127\.5\)"),
-        ((BYTES / 128 - 1).astype(np.float32), r"bytes brought to \[-1, 1\]", r"\(\(x \+ 1\) \* 128\)"),
+        ((BYTES / 127.5 - 1).astype(np.float32), r"bytes rescaled to \[-1, 1\]", r"\(\(x \+ 1\) \* 127\.5\)"),
+        (half(BYTES / 127.5 - 1), r"bytes rescaled to \[-1, 1\]", r"\(\(x \+ 1\) \* 127\.5\)"),
+        ((BYTES / 128 - 1).astype(np.float32), r"bytes rescaled to \[-1, 1\]", r"\(\(x \+ 1\) \* 128\)"),
         (
             ((BYTES / 255 - 0.485) / 0.229).astype(np.float32),
             "256 levels in steps of 0.01712 from -2.118",
@@ -53,12 +53,12 @@ def infer(values, **options):
         (WORDS - 32768.0, "whole numbers from -327", "as uint16"),
         (WORDS / 65535, "levels of 16 bits divided by 65535", "as uint16"),
         ((WORDS // 16 / 4095).astype(np.float32), "levels of 12 bits divided by 4095", r"\(x \* 4095\)"),
-        ((WORDS / 32767.5 - 1).astype(np.float32), r"levels of 16 bits brought to \[-1, 1\]", r"32767\.5"),
+        ((WORDS / 32767.5 - 1).astype(np.float32), r"levels of 16 bits rescaled to \[-1, 1\]", r"32767\.5"),
         ((BYTES / 255).reshape(50, 64), "bytes divided by 255", r"\(x \* 255\)"),  # flattened
     ],
 )
 def test_levels_are_refused_by_the_scale_they_are_under(values, told, way):
-    with pytest.raises(DataError, match=rf"the bytes they were\. Got {told}.*{way}.*data\.kind=real"):
+    with pytest.raises(DataError, match=rf"passed as the original bytes\. Got {told}.*{way}.*data\.kind=real"):
         infer(values)
     assert infer(values, kind="real").kind == "real"
 
@@ -112,6 +112,6 @@ def test_small_pictures_scaled_each_by_its_own_and_pixels_each_by_their_own_are_
         (x - x.mean(0)) / x.std(0),
     )
     for values in scaled:
-        with pytest.raises(DataError, match="must be given as the bytes they were"):
+        with pytest.raises(DataError, match="must be passed as the original bytes"):
             refuse_disguise(Part(values, np.arange(len(values))), picture=True)
     refuse_disguise(Part(np.random.default_rng(0).normal(size=(800, 8, 8, 1)), np.arange(800)), picture=True)

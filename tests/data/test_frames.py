@@ -11,10 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vaekit.data import open_source
 from vaekit.data.readers import csv as csv_module
 from vaekit.data.readers import parquet as parquet_module
+from vaekit.data.readers.csv import open_csv
 from vaekit.data.readers.headers import is_header
-from vaekit.data.readers.tabular import numeric_source, open_csv, open_frame, open_parquet
+from vaekit.data.readers.libraries import open_frame
+from vaekit.data.readers.parquet import open_parquet
 from vaekit.data.tables import frame as frame_module
 from vaekit.data.tables import written
 from vaekit.errors import DataError
@@ -42,7 +45,7 @@ def test_csv_has_types_names_and_missing_cells(write, name, separator, newline):
     frame = open_csv(path)
     assert columns(frame) == MIXED_COLUMNS
     assert [str(kind) for kind in frame.schema.types] == ["int64", "string", "double", "date32[day]", "bool"]
-    assert (frame.rows, frame.named, frame.origin) == (3, True, str(path))
+    assert (frame.rows, frame.named) == (3, True)
     assert columns(frame) == MIXED_COLUMNS  # rows are given anew
 
 
@@ -162,11 +165,11 @@ def test_a_decimal_comma_leaves_semicolons_to_separate(write):
 @pytest.mark.parametrize(
     ("content", "name", "words"),
     [
-        ("a,b\n1,2\n3,4,5\n", "x.csv", r"as many cells in each line.*Expected 2 columns, got 3"),
+        ("a,b\n1,2\n3,4,5\n", "x.csv", r"the same number of cells.*Expected 2 columns, got 3"),
         ("a,b,a\n1,2,3\n", "x.csv", r"different names.*'a' twice"),
-        ("a,b\n", "x.csv", "must hold examples.*a header without rows"),
-        ("a,b", "x.csv", "must hold examples.*a header without rows"),
-        ("\n \n", "x.csv", "must hold examples.*an empty file"),
+        ("a,b\n", "x.csv", "has a line of names but no rows"),
+        ("a,b", "x.csv", "has a line of names but no rows"),
+        ("\n \n", "x.csv", "The source is an empty file"),
         ("größe,b\n1,2\n".encode("latin-1"), "x.csv", r"encoded in UTF-8.*x\.csv.*Save it as UTF-8"),
         (b"a,b\n" + b"1,2\n" * 9000 + "größe,2\n".encode("latin-1"), "x.csv", "encoded in UTF-8"),
         ("a,b\n1,2\n".encode("utf-16"), "x.csv", "encoded in UTF-8"),
@@ -182,7 +185,7 @@ def test_a_packed_file_that_is_cut_short_or_is_none(write):
     whole = path.read_bytes()
     for damaged in (whole[: len(whole) // 2], whole[:20], b"a,b\n1,2\n"):
         path.write_bytes(damaged)
-        with pytest.raises(DataError, match=r"must be whole.*x\.csv\.gz"):
+        with pytest.raises(DataError, match=r"must be undamaged.*x\.csv\.gz"):
             open_csv(path)
 
 
@@ -218,7 +221,7 @@ def test_parquet_is_read_in_batches_with_its_types(tmp_path, monkeypatch):
     pyarrow.parquet.write_table(table, tmp_path / "x.parquet")
     frame = open_parquet(tmp_path / "x.parquet")
     assert frame.table() == table
-    assert (frame.rows, frame.named, frame.origin) == (3, True, str(tmp_path / "x.parquet"))
+    assert (frame.rows, frame.named) == (3, True)
     monkeypatch.setattr(parquet_module, "BATCH", 2)
     assert [len(part) for part in frame.read()] == [2, 1]
 
@@ -234,7 +237,7 @@ def test_damaged_parquet(tmp_path, damage):
     path = tmp_path / "x.parquet"
     pyarrow.parquet.write_table(pa.table({"a": range(1000)}), path)
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(DataError, match=r"must be whole.*x\.parquet"):
+    with pytest.raises(DataError, match=r"must be undamaged.*x\.parquet"):
         open_parquet(path)
 
 
@@ -244,7 +247,7 @@ def test_parquet_that_is_damaged_within(tmp_path):
     content = bytearray(path.read_bytes())
     content[4:400] = bytes(396)
     path.write_bytes(content)
-    with pytest.raises(DataError, match=r"must be whole.*x\.parquet"):
+    with pytest.raises(DataError, match=r"must be undamaged.*x\.parquet"):
         open_parquet(path).table()
 
 
@@ -338,7 +341,7 @@ def test_narwhals_is_imported_only_when_needed():
     import sys
 
     code = (
-        "import sys, numpy, pyarrow; from vaekit.data.readers.tabular import open_frame;"
+        "import sys, numpy, pyarrow; from vaekit.data.readers.libraries import open_frame;"
         "open_frame(numpy.ones((2, 2))), open_frame(pyarrow.table({'a': [1]}));"
         "print(sorted({'narwhals', 'polars'} & set(sys.modules)))"
     )
@@ -358,9 +361,9 @@ def test_narwhals_is_imported_only_when_needed():
         ),
         (pd.DataFrame({"a": [1 + 2j]}), "column 'a' of type complex128"),
         (pd.DataFrame([[1, 2]], columns=["a", "a"]), "'a' twice"),
-        (pd.DataFrame({"a": []}), "must hold examples"),
-        (pd.DataFrame(index=[1, 2]), "must hold examples"),
-        (pl.DataFrame(), "must hold examples"),
+        (pd.DataFrame({"a": []}), "The source holds no examples: "),
+        (pd.DataFrame(index=[1, 2]), "The source holds no examples: "),
+        (pl.DataFrame(), "The source holds no examples: "),
         (pa.table([[1], [2]], names=["a", "a"]), "'a' twice"),
     ],
 )
@@ -372,13 +375,12 @@ def test_bad_data_frames(value, words):
 def test_numbers_side_by_side():
     from decimal import Decimal
 
-    source = numeric_source(
-        open_frame(pd.DataFrame({"a": [1, 2], "b": [True, False], "c": [Decimal("0.25"), Decimal(3)]}))
-    )
+    given = pd.DataFrame({"a": [1, 2], "b": [True, False], "c": [Decimal("0.25"), Decimal(3)]})
+    source = open_source(given).as_numbers()
     assert source.values.tolist() == [[1, 1, 0.25], [2, 0, 3]]
     assert source.columns == ("a", "b", "c")
-    assert numeric_source(open_frame(pl.DataFrame({"a": [1, 2]}, schema={"a": pl.Int16}))).values.dtype == np.int16
+    assert open_source(pl.DataFrame({"a": [1, 2]}, schema={"a": pl.Int16})).as_numbers().values.dtype == np.int16
     with pytest.raises(DataError, match=r"an empty cell in column 'a', row 1 \(1 of 2 cells"):
-        numeric_source(open_frame(pd.DataFrame({"a": [0.5, np.nan]})))
-    with pytest.raises(DataError, match=r"every column must hold numbers\. Got column 'b' of type string in the table"):
-        numeric_source(open_frame(pa.table({"a": [1], "b": ["x"]})))
+        open_source(pd.DataFrame({"a": [0.5, np.nan]})).as_numbers()
+    with pytest.raises(DataError, match=r"every column must hold numbers\. Got column 'b' of type string instead"):
+        open_source(pa.table({"a": [1], "b": ["x"]})).as_numbers()

@@ -83,10 +83,10 @@ VALUES = RNG.integers(0, 256, (6, 4, 4)).astype(np.uint8)
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (idx_bytes(VALUES)[:-1], "must be whole"),
-        (idx_bytes(VALUES) + b"\0", "must be whole"),
-        (idx_bytes(VALUES)[:10], "must be whole"),
-        (b"\0\0\x08\0", "must be whole"),
+        (idx_bytes(VALUES)[:-1], "must be undamaged"),
+        (idx_bytes(VALUES) + b"\0", "must be undamaged"),
+        (idx_bytes(VALUES)[:10], "must be undamaged"),
+        (b"\0\0\x08\0", "must be undamaged"),
         (b"\0\0\x07\x03" + idx_bytes(VALUES)[4:], "magic number"),
         (b"\x01" + idx_bytes(VALUES)[1:], "magic number"),
         (b"\0\0", "magic number"),
@@ -107,7 +107,7 @@ def test_a_damaged_file_is_named(tmp_path, content, words):
 def test_a_damaged_gzip_is_named(tmp_path, damage):
     path = tmp_path / "train-images-idx3-ubyte.gz"
     path.write_bytes(damage(gzip.compress(idx_bytes(VALUES))))
-    with pytest.raises(DataError, match="must be whole") as error:
+    with pytest.raises(DataError, match="must be undamaged") as error:
         read_idx(path)
     assert path.name in str(error.value)
 
@@ -171,5 +171,5 @@ def test_a_stream_that_goes_on_after_its_end_is_damage(tmp_path):
     path = tmp_path / "train-images-idx3-ubyte.gz"
     for content in (idx_bytes(VALUES) + b"\0", idx_bytes(VALUES)[:-1]):
         path.write_bytes(gzip.compress(content))
-        with pytest.raises(DataError, match=r"must be whole.*promised"):
+        with pytest.raises(DataError, match=r"must be undamaged.*expected"):
             read_idx(path)

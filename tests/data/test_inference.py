@@ -14,11 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import datasets
 
-from vaekit.data.readers.tabular import open_csv, open_frame
+from vaekit.data.readers.csv import open_csv
+from vaekit.data.readers.libraries import open_frame
 from vaekit.data.tables.columns import Column
 from vaekit.data.tables.inference import infer_columns, tally
-from vaekit.data.tables.inference.lattice import Lattice
-from vaekit.data.tables.inference.order import in_order, indicators, normal_scores
+from vaekit.data.tables.inference.grid import GridFinder
+from vaekit.data.tables.inference.order import indicators, normal_scores, shows_order
 from vaekit.errors import DataError
 
 RNG = np.random.default_rng(0)
@@ -104,7 +105,7 @@ def test_a_frequent_value_is_told():
     column = one(cells)
     assert column.kind == "positive"
     assert column.reason == "23 whole numbers from 0 to 99999, 92 % are 0"
-    assert (column.lowest, column.step) == (0, 1)
+    assert (column.lowest, column.spacing) == (0, 1)
 
 
 def test_categories_of_text_stand_by_count_and_then_name_and_rare_ones_share_a_place():
@@ -192,12 +193,12 @@ def test_few_codes_or_no_other_columns_are_no_evidence_of_order():
     level, others = coded(4)
     assert infer({"level": level, **others})["level"].kind == "categorical"
     assert one(coded(9)[0]).kind == "categorical"
-    assert not in_order(np.array([1.0, 1, 2]), np.ones((3, 1)))
+    assert not shows_order(np.array([1.0, 1, 2]), np.ones((3, 1)))
 
 
 def test_codes_in_no_order_are_rarely_taken_for_levels():
     profile = np.stack([normal_scores(RNG.normal(size=600)) for _ in range(4)], 1)
-    found = [in_order(RNG.integers(0, 7, 600).astype(float), profile) for _ in range(200)]
+    found = [shows_order(RNG.integers(0, 7, 600).astype(float), profile) for _ in range(200)]
     assert sum(found) <= 10  # 2 % are expected
 
 
@@ -240,13 +241,13 @@ def test_scores_and_indicators_are_standard_and_pass_over_missing_cells():
 )
 def test_steps(values, step):
     (seen,) = tally.tally_columns(open_frame(pa.table({"x": values})), set())
-    assert seen.step == pytest.approx(step, rel=1e-12)
+    assert seen.spacing == pytest.approx(step, rel=1e-12)
 
 
 @given(st.integers(0, 6), st.lists(st.integers(-(10**6), 10**6), min_size=2, max_size=50))
 def test_decimals_are_those_that_were_written(decimals, wholes):
     written = [Decimal(n).scaleb(-decimals) for n in wholes]
-    lattice = Lattice(pa.float64())
+    lattice = GridFinder(pa.float64())
     for part in np.array_split(np.array([float(d) for d in written]), 2):
         if len(part):
             lattice.add(part)
@@ -260,9 +261,9 @@ def test_decimals_are_those_that_were_written(decimals, wholes):
 def test_steps_of_dates(unit, microseconds):
     moments = np.datetime64("2020-01-01", unit) + RNG.permutation(500).astype(f"timedelta64[{unit}]")
     exact = one(moments.astype("datetime64[us]"))
-    assert (exact.kind, exact.step) == ("datetime", microseconds)
+    assert (exact.kind, exact.spacing) == ("datetime", microseconds)
     as_text = one([str(moment) for moment in moments.astype("datetime64[us]")])
-    assert (as_text.kind, as_text.step, as_text.type) == ("datetime", microseconds, "string")
+    assert (as_text.kind, as_text.spacing, as_text.type) == ("datetime", microseconds, "string")
 
 
 def test_bounds():
@@ -322,19 +323,19 @@ TABLE = pa.table(
 @pytest.mark.parametrize(
     ("name", "kind", "expected"),
     [
-        ("whole", "count", {"lowest": 0, "step": 1}),
-        ("whole", "real", {"lowest": None, "step": 1}),
+        ("whole", "count", {"lowest": 0, "spacing": 1}),
+        ("whole", "real", {"lowest": None, "spacing": 1}),
         ("whole", "positive", {"lowest": 0}),
         ("whole", "ordinal", {"categories": (0, 1, 2, 3)}),
         ("whole", "categorical", {"categories": (0, 1, 2, 3)}),
         ("whole", "bounded", {"lowest": 0, "highest": 100}),
         ("signed", "bounded", {"lowest": -1, "highest": 3}),
         ("real", "categorical", {"categories": (0.5, 1.5, 2.25, 3)}),
-        ("real", "positive", {"lowest": 0, "step": 0.01}),
+        ("real", "positive", {"lowest": 0, "spacing": 0.01}),
         ("text", "categorical", {"categories": ("a", "b", "c")}),
         ("yes", "binary", {"categories": (False, True)}),
         ("yes", "categorical", {"categories": (False, True)}),
-        ("day", "datetime", {"step": 86_400_000_000}),
+        ("day", "datetime", {"spacing": 86_400_000_000}),
     ],
 )
 def test_declared_kinds(name, kind, expected):
@@ -406,7 +407,7 @@ NUMBERS = [str(n) for n in range(40)]
     [
         (
             [*NUMBERS, "about 7"],
-            "column 'x' must be a number as in 12.5, or empty, as most are. Got 'about 7' in row 40.*Mend the cell",
+            "column 'x' must be a number as in 12.5, or empty, as most are. Got 'about 7' in row 40.*Correct the cell",
         ),
         ([None, "1.5", "2.5e3", "-7", "x"], "Got 'x' in row 4"),
         (
@@ -476,17 +477,17 @@ def test_rare_and_unseen_values_share_a_place():
         [0, 3, 5, np.nan, 4, 2], nan_ok=True
     )
     assert column.decode(np.array([0, 3, 4, 5, np.nan])).to_pylist() == ["a", "rare", "seldom", None, None]
-    assert column.places == 4
+    assert column.n_categories == 4
     np.testing.assert_allclose(np.exp(column.log_share()), [1, 1, 1, 1 / 3, 1 / 3, 1 / 3])
 
 
 def test_scikit_learns_tables():
     iris = infer(datasets.load_iris(as_frame=True).frame)
     assert [c.kind for c in iris.values()] == ["real", "real", "real", "real", "categorical"]
-    assert [c.step for c in iris.values()] == [0.1, 0.1, 0.1, 0.1, 0]
+    assert [c.spacing for c in iris.values()] == [0.1, 0.1, 0.1, 0.1, 0]
     wine = infer(datasets.load_wine(as_frame=True).frame)
     assert wine["alcohol"].kind == "real"
-    assert wine["alcohol"].step == 0.01
+    assert wine["alcohol"].spacing == 0.01
     assert wine["malic_acid"].kind == "positive"
     assert wine["proline"].kind == "positive"
     assert (wine["magnesium"].kind, wine["target"].kind) == ("count", "categorical")
@@ -546,7 +547,7 @@ def test_published_kinds(name):
 def test_small_counts_are_counts_in_a_frame_too():
     rng = np.random.default_rng(3)
     found = one(rng.poisson(0.6, 400))
-    assert (found.kind, found.step, found.lowest) == ("count", 1, 0)
+    assert (found.kind, found.spacing, found.lowest) == ("count", 1, 0)
     assert one(rng.poisson(0.6, 400).astype(float)).kind == "count"
     assert one([0, 1, 2, 3, 4] * 40).kind == "categorical"  # no tail
     assert one([0] * 90 + [1] * 9 + [3] * 4 + [4]).kind != "count"  # a gap
@@ -566,7 +567,7 @@ def test_whole_numbers_that_a_double_merges_are_left_out(kind):
 def test_whole_numbers_that_are_days_are_dates():
     cells = [int(day.strftime("%Y%m%d")) for day in days(0, 60)]
     column = one(cells)
-    assert (column.kind, column.form, column.type, column.step) == ("datetime", "%Y%m%d", "int64", 86_400_000_000)
+    assert (column.kind, column.form, column.type, column.spacing) == ("datetime", "%Y%m%d", "int64", 86_400_000_000)
     assert column.decode(column.code(pa.array(cells))).to_pylist() == cells
     assert one([float(c) for c in cells]).kind == "datetime"
     assert one([20200101, 20200132, 20200145, *range(20200201, 20200260)]).kind != "datetime"
@@ -578,9 +579,9 @@ def test_numbers_of_a_wide_range_go_to_their_grid():
     cents, whole = np.round(rng.lognormal(12, 1.5, 400), 2), np.floor(rng.lognormal(15, 1.5, 400))
     for cells, grid in ((cents, 0.01), (whole, 1.0), (-whole, 1.0), (cents.astype(np.float32), None)):
         column = one(cells)
-        assert column.step == 0
+        assert column.spacing == 0
         if grid is not None:
-            assert column.grid == grid
+            assert column.rounding == grid
             made = column.decode(rng.lognormal(12, 1.5, 9) + 0.123456).to_pylist()
             assert made == [round(x, 2 if grid == 0.01 else 0) for x in made]
 
@@ -588,7 +589,7 @@ def test_numbers_of_a_wide_range_go_to_their_grid():
 def test_dates_of_a_wide_range_go_to_their_grid():
     cells = [datetime.datetime(2020, 1, 1, i % 24, 5) for i in range(60)] + [datetime.datetime(9999, 12, 31)] * 20
     column = one(cells)
-    assert (column.step, column.grid) == (60_000_000, 60_000_000) or column.step == 0
+    assert (column.spacing, column.rounding) == (60_000_000, 60_000_000) or column.spacing == 0
     codes = np.array([1.6e15 + 123_456.7])
     (made,) = column.decode(codes).to_pylist()
     assert (made.second, made.microsecond) == (0, 0)
@@ -625,11 +626,11 @@ def test_narrow_numbers_have_their_grid_where_they_are_exact_enough():
     rng = np.random.default_rng(0)
     cents = one(np.round(np.exp(rng.normal(9, 3, 300)) / 100, 2).astype(np.float32))
     whole = one(np.round(np.exp(rng.normal(12, 4, 150))).astype(np.float32))
-    assert (cents.grid, whole.grid) == (0.01, 1.0)
+    assert (cents.rounding, whole.rounding) == (0.01, 1.0)
 
 
 def test_bytes_brought_to_minus_one_and_one_lie_on_a_lattice():
-    assert one(rng_bytes() / 127.5 - 1).step == pytest.approx(1 / 255, rel=1e-9)
+    assert one(rng_bytes() / 127.5 - 1).spacing == pytest.approx(1 / 255, rel=1e-9)
 
 
 def rng_bytes():

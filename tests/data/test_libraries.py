@@ -11,8 +11,8 @@ import pyarrow as pa
 import pytest
 
 import vaekit
-from vaekit.data.readers.frames import cast_exactly, labels
-from vaekit.data.readers.tabular import open_frame
+from vaekit.data.readers.libraries import open_frame
+from vaekit.data.readers.raw_columns import cast_exactly, label_categories
 from vaekit.data.tables import frame as frame_module
 from vaekit.errors import DataError
 
@@ -375,7 +375,7 @@ def test_categories_have_the_same_labels_in_every_library():
 
 
 def test_labels_of_odd_categories():
-    assert labels([b"red", b"\xff", dt.timedelta(1, 2), pd.Timedelta(1, "D"), None]) == [
+    assert label_categories([b"red", b"\xff", dt.timedelta(1, 2), pd.Timedelta(1, "D"), None]) == [
         "red",
         "\\xff",
         "1 day, 0:00:02",
@@ -463,7 +463,7 @@ def test_casts_that_lose_something_are_none(found, kind):
         (
             [NOON.replace(tzinfo=dt.UTC), None, NOON],
             None,
-            r"a time zone, or none\. Got datetime.*in row 2, without one",
+            r"a time zone, or none of them\. Got datetime.*in row 2, without one",
         ),
     ],
 )
@@ -473,7 +473,7 @@ def test_the_odd_cell_is_blamed(cells, index, words):
 
 
 def test_objects_of_polars_are_refused():
-    with pytest.raises(DataError, match=r"type that Arrow knows\. Got column 'o' of objects"):
+    with pytest.raises(DataError, match=r"type that Arrow supports\. Got column 'o' of objects"):
         open_frame(pl.DataFrame({"o": pl.Series([{1}, {2}], dtype=pl.Object)}))
 
 

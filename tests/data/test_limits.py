@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vaekit.data import limits
-from vaekit.data.limits import check_size, largest, room
+from vaekit.data.limits import allocate, check_size, largest
 from vaekit.errors import DataError
 
 
@@ -40,9 +40,9 @@ def test_a_limit_that_is_no_number_is_named(monkeypatch, value):
 
 
 def test_room_beyond_memory_is_a_file_whose_space_is_taken_first(monkeypatch):
-    assert not isinstance(room((3, 4), np.float32), np.memmap)
+    assert not isinstance(allocate((3, 4), np.float32), np.memmap)
     monkeypatch.setattr(limits, "MOST_IN_MEMORY", 100)
-    made = room((30, 4), np.float32)
+    made = allocate((30, 4), np.float32)
     assert isinstance(made, np.memmap)
     made[29] = 7
     assert made.sum() == 28
@@ -52,4 +52,4 @@ def test_room_beyond_memory_is_a_file_whose_space_is_taken_first(monkeypatch):
 
     monkeypatch.setattr(os, "posix_fallocate", full)
     with pytest.raises(DataError, match=r"480 bytes free on disk.*No space left on device"):
-        room((30, 4), np.float32)
+        allocate((30, 4), np.float32)

@@ -13,7 +13,7 @@ RNG = np.random.default_rng(0)
 
 
 def column(step=0.0, **parts):
-    return Column(name="x", kind="real", type="double", step=step, **parts)
+    return Column(name="x", kind="real", type="double", spacing=step, **parts)
 
 
 def fit(x, step=0.0, **parts):
@@ -68,7 +68,7 @@ def test_a_map_that_is_known():
     np.testing.assert_allclose(HAND.inverse(np.array([-2.0, -1.0, 0.0, 1.125, 5.0])), [-12, -2, 0, 2.25, 5], rtol=1e-15)
     inner = np.linspace(-2, 4, 101)
     np.testing.assert_allclose(HAND.forward(inner), np.interp(inner, HAND.knots, HAND.scores), rtol=1e-12, atol=1e-15)
-    y, log_slope = HAND.cell(np.array([-5.0, 1.0, 9.0]))
+    y, log_slope = HAND.score_cells(np.array([-5.0, 1.0, 9.0]))
     np.testing.assert_allclose(y, [-1.3, 0.5, 17.0], rtol=1e-14)
     np.testing.assert_allclose(log_slope, np.log([0.1, 0.5, 3.0]), rtol=1e-14)
 
@@ -111,7 +111,7 @@ def test_intervals_of_neighbouring_values_touch(name):
     x, step = LATTICES[name]
     t = fit(x, step)
     levels = np.round(np.min(x) / step) * step + step * np.arange(-50, min(np.ptp(x) / step, 2000) + 50)
-    middle, log_width = t.cell(levels)
+    middle, log_width = t.score_cells(levels)
     below, above = middle - np.exp(log_width) / 2, middle + np.exp(log_width) / 2
     np.testing.assert_allclose(above[:-1], below[1:], rtol=0, atol=1e-7 * max(1, np.abs(middle).max()))
     np.testing.assert_allclose(below, t.forward(levels - step / 2), rtol=1e-9, atol=1e-9)
@@ -127,7 +127,7 @@ def test_values_of_a_lattice_return_exactly(name):
     x = np.asarray(x, np.float64)
     t = fit(x, step)
     np.testing.assert_array_equal(t.inverse(t.forward(x)), x)
-    middle, log_width = t.cell(x)
+    middle, log_width = t.score_cells(x)
     for place in (-0.49, 0.0, 0.49):  # any score within the interval is this value
         np.testing.assert_array_equal(t.inverse(middle + place * np.exp(log_width)), x)
 
@@ -136,17 +136,17 @@ def test_decimals_return_as_they_are_written():
     """3 · 0.1 is another number than 0.3: samples would not equal the values they stand for."""
     x = np.array([float(f"{i / 10:.1f}") for i in range(200)])
     assert set(fit(x, 0.1).inverse(fit(x, 0.1).forward(x)).tolist()) == set(x.tolist())
-    assert fit(x, 0.1).nearest(np.array([0.3000001])).tolist() == [0.3]
+    assert fit(x, 0.1).round(np.array([0.3000001])).tolist() == [0.3]
 
 
 def test_a_level_is_as_wide_as_its_share():
     """Levels that each have their knot: with a standard normal score, P(x) is the share of the rows."""
     x = stats.nbinom(8, 0.2).rvs(200_000, random_state=0).astype(float)
     t = fit(x, 1.0, lowest=0.0)
-    assert t.atoms == ()
+    assert t.point_masses == ()
     levels, counts = np.unique(x, return_counts=True)
     often = counts > 200
-    middle, log_width = t.cell(levels)
+    middle, log_width = t.score_cells(levels)
     share = stats.norm.cdf(middle + np.exp(log_width) / 2) - stats.norm.cdf(middle - np.exp(log_width) / 2)
     np.testing.assert_allclose(share[often][1:], counts[often][1:] / len(x), rtol=0.05)
 
@@ -156,53 +156,53 @@ def test_rare_levels_at_the_end_keep_their_room():
     p = stats.nbinom(5, 1 / 7)
     x = p.rvs(200_000, random_state=0).astype(float)
     levels = np.arange(80.0, x.max() + 20)
-    middle, log_width = fit(x, 1.0, lowest=0.0).cell(levels)
+    middle, log_width = fit(x, 1.0, lowest=0.0).score_cells(levels)
     log_p = stats.norm.logpdf(middle) + log_width
     np.testing.assert_allclose(log_p, p.logpmf(levels), atol=5)  # single rows scatter; squeezed it were 10
 
 
 def test_atoms_are_values_that_many_rows_share():
     x = np.concatenate([np.zeros(500), np.full(20, 7.5), np.full(9, 3.25), RNG.normal(size=471)])
-    assert fit(x).atoms == (0.0, 7.5)  # half, a fiftieth; nine rows are too few
-    assert fit(np.repeat(x, 3)[:3000]).atoms[:1] == (0.0,)
-    assert fit(RNG.normal(size=1000)).atoms == ()
+    assert fit(x).point_masses == (0.0, 7.5)  # half, a fiftieth; nine rows are too few
+    assert fit(np.repeat(x, 3)[:3000]).point_masses[:1] == (0.0,)
+    assert fit(RNG.normal(size=1000)).point_masses == ()
     counts = RNG.poisson(1.0, 2000).astype(float)  # each level has its knot: only what is common is an atom
-    assert fit(counts, 1.0).atoms == (0.0, 1.0, 2.0, 3.0)
-    assert fit(stats.nbinom(8, 0.1).rvs(9000, random_state=0), 1.0).atoms == ()
+    assert fit(counts, 1.0).point_masses == (0.0, 1.0, 2.0, 3.0)
+    assert fit(stats.nbinom(8, 0.1).rvs(9000, random_state=0), 1.0).point_masses == ()
 
 
 def test_the_commonest_of_many_levels_is_no_atom_for_that():
     """An atom of a lattice stands out from its neighbours; else scatter alone would make atoms of ages."""
     for x in (RNG.integers(17, 77, 500), RNG.poisson(100, 300), stats.nbinom(5, 0.05).rvs(20_000, random_state=0)):
-        assert fit(x, 1.0).atoms == ()
+        assert fit(x, 1.0).point_masses == ()
     heaped = np.where(RNG.random(800) < 0.3, 500.0 * RNG.integers(1, 5, 800), 10.0 * RNG.integers(0, 300, 800))
-    assert fit(heaped, 10.0).atoms == (500.0, 1000.0, 1500.0, 2000.0)
+    assert fit(heaped, 10.0).point_masses == (500.0, 1000.0, 1500.0, 2000.0)
 
 
 def test_no_more_atoms_than_can_be_told_apart():
     x = np.concatenate([np.repeat(np.arange(90.0) * 1.37, 50 + np.arange(90) % 7), RNG.normal(500, 1, 10)])
-    atoms = fit(x).atoms
+    atoms = fit(x).point_masses
     assert len(atoms) == 40
     assert list(atoms) == sorted(atoms)
     assert min((x == a).sum() for a in atoms) >= 50
 
 
-def test_which_atom_a_value_is():
-    t = Marginal(knots=(0.0, 1.0), scores=(0.0, 1.0), tails=(1.0, 1.0), atoms=(0.0, 0.25, 9.0))
-    assert t.atom(np.array([-1.0, 0.0, 0.1, 0.25, 9.0, 9.5, np.nan])).tolist() == [3, 0, 3, 1, 2, 3, 3]
-    cents = t.model_copy(update={"step": 0.1, "atoms": (0.1, 0.3)})
-    assert cents.atom(np.array([0.1, 3 * 0.1, np.float32(0.3), 0.2])).tolist() == [0, 1, 1, 2]  # to rounding
+def test_which_point_mass_a_value_is():
+    t = Marginal(knots=(0.0, 1.0), scores=(0.0, 1.0), tails=(1.0, 1.0), point_masses=(0.0, 0.25, 9.0))
+    assert t.point_mass(np.array([-1.0, 0.0, 0.1, 0.25, 9.0, 9.5, np.nan])).tolist() == [3, 0, 3, 1, 2, 3, 3]
+    cents = t.model_copy(update={"spacing": 0.1, "point_masses": (0.1, 0.3)})
+    assert cents.point_mass(np.array([0.1, 3 * 0.1, np.float32(0.3), 0.2])).tolist() == [0, 1, 1, 2]  # to rounding
 
 
 def test_samples_stay_within_the_bounds_and_edges_are_the_ends():
     t = fit(RNG.poisson(2, 900), 1.0, lowest=0.0)
     assert t.inverse(np.array([-30.0, 0.0])).min() == 0.0
     low, high = t.edge_scores
-    assert low == t.cell(np.array([0.0]))[0][0]
+    assert low == t.score_cells(np.array([0.0]))[0][0]
     assert high == np.inf
     assert fit(RNG.normal(size=90)).edge_scores == (-np.inf, np.inf)
     both = fit(RNG.integers(0, 101, 400), 1.0, lowest=0.0, highest=100.0)
-    assert both.edge_scores == tuple(both.cell(np.array([0.0, 100.0]))[0])
+    assert both.edge_scores == tuple(both.score_cells(np.array([0.0, 100.0]))[0])
     assert both.inverse(np.array([-99.0, 99.0])).tolist() == [0.0, 100.0]
 
 
@@ -218,7 +218,7 @@ def test_values_far_out_have_a_finite_score_and_width(x):
     """Where x ± step/2 is x, and where a score would overflow."""
     far = np.array([-x, x])
     for t in (fit(RNG.poisson(50, 500), 1.0), fit(RNG.normal(size=500)), fit(5 + 1e-12 * RNG.normal(size=500))):
-        y, log_measure = t.cell(far)
+        y, log_measure = t.score_cells(far)
         assert np.isfinite(y.astype(np.float32)).all()
         assert np.isfinite(log_measure).all()
         assert y[0] < -9 < 9 < y[1]
@@ -239,7 +239,7 @@ def test_maps_that_do_not_rise_are_refused():
 def test_any_reals_at_all(x, scale, offset, times):
     x = np.repeat(np.array(x) * scale + offset, times)
     t = fit(x)
-    y, log_slope = t.cell(np.sort(x))
+    y, log_slope = t.score_cells(np.sort(x))
     assert np.isfinite(y).all()
     assert np.isfinite(log_slope).all()
     assert (np.diff(y) >= -1e-14).all()
@@ -254,7 +254,7 @@ def test_any_reals_at_all(x, scale, offset, times):
 def test_any_lattice_at_all(whole, step, times):
     x = np.repeat(np.array(whole) * step, times)
     t = fit(x, step)
-    middle, log_width = t.cell(np.sort(x))
+    middle, log_width = t.score_cells(np.sort(x))
     assert np.isfinite(middle).all()
     assert np.isfinite(log_width).all()
     np.testing.assert_allclose(t.inverse(middle), np.sort(x), rtol=1e-12)
@@ -264,21 +264,21 @@ def test_a_lattice_finer_than_the_numbers_is_a_line():
     """10¹⁷ + 1 is 10¹⁷ in double precision: no interval lies around it."""
     x = np.array([10.0**17] * 6 + [10.0**17 + 64 * i for i in range(14)])
     found = fit(x, 1.0)
-    assert found.step == 0
-    assert np.isfinite(found.cell(x)[0]).all()
-    assert fit(np.arange(200.0) + 10**6, 1.0).step == 1
+    assert found.spacing == 0
+    assert np.isfinite(found.score_cells(x)[0]).all()
+    assert fit(np.arange(200.0) + 10**6, 1.0).spacing == 1
 
 
 def test_the_measure_of_a_real_cell_is_an_interval_as_wide_as_neighbours_are_apart():
     x = np.concatenate([np.zeros(400), 0.01 * RNG.gamma(2, 30, 600)])
     line = fit(x)
     apart = np.median(np.diff(np.unique(x[x > 0])))
-    assert line.atoms == (0.0,)
+    assert line.point_masses == (0.0,)
     assert apart < 0.1
     middles = (np.array(line.knots[:-1]) + np.array(line.knots[1:])) / 2
     slope = (line.forward(middles + 1e-6) - line.forward(middles - 1e-6)) / 2e-6
-    np.testing.assert_allclose(line.cell(middles)[1], np.log(slope * apart), rtol=1e-4)
+    np.testing.assert_allclose(line.score_cells(middles)[1], np.log(slope * apart), rtol=1e-4)
     inside = line.inverse(RNG.normal(size=20_000))  # scores of the numbers between atoms are normal
     share = np.mean(np.abs(inside - middles[5]) < 20 * apart)
-    expected = 40 * stats.norm.pdf(line.forward(middles[5])) * np.exp(line.cell(middles[5:6])[1][0])
+    expected = 40 * stats.norm.pdf(line.forward(middles[5])) * np.exp(line.score_cells(middles[5:6])[1][0])
     assert share == pytest.approx(expected, rel=0.2)

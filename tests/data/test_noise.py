@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from vaekit.data import RowNoise, RowStream, SeedStream, noise, open_source, split_source
+from vaekit.data.options import DataOptions
 
 rows = st.integers(0, 2**31).map(lambda seed: np.random.default_rng(seed).integers(0, 256, (6, 3)).astype(np.uint8))
 
@@ -107,7 +108,7 @@ def test_no_two_meanings_share_numbers():
 def test_a_split_stays_what_it_was_when_runs_were_made():
     source = open_source(np.arange(10.0)[:, None])
     order = np.random.default_rng([3, 1]).permutation(10)
-    split = split_source(source, None, 3, 0.25, 0.2)
+    split = split_source(source, None, 3, DataOptions(validation=0.25, test=0.2))
     assert split.test.index.tolist() == sorted(order[:2])
     assert split.validation.index.tolist() == sorted(order[2:4])
 

@@ -8,13 +8,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from vaekit.data import open_source
+from vaekit.data import open_both, open_source
 from vaekit.data.readers import parquet as parquet_module
-from vaekit.data.tables.frame import check_cells, check_columns, frame_of_table
+from vaekit.data.tables.checks import check_cells, check_columns
+from vaekit.data.tables.frame import frame_of_table
 from vaekit.data.tables.inference import infer_columns
 from vaekit.errors import DataError
-from vaekit.opening import open_both
-from vaekit.recipe import load_recipe
 
 RNG = np.random.default_rng(0)
 
@@ -31,7 +30,7 @@ def written(path, table, **options):
 
 
 def describe(path):
-    return open_both(path, None, load_recipe("auto"))[0]
+    return open_both(path)[0]
 
 
 def refusal(path):
@@ -59,7 +58,7 @@ def days(*numbers):
 )
 def test_dates_outside_the_calendar_are_refused_with_their_row(tmp_path, cells, row):
     table = pa.table({"x": RNG.normal(size=len(cells)), "when": cells})
-    sentence = rf"every date in column 'when' must be in the years 1 to 9999. Got another in row {row} instead. Mend"
+    sentence = rf"every date in column 'when' must be in the years 1 to 9999. Got another in row {row} instead. Correct"
     with pytest.raises(DataError, match=sentence):
         frame_of_table(table)
     assert f"Got another in row {row} instead" in refusal(written(tmp_path, table))
@@ -108,7 +107,7 @@ def test_a_damaged_file_is_one_refusal_wherever_the_damage_is(tmp_path):
     for place in range(0, len(content), len(content) // 150):
         path.write_bytes(content[:place] + bytes([content[place] ^ 0x55]) + content[place + 1 :])
         try:
-            open_source(path).table()
+            open_source(path).frame.table()
         except DataError as error:
             messages.append(str(error))
     assert len(messages) > 30
@@ -131,12 +130,10 @@ def test_rows_without_end_in_a_small_file_are_refused_before_they_are_read(tmp_p
     monkeypatch.setenv("VAEKIT_LARGEST", "2e7")
     assert path.stat().st_size < 100_000
     message = refusal(path)
-    assert message.startswith(
-        "data must take at most 19.1 MiB once they are unpacked. Got 30.5 MiB in 'x.parquet' instead."
-    )
+    assert message.startswith("data must take at most 19.1 MiB after unpacking. Got 30.5 MiB in 'x.parquet' instead.")
     assert "VAEKIT_LARGEST=33554432" in message
     monkeypatch.setenv("VAEKIT_LARGEST", "33554432")
-    assert open_source(path).rows == 2_000_000
+    assert open_source(path).frame.rows == 2_000_000
 
 
 @pytest.mark.parametrize("store", [True, False])
@@ -144,21 +141,22 @@ def test_a_text_that_is_stored_once_and_used_often_is_unpacked_in_pieces(tmp_pat
     monkeypatch.setattr(parquet_module, "PIECE", 10_000)
     words = pa.array(["x" * 3000, "y" * 5000, "short", None])
     table = pa.table({"text": words.take(pa.array([0, 1, 2, 3] * 50)).dictionary_encode(), "row": np.arange(200)})
-    frame = open_source(written(tmp_path, table, store_schema=store))
+    source = open_source(written(tmp_path, table, store_schema=store))
+    frame = source.frame
     pieces = list(frame.read())
     assert max(len(piece) for piece in pieces) <= 8
     assert pa.concat_tables(pieces)["row"].to_pylist() == list(range(200))
     assert frame.table()["text"].cast(pa.string()).to_pylist() == words.to_pylist() * 50
     monkeypatch.setenv("VAEKIT_LARGEST", "3e5")
     with pytest.raises(DataError, match=r"Got 3\d\d.\d KiB in the text of 'x.parquet' instead.*VAEKIT_LARGEST"):
-        list(open_source(frame.origin).read())
+        list(open_source(source.origin).frame.read())
 
 
 def test_a_file_that_changes_while_it_is_read(tmp_path):
     path = written(tmp_path, pa.table({"a": np.arange(30)}))
-    frame = open_source(path)
+    frame = open_source(path).frame
     written(tmp_path, pa.table({"a": np.arange(20)}))
-    with pytest.raises(DataError, match=r"must be whole. Got '.*x.parquet': 20 rows instead of 30"):
+    with pytest.raises(DataError, match=r"must be undamaged. Got '.*x.parquet': 20 rows instead of 30"):
         frame.table()
 
 
@@ -174,13 +172,13 @@ def test_columns_are_compared_in_linear_time():
 
 
 def test_of_many_columns_only_some_are_features_of_the_others(monkeypatch):
-    from vaekit.data.tables.inference import columns
+    from vaekit.data.tables.inference import infer
 
     calls = []
-    monkeypatch.setattr(columns, "normal_scores", lambda x: calls.append(0) or np.zeros(len(x)))
+    monkeypatch.setattr(infer, "normal_scores", lambda x: calls.append(0) or np.zeros(len(x)))
     table = pa.table({f"c{i}": RNG.integers(0, 5, 40) if i % 2 else RNG.normal(size=40) for i in range(600)})
     assert {column.kind for column in infer_columns(frame_of_table(table))} >= {"real"}
-    assert len(calls) == columns.PROFILE + columns.FEW
+    assert len(calls) == infer.PROFILE + infer.FEW
 
 
 def test_missing_columns_are_listed_shortly():
@@ -188,7 +186,7 @@ def test_missing_columns_are_listed_shortly():
     with pytest.raises(DataError) as caught:
         frame.in_order(["x" * 1000, *(f"c{i}" for i in range(60_000))])
     assert len(str(caught.value)) < 1000
-    assert "(60,001 in all)" in str(caught.value)
+    assert "(60,001 in total)" in str(caught.value)
 
 
 def test_whole_cells_pass():

@@ -2,7 +2,7 @@ import hashlib
 
 import numpy as np
 
-from vaekit.data import Part, Source, whole
+from vaekit.data import Part, Source, all_rows
 from vaekit.data import part as part_module
 
 X = np.arange(60.0).reshape(20, 3)
@@ -36,13 +36,13 @@ def test_classes_are_those_of_the_rows():
 
 
 def test_some_draws_different_rows_by_the_seed_and_all_if_there_are_few():
-    part = whole(Source(X, np.arange(20)))
-    assert part.some(20, 0) is part
-    first = part.some(7, 0)
+    part = all_rows(Source(X, np.arange(20)))
+    assert part.subset(20, 0) is part
+    first = part.subset(7, 0)
     assert len(first) == len(set(first.index.tolist())) == 7
-    np.testing.assert_array_equal(first.index, part.some(7, 0).index)
+    np.testing.assert_array_equal(first.index, part.subset(7, 0).index)
     np.testing.assert_array_equal(first.index, np.sort(first.index))
-    assert first.index.tolist() != part.some(7, 1).index.tolist()
+    assert first.index.tolist() != part.subset(7, 1).index.tolist()
     assert first.classes().tolist() == first.index.tolist()
 
 

@@ -11,7 +11,8 @@ from sklearn.datasets import load_digits
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from builders import read_numbers
-from vaekit.data import Frame, Source, limits, open_source
+from vaekit.data import Source, limits, open_source
+from vaekit.data.options import DataOptions
 from vaekit.errors import DataError
 
 X = np.arange(12.0).reshape(4, 3)
@@ -65,7 +66,7 @@ def test_a_missing_source_offers_the_nearest_name(workplace):
         open_source("measurement.npy")
     with pytest.raises(DataError, match=r"Did you mean 'digits'\?"):
         open_source("digit")
-    with pytest.raises(DataError, match=r"Give 'digits', a .npy, .npz, .csv or .parquet file, or a folder"):
+    with pytest.raises(DataError, match=r"Pass 'digits', a .npy, .npz, .csv or .parquet file, or a folder"):
         open_source("nowhere/at/all")
 
 
@@ -77,13 +78,13 @@ def test_unknown_endings_and_empty_files_are_refused(workplace):
         open_source("x.txt")
     for name in ("x.npy", "x.npz", "x.csv", "x.parquet"):
         (workplace / name).touch()
-        with pytest.raises(DataError, match=f"must hold examples. Got an empty file, .*{name}"):
+        with pytest.raises(DataError, match=f"The source is an empty file, .*{name}"):
             open_source(name)
 
 
 @pytest.mark.parametrize("name", ["", " "])
 def test_an_empty_name_is_not_the_folder_that_one_is_in(name):
-    with pytest.raises(DataError, match=r"must be named\. Got an empty name"):
+    with pytest.raises(DataError, match=r"The name of the source is empty"):
         open_source(name)
 
 
@@ -155,7 +156,7 @@ def test_a_class_may_be_called_as_a_part_is(workplace, name):
 def test_parts_that_cannot_be_told_apart_are_named(workplace):
     for name in ("val", "test"):
         pictures(workplace / name, 1)
-    with pytest.raises(DataError, match=r"must have one named train\. Got 'val' and 'test' alone"):
+    with pytest.raises(DataError, match=r"must have one named train\. Got only 'val' and 'test'"):
         open_source(".")
     for name in ("train", "valid"):
         pictures(workplace / name, 1)
@@ -176,7 +177,7 @@ def test_a_picture_is_a_row(workplace):
     source = open_source("1.png")
     assert (source.values.tolist(), source.labels) == ([[[[8], [8]], [[8], [8]]]], None)
     assert source.origin == str(workplace / "1.png")
-    assert open_source("1.png", size=(3, 1)).values.shape == (1, 3, 1, 1)
+    assert open_source("1.png", DataOptions(size="3x1")).values.shape == (1, 3, 1, 1)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs pipes")
@@ -227,7 +228,7 @@ T = torch.zeros(4, 3)
         ([torch.zeros(2), torch.zeros(3)], "the array must be rectangular"),
         (["a.png", "b.PNG"], r"a list of 2 paths \('a\.png', …\) instead\. Give the folder, or \[PIL"),
         ([{"a": 1}, [2]], "records must all be dictionaries. Got a list in row 1"),
-        ({"a": [1, 2], "b": [1]}, "as many cells as each other. Got 2 of 'a', 1 of 'b'"),
+        ({"a": [1, 2], "b": [1]}, "the same number of cells. Got 2 of 'a', 1 of 'b'"),
         (
             {"a": [1, "x", 2]},
             r"every cell of column 'a' must be of one type\. Got 'x', a str, in row 1 among cells that are int",
@@ -297,34 +298,33 @@ CELLS = {"n": [1, 2, None], "town": ["Ulm", None, "Bonn"]}
     ],
 )
 def test_records_and_columns_are_tables(rows):
-    frame = open_source(rows)
-    assert isinstance(frame, Frame)
+    frame = open_source(rows).frame
     assert {name: frame.table()[name].to_pylist() for name in ("n", "town")} == CELLS
     assert frame.named
 
 
 def test_structured_arrays_come_from_files_too(workplace):
     np.save("x.npy", np.array([(1, 0.5, "a"), (2, 1.5, "ä")], [("n", "<i4"), ("x", "f8"), ("c", "U1")]))
-    frame = open_source("x.npy")
-    assert frame.table().to_pydict() == {"n": [1, 2], "x": [0.5, 1.5], "c": ["a", "ä"]}
-    assert frame.origin == str(workplace / "x.npy")
+    source = open_source("x.npy")
+    assert source.frame.table().to_pydict() == {"n": [1, 2], "x": [0.5, 1.5], "c": ["a", "ä"]}
+    assert source.origin == str(workplace / "x.npy")
 
 
 @pytest.mark.parametrize(
     "rows", [[[1, "a"], [2.5, None]], np.array([[1, "a"], [2.5, None]], object), [(1, "a"), (2.5, None)]]
 )
 def test_rows_of_several_types_are_a_table_without_names(rows):
-    frame = open_source(rows)
+    frame = open_source(rows).frame
     assert not frame.named
     assert frame.table().to_pydict() == {"column0": [1, 2.5], "column1": ["a", None]}
 
 
 def test_objects_that_are_all_numbers_are_an_array_with_holes_and_long_numbers_stay_long():
     assert np.isnan(open_source([[1, None], [True, 2.5]]).values).tolist() == [[False, True], [False, False]]
-    long = open_source(np.array([[10**20 + 1], [3], [None]], object)).table()["column0"]
+    long = open_source(np.array([[10**20 + 1], [3], [None]], object)).frame.table()["column0"]
     assert long.to_pylist() == ["100000000000000000001", "3", None]
     masked = np.ma.masked_array([[2**53 + 1, 1], [4, 5]], [[False, True], [False, False]])
-    assert open_source(masked).table()["column0"].to_pylist() == [2**53 + 1, 4]
+    assert open_source(masked).frame.table()["column0"].to_pylist() == [2**53 + 1, 4]
 
 
 def test_named_arrays_are_read_as_those_of_a_file():
@@ -389,4 +389,4 @@ def test_arrays_of_other_libraries_are_read_by_their_protocol():
     np.testing.assert_array_equal(open_source(Stored()).values, X)
     np.testing.assert_array_equal(open_source(memoryview(X)).values, X)
     np.testing.assert_array_equal(open_source(torch.from_numpy(X).to_sparse()).values, X)
-    assert open_source(pa.table({"a": [1]})).names == ("a",)
+    assert open_source(pa.table({"a": [1]})).frame.names == ("a",)

@@ -5,16 +5,18 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from vaekit.data.readers import tabular
+from vaekit.data import Source
+from vaekit.data.readers import csv as csv_reader
+from vaekit.data.readers import parquet as parquet_reader
 from vaekit.errors import DataError
 
 
 def open_csv(path):
-    return tabular.numeric_source(tabular.open_csv(path), path)
+    return Source.of_frame(csv_reader.open_csv(path)).as_numbers()
 
 
 def open_parquet(path):
-    return tabular.numeric_source(tabular.open_parquet(path), path)
+    return Source.of_frame(parquet_reader.open_parquet(path)).as_numbers()
 
 
 @pytest.fixture
@@ -90,7 +92,7 @@ def test_empty_cells_are_told_with_their_column_and_first_row(csv):
 
 
 def test_a_column_of_text_is_named(csv, parquet):
-    with pytest.raises(DataError, match=r"column 'animal' of type string.*Leave it out, or code it as numbers"):
+    with pytest.raises(DataError, match=r"column 'animal' of type string.*Leave it out, or encode it as numbers"):
         open_csv(csv("a,animal\n1,cat\n2,dog\n"))
     with pytest.raises(DataError, match="column 'animal' of type string"):
         open_parquet(parquet(a=[1, 2], animal=["cat", "dog"]))
@@ -102,7 +104,7 @@ def test_dates_are_no_numbers(parquet):
 
 
 def test_lines_of_different_length_are_refused_with_the_number_of_the_line(csv):
-    with pytest.raises(DataError, match=r"as many cells in each line.*Expected 2 columns, got 3") as error:
+    with pytest.raises(DataError, match=r"the same number of cells.*Expected 2 columns, got 3") as error:
         open_csv(csv("a,b\n1,2\n3,4,5\n"))
     assert "3" in str(error.value).partition("Expected")[0].rpartition("x.csv")[2]
 
@@ -113,7 +115,7 @@ def test_two_columns_of_one_name_are_refused(csv):
 
 
 def test_a_header_alone_holds_no_examples(csv):
-    with pytest.raises(DataError, match="must hold examples"):
+    with pytest.raises(DataError, match="has a line of names but no rows"):
         open_csv(csv("a,b\n"))
 
 
@@ -141,12 +143,12 @@ def test_parquet_with_nulls_is_refused(parquet):
 def test_a_damaged_parquet_is_named(parquet, damage):
     path = parquet(a=[1.0, 2.0])
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(DataError, match=r"must be whole.*x\.parquet"):
+    with pytest.raises(DataError, match=r"must be undamaged.*x\.parquet"):
         open_parquet(path)
 
 
 def test_a_parquet_without_columns_holds_no_examples(parquet):
-    with pytest.raises(DataError, match="must hold examples"):
+    with pytest.raises(DataError, match="The source holds no examples"):
         open_parquet(parquet())
 
 

@@ -19,7 +19,7 @@ RNG = np.random.default_rng(0)
 COLUMNS = (
     Column(name="c", kind="categorical", type="string", categories=("a", "b", "c")),
     Column(name="o", kind="ordinal", type="int64", categories=tuple(map(float, range(12)))),
-    Column(name="n", kind="count", type="int64", step=1.0, lowest=0.0),
+    Column(name="n", kind="count", type="int64", spacing=1.0, lowest=0.0),
     Column(name="x", kind="real", type="double"),
     Column(name="z", kind="positive", type="double", lowest=0.0),
 )
@@ -66,12 +66,12 @@ def test_values_and_being_missing_share_one(parts):
         assert 0.01 < missing < 0.99
         assert np.exp(log_prob(slots, column, list(values))).sum() + missing == pytest.approx(1, abs=0.01)
     grid = np.sinh(np.linspace(-8, 8, 40_001)) + 1e-7
-    for column, resolution, atoms in ((3, 1.0, ()), (4, CELLS.columns[4].resolution, CELLS.columns[4].atoms)):
+    for column, resolution, atoms in ((3, 1.0, ()), (4, CELLS.columns[4].resolution, CELLS.columns[4].point_masses)):
         density = np.exp(log_prob(slots, column, grid)) / resolution
         total = np.trapezoid(density, grid) + sum(np.exp(log_prob(slots, column, list(atoms))))
         missing = math.exp(log_prob(slots, column, [np.nan])[0])
         assert total + missing == pytest.approx(1, abs=0.01)  # sixteen quantiles stand for each component
-    assert CELLS.columns[4].atoms == (0.0,)
+    assert CELLS.columns[4].point_masses == (0.0,)
 
 
 def test_each_part_by_hand(parts):

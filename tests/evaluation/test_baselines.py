@@ -154,7 +154,7 @@ def test_independent_columns_reach_the_entropy_of_their_distributions(missing):
     columns = (
         Column(name="c", kind="categorical", type="string", categories=("a", "b", "c")),
         Column(name="x", kind="positive", type="double", lowest=0.0),
-        Column(name="n", kind="count", type="int64", step=1.0, lowest=0.0),
+        Column(name="n", kind="count", type="int64", spacing=1.0, lowest=0.0),
     )
     (fitted, _), (held_out, log_p) = mixed_rows(6000, 0, missing), mixed_rows(6000, 1, missing)
     transform = Transform(steps=(fit_cells(columns, fitted),))

@@ -116,9 +116,9 @@ def test_without_a_context_the_model_is_itself(known):
 def test_blocks_and_batches_bring_the_contexts_of_their_rows(known):
     _, _, X, C, _ = known
     rows = rows_of(X, context=C)
-    part = rows.part.some(20, 0)
+    part = rows.part.subset(20, 0)
     some = Rows(part, rows.transform)
     blocks = [context for _, _, context in some.blocks(7)]
     np.testing.assert_array_equal(torch.cat(blocks).numpy(), C[part.index].astype(np.float32))
     np.testing.assert_array_equal(some.context(np.array([3, 1])).numpy(), C[part.index[[3, 1]]].astype(np.float32))
-    assert part.fingerprint() != rows_of(X, context=C + 1).part.some(20, 0).fingerprint()
+    assert part.fingerprint() != rows_of(X, context=C + 1).part.subset(20, 0).fingerprint()

@@ -13,7 +13,7 @@ from scipy.special import logsumexp
 import oracles
 from builders import decoder_weights, mixed_vae
 from vaekit.data import Cells, Column, Part, Rows, Schema, Transform
-from vaekit.data.tables.cells import Places
+from vaekit.data.tables.cells import Categories
 from vaekit.data.tables.marginals import Marginal
 from vaekit.distributions import DiagonalNormal
 from vaekit.evaluation import TableModel, measure
@@ -25,7 +25,7 @@ DX = np.gradient(X)
 TABLE = (
     Column(name="colour", kind="categorical", type="string", categories=("blue", "green", "red")),
     Column(name="truth", kind="binary", type="bool", categories=(False, True)),
-    Column(name="n", kind="count", type="int64", step=1.0, lowest=0.0),
+    Column(name="n", kind="count", type="int64", spacing=1.0, lowest=0.0),
     Column(name="x", kind="real", type="double"),
 )
 N = oracles.Line((-0.5, 2.5, 8.5), (-1.5, 0.2, 1.8), (0.5, 0.3), counts=True)
@@ -33,10 +33,12 @@ LENGTH = oracles.Line((-3.0, 0.0, 5.0), (-1.2, 0.1, 1.5), (0.3, 0.4))
 CELLS = Cells(
     columns=(
         *(
-            Places(places=len(c.categories) + 1, known=len(c.categories), log_share=tuple(c.log_share().tolist()))
+            Categories(
+                n_categories=len(c.categories) + 1, known=len(c.categories), log_share=tuple(c.log_share().tolist())
+            )
             for c in TABLE[:2]
         ),
-        Marginal(knots=N.knots, scores=N.scores, tails=N.tails, step=1.0, bounds=(0.0, None)),
+        Marginal(knots=N.knots, scores=N.scores, tails=N.tails, spacing=1.0, bounds=(0.0, None)),
         Marginal(knots=LENGTH.knots, scores=LENGTH.scores, tails=LENGTH.tails),
     )
 )
@@ -327,7 +329,7 @@ def test_strangeness_of_rows_that_lack_cells(model):
 
 RARE = Column(name="colour", kind="categorical", type="string", categories=("blue", "green"), rare=(("a", 6), ("b", 4)))
 SHARED = Cells(
-    columns=(Places(places=3, known=3, log_share=tuple(RARE.log_share().tolist())), *CELLS.columns[1:]),
+    columns=(Categories(n_categories=3, known=3, log_share=tuple(RARE.log_share().tolist())), *CELLS.columns[1:]),
 )
 
 

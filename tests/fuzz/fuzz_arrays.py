@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from common import damaged, fuzz
 
-from vaekit.opening import make_notes, make_schema, make_split, open_both
+from vaekit.data import make_notes, make_schema, open_both, split_source
 from vaekit.recipe import load_recipe
 
 os.environ["VAEKIT_LARGEST"] = "2e8"
@@ -120,8 +120,8 @@ def check(rng: np.random.Generator, folder: Path) -> str:
                 file, {"descr": "<f4", "fortran_order": False, "shape": (5 << 20, 1000)}
             )
             file.truncate(file.tell() + (20000 << 20))
-    opened, _ = open_both(folder if "idx" in name else folder / name, None, RECIPE)
-    schema = make_schema(opened, make_split(opened, None, RECIPE), RECIPE)
+    opened, _ = open_both(folder if "idx" in name else folder / name, None, RECIPE.data, RECIPE.mixed)
+    schema = make_schema(opened, split_source(opened, None, RECIPE.seed, RECIPE.data).train, RECIPE.data.kind)
     make_notes(opened, schema)
     return f"{Path(name).suffix or 'idx'} described as {schema.kind}"
 

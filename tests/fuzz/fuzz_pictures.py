@@ -12,7 +12,7 @@ import numpy as np
 from common import damaged, fuzz
 from PIL import Image
 
-from vaekit.opening import make_notes, make_schema, make_split, open_both
+from vaekit.data import make_notes, make_schema, open_both, split_source
 from vaekit.recipe import load_recipe
 
 os.environ["VAEKIT_LARGEST"] = "4e8"
@@ -89,8 +89,8 @@ def check(rng: np.random.Generator, folder: Path) -> str:
         (place / f"{i}.{ending}").write_bytes(damaged(content, rng) if rng.random() < 0.15 else content)
     source = place if rng.random() < 0.8 else place / f"0.{ending}"
     recipe = SMALL if rng.random() < 0.3 else RECIPE
-    opened, _ = open_both(source, None, recipe)
-    schema = make_schema(opened, make_split(opened, None, recipe), recipe)
+    opened, _ = open_both(source, None, recipe.data, recipe.mixed)
+    schema = make_schema(opened, split_source(opened, None, recipe.seed, recipe.data).train, recipe.data.kind)
     make_notes(opened, schema)
     return f"{ending} described as {schema.kind}"
 

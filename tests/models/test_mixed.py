@@ -16,7 +16,7 @@ from vaekit.data.tables.cells import fit_cells
 from vaekit.models.likelihoods import Mixed
 
 RNG = np.random.default_rng(0)
-LAYOUT = Layout(sizes=(2, 3, 4, 9, 40), lattice=(True, False), edges=((-1.0, math.inf), (-math.inf, math.inf)))
+LAYOUT = Layout(sizes=(2, 3, 4, 9, 40), on_grid=(True, False), edges=((-1.0, math.inf), (-math.inf, math.inf)))
 WIDTHS = (4, 4, 4, 9, 40)
 """Lists are worked on together until their length doubles."""
 
@@ -48,7 +48,7 @@ def test_a_row_is_the_sum_of_its_slots_worked_out_by_hand(components):
     edges = LAYOUT.edges
     expected = np.array(
         [
-            oracles.mixed_slots(q, row, LAYOUT.sizes, WIDTHS, LAYOUT.lattice, edges, components)
+            oracles.mixed_slots(q, row, LAYOUT.sizes, WIDTHS, LAYOUT.on_grid, edges, components)
             for q, row in zip(parameters, x, strict=True)
         ]
     )
@@ -72,7 +72,7 @@ def log_prob(cells: Cells, likelihood, parameters, codes):
 DISCRETE = (
     Column(name="c", kind="categorical", type="string", categories=("a", "b"), rare=(("c", 5), ("d", 2))),
     Column(name="o", kind="ordinal", type="int64", categories=(1.0, 2.0, 3.0)),
-    Column(name="n", kind="count", type="int64", step=1.0, lowest=0.0),
+    Column(name="n", kind="count", type="int64", spacing=1.0, lowest=0.0),
 )
 
 
@@ -82,7 +82,7 @@ def test_probabilities_of_all_rows_of_a_discrete_table_sum_to_one(seed):
     n = 800
     counts = RNG.negative_binomial(5, 0.05, n)
     cells, likelihood = table(DISCRETE, np.column_stack([RNG.integers(0, 4, n), RNG.integers(0, 3, n), counts]))
-    assert cells.columns[2].atoms == ()
+    assert cells.columns[2].point_masses == ()
     everything = np.array(list(itertools.product(range(5), range(4), range(3000))))
     p = np.exp(log_prob(cells, likelihood, spread(likelihood, seed, 0.7), everything))
     assert p.sum() == pytest.approx(1.0, abs=1e-5)
@@ -96,7 +96,7 @@ def test_probabilities_of_all_rows_of_a_discrete_table_sum_to_one(seed):
 
 
 def test_a_bounded_lattice_ends_where_its_bounds_are():
-    column = Column(name="n", kind="bounded", type="int64", step=1.0, lowest=0.0, highest=100.0)
+    column = Column(name="n", kind="bounded", type="int64", spacing=1.0, lowest=0.0, highest=100.0)
     cells, likelihood = table([column], RNG.integers(20, 90, (90, 1)))
     p = np.exp(log_prob(cells, likelihood, spread(likelihood, scale=2), np.arange(101.0)[:, None]))
     assert p.sum() == pytest.approx(1.0, abs=1e-5)
@@ -104,10 +104,10 @@ def test_a_bounded_lattice_ends_where_its_bounds_are():
 
 def test_atoms_leave_to_the_continuum_what_is_theirs():
     """An atom's own interval of the continuum is never used: probabilities sum to one but for that."""
-    column = Column(name="n", kind="count", type="int64", step=1.0, lowest=0.0)
+    column = Column(name="n", kind="count", type="int64", spacing=1.0, lowest=0.0)
     x = np.concatenate([np.zeros(700), RNG.negative_binomial(3, 0.02, 300) + 1])[:, None]
     cells, likelihood = table([column], x)
-    assert cells.columns[0].atoms == (0.0,)
+    assert cells.columns[0].point_masses == (0.0,)
     with torch.no_grad():
         likelihood.start(cells.forward(torch.from_numpy(x)))
     p = np.exp(log_prob(cells, likelihood, torch.zeros(likelihood.parameters_per_feature), np.arange(9000.0)[:, None]))
@@ -139,7 +139,7 @@ def test_density_and_atoms_of_a_column_share_one():
     x = np.concatenate([np.zeros(200), np.full(50, 3.5), RNG.gamma(3, 1, 250)])[:, None]
     cells, likelihood = table([Column(name="x", kind="positive", type="double")], x)
     (line,) = cells.columns
-    assert line.atoms == (0.0, 3.5)
+    assert line.point_masses == (0.0, 3.5)
     assert line.resolution == np.median(np.diff(np.unique(x[250:])))
     parameters = spread(likelihood)
     grid = np.linspace(-300, 300, 400_002)[:, None]  # meets no atom
@@ -172,8 +172,8 @@ def test_another_unit_leaves_the_probability_beside_atoms_as_it_is():
 
 def test_another_unit_leaves_the_probability_of_a_lattice_as_it_is():
     counts = RNG.negative_binomial(4, 0.05, (700, 1)).astype(float)
-    single, likelihood = table([Column(name="n", kind="count", type="double", step=1.0)], counts)
-    dozens, same = table([Column(name="n", kind="count", type="double", step=12.0)], 12 * counts)
+    single, likelihood = table([Column(name="n", kind="count", type="double", spacing=1.0)], counts)
+    dozens, same = table([Column(name="n", kind="count", type="double", spacing=12.0)], 12 * counts)
     parameters = spread(likelihood)
     np.testing.assert_allclose(
         log_prob(dozens, same, parameters, 12 * counts), log_prob(single, likelihood, parameters, counts), atol=1e-5

@@ -10,7 +10,7 @@ from vaekit.data import Layout
 from vaekit.networks import TableInput
 from vaekit.networks.table import REACH
 
-LAYOUT = Layout(sizes=(2, 3), lattice=(True, False), edges=((0.0, 1.0), (-math.inf, math.inf)))
+LAYOUT = Layout(sizes=(2, 3), on_grid=(True, False), edges=((0.0, 1.0), (-math.inf, math.inf)))
 X = np.array([[1.0, 2.0, 0.5, -3.0], [0.0, math.nan, math.nan, 1.0], [math.nan] * 4])
 
 
@@ -35,7 +35,7 @@ def test_features_are_a_vector_for_each_place_and_a_linear_map_of_the_scores():
 
 @pytest.mark.parametrize(("places", "numbers"), [(2, 0), (0, 2)])
 def test_tables_of_one_sort_alone(places, numbers):
-    layout = Layout(sizes=LAYOUT.sizes[:places], lattice=LAYOUT.lattice[:numbers], edges=LAYOUT.edges[:numbers])
+    layout = Layout(sizes=LAYOUT.sizes[:places], on_grid=LAYOUT.on_grid[:numbers], edges=LAYOUT.edges[:numbers])
     found = TableInput(layout, 5)(measured(X[:, :2] if places else X[:, 2:]))
     assert found.shape == (3, 5)
     assert torch.isfinite(found).all()

@@ -259,7 +259,7 @@ def test_traversals_with_a_learned_prior_go_as_far_as_the_codes(folder, source):
     j = int(evaluation.kl_per_dimension.argmax())
     codes, std = evaluation.measured.mean[:, j], evaluation.measured.std[:, j]
     spread = np.sqrt(codes.var() + np.square(std).mean())  # the law of total variance
-    z = run.encode(run.split().test.some(24, 0).take(0, 1)).repeat(11, 0)
+    z = run.encode(run.split().test.subset(24, 0).take(0, 1)).repeat(11, 0)
     z[:, j] = codes.mean() + spread * np.linspace(-3, 3, 11)
     shown = run.decode(z)[..., 0]
     (strip,) = report(run).pictures(f"dimension {j}: KL {nats(evaluation.kl_per_dimension[j])} nats")

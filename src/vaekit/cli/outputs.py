@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet
 
 from vaekit.data import Schema
-from vaekit.data.tables.columns import value_type
+from vaekit.data.tables.types import value_type
 from vaekit.errors import DataError, RunError, VaekitError, did_you_mean, shorten
 from vaekit.files import atomic_folder, atomic_path
 

@@ -11,10 +11,9 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
-from vaekit.data import Column, Schema
+from vaekit.data import Column, Schema, make_notes, make_schema, open_both, split_source
 from vaekit.evaluation import BASELINES, diagnose, first_remedy
 from vaekit.evaluation.gap import mean_and_error
-from vaekit.opening import make_notes, make_schema, make_split, open_both
 from vaekit.recipe import describe_keys, load_recipe, recipe_names, resolve
 from vaekit.runs.remedy import Trial
 from vaekit.runs.run import Run
@@ -173,11 +172,11 @@ def _schema_rows(schema: Schema) -> list[tuple[str, str]]:
 def show_source(source: str, settings: list[str]) -> None:
     """Print what data are and which choices training would make."""
     recipe = load_recipe("auto", settings)
-    opened, _ = open_both(source, None, recipe)
+    opened, _ = open_both(source, None, recipe.data, recipe.mixed)
     if opened.frame is not None:
         recipe = load_recipe("table", settings)
-    split = make_split(opened, None, recipe)
-    schema = make_schema(opened, split, recipe)
+    split = split_source(opened, None, recipe.seed, recipe.data)
+    schema = make_schema(opened, split.train, recipe.data.kind)
     _, notes = resolve(recipe, schema, len(split.train))
     counts = f"{len(split.train)} to train, {len(split.validation)} to choose the model, {len(split.test)} held out"
     said = [("file", opened.frame.said)] if opened.frame is not None and opened.frame.said else []
@@ -196,7 +195,7 @@ def _show_columns(schema: Schema) -> None:
         return
     table = _table("column", "kind", "because", "missing")
     for column in schema.table[:MOST_COLUMNS]:
-        kind = f"{column.kind}, given" if column.given else column.kind
+        kind = f"{column.kind}, given" if column.context else column.kind
         table.add_row(escape(column.name), kind, escape(column.reason), escape(_missing(column)))
     console.print()
     console.print(table)

@@ -169,7 +169,7 @@ def draw_rows(run: Run, n: int, given: list[str], seed: int, mean: bool) -> Any:
         if not equals:
             raise VaekitError("--given must have the form COLUMN=VALUE", f"'{name}'")
     values = {name.strip(): value.strip() for name, _, value in pairs}
-    others = set(values) - {column.name for column in run.schema.given}
+    others = set(values) - {column.name for column in run.schema.context}
     if mean or not others or not run.reads_tables:
         return run.sample(n, seed, mean, values)
     table, size = run.as_table_run().condition(n, values, seed)

@@ -1,11 +1,13 @@
 """Data: a file on disk, its schema, invertible transforms, batches of tensors."""
 
 from vaekit.data.batches import BatchOrder, Rows
+from vaekit.data.description import infer_schema, make_notes, make_schema, table_schema
+from vaekit.data.encoding import encode_rows, find_columns, open_both
 from vaekit.data.known_rows import KnownRows
 from vaekit.data.noise import RowNoise, RowStream, SeedStream, seeded
-from vaekit.data.part import Part, whole
+from vaekit.data.part import Part, all_rows
 from vaekit.data.readers.opening import open_source
-from vaekit.data.schema import Schema, infer_schema, table_schema
+from vaekit.data.schema import Schema
 from vaekit.data.source import Source
 from vaekit.data.split import Split, split_source
 from vaekit.data.tables.cells import Cells, Layout
@@ -29,11 +31,16 @@ __all__ = [
     "Source",
     "Split",
     "Transform",
+    "all_rows",
     "choose_transforms",
+    "encode_rows",
+    "find_columns",
     "infer_schema",
+    "make_notes",
+    "make_schema",
+    "open_both",
     "open_source",
     "seeded",
     "split_source",
     "table_schema",
-    "whole",
 ]

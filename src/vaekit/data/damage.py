@@ -1,4 +1,4 @@
-"""The one boundary at which whatever a reader raises for a damaged file becomes a refusal with the file's name."""
+"""Errors of readers: whatever they raise for a damaged file becomes a refusal that names the file."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ RAISED: tuple[type[Exception], ...] = (
     *(OSError, EOFError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, MemoryError),
     *(RuntimeError, AssertionError, SyntaxError, struct.error, zlib.error, zipfile.BadZipFile, tokenize.TokenError),
 )
-"""What readers of files raise where bytes are not what they expect."""
+"""Errors that readers raise for unexpected bytes."""
 
 
 @contextlib.contextmanager
 def naming(path: Path, must: str, mend: str = "", also: tuple[type[Exception], ...] = ()) -> Iterator[None]:
-    """Turn what a reader raises into a refusal.
+    """Turn an error of a reader into a refusal.
 
     Args:
         path: the file that is read.
-        must: what must hold of it.
-        mend: what to do about it.
-        also: further classes that the reader raises.
+        must: what must be true of the file.
+        mend: how to mend it.
+        also: further classes of errors that the reader raises.
 
     Raises:
-        DataError: in place of what the reader raised.
+        DataError: in place of the error of the reader.
 
     Examples:
-        >>> with naming(Path("x.npy"), "a .npy file must be whole"):
+        >>> with naming(Path("x.npy"), "a .npy file must be undamaged"):
         ...     raise EOFError("no data left")
         Traceback (most recent call last):
         ...
-        vaekit.errors.DataError: a .npy file must be whole. Got 'x.npy': no data left instead.
+        vaekit.errors.DataError: a .npy file must be undamaged. Got 'x.npy': no data left instead.
     """
     try:
         yield

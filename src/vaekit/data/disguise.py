@@ -1,6 +1,6 @@
-"""Levels in disguise: bytes that were divided, centred or standardised before they came here.
+"""Rescaled levels: bytes that were divided, centred or standardised before they were passed.
 
-A density of such values is no likelihood: they lie on a few points, on which a density can rise without end.
+A density of such values is not a likelihood: they lie on a few points, at which a density can grow without bound.
 """
 
 from __future__ import annotations
@@ -16,84 +16,86 @@ from vaekit.data.part import CHUNK, Part
 from vaekit.errors import DataError
 
 FEW, MANY = 256, 1 << 16
-"""Levels of a byte, and of two bytes, which are looked for on the usual scales alone."""
+"""Levels of one byte, and of two bytes; the latter are searched for on the usual scales only."""
 REPEATS = 8
-"""So many numbers for each different value are no coincidence, be the values on a lattice or not."""
+"""From this many numbers for each different value on, repeated values are not a coincidence."""
 ENOUGH, SOME = 60, 16
-"""Numbers of a picture, or of a pixel, that are looked at by themselves, as each may have a scale of its own; so many are."""
+"""Fewest numbers of a picture or a pixel that are examined alone, since each may have its own scale; and how many are."""
 ROWS = 1000
-"""Rows that are looked at."""
+"""Rows that are examined."""
 
 
 @dataclass(frozen=True)
 class Scale:
-    """Values k·step + lowest for k = 0 … levels − 1.
+    """A scale of values k·spacing + lowest for k = 0 … levels − 1.
 
     Args:
-        lowest: the least of them.
-        step: from each to the next; 0 where they lie at no equal distances.
-        levels: how many there are.
-        usual: whether they are what a file holds, brought to [0, 1] or [-1, 1].
+        lowest: the least value.
+        spacing: distance between neighbouring values; 0 if the distances differ.
+        levels: number of values.
+        usual: whether they are the levels of a file, rescaled to [0, 1] or [-1, 1].
     """
 
     lowest: float
-    step: float
+    spacing: float
     levels: int
     usual: bool = False
 
     def __str__(self) -> str:
-        """What was done to the levels."""
-        if not self.step:
+        """Describe how the levels were rescaled."""
+        if not self.spacing:
             return f"values of which only {self.levels} differ"
         if self.usual:
             called = "bytes" if self.levels == FEW else f"levels of {self.levels.bit_length() - 1} bits"
-            return f"{called} brought to [-1, 1]" if self.lowest else f"{called} divided by {1 / self.step:.6g}"
-        if abs(self.step - 1) < 1e-6:
+            return f"{called} rescaled to [-1, 1]" if self.lowest else f"{called} divided by {1 / self.spacing:.6g}"
+        if abs(self.spacing - 1) < 1e-6:
             return f"whole numbers from {self.lowest:g}"
-        top = self.lowest + self.step * (self.levels - 1)
-        return f"{self.levels} levels in steps of {self.step:.4g} from {self.lowest:.4g} to {top:.4g}"
+        top = self.lowest + self.spacing * (self.levels - 1)
+        return f"{self.levels} levels in steps of {self.spacing:.4g} from {self.lowest:.4g} to {top:.4g}"
 
     @property
     def mend(self) -> str:
-        """How to have the levels back."""
+        """Say how to restore the levels."""
         shifted = f"(x - {self.lowest:.6g})" if self.lowest > 0 else f"(x + {-self.lowest:.6g})" if self.lowest else "x"
         kind = "uint8" if self.levels <= FEW else "uint16"
-        if not self.step:
+        if not self.spacing:
             way = "the levels as they were"
-        elif abs(self.step - 1) < 1e-6:
+        elif abs(self.spacing - 1) < 1e-6:
             way = f"{shifted} as {kind}"
         else:
-            way = f"({shifted} * {1 / self.step:.6g}).round() as {kind}"
+            way = f"({shifted} * {1 / self.spacing:.6g}).round() as {kind}"
         return f"Give {way}, or declare data.kind=real if a density is really meant"
 
 
 def refuse_disguise(part: Part, picture: bool) -> None:
-    """Refuse levels under another scale.
+    """Refuse rescaled levels.
 
     Args:
-        part: rows that look like reals, (n, H, W, C) of pictures, else (n, columns).
-        picture: whether they are pictures; of other rows only the usual scales, common to all columns, are refused.
+        part: rows that look like reals, shape (n, H, W, C) for pictures, else (n, columns).
+        picture: whether they are pictures; for other rows only the usual scales, common to all columns, are refused.
 
     Raises:
-        DataError: saying which scale was found, and how to have the levels back.
+        DataError: names the scale and says how to restore the levels.
     """
     found = find_disguise(part, picture)
     if found is not None:
-        raise DataError("pixels must be given as the bytes they were", str(found), found.mend)
+        raise DataError("pixels must be passed as the original bytes", str(found), found.mend)
 
 
 def find_disguise(part: Part, picture: bool) -> Scale | None:
-    """The scale under which rows hide levels, as `refuse_disguise` has it; None where they are reals."""
+    """Return the scale of rows that are rescaled levels, by the rules of `refuse_disguise`; None if they are reals."""
     rows = max(2, min(ROWS, CHUNK // max(1, math.prod(part.event_shape))))
     sample = part.take(0, rows)
-    if picture and (sample == np.floor(sample)).all():  # below zero, or they would be levels or counts
+    if picture and (sample == np.floor(sample)).all():  # some are negative, else they would be levels or counts
         low, high = float(sample.min()), float(sample.max())
         return Scale(low, 1, int(high - low) + 1)
     for values in np.moveaxis(sample, -1, 0) if picture else [sample]:
         found = find_scale(values)
-        if found is None and picture and values[0].size >= ENOUGH:  # each picture by a scale of its own
+        if found is None and picture and values[0].size >= ENOUGH:  # each picture may have its own scale
             found = _scale_of_each(values[:SOME])
-        if found is None and picture and len(values) >= ENOUGH:  # each pixel, as standardising does
+        if (
+            found is None and picture and len(values) >= ENOUGH
+        ):  # each pixel may have its own scale, after standardising
             pixels = values.reshape(len(values), -1).T
             found = _scale_of_each(pixels[np.ptp(pixels, axis=1) > 0][:SOME])
         if found is not None and (picture or found.usual):
@@ -102,23 +104,23 @@ def find_disguise(part: Part, picture: bool) -> Scale | None:
 
 
 def _scale_of_each(parts: npt.NDArray[np.generic]) -> Scale | None:
-    """The scale of the first of some parts, if each has one."""
+    """Return the scale of the first of several arrays, if each array has one."""
     each = [find_scale(part) for part in parts]
     return each[0] if each and all(each) else None
 
 
 def find_scale(values: npt.NDArray[np.generic]) -> Scale | None:
-    """Find the levels on which all numbers lie.
+    """Find the scale on which all numbers lie.
 
     Args:
         values: numbers of any shape.
 
     Returns:
-        At most 256 levels, or up to 65,536 on one of the usual scales; None where there are none, or only one value.
+        At most 256 levels, or up to 65,536 on one of the usual scales; None if there is no such scale, or only one value.
 
     Examples:
         >>> print(find_scale(np.arange(256) / 127.5 - 1))
-        bytes brought to [-1, 1]
+        bytes rescaled to [-1, 1]
         >>> find_scale(np.random.default_rng(0).normal(size=500)) is None
         True
     """
@@ -126,14 +128,14 @@ def find_scale(values: npt.NDArray[np.generic]) -> Scale | None:
     if not 2 <= len(different) <= MANY:
         return None
     error = _precision(different)
-    scale = _usual_scale(different, error) or _lattice(different, error)
+    scale = _usual_scale(different, error) or _grid(different, error)
     if scale is not None:
         return scale
     return Scale(0, 0, len(different)) if len(different) <= FEW and values.size >= REPEATS * len(different) else None
 
 
 def _precision(different: npt.NDArray[np.float64]) -> float:
-    """The relative error of the numbers: that of half precision where none needs more, which may since have been widened."""
+    """Return the relative rounding error of numbers, by the narrowest precision that holds them all."""
     with np.errstate(over="ignore"):
         for kind, error in ((np.float16, 2.0**-11), (np.float32, 2.0**-24)):
             if (different.astype(kind) == different).all():
@@ -141,35 +143,35 @@ def _precision(different: npt.NDArray[np.float64]) -> float:
     return 2.0**-53
 
 
-def _lattice(different: npt.NDArray[np.float64], error: float) -> Scale | None:
-    """The lattice of increasing numbers, each within its rounding error."""
+def _grid(different: npt.NDArray[np.float64], error: float) -> Scale | None:
+    """Return the grid of increasing numbers, up to their rounding error."""
     slack = error * float(np.abs(different).max())
     gaps = np.diff(different)
-    gaps = gaps[gaps > slack]  # equal but for rounding
+    gaps = gaps[gaps > slack]  # smaller gaps are rounding errors
     if not len(gaps):
         return None
-    step = float(gaps.min())
-    for _ in range(3):  # the least gap has an error of its own, which the mean of those like it has less
-        step = float(gaps[gaps < 1.5 * step].mean())
+    spacing = float(gaps.min())
+    for _ in range(3):  # the mean of similar gaps has a smaller error than the least gap
+        spacing = float(gaps[gaps < 1.5 * spacing].mean())
     span = float(different[-1] - different[0])
-    whole = round(float(np.round(gaps / step).sum()))
-    if not 0 < whole < FEW:
+    count = round(float(np.round(gaps / spacing).sum()))
+    if not 0 < count < FEW:
         return None
-    step = span / whole
-    places = (different - different[0]) / step
-    tolerance = max(1e-4, 3 * slack / step)
-    if tolerance > 0.3 or np.abs(places - np.round(places)).max() > tolerance:
+    spacing = span / count
+    levels = (different - different[0]) / spacing
+    tolerance = max(1e-4, 3 * slack / spacing)
+    if tolerance > 0.3 or np.abs(levels - np.round(levels)).max() > tolerance:
         return None
-    return Scale(float(different[0]), step, whole + 1)
+    return Scale(float(different[0]), spacing, count + 1)
 
 
 def _usual_scale(different: npt.NDArray[np.float64], error: float) -> Scale | None:
-    """The scale to [0, 1] or [-1, 1] on which increasing numbers lie best, each within its rounding error."""
+    """Return the scale of [0, 1] or [-1, 1] that fits increasing numbers best, up to their rounding error."""
     found: list[tuple[float, int, Scale]] = []
     for bits, less, start in itertools.product(range(8, 17), (1, 0), (0.0, -1.0)):
         divisor = (2**bits - less) / (1 - start)
-        places = (different - start) * divisor
-        off, slack = np.abs(places - np.round(places)), 1.1 * error * np.maximum(np.abs(different), -start) * divisor
-        if slack.max() < 0.25 and (off <= slack + 1e-9).all() and places[0] > -0.1 and places[-1] < 2**bits - 0.9:
+        levels = (different - start) * divisor
+        off, slack = np.abs(levels - np.round(levels)), 1.1 * error * np.maximum(np.abs(different), -start) * divisor
+        if slack.max() < 0.25 and (off <= slack + 1e-9).all() and levels[0] > -0.1 and levels[-1] < 2**bits - 0.9:
             found.append((round(float(off.max()), 6), bits, Scale(start, 1 / divisor, 2**bits, usual=True)))
     return min(found, key=lambda fit: fit[:2])[2] if found else None

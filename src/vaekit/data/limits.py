@@ -1,4 +1,4 @@
-"""How large data may become once they are unpacked, so that a small hostile file cannot fill memory or disk."""
+"""Limits on the size of unpacked data, so that a small hostile file cannot fill memory or disk."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ import os
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from vaekit.data.source import Values
 from vaekit.errors import DataError
 
 USUAL = 1 << 32
-"""Bytes that unpacked rows may take, unless `$VAEKIT_LARGEST` says otherwise."""
+"""Bytes that unpacked rows may take by default."""
 RATIO = 50
-"""Files may unpack to so many times what they take on disk, however large that is."""
+"""Files may always unpack to this many times their size on disk."""
 MOST_IN_MEMORY = 1 << 28
-"""Bytes of unpacked rows that are kept in memory; more go to a temporary file, which is mapped."""
+"""Bytes of unpacked rows that are kept in memory. Larger arrays go to a temporary file, which is memory-mapped."""
 
 
 def largest() -> int:
-    """Return how many bytes unpacked rows may take: `$VAEKIT_LARGEST`, or 4 GiB.
+    """Return how many bytes unpacked rows may take: `$VAEKIT_LARGEST` or 4 GiB.
 
     Raises:
-        DataError: if the variable holds no positive number.
+        DataError: if the variable is not a positive number.
 
     Examples:
         >>> largest() == USUAL
@@ -40,15 +40,15 @@ def largest() -> int:
 
 
 def check_size(needed: int, what: str, files: Iterable[Path] = ()) -> None:
-    """Refuse rows that would take too much room; call it before the room is taken, or as a stream grows.
+    """Refuse rows that would take too much memory; it is called before memory is taken, or while a stream grows.
 
     Args:
-        needed: bytes that the rows take once they are unpacked (in a stream, so far).
-        what: how the refusal speaks of them, with the name of the file.
-        files: where they come from. Large files may give more rows: `RATIO` times what they take on disk is always allowed.
+        needed: bytes of the unpacked rows (in a stream, so far).
+        what: what the refusal calls them, with the name of the file.
+        files: the files that they come from. `RATIO` times the size of these on disk is always allowed.
 
     Raises:
-        DataError: if the rows need more than is allowed.
+        DataError: if the rows need more bytes than are allowed.
 
     Examples:
         >>> check_size(1000, "the array")
@@ -57,28 +57,28 @@ def check_size(needed: int, what: str, files: Iterable[Path] = ()) -> None:
     if needed <= allowed or needed <= RATIO * sum(_on_disk(path) for path in files):
         return
     raise DataError(
-        f"data must take at most {size(allowed)} once they are unpacked",
-        f"{size(needed)} in {what}",
+        f"data must take at most {write_size(allowed)} after unpacking",
+        f"{write_size(needed)} in {what}",
         how_to_allow(needed),
     )
 
 
 def how_to_allow(needed: int) -> str:
-    """Say how to allow rows of so many bytes."""
+    """Say how to allow this many bytes."""
     return f"If that is meant, set the environment variable VAEKIT_LARGEST={1 << needed.bit_length()} (bytes)"
 
 
 def _on_disk(path: Path) -> int:
-    """Bytes that a file takes on disk, where the holes of a sparse one take none."""
+    """Return the bytes of a file on disk, without the holes of a sparse file."""
     stat = path.stat()
     return min(stat.st_size, stat.st_blocks * 512) if hasattr(stat, "st_blocks") else stat.st_size
 
 
-def size(count: int) -> str:
-    """Write a number of bytes for people.
+def write_size(count: int) -> str:
+    """Write a number of bytes in a readable unit.
 
     Examples:
-        >>> size(512), size(5 << 20), size(20 * 10**9)
+        >>> write_size(512), write_size(5 << 20), write_size(20 * 10**9)
         ('512 bytes', '5.0 MiB', '18.6 GiB')
     """
     if count < 1024:
@@ -87,29 +87,29 @@ def size(count: int) -> str:
     return f"{count / 1024**power:.1f} {'KMGT'[power - 1]}iB"
 
 
-def room(shape: tuple[int, ...], dtype: npt.DTypeLike) -> Values:
-    """Make an array to be filled: in memory, or where that might not do in a temporary file that is mapped.
+def allocate(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """Allocate an array of zeros, in memory if it is small, else in a memory-mapped temporary file.
 
     Args:
-        shape: of the array.
-        dtype: of its numbers.
+        shape: shape of the array.
+        dtype: type of its numbers.
 
     Raises:
-        DataError: if the disk is full; the space is taken here, since a map that finds none ends the process.
+        DataError: if the disk is full. The space is taken here, since a full disk would later end the process.
     """
     needed = math.prod(shape) * np.dtype(dtype).itemsize
     if needed <= MOST_IN_MEMORY:
         return np.zeros(shape, dtype)
-    with tempfile.TemporaryFile(prefix=".vaekit-") as file:  # gone with the last map of it
+    with tempfile.TemporaryFile(prefix=".vaekit-") as file:  # deleted when it is no longer mapped
         take_space(file.fileno(), needed, tempfile.gettempdir())
         return np.memmap(file, dtype, "r+", shape=shape)
 
 
 def take_space(descriptor: int, count: int, where: str | Path) -> None:
-    """Take bytes on disk for an open file.
+    """Reserve bytes on disk for an open file.
 
     Raises:
-        DataError: if there are not so many.
+        DataError: if the disk does not have them.
     """
     try:
         if hasattr(os, "posix_fallocate"):
@@ -118,5 +118,5 @@ def take_space(descriptor: int, count: int, where: str | Path) -> None:
             os.truncate(descriptor, count)
     except OSError as error:
         raise DataError(
-            f"there must be {size(count)} free on disk for unpacked rows", f"{error.strerror} in '{where}'"
+            f"there must be {write_size(count)} free on disk for the unpacked data", f"{error.strerror} in '{where}'"
         ) from error

@@ -1,14 +1,14 @@
-"""Noise that is a function of the row it is drawn for: what makes evaluation deterministic.
+"""Noise as a function of the row that it is drawn for, which makes evaluation deterministic.
 
-Each row's bytes give a 64-bit key, and the i-th number of a stream is a mix of key and i. A row therefore meets the same
-noise on every call, wherever it stands and however rows are cut into batches: `score(x)` is a function of x.
+Each row's bytes give a 64-bit key, and the i-th number of a stream is a mix of key and i. So a row has the same noise
+in every call, at every position and in every batch: `score(x)` is a function of x.
 
 References:
     Salmon, Moraes, Dror and Shaw, "Parallel Random Numbers: As Easy as 1, 2, 3", 2011, for counter-based generators;
     Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators", 2014, for the mixing function.
 
-All streams of noise are listed here: `RowStream` those of a row, `SeedStream` those of a seed alone. Two meanings cannot share
-a number. The noise of training has no number: it is a hash of seed, step and process.
+All streams of noise are listed here: `RowStream` has those of a row, `SeedStream` those of a seed alone. Each purpose has its
+own number. The noise of training does not need one: it is a hash of seed, step and process.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 @unique
 class RowStream(IntEnum):
-    """What a number of `RowNoise` is drawn for. A new meaning takes a new number; a number that was used is never changed."""
+    """The purposes of `RowNoise`. A new purpose takes a new number; the number of a purpose never changes."""
 
     TRANSFORM = 0
     """Binarises and dequantises in evaluation."""
@@ -41,9 +41,9 @@ class RowStream(IntEnum):
     CHOICE = 3
     """Chooses the z that a filled row follows."""
     RARE = 4
-    """Chooses which rare category the shared place of a column stands for."""
+    """Chooses the rare value that the shared category of a column stands for."""
     AGGREGATE = 5
-    """Draws ε of z ~ q(z), for the parts of the rate."""
+    """Draws ε of z ~ q(z), for the decomposition of the rate."""
     TUNE_MOVES = 10
     """Draws starts and momenta of the chains that tune annealing."""
     TUNE_ACCEPTANCE = 11
@@ -57,29 +57,29 @@ class RowStream(IntEnum):
     BACKWARD_ACCEPTANCE = 17
     """Accepts their moves."""
     GAP_FIT = 20
-    """Draws ε by which a posterior is fitted to each row."""
+    """Draws ε that fits a posterior to each row."""
     GAP_MEASURE = 21
-    """Draws ε by which it is measured."""
+    """Draws ε that measures this posterior."""
 
 
 @unique
 class SeedStream(IntEnum):
-    """What a generator made from a seed alone is for, by the rule of `RowStream`."""
+    """The purposes of generators made from a seed alone, numbered as in `RowStream`."""
 
     SPLIT = 1
     """Divides the rows into training, validation and test."""
     BATCHES = 2
     """Shuffles the rows of an epoch."""
     SUBSET = 4
-    """Chooses some of many rows."""
+    """Chooses a subset of the rows."""
     BASELINE = 5
-    """Dequantises for the linear baselines, training and held-out rows apart."""
+    """Dequantises training rows and held-out rows for the linear baselines."""
     SAMPLE_RARE = 6
     """Chooses rare categories of sampled rows."""
     HIDE = 7
-    """Chooses the cells that the report hides to see whether they are found again."""
+    """Chooses the cells that the report hides and predicts."""
     FACTOR_ROWS = 8
-    """Chooses rows of codes to be scored against known factors."""
+    """Chooses rows whose codes are scored against known factors."""
     FACTOR_VOTES = 9
     """Draws the votes of the FactorVAE score."""
     CONDITION_RARE = 10
@@ -90,7 +90,7 @@ class SeedStream(IntEnum):
 
         Args:
             seed: the same seed gives the same numbers.
-            more: tells generators of one stream apart, such as the epoch.
+            more: further numbers that select a generator, such as the epoch.
 
         Examples:
             >>> bool(SeedStream.SPLIT.rng(0).random() == SeedStream.BATCHES.rng(0).random())
@@ -100,21 +100,21 @@ class SeedStream(IntEnum):
 
 
 def mix(value: UInt) -> UInt:
-    """The finalizer of splitmix64: a bijection of the 64-bit integers that scatters neighbours."""
+    """Apply the finalizer of splitmix64, a bijection of 64-bit integers that scatters neighbours."""
     value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return value ^ (value >> np.uint64(31))
 
 
 _GENERATOR = threading.RLock()
-"""Held by the thread that draws from torch's global generator."""
+"""The lock of the thread that draws from torch's global generator."""
 
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Seed torch's global generator for what is drawn within, and leave it afterwards as it was.
+    """Seed torch's global generator within a block, and restore it afterwards.
 
-    Layers and distributions of torch draw from nowhere else. Other threads wait, so that each draws what it would alone.
+    All layers and distributions of torch draw from this generator. Other threads wait, so each draws the same as alone.
 
     Args:
         seed: the same seed gives the same draws.
@@ -135,7 +135,7 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 class RowNoise:
-    """Uniform and normal streams for each row of a batch.
+    """Makes uniform and normal numbers for each row of a batch.
 
     Args:
         rows: data as given, shape (B, ...); only their bytes matter.
@@ -155,12 +155,12 @@ class RowNoise:
         self.keys: UInt = np.frombuffer(digests, dtype=np.uint64)
 
     def uniform(self, shape: Sequence[int], stream: RowStream, start: int = 0) -> Tensor:
-        """Numbers in the open interval (0, 1), shape (B, *shape), float64.
+        """Return uniform numbers in the open interval (0, 1), shape (B, *shape), float64.
 
         Args:
-            shape: how many numbers for each row.
-            stream: what they are for; different streams are independent.
-            start: how many numbers of the stream to pass over.
+            shape: shape of the numbers of a row.
+            stream: their purpose; different streams are independent.
+            start: how many numbers of the stream are skipped.
         """
         count = int(np.prod(shape, dtype=np.int64))
         with np.errstate(over="ignore"):
@@ -170,5 +170,5 @@ class RowNoise:
         return torch.from_numpy((bits.astype(np.float64) + 0.5) * 2.0**-52).reshape(len(keys), *shape)
 
     def normal(self, shape: Sequence[int], stream: RowStream, start: int = 0) -> Tensor:
-        """Standard normal numbers, shape (B, *shape), float32, by the inverse of the distribution function."""
+        """Return standard normal numbers, shape (B, *shape), float32, by the inverse distribution function."""
         return torch.special.ndtri(self.uniform(shape, stream, start)).float()

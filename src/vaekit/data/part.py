@@ -1,4 +1,4 @@
-"""Some rows of an array that may be too large for memory."""
+"""Subsets of the rows of an array that may be too large for memory."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ import numpy as np
 import numpy.typing as npt
 
 from vaekit.data.noise import SeedStream
-from vaekit.data.source import Source, Values
+from vaekit.data.source import Source
+from vaekit.data.tables.arrays import Values
 
 CHUNK = 1 << 22
-"""Numbers looked at in one go, so that a memory-mapped file is never read whole."""
+"""Numbers that are read at once, so that a memory-mapped file is never in memory as a whole."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """Some rows of an array.
+    """A subset of the rows of an array.
 
     Args:
-        values: the array, shape (n, *event); never copied, so that it may be memory-mapped.
-        index: which rows, in order.
+        values: the array, shape (n, *event). It is never copied, so it may be memory-mapped.
+        index: positions of the rows, in order.
         labels: classes of all rows of the array.
-        weights: how often each row of the array counts in training; once each by default.
-        context: what is given with each row of the array and not modelled, shape (n, ...).
+        weights: weight of each row of the array in training; 1 by default.
+        context: codes of what is given with each row of the array, shape (n, ...).
     """
 
     values: Values
@@ -40,44 +41,44 @@ class Part:
 
     @property
     def event_shape(self) -> tuple[int, ...]:
-        """Shape of one row."""
+        """Return the shape of one row."""
         return self.values.shape[1:]
 
     def take(self, start: int, stop: int) -> Values:
-        """The given rows themselves, shape (stop − start, *event)."""
+        """Return the rows from one position up to another, shape (stop − start, *event)."""
         return self.values[self.index[start:stop]]
 
-    def between(self, start: int, stop: int) -> Part:
-        """The rows from one position up to another."""
+    def crop(self, start: int, stop: int) -> Part:
+        """Return the part that holds the rows from one position up to another."""
         return replace(self, index=self.index[start:stop])
 
-    def given(self) -> Values | None:
-        """What is given with these rows, as codes."""
+    def take_context(self) -> Values | None:
+        """Return the context of these rows."""
         return None if self.context is None else self.context[self.index]
 
     def blocks(self) -> Iterator[tuple[int, Values]]:
-        """All rows in blocks of bounded size, each with the position of its first row."""
+        """Iterate over all rows in blocks of bounded size, each with the position of its first row."""
         rows = max(1, CHUNK // max(1, math.prod(self.event_shape)))
         for start in range(0, len(self), rows):
             yield start, self.take(start, start + rows)
 
     def classes(self) -> Values | None:
-        """Labels of these rows."""
+        """Return the labels of these rows."""
         return None if self.labels is None else self.labels[self.index]
 
     def weight(self) -> Values | None:
-        """Weights of these rows."""
+        """Return the weights of these rows."""
         return None if self.weights is None else self.weights[self.index]
 
-    def some(self, limit: int, seed: int) -> Part:
-        """At most `limit` of the rows, drawn by a seed."""
+    def subset(self, limit: int, seed: int) -> Part:
+        """Return at most `limit` of the rows, drawn at random by a seed."""
         if len(self) <= limit:
             return self
         chosen = SeedStream.SUBSET.rng(seed).choice(len(self), limit, replace=False)
         return replace(self, index=self.index[np.sort(chosen)])
 
     def fingerprint(self) -> str:
-        """SHA-256 of shape, type and bytes of the rows, of their weights and of what is given with them."""
+        """Return the SHA-256 of the shape, type and bytes of the rows, of their weights and of their context."""
         digest = hashlib.sha256(repr((len(self), self.event_shape, str(self.values.dtype))).encode())
         for _, block in self.blocks():
             digest.update(np.ascontiguousarray(block).tobytes())
@@ -87,6 +88,6 @@ class Part:
         return digest.hexdigest()
 
 
-def whole(source: Source) -> Part:
-    """All rows of a source."""
+def all_rows(source: Source) -> Part:
+    """Return all rows of a source as a part."""
     return Part(source.values, np.arange(len(source.values)), source.labels, source.weights, source.context)

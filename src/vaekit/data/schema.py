@@ -1,8 +1,7 @@
-"""What the data are: kind, shape, levels, names, constant columns; inferred once, saved, and checked ever after."""
+"""The description of the data: kind, shape, levels, names and constant columns, saved with a run and checked for new rows."""
 
 from __future__ import annotations
 
-import math
 import warnings
 from typing import Annotated, Literal
 
@@ -10,9 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from vaekit.data.disguise import refuse_disguise
 from vaekit.data.part import Part
-from vaekit.data.source import levels_of
 from vaekit.data.tables.columns import LARGEST, Column, numbered_names
 from vaekit.errors import DataError
 
@@ -22,19 +19,19 @@ DTYPES = (*(f"{kind}{bits}" for kind in ("uint", "int") for bits in (8, 16, 32, 
 
 
 class Schema(BaseModel):
-    """A description of one example of the data.
+    """Describes one example of the data.
 
     Args:
-        kind: `binary` (0 and 1), `levels` (0 … levels−1), `counts` (0, 1, 2, …), `real`, or `mixed`: each column its own.
+        kind: `binary` (0 and 1), `levels` (0 … levels−1), `counts` (0, 1, 2, …), `real`, or `mixed`: each column has its own kind.
         shape: shape of one example: (H, W, C) for pictures, (columns,) for tables.
         levels: number of levels of graded data, 2 for binary data, else 0.
         picture: whether an example is a picture.
         columns: names of the columns of a table; empty for pictures and unnamed arrays.
-        constant: index and value of the columns that never vary in training; they are kept out of the likelihood.
-        dtype: the type of the data as given, to which samples return; a floating one for reals.
-        table: the columns of a mixed table, those left out too; `shape` and `columns` count the modelled ones. Of other
-            data the columns that are given.
-        array: whether a mixed table came as an array, and samples go out as one.
+        constant: index and value of the columns that do not vary in training; the likelihood does not include them.
+        dtype: type of the data as given, and of samples; a floating type for reals.
+        table: all columns of a mixed table, of which `shape` and `columns` count the modelled ones; for other data only the
+            columns that are given to the model.
+        array: whether a mixed table was passed as an array, so that samples are returned as an array.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -61,39 +58,39 @@ class Schema(BaseModel):
         if self.columns and self.shape != (len(self.columns),):
             raise ValueError(f"{len(self.columns)} columns of shape {self.shape}")
         if self.constant and (len(self.shape) > 1 or not 0 <= min(self.constant) <= max(self.constant) < self.shape[0]):
-            raise ValueError("constant columns that there are not")
+            raise ValueError("constant columns that do not exist")
         return self
 
     @property
     def event_shape(self) -> tuple[int, ...]:
-        """Shape of an example without the constant columns: what the model sees."""
+        """Return the shape of an example without the constant columns, as the model sees it."""
         return (self.shape[0] - len(self.constant),) if self.constant else self.shape
 
     @property
     def discrete(self) -> bool:
-        """Whether the data have probabilities rather than densities."""
+        """Return whether the data have probabilities rather than densities."""
         return self.kind not in ("real", "mixed")
 
     @property
     def modelled(self) -> tuple[Column, ...]:
-        """The columns of a mixed table that the model speaks of."""
+        """Return the modelled columns of a mixed table."""
         return tuple(column for column in self.table if column.modelled)
 
     @property
-    def given(self) -> tuple[Column, ...]:
-        """The columns that are given with each row, of which the model does not speak."""
-        return tuple(column for column in self.table if column.given)
+    def context(self) -> tuple[Column, ...]:
+        """Return the columns that are given to the model and not modelled."""
+        return tuple(column for column in self.table if column.context)
 
     @property
     def cells(self) -> tuple[Column, ...]:
-        """What the columns of a file of such rows are: those of a mixed table, else numbers and what is given."""
+        """Return the columns of a text file with such rows: those of a mixed table, else numbers and the context."""
         if self.kind == "mixed" or len(self.shape) > 1:
             return self.table if self.kind == "mixed" else ()
         names = self.columns or numbered_names(self.shape[0])
-        return (*(Column(name=name, kind="real", type="double") for name in names), *self.given)
+        return (*(Column(name=name, kind="real", type="double") for name in names), *self.context)
 
     def name(self, index: int) -> str:
-        """How to speak of the feature with this flat index."""
+        """Return the name of the feature with this flat index for messages."""
         if self.columns:
             return f"column '{self.columns[index]}'"
         if self.picture:
@@ -102,30 +99,30 @@ class Schema(BaseModel):
         return f"column {index}"
 
     def check(self, values: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
-        """New data in the shape and range that the model was trained on.
+        """Check new data against the shape and range that the model was trained on.
 
         Args:
-            values: rows of any numeric type, shape (n, *shape); a single trailing channel may be missing.
+            values: rows of any numeric type, shape (n, *shape); the axis of a single channel may be missing.
 
         Returns:
             The values, as (n, *shape).
 
         Raises:
-            DataError: if shape or values do not fit, naming the first that does not.
+            DataError: if the shape or a value does not fit; the message names the first value.
         """
         if self.picture and values.shape[1:] == self.shape[:-1] and self.shape[-1] == 1:
             values = values[..., None]
-        if self.kind == "real":  # whole numbers are checked as they come, before they could be cut off
+        if self.kind == "real":  # integers are checked before they could be truncated
             with np.errstate(over="ignore"):
                 values = values.astype(self.dtype, copy=False)
         self.check_part(Part(values, np.arange(len(values))))
         return values.astype(self.dtype, copy=False)
 
     def check_part(self, part: Part) -> None:
-        """Refuse rows of another shape or range, without reading more than a block at a time.
+        """Refuse rows of another shape or range, reading one block at a time.
 
         Raises:
-            DataError: naming the first value that does not fit.
+            DataError: names the first value that does not fit.
         """
         if part.event_shape != self.shape:
             raise DataError(
@@ -133,7 +130,7 @@ class Schema(BaseModel):
                 f"{part.event_shape}",
                 _to_shape(part.event_shape, self.shape) if self.picture else "",
             )
-        if self.kind == "mixed":  # its columns were checked when they were coded
+        if self.kind == "mixed":  # its columns were checked when they were encoded
             return
         check_finite(part, self)
         if self.discrete:
@@ -142,15 +139,15 @@ class Schema(BaseModel):
             self._check_constants(part)
 
     def _check_constants(self, part: Part) -> None:
-        """Warn of rows in which a column varies that never did in training: the likelihood says nothing of it."""
+        """Warn if a column varies that was constant in training, because the likelihood does not include it."""
         index, value = list(self.constant), np.array(list(self.constant.values()))
         for start, block in part.blocks():
             differs = block[:, index] != value
             if differs.any():
-                row, place = np.argwhere(differs)[0]
+                row, i = np.argwhere(differs)[0]
                 warnings.warn(
-                    f"{self.name(index[place])} was {value[place]:g} in all training rows, so the likelihood leaves it out, but it is "
-                    f"{block[row, index[place]]:g} in row {part.index[start + row]}: scores do not tell that this is strange",
+                    f"{self.name(index[i])} was {value[i]:g} in all training rows, so the likelihood does not include it, but it is "
+                    f"{block[row, index[i]]:g} in row {part.index[start + row]}: scores do not show that this is unusual",
                     stacklevel=2,
                 )
                 return
@@ -171,7 +168,7 @@ class Schema(BaseModel):
 
 
 def check_finite(part: Part, schema: Schema) -> None:
-    """Refuse NaN and infinity, naming the first row and column that holds one."""
+    """Refuse NaN and infinity; the message names the first row and column that hold one."""
     if part.values.dtype.kind != "f":
         return
     for start, block in part.blocks():
@@ -186,9 +183,9 @@ def check_finite(part: Part, schema: Schema) -> None:
 
 
 def _to_shape(given: tuple[int, ...], wanted: tuple[int, ...]) -> str:
-    """How to bring pictures to the shape that a model was trained on."""
+    """Say how to bring pictures to the shape that a model was trained on."""
     if len(given) != 3 or given[:-1] != wanted[:-1]:
-        return "Pictures can be brought to size by data.size when they are read"
+        return "Pictures can be resampled with data.size when they are read"
     if (given[-1], wanted[-1]) == (4, 3):
         return (
             "Leave out the fourth channel, as in x[..., :3], or give files, whose transparent parts are laid on white"
@@ -196,106 +193,3 @@ def _to_shape(given: tuple[int, ...], wanted: tuple[int, ...]) -> str:
     if wanted[-1] == 1:
         return "Make them grey, as with PIL.Image.convert('L'), or take one channel, as in x[..., :1]"
     return "Give pictures with the same channels"
-
-
-POSSIBLE: dict[Kind, tuple[Kind, ...]] = {
-    "binary": ("binary", "counts", "real"),
-    "levels": ("levels", "counts", "real"),
-    "counts": ("counts", "real"),
-    "real": ("real",),
-    "mixed": ("mixed",),
-}
-"""What values that look like the first may be declared to be."""
-
-
-def infer_kind(part: Part, picture: bool, levels: int) -> tuple[Kind, int]:
-    """Kind and number of levels of the values: bytes and pictures of 16 bits are levels, other integers counts, the rest reals."""
-    low, high, whole = math.inf, -math.inf, True
-    for _, block in part.blocks():
-        low, high = min(low, float(block.min())), max(high, float(block.max()))
-        whole = whole and (block.dtype.kind in "ui" or bool((block == np.floor(block)).all()))
-    if not whole or low < 0:
-        return "real", 0
-    if high <= 1:
-        return "binary", 2
-    if levels or part.values.dtype == np.uint8 or (picture and (high <= 255 or part.values.dtype == np.uint16)):
-        return "levels", levels or levels_of(high)
-    return "counts", 0
-
-
-def only_extremes(part: Part) -> bool:
-    """Whether all values are 0 or 255: masks and drawings that were saved as bytes."""
-    return all(bool(((block == 0) | (block == 255)).all()) for _, block in part.blocks())
-
-
-def constant_columns(part: Part) -> dict[int, float]:
-    """Flat index and value of the features in which nothing varies."""
-    first = part.take(0, 1).reshape(1, -1)
-    varies = np.zeros(first.shape[1], dtype=bool)
-    for _, block in part.blocks():
-        varies |= (block.reshape(len(block), -1) != first).any(axis=0)
-    return {int(i): float(first[0, i]) for i in np.flatnonzero(~varies)}
-
-
-def table_schema(table: tuple[Column, ...], array: bool) -> Schema:
-    """The schema of a mixed table.
-
-    Raises:
-        DataError: if no column is left to be modelled.
-    """
-    names = tuple(column.name for column in table if column.modelled)
-    if not names:
-        left_out = "; ".join(f"'{column.name}' is {column.kind}" for column in table[:5])
-        raise DataError("a table must have columns that vary and can be modelled", left_out)
-    return Schema(kind="mixed", shape=(len(names),), columns=names, table=table, array=array)
-
-
-def infer_schema(
-    part: Part,
-    *,
-    picture: bool,
-    levels: int = 0,
-    columns: tuple[str, ...] = (),
-    kind: Kind | Literal["auto"] = "auto",
-    everything: Part | None = None,
-) -> Schema:
-    """Describe training data.
-
-    Args:
-        part: training rows.
-        picture: whether they are pictures (n, H, W, C).
-        levels: number of levels where the source knows it, else 0.
-        columns: names of the columns of a table.
-        kind: what the values are declared to be, instead of what they look like.
-        everything: all rows of the source, from which the kind is told: it must not depend on who is held out.
-
-    Returns:
-        Their schema.
-
-    Raises:
-        DataError: if a value is not finite, nothing varies, or pixels were divided by 255.
-    """
-    dtype = str(part.values.dtype)
-    schema = Schema(kind="real", shape=part.event_shape, picture=picture, columns=columns, dtype=dtype)
-    check_finite(part, schema)
-    found, levels = infer_kind(everything or part, picture, levels)
-    if kind == "auto" and found == "real" and (picture or not columns):
-        refuse_disguise(part, picture)
-    declared = found if kind == "auto" else kind
-    if declared not in POSSIBLE[found]:
-        raise DataError(f"data.kind must be one of {', '.join(POSSIBLE[found])} for these values", f"'{declared}'")
-    if declared == "levels" and not levels:
-        raise DataError("data.kind=levels must be given bytes or pictures", f"values of type {dtype}")
-    constant = constant_columns(part)
-    if len(constant) == math.prod(schema.shape):
-        raise DataError("the data must vary", f"{len(part)} equal examples")
-    # Pixels stay: a picture needs its grid, and the probability of a level is proper even where it never varies.
-    dtype = "float64" if declared == "real" and part.values.dtype.kind in "ui" else dtype
-    return schema.model_copy(
-        update={
-            "dtype": dtype,
-            "kind": declared,
-            "levels": levels if declared in ("binary", "levels") else 0,
-            "constant": {} if picture else constant,
-        }
-    )

@@ -1,34 +1,33 @@
-"""Rows of data with what their source says of them."""
+"""Opened rows: the one type for rows from files, databases and memory, before and after they are encoded as numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
+from vaekit.data.tables.arrays import LABEL, Values, frame_of_array, numbers_of
+from vaekit.data.tables.checks import check_names
 from vaekit.data.tables.columns import Column
-from vaekit.data.tables.frame import Frame, check_names
+from vaekit.data.tables.frame import Frame, frame_of_table
 from vaekit.errors import DataError
 
-Values = npt.NDArray[Any]
-LABEL = "label"
-"""What the labels of pictures and arrays are called as a column."""
 Progress = Callable[[int, int], None]
-"""Told how many pictures of how many are decoded."""
+"""A callback that is told how many of all pictures are decoded."""
 
 
 DEPTHS = (8, 10, 12, 14, 16)
-"""Bits of what cameras and scanners measure; a file has 8 or 16."""
+"""Bit depths of cameras and scanners. A file has 8 or 16 bits."""
 
 
 def levels_of(greatest: float) -> int:
-    """Return how many levels graded values have: two to the power of the least usual number of bits that holds them all.
+    """Return the number of levels of graded values: two to the power of the smallest usual bit depth that holds them.
 
     Args:
-        greatest: the greatest of them, < 65,536.
+        greatest: the greatest value, < 65,536.
 
     Examples:
         >>> levels_of(255), levels_of(256), levels_of(4000), levels_of(65535)
@@ -39,23 +38,24 @@ def levels_of(greatest: float) -> int:
 
 @dataclass(frozen=True)
 class Source:
-    """Rows of data with what their source says of them.
+    """Holds opened rows and what their source says about them.
 
     Args:
-        values: shape (n, *event), numeric; may be memory-mapped. Pictures are (n, H, W, C).
-        labels: class of each row, shape (n,): it colours pictures, and can be given to the model.
+        values: numbers, shape (n, *event), which may be memory-mapped. Pictures have shape (n, H, W, C), and a table that is
+            not encoded yet (n, 0).
+        labels: class of each row, shape (n,). Labels colour the report and can be given to the model.
         columns: names of the columns of a table.
         picture: whether the rows are pictures.
-        levels: number of levels of the values where the source knows it, else 0.
-        table: what the columns of a mixed table are; `values` are then codes of their cells. Of other data the columns that
-            are given.
-        frame: the rows of a mixed table as they were given.
-        test: held-out rows, where the source brings its own.
-        validation: rows that choose the model, where the source brings its own.
-        notes: sentences on how the rows were read, which training and `describe` say.
-        origin: where the rows come from: an absolute path, a name, or `memory`.
-        weights: how often a row counts in training, > 0, shape (n,); once each by default.
-        context: what is given with each row and not modelled, as codes, shape (n, ...).
+        levels: number of levels of the values if the source knows it, else 0.
+        table: all columns of an encoded mixed table, whose codes are in `values` and `context`; for other data only the
+            columns that are given to the model.
+        frame: the table as it was opened; None for arrays, pictures, and tables that were turned into one array.
+        test: held-out rows, if the source has its own.
+        validation: validation rows, if the source has its own.
+        notes: sentences about how the rows were read, for `train` and `describe`.
+        origin: where the rows come from: an absolute path, a name, an address, or `memory`.
+        weights: weight of each row in training, > 0, shape (n,); 1 by default.
+        context: codes of what is given with each row and not modelled, shape (n, ...).
     """
 
     values: Values
@@ -72,8 +72,58 @@ class Source:
     weights: Values | None = None
     context: Values | None = None
 
+    @classmethod
+    def of_frame(cls, frame: Frame) -> Source:
+        """Wrap a table that is not encoded yet."""
+        return cls(np.empty((frame.rows, 0)), frame=frame, notes=frame.notes)
+
+    def as_frame(self, labels: bool = False) -> Frame:
+        """Return the rows as a table: the opened one, or the columns of an array.
+
+        Args:
+            labels: whether the labels of an array become a column, too.
+
+        Raises:
+            DataError: for pictures.
+        """
+        if self.frame is not None:
+            return self.frame
+        return frame_of_array(self.values, self.columns, self.labels if labels else None)
+
+    def as_numbers(self, without: Collection[str] = ()) -> Source:
+        """Return the rows as one array of numbers.
+
+        Args:
+            without: columns of a table that are left out.
+
+        Raises:
+            DataError: if a column of the table does not hold numbers, or a cell is empty.
+        """
+        if self.frame is None:
+            return self
+        names = [name for name in self.frame.names if name not in without]
+        kept = self.frame.in_order(names) if without else self.frame
+        return replace(self, values=numbers_of(kept), columns=kept.names if kept.named else (), frame=None)
+
+    def context_frame(self, names: Sequence[str]) -> Frame:
+        """Return the columns that are given to the model: those of a table, or the labels of pictures and arrays.
+
+        Raises:
+            DataError: if they are missing.
+        """
+        if self.frame is not None:
+            return self.frame.in_order(names)
+        if list(names) != [LABEL]:
+            raise DataError(f"data.context must be ['{LABEL}'] for pictures and arrays", str(list(names)))
+        if self.labels is None:
+            raise DataError(
+                f"The model is given labels (data.context), but the {len(self.values)} rows have no labels",
+                mend="Pass an .npz file with `labels`, a folder of IDX files or of a folder for each class, or a vaekit.data.Source",
+            )
+        return frame_of_table(pa.table({LABEL: pa.array(self.labels)}))
+
     def in_order(self, columns: tuple[str, ...]) -> Source:
-        """The same rows with their columns in this order.
+        """Return the rows with their columns in this order.
 
         Raises:
             DataError: if one of the columns is missing.
@@ -85,14 +135,14 @@ class Source:
         return replace(self, values=values, columns=columns)
 
     def drawn_as(self, shape: tuple[int, ...], levels: int) -> Source:
-        """The same pictures as those of a training set: grey ones in its colours, black and white at its levels.
+        """Return the pictures in the form of a training set: its number of channels, and its levels.
 
         Args:
-            shape: of one picture in training, (H, W, C).
-            levels: number of its levels, 2 for zeros and ones, 0 where it is not known.
+            shape: shape of a training picture, (H, W, C).
+            levels: number of levels in training, 2 for zeros and ones, 0 if it is unknown.
 
         Raises:
-            DataError: if these pictures have 8 bits and those had more, or the other way round.
+            DataError: if these pictures have 8 bits and the training pictures had more, or the other way round.
         """
         if not self.picture or len(shape) != 3:
             return self
@@ -101,9 +151,7 @@ class Source:
         if shape[-1] == 3 and values.shape[1:] == (*shape[:-1], 1):
             values = np.broadcast_to(values, (len(values), *shape))
         if depth in (2, 256) and levels > 256:
-            raise DataError(
-                f"pictures must have 16 bits, of which {levels} levels were there in training", "fewer bits"
-            )
+            raise DataError(f"pictures must have 16 bits, as in training ({levels} levels)", "8 bits")
         if depth > 256 and levels == 256:
             raise DataError("pictures must have 8 bits, as in training", "16 bits")
         if depth == 2 and levels > 2:
@@ -113,13 +161,13 @@ class Source:
         return replace(self, values=values, levels=depth)
 
     def weighted(self, weights: npt.ArrayLike) -> Source:
-        """The same rows with their weights; rows of weight 0 are left out.
+        """Return the rows with weights, without rows of weight 0.
 
         Args:
-            weights: how often each row counts, ≥ 0, shape (n,).
+            weights: weight of each row, ≥ 0, shape (n,).
 
         Raises:
-            DataError: if they are not one number for each row, or all zero.
+            DataError: if there is not one weight for each row, or all weights are 0.
         """
         given = np.ma.filled(np.ma.asarray(weights, dtype=np.float64), np.nan)
         if given.shape != (len(self.values),):
@@ -128,6 +176,6 @@ class Source:
             raise DataError("weights must be finite and not negative", f"{given[~(given >= 0)][:1]}")
         kept = given > 0
         if not kept.any():
-            raise DataError("at least one weight must not be zero", f"{len(given)} zeros")
+            raise DataError("at least one weight must be above 0", f"{len(given)} zeros")
         labels, context = (None if beside is None else beside[kept] for beside in (self.labels, self.context))
         return replace(self, values=self.values[kept], labels=labels, weights=given[kept], context=context)

@@ -1,4 +1,4 @@
-"""Which rows train, which choose the model, which are held out: decided once, by a seed."""
+"""The split of the rows into training, validation and test rows by a seed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from vaekit.data.noise import SeedStream
-from vaekit.data.part import Part, whole
+from vaekit.data.options import DEFAULTS, DataOptions
+from vaekit.data.part import Part, all_rows
 from vaekit.data.source import Source
 from vaekit.errors import DataError
 
@@ -16,12 +17,12 @@ MOST_VALIDATION = 5000
 
 @dataclass(frozen=True)
 class Split:
-    """Training, validation and test rows; no row is in two of them.
+    """Holds training, validation and test rows, which do not overlap.
 
     Args:
-        train: the model is fitted to these.
-        validation: the bound on these chooses the model; may be empty.
-        test: touched by evaluation alone; may be empty.
+        train: rows that the model is fitted to.
+        validation: rows whose bound chooses the best weights; may be empty.
+        test: rows that only evaluation uses; may be empty.
     """
 
     train: Part
@@ -29,23 +30,23 @@ class Split:
     test: Part
 
 
-def split_source(source: Source, test: Source | None, seed: int, validation: float, held_out: float) -> Split:
-    """Divide a source.
+def split_source(source: Source, test: Source | None, seed: int, options: DataOptions = DEFAULTS) -> Split:
+    """Divide the rows of a source.
 
     Args:
-        source: where the training rows come from, and those that choose the model, where it brings its own.
-        test: held-out rows given apart; else the source's own test part; else a share is drawn.
-        seed: decides who goes where.
-        validation: share of the training rows, in [0, 1), that chooses the model; 5,000 rows at most. With rows that the
-            source brings for this, 0 leaves them out, and all else takes them.
-        held_out: share of all rows, in [0, 1), drawn for the test where none is given; 0 leaves it empty.
+        source: the training rows, and the validation and test rows if the source has its own.
+        test: separate held-out rows; by default those of the source, or else a random share.
+        seed: decides the split.
+        options: the shares of `validation` and `test` rows. If the source has its own validation rows, a `validation` of 0
+            ignores them, and any other value uses at most 5,000 of them.
 
     Returns:
         The three parts.
 
     Raises:
-        DataError: if a part that should not be empty would be.
+        DataError: if fewer than two training rows would be left.
     """
+    validation, held_out = options.validation, options.test
     order = SeedStream.SPLIT.rng(seed).permutation(len(source.values))
     given, choosing = _as_trained(test or source.test, source), _as_trained(source.validation, source)
     n_test = 0 if given or not held_out else max(1, round(held_out * len(order)))
@@ -59,14 +60,14 @@ def split_source(source: Source, test: Source | None, seed: int, validation: flo
             "Give more rows",
         )
     sections = np.split(order, [n_test, n_test + n_validation])
-    drawn, chosen, trained = (replace(whole(source), index=np.sort(s)) for s in sections)
+    drawn, chosen, trained = (replace(all_rows(source), index=np.sort(s)) for s in sections)
     if choosing:
-        chosen = whole(choosing).some(MOST_VALIDATION if validation else 0, seed)
-    return Split(trained, chosen, whole(given) if given else drawn)
+        chosen = all_rows(choosing).subset(MOST_VALIDATION if validation else 0, seed)
+    return Split(trained, chosen, all_rows(given) if given else drawn)
 
 
 def _as_trained(part: Source | None, source: Source) -> Source | None:
-    """Rows of another part as those of the training part."""
+    """Return the rows of another part in the form of the training rows."""
     if part is None:
         return None
     return part.in_order(source.columns).drawn_as(source.values.shape[1:], source.levels)

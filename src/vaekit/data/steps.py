@@ -1,6 +1,6 @@
 """The steps from data as given to data as the model sees them.
 
-Steps that need noise (binarisation, dequantisation) are given uniform numbers and draw none themselves.
+Steps that need noise (binarisation, dequantisation) take uniform numbers and do not draw any themselves.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from vaekit.errors import VaekitError
 
 
 class Step(BaseModel, ABC):
-    """One invertible (or noisy) step; its fields are saved in the run folder."""
+    """Defines a step, invertible or noisy, whose fields are saved in the run folder."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     needs_noise: ClassVar[bool] = False
 
     @abstractmethod
     def forward(self, x: Tensor, uniform: Tensor | None) -> Tensor:
-        """Map x (B, *event); `uniform` in (0, 1) has x's shape where the step needs noise."""
+        """Map x (B, *event); a noisy step needs `uniform` numbers in (0, 1) of x's shape."""
 
     @abstractmethod
     def inverse(self, y: Tensor) -> Tensor:
-        """Map back, any leading dimensions."""
+        """Map y back, with any leading dimensions."""
 
     def draw(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Map training rows (B, *event) with fresh noise."""
@@ -40,33 +40,33 @@ class Step(BaseModel, ABC):
         return self.forward(x, torch.rand(x.shape, generator=generator) if self.needs_noise else None)
 
     def inverse_mean(self, y: Tensor) -> Tensor:
-        """Map a mean back, which need not be a possible value."""
+        """Map the mean of y back to the mean of x."""
         return self.inverse(y)
 
     def log_det(self) -> float:
-        """log |det ∂y/∂x| for one example; every step here is affine, so it is the same for all."""
+        """Return log |det ∂y/∂x| of an example, which is the same for all, since the steps are affine."""
         return 0.0
 
 
-def given(uniform: Tensor | None) -> Tensor:
-    """The noise that a step cannot do without."""
+def require_noise(uniform: Tensor | None) -> Tensor:
+    """Return the noise of a step, or refuse to go on without it."""
     if uniform is None:
-        raise VaekitError("uniform noise must be given to a transform that needs it", "none")
+        raise VaekitError("The transform needs uniform noise")
     return uniform
 
 
 def uniform_bytes(below: int, shape: Sequence[int], generator: torch.Generator) -> Tensor:
-    """Whole numbers, each of 0, …, below − 1 exactly as probable, eight of them drawn at a time.
+    """Draw integers that are exactly uniform on 0, …, below − 1.
 
     Args:
-        below: 1 … 256.
-        shape: of the result.
+        below: number of values, 1 … 256.
+        shape: shape of the result.
         generator: the source of randomness.
 
     Returns:
         uint8 numbers.
     """
-    fair = 256 // below * below  # bytes from here on would make some numbers more frequent, and are drawn again
+    fair = 256 // below * below  # bytes from here on would favour some values, so they are drawn again
 
     def drawn(count: int) -> npt.NDArray[np.uint8]:
         words = torch.empty(-(-count // 8), dtype=torch.int64)
@@ -79,7 +79,7 @@ def uniform_bytes(below: int, shape: Sequence[int], generator: torch.Generator) 
 
 
 class Binarize(Step):
-    """Grey levels 0 … L−1 to zeros and ones, P(y = 1) = x/(L−1), with fresh noise in training (dynamic binarisation).
+    """Turns grey levels 0 … L−1 into zeros and ones with P(y = 1) = x/(L−1), with fresh noise in training (dynamic binarisation).
 
     References:
         Salakhutdinov and Murray, "On the Quantitative Analysis of Deep Belief Networks", 2008.
@@ -91,37 +91,37 @@ class Binarize(Step):
     needs_noise: ClassVar[bool] = True
 
     def forward(self, x: Tensor, uniform: Tensor | None) -> Tensor:
-        """Ones where the uniform number falls below x/(L−1)."""
-        return (given(uniform) < x / (self.levels - 1)).to(x.dtype)
+        """Return 1 where the uniform number is below x/(L−1), else 0."""
+        return (require_noise(uniform) < x / (self.levels - 1)).to(x.dtype)
 
     def draw(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """The same probabilities from whole numbers: P(r < x) = x/(L−1) for r uniform in {0, …, L−2}."""
+        """Draw with the same probabilities by integers: P(r < x) = x/(L−1) for r uniform in {0, …, L−2}."""
         if self.levels > 256:
             return super().draw(x, generator)
         return (uniform_bytes(self.levels - 1, x.shape, generator) < x).float()
 
     def inverse(self, y: Tensor) -> Tensor:
-        """Zeros and ones, or probabilities, to levels."""
+        """Turn zeros and ones, or probabilities, into levels."""
         return y * (self.levels - 1)
 
 
 class Threshold(Step):
-    """Grey levels to zeros and ones, one from the middle level upwards: always the same picture."""
+    """Turns grey levels into zeros and ones by a threshold at the middle level."""
 
     kind: Literal["threshold"] = "threshold"
     levels: int
 
     def forward(self, x: Tensor, uniform: Tensor | None) -> Tensor:  # noqa: ARG002
-        """Ones where x ≥ (L−1)/2."""
+        """Return 1 where x ≥ (L−1)/2, else 0."""
         return (x >= (self.levels - 1) / 2).to(x.dtype)
 
     def inverse(self, y: Tensor) -> Tensor:
-        """Zeros and ones, or probabilities, to levels."""
+        """Turn zeros and ones, or probabilities, into levels."""
         return y * (self.levels - 1)
 
 
 class Dequantize(Step):
-    """Integers to reals, y = x + u with u uniform in (0, 1), so that a density of y bounds the probability of x.
+    """Turns integers into reals, y = x + u with u uniform in (0, 1), so that a density of y bounds the probability of x.
 
         log P(x) = log ∫ p(x + u) du ≥ E_u[log p(x + u)]
 
@@ -135,15 +135,15 @@ class Dequantize(Step):
     needs_noise: ClassVar[bool] = True
 
     def forward(self, x: Tensor, uniform: Tensor | None) -> Tensor:
-        """x + u, below x + 1 even after rounding."""
-        return torch.minimum(x + given(uniform).to(x.dtype), torch.nextafter(x + 1, x))
+        """Return x + u, which is below x + 1 even after rounding."""
+        return torch.minimum(x + require_noise(uniform).to(x.dtype), torch.nextafter(x + 1, x))
 
     def inverse(self, y: Tensor) -> Tensor:
-        """Round down, into the known levels."""
+        """Round down, and clip to the known levels."""
         return y.floor().clamp(self.lowest, self.highest if self.highest is not None else math.inf)
 
     def inverse_mean(self, y: Tensor) -> Tensor:
-        """E[x] = E[y] − ½."""
+        """Return E[x] = E[y] − ½."""
         return y - 0.5
 
 
@@ -154,7 +154,7 @@ def _constants(values: tuple[float, ...], shape: tuple[int, ...]) -> Tensor:
 
 
 class Affine(Step):
-    """y = (x − shift)/scale for each feature, or one shift and scale for all: centring and standardisation."""
+    """Shifts and scales, y = (x − shift)/scale, each feature by its own numbers or all by the same."""
 
     kind: Literal["affine"] = "affine"
     shift: tuple[float, ...]
@@ -168,23 +168,23 @@ class Affine(Step):
         return self
 
     def forward(self, x: Tensor, uniform: Tensor | None) -> Tensor:  # noqa: ARG002
-        """(x − shift)/scale."""
+        """Return (x − shift)/scale."""
         shift, scale = _constants(self.shift, self.shape), _constants(self.scale, self.shape)
         return (x - shift) / scale
 
     def inverse(self, y: Tensor) -> Tensor:
-        """y·scale + shift."""
+        """Return y·scale + shift."""
         shift, scale = _constants(self.shift, self.shape), _constants(self.scale, self.shape)
         return y.double() * scale + shift
 
     def log_det(self) -> float:
-        """−Σ log scale over the features."""
+        """Return −Σ log scale over the features."""
         repeats = math.prod(self.shape) // len(self.scale)  # one scale may stand for all features
         return -repeats * sum(math.log(s) for s in self.scale)
 
 
 class Select(Step):
-    """Keep the columns that vary, and put the constant ones back on the way out."""
+    """Drops the constant columns, and puts them back in the inverse."""
 
     kind: Literal["select"] = "select"
     keep: tuple[int, ...]
@@ -192,11 +192,11 @@ class Select(Step):
     constants: tuple[float, ...]
 
     def forward(self, x: Tensor, uniform: Tensor | None) -> Tensor:  # noqa: ARG002
-        """The kept columns of (B, columns)."""
+        """Return the kept columns of (B, columns)."""
         return x[:, list(self.keep)]
 
     def inverse(self, y: Tensor) -> Tensor:
-        """All columns, the constant ones at their value."""
+        """Return all columns, with the values of the constant ones."""
         full = y.new_empty(*y.shape[:-1], self.columns)
         left_out = [i for i in range(self.columns) if i not in set(self.keep)]
         full[..., list(self.keep)] = y

@@ -1,4 +1,4 @@
-"""From data as given to data as the model sees them, and back, with the log-determinant that keeps densities honest.
+"""The map from data as given to data as the model sees them, its inverse, and the log-determinant that densities need.
 
 log p(x as given) = log p(t(x)) + log |det ∂t/∂x|
 """
@@ -19,11 +19,11 @@ AnyStep = Annotated[Binarize | Threshold | Dequantize | Affine | Select | Cells,
 
 
 class Transform(BaseModel):
-    """The steps from data as given to data as the model sees them.
+    """Maps data as given to data as the model sees them.
 
     Args:
-        steps: applied in order.
-        given: the steps of what is given with the rows, likewise.
+        steps: the steps, applied in order.
+        context: the steps for what is given with the rows, applied in order.
 
     Examples:
         >>> t = Transform(steps=(Affine(shift=(1.0,), scale=(2.0,), shape=(3,)),))
@@ -34,39 +34,39 @@ class Transform(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     steps: tuple[AnyStep, ...] = ()
-    given: tuple[AnyStep, ...] = ()
+    context: tuple[AnyStep, ...] = ()
 
     @property
     def cells(self) -> Cells | None:
-        """The step that makes slots of a mixed table's cells."""
+        """Return the step for the cells of a mixed table; None for other data."""
         return next((step for step in self.steps if isinstance(step, Cells)), None)
 
     @property
-    def given_layout(self) -> Layout | None:
-        """What the networks see of what is given; None where nothing is."""
-        return next((step.layout for step in self.given if isinstance(step, Cells)), None)
+    def context_layout(self) -> Layout | None:
+        """Return the layout of the context; None if the model has no context."""
+        return next((step.layout for step in self.context if isinstance(step, Cells)), None)
 
     @property
     def needs_noise(self) -> bool:
-        """Whether a step is noisy."""
+        """Return whether a step is noisy."""
         return any(step.needs_noise for step in self.steps)
 
     @property
     def fresh_noise(self) -> bool:
-        """Whether training draws noise anew at each visit of a row (unless binarisation is fixed)."""
+        """Return whether training draws new noise at each visit of a row, as it does unless binarisation is fixed."""
         return not any(isinstance(step, Binarize) and not step.dynamic for step in self.steps)
 
     @property
     def binarizes(self) -> bool:
-        """Whether grey levels become zeros and ones."""
+        """Return whether grey levels become zeros and ones."""
         return any(isinstance(step, Binarize | Threshold) for step in self.steps)
 
     def forward(self, x: Tensor, uniform: Tensor | None = None) -> Tensor:
-        """Data as given, float64 (B, *event), to data as the model sees them, float32 unless x is wider and exact.
+        """Map data as given, float64 (B, *event), to data as the model sees them.
 
         Args:
             x: data as given.
-            uniform: numbers in (0, 1) of x's shape, where `needs_noise`.
+            uniform: numbers in (0, 1) of x's shape, if `needs_noise`.
         """
         for step in self.steps:
             x = step.forward(x, uniform)
@@ -74,17 +74,17 @@ class Transform(BaseModel):
                 uniform = step.forward(uniform, None)
         return x
 
-    def context(self, given: Tensor) -> Tensor:
-        """What is given with the rows, float64 (B, ...), as the networks see it."""
-        for step in self.given:
-            given = step.forward(given, None)
-        return given
+    def encode_context(self, codes: Tensor) -> Tensor:
+        """Map codes of the context, float64 (B, ...), to the context that the networks see."""
+        for step in self.context:
+            codes = step.forward(codes, None)
+        return codes
 
     def draw(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """Training rows as given to rows as the model sees them, with fresh noise where a step needs any.
+        """Map training rows as given to rows as the model sees them, with fresh noise if a step needs it.
 
         Args:
-            x: whole numbers of any width, or float64.
+            x: integers of any width, or float64.
             generator: the source of the noise.
         """
         for step in self.steps:
@@ -92,31 +92,31 @@ class Transform(BaseModel):
         return x
 
     def inverse(self, y: Tensor) -> Tensor:
-        """Back to data as given; binary steps give levels, dequantisation rounds down."""
+        """Map back to data as given: binary steps return levels, and dequantisation rounds down."""
         for step in reversed(self.steps):
             y = step.inverse(y)
         return y
 
     def inverse_mean(self, y: Tensor) -> Tensor:
-        """Bring means back to the units of the data as given, fractions and all."""
+        """Map means back to the units of the data as given, without rounding."""
         for step in reversed(self.steps):
             y = step.inverse_mean(y)
         return y
 
     def log_det(self) -> float:
-        """log |det ∂y/∂x| for one example."""
+        """Return log |det ∂y/∂x| of an example."""
         return sum(step.log_det() for step in self.steps)
 
 
 def choose_transforms(schema: Schema, rows: Tensor, *, binarize: str, scaling: str, density: bool) -> Transform:
-    """The steps for data of this schema.
+    """Choose the steps for data of this schema.
 
     Args:
         schema: what the data are.
-        rows: training rows as given, float64 (n, *event), from which shifts and scales are measured.
+        rows: training rows as given, float64 (n, *event), that shifts and scales are measured on.
         binarize: `none`, `dynamic`, `fixed` or `threshold`.
         scaling: `none`, `centre`, `standardize` or `unit` (levels to [0, 1]).
-        density: whether the likelihood is a density, so that integers have to be dequantised.
+        density: whether the likelihood is a density, which needs dequantised integers.
 
     Returns:
         The transform.

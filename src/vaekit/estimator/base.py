@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Density
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from vaekit.data import Frame, Source
-from vaekit.data.readers.tabular import open_frame
+from vaekit.data.readers.libraries import open_frame
 from vaekit.estimator.rows import collect
 from vaekit.runs.run import Run
 

@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 
 from vaekit.data import Frame
-from vaekit.data.readers.frames import library_of
-from vaekit.data.readers.objects import arranged, refuse_sequence
+from vaekit.data.readers.libraries import library_of
+from vaekit.data.readers.objects import arrange, refuse_sequence
 from vaekit.runs.run import Run
 
 
@@ -25,7 +25,7 @@ def collect(X: Any) -> Any:
         return lazy.collect().to_native()
     if isinstance(lazy, nw.DataFrame) or (isinstance(X, np.ndarray) and X.dtype == object):
         return X
-    found = arranged(X)
+    found = arrange(X)
     refuse_sequence(found)
     return found.table() if isinstance(found, Frame) else found
 
@@ -61,7 +61,7 @@ def make_pattern(run: Run, X: Any, rows: object) -> Any:
     """
     if not run.reads_tables or not isinstance(rows, Frame):
         return None
-    given = {column.name: next(rows.read())[column.name][0].as_py() for column in run.schema.given}
+    given = {column.name: next(rows.read())[column.name][0].as_py() for column in run.schema.context}
     made: Any = run.decode(np.zeros((1, int(run.recipe.latent_dim))), given)
     cells = {c.name: made[c.name] if c.name in made.column_names else pa.nulls(1) for c in run.schema.table}
     return to_library(pa.table(cells), nw.from_native(X).head(HEAD).to_native())
@@ -70,7 +70,7 @@ def make_pattern(run: Run, X: Any, rows: object) -> Any:
 def to_library(found: pa.Table, pattern: Any) -> Any:
     """Convert rows that the model made to the library and types of a data frame."""
     library = library_of(pattern)
-    return found if library is None else library.alike(found)
+    return found if library is None else library.convert(found)
 
 
 def to_trained_types(found: Any, run: Run, pattern: Any) -> Any:

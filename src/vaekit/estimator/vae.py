@@ -15,7 +15,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from vaekit.data import Frame
-from vaekit.data.readers.frames import library_of
+from vaekit.data.readers.libraries import library_of
 from vaekit.estimator.base import Fitted
 from vaekit.estimator.fitting import (
     add_pattern,
@@ -250,7 +250,7 @@ class VAE(Fitted):
             nothing = np.full(found.num_rows, np.nan)
             return np.column_stack([found[c.name] if c.modelled else nothing for c in self.schema_.table])
         library = library_of(given)
-        return found if library is None else library.labelled(found)
+        return found if library is None else library.add_labels(found)
 
     def save(self, path: str | Path) -> None:
         """Write a run folder, which `VAE.load` and `vaekit.load` read without running any code from it.

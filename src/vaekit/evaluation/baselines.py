@@ -30,7 +30,7 @@ CONSTANT_STEPS = 60
 
 def _matrix(rows: Rows, dequantize: bool, part: int) -> Array:
     """The rows as numbers; equal rows get different noise, else a density could rise above every probability."""
-    some = Rows(rows.part.some(MOST_ROWS, rows.seed), rows.transform, rows.seed)
+    some = Rows(rows.part.subset(MOST_ROWS, rows.seed), rows.transform, rows.seed)
     matrix: Array = some.tensor().flatten(1).double().numpy()
     return matrix + SeedStream.BASELINE.rng(rows.seed, part).random(matrix.shape) if dequantize else matrix
 
@@ -76,7 +76,7 @@ def measure_independent(train: Rows, test: Rows, likelihood: Mixed) -> float:
         Nats per row of the data as given.
     """
     constant = Mixed(likelihood.layout, likelihood.components, likelihood.missing)
-    seen, held_out = (Rows(r.part.some(MOST_ROWS, r.seed), r.transform, r.seed).tensor() for r in (train, test))
+    seen, held_out = (Rows(r.part.subset(MOST_ROWS, r.seed), r.transform, r.seed).tensor() for r in (train, test))
     constant.start(seen)
     nothing = constant.offset.new_zeros(constant.offset.shape)
     with torch.enable_grad():

@@ -157,7 +157,7 @@ class Evaluator:
     def _some_training_rows(self) -> Rows | None:
         if self.train is None:
             return None
-        return Rows(self.train.part.some(TRAIN_ROWS, self.train.seed), self.train.transform, self.train.seed)
+        return Rows(self.train.part.subset(TRAIN_ROWS, self.train.seed), self.train.transform, self.train.seed)
 
     def _autoencoder(self, model: Autoencoder, rows: Rows) -> Evaluation:
         error, code = measure_autoencoder(model, rows)
@@ -193,7 +193,7 @@ class Evaluator:
         train = self._some_training_rows()
         figures = {
             "examples": len(rows),
-            "given": [column.name for column in self.schema.given],
+            "given": [column.name for column in self.schema.context],
             "elbo": float(measured.elbo.mean()),
             "distortion": float(measured.distortion.mean()),
             "rate": float(measured.rate.mean()),

@@ -169,7 +169,7 @@ class LinearNetwork(Network):
             yield from plan.needs_diagonal("encoder=linear")
         if plan.context:
             yield RecipeError(
-                f"{section} must not be linear where data.condition gives columns",
+                f"{section} must not be linear where data.context gives columns",
                 ", ".join(plan.context),
                 f"Choose {section}=mlp",
             )

@@ -23,7 +23,7 @@ class TableInput(nn.Module):
         width: number of features.
 
     Examples:
-        >>> TableInput(Layout(sizes=(3,), lattice=(False,), edges=((0, 0),)), 8)(torch.zeros(5, 4)).shape
+        >>> TableInput(Layout(sizes=(3,), on_grid=(False,), edges=((0, 0),)), 8)(torch.zeros(5, 4)).shape
         torch.Size([5, 8])
     """
 
@@ -31,7 +31,7 @@ class TableInput(nn.Module):
 
     def __init__(self, layout: Layout, width: int) -> None:
         super().__init__()
-        self.places, self.numbers = len(layout.sizes), len(layout.lattice)
+        self.places, self.numbers = len(layout.sizes), len(layout.on_grid)
         self.widest = width
         starts = torch.tensor([0, *(size + 1 for size in layout.sizes)]).cumsum(0)
         self.register_buffer("first", starts[:-1], persistent=False)

@@ -47,7 +47,7 @@ def make_plan(
         rows=rows,
         latent_dim=int(recipe.latent_dim),
         layers=recipe.layers,
-        context=tuple(column.name for column in schema.given),
+        context=tuple(column.name for column in schema.context),
         options={section: getattr(recipe, section) for section in SECTIONS},
         built=dict(objects or {}),
         training=recipe.training,
@@ -105,7 +105,7 @@ def build_model(
     network = _recognizer(plan, transform, posterior.features)
     inference = Encoder(network, posterior, rescale, recipe.posterior.corruption)
     prior = layers or build_part(plan, "prior", inference=inference)
-    decoder = Decoder(_generator(plan, likelihood, transform.given_layout), likelihood)
+    decoder = Decoder(_generator(plan, likelihood, transform.context_layout), likelihood)
     return VariationalAutoEncoder(inference, decoder, prior, recipe.objective.kl_weight, int(recipe.objective.samples))
 
 
@@ -125,7 +125,7 @@ def _decoder(plan: Plan, inputs: int, shape: tuple[int, ...], parameters: int) -
 
 def _recognizer(plan: Plan, transform: Transform, features: int) -> nn.Module:
     """Return the encoder's network; the context stands beside the rows, or is one more channel of pictures."""
-    shape, context = plan.event_shape, transform.given_layout
+    shape, context = plan.event_shape, transform.context_layout
     if context is not None and plan.picture and plan.options["encoder"].name == "convolutional":
         height, width, channels = shape
         plane = nn.Sequential(TableInput(context, height * width), nn.Unflatten(1, (height, width, 1)))

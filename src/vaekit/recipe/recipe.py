@@ -77,6 +77,14 @@ class Recipe(Options):
         return f"{size}, {self.posterior.name} posterior, {self.prior.name} prior{above}"
 
     @property
+    def mixed(self) -> bool | None:
+        """Whether each column of a table has a kind of its own; None: the rows decide."""
+        declared = {self.data.kind, self.likelihood.name}
+        if self.model != "vae" or not declared <= {"auto", "mixed"}:
+            return False
+        return True if "mixed" in declared or self.data.columns else None
+
+    @property
     def effective_beta(self) -> float | None:
         """The weight of the rate in the loss; None where it has none of its own."""
         part, options = self._objective

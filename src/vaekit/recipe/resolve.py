@@ -115,9 +115,9 @@ def _latents(content: dict[str, Any], schema: Schema, objects: Mapping[str, Any]
 
 def _autoencoder(recipe: Recipe, schema: Schema) -> None:
     """Refuse what an autoencoder does not have."""
-    if schema.given:
-        names = ", ".join(column.name for column in schema.given)
-        raise RecipeError("model must not be autoencoder where data.condition gives columns", names, "Choose model=vae")
+    if schema.context:
+        names = ", ".join(column.name for column in schema.context)
+        raise RecipeError("model must not be autoencoder where data.context gives columns", names, "Choose model=vae")
     asked = [f"layers={list(recipe.layers)}"] if recipe.layers else []
     asked += [f"posterior={recipe.posterior.name}"] if recipe.posterior.name != "diagonal" else []
     asked += [f"prior={recipe.prior.name}"] if recipe.prior.name != "standard_normal" else []
@@ -152,9 +152,9 @@ def _mixed(content: dict[str, Any]) -> None:
 
 def _given(schema: Schema) -> list[str]:
     """What the figures of a conditional model are of."""
-    if not schema.given:
+    if not schema.context:
         return []
-    names = ", ".join(column.name for column in schema.given)
+    names = ", ".join(column.name for column in schema.context)
     return [f"Given, not modelled: {names}. Figures are of log p(x|{names}); simple baselines do not know of them."]
 
 
@@ -180,7 +180,7 @@ MOST_NOTES = 20
 
 def _data_notes(schema: Schema) -> list[str]:
     if schema.kind == "mixed":
-        out = [column for column in schema.table if not column.modelled and not column.given]
+        out = [column for column in schema.table if not column.modelled and not column.context]
         kinds = Counter(column.kind for column in schema.modelled)
         counted = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
         return [

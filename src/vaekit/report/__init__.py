@@ -53,9 +53,9 @@ def _check_beside(run: Run, beside: Run) -> None:
             f"and {beside.schema.shape} in '{beside.path}'",
             mend="Name a run on the same source",
         )
-    if run.schema.given != beside.schema.given:
-        names = " and ".join(str([c.name for c in r.schema.given]) for r in (run, beside))
+    if run.schema.context != beside.schema.context:
+        names = " and ".join(str([c.name for c in r.schema.context]) for r in (run, beside))
         raise RunError(
             f"The two runs are given different columns, {names}, so log p(x|c) and log p(x) do not compare",
-            mend="Name a run with the same data.condition",
+            mend="Name a run with the same data.context",
         )

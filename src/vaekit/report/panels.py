@@ -109,12 +109,12 @@ def picture_panels(subjects: list[Subject]) -> list[Panel]:
     """Originals, reconstructions, samples, traversals."""
     first = subjects[0]
     count = columns_for(first.run.schema.shape[1])
-    originals = first.some(2 * count)
+    originals = first.subset(2 * count)
     scale = Scale.of(originals.take(0, len(originals)), first.run.schema.levels)
     panels = [_reconstructions(subjects, originals, scale, count), _samples(subjects, originals, scale, count)]
     kl, spread = first.evaluation.kl_per_dimension, first.evaluation.factorized
     if kl is not None and spread is not None:  # by which dimensions and their range are chosen
-        panels.append(_traversals(first, kl, spread, originals.between(0, 1), scale, count))
+        panels.append(_traversals(first, kl, spread, originals.crop(0, 1), scale, count))
     return panels
 
 
@@ -124,7 +124,7 @@ def _by(subject: Subject, subjects: list[Subject]) -> str:
 
 def _reconstructions(subjects: list[Subject], originals: Part, scale: Scale, count: int) -> Panel:
     strips = []
-    for part in (originals.between(0, count), originals.between(count, 2 * count)):
+    for part in (originals.crop(0, count), originals.crop(count, 2 * count)):
         if len(part):
             strips.append(make_strip("as given", part.take(0, count), scale, count))
             strips += [
@@ -159,7 +159,7 @@ def _samples(subjects: list[Subject], originals: Part, scale: Scale, count: int)
             f"{whose}Codes z are drawn from the {'learned prior' if s.learned_prior else 'prior N(0, I)'}; the means of p(x|z) should look like smooth examples of the data, while {drawn} and look grainy."
             + (
                 " What is given with them is that of the examples above, in the same order."
-                if s.run.schema.given
+                if s.run.schema.context
                 else ""
             )
         )
@@ -235,7 +235,7 @@ def project(code: Array) -> tuple[Array, tuple[str, str]]:
 def column_panels(subjects: list[Subject]) -> list[Panel]:
     """For tables: samples against held-out values, and reconstructions against observed ones, column by column."""
     schema = subjects[0].run.schema
-    rows = subjects[0].some(TABLE_ROWS)
+    rows = subjects[0].subset(TABLE_ROWS)
     scattered = replace(rows, index=rows.index[:: max(1, len(rows) // SCATTERED)])
     held_out, observed = (part.take(0, len(part)) for part in (rows, scattered))
     made = [

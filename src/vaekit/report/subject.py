@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from vaekit.data import Part, Rows, Source, whole
+from vaekit.data import Part, Rows, Source, all_rows
 from vaekit.errors import DataError, RunError
 from vaekit.evaluation import Evaluation, TableFigures
 from vaekit.models import Autoencoder, StandardNormal
@@ -101,13 +101,13 @@ class Subject:
         """Measure (x − reconstruction)², averaged over held-out rows and values, in squared units of the data as given."""
         total = 0.0
         for first, block in self.held_out.blocks():
-            made = self.run.reconstruct(self.source(self.held_out.between(first, first + len(block))))
+            made = self.run.reconstruct(self.source(self.held_out.crop(first, first + len(block))))
             total += float(np.square(made - block.astype(np.float64)).sum())
         return total / (len(self.held_out) * math.prod(self.run.schema.shape))
 
-    def some(self, limit: int) -> Part:
+    def subset(self, limit: int) -> Part:
         """Return at most this many held-out rows, spread over all of them: sources are often sorted by class."""
-        return self.held_out.some(limit, self.run.recipe.seed)
+        return self.held_out.subset(limit, self.run.recipe.seed)
 
     def rows(self, part: Part) -> Rows:
         """Return rows as the model sees them, with their noise and context."""
@@ -115,7 +115,7 @@ class Subject:
 
     def source(self, part: Part) -> Source:
         """Return rows as the methods of a run take them, and say whether they are pictures, which a shape alone does not."""
-        return Source(part.take(0, len(part)), picture=self.run.schema.picture, context=part.given())
+        return Source(part.take(0, len(part)), picture=self.run.schema.picture, context=part.take_context())
 
 
 class TableSubject(Subject):
@@ -127,7 +127,7 @@ class TableSubject(Subject):
     def with_run(self, other: Run) -> Subject:
         """Return another run on the same held-out rows, coded in its own way."""
         source = other.open(self.cells())
-        return TableSubject(other, whole(source), other.evaluation(source.frame), source)
+        return TableSubject(other, all_rows(source), other.evaluation(source.frame), source)
 
     @property
     def log_prob_word(self) -> str:

@@ -212,7 +212,7 @@ def columns_section(subject: Subject) -> Section:
     shares = [missing.held_out] if missing.train is None else [missing.held_out, missing.train]
     of_columns = iter(zip(*shares, strict=True))
     rows = [_column_row(column, next(of_columns) if column.modelled else ()) for column in columns]
-    left_out = [f"{cut(c.name)} ({c.kind}: {c.reason})" for c in columns if not c.modelled and not c.given]
+    left_out = [f"{cut(c.name)} ({c.kind}: {c.reason})" for c in columns if not c.modelled and not c.context]
     text = (
         f"{percent(missing.complete_rows)} of held-out rows are complete. On average {missing.cells_per_row:.1f} of the "
         f"{len(missing.held_out)} modelled cells of a row are missing. "
@@ -229,7 +229,7 @@ def columns_section(subject: Subject) -> Section:
 
 def _column_row(column: Column, missing: tuple[float, ...]) -> list[str | Meter]:
     if not missing:
-        kind = f"{column.kind}, {'given' if column.given else 'left out'}"
+        kind = f"{column.kind}, {'given' if column.context else 'left out'}"
         return [cut(column.name), kind, MISSING, MISSING, cut(column.reason)]
     shares: list[str | Meter] = [Meter(percent(share), share) for share in missing]
     return [cut(column.name), column.kind, *shares, *[MISSING] * (2 - len(shares)), cut(column.reason)]

@@ -23,7 +23,7 @@ def write_value(column: Column, value: str | float | bool, digits: int = 4) -> s
         return str(value).lower()
     if column.kind == "datetime":
         date = str(np.datetime64(int(value), "us"))
-        return date[:10] if column.step and column.step % DAY == 0 else date[:16].replace("T", " ")
+        return date[:10] if column.spacing and column.spacing % DAY == 0 else date[:16].replace("T", " ")
     return write_number(value, digits)
 
 

@@ -230,4 +230,4 @@ def _compared_tables(one: Subject, other: Subject) -> list[str]:
 
 
 def _is_density(column: Column) -> bool:
-    return column.kind not in CATEGORICAL and not column.step
+    return column.kind not in CATEGORICAL and not column.spacing

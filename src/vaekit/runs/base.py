@@ -13,13 +13,24 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from vaekit.data import KnownRows, Part, Rows, Schema, Source, Split, Transform
+from vaekit.data import (
+    KnownRows,
+    Part,
+    Rows,
+    Schema,
+    Source,
+    Split,
+    Transform,
+    encode_rows,
+    open_both,
+    open_source,
+    split_source,
+)
 from vaekit.data.tables.coding import code_values
 from vaekit.errors import DataError, RecipeError, RunError, did_you_mean
 from vaekit.evaluation import Remedy
 from vaekit.folder import KNOWN, ROW, WEIGHTS, RunFolder
 from vaekit.models import Autoencoder, VariationalAutoEncoder
-from vaekit.opening import make_split, open_both, open_rows, settle
 from vaekit.recipe import Recipe, load_recipe, resolve
 from vaekit.training.state import GOOD, LATEST
 
@@ -143,7 +154,7 @@ class KeptRun:
                 "The run was trained on an array or a data frame, which is not kept", mend="Pass the rows again"
             )
         try:
-            return open_both(origin, test, self.recipe, table=self.schema.table)
+            return open_both(origin, test, self.recipe.data, columns=self.schema.table)
         except DataError as error:
             raise DataError(f"The run's own data cannot be read: {error}", mend="Pass the rows to measure") from error
 
@@ -164,7 +175,7 @@ class KeptRun:
     @cached_property
     def _split(self) -> Split:
         source, test = self.source
-        split = make_split(source.in_order(self.schema.columns), test, self.recipe)
+        split = split_source(source.in_order(self.schema.columns), test, self.recipe.seed, self.recipe.data)
         noted = self.provenance.get("validation_fingerprint")
         chosen_by_others = noted is not None and split.validation.fingerprint() != noted
         if split.train.fingerprint() != self.provenance["fingerprint"] or chosen_by_others:
@@ -181,8 +192,8 @@ class KeptRun:
 
     def open(self, X: object) -> Source:
         """Open new rows as numbers, with their columns in the order of training."""
-        rows = settle(open_rows(X, self.recipe, known=self.schema.cells), self.recipe, self.schema.table)
-        return rows.in_order(self.schema.columns)
+        opened = open_source(X, self.recipe.data, known=self.schema.cells)
+        return encode_rows(opened, self.schema.table, self.recipe.data.marks).in_order(self.schema.columns)
 
     def prepare(self, source: Source) -> Rows:
         """Check rows against the schema and prepare them for the model."""
@@ -230,9 +241,9 @@ class KeptRun:
         Raises:
             DataError: if a column is missing, unknown, or has an impossible value or a wrong number of values.
         """
-        names = [column.name for column in self.schema.given]
+        names = [column.name for column in self.schema.context]
         if given and not names:
-            conditional = "`recipe='conditional-vae'`" if self.schema.picture else "data.kind=mixed or data.condition"
+            conditional = "`recipe='conditional-vae'`" if self.schema.picture else "data.kind=mixed or data.context"
             told = f"The model cannot be given {', '.join(given)}: it models all columns together, without conditions"
             raise DataError(told, mend=f"Train with {conditional}")
         if unknown := [name for name in given if name not in names]:
@@ -245,8 +256,10 @@ class KeptRun:
             )
         if not names:
             return None
-        codes = [code_values(column, repeat_value(column.name, given[column.name], n)) for column in self.schema.given]
-        return self.transform.context(torch.from_numpy(np.stack(codes, 1))).float()
+        codes = [
+            code_values(column, repeat_value(column.name, given[column.name], n)) for column in self.schema.context
+        ]
+        return self.transform.encode_context(torch.from_numpy(np.stack(codes, 1))).float()
 
 
 def _note_step(history: History) -> dict[str, str]:

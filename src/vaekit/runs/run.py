@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 
 from vaekit.data import KnownRows, Rows, seeded
+from vaekit.data.readers.factors import open_factors
 from vaekit.errors import DataError, RunError, VaekitError, at_least_one
 from vaekit.evaluation import (
     Evaluation,
@@ -23,7 +24,6 @@ from vaekit.evaluation import (
     measure_autoencoder,
 )
 from vaekit.models import Autoencoder, VariationalAutoEncoder
-from vaekit.opening import open_factors
 from vaekit.runs.base import KeptRun
 
 if TYPE_CHECKING:
@@ -217,7 +217,7 @@ class Run(KeptRun):
         if factors is not None and X is None:
             raise DataError("`factors=` needs the rows that the factors belong to", mend="Pass the rows, too")
         known = None if factors is None else open_factors(factors, len(rows))
-        some = Rows(rows.part.some(at_least_one(examples, "examples"), rows.seed), rows.transform, rows.seed)
+        some = Rows(rows.part.subset(at_least_one(examples, "examples"), rows.seed), rows.transform, rows.seed)
         further: dict[str, Any] = {}  # first, since it may be refused
         if temperatures is not None:
             further["annealed"] = evaluator.anneal(

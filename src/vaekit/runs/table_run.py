@@ -10,16 +10,15 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from vaekit.data import Rows, SeedStream, Source
-from vaekit.data.source import LABEL
+from vaekit.data import Rows, SeedStream, Source, open_source
+from vaekit.data.tables.arrays import LABEL, as_array, without_labels
 from vaekit.data.tables.cells import Cells
-from vaekit.data.tables.coding import as_array, code_values, draw_rare, fill, without_labels, write_back
+from vaekit.data.tables.coding import code_values, draw_rare, fill, write_back
 from vaekit.data.tables.dates import DAY
 from vaekit.data.tables.frame import as_arrow
 from vaekit.errors import DataError, VaekitError, at_least_one, did_you_mean
 from vaekit.evaluation import TableFigures, TableModel, measure_tables
 from vaekit.models import VariationalAutoEncoder
-from vaekit.opening import as_frame, open_rows
 from vaekit.runs.base import repeat_value
 from vaekit.runs.run import Run
 
@@ -47,7 +46,8 @@ class TableRun(Run):
 
     def pieces(self, X: object, text: bool = False) -> Iterator[Any]:
         """Yield new rows in pieces, so that a file need not fit into memory."""
-        frame = as_frame(open_rows(X, self.recipe, known=self.schema.cells), self.recipe)
+        opened = open_source(X, self.recipe.data, known=self.schema.cells)
+        frame = opened.as_frame(labels=LABEL in self.recipe.data.context)
         yield from (replace(frame, native=as_arrow) if text and frame.marks is not None else frame).pieces()
 
     def reconstruct(self, X: object) -> Any:
@@ -81,7 +81,7 @@ class TableRun(Run):
             A table of n rows.
         """
         given = given or {}
-        if set(given) - {column.name for column in self.schema.given}:
+        if set(given) - {column.name for column in self.schema.context}:
             if mean:
                 raise VaekitError(
                     "`mean=True` cannot be used with given cells", mend="For conditional means use `impute`"
@@ -107,7 +107,7 @@ class TableRun(Run):
             DataError: for an unknown column or an impossible value.
         """
         at_least_one(n, "n")
-        beside = {column.name: given[column.name] for column in self.schema.given if column.name in given}
+        beside = {column.name: given[column.name] for column in self.schema.context if column.name in given}
         row = self._row({name: value for name, value in given.items() if name not in beside})
         codes, size = self._table_model(None).condition(row, n, seed, self.context(beside, 1))
         return self._own(codes, beside), size
@@ -138,7 +138,7 @@ class TableRun(Run):
             Mattei and Frellsen, "MIWAE", 2019.
         """
         source, model = self.open(X), self._table_model(samples)
-        return self._native(model.cells.on_lattice(model.impute(self.prepare(source))[0]), source, keep=True)
+        return self._native(model.cells.round(model.impute(self.prepare(source))[0]), source, keep=True)
 
     def uncertainty(self, X: object, samples: int | None = None) -> pa.Table:
         """Return how sure `impute` is of each filled cell.
@@ -208,7 +208,7 @@ class TableRun(Run):
         """Return rows that the model made: an Arrow table, or an array if the model was trained on one."""
         cells = {
             column.name: column.decode(code_values(column, repeat_value(column.name, given[column.name], len(codes))))
-            for column in self.schema.given
+            for column in self.schema.context
         }
         if not self.schema.array:
             return write_back(codes, self.schema.table, pa.table(cells))
@@ -231,7 +231,7 @@ class TableRun(Run):
         left_out = [
             c.name
             for c in self.schema.table
-            if (c.given or c.kind in ("identifier", "text", *fixed)) and c.name in there
+            if (c.context or c.kind in ("identifier", "text", *fixed)) and c.name in there
         ]
         found = write_back(codes, self.schema.table, given.select(left_out))
         if keep:

@@ -15,7 +15,21 @@ from typing import Any
 import numpy.typing as npt
 import torch
 
-from vaekit.data import KnownRows, Part, Rows, Schema, Source, Split, Transform, choose_transforms, seeded
+from vaekit.data import (
+    KnownRows,
+    Part,
+    Rows,
+    Schema,
+    Source,
+    Split,
+    Transform,
+    choose_transforms,
+    make_notes,
+    make_schema,
+    open_both,
+    seeded,
+    split_source,
+)
 from vaekit.data.batches import to_tensor
 from vaekit.data.source import Progress
 from vaekit.data.tables.cells import fit_cells
@@ -23,7 +37,6 @@ from vaekit.errors import RecipeError, RunError, VaekitError, shorten
 from vaekit.evaluation import measure_autoencoder
 from vaekit.folder import WEIGHTS, RunFolder
 from vaekit.models import Autoencoder
-from vaekit.opening import make_notes, make_schema, make_split, open_both
 from vaekit.recipe import Recipe, build_part, check_fit, is_density, load_recipe, make_plan, resolve, start_model
 from vaekit.recipe.objects import optimizer_maker, sort_parts
 from vaekit.runs.load import make_run, read_run
@@ -120,13 +133,15 @@ def train(
     plan = load_recipe(recipe, chosen, seed)
     folder = RunFolder(out) if out is not None else _new_folder(source)
     folder.check_free("out")
-    opened, held_out = open_both(source, test, plan, progress, start.schema.table if start else None)
+    columns = start.schema.table if start else None
+    mixed = False if "likelihood" in objects else plan.mixed  # a likelihood of one's own is not one of mixed tables
+    opened, held_out = open_both(source, test, plan.data, mixed, progress, columns)
     opened = opened if weights is None else opened.weighted(weights)
     opened = opened.in_order(start.schema.columns) if start else opened
     if opened.frame is not None and recipe == "auto":
         plan = load_recipe("table", chosen, seed)
-    split = make_split(opened, held_out, plan)
-    schema = start.schema if start else make_schema(opened, split, plan)
+    split = split_source(opened, held_out, plan.seed, plan.data)
+    schema = start.schema if start else make_schema(opened, split.train, plan.data.kind)
     parts = (split.train, split.validation, split.test)
     for part in parts if start else parts[1:]:
         schema.check_part(part)
@@ -157,7 +172,7 @@ def _new_folder(source: object) -> RunFolder:
 
 def _sample_rows(part: Part, seed: int) -> Part:
     """Return the rows that determine shifts, scales and the start of the model."""
-    return part.some(max(2, min(FIT_ROWS, FIT_NUMBERS // math.prod(part.event_shape))), seed)
+    return part.subset(max(2, min(FIT_ROWS, FIT_NUMBERS // math.prod(part.event_shape))), seed)
 
 
 def _start(run: Run, split: Split, start: Run | None = None) -> None:
@@ -171,7 +186,7 @@ def _start(run: Run, split: Split, start: Run | None = None) -> None:
         return
     x = Rows(_sample_rows(split.train, run.recipe.seed), run.transform, run.recipe.seed).tensor()
     start_model(run.model, x)
-    if run.objects and not run.schema.given:
+    if run.objects and not run.schema.context:
         check_fit(run.model, x[:2])
 
 
@@ -181,9 +196,9 @@ def _fit_transform(train_part: Part, schema: Schema, recipe: Recipe, density: bo
     transform = choose_transforms(
         schema, rows, binarize=recipe.data.binarize, scaling=recipe.data.scaling, density=density
     )
-    if (given := some.given()) is None:
+    if (given := some.take_context()) is None:
         return transform
-    return transform.model_copy(update={"given": (fit_cells(schema.given, given),)})
+    return transform.model_copy(update={"context": (fit_cells(schema.context, given),)})
 
 
 def _provenance(source: Source, test: Source | None, split: Split, notes: list[str]) -> dict[str, Any]:
@@ -225,7 +240,7 @@ def _resume(
         reporter.say(said)
     processes().wait_for_everyone()
     if source is not None:
-        opened, held_out = open_both(source, test, run.recipe, progress, run.schema.table)
+        opened, held_out = open_both(source, test, run.recipe.data, progress=progress, columns=run.schema.table)
         run.source = (opened if weights is None else opened.weighted(weights), held_out)
     split = run.split()
     begun = (folder.path / GOOD).exists()

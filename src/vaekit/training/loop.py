@@ -169,7 +169,7 @@ class Trainer:
             torch._foreach_mul_(gradients, self.options.gradient_clip / norm)
         self.optimizer.step()
         self.state.update_average(self.options.average)
-        whole = self.train.whole(len(x))  # rows with hidden cells would look better than they are
+        whole = self.train.unhidden(len(x))  # rows with hidden cells would look better than they are
         self.state.sums += torch.stack(
             [terms.distortion[:whole].detach().sum(), terms.rate[:whole].detach().sum(), beta.new_tensor(whole)]
         )

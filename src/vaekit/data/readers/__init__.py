@@ -1,1 +1,1 @@
-"""Readers: one for each form of file, of value in memory and of database."""
+"""Readers of files, of values in memory, and of databases."""

@@ -1,4 +1,4 @@
-"""Arrays in memory, `.npy` and `.npz` files."""
+"""Readers of arrays in memory, and of `.npy` and `.npz` files."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ import numpy.typing as npt
 from torch import Tensor
 
 from vaekit.data.damage import naming
-from vaekit.data.limits import check_size, room
+from vaekit.data.limits import allocate, check_size
 from vaekit.data.source import Source
 from vaekit.errors import DataError
 
 BLOCK = 1 << 22
-"""Bytes that are unpacked in one go."""
+"""Bytes that are unpacked at once."""
 
 CHANNELS = (1, 3, 4)
 
 
 def from_object(source: object) -> Source:
-    """An array, tensor or nested list."""
+    """Open an array, a tensor or a nested list."""
     if isinstance(source, Tensor):
         source = _of_tensor(source)
     try:
@@ -39,7 +39,7 @@ def from_object(source: object) -> Source:
 def _of_tensor(tensor: Tensor) -> npt.NDArray[Any]:
     try:
         tensor = tensor.detach().to_dense().cpu()
-        if tensor.is_floating_point() and tensor.dtype.itemsize < 4:  # numpy does not know all of these
+        if tensor.is_floating_point() and tensor.dtype.itemsize < 4:  # numpy does not have all of these types
             tensor = tensor.float()
         return tensor.numpy()
     except (RuntimeError, TypeError) as error:
@@ -53,20 +53,20 @@ def from_array(
     columns: tuple[str, ...] = (),
     where: str = "the array",
 ) -> Source:
-    """Rows (n, columns), grey pictures (n, H, W), or pictures (n, H, W, C) or (n, C, H, W).
+    """Open an array of rows (n, columns), of grey pictures (n, H, W), or of pictures (n, H, W, C) or (n, C, H, W).
 
     Args:
-        values: numbers or booleans; three dimensions or more are taken as pictures. Channels come first where the last two
-            dimensions are equal and the first is smaller, or where only the first is a usual number of channels.
+        values: numbers or booleans; three or four dimensions mean pictures. Channels come first if the last two dimensions
+            are equal and the one before is smaller, or if only that one is a usual number of channels.
         labels: class of each row.
         columns: names of the columns.
-        where: how an error speaks of the array.
+        where: what an error calls the array.
 
     Returns:
-        The source, with pictures as (n, H, W, C), and a note on their axes where they could be read otherwise.
+        The source, with pictures as (n, H, W, C), and a note about their axes if they are ambiguous.
 
     Raises:
-        DataError: for objects, text, complex numbers, fewer than two dimensions or more than four, or no rows.
+        DataError: for objects, text, complex numbers, fewer than two or more than four dimensions, or an array without rows.
     """
     if values.dtype.kind not in "buif":
         kind = f"objects such as a {type(values.flat[0]).__name__}" if values.dtype == object and values.size else ""
@@ -93,7 +93,7 @@ def from_array(
 
 
 def _way(values: npt.NDArray[Any]) -> str:
-    """What to do about an array that holds no numbers."""
+    """Say how to pass an array that does not hold numbers."""
     return {
         "U": "Numpy makes text of rows of several types: give a data frame, or an array of dtype=object",
         "V": "A structured array is read from memory and from a .npy file",
@@ -102,7 +102,7 @@ def _way(values: npt.NDArray[Any]) -> str:
 
 
 def _channels_last(values: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], tuple[str, ...]]:
-    """Pictures (n, H, W, C), and a sentence on how the axes were read where there are other ways."""
+    """Return pictures as (n, H, W, C), and a sentence about their axes if these are ambiguous."""
     first, height, width = values.shape[1:]
     square = height == width and first < height
     if square or (width not in CHANNELS and first in CHANNELS):
@@ -116,10 +116,10 @@ def _channels_last(values: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], tuple[st
 
 
 def read_npy(path: Path) -> npt.NDArray[Any]:
-    """The array of a `.npy` file, memory-mapped.
+    """Open the array of a `.npy` file, memory-mapped.
 
     Raises:
-        DataError: if the file is damaged, holds objects, or is mostly a hole and would take too much room.
+        DataError: if the file is damaged, holds objects, or is sparse and would take too much memory.
     """
     with naming(path, "a .npy file must hold a plain numeric array"), np.errstate(over="ignore"):
         values = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -136,30 +136,30 @@ TEST_LABEL_NAMES = ("y_test", "test_labels")
 
 
 def open_npz(path: Path) -> Source:
-    """A `.npz` file: the rows under a customary name (`X`, `x_train`, …) or the only array, labels beside them.
+    """Open a `.npz` file, whose rows have a usual name (`X`, `x_train`, …) or are the only array.
 
     Raises:
-        DataError: if it is damaged, would take too much room, or does not say which array holds the rows.
+        DataError: if the file is damaged, would take too much memory, or no array has a usual name.
     """
     must = "a .npz file must hold plain numeric arrays"
     with naming(path, must):
         if not zipfile.is_zipfile(path):
-            raise DataError(must, f"'{path}', which is no zip archive or a damaged one")
+            raise DataError(must, f"'{path}', which is not a zip archive, or is damaged")
         with zipfile.ZipFile(path) as archive:
             names = [name.removesuffix(".npy") for name in archive.namelist()]
             return from_archive(names, lambda name: _member(archive, name, path), f"'{path.name}'")
 
 
 def from_archive(names: Sequence[str], read: Callable[[str], npt.NDArray[Any]], where: str) -> Source:
-    """The rows, the labels and the held-out parts of a collection of named arrays.
+    """Open a collection of named arrays: the rows, their labels, and the held-out parts.
 
     Args:
-        names: of the arrays.
-        read: gives the array of a name.
-        where: how an error speaks of the collection.
+        names: names of the arrays.
+        read: returns the array with a name.
+        where: what an error calls the collection.
 
     Raises:
-        DataError: if it does not say which array holds the rows, or they are no rows.
+        DataError: if no array has a usual name, or an array cannot be read as rows.
     """
     first = next((n for n in TRAIN_NAMES if n in names), names[0] if len(names) == 1 else None)
     if first is None:
@@ -183,7 +183,7 @@ def from_archive(names: Sequence[str], read: Callable[[str], npt.NDArray[Any]], 
 
 
 def _member(archive: zipfile.ZipFile, name: str, path: Path) -> npt.NDArray[Any]:
-    """One array of an archive, unpacked block by block into room whose size its header has told."""
+    """Unpack an array of an archive block by block, after a check of the size in its header."""
     listed = archive.namelist()
     with archive.open(f"{name}.npy" if f"{name}.npy" in listed else name) as file:
         version = np.lib.format.read_magic(file)
@@ -197,7 +197,7 @@ def _member(archive: zipfile.ZipFile, name: str, path: Path) -> npt.NDArray[Any]
         if count + file.tell() != archive.getinfo(file.name).file_size:
             raise EOFError(f"'{name}' has other than the {count} bytes of shape {shape}")
         check_size(count, f"'{name}' in '{path.name}'", [path])
-        values = room(shape[::-1] if fortran else shape, dtype)
+        values = allocate(shape[::-1] if fortran else shape, dtype)
         fill(values, file)
     return values.T if fortran else values
 
@@ -206,7 +206,7 @@ def fill(values: npt.NDArray[Any], file: IO[bytes]) -> None:
     """Fill an array from a stream, block by block.
 
     Raises:
-        EOFError: if the stream ends before the array is full, or goes on after it.
+        EOFError: if the stream is shorter or longer than the array.
     """
     wanted = memoryview(values.reshape(-1).view(np.uint8).data)
     for start in range(0, len(wanted), BLOCK):
@@ -214,12 +214,12 @@ def fill(values: npt.NDArray[Any], file: IO[bytes]) -> None:
         while len(block):
             count = file.readinto(block)  # type: ignore[attr-defined]
             if not count:
-                raise EOFError(f"{len(wanted)} bytes of data were promised, and there are fewer")
+                raise EOFError(f"fewer than the expected {len(wanted)} bytes of data")
             block = block[count:]
     if file.read(1):
-        raise EOFError(f"more data than the {len(wanted)} bytes that were promised")
+        raise EOFError(f"more than the expected {len(wanted)} bytes of data")
 
 
 def labels_of(labels: npt.NDArray[Any] | None, rows: int) -> npt.NDArray[Any] | None:
-    """Labels as one for each row, or none if their number does not fit."""
+    """Return labels as one for each row; None if their number does not fit."""
     return labels.ravel() if labels is not None and labels.size == rows else None

@@ -1,4 +1,4 @@
-"""CSV files of any size: separator, header and types are found in a first reading, rows given a batch at a time."""
+"""A reader of CSV files of any size: a first pass finds the types of columns, later passes return rows in batches."""
 
 from __future__ import annotations
 
@@ -14,34 +14,35 @@ import pyarrow.csv
 
 from vaekit.data.limits import check_size
 from vaekit.data.readers.headers import Form, bad_encoding, find_form
+from vaekit.data.tables.checks import check_columns
 from vaekit.data.tables.coding import as_types
 from vaekit.data.tables.columns import Column
-from vaekit.data.tables.frame import BATCH, Frame, Seen, check_columns
+from vaekit.data.tables.frame import BATCH, Frame, Seen
 from vaekit.data.tables.written import MISSING, Survey, present
 from vaekit.errors import DataError
 
 BLOCK = 1 << 22
-"""Bytes of a file that are parsed at once; a row must fit in."""
+"""Bytes of a file that are parsed at once; a line must be shorter."""
 CELL_BYTES = 4096
-"""Bytes that are parsed at once for each column, lest there be few rows in a block of a wide table."""
+"""Bytes that are parsed at once for each column, so that a block of a wide table has enough rows."""
 
 
 def open_csv(path: Path, header: bool | None = None, marks: tuple[str, ...] = MISSING) -> Frame:
-    """Open rows of cells separated by commas, semicolons, tabs or bars; a first line of names is recognised.
+    """Open a file of cells separated by commas, semicolons, tabs or bars; a first line of names is recognised.
 
-    Whole numbers, numbers, true and false, and dates as in 2020-12-31 are read as such, if all cells of a column are and
-    nothing is lost by it: 02116 stays text. What was written is kept beside it, as `Frame.written`.
+    A column becomes integers, numbers, truth values or dates if all of its cells are and nothing is lost: 02116 stays text. The
+    text is available as `Frame.written`.
 
     Args:
-        path: a file, also one packed by gzip.
-        header: whether the first line names the columns; by default it is looked at.
+        path: the file, which may be gzipped.
+        header: whether the first line names the columns; by default it is inferred.
         marks: words for a missing cell.
 
     Returns:
-        Its rows; a nameless first column that counts them is left out.
+        The rows, without an unnamed first column of row numbers.
 
     Raises:
-        DataError: if lines differ in length, two columns have one name, there are no rows, or the file is no UTF-8.
+        DataError: if lines differ in length, two columns have the same name, there are no rows, or the file is not UTF-8.
     """
     form = find_form(path, header)
     surveys, rows, counts = _survey(form, marks)
@@ -71,19 +72,19 @@ def open_csv(path: Path, header: bool | None = None, marks: tuple[str, ...] = MI
 
 
 def open_written(path: Path, known: Sequence[Column], header: bool | None, marks: tuple[str, ...]) -> Frame:
-    """Open the rows of a CSV file as they are written, since it is known what its columns are.
+    """Open a CSV file as text, because its columns are known.
 
     Args:
-        path: a file, also one packed by gzip.
-        known: what the columns are.
-        header: whether the first line names the columns, where its names do not show it.
+        path: the file, which may be gzipped.
+        known: the columns.
+        header: whether the first line names the columns, if its names do not show it.
         marks: words for a missing cell.
 
     Returns:
-        Rows of text, each cell as it stands in the file.
+        Rows of text, each cell as written in the file.
 
     Raises:
-        DataError: as `open_csv`.
+        DataError: in the cases of `open_csv`.
     """
     form = find_form(path, header, known)
     written = _written(form, sum(block.num_rows for block in _blocks(form)), marks)
@@ -99,11 +100,11 @@ def _written(form: Form, rows: int, marks: tuple[str, ...]) -> Frame:
             table = pa.Table.from_arrays(block.columns, schema=schema)
             yield from (table.slice(start, BATCH) for start in range(0, len(table), BATCH))
 
-    return Frame(schema, rows, read, form.named, origin=str(form.path), marks=marks)
+    return Frame(schema, rows, read, form.named, marks=marks)
 
 
 def _survey(form: Form, marks: tuple[str, ...]) -> tuple[list[Survey], int, bool]:
-    """What is seen of each column, the number of rows, and whether the first column only counts them, from all rows."""
+    """Return a survey of each column, the number of rows, and whether the first column only numbers them."""
     surveys, rows, counts = [Survey(marks) for _ in form.names], 0, form.nameless
     start = None
     for block in _blocks(form):
@@ -118,11 +119,11 @@ def _survey(form: Form, marks: tuple[str, ...]) -> tuple[list[Survey], int, bool
 
 
 def _blocks(form: Form) -> Iterator[Any]:
-    """Record batches of text."""
+    """Iterate over the file in record batches of text."""
     numbered = [str(i) for i in range(len(form.names))]
     options = {
         "read_options": pyarrow.csv.ReadOptions(
-            use_threads=False,  # so that errors name the row
+            use_threads=False,  # so errors name the row
             block_size=max(BLOCK, CELL_BYTES * len(numbered)),
             skip_rows=form.skip,
             column_names=numbered,
@@ -130,7 +131,7 @@ def _blocks(form: Form) -> Iterator[Any]:
         "parse_options": pyarrow.csv.ParseOptions(
             delimiter=form.delimiter,
             newlines_in_values=True,
-            ignore_empty_lines=len(numbered) > 1,  # of a single column, an empty line is a missing cell
+            ignore_empty_lines=len(numbered) > 1,  # in a single column, an empty line is a missing cell
         ),
         "convert_options": pyarrow.csv.ConvertOptions(
             column_types=dict.fromkeys(numbered, pa.string()), strings_can_be_null=False
@@ -152,23 +153,23 @@ def _blocks(form: Form) -> Iterator[Any]:
 
 
 def _check_quotes(path: Path, packed: str | None) -> None:
-    """Refuse a file whose last cell begins with a quote that is never closed: it would swallow all lines after it."""
+    """Refuse a file with a quote that is never closed, because the cell would contain all following lines."""
     quotes = 0
     with pa.input_stream(str(path), compression=packed) as file:
         while chunk := file.read(BLOCK):
             quotes += chunk.count(b'"')
     if quotes % 2:
         raise DataError(
-            "every quote of a CSV file must be closed", f"{quotes} quotes in '{path}', the last of them open"
+            "every quote of a CSV file must be closed", f"{quotes} quotes in '{path}', of which the last is open"
         )
 
 
 def _refusal(path: Path, error: Exception) -> DataError:
-    """What Arrow complained of, in our words."""
+    """Turn an error of Arrow into a refusal."""
     if "UTF8" in str(error):
         return bad_encoding(path, error)
     if "straddling" in str(error):
         return DataError(f"a line of a CSV file must be shorter than {BLOCK:,} bytes", f"a longer one in '{path}'")
     if isinstance(error, pa.ArrowInvalid):
-        return DataError("a CSV file must have as many cells in each line", f"'{path}': {error}")
-    return DataError("a CSV file must be whole", f"'{path}': {error}")
+        return DataError("each line of a CSV file must have the same number of cells", f"'{path}': {error}")
+    return DataError("a CSV file must be undamaged", f"'{path}': {error}")

@@ -1,4 +1,4 @@
-"""Picture files to arrays: which pages a file holds, how large and how deep they are, and their pixels."""
+"""The decoding of picture files: the pages of a file, their sizes and bit depths, and their pixels."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from vaekit.errors import DataError
 
 ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
 ORIENTATION, SUBFILE = 0x0112, 0x00FE
-"""The EXIF tag by which cameras say how a picture is to be turned, and the TIFF tag by which a page says what it is."""
+"""The EXIF tag for the orientation of a picture, and the TIFF tag for the type of a page."""
 PREVIEW_OR_MASK = 0b101
-"""Bits of the second: the page is a smaller copy of another one, or says which of its pixels are transparent."""
+"""Bits of the TIFF tag: the page is a reduced copy of another page, or a transparency mask."""
 PIXELS, NUMBERS = 48, 256
-"""A picture may have as many pixels as `largest()` divided by the first, a row as many numbers as by the second."""
+"""Divisors of `largest()`: the first gives the most pixels of a picture, the second the most numbers of a row."""
 
 PAGE = 256
-"""Bytes that it takes to know of a page."""
+"""Bytes of memory for the description of a page."""
 
 Form = Literal["bit", "grey", "deep", "colour"]
-"""Black and white, 8 bits of grey, 16 bits of grey, or three channels of 8 bits."""
+"""Form of a picture: black and white, 8 bits of grey, 16 bits of grey, or three channels of 8 bits."""
 Size = tuple[int, int]
 """Height and width."""
 BOMBS: tuple[type[Exception], ...] = (Image.DecompressionBombError, Image.DecompressionBombWarning)
@@ -38,13 +38,13 @@ BOMBS: tuple[type[Exception], ...] = (Image.DecompressionBombError, Image.Decomp
 
 @dataclass(frozen=True)
 class Page:
-    """One picture of a file.
+    """Describes a picture in a file.
 
     Args:
         path: the file.
-        frame: its place in the file.
-        size: as it is to be seen, turned as the camera says.
-        form: how deep it is.
+        frame: its position in the file.
+        size: its height and width, after it is turned to its orientation.
+        form: its form.
     """
 
     path: Path
@@ -54,28 +54,28 @@ class Page:
 
 
 def _named(path: Path) -> AbstractContextManager[None]:
-    """Refuse a file that cannot be read, with its name."""
+    """Refuse a file that cannot be read; the message names it."""
     return naming(path, "every picture must be readable", "Repair or remove it", BOMBS)
 
 
 def pages_of(path: Path) -> list[Page]:
     """Find the pictures in a file, without decoding them.
 
-    Every page of a TIFF and every frame of an animation is a picture. Previews and masks are not, nor are the further
-    pictures in a JPEG, which are previews, depths or other views of the first.
+    Each page of a TIFF and each frame of an animation is a picture. Previews and masks are not, and neither are further
+    pictures in a JPEG, which are previews, depth maps or other views of the first.
 
     Args:
         path: the file.
 
     Raises:
-        DataError: if it is damaged, too large, or has more bits than can be kept.
+        DataError: if the file is damaged, too large, or has too many bits.
     """
     with _named(path), Image.open(path) as picture:
         frames = 1 if picture.format == "MPO" else getattr(picture, "n_frames", 1)
         check_size(frames * (picture.width * picture.height + PAGE), f"the {frames} pictures of '{path.name}'", [path])
         several = frames > 1 and picture.format == "TIFF"
         first = _page(path, picture, 0, animated=frames > 1 and not several)
-        if not several:  # all frames of an animation are as the first, unless that stands for those who show no others
+        if not several:  # all frames of an animation have the form of the first
             start = int(frames > 1 and bool(picture.info.get("default_image")))
             return [Page(path, frame, first.size, first.form) for frame in range(start, frames)]
         pages = []
@@ -95,7 +95,7 @@ def _page(path: Path, picture: Image.Image, frame: int, animated: bool = False) 
             how_to_allow(pixels * PIXELS),
         )
     form = form_of(picture, f"'{path}'")
-    if animated and picture.format == "GIF":  # each frame may have colours of its own
+    if animated and picture.format == "GIF":  # each frame may have its own colours
         form = "colour"
     turned = _orientation(picture) >= 5  # a quarter turn
     size = (picture.width, picture.height) if turned else (picture.height, picture.width)
@@ -103,17 +103,17 @@ def _page(path: Path, picture: Image.Image, frame: int, animated: bool = False) 
 
 
 def _orientation(picture: Image.Image) -> int:
-    """How a picture is to be turned; Pillow would decode a whole PNG to look for what may stand at its end."""
+    """Return the orientation of a picture, without decoding a whole PNG to look for EXIF data at its end."""
     late = picture.format == "PNG" and "exif" not in picture.info and not _exif_at_the_end(picture)
     return int((Image.Image.getexif(picture) if late else picture.getexif()).get(ORIENTATION, 1))
 
 
 def _exif_at_the_end(picture: Image.Image) -> bool:
-    """Whether a PNG file has a chunk of EXIF after its pixels, found by the heads of its chunks."""
+    """Return whether a PNG file has EXIF data after its pixels, judged from the heads of its chunks."""
     path = getattr(picture, "filename", "")
     if not path or getattr(picture, "is_animated", False):
         return False
-    with contextlib.suppress(OSError), open(path, "rb") as file:  # one in memory may have outlived its file
+    with contextlib.suppress(OSError), open(path, "rb") as file:  # the file of an opened picture may be gone
         file.seek(8)
         while len(head := file.read(8)) == 8:
             if head[4:] == b"eXIf":
@@ -123,14 +123,14 @@ def _exif_at_the_end(picture: Image.Image) -> bool:
 
 
 def form_of(picture: Image.Image, name: str) -> Form:
-    """Tell how deep a picture is, from its mode and from how its file stores it.
+    """Return the form of a picture, from its mode and the encoding of its file.
 
     Args:
-        picture: as it was opened.
-        name: how a refusal speaks of it.
+        picture: the opened picture.
+        name: what a refusal calls it.
 
     Raises:
-        DataError: if it has more bits than can be kept.
+        DataError: if it has too many bits.
     """
     raw = " ".join(str(tile.args) for tile in getattr(picture, "tile", [])[:1])
     scaled = picture.format == "PPM" and picture.mode == "I"  # 16 bits, which Pillow holds in 32
@@ -144,7 +144,7 @@ def form_of(picture: Image.Image, name: str) -> Form:
         )
     if ";16" in raw or (picture.format == "PPM" and _maxval(picture) > 255):
         raise DataError(
-            "a picture of several channels must have 8 bits for each, as Pillow reads no more",
+            "a picture of several channels must have 8 bits for each, because Pillow does not read more",
             f"{name} with 16",
             "Save the values as a .npy file of uint16, or the picture with 8 bits",
         )
@@ -152,16 +152,16 @@ def form_of(picture: Image.Image, name: str) -> Form:
 
 
 def _maxval(picture: Image.Image) -> int:
-    """The greatest value of a PPM or PGM file that Pillow brings to another scale; 0 where it does not."""
+    """Return the greatest value of a PPM or PGM file that Pillow rescales; 0 for other files."""
     args = next((tile.args for tile in getattr(picture, "tile", [])), ())
     return args[1] if isinstance(args, tuple) and len(args) == 2 and isinstance(args[1], int) else 0
 
 
 def common_form(pages: Sequence[Page]) -> Form:
-    """Find the form that holds all pictures: grey ones become colours among colours.
+    """Return the form that holds all pictures; among colour pictures, grey ones get three channels.
 
     Raises:
-        DataError: if some have 16 bits and others do not.
+        DataError: if only some pictures have 16 bits.
     """
     forms = {page.form for page in pages}
     if len(forms) == 1:
@@ -178,7 +178,7 @@ def common_form(pages: Sequence[Page]) -> Form:
 
 
 def depth(form: Form, values: npt.NDArray[np.generic]) -> int:
-    """Return how many levels pictures of a form have; of 16 bits by their values, as cameras measure fewer."""
+    """Return the number of levels of pictures; with 16 bits it depends on the values, since cameras use fewer bits."""
     if form == "deep":
         return levels_of(int(values.max()))
     return 2 if form == "bit" else 256
@@ -188,12 +188,12 @@ def decode(pages: Sequence[Page], size: Size, form: Form) -> Iterator[npt.NDArra
     """Decode pages of one file, in order.
 
     Args:
-        pages: of one file, their frames increasing.
-        size: to which each is resampled where it has another.
-        form: of the result.
+        pages: pages of one file, in order.
+        size: size that pages of another size are resampled to.
+        form: form of the result.
 
     Yields:
-        Pixels of shape (H, W, C): uint16 of 16 bits, zeros and ones of one bit, else bytes.
+        Pixels (H, W, C): uint16 for 16 bits, zeros and ones for one bit, else bytes.
     """
     path = pages[0].path
     with _named(path), Image.open(path) as picture:
@@ -204,21 +204,23 @@ def decode(pages: Sequence[Page], size: Size, form: Form) -> Iterator[npt.NDArra
 
 
 def pixels_of(picture: Image.Image, size: Size, form: Form) -> npt.NDArray[np.generic]:
-    """The pixels of an opened picture, turned and resampled; transparent ones lie on white.
+    """Return the pixels of an opened picture, turned and resampled, with transparent pixels on white.
 
     Args:
         picture: the picture.
-        size: of the result.
-        form: of the result.
+        size: size of the result.
+        form: form of the result.
 
     Returns:
-        Shape (H, W, C).
+        An array (H, W, C).
     """
     maxval = _maxval(picture)
-    loaded: Image.Image = ImageOps.exif_transpose(picture) if _orientation(picture) != 1 else picture  # else a copy
+    loaded: Image.Image = (
+        ImageOps.exif_transpose(picture) if _orientation(picture) != 1 else picture
+    )  # else it would be copied
     if form == "deep":
         values = np.asarray(loaded).astype(np.float32)
-        values = np.round(values * (maxval / 65535)) if maxval else values  # Pillow had scaled them up
+        values = np.round(values * (maxval / 65535)) if maxval else values  # undo the scaling of Pillow
         return _resampled(Image.fromarray(values), size).round().clip(0, 65535).astype(np.uint16)[..., None]
     if loaded.has_transparency_data:
         white = Image.new("RGBA", loaded.size, "white")

@@ -1,4 +1,4 @@
-"""How a text file is to be read: what separates its cells, and whether its first line names the columns."""
+"""The form of a text file: the separator of its cells, and whether its first line names the columns."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from vaekit.data.tables.written import MISSING
 from vaekit.errors import DataError
 
 HEAD, HEAD_BYTES = 100, 1 << 20
-"""Rows after the first, and characters, by which a file is judged."""
+"""Rows after the first, and characters, that the form of a file is inferred from."""
 EARLIEST, LATEST = 1900, 2100
-"""Years that name columns."""
+"""First and last year that can be the name of a column."""
 SEPARATORS = {"\t": "tabs", ";": "semicolons", "|": "vertical bars", ",": "commas", " ": "blanks"}
-"""What may separate cells, and what it is called."""
-SEPARATED = "Separate the cells by commas, semicolons or tabs, and put nothing above the line of names"
+"""Separators of cells, and their names."""
+SEPARATED = "Separate the cells by commas, semicolons or tabs, and begin the file with the line of names"
 
 
 @dataclass(frozen=True)
 class Form:
-    """How a file is to be read.
+    """Describes the form of a text file.
 
     Args:
         path: the file.
-        delimiter: what separates cells.
+        delimiter: the separator of cells.
         names: names of the columns.
-        named: whether these come from the file.
-        skip: lines before the first row.
-        nameless: whether the first column has no name among others that have one.
-        doubtful: whether a name is a cell of its column, too.
+        named: whether the names come from the file.
+        skip: number of lines before the first row.
+        nameless: whether only the first column is unnamed.
+        doubtful: whether a name also occurs as a cell of its column.
     """
 
     path: Path
@@ -50,35 +50,35 @@ class Form:
 
     @property
     def said(self) -> str:
-        """The form in words."""
+        """Return the form in words."""
         line = f"line {self.skip} names the columns" if self.named else "no line names the columns"
         cells = f", cells are separated by {SEPARATORS.get(self.delimiter, repr(self.delimiter))}"
         return line + (cells if len(self.names) > 1 else "")
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the user should know of it."""
+        """Return notes about the form for the user."""
         if not self.doubtful:
             return ()
         return (
-            f"Line {self.skip} names the columns, though some names are cells, too. data.header=false takes it for a row.",
+            f"Line {self.skip} names the columns, though some names also occur as cells. data.header=false reads it as a row.",
         )
 
 
 def find_form(path: Path, header: bool | None = None, known: Sequence[Column] = ()) -> Form:
-    """Find separator, names and first row, from the first lines of a file.
+    """Infer the separator, the names and the first row from the first lines of a file.
 
     Args:
-        path: the file, packed by gzip where its name ends in `.gz`.
-        header: whether the first line names the columns; by default it is looked at.
-        known: the columns, where they are known already.
+        path: the file, which is gzipped if its name ends in `.gz`.
+        header: whether the first line names the columns; by default it is inferred.
+        known: the columns, if they are known.
 
     Raises:
-        DataError: if the file cannot be read, holds no rows, or its first lines do not go together.
+        DataError: if the file cannot be read, has no rows, or its first lines differ in form.
     """
     lines = _first_lines(path)
     if not any(line.strip() for line in lines):
-        raise DataError("the source must hold examples", f"an empty file, '{path}'")
+        raise DataError(f"The source is an empty file, '{path}'")
     try:
         above, delimiter = _above(lines, known)
         reader, start = csv.reader(lines[above:], delimiter=delimiter), above
@@ -89,17 +89,17 @@ def find_form(path: Path, header: bool | None = None, known: Sequence[Column] = 
         skip = above + reader.line_num
         rows = [row for row in itertools.islice(reader, HEAD) if row]
     except StopIteration:
-        raise DataError("the source must hold examples", f"none in '{path}'") from None
-    except csv.Error as error:  # a cell without an end
+        raise DataError(f"The source '{path}' holds no examples") from None
+    except csv.Error as error:  # a cell that is too long
         raise DataError("a CSV file must have cells of a reasonable length", f"'{path}': {error}") from error
     _check_first(path, first, rows, skip)
     cells = [cell.strip() for cell in first]
     named = _names_columns(cells, rows, header, known)
     if not named:
-        start = above if len(cells) == 1 else start  # of a single column, empty lines are rows
+        start = above if len(cells) == 1 else start  # in a single column, empty lines are rows
         return Form(path, delimiter, numbered_names(len(cells)), False, start)
     if not rows and len(cells) > 1:
-        raise DataError("the source must hold examples", f"a header without rows in '{path}'")
+        raise DataError(f"The source '{path}' has a line of names but no rows")
     names = tuple(
         cell or next(n for n in (f"column{i}", f"column{i}_") if n not in cells) for i, cell in enumerate(cells)
     )
@@ -112,7 +112,7 @@ def find_form(path: Path, header: bool | None = None, known: Sequence[Column] = 
 
 
 def _first_lines(path: Path) -> list[str]:
-    """The first lines of a file, the last of which may be cut."""
+    """Return the first lines of a file, of which the last may be cut."""
     packed = path.suffix.lower() == ".gz"
     try:
         with (
@@ -124,18 +124,18 @@ def _first_lines(path: Path) -> list[str]:
     except UnicodeDecodeError as error:
         raise bad_encoding(path, error) from error
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError("a CSV file must be whole", f"'{path}': {error}") from error
+        raise DataError("a CSV file must be undamaged", f"'{path}': {error}") from error
     lines = list(itertools.islice(io.StringIO(text, newline=""), 10 * HEAD))
     return lines[:-1] if len(text) == HEAD_BYTES and len(lines) > 1 else lines
 
 
 def bad_encoding(path: Path, error: Exception) -> DataError:
-    """The refusal of a file that is not UTF-8."""
+    """Return the refusal of a file that is not UTF-8."""
     return DataError("a CSV file must be encoded in UTF-8", f"'{path}': {error}", "Save it as UTF-8")
 
 
 def _above(lines: list[str], known: Sequence[Column]) -> tuple[int, str]:
-    """How many lines stand above the table, and what separates cells: `sep=;` says it, comments are passed over."""
+    """Return the number of lines above the table (`sep=;` or comments), and the separator of cells."""
     if told := re.fullmatch(r"\s*sep=([\t;|, ])\s*", lines[0]):
         return 1, told[1]
     comments = sum(1 for _ in itertools.takewhile(lambda line: line.startswith("#"), lines))
@@ -144,7 +144,7 @@ def _above(lines: list[str], known: Sequence[Column]) -> tuple[int, str]:
     delimiter = _delimiter(lines[comments:], known)
     width = len(next(_rows(lines[comments:], delimiter), []))
     last = len(next(_rows(lines[comments - 1 : comments], delimiter), []))
-    return comments - (last == width and width > 1), delimiter  # a line of names may begin with the sign of a comment
+    return comments - (last == width and width > 1), delimiter  # a line of names may begin with #
 
 
 def _rows(lines: list[str], mark: str) -> Iterator[list[str]]:
@@ -152,7 +152,7 @@ def _rows(lines: list[str], mark: str) -> Iterator[list[str]]:
 
 
 def _delimiter(lines: list[str], known: Sequence[Column]) -> str:
-    """What separates cells: a mark that divides all lines alike; the comma last, as it may stand within numbers too."""
+    """Return the separator that divides all lines alike; the comma is tried last, since numbers may contain it."""
     tables = {mark: list(itertools.islice(_rows(lines, mark), HEAD)) or [[]] for mark in "\t;|,"}
     names = {column.name for column in known}
     for mark, rows in tables.items():
@@ -167,7 +167,7 @@ def _delimiter(lines: list[str], known: Sequence[Column]) -> str:
 
 
 def _in_blanks(lines: list[str]) -> bool:
-    """Whether blanks divide all lines alike, and a column of numbers shows that this is no text of several words."""
+    """Return whether blanks divide all lines alike, and a column of numbers shows that they are not text."""
     rows = [line.split() for line in lines[: HEAD + 1] if line.strip()]
     if len(rows) < 2 or len(rows[0]) < 2 or {len(row) for row in rows} != {len(rows[0])}:
         return False
@@ -175,24 +175,24 @@ def _in_blanks(lines: list[str]) -> bool:
         return False
     if any(line.strip().split(" ") != row for line, row in zip(filter(str.strip, lines), rows, strict=False)):
         raise DataError(
-            "cells must be separated by a single sign", f"several blanks in '{lines[0].strip()}'", SEPARATED
+            "cells must be separated by a single character", f"several blanks in '{lines[0].strip()}'", SEPARATED
         )
     return True
 
 
 def _check_first(path: Path, first: list[str], rows: list[list[str]], line: int) -> None:
-    """Refuse a title above the table: a first line that is shorter than all others."""
+    """Refuse a file with a title above the table, which is a first line that is shorter than all others."""
     widths = {len(row) for row in rows}
     if len(rows) > 1 and len(widths) == 1 and len(first) < min(widths):
         raise DataError(
-            "a CSV file must have as many cells in each line",
+            "each line of a CSV file must have the same number of cells",
             f"{len(first)} in line {line} of '{path}' ('{first[0]}') and {min(widths)} in the lines after it",
             f"Remove line {line} if it is a title. {SEPARATED}",
         )
 
 
 def _names_columns(cells: list[str], rows: list[list[str]], header: bool | None, known: Sequence[Column]) -> bool:
-    """Whether the first line names the columns; where these are known, it does if it has all of their names."""
+    """Return whether the first line names the columns; for known columns it does if it has all of their names."""
     if known and {column.name for column in known if column.kind not in LEFT_OUT} <= set(cells):
         return True
     if known and len(cells) == len(known):
@@ -209,10 +209,10 @@ def _holds_numbers(column: Column) -> bool:
 
 
 def is_header(cells: list[str], rows: list[list[str]]) -> bool:
-    """Whether a first line names columns.
+    """Return whether a first line names columns.
 
-    A name over numbers says that it does, and so do numbers that count: 0, 1, 2, … or years. Another number over numbers, or
-    a date over dates, says that it does not. Where nothing speaks, it does.
+    It does if a name is above numbers, or if its numbers are consecutive: 0, 1, 2, … or years. It does not if another number is
+    above numbers, or a date above dates. In all other cases it does.
 
     Args:
         cells: the cells of the first line.
@@ -235,7 +235,7 @@ def is_header(cells: list[str], rows: list[list[str]]) -> bool:
 
 
 def _counts(cells: list[str], rows: list[list[str]]) -> bool:
-    """Whether whole numbers go up by one, as the names of years or of many columns do, and do not in the rows below."""
+    """Return whether integers are consecutive like the names of years or of many columns, and the rows below are not."""
     if not _ascends(cells) or all(map(_ascends, rows)):
         return False
     first, last = int(cells[0]), int(cells[-1])
@@ -243,7 +243,7 @@ def _counts(cells: list[str], rows: list[list[str]]) -> bool:
 
 
 def _ascends(cells: list[str]) -> bool:
-    """Whether two whole numbers or more go up by one."""
+    """Return whether at least two integers are consecutive."""
     if len(cells) < 2 or not all(cell.isdecimal() for cell in cells):
         return False
     return all(int(after) == int(before) + 1 for before, after in itertools.pairwise(cells))
@@ -258,7 +258,7 @@ def _is_number(text: str) -> bool:
 
 
 def _is_name(text: str) -> bool:
-    """Whether a cell could be the name of a column: no number, date or truth value, and not missing."""
+    """Return whether a cell can be the name of a column: it is not missing, and not a number, a date or a truth value."""
     text = text.strip()
     if text in ("", *MISSING) or text.lower() in ("true", "false") or _is_number(text):
         return False

@@ -1,4 +1,4 @@
-"""Folders of IDX files, gzipped or not: the form in which MNIST and its kin are given."""
+"""A reader of folders of IDX files, gzipped or not, the form of MNIST and similar sets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vaekit.data.damage import naming
-from vaekit.data.limits import check_size, room
+from vaekit.data.limits import allocate, check_size
 from vaekit.data.readers.arrays import fill, from_array, labels_of
 from vaekit.data.readers.decoding import ENDINGS
 from vaekit.data.source import Source
@@ -26,11 +26,11 @@ TYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 VALIDATION = re.compile(r"(^|[-_.])(val|valid|validation)[-_.]")
 MOST_DIMENSIONS = 4
 MOST_RATIO = 1040
-"""No gzipped file unpacks to more than 1,032 times its size."""
+"""Most times its size that a gzipped file can unpack to."""
 
 
 def _files(folder: Path) -> list[Path]:
-    """The IDX files of a folder; of one that is there gzipped and not, the latter."""
+    """Return the IDX files of a folder; of a gzipped and an unpacked copy, the unpacked one."""
     found = sorted(
         p for p in folder.iterdir() if p.is_file() and NAME.search(p.name) and p.suffix.lower() not in ENDINGS
     )
@@ -38,25 +38,25 @@ def _files(folder: Path) -> list[Path]:
 
 
 def is_idx_folder(folder: Path) -> bool:
-    """Whether files in the folder are named as IDX files are."""
+    """Return whether a folder has files with names of IDX files."""
     return bool(_files(folder))
 
 
 def read_idx(path: Path) -> npt.NDArray[Any]:
-    """The array of one IDX file, memory-mapped where it is not gzipped.
+    """Open the array of an IDX file, memory-mapped unless it is gzipped.
 
     Raises:
-        DataError: if its header or its length is wrong, or it would take too much room.
+        DataError: if its header or its length is wrong, or it would take too much memory.
     """
     opened: Any = gzip.open if path.suffix == ".gz" else open
-    with naming(path, "an IDX file must be whole"), opened(path, "rb") as file:
+    with naming(path, "an IDX file must be undamaged"), opened(path, "rb") as file:
         shape, dtype = _header(file, path)
         count, body = math.prod(shape) * dtype.itemsize, path.stat().st_size - file.tell()
         if count > MOST_RATIO * path.stat().st_size or (path.suffix != ".gz" and count != body):
-            raise DataError("an IDX file must be whole", f"'{path}' with {body} bytes of data for shape {shape}")
+            raise DataError("an IDX file must be undamaged", f"'{path}' with {body} bytes of data for shape {shape}")
         check_size(count, f"'{path.name}'", [path])
         if path.suffix == ".gz":
-            values = room(shape, dtype)
+            values = allocate(shape, dtype)
             fill(values, file)
         else:
             values = np.memmap(file, dtype, "r", file.tell(), shape) if count else np.empty(shape, dtype)
@@ -64,7 +64,7 @@ def read_idx(path: Path) -> npt.NDArray[Any]:
 
 
 def _header(file: IO[bytes], path: Path) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Shape and type of the numbers that follow."""
+    """Read the shape and the type of the numbers that follow."""
     magic = file.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in TYPES:
         raise DataError(
@@ -73,21 +73,21 @@ def _header(file: IO[bytes], path: Path) -> tuple[tuple[int, ...], np.dtype[Any]
     dimensions = magic[3]
     if not 0 < dimensions <= MOST_DIMENSIONS:
         raise DataError(
-            f"an IDX file must be whole, with 1 to {MOST_DIMENSIONS} dimensions", f"'{path}' with {dimensions}"
+            f"an IDX file must be undamaged, with 1 to {MOST_DIMENSIONS} dimensions", f"'{path}' with {dimensions}"
         )
     sizes = file.read(4 * dimensions)
     if len(sizes) < 4 * dimensions:
-        raise DataError("an IDX file must be whole", f"'{path}', which ends in its header")
+        raise DataError("an IDX file must be undamaged", f"'{path}', which ends in its header")
     return tuple(int(size) for size in np.frombuffer(sizes, ">u4")), np.dtype(TYPES[magic[2]])
 
 
 def open_idx(folder: Path) -> Source:
-    """Pictures and labels of a folder.
+    """Open the pictures and labels of a folder.
 
-    Files with `t10k` or `test` in their names are its test part, those with `val`, `valid` or `validation` choose the model.
+    Files with `t10k` or `test` in their names are test data, those with `val`, `valid` or `validation` validation data.
 
     Raises:
-        DataError: if there are no training pictures, two files claim to be the same part, or one is damaged.
+        DataError: if there are no training pictures, two files are the same part, or a file is damaged.
     """
     parts: dict[str, dict[str, Path]] = {"train": {}, "validation": {}, "test": {}}
     for path in _files(folder):

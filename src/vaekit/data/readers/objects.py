@@ -1,4 +1,4 @@
-"""What people hold in memory, as the arrays and tables that are read: masked and sparse ones, records, annotated data."""
+"""Values in memory as arrays and tables: masked and sparse arrays, records, lists of pictures, annotated data."""
 
 from __future__ import annotations
 
@@ -16,39 +16,41 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
-from vaekit.data.limits import check_size, room
+from vaekit.data.limits import allocate, check_size
 from vaekit.data.part import CHUNK
 from vaekit.data.readers.decoding import ENDINGS, Page, common_form, depth, form_of, pixels_of
-from vaekit.data.source import Source, Values
+from vaekit.data.source import Source
+from vaekit.data.tables.arrays import Values
 from vaekit.data.tables.columns import numbered_names
 from vaekit.data.tables.frame import frame_of_table
 from vaekit.data.tables.written import EXACT
 from vaekit.errors import DataError
 
 
-def arranged(value: Any) -> Any:
-    """An object as an array, a table, a frame or a source, where it is something that only looks like one.
+def arrange(value: Any) -> Any:
+    """Convert an object to an array, a table, a frame or a source, if it is in another form.
 
     Args:
         value: anything.
 
     Returns:
-        Masked arrays with NaN in masked cells; sparse matrices dense; lists of pictures as an array; records, dictionaries of
-        columns, structured arrays and rows of several types as tables; annotated data (`AnnData`) as a source. All else as it is.
+        Masked arrays with NaN in masked cells; dense arrays for sparse matrices; sources for lists of pictures and annotated
+        data (`AnnData`); tables for records, dictionaries of columns, structured arrays and rows of several types. All other
+        objects are returned unchanged.
 
     Raises:
-        DataError: for what holds rows but cannot be read as rows, such as a torch `Dataset`: what it is, and the way.
+        DataError: if the object holds rows that cannot be read; the message says how to pass them.
 
     Examples:
-        >>> arranged(np.ma.masked_array([[1, 2]], [[False, True]])).tolist()
+        >>> arrange(np.ma.masked_array([[1, 2]], [[False, True]])).tolist()
         [[1.0, nan]]
-        >>> arranged([{"a": 1, "b": "x"}, {"a": 2}]).to_pydict()
+        >>> arrange([{"a": 1, "b": "x"}, {"a": 2}]).to_pydict()
         {'a': [1, 2], 'b': ['x', None]}
     """
     module = type(value).__module__.partition(".")[0]
     if isinstance(value, Source):
-        return replace(value, values=unmasked(value.values)) if _is_masked(value.values) else value
-    if module == "scipy" and hasattr(value, "tocsr"):  # of which one kind is a dictionary
+        return replace(value, values=unmask(value.values)) if _is_masked(value.values) else value
+    if module == "scipy" and hasattr(value, "tocsr"):  # one of these is a dictionary, too
         return _dense(value)
     if isinstance(value, Mapping) or (isinstance(value, list | tuple) and value and isinstance(value[0], Mapping)):
         return _table_of_mapping(value) if isinstance(value, Mapping) else _table_of_records(value)
@@ -61,7 +63,7 @@ def arranged(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         if value.dtype.names is not None:
             return _table_of_fields(value)
-        value = unmasked(value)
+        value = unmask(value)
         return _of_objects(value) if value.dtype == object and value.ndim == 2 else value
     return value
 
@@ -72,14 +74,14 @@ def _is_masked(value: object) -> bool:
     return isinstance(value, np.ma.MaskedArray)
 
 
-def unmasked(values: Values) -> Values:
-    """A masked array without its mask: NaN where a cell is masked, None in an array of objects, text or very long numbers.
+def unmask(values: Values) -> Values:
+    """Replace masked cells by NaN, or by None in an array of objects, text or very large integers.
 
     Args:
         values: any array.
 
     Returns:
-        The array itself where it has no mask; whole numbers stay whole where no cell is masked.
+        The array itself if it has no mask; integers stay integers if no cell is masked.
     """
     if not isinstance(values, np.ma.MaskedArray):
         return values
@@ -97,18 +99,18 @@ def unmasked(values: Values) -> Values:
 
 
 def _array_of_list(value: Sequence[Any]) -> Any:
-    """A list of rows, masked where one of them is; of rows of several types, which numpy would turn into text, objects."""
+    """Convert a list of rows to an array, masked if a row is; rows of several types become objects, not text as in numpy."""
     first = value[0] if value else None
     if type(first).__module__.partition(".")[0] == "PIL":
         return _source_of_pictures(value)
     if isinstance(first, str | Path) and Path(str(first)).suffix.lower() in ENDINGS:
         raise DataError(
-            "pictures must be named by the folder that holds them, or be opened",
+            "pictures must be passed as a folder, or as opened pictures",
             f"a list of {len(value)} paths ('{Path(str(first)).name:.100}', …)",
             "Give the folder, or [PIL.Image.open(path) for path in paths]",
         )
     if isinstance(first, Tensor):
-        with contextlib.suppress(RuntimeError, TypeError):  # of several shapes, which the reader of arrays refuses
+        with contextlib.suppress(RuntimeError, TypeError):  # the reader of arrays refuses several shapes
             return torch.stack(list(value))
         return value
     if hasattr(first, "__dataframe__") or isinstance(first, pa.Table):
@@ -118,13 +120,13 @@ def _array_of_list(value: Sequence[Any]) -> Any:
         )
     try:
         array = np.ma.array(value) if _is_masked(value) else np.asarray(value)
-    except (ValueError, TypeError, RuntimeError):  # rows of several lengths, which the reader of arrays refuses
+    except (ValueError, TypeError, RuntimeError):  # the reader of arrays refuses several lengths
         return value
     return np.asarray(value, dtype=object) if array.dtype.kind in "US" and array.ndim == 2 else array
 
 
 def _source_of_pictures(pictures: Sequence[Any]) -> Source:
-    """Pictures of Pillow, as files of them are read."""
+    """Open Pillow pictures as their files would be opened."""
     pages = [
         Page(Path(f"picture {i}"), 0, (p.height, p.width), form_of(p, f"picture {i}")) for i, p in enumerate(pictures)
     ]
@@ -137,14 +139,14 @@ def _source_of_pictures(pictures: Sequence[Any]) -> Source:
 
 
 def _dense(matrix: Any) -> Values:
-    """A sparse matrix, a block of rows at a time."""
+    """Convert a sparse matrix to a dense array, block by block."""
     shape, dtype = matrix.shape, matrix.dtype
     if len(shape) != 2 or dtype.kind not in "buif":
         raise DataError(
             "a sparse matrix must hold real numbers, with an example per row: (n, columns)", f"{dtype}, shape {shape}"
         )
     check_size(math.prod(shape) * dtype.itemsize, f"the sparse matrix of shape {shape}")
-    rows, values = matrix.tocsr(), room(shape, dtype)
+    rows, values = matrix.tocsr(), allocate(shape, dtype)
     step = max(1, CHUNK // max(1, shape[1]))
     for start in range(0, shape[0], step):
         values[start : start + step] = rows[start : start + step].toarray()
@@ -152,9 +154,9 @@ def _dense(matrix: Any) -> Values:
 
 
 def _annotated(data: Any) -> Source:
-    """The matrix of annotated data, its columns named by the variables."""
+    """Open the matrix of annotated data, with the names of its variables."""
     names = tuple(str(name) for name in data.var_names)
-    values = arranged(data.X)
+    values = arrange(data.X)
     if not isinstance(values, np.ndarray):
         values = np.asarray(values)
     if values.ndim != 2 or values.dtype.kind not in "buif":
@@ -163,7 +165,7 @@ def _annotated(data: Any) -> Source:
 
 
 def _table_of_records(records: Sequence[Any]) -> pa.Table:
-    """A list of dictionaries; what one of them lacks is missing."""
+    """Convert a list of dictionaries to a table; absent keys are missing cells."""
     odd = next((i for i, record in enumerate(records) if not isinstance(record, Mapping)), None)
     if odd is not None:
         raise DataError("records must all be dictionaries", f"a {type(records[odd]).__name__} in row {odd}")
@@ -172,23 +174,23 @@ def _table_of_records(records: Sequence[Any]) -> pa.Table:
 
 
 def _table_of_mapping(columns: Mapping[Any, Any]) -> Any:
-    """A dictionary of columns; of named arrays, as in a `.npz` file, those."""
+    """Convert a dictionary of columns to a table, or one of named arrays to a source."""
     from vaekit.data.readers.arrays import TRAIN_NAMES, from_archive
 
     if any(np.ndim(columns[name]) >= 2 for name in TRAIN_NAMES if name in columns):
-        return from_archive(list(columns), lambda name: arranged(np.asanyarray(columns[name])), "the dictionary")
+        return from_archive(list(columns), lambda name: arrange(np.asanyarray(columns[name])), "the dictionary")
     odd = next((name for name, column in columns.items() if np.ndim(column) != 1), None)
     if odd is not None or not columns:
         given = f"{type(columns[odd]).__name__} for '{odd!s:.100}'" if columns else "an empty one"
-        raise DataError("the array must be one, or a dictionary of columns, each a list of cells", given)
+        raise DataError("a dictionary must hold columns, each a list of cells", given)
     if len({len(column) for column in columns.values()}) > 1:
         told = ", ".join(f"{len(column)} of '{name}'" for name, column in list(columns.items())[:5])
-        raise DataError("columns must have as many cells as each other", told)
+        raise DataError("columns must have the same number of cells", told)
     return _table(columns)
 
 
 def _table_of_fields(values: Values) -> pa.Table:
-    """A structured array, a column for each field."""
+    """Convert a structured array to a table with a column for each field."""
     if values.ndim != 1:
         raise DataError("a structured array must have one dimension, a record per row", f"shape {values.shape}")
     for name in values.dtype.names or ():
@@ -200,7 +202,7 @@ def _table_of_fields(values: Values) -> pa.Table:
 
 
 def _of_objects(values: Values) -> Any:
-    """An array of objects: of numbers and None an array of numbers, else a table whose columns have no names."""
+    """Convert an array of objects to an array if all are numbers or None, else to a table without names."""
     numbers: Any = (bool, int, float, np.integer, np.floating, np.bool_)
     if all(cell is None or (isinstance(cell, numbers) and not abs(cell) > EXACT) for cell in values.flat):
         return values.astype(np.float64)
@@ -213,7 +215,7 @@ def _table(columns: Mapping[Any, Iterable[Any]]) -> pa.Table:
 
 
 def _column(name: str, cells: Any) -> pa.Array:
-    """Cells of one type, NaN among them as missing; whole numbers too large for any type as text."""
+    """Convert cells to an Arrow array; NaN is missing, and integers that are too large for any type become text."""
     cells = cells.numpy() if isinstance(cells, Tensor) else cells
     mask = np.ma.getmaskarray(cells) if isinstance(cells, np.ma.MaskedArray) else None
     cells = cells if mask is None else np.ma.getdata(cells)
@@ -229,7 +231,7 @@ def _column(name: str, cells: Any) -> pa.Array:
         odd = next(((i, c) for i, c in enumerate(cells) if c is not None and type(c).__name__ != usual), None)
         if odd is None:
             must = f"column '{name}' must hold numbers, truth values, texts or dates"
-            raise DataError(must, f"cells of type {usual}", "Leave it out, or code it as numbers") from error
+            raise DataError(must, f"cells of type {usual}", "Leave it out, or encode it as numbers") from error
         row, cell = odd
         raise DataError(
             f"every cell of column '{name}' must be of one type",
@@ -239,17 +241,17 @@ def _column(name: str, cells: Any) -> pa.Array:
 
 
 ARRAYS = ("__array__", "__array_interface__")
-"""By these an object says that it is an array."""
+"""Attributes that mark an object as an array."""
 
 
 def refuse_sequence(value: object) -> None:
-    """Refuse what has items but is no array: numpy would read it item by item, as something that it is not.
+    """Refuse an object that has items but is not an array, since numpy would misread it item by item.
 
     Args:
-        value: what is neither a data frame nor a list.
+        value: a value that is neither a data frame nor a list.
 
     Raises:
-        DataError: what it is, and how to give its rows.
+        DataError: if it has items; the message says how to pass its rows.
     """
     if isinstance(value, Dataset | DataLoader):
         held = value.dataset if isinstance(value, DataLoader) else value
@@ -259,14 +261,14 @@ def refuse_sequence(value: object) -> None:
             count = len(held.tensors)
             what, way = f"{what} of {count} tensor{'s' if count > 1 else ''}", f"{way}.tensors[0]"
         else:
-            way = f"torch.stack([x for x, *_ in {way}]), or whatever of its items are the rows"
+            way = f"torch.stack([x for x, *_ in {way}]), or the part of the items that holds the rows"
     elif (
         not isinstance(value, list | tuple | str | bytes | memoryview | Tensor)
         and (hasattr(value, "__getitem__") or hasattr(value, "__iter__"))
         and not any(hasattr(value, name) for name in ARRAYS)
     ):
         what = type(value).__name__ + (f" of {len(value)} items" if hasattr(value, "__len__") else "")
-        way = "numpy.stack([row for row in it]), or whatever of its items are the rows"
+        way = "numpy.stack([row for row in it]), or the part of the items that holds the rows"
     else:
         return
-    raise DataError("data must be given as an array or a table", f"a {what}", f"Pass {way}")
+    raise DataError("data must be an array or a table", f"a {what}", f"Pass {way}")

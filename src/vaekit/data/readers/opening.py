@@ -1,111 +1,87 @@
-"""Where data come from: one opener for each form of source, chosen by what is found on disk."""
+"""The opening of data by name, path or value, with the reader that fits."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from vaekit.data.options import DEFAULTS, DataOptions
 from vaekit.data.readers import arrays, idx
+from vaekit.data.readers.addresses import is_database, without_password
 from vaekit.data.source import Progress, Source
 from vaekit.data.tables.columns import Column
 from vaekit.data.tables.frame import Frame, frame_of_table
-from vaekit.data.tables.written import MISSING
 from vaekit.errors import DataError, did_you_mean
-
-
-@dataclass(frozen=True)
-class TextForm:
-    """How a text file is read.
-
-    Args:
-        header: whether its first line names the columns; by default it is looked at.
-        marks: words for a missing cell.
-        known: what its columns are, where a run knows; its cells are then left as they are written.
-    """
-
-    header: bool | None = None
-    marks: tuple[str, ...] = MISSING
-    known: tuple[Column, ...] = ()
-
-    def open(self, path: Path) -> Frame:
-        """Open a CSV file."""
-        from vaekit.data.readers import csv  # pyarrow is slow to import
-
-        if self.known:
-            return csv.open_written(path, self.known, self.header, self.marks)
-        return csv.open_csv(path, self.header, self.marks)
 
 
 def open_source(
     source: object,
-    size: tuple[int, int] | None = None,
+    options: DataOptions = DEFAULTS,
     progress: Progress | None = None,
-    query: str = "",
-    text: TextForm = TextForm(),
-) -> Source | Frame:
+    known: tuple[Column, ...] = (),
+) -> Source:
     """Open data by name, path or value.
 
     Args:
         source: `digits`; the path of a `.npy`, `.npz`, `.csv` or `.parquet` file, of a folder of IDX files or of
             pictures, or of a picture; the address of a database; an array, also a masked or sparse one; a data frame; a list
             of dictionaries or a dictionary of columns; or a `Source` or `Frame`.
-        size: (H, W) to which pictures in a folder are brought; by default they must all be of one size.
-        progress: told how many pictures are decoded.
-        query: the SQL query whose rows are wanted, where the source is a database.
-        text: how text files are read.
+        options: how files are read: size of pictures, header and missing cells of text, query of a database.
+        progress: is told how many pictures are decoded.
+        known: the columns of a text file, if they are known; its cells are then opened as text.
 
     Returns:
-        The opened source; tables as frames, whose columns may be of any type.
+        The rows. A table is not encoded yet, because its columns may have any type.
 
     Raises:
-        DataError: if it is missing, empty, damaged, of an unknown form, or of a type that holds no numbers.
+        DataError: if the source is missing, empty, damaged, of an unknown form, or of a type that does not hold numbers.
 
     Examples:
         >>> open_source("digits").values.shape
         (1797, 8, 8, 1)
     """
-    from vaekit.data.readers import database  # slow to import
-
     if not isinstance(source, str | Path):
         return _open_object(source)
     if not str(source).strip():
         raise DataError(
-            "a source must be named", "an empty name", "Give 'digits', a file or a folder ('.' is this one)"
+            "The name of the source is empty", mend="Pass 'digits', a file or a folder ('.' is the current one)"
         )
     if str(source) == "digits":
         return digits()
-    if database.is_database(str(source)):
-        address = database.without_password(str(source))
-        return replace(frame_of_table(database.read_query(str(source), query)), origin=address)
-    if query:
-        raise DataError(
-            "data.query must go with a database", f"the source '{source}'", "Name postgresql://… or sqlite:///…"
-        )
+    if is_database(str(source)):
+        from vaekit.data.readers import database  # slow to import
+
+        answer = frame_of_table(database.read_query(str(source), options.query))
+        return replace(Source.of_frame(answer), origin=without_password(str(source)))
     try:
         path = Path(source).expanduser().resolve()
         exists = path.exists()
-    except (OSError, RuntimeError) as error:  # too long a name, an unknown user
+    except (OSError, RuntimeError) as error:  # the name is too long, or the user unknown
         raise DataError("the source must be a path", f"'{source}': {error}") from error
     if not exists:
         raise DataError("the source must exist", f"'{source}'", _nearby(path))
-    found = _open_folder(path, size, progress) if path.is_dir() else _open_file(path, size, progress, text)
-    if isinstance(found, Source) and not len(found.values):
-        raise DataError("the source must hold examples", f"none in '{source}'")
+    if path.is_dir():
+        found = _open_folder(path, options.height_width, progress)
+    else:
+        found = _open_file(path, options, progress, known)
+    if not len(found.values):
+        raise DataError(f"The source '{source}' holds no examples")
     return replace(found, origin=str(path))
 
 
-def _open_object(value: object) -> Source | Frame:
-    """Rows in memory."""
-    from vaekit.data.readers import objects, tabular  # slow to import
+def _open_object(value: object) -> Source:
+    """Open rows in memory."""
+    from vaekit.data.readers import libraries, objects  # slow to import
 
-    value = value if isinstance(value, Frame) else objects.arranged(value)
-    if isinstance(value, Source | Frame):
+    value = value if isinstance(value, Frame) else objects.arrange(value)
+    if isinstance(value, Source):
         return value
-    if (frame := tabular.open_frame(value)) is not None:
-        return frame
+    frame = value if isinstance(value, Frame) else libraries.open_frame(value)
+    if frame is not None:
+        return Source.of_frame(frame)
     objects.refuse_sequence(value)
     return arrays.from_object(value)
 
@@ -113,33 +89,39 @@ def _open_object(value: object) -> Source | Frame:
 def _nearby(path: Path) -> str:
     known = ["digits", *(p.name for p in path.parent.iterdir())] if path.parent.is_dir() else ["digits"]
     hint = did_you_mean(path.name, known)
-    return hint if hint.startswith("Did") else "Give 'digits', a .npy, .npz, .csv or .parquet file, or a folder"
+    return hint if hint.startswith("Did") else "Pass 'digits', a .npy, .npz, .csv or .parquet file, or a folder"
 
 
 def digits() -> Source:
-    """The 1,797 handwritten digits of 8×8 pixels and 17 levels that come with scikit-learn."""
+    """Open the 1,797 handwritten digits of scikit-learn, with 8×8 pixels and 17 levels."""
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
     return Source(bunch.images.astype(np.uint8)[..., None], bunch.target, picture=True, levels=17, origin="digits")
 
 
-def _open_file(path: Path, size: tuple[int, int] | None, progress: Progress | None, text: TextForm) -> Source | Frame:
-    from vaekit.data.readers import decoding, pictures, tabular  # slow to import
+def _open_file(path: Path, options: DataOptions, progress: Progress | None, known: tuple[Column, ...]) -> Source:
+    from vaekit.data.readers import csv, decoding, parquet, pictures  # slow to import
 
-    openers: dict[str, Callable[[Path], Source | Frame]] = {
+    header = None if options.header == "auto" else options.header
+
+    def open_text(path: Path) -> Source:
+        frame = csv.open_written(path, known, header, options.marks) if known else None
+        return Source.of_frame(frame or csv.open_csv(path, header, options.marks))
+
+    openers: dict[str, Callable[[Path], Source]] = {
         ".npy": _open_npy,
         ".npz": arrays.open_npz,
-        **dict.fromkeys((".csv", ".tsv", ".csv.gz", ".tsv.gz"), text.open),
-        ".parquet": tabular.open_parquet,
+        **dict.fromkeys((".csv", ".tsv", ".csv.gz", ".tsv.gz"), open_text),
+        ".parquet": lambda path: Source.of_frame(parquet.open_parquet(path)),
     }
     ending = "".join(path.suffixes[-2:]).lower() if path.suffix.lower() == ".gz" else path.suffix.lower()
     if not path.is_file():
         raise DataError("a source must be a file or a folder", f"'{path}', which is a pipe or a device")
     if path.stat().st_size == 0:
-        raise DataError("the source must hold examples", f"an empty file, '{path}'")
+        raise DataError(f"The source is an empty file, '{path}'")
     if ending in decoding.ENDINGS:
-        return pictures.open_pictures(path, size, progress)
+        return pictures.open_pictures(path, options.height_width, progress)
     if ending not in openers:
         raise DataError(
             f"a file must end in one of {', '.join(openers)}",
@@ -149,8 +131,8 @@ def _open_file(path: Path, size: tuple[int, int] | None, progress: Progress | No
     return openers[ending](path)
 
 
-def _open_npy(path: Path) -> Source | Frame:
-    """An array; of a structured one a table."""
+def _open_npy(path: Path) -> Source:
+    """Open an array, or a structured array as a table."""
     values = arrays.read_npy(path)
     if values.dtype.names is not None and values.ndim != 1:
         must = "a structured array must have one dimension, a record per row"
@@ -163,11 +145,11 @@ PARTS = {
     "validation": ("val", "valid", "validation", "dev"),
     "test": ("test", "testing"),
 }
-"""What folders of the parts are called, in capitals or not."""
+"""Names of the folders of parts, in lower case."""
 
 
 def _open_folder(path: Path, size: tuple[int, int] | None, progress: Progress | None) -> Source:
-    """IDX files, or pictures: all of a folder, or those of its parts."""
+    """Open a folder of IDX files, of pictures, or of parts with pictures."""
     from vaekit.data.readers import pictures
 
     if idx.is_idx_folder(path):
@@ -191,31 +173,29 @@ def _open_folder(path: Path, size: tuple[int, int] | None, progress: Progress | 
 
 
 def _parts(path: Path) -> dict[str, Path]:
-    """The folders of the parts of a folder of pictures, where it has any.
+    """Return the folders of the parts of a folder of pictures, if it has parts.
 
-    There must be one of training rows, or the others must hold the classes that stand beside them: else a name such as
-    `train` or `val` is a class like any other.
+    A folder is a part only if there are training pictures: in a folder of their own, or in folders of the same classes beside
+    the parts. Otherwise `train` or `val` is the name of a class.
 
     Raises:
-        DataError: if two folders claim to be the same part, or there are parts but nothing to train on.
+        DataError: if two folders are the same part, or there are parts but no training pictures.
     """
     folders = {p.name.lower(): p for p in sorted(path.iterdir()) if p.is_dir() and not p.name.startswith(".")}
     named = {part: [folders[name] for name in names if name in folders] for part, names in PARTS.items()}
-    found = {part: places[0] for part, places in named.items() if places}
-    classes = {name for name, place in folders.items() if place not in found.values()}
+    found = {part: paths[0] for part, paths in named.items() if paths}
+    classes = {name for name, path in folders.items() if path not in found.values()}
     if "train" in found:
-        if len(found) == 1 and classes:  # a train among cars
+        if len(found) == 1 and classes:  # a class named train, as among cars
             return {}
     elif found and classes:
-        inner = [{p.name.lower() for p in place.iterdir() if p.is_dir()} for place in found.values()]
+        inner = [{p.name.lower() for p in part.iterdir() if p.is_dir()} for part in found.values()]
         if not all(names and names <= classes for names in inner):
             return {}
     elif found:
-        told = " and ".join(f"'{place.name}'" for place in found.values())
-        raise DataError("a folder of parts must have one named train", f"{told} alone in '{path}'")
-    for part, places in named.items():
-        if len(places) > 1:
-            raise DataError(
-                f"there must be one folder for the {part} part", f"'{places[0].name}' and '{places[1].name}'"
-            )
+        told = " and ".join(f"'{part.name}'" for part in found.values())
+        raise DataError("a folder of parts must have one named train", f"only {told} in '{path}'")
+    for part, paths in named.items():
+        if len(paths) > 1:
+            raise DataError(f"there must be one folder for the {part} part", f"'{paths[0].name}' and '{paths[1].name}'")
     return found

@@ -1,4 +1,4 @@
-"""Cells of pandas for Arrow; Python objects among them are told apart by what they are, not by their width."""
+"""Cells of pandas as Arrow arrays; Python objects are classified by family, not by width."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ _SINGLE = {
 
 
 def export(name: str, cells: Any) -> Any:
-    """Turn cells of pandas into a chunked Arrow array.
+    """Convert cells of pandas to a chunked Arrow array.
 
     Args:
         name: the column.
         cells: a series or an index.
 
     Raises:
-        DataError: if they are of a type that Arrow does not know.
+        DataError: if Arrow does not have their type.
     """
     try:
         found = pa.array(cells, from_pandas=True)
     except _FAILURES as error:
         raise DataError(
-            "every column must be of a type that Arrow knows", f"column '{name}' of type {cells.dtype}"
+            "every column must be of a type that Arrow supports", f"column '{name}' of type {cells.dtype}"
         ) from error
     return found if isinstance(found, pa.ChunkedArray) else pa.chunked_array([found])
 
 
 def export_objects(name: str, series: Any) -> Any:
-    """Turn Python objects of one family into a chunked Arrow array.
+    """Convert Python objects of one family to a chunked Arrow array.
 
-    Numbers that no type of Arrow holds together become floats, and days beside moments become moments.
+    Numbers that do not share an Arrow type become floats, and days among moments become moments.
     """
     families = set(families_of(series.dropna()))
     if families == {"dates"}:
@@ -58,12 +58,12 @@ def export_objects(name: str, series: Any) -> Any:
 
 
 def _with_missing(series: Any) -> Any:
-    """Cells, and whether each is missing."""
+    """Pair each cell with whether it is missing."""
     return zip(series, series.isna(), strict=True)
 
 
 def _moments(name: str, series: Any) -> Any:
-    """Dates, as moments if one of them is: Arrow would take the type of the first and cut off what the others have."""
+    """Convert dates to moments if one of them is a moment, since Arrow would truncate them to the type of the first."""
     moments = [isinstance(cell, datetime.datetime | np.datetime64) and not gone for cell, gone in _with_missing(series)]
     if not any(moments):
         return series
@@ -71,7 +71,7 @@ def _moments(name: str, series: Any) -> Any:
     if any(zones) and not all(zones[row] or gone for row, gone in enumerate(series.isna())):
         row = next(row for row, (_, gone) in enumerate(_with_missing(series)) if not gone and not zones[row])
         raise DataError(
-            f"all moments of column '{name}' must have a time zone, or none",
+            f"all moments of column '{name}' must have a time zone, or none of them",
             f"{series.iloc[row]!r} in {_place(series, row)}, without one",
             f"Bring them to one, as with pandas.to_datetime(frame[{name!r}], utc=True)",
         )
@@ -90,7 +90,7 @@ def check_objects(name: str, series: Any) -> None:
     """Refuse Python objects of several families.
 
     Raises:
-        DataError: naming the first cell of the least frequent.
+        DataError: names the first cell of the rarest family.
     """
     families = families_of(series.dropna())
     if len(families) < 2:
@@ -108,7 +108,7 @@ def check_objects(name: str, series: Any) -> None:
 
 
 def _place(series: Any, row: int) -> str:
-    """The number of a row, and its label where that is another."""
+    """Write the number of a row, and its label if that is different."""
     label = series.index[row]
     counted = isinstance(series.index, pd.RangeIndex) and label == row
     shown = label.item() if isinstance(label, np.generic) else label
@@ -116,7 +116,7 @@ def _place(series: Any, row: int) -> str:
 
 
 def families_of(cells: Any) -> Counter[str]:
-    """How many Python objects are of each family of types, whatever their width."""
+    """Count the Python objects of each family."""
     found: Counter[str] = Counter()
     for kind, count in Counter(map(type, cells)).items():
         found[_family(kind)] += count

@@ -1,4 +1,4 @@
-"""Parquet files, read a batch at a time in bounded memory; whatever their reader raises becomes one refusal."""
+"""A reader of Parquet files, in batches and bounded memory; any error of the library becomes a refusal."""
 
 from __future__ import annotations
 
@@ -15,28 +15,30 @@ import pyarrow.compute as pc
 import pyarrow.parquet
 
 from vaekit.data.limits import check_size
-from vaekit.data.tables.columns import value_type
-from vaekit.data.tables.frame import BATCH, Frame, check_cells, check_columns
+from vaekit.data.readers.libraries import INDEX
+from vaekit.data.tables.checks import check_cells, check_columns
+from vaekit.data.tables.frame import BATCH, Frame
+from vaekit.data.tables.types import value_type
 from vaekit.errors import DataError
 
 PIECE = 1 << 26
 """Bytes of text that are unpacked at once."""
 NESTED = 1 << 10
-"""Rows that are read at once where cells are lists."""
+"""Rows that are read at once if cells are lists."""
 FAULTS = (pa.ArrowException, OSError, MemoryError, UnicodeDecodeError, OverflowError)
-"""What pyarrow raises of a damaged file: a length that was hit by chance may ask for any amount of memory."""
+"""Errors of pyarrow for a damaged file, whose lengths may ask for any amount of memory."""
 _LONG = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary)
 
 
 @dataclass(frozen=True)
 class _Form:
-    """How a file is to be read.
+    """Describes how a file is read.
 
     Args:
         schema: names and types of the columns.
-        rows: how many rows the file says to have.
-        packed: columns of text, each of which may be stored once and used in many rows.
-        batch: rows that are read at once.
+        rows: number of rows according to the file.
+        packed: columns of text, whose values may be stored once and used in many rows.
+        batch: number of rows that are read at once.
     """
 
     schema: pa.Schema
@@ -45,52 +47,57 @@ class _Form:
     batch: int
 
 
-def frame_of_parquet(path: Path) -> Frame:
-    """Open a Parquet file; its rows are read a batch at a time.
+def open_parquet(path: Path) -> Frame:
+    """Open a Parquet file, whose rows are read in batches.
 
     Args:
         path: the file.
 
     Returns:
-        Its rows.
+        The rows, without an unnamed index.
 
     Raises:
-        DataError: if the file is damaged, has no rows or columns, two columns of one name, or more cells or text than
-            may be unpacked.
+        DataError: if the file is damaged, has no rows or columns, two columns with the same name, or more cells or text
+            than may be unpacked.
     """
     with _refused(path), pyarrow.parquet.ParquetFile(path) as file:
         form = _form(file, path)
-    return Frame(form.schema, form.rows, lambda: _read(path, form))
+    frame = Frame(form.schema, form.rows, lambda: _read(path, form))
+    kept = [name for name in frame.names if not INDEX.fullmatch(name)]
+    return frame.in_order(kept) if kept and len(kept) < len(frame.names) else frame
 
 
 @contextlib.contextmanager
 def _refused(path: Path) -> Iterator[None]:
-    """What the reader raises, as a refusal."""
+    """Turn errors of the library into a refusal."""
     try:
         yield
     except FAULTS as error:
-        raise DataError("a Parquet file must be whole", f"'{path}': {error!s:.200}") from error
+        raise DataError("a Parquet file must be undamaged", f"'{path}': {error!s:.200}") from error
 
 
 def _form(file: Any, path: Path) -> _Form:
-    """Look at the columns and sizes of a file before any of it is unpacked."""
+    """Check the columns and the size of a file before it is unpacked."""
     schema, rows = file.schema_arrow.remove_metadata(), file.metadata.num_rows
     check_columns(schema, rows)
-    # Sizes are asked of the groups of rows and not of their columns: of damaged columns pyarrow ends the process.
+    # Sizes are those of groups of rows, since pyarrow ends the process if a column is damaged.
     groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
-    for needed in (8 * rows * len(schema.names), sum(group.total_byte_size for group in groups)):  # coded, and unpacked
+    for needed in (
+        8 * rows * len(schema.names),
+        sum(group.total_byte_size for group in groups),
+    ):  # encoded, and unpacked
         check_size(needed, f"'{path.name}'", [path])
     batch = min((4 * PIECE * group.num_rows // max(group.total_byte_size, 1) for group in groups), default=1)
-    if any(pa.types.is_nested(kind) for kind in schema.types):  # texts within lists cannot be read packed
+    if any(pa.types.is_nested(kind) for kind in schema.types):  # text in lists cannot be read as a dictionary
         batch = min(batch, NESTED)
     packed = [field.name for field in schema if any(is_type(field.type) for is_type in _LONG)]
     return _Form(schema, rows, packed, max(1, batch))
 
 
 def _read(path: Path, form: _Form) -> Iterator[pa.Table]:
-    """The rows in tables that hold some 64 MiB of text at most, or a single row."""
+    """Iterate over the rows in tables with at most 64 MiB of text, or with a single row."""
     row = text = 0
-    # without a buffer, else whole files are held
+    # without a buffer, which would hold the whole file
     with _refused(path), pyarrow.parquet.ParquetFile(path, pre_buffer=False, read_dictionary=form.packed) as file:
         for batch in file.iter_batches(min(form.batch, BATCH), use_threads=False):
             lengths = _text_lengths(batch)
@@ -105,26 +112,26 @@ def _read(path: Path, form: _Form) -> Iterator[pa.Table]:
                 row += len(piece)
                 yield piece
     if row != form.rows:
-        raise DataError("a Parquet file must be whole", f"'{path}': {row} rows instead of {form.rows}")
+        raise DataError("a Parquet file must be undamaged", f"'{path}': {row} rows instead of {form.rows}")
 
 
 def _text_lengths(batch: Any) -> npt.NDArray[np.int64]:
-    """Bytes of text in each row once it is unpacked, shape (rows,)."""
+    """Return the bytes of unpacked text in each row, shape (rows,)."""
     found = np.zeros(len(batch), np.int64)
     for column in batch.columns:
         if pa.types.is_dictionary(column.type):
             column.indices.validate(full=True)
-            places = column.indices.fill_null(0).to_numpy()
-            if len(places) and not 0 <= places.min() <= places.max() < max(len(column.dictionary), 1):
-                raise pa.ArrowInvalid("a place that the dictionary does not have")
+            indices = column.indices.fill_null(0).to_numpy()
+            if len(indices) and not 0 <= indices.min() <= indices.max() < max(len(column.dictionary), 1):
+                raise pa.ArrowInvalid("an index beyond the dictionary")
             if any(is_type(column.type.value_type) for is_type in _LONG) and len(column.dictionary):
                 lengths = pc.binary_length(column.dictionary).fill_null(0).to_numpy()
-                found += np.where(column.is_null().to_numpy(zero_copy_only=False), 0, lengths[places])
+                found += np.where(column.is_null().to_numpy(zero_copy_only=False), 0, lengths[indices])
     return found
 
 
 def _pieces(lengths: npt.NDArray[np.int64]) -> Iterator[tuple[int, int]]:
-    """First and last row of pieces that hold `PIECE` bytes at most, or a single row."""
+    """Iterate over the first and last rows of pieces with at most `PIECE` bytes, or with a single row."""
     reached, start = np.cumsum(lengths), 0
     while start < len(lengths):
         before = int(reached[start - 1]) if start else 0
@@ -134,5 +141,5 @@ def _pieces(lengths: npt.NDArray[np.int64]) -> Iterator[tuple[int, int]]:
 
 
 def _unpacked(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
-    """A column of the type that the file names, whose text was read as places in a dictionary."""
+    """Convert a column whose text was read as a dictionary to the type in the file."""
     return column if column.type == kind else column.cast(value_type(column.type)).cast(kind)

@@ -1,4 +1,4 @@
-"""Folders of pictures, decoded once and in parallel into a memory-mapped cache."""
+"""A reader of folders of pictures, which are decoded once, in parallel, into a memory-mapped cache."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from vaekit.errors import DataError
 from vaekit.files import atomic_path, remove_leftovers
 
 COPIES = 16
-"""Bytes for each pixel that is being decoded: the picture, its conversions and its resampled form."""
+"""Bytes of memory for each pixel while it is decoded, converted and resampled."""
 
 
 def cache_folder() -> Path:
-    """Where decoded pictures are kept: `$VAEKIT_CACHE`, or `vaekit` in the user's cache folder."""
+    """Return the folder for decoded pictures: `$VAEKIT_CACHE`, or `vaekit` in the user's cache folder."""
     base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(os.environ.get("VAEKIT_CACHE") or Path(base) / "vaekit")
 
 
 def picture_files(folder: Path, without: Sequence[Path] = ()) -> list[Path]:
-    """The picture files below a folder in the order of their paths, hidden ones and some of its folders left out."""
+    """Return the picture files below a folder in order of their paths, without hidden files and the folders `without`."""
     return sorted(
         p
         for p in folder.rglob("*")
@@ -49,25 +49,25 @@ def picture_files(folder: Path, without: Sequence[Path] = ()) -> list[Path]:
 def open_pictures(
     source: Path, size: Size | None = None, progress: Progress | None = None, without: Sequence[Path] = ()
 ) -> Source:
-    """All pictures below a folder, or in a file, as (n, H, W, C); names of class sub-folders become labels.
+    """Open all pictures below a folder, or in a file, as (n, H, W, C); names of class sub-folders become labels.
 
     Args:
-        source: a folder, searched with its sub-folders, or a picture. Every page of a file is a picture of its own.
-        size: (H, W) to which each is resampled; by default all must be of one size.
-        progress: told how many are decoded.
+        source: a folder, which is searched with its sub-folders, or a file. Each page of a file is a picture.
+        size: (H, W) that pictures are resampled to; by default all must have the same size.
+        progress: is told how many pictures are decoded.
         without: folders that are left out.
 
     Returns:
-        The source: bytes, C = 3 unless every picture is grey; uint16 where they have 16 bits; zeros and ones where one.
+        The source: bytes, with C = 3 unless all pictures are grey; uint16 for 16 bits; zeros and ones for one bit.
 
     Raises:
-        DataError: if there are none, one cannot be read (it is named), sizes differ, or they would take too much room.
+        DataError: if there are no pictures, one cannot be read, sizes differ, or they would take too much memory.
     """
     folder = source if source.is_dir() else source.parent
     files = picture_files(folder, without) if source.is_dir() else [source]
     if not files:
-        raise DataError("the folder must hold pictures or IDX files", f"neither in '{folder}'")
-    with warnings.catch_warnings():  # of sizes that Pillow finds large: ours are checked
+        raise DataError(f"The folder '{folder}' holds neither pictures nor IDX files")
+    with warnings.catch_warnings():  # Pillow warns of large pictures, whose sizes are checked here
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         return _open_files(folder, files, size, progress)
 
@@ -77,7 +77,7 @@ def _open_files(folder: Path, files: list[Path], size: Size | None, progress: Pr
         pages = [page for found in pool.map(pages_of, files) for page in found]
     size = size or _one_size(pages)
     form = common_form(pages)
-    if form == "bit" and any(page.size != size for page in pages):  # resampling makes greys
+    if form == "bit" and any(page.size != size for page in pages):  # resampling gives greys
         form = "grey"
     _check_row(pages[0].path, size, form)
     values = _cached(folder, files, pages, size, form, progress)
@@ -105,19 +105,19 @@ def _one_size(pages: list[Page]) -> Size:
         raise DataError(
             "pictures must all be of one size",
             f"{first.size[0]}x{first.size[1]} ('{first.path.name}') and {other.size[0]}x{other.size[1]} ('{other.path.name}')",
-            f"Bring them to one size (height x width) with data.size={first.size[0]}x{first.size[1]}",
+            f"Resample them to one size (height x width) with data.size={first.size[0]}x{first.size[1]}",
         )
     return first.size
 
 
 def _check_row(path: Path, size: Size, form: Form) -> None:
-    """Refuse pictures of which a single one is more than a model can be given."""
+    """Refuse pictures that are too large for a model."""
     most, numbers = largest() // NUMBERS, math.prod(size) * (3 if form == "colour" else 1)
     if numbers > most:
         raise DataError(
             f"a row must have at most {most:,} numbers",
             f"pictures of {size[0]}x{size[1]} such as '{path.name}'",
-            "Bring them to a smaller size (height x width) with data.size=256x256, say",
+            "Resample them to a smaller size (height x width), as with data.size=256x256",
         )
 
 

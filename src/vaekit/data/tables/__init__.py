@@ -1,1 +1,1 @@
-"""Tables: columns of several kinds, their cells and their codes."""
+"""Tables whose columns have different kinds: columns, cells, and their encoding as numbers."""

@@ -1,11 +1,12 @@
-"""From coded rows of a table to what the model sees of them: places, scores, and the measure of each cell.
+"""The step from encoded rows of a table to what the model sees: categories, normal scores, and a measure of each cell.
 
-Every column becomes one slot, or two: a place in a list (a category, or an atom of a column of numbers), a score on the
-line (a number that is no atom). A row is its S slots, followed by the S logarithms of their measures:
+Each column becomes one or two slots. A slot holds a category (of a list, or a point mass of a column of numbers) or the normal
+score of a number that is not a point mass. A row consists of its S slots, followed by the logarithms of their S measures:
 
-    place   log-measure log P(value | place), 0 unless rare values share it       score   log t'(x), or log width on a lattice
+    category   log P(value | category), which is 0 unless rare values share the category
+    score      log t'(x), or on a grid the log width of the interval of a value
 
-so that the likelihood speaks of the data as given. A missing cell is NaN in all its slots.
+With these measures the likelihood is one of the data as given. A missing cell is NaN in all of its slots.
 """
 
 from __future__ import annotations
@@ -27,162 +28,161 @@ from vaekit.data.tables.marginals import Marginal, fit_marginal
 Array = npt.NDArray[np.float64]
 
 
-class Places(BaseModel):
-    """A column of values in a list.
+class Categories(BaseModel):
+    """Describes a column of values from a list.
 
     Args:
-        places: how many places the model has for them.
-        known: how many of them have values that were seen; only these are drawn.
-        log_share: log P(value | place) by code; codes from `places` − 1 on share the last place where there are more.
+        n_categories: how many categories the model has for the values.
+        known: how many of these stand for values that were seen; only these are drawn.
+        log_share: log P(value | category) by code; codes from `n_categories` − 1 on share the last category.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    places: int
+    n_categories: int
     known: int
     log_share: tuple[float, ...]
 
 
 class Layout(BaseModel):
-    """What the slots of a row are: K places, then R scores.
+    """Describes the slots of a row: K categories, followed by R scores.
 
     Args:
-        sizes: how many places each of the first K slots chooses from, increasing.
-        lattice: of each score, whether values lie on a lattice; these come first.
-        edges: of each score, the scores of the least and the greatest level, which take the tails.
-        gates: of each score, the slot of the list whose last place it stands for; −1 where it has none.
+        sizes: the number of categories of each of the first K slots, increasing.
+        on_grid: for each score, whether its values lie on a grid; these scores come first.
+        edges: for each score, the scores of the least and the greatest value of the grid, whose intervals include the tails.
+        lists: for each score, the slot whose last category says that the number is not a point mass; −1 if there is none.
     """
 
     model_config = ConfigDict(frozen=True)
 
     sizes: tuple[int, ...]
-    lattice: tuple[bool, ...]
+    on_grid: tuple[bool, ...]
     edges: tuple[tuple[float, float], ...]
-    gates: tuple[int, ...] = ()
+    lists: tuple[int, ...] = ()
 
     @property
     def slots(self) -> int:
-        """S = K + R."""
-        return len(self.sizes) + len(self.lattice)
+        """Return S = K + R."""
+        return len(self.sizes) + len(self.on_grid)
 
 
 class Cells(Step):
-    """Codes (B, C), NaN where missing, to slots and measures (B, 2S); back from slots (…, S) to codes (…, C)."""
+    """Maps codes (B, C), NaN where missing, to slots and measures (B, 2S), and slots (…, S) back to codes (…, C)."""
 
     kind: Literal["cells"] = "cells"
-    columns: tuple[Places | Marginal, ...]
+    columns: tuple[Categories | Marginal, ...]
 
     @cached_property
     def _slots(self) -> list[tuple[int, int]]:
-        """For each column its slot among the places and its slot among the scores; −1 where it has none.
+        """Return for each column the slot of its category and the slot of its score; −1 if it does not have one.
 
-        Places stand in order of the length of their lists, scores on a lattice before reals, so that a family is a slice.
+        Categories are sorted by the length of their lists, and scores on a grid come before reals: each family is a slice.
         """
-        listed = [i for i, c in enumerate(self.columns) if isinstance(c, Places) or c.atoms]
+        listed = [i for i, c in enumerate(self.columns) if isinstance(c, Categories) or c.point_masses]
         listed.sort(key=lambda i: _length(self.columns[i]))
         lines = [(i, c) for i, c in enumerate(self.columns) if isinstance(c, Marginal)]
-        numbers = [i for i, c in sorted(lines, key=lambda pair: pair[1].step == 0)]
-        place = {column: slot for slot, column in enumerate(listed)}
+        numbers = [i for i, c in sorted(lines, key=lambda pair: pair[1].spacing == 0)]
+        category = {column: slot for slot, column in enumerate(listed)}
         score = {column: len(listed) + slot for slot, column in enumerate(numbers)}
-        return [(place.get(i, -1), score.get(i, -1)) for i in range(len(self.columns))]
+        return [(category.get(i, -1), score.get(i, -1)) for i in range(len(self.columns))]
 
     @cached_property
     def slot_columns(self) -> npt.NDArray[np.int64]:
-        """The column that each of the S slots belongs to."""
+        """Return the column that each of the S slots belongs to."""
         pairs = [(slot, i) for i, both in enumerate(self._slots) for slot in both if slot >= 0]
         return np.array([column for _, column in sorted(pairs)])
 
     @cached_property
     def layout(self) -> Layout:
-        """What the slots are."""
-        sizes = sorted(_length(c) for c, (place, _) in zip(self.columns, self._slots, strict=True) if place >= 0)
-        marginals = sorted((c for c in self.columns if isinstance(c, Marginal)), key=lambda c: c.step == 0)
+        """Return the meaning of the slots."""
+        sizes = sorted(_length(c) for c, (category, _) in zip(self.columns, self._slots, strict=True) if category >= 0)
+        marginals = sorted((c for c in self.columns if isinstance(c, Marginal)), key=lambda c: c.spacing == 0)
         return Layout(
             sizes=tuple(sizes),
-            lattice=tuple(m.step > 0 for m in marginals),
+            on_grid=tuple(m.spacing > 0 for m in marginals),
             edges=tuple(m.edge_scores for m in marginals),
-            gates=tuple(place for _, place in sorted((s, p) for p, s in self._slots if s >= 0)),
+            lists=tuple(category for _, category in sorted((s, c) for c, s in self._slots if s >= 0)),
         )
 
     def forward(self, x: Tensor, uniform: Tensor | None = None) -> Tensor:  # noqa: ARG002
-        """Codes (B, C) to slots and measures (B, 2S), float32."""
+        """Map codes (B, C) to slots and measures (B, 2S), float32."""
         codes, slots = x.double().numpy(), self.layout.slots
         seen = np.full((len(codes), 2 * slots), np.nan)
-        for column, (place, score), code in zip(self.columns, self._slots, codes.T, strict=True):
+        for column, (category, score), code in zip(self.columns, self._slots, codes.T, strict=True):
             here = ~np.isnan(code)
-            if isinstance(column, Places):
+            if isinstance(column, Categories):
                 chosen = code[here]
-                seen[here, place] = np.minimum(chosen, column.places - 1)
-                seen[here, slots + place] = np.array(column.log_share)[chosen.astype(np.int64)]
+                seen[here, category] = np.minimum(chosen, column.n_categories - 1)
+                seen[here, slots + category] = np.array(column.log_share)[chosen.astype(np.int64)]
                 continue
-            if place >= 0:
-                atom = column.atom(code)
-                seen[here, place] = atom[here]
-                seen[here, slots + place] = 0.0
-                here &= atom == len(column.atoms)
-            seen[here, score], seen[here, slots + score] = column.cell(code[here])
+            if category >= 0:
+                mass = column.point_mass(code)
+                seen[here, category] = mass[here]
+                seen[here, slots + category] = 0.0
+                here &= mass == len(column.point_masses)
+            seen[here, score], seen[here, slots + score] = column.score_cells(code[here])
         return torch.from_numpy(seen).float()
 
-    def on_lattice(self, codes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Numbers between the values of their column brought to the nearest: whole ages, and cents; shape (n, C)."""
+    def round(self, codes: Array) -> Array:
+        """Round numbers (n, C) to values that their columns can take, such as whole years or cents."""
         columns = [
-            c.nearest(x) if isinstance(c, Marginal) and c.step else x
+            c.round(x) if isinstance(c, Marginal) and c.spacing else x
             for c, x in zip(self.columns, codes.T, strict=True)
         ]
         return np.stack(columns, 1) if columns else codes
 
     def inverse(self, y: Tensor) -> Tensor:
-        """Slots (…, S) to codes (…, C), float64; a shared place gives the code of its most frequent value."""
+        """Map slots (…, S) to codes (…, C), float64; a shared category becomes its most frequent value."""
         slots = y.double().numpy()
         codes = np.empty((*slots.shape[:-1], len(self.columns)))
-        for i, (column, (place, score)) in enumerate(zip(self.columns, self._slots, strict=True)):
-            if isinstance(column, Marginal):
-                codes[..., i] = column.inverse(slots[..., score])
-                if place >= 0:
-                    atom = slots[..., place]
-                    values = np.append(column.atoms, np.nan)
-                    codes[..., i] = np.where(
-                        atom < len(column.atoms), values[np.nan_to_num(atom).astype(np.int64)], codes[..., i]
-                    )
-            else:
-                codes[..., i] = np.minimum(slots[..., place], column.known - 1)
+        for i, (column, (category, score)) in enumerate(zip(self.columns, self._slots, strict=True)):
+            if isinstance(column, Categories):
+                codes[..., i] = np.minimum(slots[..., category], column.known - 1)
+                continue
+            codes[..., i] = column.inverse(slots[..., score])
+            if category >= 0:
+                mass, values = slots[..., category], np.append(column.point_masses, np.nan)
+                chosen = values[np.nan_to_num(mass).astype(np.int64)]
+                codes[..., i] = np.where(mass < len(column.point_masses), chosen, codes[..., i])
         return torch.from_numpy(codes)
 
-    def hide(self, x: Tensor, whole: int, generator: torch.Generator) -> Tensor:
-        """Slots in which cells are hidden at random, each row at a rate of its own.
+    def hide(self, x: Tensor, unhidden: int, generator: torch.Generator) -> Tensor:
+        """Hide cells at random, each row at a rate of its own.
 
         Args:
             x: slots and measures, shape (B, 2S).
-            whole: how many rows, from the first, are left as they are.
-            generator: draws.
+            unhidden: how many rows, from the first, are left as they are.
+            generator: the source of randomness.
         """
-        rest = len(x) - whole
+        rest = len(x) - unhidden
         rate = torch.rand((rest, 1), generator=generator)
         hidden = torch.rand((rest, len(self.columns)), generator=generator) < rate
         hidden = hidden[:, torch.from_numpy(self.slot_columns)].repeat(1, 2)
-        return torch.cat([x[:whole], torch.where(hidden, torch.nan, x[whole:])])
+        return torch.cat([x[:unhidden], torch.where(hidden, torch.nan, x[unhidden:])])
 
 
-def _length(column: Places | Marginal) -> int:
-    """How many places a column chooses from."""
-    return column.places if isinstance(column, Places) else len(column.atoms) + 1
+def _length(column: Categories | Marginal) -> int:
+    """Return how many categories a column chooses from."""
+    return column.n_categories if isinstance(column, Categories) else len(column.point_masses) + 1
 
 
 def fit_cells(columns: Sequence[Column], codes: Array) -> Cells:
-    """The slots of a table, from coded training rows.
+    """Fit the step of a table to coded training rows.
 
     Args:
-        columns: the modelled columns, C of them.
+        columns: the C modelled columns.
         codes: shape (n, C), NaN where missing.
 
     Returns:
         The step.
     """
-    found: list[Places | Marginal] = []
+    found: list[Categories | Marginal] = []
     for column, code in zip(columns, codes.T, strict=True):
         if column.kind in CATEGORICAL:
             known = len(column.categories) + bool(column.rare)
-            found.append(Places(places=column.places, known=known, log_share=tuple(column.log_share().tolist())))
+            share = tuple(column.log_share().tolist())
+            found.append(Categories(n_categories=column.n_categories, known=known, log_share=share))
         else:
             found.append(fit_marginal(column, code[~np.isnan(code)]))
     return Cells(columns=tuple(found))

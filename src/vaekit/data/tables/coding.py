@@ -1,4 +1,4 @@
-"""From tables to rows of numbers: the cells of a frame coded by its columns, on disk where memory might not do."""
+"""The encoding of tables as numbers, and tables made of numbers. Large codes are kept in a temporary file."""
 
 from __future__ import annotations
 
@@ -11,75 +11,73 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vaekit.data.limits import room
-from vaekit.data.source import LABEL, Source, Values
-from vaekit.data.tables.columns import Column, family, numbered_names
+from vaekit.data.limits import allocate
+from vaekit.data.tables.columns import Column
 from vaekit.data.tables.dates import is_length, read_dates
-from vaekit.data.tables.frame import Frame, frame_of_table
+from vaekit.data.tables.frame import Frame
+from vaekit.data.tables.types import family
 from vaekit.data.tables.written import present
 from vaekit.errors import DataError, did_you_mean
 
+Values = npt.NDArray[Any]
 
-def code_frame(frame: Frame, table: Sequence[Column], origin: str = "memory") -> Source:
-    """The rows of a frame as numbers: those of its columns that are modelled, and beside them those that are given.
+
+def encode_frame(frame: Frame, columns: Sequence[Column]) -> tuple[Values, Values | None]:
+    """Encode the cells of a table as numbers.
 
     Args:
-        frame: the rows.
-        table: what the columns are; the frame may have them in another order, and others besides.
-        origin: where the rows come from.
+        frame: the table; its columns may be in another order, and it may have further columns.
+        columns: the columns of the model.
 
     Returns:
-        A source with values of shape (n, C), NaN where a cell is missing; a cell's code is `Column.code`'s.
+        Codes of the modelled columns, shape (n, C), NaN where a cell is missing (see `Column.code`); and codes of the
+        context, or None if the model has no context.
 
     Raises:
-        DataError: if a column is missing, a cell does not fit its column, or what should be given is not.
+        DataError: if a column is missing, a cell does not fit its column, or a cell of the context is empty.
     """
-    modelled, given = [c for c in table if c.modelled], [c for c in table if c.given]
-    as_written = frame.written or frame  # the one way in which a cell is read, in training and ever after
-    ordered = as_written.in_order([c.name for c in ([*modelled, *given] if frame.named else table)])
-    values, context = (room((frame.rows, len(columns)), np.float64) for columns in (modelled, given))
+    modelled, context = [c for c in columns if c.modelled], [c for c in columns if c.context]
+    as_written = frame.written or frame  # in training and later, a cell is read in one way
+    ordered = as_written.in_order([c.name for c in ([*modelled, *context] if frame.named else columns)])
+    values, beside = (allocate((frame.rows, len(some)), np.float64) for some in (modelled, context))
     row = 0
     for piece in ordered.read():
-        for codes, columns in ((values, modelled), (context, given)):
-            for place, column in enumerate(columns):
-                codes[row : row + len(piece), place] = column.code(ordered.cells(piece, column.name), frame.first + row)
+        for codes, some in ((values, modelled), (beside, context)):
+            for i, column in enumerate(some):
+                codes[row : row + len(piece), i] = column.code(ordered.cells(piece, column.name), frame.first + row)
         row += len(piece)
-    for place, column in enumerate(given):
-        _check_given(column, context[:, place], frame.first)
-    names = tuple(column.name for column in modelled)
-    beside = context if given else None
-    return Source(
-        values, columns=names, table=tuple(table), frame=frame, origin=origin, context=beside, notes=frame.notes
-    )
+    for i, column in enumerate(context):
+        _check_context(column, beside[:, i], frame.first)
+    return values, beside if context else None
 
 
-def _check_given(column: Column, codes: npt.NDArray[np.float64], first: int) -> None:
-    """Refuse what no network has learned to read: a missing cell, and a category never seen that shares no place."""
+def _check_context(column: Column, codes: npt.NDArray[np.float64], first: int) -> None:
+    """Refuse a context that the networks have not learned to read: a missing cell, or an unseen category without a shared one."""
     if len(missing := np.flatnonzero(np.isnan(codes))):
         raise DataError(
-            f"column '{column.name}' must be there in every row, as the model is given it",
+            f"every cell of column '{column.name}' must have a value, because the column is given to the model (data.context)",
             f"an empty cell in row {first + missing[0]}",
-            "Fill it, or leave the column out of data.condition",
+            "Fill it, or remove the column from data.context",
         )
-    unheard = np.flatnonzero(codes == column.unseen)
-    if len(unheard) and column.categories and not column.rare:
+    unknown = np.flatnonzero(codes == column.unseen)
+    if len(unknown) and column.categories and not column.rare:
         known = ", ".join(_known(column)[:10])
         raise DataError(
-            f"column '{column.name}' must hold values that were there in training, as the model is given it: {known}",
-            f"another in row {first + unheard[0]}",
+            f"column '{column.name}' is given to the model, so it must hold values from the training data: {known}",
+            f"another value in row {first + unknown[0]}",
         )
 
 
 def _known(column: Column) -> list[str]:
-    """The categories of a column, as its cells are written."""
+    """Return the categories of a column as its cells are written."""
     return [str(cell) for cell in column.decode(np.arange(len(column.categories), dtype=np.float64)).to_pylist()]
 
 
 def code_values(column: Column, values: Sequence[Any]) -> npt.NDArray[np.float64]:
-    """The codes of some values of a column, as a user names them.
+    """Encode values of a column that a user passes.
 
     Raises:
-        DataError: if one is of another type, impossible, or a category never seen.
+        DataError: if a value has another type, is impossible, or is an unknown category.
     """
     try:
         codes = column.code(_cells_of(values, column))
@@ -92,15 +90,15 @@ def code_values(column: Column, values: Sequence[Any]) -> npt.NDArray[np.float64
             raise DataError(f"the value of '{column.name}' must be {impossible}", f"{value!r}")
         if code == column.unseen and column.categories:
             hint = did_you_mean(str(value), _known(column))
-            raise DataError(f"the value of '{column.name}' must be known", f"{value!r}", hint)
+            raise DataError(f"the value of '{column.name}' must be one of its categories", f"{value!r}", hint)
     return codes
 
 
 def _cells_of(values: Sequence[Any], column: Column) -> Any:
-    """Values as a user names them as an Arrow array: intervals and the like by their text, times as `03:30` by their clock."""
+    """Return values that a user passes as an Arrow array; intervals and similar objects become text, `03:30` becomes a time."""
     kind, text = column.arrow_type, family(column.arrow_type) == "text"
     plain = [value.item() if isinstance(value, np.generic) else value for value in values]
-    plain = [None if value != value else value for value in plain]  # NaN, and NaT
+    plain = [None if value != value else value for value in plain]  # NaN or NaT
     if pa.types.is_time(kind):
         plain = [datetime.time.fromisoformat(value) if isinstance(value, str) else value for value in plain]
     try:
@@ -111,64 +109,38 @@ def _cells_of(values: Sequence[Any], column: Column) -> Any:
         return pa.array([None if value is None else str(value) for value in plain], pa.string())
 
 
-def frame_of_array(values: Values, columns: Sequence[str] = (), labels: Values | None = None) -> Frame:
-    """The rows of an array (n, C) as a frame whose results return to arrays, with their labels, if any, as the last column.
-
-    Raises:
-        DataError: if the array is no table of numbers.
-    """
-    if values.ndim != 2:
-        raise DataError("a mixed table must have an example per row: (n, columns)", f"shape {values.shape}")
-    names = columns or numbered_names(values.shape[1])
-    table = pa.table({name: pa.array(np.asarray(cells)) for name, cells in zip(names, values.T, strict=True)})
-    if labels is None:
-        return frame_of_table(table, bool(columns), as_array, array=True)
-    table = table.append_column(LABEL, pa.array(labels))
-    return frame_of_table(table, bool(columns), without_labels, array=True)
-
-
-def as_array(table: pa.Table) -> npt.NDArray[np.float64]:
-    """A table of numbers as an array (n, C), NaN where a cell is missing."""
-    return np.column_stack([c.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False) for c in table.columns])
-
-
-def without_labels(table: pa.Table) -> npt.NDArray[np.float64]:
-    """A table of numbers as an array, but for the labels that stood beside it."""
-    return as_array(table.drop_columns([LABEL]))
-
-
 def draw_rare(
     codes: npt.NDArray[np.float64], columns: Sequence[Column], uniform: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
-    """Drawn codes in which the shared place of a list has become one of its rare values.
+    """Replace the shared category in drawn codes by one of its rare values.
 
     Args:
         codes: shape (..., C).
         columns: the modelled columns.
-        uniform: numbers in (0, 1) of that shape.
+        uniform: numbers in (0, 1) of the same shape.
     """
     return np.stack([c.draw_rare(codes[..., i], uniform[..., i]) for i, c in enumerate(columns)], -1)
 
 
-def write_back(codes: npt.NDArray[np.float64], table: Sequence[Column], given: pa.Table | None = None) -> pa.Table:
-    """Coded rows as a table with the columns' names, order and types.
+def write_back(codes: npt.NDArray[np.float64], table: Sequence[Column], raw: pa.Table | None = None) -> pa.Table:
+    """Decode rows as a table with the names, order and types of the columns.
 
     Args:
-        codes: shape (n, C), the modelled columns.
-        table: all columns. A constant one has its value in every row.
-        given: rows from which the cells of left-out columns are taken; without them identifiers and text are left out.
+        codes: codes of the modelled columns, shape (n, C).
+        table: all columns; a constant column has its value in every row.
+        raw: rows that provide the cells of the other columns; without them identifiers and text are left out.
 
     Returns:
         An Arrow table.
     """
-    cells, place = {}, 0
-    there = set() if given is None else set(given.column_names)
+    cells, position = {}, 0
+    there = set() if raw is None else set(raw.column_names)
     for column in table:
         if column.modelled:
-            cells[column.name] = column.decode(np.asarray(codes[:, place]))
-            place += 1
-        elif given is not None and column.name in there:
-            cells[column.name] = given[column.name]
+            cells[column.name] = column.decode(np.asarray(codes[:, position]))
+            position += 1
+        elif raw is not None and column.name in there:
+            cells[column.name] = raw[column.name]
         elif column.kind == "constant":
             number = isinstance(column.value, float) and family(column.arrow_type) == "number"
             repeated = [column.value] * len(codes)
@@ -179,17 +151,17 @@ def write_back(codes: npt.NDArray[np.float64], table: Sequence[Column], given: p
 
 
 def fill(column: Column, given: Any, empty: Any, filled: Any, written: bool) -> Any:
-    """Put filled cells where given ones are missing; every other cell stays as it was given.
+    """Fill the missing cells of a column, and keep all other cells unchanged.
 
     Args:
-        column: what the cells are.
-        given: an Arrow array of the rows' own type.
-        empty: which of them are missing.
-        filled: cells of the column's type.
-        written: whether the given ones are text as it stands in a file.
+        column: the column.
+        given: its cells as an Arrow array in their own type.
+        empty: which of the cells are missing.
+        filled: imputed cells in the type of the column.
+        written: whether the given cells are text as written in a file.
 
     Returns:
-        An Arrow array of the column's type where no given cell loses anything by it, else of the given type.
+        An Arrow array in the type of the column if no given cell is changed by it, else in the given type.
     """
     if written:
         return pc.if_else(empty, column.write(filled), given)
@@ -197,7 +169,7 @@ def fill(column: Column, given: Any, empty: Any, filled: Any, written: bool) -> 
     if given.type == filled.type or pc.all(empty).as_py():
         return pc.if_else(empty, filled, given) if given.type == filled.type else filled
     alike = family(given.type) == family(filled.type)
-    for kind, cells in ((filled.type, given if alike else column.akin(given)), (given.type, given)):
+    for kind, cells in ((filled.type, given if alike else column.reader.read(given)), (given.type, given)):
         try:
             kept = cells.cast(kind)
             if kept.cast(cells.type).equals(cells):
@@ -208,11 +180,11 @@ def fill(column: Column, given: Any, empty: Any, filled: Any, written: bool) -> 
 
 
 def as_types(found: pa.Table, table: Sequence[Column], marks: tuple[str, ...]) -> pa.Table:
-    """Read columns of text as the types that they had in training, where all their cells can be read as such.
+    """Convert columns of text to the types that they had in training, if all their cells can be converted.
 
     Args:
-        found: rows, some columns of which are text as it is written in a file.
-        table: what the columns are.
+        found: rows; some of their columns are text as written in a file.
+        table: the columns of the model.
         marks: words for a missing cell.
     """
     columns = {column.name: column for column in table}
@@ -233,11 +205,11 @@ def _as_type(text: Any, column: Column) -> Any:
         zone = getattr(kind, "tz", None)
         moments = read_dates(text, column.form).cast(pa.timestamp("us", "UTC" if zone else None))
         found = moments.cast(kind)
-        return found if found.cast(moments.type).equals(moments) else moments  # a clock among days
+        return found if found.cast(moments.type).equals(moments) else moments  # some cells have a time of day
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         pass
     try:
-        return text.cast(pa.float64()) if family(kind) == "number" else text  # 2.5 among whole numbers
+        return text.cast(pa.float64()) if family(kind) == "number" else text  # some cells are fractions
     except pa.ArrowInvalid:
         return text
 
@@ -247,7 +219,7 @@ def as_written(found: pa.Table, table: Sequence[Column]) -> pa.Table:
 
     Args:
         found: rows.
-        table: what the columns are.
+        table: the columns of the model.
     """
     columns = {column.name: column for column in table if column.form or column.kind == "datetime"}
     cells = {

@@ -1,8 +1,8 @@
-"""What a column of a table is, and its cells as numbers: the code that the model's transform starts from.
+"""Columns of a table, and the codes of their cells: the numbers that the transform starts from.
 
-A categorical cell is coded by the place of its value in a list (first those with a place of their own in the model, then
-rare ones that share a place, last all that were never seen),
-a date by its microseconds since 1970, any other cell by its number; a missing cell by NaN.
+The code of a categorical cell is the position of its value in a list: first the values with a category of their own, then
+rare values, which share one category, and last all unseen values. The code of a date is its microseconds since 1970, that of
+any other cell its number, and that of a missing cell NaN.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict
 
-from vaekit.data.tables.dates import CALENDAR, DAY, is_length, length_of, read_dates, seconds_of, write_dates
-from vaekit.data.tables.matching import KnownTexts
+from vaekit.data.tables.dates import CALENDAR, DAY, is_length, length_of, write_dates
+from vaekit.data.tables.matching import CellReader, KnownTexts
+from vaekit.data.tables.types import Narrow, family, integer_range, narrower, parse_type, to_plain
 from vaekit.errors import DataError
 
 ColumnKind = Literal[
@@ -35,98 +36,54 @@ ColumnKind = Literal[
     "text",
 ]
 CATEGORICAL: tuple[ColumnKind, ...] = ("binary", "categorical", "ordinal")
-"""Kinds whose values are a list."""
+"""Kinds whose values come from a list."""
 LEFT_OUT: tuple[ColumnKind, ...] = ("constant", "identifier", "text")
-"""Kinds of which the model says nothing."""
+"""Kinds that are not modelled."""
 NEAR = 1e-3
-"""Within this share of a step, a number is a value of the lattice."""
+"""Numbers within this share of the spacing count as values on the grid."""
 FALSE = {"TRUE": "FALSE", "True": "False"}
-"""How false is written, by how true is."""
+"""How false is written, by the way in which true is written."""
 MOST_WORDS = 4
-"""Words for missing cells that are shown."""
+"""Most words for missing cells that are shown."""
 LARGEST = 1e30
-"""Beyond this, squares overflow in single precision."""
+"""Squares of larger numbers overflow in single precision."""
 
 Array = npt.NDArray[np.float64]
 Category = bool | float | str
-Narrow = type[np.floating[Any]]
-"""A type of numbers below double precision."""
 
 
 def numbered_names(count: int) -> tuple[str, ...]:
-    """Return the names of columns that have none of their own: `column0`, `column1`, …"""
+    """Return names for unnamed columns: `column0`, `column1`, …"""
     return tuple(f"column{i}" for i in range(count))
 
 
-def value_type(kind: pa.DataType) -> pa.DataType:
-    """Return the type of the cells themselves, where they are stored as places in a dictionary."""
-    return kind.value_type if pa.types.is_dictionary(kind) else kind
-
-
-def family(kind: pa.DataType) -> Literal["number", "truth", "date", "text", "other"]:
-    """What the cells of an Arrow type are, whatever their width."""
-    kind = value_type(kind)
-    if pa.types.is_boolean(kind):
-        return "truth"
-    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind) or is_length(kind):
-        return "number"
-    if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
-        return "date"
-    text = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_null)
-    return "text" if any(is_type(kind) for is_type in text) else "other"
-
-
-def plain(cells: Any) -> Any:
-    """Cells of any width as bool, float64 (of lengths of time: seconds), string or timestamp in microseconds; NaN becomes a missing cell.
-
-    Args:
-        cells: an Arrow array, chunked or not.
-
-    Returns:
-        An Arrow array in one piece.
-
-    Raises:
-        pyarrow.ArrowInvalid: if a cell does not survive.
-    """
-    cells = cells.combine_chunks() if isinstance(cells, pa.ChunkedArray) else cells
-    if pa.types.is_dictionary(cells.type):
-        cells = cells.dictionary_decode()
-    found = family(cells.type)
-    if found == "number":
-        cells = seconds_of(cells) if is_length(cells.type) else cells.cast(pa.float64(), safe=False)
-        return pc.if_else(pc.is_nan(cells), pa.scalar(None, pa.float64()), cells)
-    if found == "date":
-        zoneless = pa.timestamp("us", getattr(cells.type, "tz", None))
-        return cells.cast(zoneless, safe=False).cast(pa.timestamp("us"), safe=False)
-    return cells.cast(pa.string()) if found == "text" else cells
-
-
-def nearest(x: Array, step: float) -> Array:
-    """Bring numbers to the nearest multiple of a step; 3 of 1/10 are 3/10, and not 3 · 0.1, which is another number."""
-    whole, parts = np.round(x / step), round(1 / step)
-    return whole / parts if parts and np.isclose(parts * step, 1, rtol=1e-12) else whole * step
+def round_to(x: Array, spacing: float) -> Array:
+    """Round numbers to the nearest multiple of a spacing; three times 1/10 is 3/10, and not 3 · 0.1, a different double."""
+    count, parts = np.round(x / spacing), round(1 / spacing)
+    return count / parts if parts and np.isclose(parts * spacing, 1, rtol=1e-12) else count * spacing
 
 
 class Column(BaseModel):
-    """A column of a table.
+    """Describes a column of a table.
 
     Args:
         name: its name.
-        kind: what its values are.
-        type: its Arrow type as given, to which output returns.
-        categories: the values of a categorical kind that have a place of their own, in order of their codes.
-        rare: values that share the place after the last, with their counts; values never seen share it too.
-        step: distance between neighbouring values of a kind on the line, of which the likelihood speaks; 0 where there is none.
-        grid: distance between neighbouring values to which results go; the step, but that a wide range may be too fine for it.
-        form: how its cells are written in text: dates as `strftime` has it, true and false by their true.
-        missing: how its missing cells are written, and how many are written so.
-        written: whether it was read from a text file, where blanks around a cell and words for a missing one say nothing else.
-        lowest: the least value that is possible, where that is known.
-        highest: the greatest value that is possible, where that is known.
-        value: of a constant column, its only value (None: all missing).
+        kind: the kind of its values.
+        type: its Arrow type as given, which results have, too.
+        categories: the values with a category of their own, in order of their codes.
+        rare: values that share one further category, with their counts; unseen values share it, too.
+        spacing: distance between neighbouring numbers in the likelihood; 0 for a continuous column.
+        rounding: distance between neighbouring numbers in results; 0 if they are not rounded. It can be finer than the
+            likelihood distinguishes.
+        form: how its cells are written in text: a `strftime` format for dates, the word for true for truth values.
+        missing: the words for its missing cells, with their counts.
+        written: whether it was read from a text file, where blanks around cells are ignored and words mean missing cells.
+        lowest: the least possible value, if it is known.
+        highest: the greatest possible value, if it is known.
+        value: the only value of a constant column (None if all cells are missing).
         reason: why the kind was chosen, for `vaekit describe`.
-        note: what the user should know of its cells, a clause; empty where there is nothing.
-        given: whether it is given rather than modelled: a covariate.
+        note: what the user should know about its cells, as a clause; empty if there is nothing to say.
+        context: whether it is given to the model rather than modelled: a covariate.
 
     Examples:
         >>> colour = Column(name="colour", kind="categorical", type="string", categories=("blue", "red"))
@@ -141,8 +98,8 @@ class Column(BaseModel):
     type: str
     categories: tuple[Category, ...] = ()
     rare: tuple[tuple[Category, int], ...] = ()
-    step: float = 0.0
-    grid: float = 0.0
+    spacing: float = 0.0
+    rounding: float = 0.0
     form: str = ""
     missing: tuple[tuple[str, int], ...] = ()
     written: bool = False
@@ -151,33 +108,33 @@ class Column(BaseModel):
     value: Category | None = None
     reason: str = ""
     note: str = ""
-    given: bool = False
+    context: bool = False
 
     @property
     def modelled(self) -> bool:
-        """Whether the model speaks of it."""
-        return self.kind not in LEFT_OUT and not self.given
+        """Return whether the column is modelled."""
+        return self.kind not in LEFT_OUT and not self.context
 
     @property
     def words(self) -> tuple[tuple[str, int], ...]:
-        """How missing cells are written, in quotes or `empty`, and how many are written so; none where all are empty."""
+        """Return the words for missing cells, in quotes or `empty`, with their counts; nothing if all missing cells are empty."""
         if all(not mark for mark, _ in self.missing):
             return ()
         return tuple((f"'{mark}'" if mark else "empty", count) for mark, count in self.missing[:MOST_WORDS])
 
     @property
-    def places(self) -> int:
-        """How many places the model has for the values of a categorical kind: the last is for rare and unknown ones."""
+    def n_categories(self) -> int:
+        """Return the number of categories in the model; the last is for rare and unseen values."""
         return len(self.categories) + 1
 
     @property
     def unseen(self) -> int:
-        """The code of values that were never seen."""
+        """Return the code of unseen values."""
         return len(self.categories) + len(self.rare)
 
     @property
     def arrow_type(self) -> Any:
-        """The Arrow type as given."""
+        """Return the Arrow type as given."""
         return parse_type(self.type)
 
     @cached_property
@@ -186,34 +143,37 @@ class Column(BaseModel):
         return {value: code for code, value in enumerate(values)}
 
     @cached_property
-    def _known(self) -> KnownTexts:
-        return KnownTexts((value for value in self._codes if isinstance(value, str)), self.name)
+    def reader(self) -> CellReader:
+        """Return a reader of cells of other types."""
+        wanted = "date" if self.kind == "datetime" else family(self.arrow_type)
+        texts = (value for value in self._codes if isinstance(value, str))
+        return CellReader(self.name, wanted, self.form, KnownTexts(texts, self.name))
 
     def code(self, cells: Any, first_row: int = 0) -> Array:
-        """Cells as numbers.
+        """Encode cells as numbers.
 
         Args:
-            cells: an Arrow array of a type akin to the column's.
+            cells: an Arrow array of a type that can be read as that of the column.
             first_row: the number of its first row, for messages.
 
         Returns:
             Shape (n,), NaN where a cell is missing.
 
         Raises:
-            DataError: if a cell is no number, no date, or infinite.
+            DataError: if a cell is infinite, or cannot be read as a cell of the column.
         """
         if pa.types.is_null(cells.type):
             return np.full(len(cells), np.nan)
-        given, cells = cells.type, self.akin(cells, first_row)
+        given, cells = cells.type, self.reader.read(cells, first_row)
         if self.kind in CATEGORICAL:
-            narrow = _narrower(given, self.arrow_type) if family(cells.type) == "number" else None
+            narrow = narrower(given, self.arrow_type) if family(cells.type) == "number" else None
             return self._code_categories(cells, narrow)
         if self.kind == "datetime":
             cells = cells.cast(pa.int64()).cast(pa.float64(), safe=False)
         else:
             cells = cells.cast(pa.float64())
         numbers: Array = cells.to_numpy(zero_copy_only=False)
-        bad = np.abs(numbers) > LARGEST  # infinity too, but not NaN
+        bad = np.abs(numbers) > LARGEST  # includes infinity, but not NaN
         if bad.any():
             row = int(np.flatnonzero(bad)[0])
             raise DataError(
@@ -222,82 +182,20 @@ class Column(BaseModel):
             )
         return numbers
 
-    def akin(self, cells: Any, first_row: int = 0) -> Any:
-        """Read cells as numbers, dates, truth values or text, whichever the column has, where they hold the same.
-
-        Args:
-            cells: an Arrow array.
-            first_row: the number of its first row, for messages.
-
-        Returns:
-            float64, timestamps in microseconds, bool or text.
-
-        Raises:
-            DataError: if a cell cannot be read so.
-        """
-        wanted = "date" if self.kind == "datetime" else family(self.arrow_type)
-        found = plain(cells)
-        have = family(found.type)
-        if have == wanted:
-            return found
-        if wanted == "text":
-            return self._as_known(found if have != "number" else _as_given(cells))
-        target = {"number": pa.float64(), "truth": pa.bool_(), "date": pa.timestamp("us")}[wanted]
-        try:
-            return self._read(found, target)
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-            row, cell = self._first_bad(found, target)
-            words = {"number": "a number", "truth": "true or false", "date": "a date"}[wanted]
-            raise DataError(
-                f"every cell of column '{self.name}' must be {words}, as in training, or empty",
-                f"'{cell}' in row {first_row + row}",
-            ) from error
-
-    def _read(self, cells: Any, target: Any) -> Any:
-        """Cells of another family as the one of the column.
-
-        Raises:
-            pyarrow.ArrowInvalid: if a cell cannot be read so.
-        """
-        number = family(cells.type) == "number"
-        if target == pa.bool_() and number and pc.any(pc.not_equal(pc.abs(pc.subtract(cells, 0.5)), 0.5)).as_py():
-            raise pa.ArrowInvalid("a number that is neither 0 nor 1")
-        if not pa.types.is_timestamp(target):
-            return cells.cast(target)
-        if number and self.form:  # 20201231
-            cells = cells.cast(pa.int64()).cast(pa.string())
-        return read_dates(cells, self.form) if family(cells.type) == "text" else cells.cast(target)
-
-    def _first_bad(self, cells: Any, target: Any) -> tuple[int, Any]:
-        """Row and content of the first cell that cannot be read."""
-        for row, cell in enumerate(cells):
-            try:
-                self._read(pa.array([cell.as_py()], cells.type), target)
-            except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-                return row, cell.as_py()
-        return 0, cells[0].as_py()
-
-    def _as_known(self, cells: Any) -> Any:
-        """Numbers, truth values and dates as the known texts that say the same: 1 as "1.0", true as "TRUE"."""
-        cells = cells.combine_chunks() if isinstance(cells, pa.ChunkedArray) else cells
-        encoded = cells.dictionary_encode()
-        texts = [self._known.find(value) for value in encoded.dictionary.to_pylist()]
-        return pa.array(texts, pa.string()).take(encoded.indices)
-
     def _code_categories(self, cells: Any, narrow: Narrow | None) -> Array:
-        """Places in the list; numbers are compared in the narrower of the two precisions that they went through."""
+        """Return positions in the list; numbers are compared in the narrower precision of training data and cells."""
         codes, encoded = np.full(len(cells), np.nan), cells.dictionary_encode()
-        places, values = self._codes, encoded.dictionary.to_pylist()
+        positions, values = self._codes, encoded.dictionary.to_pylist()
         if narrow is not None:
-            places = {float(narrow(value)): code for value, code in places.items()}
+            positions = {float(narrow(value)): code for value, code in positions.items()}
             values = [float(narrow(value)) for value in values]
-        known = np.array([places.get(value, self.unseen) for value in values], np.float64)
+        known = np.array([positions.get(value, self.unseen) for value in values], np.float64)
         present = np.asarray(encoded.indices.is_valid())
         codes[present] = known[np.asarray(encoded.indices.drop_null())]
         return codes
 
     def decode(self, codes: Array) -> Any:
-        """Numbers back to cells of the type as given.
+        """Decode numbers as cells of the type as given.
 
         Args:
             codes: shape (n,), NaN for a missing cell.
@@ -311,31 +209,31 @@ class Column(BaseModel):
             found = pa.array([values[code] for code in np.where(missing, self.unseen, codes).astype(int)])
             return found.cast(kind)
         if self.kind == "datetime":
-            step = max(self.step, self.grid, 1.0)
-            moments = np.round(np.where(missing, 0, codes) / step) * step
-            moments = moments.clip(1e6 * CALENDAR[0], 1e6 * CALENDAR[1])  # doubles so late are 32 microseconds apart
+            spacing = max(self.spacing, self.rounding, 1.0)
+            moments = np.round(np.where(missing, 0, codes) / spacing) * spacing
+            moments = moments.clip(1e6 * CALENDAR[0], 1e6 * CALENDAR[1])  # the last doubles are 32 microseconds apart
             zone = getattr(kind, "tz", None)
             found = pa.array(moments.astype(np.int64), mask=missing).cast(pa.timestamp("us", "UTC" if zone else None))
             if not pa.types.is_temporal(kind):
-                return write_dates(found, step, self.form).cast(kind)
+                return write_dates(found, spacing, self.form).cast(kind)
             return found.cast(kind, safe=False)
-        if self.grid:
-            codes = nearest(codes, self.grid)
+        if self.rounding:
+            codes = round_to(codes, self.rounding)
         if is_length(kind):
             return length_of(codes, kind)
         if pa.types.is_integer(kind):
-            whole = np.round(np.where(missing, 0, codes)).clip(*_range(kind))
-            return pa.array(whole, mask=missing).cast(kind)
+            integers = np.round(np.where(missing, 0, codes)).clip(*integer_range(kind))
+            return pa.array(integers, mask=missing).cast(kind)
         return pa.array(codes, mask=missing).cast(kind, safe=False)
 
     def write(self, cells: Any) -> Any:
-        """Write cells as text, as they are written in the column.
+        """Write cells as text in the form of the column.
 
         Args:
-            cells: an Arrow array of the column's type, or text, which stays as it is.
+            cells: an Arrow array of the type of the column, or text, which is returned unchanged.
         """
         if family(cells.type) == "date":
-            text = write_dates(plain(cells), self.step or self.grid, self.form)
+            text = write_dates(to_plain(cells), self.spacing or self.rounding, self.form)
             zoned = getattr(cells.type, "tz", None) and not self.form
             return pc.binary_join_element_wise(text, "Z", "") if zoned else text
         if self.form and pa.types.is_boolean(cells.type):
@@ -343,7 +241,7 @@ class Column(BaseModel):
         return cells.cast(pa.string())
 
     def impossible(self, code: float) -> str | None:
-        """What a value would have to be, if it cannot be one of this column; None if it can."""
+        """Say what a value would have to be, if it is impossible in this column; None if it is possible."""
         if np.isnan(code):
             return "given"
         if self.kind in CATEGORICAL:
@@ -353,18 +251,18 @@ class Column(BaseModel):
             return "above 0"
         if not low <= code <= high:
             return f"between {low:g} and {high:g}"
-        step = self.step or self.grid
-        if self.kind == "datetime" and step and step % DAY == 0 and code % step:
-            return "a day without a clock"
-        if step and self.kind != "datetime" and abs(code / step - round(code / step)) > NEAR:
-            return f"a multiple of {step:g}"
+        spacing = self.spacing or self.rounding
+        if self.kind == "datetime" and spacing and spacing % DAY == 0 and code % spacing:
+            return "a day without a time"
+        if spacing and self.kind != "datetime" and abs(code / spacing - round(code / spacing)) > NEAR:
+            return f"a multiple of {spacing:g}"
         return None
 
     def draw_rare(self, codes: Array, uniform: Array) -> Array:
-        """Codes in which the shared place has become one of the rare values, drawn by their counts.
+        """Replace the shared category in codes by one of the rare values, drawn in proportion to their counts.
 
         Args:
-            codes: any shape, as a model draws them: the shared place stands after the last category.
+            codes: codes that a model drew, any shape; the shared category comes after the last one.
             uniform: numbers in [0, 1) of the same shape.
         """
         if self.kind not in CATEGORICAL or len(self.rare) < 2:
@@ -374,55 +272,11 @@ class Column(BaseModel):
         return np.where(codes == len(self.categories), codes + rare, codes)
 
     def log_share(self) -> Array:
-        """log P(value | its place) by code: 0 for a place of its own; in the shared one by counts, one for all unseen."""
+        """Return log P(value | category) by code: 0 for a value with its own category, else by counts (1 for all unseen values)."""
         counts = np.array([*(count for _, count in self.rare), 1.0])
         return np.concatenate([np.zeros(len(self.categories)), np.log(counts / counts.sum())])
 
 
-def _as_given(numbers: Any) -> Any:
-    """Numbers to be written: whole ones with all their digits, others with those of their own precision."""
-    kind = value_type(numbers.type)
-    if not pa.types.is_floating(kind):
-        return numbers
-    if kind != pa.float64():
-        numbers = numbers.cast(kind).cast(pa.string()).cast(pa.float64())
-    return plain(numbers)
-
-
-def _narrower(given: Any, own: Any) -> Narrow | None:
-    """The narrower of two types of numbers where one of them is below double precision."""
-    kinds = [value_type(kind) for kind in (given, own)]
-    return np.float16 if pa.float16() in kinds else np.float32 if pa.float32() in kinds else None
-
-
 def are_numbered(columns: Sequence[Column]) -> bool:
-    """Whether columns have no names but the numbers that they were given."""
+    """Return whether columns are unnamed, and so are called by numbers."""
     return bool(columns) and tuple(column.name for column in columns) == numbered_names(len(columns))
-
-
-def parse_type(text: str) -> Any:
-    """The Arrow type that prints as this text.
-
-    Raises:
-        DataError: if there is none.
-    """
-    if text.startswith("dictionary"):
-        values = text.partition("values=")[2].partition(", indices=")[0]
-        return pa.string() if values.endswith("string") else parse_type(values)
-    for unit in ("s", "ms", "us", "ns"):
-        if text.startswith(f"timestamp[{unit}"):
-            zone = text.partition("tz=")[2].rstrip("]")
-            return pa.timestamp(unit, zone or None)
-    if text.startswith("decimal"):
-        return pa.float64()
-    names = {"date32[day]": "date32", "date64[ms]": "date64", "float": "float32", "double": "float64", "halffloat": "float16"}  # fmt: skip
-    try:
-        return pa.type_for_alias(names.get(text, text))
-    except ValueError as error:
-        raise DataError("the type of a column must be known", f"'{text}'") from error
-
-
-def _range(kind: Any) -> tuple[float, float]:
-    """Least and greatest double that an integer type holds: of 64 bits, not 2⁶³, which is the next one."""
-    info = np.iinfo(kind.to_pandas_dtype())
-    return float(info.min), float(info.max) if info.max < 2**53 else float(np.nextafter(float(info.max), 0))

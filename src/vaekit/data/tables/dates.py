@@ -1,7 +1,7 @@
-"""Dates as people and files write them: which form a column has, and text to moments and back.
+"""Dates in text: the form of a column of dates, and conversions between text and moments.
 
-A form is written as `strftime` writes it: `%d.%m.%Y` for 31.12.2020. The empty form stands for ISO 8601 in all its lengths,
-2020-12-31 to 2020-12-31T23:59:59.5Z.
+A form is a `strftime` format, such as `%d.%m.%Y` for 31.12.2020. The empty form means ISO 8601 of any length, from 2020-12-31
+to 2020-12-31T23:59:59.5Z.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 DAY = 86_400_000_000
-"""In microseconds."""
+"""Microseconds of a day."""
 CALENDAR = (-62_135_596_800, 253_402_300_799)
-"""First and last second of the years 1 to 9999, the calendar of Python, since 1970."""
+"""First and last second of the years 1 to 9999, Python's calendar, counted from 1970."""
 PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
-"""Units of time."""
+"""Units of time in a second."""
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 YEAR_FIRST = ("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d")
-"""Forms that leave no doubt which number is the month."""
+"""Forms in which the month is unambiguous."""
 OTHERS = (
     *("%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%d-%m-%Y", "%m-%d-%Y", "%m.%d.%Y"),
     *("%d %b %Y", "%d-%b-%Y", "%b %d, %Y", "%b %d %Y", "%d %B %Y", "%B %d, %Y", "%B %d %Y"),
 )
-"""Forms of which one must fit all cells; of two that do, the first is the likelier."""
+"""Further forms. One form must fit all cells; if two do, the first is more likely."""
 CLOCKS = ("", " %H:%M", " %H:%M:%S", "T%H:%M", "T%H:%M:%S", " %I:%M %p", " %I:%M:%S %p", ", %H:%M", ", %H:%M:%S")
 ZONED = tuple(f"%Y-%m-%d{mark}{clock}Z" for mark in "T " for clock in ("%H:%M:%S", "%H:%M"))
 ISO = r"^\d{4}-\d\d-\d\d"
-"""How a date in ISO 8601 begins; other text need not be tried."""
+"""The beginning of a date in ISO 8601."""
 _TOKENS = {
     "%Y": r"(?P<Y>\d{4})",
     "%m": r"(?P<m>\d{1,2})",
@@ -51,17 +51,17 @@ _TOKENS = {
 
 
 def read_dates(text: Any, form: str = "") -> Any:
-    """Read text as moments.
+    """Convert text to moments.
 
     Args:
         text: an Arrow array.
-        form: how the dates are written; cells in ISO 8601 are read whatever it is.
+        form: how the dates are written; cells in ISO 8601 are read with any form.
 
     Returns:
-        Arrow timestamps in microseconds; those with a zone in UTC.
+        Arrow timestamps in microseconds, in UTC if the cells have a zone.
 
     Raises:
-        pyarrow.ArrowInvalid: if a cell is no date, or only some have a zone.
+        pyarrow.ArrowInvalid: if a cell is not a date, or only some cells have a zone.
 
     Examples:
         >>> read_dates(pa.array(["31.12.2020", None]), "%d.%m.%Y").to_pylist()
@@ -81,13 +81,13 @@ def read_dates(text: Any, form: str = "") -> Any:
 
 
 def in_calendar(dates: Any) -> bool:
-    """Say whether dates or timestamps of Arrow are all of the years 1 to 9999, as Python has them."""
+    """Return whether all Arrow dates or timestamps are in the years 1 to 9999, Python's calendar."""
     years = pc.min_max(pc.year(dates))
     return years["min"].as_py() is None or 1 <= years["min"].as_py() <= years["max"].as_py() <= 9999
 
 
 def is_date(text: Any, form: str = "") -> npt.NDArray[np.bool_]:
-    """Say of each cell of an Arrow array of text whether it is a day of the calendar; an empty cell is one."""
+    """Return for each cell of an Arrow array of text whether it is a valid date; an empty cell counts as one."""
     if form:
         found = pc.or_(pc.is_valid(_parse(text, form)), pc.is_null(text))
         return np.asarray(found.to_numpy(zero_copy_only=False), dtype=bool)
@@ -95,7 +95,7 @@ def is_date(text: Any, form: str = "") -> npt.NDArray[np.bool_]:
     found, cells = np.array(begun.to_numpy(zero_copy_only=False), dtype=bool), text.filter(begun)
     try:
         read_dates(cells)
-    except pa.ArrowInvalid:  # one by one, as some may have a zone and others none
+    except pa.ArrowInvalid:  # one by one, since only some cells may have a zone
         found[found] = [cell is None or _is_iso(cell) for cell in cells.to_pylist()]
     return found
 
@@ -108,20 +108,20 @@ def _is_iso(cell: str) -> bool:
     return True
 
 
-def write_dates(dates: Any, step: float, form: str = "") -> Any:
-    """Write Arrow timestamps in microseconds as text: in a form that has room for all of them, else in ISO 8601 no finer than need be."""
+def write_dates(dates: Any, spacing: float, form: str = "") -> Any:
+    """Write Arrow timestamps in microseconds as text: in the given form if it loses nothing, else in ISO 8601."""
     if form:
         text = pc.strftime(dates.cast(pa.timestamp("s"), safe=False), form)
         if read_dates(text, form).equals(dates):
             return text
     if pc.any(pc.not_equal(dates, dates.cast(pa.timestamp("s"), safe=False).cast(dates.type))).as_py():
         return dates.cast(pa.string())
-    days = step and step % DAY == 0
+    days = spacing and spacing % DAY == 0
     return pc.strftime(dates.cast(pa.timestamp("s")), "%Y-%m-%d" if days else "%Y-%m-%d %H:%M:%S")
 
 
 def date_text(date: datetime.date, kind: Any) -> str:
-    """Write a single date as text that Arrow reads as its type."""
+    """Write a single date as text that Arrow can convert back to its type."""
     if pa.types.is_date(kind):
         return date.isoformat()[:10]
     moment = date if isinstance(date, datetime.datetime) else datetime.datetime(date.year, date.month, date.day)
@@ -129,10 +129,10 @@ def date_text(date: datetime.date, kind: Any) -> str:
 
 
 def forms_of(texts: Sequence[str]) -> tuple[str, ...]:
-    """Find the forms in which texts can all be read as dates, one for each different reading, the likeliest first.
+    """Find the forms in which all texts are dates, one for each different reading, the most likely first.
 
     Args:
-        texts: some cells.
+        texts: the texts.
 
     Examples:
         >>> forms_of(["31.12.2020", "01.02.2021"]), forms_of(["1/2/2020", "3/4/2020"])
@@ -148,27 +148,27 @@ def forms_of(texts: Sequence[str]) -> tuple[str, ...]:
 
 
 def moment_of(text: str) -> datetime.datetime | None:
-    """Read a single text as a moment, where it can be read in one way."""
+    """Convert a single text to a moment, if it has exactly one reading."""
     forms = ("",) if _is_iso(text) else forms_of([text])
     return read_dates(pa.array([text]), forms[0])[0].as_py() if len(forms) == 1 else None
 
 
 def looks_like_date(text: str) -> bool:
-    """Say whether a single text is a date in some form."""
+    """Return whether a single text is a date in any form."""
     return any(sign.isdigit() for sign in text) and (_is_iso(text) or bool(forms_of([text])))
 
 
 @lru_cache(maxsize=256)
 def _pattern(form: str) -> str:
-    """The regular expression of a form."""
+    """Return the regular expression of a form."""
     parts = re.split(r"(%[A-Za-z])", form)
-    months = r"(?P<m>\d{2})", r"(?P<d>\d{2})"  # without marks between them, numbers must have all their digits
+    months = r"(?P<m>\d{2})", r"(?P<d>\d{2})"  # without separators, numbers must have all their digits
     tokens = _TOKENS if "%Y%m" not in form else {**_TOKENS, "%m": months[0], "%d": months[1]}
     return r"^\s*" + "".join(tokens.get(part) or re.escape(part) for part in parts) + r"\s*$"
 
 
 def _parse(text: Any, form: str) -> Any:
-    """Text as timestamps in microseconds, null where a cell is not in this form, or no day of the calendar."""
+    """Convert text to timestamps in microseconds, null where a cell is not a valid date in this form."""
     text = text.combine_chunks() if isinstance(text, pa.ChunkedArray) else text
     parts = pc.extract_regex(text, _pattern(form))
     there = np.asarray(pc.fill_null(parts.is_valid(), fill_value=False))
@@ -202,20 +202,20 @@ def _parse(text: Any, form: str) -> Any:
 
 
 def is_length(kind: pa.DataType) -> bool:
-    """Whether cells of an Arrow type are lengths of time, or times of day: as numbers they are seconds."""
+    """Return whether an Arrow type is a length of time or a time of day, which are encoded as seconds."""
     return bool(pa.types.is_duration(kind) or pa.types.is_time(kind))
 
 
 def seconds_of(cells: Any) -> Any:
-    """Turn lengths of time, or times of day, into seconds, float64."""
+    """Convert lengths of time, or times of day, to seconds, float64."""
     counted = cells.cast(pa.int32() if pa.types.is_time32(cells.type) else pa.int64())
     return pc.divide(counted.cast(pa.float64(), safe=False), float(PER_SECOND[cells.type.unit]))
 
 
 def length_of(seconds: npt.NDArray[np.float64], kind: Any) -> Any:
-    """Turn seconds, NaN where missing, into an Arrow type of lengths of time, or times of one day."""
+    """Convert seconds, NaN where missing, to an Arrow type of lengths of time or times of day."""
     missing, unit = np.isnan(seconds), PER_SECOND[kind.unit]
-    whole = np.round(np.where(missing, 0, seconds) * unit)
+    counts = np.round(np.where(missing, 0, seconds) * unit)
     low, high = (0, DAY // 10**6 * unit - 1) if pa.types.is_time(kind) else (-(2.0**62), 2.0**62)
-    counted = pa.array(whole.clip(low, high).astype(np.int64), mask=missing)
+    counted = pa.array(counts.clip(low, high).astype(np.int64), mask=missing)
     return (counted.cast(pa.int32()) if pa.types.is_time32(kind) else counted).cast(kind)

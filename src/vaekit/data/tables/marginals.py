@@ -1,16 +1,16 @@
-"""A monotone map that brings a column of numbers to normal scores, fitted to its distribution function.
+"""A monotone map from a column of numbers to normal scores, fitted to its distribution function.
 
     y = t(x), piecewise linear, with t(x_q) = Φ⁻¹(q) at quantiles x_q of the training rows
 
-So columns of any scale, with several modes or heavy tails, look alike to the model: none dominates, none vanishes. What
-the model says of y is turned into what it says of x exactly:
+So columns of any scale, with several modes or heavy tails, look similar to the model, and each has the same influence. A
+distribution of y gives the distribution of x exactly:
 
-    density of a real column              log p(x) = log f(y) + log t'(x)
-    probability on a lattice of step h    P(x) = F(t(x + h/2)) − F(t(x − h/2))
+    density of a real column               log p(x) = log f(y) + log t'(x)
+    probability on a grid of spacing h     P(x) = F(t(x + h/2)) − F(t(x − h/2))
 
-Values that many rows share ("92 % are 0") are atoms: points with a probability of their own beside the continuum. A density
-and a probability cannot be set beside each other, so in a real column with atoms a number between them has the probability
-of an interval as wide as neighbouring values usually are apart, its resolution.
+Values that many rows share ("92 % are 0") are point masses, with their own probability beside the continuum. A density and a
+probability cannot be compared. So in a real column with point masses, any other number has the probability of an interval of
+the usual distance between neighbouring values, the resolution of the column.
 """
 
 from __future__ import annotations
@@ -23,40 +23,40 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from scipy.special import ndtri
 
-from vaekit.data.tables.columns import NEAR, Column, nearest
+from vaekit.data.tables.columns import NEAR, Column, round_to
 
 Array = npt.NDArray[np.float64]
 
-MOST_ATOMS, LEAST_COUNT = 40, 10
-RARE_ATOM, COMMON_ATOM = 0.01, 0.05
-"""Share of the rows from which a value is an atom: in a column of many values, and in one whose every value has its knot."""
+MOST_MASSES, LEAST_COUNT = 40, 10
+RARE_MASS, COMMON_MASS = 0.01, 0.05
+"""Least share of the rows of a point mass: in a column of many values, and in one where each value has its own knot."""
 NEIGHBOURS, PROMINENT = 5, 3
-"""On either side, and how many times as many rows an atom of a lattice has: the commonest of many levels is none for that."""
+"""Neighbours on either side that a value on a grid is compared with, and how many times as many rows a point mass has."""
 FEW_VALUES = 256
-"""Up to so many different values on a lattice each get a knot of their own."""
+"""Up to this many different values on a grid have their own knots."""
 MOST_BINS, ROWS_PER_BIN, ROWS_BEYOND = 32, 50, 5
-"""Quantiles are so many, or fewer where rows are few; the outermost bins are halved as long as so many rows lie beyond."""
+"""Most bins between quantiles, least rows of a bin, and least rows beyond a halved outermost bin."""
 OUTER = 0.1
-"""Share of the rows at either end from which the slope of a tail is measured."""
+"""Share of the rows at either end that the slope of a tail is measured on."""
 LEAST_GAP = 1e-200
-"""Knots that are nearer to each other have no slope between them that is a number."""
+"""Least distance of knots, below which the slope between them overflows."""
 FARTHEST = 1e30
-"""Scores beyond this would overflow in single precision."""
+"""Larger scores would overflow in single precision."""
 FINEST = 8
-"""A lattice whose step is fewer units in the last place of its greatest number is taken for the line."""
+"""Least spacing of a grid in units in the last place of its greatest number; a finer grid counts as continuous."""
 
 
 class Marginal(BaseModel):
-    """The map of one column.
+    """Maps the numbers of a column to normal scores, and back.
 
     Args:
-        bounds: least and greatest value that are possible, where they are known: samples stay between them.
+        bounds: the least and the greatest possible value, if they are known; samples stay between them.
         knots: values, increasing.
-        scores: their images, increasing.
-        tails: slopes beyond the first and the last knot, > 0.
-        step: distance of the lattice of values; 0 for reals.
-        atoms: values with a probability of their own, increasing.
-        resolution: of a real column with atoms; 1, which leaves densities as they are, without.
+        scores: the scores of these values, increasing.
+        tails: slopes before the first and after the last knot, > 0.
+        spacing: spacing of the grid of values; 0 for reals.
+        point_masses: values with their own probability, increasing.
+        resolution: the resolution of a real column with point masses; 1 for other columns, whose densities do not change.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, ignored_types=(cached_property,))
@@ -65,82 +65,82 @@ class Marginal(BaseModel):
     knots: tuple[float, ...] = Field(min_length=2)
     scores: tuple[float, ...] = Field(min_length=2)
     tails: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
-    step: float = Field(0.0, ge=0)
-    atoms: tuple[float, ...] = ()
+    spacing: float = Field(0.0, ge=0)
+    point_masses: tuple[float, ...] = ()
     resolution: float = Field(1.0, gt=0)
 
     @model_validator(mode="after")
     def _increases(self) -> Marginal:
         if len(self.knots) != len(self.scores) or min(np.diff(self.knots).min(), np.diff(self.scores).min()) <= 0:
-            raise ValueError("knots and scores must be as many, and increase")
+            raise ValueError("knots and scores must have the same number, and increase")
         return self
 
     @cached_property
     def _lines(self) -> tuple[Array, Array, Array]:
-        """Knots, scores, and the slopes before, between and after them."""
+        """Return knots, scores, and the slopes before, between and after them."""
         knots, scores = np.array(self.knots), np.array(self.scores)
         return knots, scores, np.concatenate([self.tails[:1], np.diff(scores) / np.diff(knots), self.tails[1:]])
 
     def forward(self, x: Array) -> Array:
-        """t(x), any shape."""
+        """Return t(x), any shape."""
         knots, scores, slopes = self._lines
-        place = np.searchsorted(knots, x, side="right")
-        anchor = np.maximum(place - 1, 0)
-        return scores[anchor] + (x - knots[anchor]) * slopes[place]
+        piece = np.searchsorted(knots, x, side="right")
+        anchor = np.maximum(piece - 1, 0)
+        return scores[anchor] + (x - knots[anchor]) * slopes[piece]
 
     def log_slope(self, x: Array) -> Array:
-        """log t'(x)."""
+        """Return log t'(x)."""
         knots, _, slopes = self._lines
         found: Array = np.log(slopes[np.searchsorted(knots, x, side="right")])
         return found
 
-    def cell(self, x: Array) -> tuple[Array, Array]:
-        """Scores and log-measures of values: (y, log t′ · resolution) of reals, (middle, log width) on a lattice."""
-        if not self.step:
+    def score_cells(self, x: Array) -> tuple[Array, Array]:
+        """Return scores and log-measures of values: (y, log(t′ · resolution)) for reals, (middle, log width) on a grid."""
+        if not self.spacing:
             return self.forward(x).clip(-FARTHEST, FARTHEST), self.log_slope(x) + np.log(self.resolution)
-        below, above = self.forward(x - self.step / 2), self.forward(x + self.step / 2)
-        cancelled = self.step * np.exp(self.log_slope(x))  # far out, x ± step/2 is x
+        below, above = self.forward(x - self.spacing / 2), self.forward(x + self.spacing / 2)
+        cancelled = self.spacing * np.exp(self.log_slope(x))  # far out, x ± spacing/2 is x
         width = np.where(above > below, above - below, cancelled)
         return ((below + above) / 2).clip(-FARTHEST, FARTHEST), np.log(width)
 
     def inverse(self, y: Array) -> Array:
-        """From scores to values: on the lattice where there is one, within the bounds where there are any."""
+        """Map scores back to values, on the grid and within the bounds of the column."""
         knots, scores, slopes = self._lines
-        place = np.searchsorted(scores, y, side="right")
-        anchor = np.maximum(place - 1, 0)
-        x = knots[anchor] + (y - scores[anchor]) / slopes[place]
-        if self.step:
-            x = self.nearest(x)
+        piece = np.searchsorted(scores, y, side="right")
+        anchor = np.maximum(piece - 1, 0)
+        x = knots[anchor] + (y - scores[anchor]) / slopes[piece]
+        if self.spacing:
+            x = self.round(x)
         return x if self.bounds == (None, None) else np.clip(x, *self.bounds)
 
-    def nearest(self, x: Array) -> Array:
-        """The value of the lattice that is nearest."""
-        return nearest(x, self.step)
+    def round(self, x: Array) -> Array:
+        """Round numbers to the nearest value on the grid."""
+        return round_to(x, self.spacing)
 
-    def atom(self, x: Array) -> npt.NDArray[np.int64]:
-        """Which atom a value is; as many as there are atoms where it is none."""
-        atoms, slack = np.array(self.atoms), NEAR * self.step
-        place = np.searchsorted(atoms, x - slack).clip(max=len(atoms) - 1)
-        return np.where(np.abs(atoms[place] - x) <= slack, place, len(atoms))
+    def point_mass(self, x: Array) -> npt.NDArray[np.int64]:
+        """Return the index of the point mass that a value is; the number of point masses for other values."""
+        masses, slack = np.array(self.point_masses), NEAR * self.spacing
+        index = np.searchsorted(masses, x - slack).clip(max=len(masses) - 1)
+        return np.where(np.abs(masses[index] - x) <= slack, index, len(masses))
 
     @property
     def edge_scores(self) -> tuple[float, float]:
-        """Scores of the least and greatest level, which take the tails; ±inf where the lattice has no end."""
-        if not self.step:
+        """Return the scores of the least and the greatest value on the grid, whose intervals include the tails; ±inf without an end."""
+        if not self.spacing:
             return -np.inf, np.inf
         ends = [
-            outside if end is None else float(self.cell(np.array([end]))[0][0])
+            outside if end is None else float(self.score_cells(np.array([end]))[0][0])
             for end, outside in zip(self.bounds, (-np.inf, np.inf), strict=True)
         ]
         return ends[0], ends[1]
 
 
 def fit_marginal(column: Column, x: Array) -> Marginal:
-    """The map of a column, from its cells in training rows.
+    """Fit the map of a column to its training cells.
 
     Args:
-        column: kind, step and bounds.
-        x: values that are there, shape (n,); none at all are taken for a nought.
+        column: the column, with its spacing and bounds.
+        x: the cells that are not missing, shape (n,); no cells count as a single 0.
 
     Returns:
         The map.
@@ -151,17 +151,17 @@ def fit_marginal(column: Column, x: Array) -> Marginal:
         (True, True)
     """
     values, counts = np.unique(x if len(x) else np.zeros(1), return_counts=True)
-    coarse = column.step >= FINEST * np.spacing(np.abs(values).max())  # else x ± step/2 would be x itself
-    step = column.step if coarse else 0.0
-    few = step > 0 and len(values) <= FEW_VALUES and len(x) >= 10 * len(values)
-    shared = counts >= max(LEAST_COUNT, (COMMON_ATOM if few else RARE_ATOM) * len(x))
-    if step and not few:
-        shared &= _stands_out(values, counts, step)
-    atoms = np.sort(values[shared][np.argsort(-counts[shared])][:MOST_ATOMS])
-    between = ~np.isin(values, atoms)
+    coarse = column.spacing >= FINEST * np.spacing(np.abs(values).max())  # else x ± spacing/2 would be x itself
+    spacing = column.spacing if coarse else 0.0
+    few = spacing > 0 and len(values) <= FEW_VALUES and len(x) >= 10 * len(values)
+    shared = counts >= max(LEAST_COUNT, (COMMON_MASS if few else RARE_MASS) * len(x))
+    if spacing and not few:
+        shared &= _stands_out(values, counts, spacing)
+    point_masses = np.sort(values[shared][np.argsort(-counts[shared])][:MOST_MASSES])
+    between = ~np.isin(values, point_masses)
     if between.sum() >= 2:
         values, counts = values[between], counts[between]
-    knots, share = (_level_knots if few else _quantile_knots)(values, counts, step)
+    knots, share = (_level_knots if few else _quantile_knots)(values, counts, spacing)
     low = 0.5 / max(counts.sum(), ROWS_PER_BIN)  # half a row lies beyond the last knot
     scores = ndtri(np.clip(share, low, 1 - low))
     scores = np.maximum.accumulate(scores) + 1e-6 * np.arange(len(scores))
@@ -170,39 +170,39 @@ def fit_marginal(column: Column, x: Array) -> Marginal:
         knots=tuple(knots.tolist()),
         scores=tuple(scores.tolist()),
         tails=(_tail(knots, scores, share <= OUTER), _tail(knots, scores, share >= 1 - OUTER)),
-        step=step,
-        atoms=tuple(atoms.tolist()),
-        resolution=_resolution(values) if len(atoms) and not step else 1.0,
+        spacing=spacing,
+        point_masses=tuple(point_masses.tolist()),
+        resolution=_resolution(values) if len(point_masses) and not spacing else 1.0,
     )
 
 
-def _stands_out(values: Array, counts: npt.NDArray[np.int64], step: float) -> npt.NDArray[np.bool_]:
-    """Whether far more rows share a value than share, on average, a level of the lattice around it."""
-    place, below = np.arange(len(values)), np.append(0, np.cumsum(counts))
-    first, last = np.maximum(place - NEIGHBOURS, 0), np.minimum(place + NEIGHBOURS, len(values) - 1)
-    levels = np.maximum((values[last] - values[first]) / step, 1)
+def _stands_out(values: Array, counts: npt.NDArray[np.int64], spacing: float) -> npt.NDArray[np.bool_]:
+    """Return whether far more rows have a value than have, on average, a neighbouring value on the grid."""
+    index, below = np.arange(len(values)), np.append(0, np.cumsum(counts))
+    first, last = np.maximum(index - NEIGHBOURS, 0), np.minimum(index + NEIGHBOURS, len(values) - 1)
+    levels = np.maximum((values[last] - values[first]) / spacing, 1)
     return counts > LEAST_COUNT / 2 + PROMINENT * (below[last + 1] - below[first] - counts) / levels
 
 
 def _resolution(values: Array) -> float:
-    """How far neighbouring values usually are apart; the whole scale of a single one."""
+    """Return the median distance of neighbouring values; for a single value its size."""
     gaps = np.diff(values)
     return float(np.median(gaps)) if len(gaps) else max(abs(float(values[0])), 1.0)
 
 
-def _level_knots(values: Array, counts: npt.NDArray[np.int64], step: float) -> tuple[Array, Array]:
-    """Both edges of every level, and the share of rows below each; levels that nobody has get one row between them."""
-    edges = np.stack([values - step / 2, values + step / 2], 1).ravel()
-    gaps = np.maximum(np.diff(np.append(values, values[-1])) / step - 1, 0)
+def _level_knots(values: Array, counts: npt.NDArray[np.int64], spacing: float) -> tuple[Array, Array]:
+    """Return both edges of every value on the grid, and the share of rows below each; all absent values share one row."""
+    edges = np.stack([values - spacing / 2, values + spacing / 2], 1).ravel()
+    gaps = np.maximum(np.diff(np.append(values, values[-1])) / spacing - 1, 0)
     gaps[gaps < 0.5] = 0
     mass = np.stack([counts.astype(float), gaps / max(gaps.sum(), 1.0)], 1).ravel()
     share = np.concatenate([[0.0], np.cumsum(mass)[:-1]]) / mass.sum()
-    keep = np.append(True, np.diff(edges) > 1e-3 * step)
+    keep = np.append(True, np.diff(edges) > 1e-3 * spacing)
     return edges[keep], share[keep]
 
 
-def _quantile_knots(values: Array, counts: npt.NDArray[np.int64], step: float) -> tuple[Array, Array]:
-    """Quantiles, on the edges of the lattice where there is one, and the share of rows below each."""
+def _quantile_knots(values: Array, counts: npt.NDArray[np.int64], spacing: float) -> tuple[Array, Array]:
+    """Return quantiles, on edges of the grid if there is one, and the share of rows below each."""
     total = counts.sum()
     bins = int(np.clip(total // ROWS_PER_BIN, 4, MOST_BINS))
     reached = np.cumsum(counts) / total
@@ -210,8 +210,8 @@ def _quantile_knots(values: Array, counts: npt.NDArray[np.int64], step: float) -
     halves = halves[halves * total >= ROWS_BEYOND]
     inner = np.unique(np.searchsorted(reached, np.concatenate([np.arange(1, bins) / bins, halves, 1 - halves])))
     inner = inner[inner < len(values) - 1]
-    if step:
-        knots = np.concatenate([values[:1] - step / 2, values[inner] + step / 2, values[-1:] + step / 2])
+    if spacing:
+        knots = np.concatenate([values[:1] - spacing / 2, values[inner] + spacing / 2, values[-1:] + spacing / 2])
         return knots, np.concatenate([[0.0], reached[inner], [1.0]])
     knots = np.concatenate([values[:1], (values[inner] + values[inner + 1]) / 2, values[-1:]])
     share = np.concatenate([[0.0], reached[inner], [1.0]])
@@ -222,6 +222,6 @@ def _quantile_knots(values: Array, counts: npt.NDArray[np.int64], step: float) -
 
 
 def _tail(knots: Array, scores: Array, outer: npt.NDArray[np.bool_]) -> float:
-    """The slope of a tail: that of the outermost tenth of the rows, or of all where one knot holds them."""
+    """Return the slope of a tail: that of the outermost tenth of the rows, or of all rows if that is a single knot."""
     some = outer if outer.sum() > 1 else np.ones_like(outer)
     return float((scores[some][-1] - scores[some][0]) / (knots[some][-1] - knots[some][0]))

@@ -1,4 +1,4 @@
-"""Which known text a cell of another type stands for: libraries read 007, TRUE or 2020-01-01 as they like."""
+"""Cells of other types read as cells of a column, since libraries may read 007, TRUE or 2020-01-01 as other types."""
 
 from __future__ import annotations
 
@@ -8,16 +8,20 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
-from vaekit.data.tables.dates import looks_like_date, moment_of
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from vaekit.data.tables.dates import looks_like_date, moment_of, read_dates
+from vaekit.data.tables.types import Family, family, to_plain, with_own_digits
 from vaekit.errors import DataError
 
 
 class KnownTexts:
-    """The texts of a column, found by the numbers, truth values and dates that they say.
+    """Finds the texts of a column by the numbers, truth values and dates that they mean.
 
     Args:
-        texts: all different.
-        name: of the column, for the refusal.
+        texts: the texts, all different.
+        name: name of the column, for refusals.
 
     Examples:
         >>> known = KnownTexts(["A12", "007", "TRUE"], "room")
@@ -29,23 +33,23 @@ class KnownTexts:
         self.texts, self.name = frozenset(texts), name
 
     def find(self, value: Any) -> str | None:
-        """Find the text as which a number, a truth value or a date is known.
+        """Find the known text that means a number, a truth value or a date.
 
         Args:
-            value: a cell; None where it is missing.
+            value: a cell; None if it is missing.
 
         Returns:
-            The text; how the value is written, where it is not known.
+            The known text, or the value as text if there is none.
 
         Raises:
-            DataError: if several texts say the same: the library has lost which of them it was.
+            DataError: if several known texts mean the value, so that the original text is lost.
         """
         if value is None:
             return None
         same = self._same(value)
         if len(same) > 1:
             raise DataError(
-                f"cells of column '{self.name}' must be text, as in training, where {same[0]!r} and {same[1]!r} differ",
+                f"cells of column '{self.name}' must be text, as in training, because {same[0]!r} and {same[1]!r} are different values",
                 f"{value!r}, which may be either",
                 "Read the column as text",
             )
@@ -53,7 +57,7 @@ class KnownTexts:
         return same[0] if same else next((form for form in forms if form in self.texts), forms[0])
 
     def _same(self, value: Any) -> list[str]:
-        """The texts that say a value in ways of their own."""
+        """Return the texts that mean a value."""
         if isinstance(value, bool):
             return sorted(text for text in self.texts if text.lower() == str(value).lower())
         if isinstance(value, int | float | Decimal):
@@ -87,7 +91,7 @@ def _number(text: str) -> float | None:
 
 
 def _forms(value: Any) -> tuple[str, ...]:
-    """How a value is written in a text, the likeliest first."""
+    """Return the ways to write a value as text, the most likely first."""
     if isinstance(value, float) and value.is_integer():
         return repr(value), str(int(value))
     if isinstance(value, datetime.datetime):
@@ -96,3 +100,78 @@ def _forms(value: Any) -> tuple[str, ...]:
     if isinstance(value, datetime.time) and not (value.second or value.microsecond):
         return f"{value:%H:%M}", str(value)
     return (repr(value) if isinstance(value, float) else str(value),)
+
+
+class CellReader:
+    """Reads cells of any type as cells of a column, if they have the same meaning.
+
+    Args:
+        name: name of the column, for refusals.
+        wanted: the family of its type.
+        form: how its cells are written (see `Column.form`).
+        known: its texts.
+    """
+
+    def __init__(self, name: str, wanted: Family, form: str, known: KnownTexts) -> None:
+        self.name, self.wanted, self.form, self.known = name, wanted, form, known
+
+    def read(self, cells: Any, first_row: int = 0) -> Any:
+        """Read cells as the family of the column: numbers, dates, truth values or text.
+
+        Args:
+            cells: an Arrow array.
+            first_row: the number of its first row, for messages.
+
+        Returns:
+            float64, timestamps in microseconds, bool or text.
+
+        Raises:
+            DataError: if a cell cannot be read in this way.
+        """
+        wanted, found = self.wanted, to_plain(cells)
+        have = family(found.type)
+        if have == wanted:
+            return found
+        if wanted == "text":
+            return self._as_known(found if have != "number" else with_own_digits(cells))
+        target = {"number": pa.float64(), "truth": pa.bool_(), "date": pa.timestamp("us")}[wanted]
+        try:
+            return self._cast(found, target)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            row, cell = self._first_bad(found, target)
+            words = {"number": "a number", "truth": "true or false", "date": "a date"}[wanted]
+            raise DataError(
+                f"every cell of column '{self.name}' must be {words}, as in training, or empty",
+                f"'{cell}' in row {first_row + row}",
+            ) from error
+
+    def _cast(self, cells: Any, target: Any) -> Any:
+        """Convert cells of another family to that of the column.
+
+        Raises:
+            pyarrow.ArrowInvalid: if a cell cannot be converted.
+        """
+        number = family(cells.type) == "number"
+        if target == pa.bool_() and number and pc.any(pc.not_equal(pc.abs(pc.subtract(cells, 0.5)), 0.5)).as_py():
+            raise pa.ArrowInvalid("a number that is neither 0 nor 1")
+        if not pa.types.is_timestamp(target):
+            return cells.cast(target)
+        if number and self.form:  # dates as in 20201231
+            cells = cells.cast(pa.int64()).cast(pa.string())
+        return read_dates(cells, self.form) if family(cells.type) == "text" else cells.cast(target)
+
+    def _first_bad(self, cells: Any, target: Any) -> tuple[int, Any]:
+        """Return the row and the content of the first cell that cannot be converted."""
+        for row, cell in enumerate(cells):
+            try:
+                self._cast(pa.array([cell.as_py()], cells.type), target)
+            except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+                return row, cell.as_py()
+        return 0, cells[0].as_py()
+
+    def _as_known(self, cells: Any) -> Any:
+        """Convert numbers, truth values and dates to the known texts with the same meaning: 1 to "1.0", true to "TRUE"."""
+        cells = cells.combine_chunks() if isinstance(cells, pa.ChunkedArray) else cells
+        encoded = cells.dictionary_encode()
+        texts = [self.known.find(value) for value in encoded.dictionary.to_pylist()]
+        return pa.array(texts, pa.string()).take(encoded.indices)

@@ -1,6 +1,6 @@
-"""Cells as they are written in a text file: which of them say that there is no value, and what a column of them is.
+"""Cells as written in a text file: missing cells, and the types of columns.
 
-Text that looks like numbers is numbers only where nothing is lost by it. Codes keep their zeros and all their digits.
+Text that looks like numbers is converted only if nothing is lost. Codes keep their leading zeros and all their digits.
 """
 
 from __future__ import annotations
@@ -14,33 +14,33 @@ import pyarrow.compute as pc
 from vaekit.data.tables.dates import forms_of, in_calendar
 
 MISSING = ("NA", "N/A", "n/a", "nan", "NaN", "null", "NULL", "None", "?", "#N/A", "-", "<NA>")
-"""Words that say that there is no value, as an empty cell does, unless the user names others."""
+"""Default words for a missing cell; an empty cell is always missing."""
 LADDERS = (
     (pa.int64(), pa.float64()),
     (pa.bool_(),),
     (pa.date32(), pa.timestamp("s"), pa.timestamp("us")),
     (pa.timestamp("us", "UTC"),),
 )
-"""Types that text is tried as; what does not fit one may fit the next of its ladder, and else stays text."""
+"""Types that text is converted to: the first of a ladder that fits all cells. Text that fits no type stays text."""
 EXACT = 2**53
-"""Beyond this, a double does not hold every whole number."""
+"""The greatest integer below which a double holds every integer."""
 FEW, COUNTED = 20, 1000
-"""Up to so many different cells, 1.10 beside 1.1 are two codes; so many are looked at."""
+"""Most different cells of a column in which 1.10 and 1.1 are two codes, and most cells that are examined."""
 
 
 def present(cells: Any, marks: tuple[str, ...]) -> Any:
-    """Trim cells of text, and make those null that say that there is no value.
+    """Trim cells of text, and set missing cells to null.
 
     Args:
         cells: an Arrow array of text.
-        marks: words for a missing cell; an empty cell is one in any case.
+        marks: words for a missing cell; an empty cell is always missing.
     """
     text = pc.utf8_trim_whitespace(cells)
     return pc.if_else(pc.is_in(text, value_set=pa.array(["", *marks])), pa.scalar(None, pa.string()), text)
 
 
 def as_type(cells: Any, kind: Any) -> Any:
-    """Read cells as an Arrow type; None if one is not written like it."""
+    """Convert text to an Arrow type; None if a cell does not fit."""
     if kind == pa.bool_() and not pc.all(pc.is_in(pc.utf8_lower(cells), value_set=pa.array(["true", "false", None]))).as_py():  # fmt: skip
         return None
     if kind == pa.int64() and pc.any(pc.match_substring(cells, "0x", ignore_case=True)).as_py():
@@ -53,7 +53,7 @@ def as_type(cells: Any, kind: Any) -> Any:
 
 
 class Survey:
-    """What is seen of a column of text, a block at a time.
+    """Records what the cells of a column of text look like, block by block.
 
     Args:
         marks: words for a missing cell.
@@ -72,7 +72,7 @@ class Survey:
         self._written: set[str] = set()
 
     def add(self, cells: Any) -> None:
-        """Take in further cells, an Arrow array of text."""
+        """Add further cells, an Arrow array of text."""
         found = present(cells, self.marks)
         if found.null_count:
             counts = pc.value_counts(pc.utf8_trim_whitespace(cells.filter(found.is_null())))
@@ -98,7 +98,7 @@ class Survey:
 
     @property
     def type(self) -> Any:
-        """The Arrow type that holds all cells with nothing lost."""
+        """Return the Arrow type that holds all cells without loss."""
         if self._kind == pa.null():
             return pa.string()
         if self._kind not in LADDERS[0]:
@@ -108,7 +108,7 @@ class Survey:
 
     @property
     def form(self) -> str:
-        """How dates are written, or true: as `Column.form` has it; empty where cells are of several forms."""
+        """Return the form of dates or truth values (see `Column.form`); empty if cells have different forms."""
         if self._kind == pa.bool_():
             style = min(self._written, default="true")
             return "TRUE" if style.isupper() else "True" if style[0].isupper() else "true"
@@ -116,14 +116,14 @@ class Survey:
 
     @property
     def remark(self) -> str:
-        """What should be known of the cells: two of them that are one number."""
+        """Return a remark if two different cells are the same number, else an empty text."""
         if not self._doubled or self.type == pa.string():
             return ""
-        return f"{' and '.join(self._doubled)} are one number"
+        return f"{' and '.join(self._doubled)} are the same number"
 
     @property
     def _doubled(self) -> tuple[str, ...]:
-        """Two cells that are written differently and are the same number; none where there are no such cells."""
+        """Return two different cells that are the same number; empty if there are no such cells."""
         if self._kind not in LADDERS[0]:
             return ()
         seen: dict[float, str] = {}
@@ -135,12 +135,12 @@ class Survey:
 
     @property
     def missing(self) -> tuple[tuple[str, int], ...]:
-        """How missing cells are written, and how many are written so; the commonest first."""
+        """Return the words for missing cells with their counts, the most frequent first."""
         return tuple(self._missing.most_common())
 
 
 def _widened(kind: Any, cells: Any) -> Any:
-    """The first type that holds what was seen before and these cells."""
+    """Return the first type that fits both earlier cells and these cells."""
     if cells.null_count == len(cells) or kind == pa.string():
         return kind
     ladders = LADDERS if kind == pa.null() else [ladder[ladder.index(kind) :] for ladder in LADDERS if kind in ladder]

@@ -139,9 +139,9 @@ def bin_cells(column: Column, held_out: Array, cells: Array) -> Bins:
     there = held_out[~np.isnan(held_out)]
     known = np.nan_to_num(cells)
     if column.kind in CATEGORICAL:
-        counts = np.bincount(there.astype(np.int64), minlength=column.places)
-        frequent = np.argsort(-counts, kind="stable")[: VALUES if column.places <= VALUES else VALUES - 1]
-        bins = np.full(column.places, VALUES - 1)
+        counts = np.bincount(there.astype(np.int64), minlength=column.n_categories)
+        frequent = np.argsort(-counts, kind="stable")[: VALUES if column.n_categories <= VALUES else VALUES - 1]
+        bins = np.full(column.n_categories, VALUES - 1)
         bins[frequent] = np.arange(len(frequent))
         found = bins[known.astype(np.int64)]
     elif len(there):

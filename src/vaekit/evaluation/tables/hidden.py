@@ -81,13 +81,13 @@ def measure_hidden(model: TableModel, rows: Rows, train: Rows) -> tuple[HiddenCe
     """
     model = replace(model, samples=min(SAMPLES, model.samples))
     columns = model.schema.modelled
-    part = rows.part.some(max(100, min(MOST_ROWS, MOST_CELLS // len(columns))), rows.seed)
+    part = rows.part.subset(max(100, min(MOST_ROWS, MOST_CELLS // len(columns))), rows.seed)
     codes, known = np.asarray(part.take(0, len(part)), np.float64), codes_of(train, TRAIN_ROWS)
     order = SeedStream.HIDE.rng(rows.seed).permutation(codes.size).reshape(codes.shape) % ROUNDS
     predicted, log_prob = np.full(codes.shape, np.nan), np.full(codes.shape, np.nan)
     for turn in range(ROUNDS):
         hidden = (order == turn) & ~np.isnan(codes)
-        rest = Part(np.where(hidden, np.nan, codes), np.arange(len(codes)), context=part.given())
+        rest = Part(np.where(hidden, np.nan, codes), np.arange(len(codes)), context=part.take_context())
         made, own = model.predict(Rows(rest, rows.transform, rows.seed), codes)
         predicted[hidden], log_prob[hidden] = made[hidden], own[hidden]
     alone = log_prob_alone(model, known, codes)
@@ -128,7 +128,7 @@ def _summarise(
         return HiddenCells(column.name)
     measure, guess, unit = _yardstick(column, known)
     if column.kind in CATEGORICAL:
-        codes = np.minimum(codes, column.places - 1)
+        codes = np.minimum(codes, column.n_categories - 1)
     error, baseline = (_error(measure, codes, made, unit) for made in (predicted, np.full(cells, guess)))
     mean, gained = float(log_prob[there].mean()), float(gain.mean())
     gain_error = float(gain.std(ddof=1)) / cells**0.5 if cells > 1 else math.nan
@@ -141,7 +141,11 @@ def _yardstick(column: Column, known: Array) -> tuple[Measure, float, float]:
     if column.kind == "ordinal":
         return "levels off", float(np.quantile(known, 0.5, method="inverted_cdf")), 1.0
     if column.kind in CATEGORICAL:
-        return "error rate", float(np.bincount(np.minimum(known, column.places - 1).astype(np.int64)).argmax()), 1.0
+        return (
+            "error rate",
+            float(np.bincount(np.minimum(known, column.n_categories - 1).astype(np.int64)).argmax()),
+            1.0,
+        )
     return "RMSE / std", float(known.mean()), float(known.std()) or 1.0
 
 

@@ -67,7 +67,7 @@ def bin_edges(column: Column, held_out: Array, generated: Array) -> tuple[Array,
     if len(generated):
         bulk = np.quantile(generated, [0.02, 0.98])
         low, high = min(low, float(bulk[0])), max(high, float(bulk[1]))
-    spacing = column.step
+    spacing = column.spacing
     if column.kind == "positive" and low > 0 and high > RANGE * low:
         edges = np.geomspace(low, high, BINS + 1)
         if spacing:

@@ -105,7 +105,7 @@ def compare_marginals(rows: ComparedRows) -> tuple[MarginalDistance, ...]:
 def _compare_lists(column: Column, held_out: Array, generated: Array) -> MarginalDistance:
     if not len(held_out):
         return MarginalDistance(column.name, column.kind, "total variation", 0)
-    p, q = (np.bincount(x.astype(np.int64), minlength=column.places) / len(x) for x in (held_out, generated))
+    p, q = (np.bincount(x.astype(np.int64), minlength=column.n_categories) / len(x) for x in (held_out, generated))
     spread = np.sqrt(p * (1 - p) * (1 / len(held_out) + 1 / len(generated)))
     return MarginalDistance(
         column.name,

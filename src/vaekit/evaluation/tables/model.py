@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from vaekit.data import RowNoise, Rows, RowStream, SeedStream, seeded
-from vaekit.data.tables.cells import Places
+from vaekit.data.tables.cells import Categories
 from vaekit.data.tables.coding import draw_rare
 from vaekit.evaluation.bounds import BUDGET, block_rows, evaluating, widest
 from vaekit.evaluation.tables.posterior import TablePosterior, Weighted
@@ -95,7 +95,7 @@ class TableModel(TablePosterior):
             probabilities = (weights * group.log_probs.double().exp()).sum(0).cpu().numpy()
             for k, column in enumerate(self.cells.slot_columns[group.slots].tolist()):
                 listed = self.cells.columns[column]
-                if isinstance(listed, Places):  # the shared category stands for its most frequent value
+                if isinstance(listed, Categories):  # the shared category stands for its most frequent value
                     result[column] = probabilities[:, k, : listed.known] * np.exp(listed.log_share[: listed.known])
         return result
 

@@ -44,11 +44,11 @@ class ComparedRows:
     def of(cls, model: TableModel, rows: Rows, train: Rows | None, sample: Sampler) -> ComparedRows:
         """Choose at most 5,000 of the rows, and generate as many."""
         columns = model.schema.modelled
-        shared = np.array([c.places - 1 if c.kind in CATEGORICAL else np.inf for c in columns])
-        part = rows.part.some(MOST_ROWS, rows.seed)
+        shared = np.array([c.n_categories - 1 if c.kind in CATEGORICAL else np.inf for c in columns])
+        part = rows.part.subset(MOST_ROWS, rows.seed)
         context = Rows(part, rows.transform, rows.seed).context()
         generated = np.asarray(sample(context, len(part)), np.float64)
-        masses = tuple(c.atoms if isinstance(c, Marginal) else () for c in model.cells.columns)
+        masses = tuple(c.point_masses if isinstance(c, Marginal) else () for c in model.cells.columns)
         trained = np.empty((0, len(columns))) if train is None else codes_of(train, len(part))
         held_out, generated, trained = (
             np.minimum(codes, shared) for codes in (codes_of(rows, MOST_ROWS), generated, trained)
@@ -63,4 +63,4 @@ class ComparedRows:
 
 def codes_of(rows: Rows, limit: int) -> Array:
     """Return the codes of at most `limit` rows, chosen by the seed of the rows."""
-    return np.asarray(rows.part.some(limit, rows.seed).take(0, limit), np.float64)
+    return np.asarray(rows.part.subset(limit, rows.seed).take(0, limit), np.float64)

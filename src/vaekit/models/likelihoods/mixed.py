@@ -37,7 +37,7 @@ class Mixed(Likelihood):
         Ipsen, Mattei and Frellsen, "not-MIWAE", 2021, where `missing` is `modelled`.
 
     Examples:
-        >>> layout = Layout(sizes=(3,), lattice=(), edges=())
+        >>> layout = Layout(sizes=(3,), on_grid=(), edges=())
         >>> p = Mixed(layout)(torch.zeros(5, 3))
         >>> p.log_prob(torch.tensor([[1.0, 0.0]])).exp().detach()[0]
         tensor(0.3333)
@@ -67,7 +67,7 @@ class Mixed(Likelihood):
     def __init__(self, layout: Layout, components: int = 3, missing: str = "ignored") -> None:
         self.layout = layout
         self.components, self.missing = components, missing
-        self.groups, self.numbers = _alike(layout.sizes), len(layout.lattice)
+        self.groups, self.numbers = _alike(layout.sizes), len(layout.on_grid)
         self.choices = sum(len(group) * max(group) for group in self.groups)
         super().__init__(())
         absent = [torch.arange(max(group)) >= torch.tensor(group).unsqueeze(1) for group in self.groups]
@@ -76,7 +76,7 @@ class Mixed(Likelihood):
         if self.models_missing:
             self.missing_places = nn.Parameter(torch.zeros(self.choices))
             self.missing_lines = nn.Parameter(torch.zeros(self.numbers, 2))
-        self.register_buffer("gates", torch.tensor(layout.gates, dtype=torch.long), False)
+        self.register_buffer("gates", torch.tensor(layout.lists, dtype=torch.long), False)
         self.register_buffer("edges", torch.tensor(layout.edges).reshape(-1, 2).float().T.contiguous(), False)
 
     @property
@@ -116,7 +116,7 @@ class Mixed(Likelihood):
             for _ in group:
                 self.missing_places[begin : begin + max(group)].fill_(logits[slot])
                 begin, slot = begin + max(group), slot + 1
-        for number, gate in enumerate(self.layout.gates):
+        for number, gate in enumerate(self.layout.lists):
             self.missing_lines[number, 0] = logits[gate if gate >= 0 else slot + number]
 
     def distribution(self, parameters: Tensor) -> Slots:
@@ -129,7 +129,7 @@ class Mixed(Likelihood):
             places.append(PlaceGroup(slice(slot, slot + len(group)), own.log_softmax(-1)))
             begin, slot = end, slot + len(group)
         mixtures = parameters[..., self.choices :].unflatten(-1, (self.numbers, 3, self.components))
-        on_lattice = sum(self.layout.lattice)
+        on_lattice = sum(self.layout.on_grid)
         scores = [
             ScoreGroup(
                 slice(slot + first, slot + last),

@@ -58,7 +58,7 @@ class VampPrior(Prior):
                 mend="Choose prior=mixture or prior=flow",
             )
         if plan.context:
-            must = "prior must not be vamp where data.condition gives columns"
+            must = "prior must not be vamp where data.context gives columns"
             yield RecipeError(must, ", ".join(plan.context), "Choose prior=mixture")
         yield from plan.needs_diagonal("prior=vamp")
 

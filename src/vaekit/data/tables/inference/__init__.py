@@ -1,5 +1,5 @@
-"""What the columns of a table are, told from their cells in one pass of bounded memory."""
+"""The inference of the kinds of columns from their cells, in one pass and bounded memory."""
 
-from vaekit.data.tables.inference.columns import infer_columns
+from vaekit.data.tables.inference.infer import infer_columns
 
 __all__ = ["infer_columns"]

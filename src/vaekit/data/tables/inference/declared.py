@@ -1,4 +1,4 @@
-"""Columns whose kind the user declares, and what the cells of each must be."""
+"""Columns whose kind is declared by the user, and the checks of their cells."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ _MAKERS: dict[str, Callable[[Tally], Column]] = {"real": make_real, "count": mak
 
 
 def declare(frame: Frame, tally: Tally, kind: str) -> Column:
-    """A column of the declared kind.
+    """Make a column of the declared kind.
 
     Args:
-        frame: the rows, read again for the place of a cell that is amiss.
-        tally: what was seen of it: two different values at least.
-        kind: what it is declared to be.
+        frame: the rows, which are read again to find a wrong cell.
+        tally: the summary of the column, which has at least two different values.
+        kind: the declared kind.
 
     Returns:
         The column.
 
     Raises:
-        DataError: if its cells cannot be of this kind.
+        DataError: if its cells do not fit this kind.
     """
     column = _make(frame, tally, kind)
     return column.model_copy(update={"reason": f"declared; {column.reason}"})
@@ -85,7 +85,7 @@ def _make(frame: Frame, tally: Tally, kind: str) -> Column:
 
 
 def _bounds(tally: Tally) -> tuple[float, float]:
-    """0 and 1, or 0 and 100, or else the least and the greatest number."""
+    """Return 0 and 1, or 0 and 100, or else the least and the greatest number."""
     return next(((0.0, top) for top in (1.0, 100.0) if tally.low >= 0 and tally.high <= top), (tally.low, tally.high))
 
 
@@ -96,7 +96,7 @@ def _check(frame: Frame, tally: Tally, kind: str, wanted: str, wrong: Callable[[
 
 
 def _no_number(frame: Frame, tally: Tally) -> str:
-    """The first cell that is no number."""
+    """Describe the first cell that is not a number."""
     if tally.family != "text":
         return f"cells of type {tally.type}"
     found = first_cell(frame, tally.name, lambda x: pc.invert(pc.match_substring_regex(x, NUMBER)))
@@ -104,7 +104,7 @@ def _no_number(frame: Frame, tally: Tally) -> str:
 
 
 def _no_date(frame: Frame, tally: Tally) -> str:
-    """The first cell that is no date, in the form that most have."""
+    """Describe the first cell that is not a date in the most frequent form."""
     if tally.family != "text":
         return f"cells of type {tally.type}"
     values = pa.array(tally.counts, pa.string())

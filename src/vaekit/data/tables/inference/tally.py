@@ -1,4 +1,4 @@
-"""What is to be known of a column before its kind can be told, gathered in one reading and in bounded memory."""
+"""Summaries of columns that their kinds are inferred from, gathered in one pass and bounded memory."""
 
 from __future__ import annotations
 
@@ -11,41 +11,42 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vaekit.data.tables.columns import LARGEST, family, plain
+from vaekit.data.tables.columns import LARGEST
 from vaekit.data.tables.frame import Frame, Seen
-from vaekit.data.tables.inference.lattice import Lattice, matters
+from vaekit.data.tables.inference.grid import GridFinder, drop_if_fine
+from vaekit.data.tables.types import family, to_plain
 from vaekit.data.tables.written import EXACT
 from vaekit.errors import DataError
 
 DISTINCT = 20_000
-"""So many different values of a column are counted; of more, the most frequent."""
+"""Most different values of a column that are counted; if there are more, the most frequent are."""
 SAMPLE, SAMPLE_CELLS = 20_000, 4_000_000
-"""Rows and cells that are drawn for what is judged from a sample."""
+"""Most rows, and most cells, of the random sample."""
 UNIQUE = 0.95
-"""From this share of different cells on, they are nearly all different."""
+"""Least share of different cells with which nearly all cells are different."""
 LONGEST = 200
-"""Characters after which text is cut: longer cells are no categories."""
+"""Characters after which text is cut; longer cells are not categories."""
 
 Array = npt.NDArray[np.float64]
 
 
 @dataclass
 class Tally:
-    """What was seen of a column.
+    """Summarises the cells of a column.
 
     Args:
         name: its name.
         type: its Arrow type.
-        rows: cells that are there.
-        missing: cells that are not.
+        rows: number of cells with a value.
+        missing: number of missing cells.
         low: the least number.
         high: the greatest number.
-        monotone: whether every number is greater than the one before, or every one less.
+        monotone: whether the numbers only increase, or only decrease.
         exact: whether all different values were counted.
-        share: how many of the cells differ from all before, as a share, while all were counted.
-        cut: whether a text was too long.
-        levels: the values of a categorical type with an order, in that order.
-        seen: what the reader saw of it.
+        share: share of the cells that differ from all earlier cells, while all were counted.
+        cut: whether a text was cut.
+        levels: the values of an ordered categorical type, in order.
+        seen: what the reader noticed.
     """
 
     name: str
@@ -65,20 +66,20 @@ class Tally:
     _counting: bool = True
     _values: Any = None
     _counts: Array = field(default_factory=lambda: np.empty(0))
-    _lattice: Lattice = field(init=False)
+    _grid: GridFinder = field(init=False)
     _sample: list[Any] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._lattice = Lattice(self.type)
+        self._grid = GridFinder(self.type)
 
     @property
     def family(self) -> Literal["number", "truth", "date", "text", "other"]:
-        """What its cells are."""
+        """Return the family of its type."""
         return family(self.type)
 
     @cached_property
     def counts(self) -> dict[Any, int]:
-        """Values and how often each was seen, by descending count, then value."""
+        """Return values and their counts, by descending count, then value."""
         if self._values is None:
             return {}
         table = pa.table({"v": self._values, "n": self._counts.astype(np.int64)})
@@ -88,12 +89,12 @@ class Tally:
 
     @property
     def distinct(self) -> int:
-        """How many different values were counted."""
+        """Return the number of different values that were counted."""
         return len(self._values) if self._values is not None else 0
 
     @property
     def usual(self) -> tuple[Any, float]:
-        """The most frequent value, and the share of the cells that it is."""
+        """Return the most frequent value and its share of the cells."""
         if self.exact:
             value, count = next(iter(self.counts.items()))
             return value, count / self.rows
@@ -101,57 +102,57 @@ class Tally:
         return float(values[counts.argmax()]), float(counts.max() / counts.sum())
 
     @property
-    def whole(self) -> bool:
-        """Whether all numbers are whole."""
-        return self._lattice.decimals == 0
+    def integer(self) -> bool:
+        """Return whether all numbers are integers."""
+        return self._grid.decimals == 0
 
     @cached_property
     def sample(self) -> Any:
-        """Cells of the sampled rows, the same rows of every column."""
-        kind = plain(pa.nulls(0, self.type)).type if self.family != "other" else pa.string()
+        """Return the cells of the sampled rows, which are the same rows for every column."""
+        kind = to_plain(pa.nulls(0, self.type)).type if self.family != "other" else pa.string()
         return pa.chunked_array(self._sample, kind).combine_chunks()
 
     @cached_property
     def numbers(self) -> Array:
-        """Numbers in the sampled rows, dates as microseconds, shape (rows,), NaN where missing."""
+        """Return the numbers of the sampled rows, dates in microseconds, shape (rows,), NaN where missing."""
         cells = self.sample.cast(pa.int64()) if self.family == "date" else self.sample
         return np.asarray(cells.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
 
     @cached_property
     def quantiles(self) -> Array:
-        """Numbers below which 1 %, 5 %, 25 %, 50 %, 75 %, 95 % and 99 % of the sample lie."""
+        """Return the quantiles of the sample at 1, 5, 25, 50, 75, 95 and 99 %."""
         found = self.numbers[~np.isnan(self.numbers)]
         middle = found if len(found) else np.array([self.low, self.high])
         return np.quantile(middle, [0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99])
 
     @cached_property
-    def grid(self) -> float:
-        """Distance of the lattice on which the numbers lie; 0 where there is none."""
+    def rounding(self) -> float:
+        """Return the spacing of the grid of the numbers; 0 if there is none."""
         values = np.array(sorted(self.counts)) if self.exact and self.family == "number" else np.empty(0)
-        return self._lattice.spacing(values, self.distinct)
+        return self._grid.spacing(values, self.distinct)
 
     @property
-    def step(self) -> float:
-        """The same; 0 where it is too fine to matter to the likelihood."""
-        return matters(self.grid, self.quantiles[4] - self.quantiles[2] or self.high - self.low)
+    def spacing(self) -> float:
+        """Return the spacing of the grid in the likelihood; 0 if there is none, or it is too fine to matter."""
+        return drop_if_fine(self.rounding, self.quantiles[4] - self.quantiles[2] or self.high - self.low)
 
     @property
     def marks(self) -> tuple[tuple[str, int], ...]:
-        """How missing cells are written, and how many are written so."""
+        """Return the words for missing cells, with their counts."""
         return self.seen.missing or ((("", self.missing),) if self.missing else ())
 
     @property
     def huge(self) -> bool:
-        """Whether whole numbers are so large that a double does not tell them apart."""
+        """Return whether integers are too large for a double to distinguish."""
         return pa.types.is_integer(self.type) and max(-self.low, self.high) > EXACT
 
     def add(self, cells: Any, first_row: int, drawn: npt.NDArray[np.int64]) -> None:
-        """Take in further rows.
+        """Add further rows.
 
         Args:
             cells: an Arrow array.
             first_row: the number of its first row.
-            drawn: which of its rows belong to the sample.
+            drawn: the rows that belong to the sample.
 
         Raises:
             DataError: if a number is infinite or too large.
@@ -162,7 +163,7 @@ class Tally:
             return
         if pa.types.is_dictionary(self.type) and self.type.ordered and not self.levels:
             self.levels = tuple(cells.chunk(0).dictionary.to_pylist())
-        cells = plain(cells)
+        cells = to_plain(cells)
         if self.family == "text":
             self.cut = self.cut or (pc.max(pc.utf8_length(cells)).as_py() or 0) > LONGEST
             cells = pc.utf8_slice_codeunits(cells, 0, LONGEST)
@@ -186,9 +187,9 @@ class Tally:
         if self.exact and self.rows:
             self.share = len(values) / self.rows
             self.exact = len(values) <= DISTINCT
-            # Of numbers no list is made, and what hardly ever comes twice is none.
+            # Numbers do not become a list, and neither do values that hardly ever repeat.
             self._counting = self.exact or (self.family == "text" and self.share < UNIQUE)
-        if len(values) > 2 * DISTINCT:  # what is frequent comes again
+        if len(values) > 2 * DISTINCT:  # a frequent value comes again
             most = np.sort(np.argsort(-counts, kind="stable")[:DISTINCT])
             values, counts = values.take(pa.array(most)), counts[most]
         self._values, self._counts = values, counts
@@ -203,9 +204,9 @@ class Tally:
             raise DataError(
                 f"every number must be finite, and at most {LARGEST:g} in size",
                 f"{cells[row].as_py():g} in column '{self.name}', row {first_row + row}",
-                f"Mend the cell, or leave it empty; data.columns.{self.name}=ignore leaves the column out",
+                f"Correct the cell, or leave it empty; data.columns.{self.name}=ignore leaves the column out",
             )
-        self._lattice.add(x)
+        self._grid.add(x)
         signs = np.sign(np.diff(x, prepend=self._last))
         if len(signs):
             self._direction = self._direction or float(signs[0])
@@ -214,14 +215,14 @@ class Tally:
 
 
 def tally_columns(frame: Frame, ignored: set[str]) -> list[Tally]:
-    """What is to be known of each column, from all rows.
+    """Summarise each column of a table from all rows.
 
     Args:
         frame: the rows.
-        ignored: columns that are not looked at.
+        ignored: columns that are skipped.
 
     Returns:
-        One for each column of the frame, in order.
+        A summary of each column, in order.
 
     Raises:
         DataError: if a number is infinite or too large.

@@ -1,4 +1,4 @@
-"""Data frames of pandas as Arrow tables, and results back in their types, with their row labels and names of columns."""
+"""Data frames of pandas as Arrow tables, and results in their types, with their row labels and column names."""
 
 from __future__ import annotations
 
@@ -13,55 +13,55 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vaekit.data.readers.frames import Given, given_column, in_order, labels
 from vaekit.data.readers.pandas_objects import check_objects, export, export_objects, families_of
-from vaekit.data.tables.columns import plain
-from vaekit.data.tables.frame import check_columns
+from vaekit.data.readers.raw_columns import RawColumn, in_order, label_categories, raw_column
+from vaekit.data.tables.checks import check_columns
+from vaekit.data.tables.types import to_plain
 
 REPEATED = 2
-"""From so many rows for each interval on, intervals are a list; fewer are texts like any others."""
+"""Least mean number of rows of an interval in a column of categories; other intervals are text."""
 
 
 @dataclass(frozen=True)
 class PandasColumn:
-    """A column of pandas.
+    """Holds a column of pandas.
 
     Args:
-        series: as it was given.
-        given: its cells for Arrow and for the model.
-        build: from a chunked Arrow array of the type of `given.cells` to cells of the type of the series; None where they
-            have no place in it.
+        series: the column as given.
+        raw: its cells in Arrow.
+        build: converts a chunked Arrow array of the type of `raw.cells` to the type of the series; None if that is
+            impossible.
     """
 
     series: Any
-    given: Given
+    raw: RawColumn
     build: Callable[[Any], Any]
 
     def part(self, first: int, rows: int) -> PandasColumn:
-        """Some of its cells, from a first one on."""
-        return replace(self, series=self.series.iloc[first : first + rows], given=self.given.part(first, rows))
+        """Return a range of its cells."""
+        return replace(self, series=self.series.iloc[first : first + rows], raw=self.raw.part(first, rows))
 
     @property
     def tells_nothing(self) -> bool:
-        """Whether it has no cell, and a type that pandas gives to such columns, whatever they would hold."""
+        """Return whether it is empty, with a type that pandas gives to any empty column."""
         kind = self.series.dtype
         usual = isinstance(kind, np.dtype) and kind.kind in "Of"
-        return self.given.tells_nothing or (usual and bool(self.series.isna().all()))
+        return self.raw.tells_nothing or (usual and bool(self.series.isna().all()))
 
-    def alike(self, found: Any) -> Any:
-        """Cells that a model made as a series, in the type of this one if it holds them."""
-        built = self._built(self.given.fit(found))
+    def convert(self, found: Any) -> Any:
+        """Convert cells of a model to a series, in the type of this column if that can hold them."""
+        built = self._built(self.raw.fit(found))
         return found.to_pandas() if built is None else pd.Series(built)
 
     def answer(self, found: Any) -> Any:
-        """The same of as many rows; where a cell is the given one, it is the very object."""
-        if found.equals(self.given.seen):
+        """Convert as many cells to a series; cells that equal the given ones are the same objects."""
+        if found.equals(self.raw.seen):
             return self.series.reset_index(drop=True)
-        built = None if self.tells_nothing else self._built(self.given.answer(found))
+        built = None if self.tells_nothing else self._built(self.raw.answer(found))
         if built is None:
             return found.to_pandas()
         if self.series.dtype == object:
-            return pd.Series(built, dtype=object).where(~_same(self.given.seen, found), self.series.to_numpy())
+            return pd.Series(built, dtype=object).where(~_same(self.raw.seen, found), self.series.to_numpy())
         return pd.Series(built)
 
     def _built(self, fitted: Any) -> Any:
@@ -69,7 +69,7 @@ class PandasColumn:
 
 
 class PandasLibrary:
-    """A data frame of pandas."""
+    """Reads a data frame of pandas."""
 
     def __init__(self, data: Any) -> None:
         names = [str(name) for name in data.columns]
@@ -77,30 +77,30 @@ class PandasLibrary:
         self._columns = {name: open_column(name, data.iloc[:, i]) for i, name in enumerate(names)}
         self._places = {name: i for i, name in enumerate(names)}
         self._header, self._index = data.columns, data.index
-        self.table = pa.table({name: column.given.seen for name, column in self._columns.items()})
+        self.table = pa.table({name: column.raw.seen for name, column in self._columns.items()})
 
     def answer(self, found: pa.Table) -> Any:
-        """Rows that answer the given ones, with their labels."""
+        """Convert results for the given rows, with their row labels."""
         cells = {
             name: self._columns[name].answer(found[name]) if name in self._columns else found[name].to_pandas()
             for name in in_order(found, self._columns)
         }
         return self._frame(cells, self._index)
 
-    def alike(self, found: pa.Table) -> Any:
-        """Further rows in the types of the given ones."""
+    def convert(self, found: pa.Table) -> Any:
+        """Convert further rows to the types of the given rows."""
         cells = {
-            name: self._columns[name].alike(found[name]) if name in self._columns else found[name].to_pandas()
+            name: self._columns[name].convert(found[name]) if name in self._columns else found[name].to_pandas()
             for name in in_order(found, self._columns)
         }
         return self._frame(cells, pd.RangeIndex(len(found)))
 
-    def labelled(self, found: pa.Table) -> Any:
-        """Figures of the given rows, with their labels."""
+    def add_labels(self, found: pa.Table) -> Any:
+        """Convert figures of the given rows, with their row labels."""
         return self._frame({name: found[name].to_pandas() for name in found.column_names}, self._index)
 
     def part(self, first: int, rows: int) -> PandasLibrary:
-        """Some of the rows, from a first one on, whose columns are read as those of the whole."""
+        """Return a range of the rows, with columns read as in the whole frame."""
         some = copy.copy(self)
         some._columns = {name: column.part(first, rows) for name, column in self._columns.items()}
         some._index, some.table = self._index[first : first + rows], self.table.slice(first, rows)
@@ -120,11 +120,11 @@ def open_column(name: str, series: Any) -> PandasColumn:
     """Read a column of pandas.
 
     Args:
-        name: what to call it.
+        name: its name.
         series: the column.
 
     Raises:
-        DataError: if its cells are of several types, or of one that Arrow does not know.
+        DataError: if its cells have several types, or one that Arrow does not have.
     """
     kind = series.dtype
     if isinstance(kind, pd.SparseDtype):
@@ -138,7 +138,7 @@ def open_column(name: str, series: Any) -> PandasColumn:
         return _periods(series)
     if kind == np.dtype(object):
         return _objects(name, series)
-    return PandasColumn(series, given_column(export(name, series)), lambda cells: _in_dtype(cells, kind))
+    return PandasColumn(series, raw_column(export(name, series)), lambda cells: _in_dtype(cells, kind))
 
 
 def _then(cells: Any, kind: Any) -> Any:
@@ -146,7 +146,7 @@ def _then(cells: Any, kind: Any) -> Any:
 
 
 def _in_dtype(cells: Any, kind: Any) -> Any:
-    """Cells in a type that Arrow knows, too; whole numbers and truth values of numpy have no place for a missing one."""
+    """Convert cells to a type that Arrow also has; None if numpy integers or truth values would have a missing cell."""
     if hasattr(kind, "__from_arrow__"):
         return kind.__from_arrow__(cells)
     if cells.null_count and kind.kind in "iub":
@@ -155,7 +155,7 @@ def _in_dtype(cells: Any, kind: Any) -> Any:
 
 
 def _categories(name: str, series: Any) -> PandasColumn:
-    """A categorical, whose categories Arrow has by what they are if they are numbers, text or truth values."""
+    """Read a categorical; categories other than numbers, text or truth values are represented by labels."""
     kind = series.dtype
     values = kind.categories
     families = set(families_of(values)) if values.dtype == np.dtype(object) else set()
@@ -166,7 +166,7 @@ def _categories(name: str, series: Any) -> PandasColumn:
     elif families == {"truth values"}:
         known = pa.array([bool(value) for value in values])
     elif families or isinstance(values, pd.IntervalIndex | pd.PeriodIndex | pd.DatetimeIndex | pd.TimedeltaIndex):
-        known = pa.array(labels(list(values)), pa.string())
+        known = pa.array(label_categories(list(values)), pa.string())
     else:
         known = export(name, values).combine_chunks()
     codes = series.cat.codes.to_numpy()
@@ -174,21 +174,21 @@ def _categories(name: str, series: Any) -> PandasColumn:
 
     def build(cells: Any) -> Any:
         chunk = cells.combine_chunks()
-        places = chunk.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+        indices = chunk.indices.fill_null(-1).to_numpy(zero_copy_only=False)
         new = chunk.dictionary[len(values) :].to_pylist()
         if new and families - {"text"}:
             return None
         wide = pd.CategoricalDtype([*values, *new], kind.ordered) if new else kind
-        return pd.Categorical.from_codes(places, dtype=wide)
+        return pd.Categorical.from_codes(indices, dtype=wide)
 
-    return PandasColumn(series, given_column(pa.chunked_array([listed])), build)
+    return PandasColumn(series, raw_column(pa.chunked_array([listed])), build)
 
 
 def _intervals(series: Any) -> PandasColumn:
-    """Intervals, which are known by how they are written; those that come again are a list in their order."""
+    """Read intervals as text; intervals that repeat are ordered categories."""
     kind = series.dtype
     listed = pd.Categorical(series, ordered=True)
-    written = np.array([*labels(list(listed.categories)), None], dtype=object)
+    written = np.array([*label_categories(list(listed.categories)), None], dtype=object)
     cells = pa.chunked_array([pa.array(written[listed.codes], pa.string())])
     seen = cells
     if REPEATED * len(listed.categories) <= len(series):
@@ -196,11 +196,11 @@ def _intervals(series: Any) -> PandasColumn:
         seen = pa.chunked_array(
             [pa.DictionaryArray.from_arrays(codes, pa.array(written[:-1], pa.string()), ordered=True)]
         )
-    return PandasColumn(series, Given(cells, seen), lambda cells: _read_intervals(cells, kind))
+    return PandasColumn(series, RawColumn(cells, seen), lambda cells: _read_intervals(cells, kind))
 
 
 def _read_intervals(cells: Any, kind: Any) -> Any:
-    """Text as in (0.5, 1.0] as intervals, None if one is not such a text or of another type."""
+    """Convert text as in (0.5, 1.0] to intervals; None if a text does not fit the type."""
     opening, closing = "[" if kind.closed in ("left", "both") else "(", "]" if kind.closed in ("right", "both") else ")"
     different = cells.unique().drop_null().to_pylist()
     if not all(text.startswith(opening) and text.endswith(closing) and text.count(", ") == 1 for text in different):
@@ -209,49 +209,49 @@ def _read_intervals(cells: Any, kind: Any) -> Any:
     try:
         left, right = (pd.Series([pair[i] for pair in ends], dtype=object).astype(kind.subtype) for i in (0, 1))
         found = pd.arrays.IntervalArray.from_arrays(left, right, closed=kind.closed)
-        places = pc.index_in(cells.combine_chunks(), pa.array(different, pa.string())).fill_null(-1)
-        return found.take(places.to_numpy(zero_copy_only=False), allow_fill=True)
+        indices = pc.index_in(cells.combine_chunks(), pa.array(different, pa.string())).fill_null(-1)
+        return found.take(indices.to_numpy(zero_copy_only=False), allow_fill=True)
     except (TypeError, ValueError):
         return None
 
 
 _UNITS = dict.fromkeys(("h", "min", "s"), "s") | dict.fromkeys(("ms", "us", "ns"), "ns")
-"""In what the first moment of a period is counted, by its frequency; of others it is a day."""
+"""Unit of the first moment of a period, by its frequency; the unit of other periods is a day."""
 
 
 def _periods(series: Any) -> PandasColumn:
-    """Periods, each as its first day or moment: a place in time, as a date is."""
+    """Read periods as their first day or moment."""
     kind = series.dtype
     unit = _UNITS.get(kind.freq.name, "D")
     starts = pd.PeriodIndex(series).asfreq(unit, how="start")
     gone = np.asarray(starts.isna())
     ordinals = np.where(gone, 0, starts.asi8).astype(np.int32 if unit == "D" else np.int64)
-    whole = pa.array(ordinals, mask=gone).cast(pa.date32() if unit == "D" else pa.timestamp(unit))
-    cells = pa.chunked_array([whole])
+    moments = pa.array(ordinals, mask=gone).cast(pa.date32() if unit == "D" else pa.timestamp(unit))
+    cells = pa.chunked_array([moments])
 
     def build(found: Any) -> Any:
-        places = found.cast(pa.int32() if unit == "D" else pa.int64())
-        ordinals = places.fill_null(0).to_numpy().astype(np.int64)
-        periods = pd.PeriodIndex.from_ordinals(ordinals, freq=unit).asfreq(kind.freq)
-        return periods.where(~np.asarray(places.is_null()))
+        ordinals = found.cast(pa.int32() if unit == "D" else pa.int64())
+        numbers = ordinals.fill_null(0).to_numpy().astype(np.int64)
+        periods = pd.PeriodIndex.from_ordinals(numbers, freq=unit).asfreq(kind.freq)
+        return periods.where(~np.asarray(ordinals.is_null()))
 
-    return PandasColumn(series, Given(cells, cells), build)
+    return PandasColumn(series, RawColumn(cells, cells), build)
 
 
 def _objects(name: str, series: Any) -> PandasColumn:
-    """A column of Python objects; intervals and periods among them have types of their own in pandas."""
+    """Read a column of Python objects, which may be intervals or periods."""
     check_objects(name, series)
     inferred = series.infer_objects()
     if isinstance(inferred.dtype, pd.IntervalDtype | pd.PeriodDtype):
         column = open_column(name, inferred)
         return replace(column, series=series, build=lambda cells: _then(column.build(cells), object))
-    given = given_column(export_objects(name, series))
+    given = raw_column(export_objects(name, series))
     return PandasColumn(series, given, lambda cells: cells.to_pandas().astype(object))
 
 
 def _same(given: Any, found: Any) -> npt.NDArray[np.bool_]:
-    """Where two Arrow arrays of one family have the same cell, missing ones included."""
-    given, found = plain(given), plain(found)
+    """Return where two Arrow arrays of one family have the same cell or are both missing."""
+    given, found = to_plain(given), to_plain(found)
     both_missing = pc.and_(given.is_null(), found.is_null())
     equal = pc.fill_null(pc.equal(found, given), fill_value=False)
     return np.asarray(pc.or_(equal, both_missing).to_numpy(zero_copy_only=False), dtype=bool)

@@ -1,4 +1,4 @@
-"""The lattice on which the numbers of a column lie: whole numbers, cents, halves, days."""
+"""The grid of the numbers of a column, such as integers, cents, halves or days."""
 
 from __future__ import annotations
 
@@ -9,43 +9,45 @@ import numpy.typing as npt
 import pyarrow as pa
 
 FINEST = 9
-"""Most decimals that are looked for."""
+"""Most decimals that are tried."""
 COARSE = 1e6
-"""From so many steps between the quartiles on, a lattice is as good as none."""
+"""A grid with this many points between the quartiles counts as continuous."""
 FEW = 10
-"""Fewer different values show no step but that of their decimals."""
+"""Fewer different values have no spacing but that of their decimals."""
 TOLERANCE, DENSITY = 1e-5, 50
-"""How near multiples of a step that is no decimal must be, and how many points of its lattice there may be for a value."""
+"""Tolerance of multiples of a spacing that is not decimal, and most points of its grid for each different value."""
 MOSTLY = 0.5
-"""Share of the numbers that must be exact enough to show whether they lie on a lattice."""
+"""Least share of numbers that are exact enough to show whether they lie on a grid."""
 UNITS = (86_400_000_000, 3_600_000_000, 60_000_000, 1_000_000, 1_000, 1)
-"""A day, hour, minute, second, millisecond and microsecond, in microseconds."""
+"""A day, an hour, a minute, a second, a millisecond and a microsecond, in microseconds."""
 
 
-class Lattice:
-    """Finds the number of decimals, and what divides all numbers, as they come by.
+class GridFinder:
+    """Finds the number of decimals and the common divisor of all numbers, block by block.
 
     Args:
-        kind: Arrow type of the numbers, which tells how exact they are.
+        kind: Arrow type of the numbers, which determines their precision.
     """
 
     def __init__(self, kind: Any) -> None:
         single, half = kind in (pa.float32(), pa.float16()), kind == pa.float16()
         self.decimals: int | None = 0
-        """How many decimals are enough for all numbers; None if none are."""
+        """Number of decimals that all numbers need; None if they are not decimal."""
         self._date = pa.types.is_date(kind) or pa.types.is_timestamp(kind)
         self._integer = pa.types.is_integer(kind) or self._date
         self._error = 2.0 ** (-11 if half else -24 if single else -53)
         self._divisor = 0
 
     def add(self, x: npt.NDArray[np.float64]) -> None:
-        """Take in further numbers, shape (n,)."""
+        """Add further numbers, shape (n,)."""
         while self.decimals is not None:
             scaled = np.abs(x) * 10.0**self.decimals
             near, slack = np.round(scaled), 4 * self._error * scaled
             exact = np.ones(len(x), bool) if self._integer else slack <= 4 if not self.decimals else slack <= 1e-2
-            told = x != 0  # a nought lies on any lattice
-            if exact[told].sum() < MOSTLY * told.sum() or self.decimals == FINEST:  # so fine that any number lies on it
+            informative = x != 0  # 0 is on any grid
+            if (
+                exact[informative].sum() < MOSTLY * informative.sum() or self.decimals == FINEST
+            ):  # a grid this fine holds any number
                 self.decimals = None
                 return
             off = np.abs(scaled - near)
@@ -56,35 +58,35 @@ class Lattice:
             self._divisor *= 10
         else:
             return
-        whole = near[near < 2.0**62].astype(np.int64)
-        self._divisor = int(np.gcd(self._divisor, np.gcd.reduce(whole)) if len(whole) else 1)
+        integers = near[near < 2.0**62].astype(np.int64)
+        self._divisor = int(np.gcd(self._divisor, np.gcd.reduce(integers)) if len(integers) else 1)
 
     def spacing(self, values: npt.NDArray[np.float64], distinct: int) -> float:
-        """Return the distance of neighbouring values; 0 where there is none.
+        """Return the spacing of the grid; 0 if there is none.
 
         Args:
-            values: all different values, increasing, or none if there are too many.
-            distinct: how many were seen.
+            values: all different values, increasing; empty if there are too many.
+            distinct: number of different values.
         """
         if self.decimals is None:
-            return _common_step(values)
+            return _common_spacing(values)
         if self._date:
             return _unit(self._divisor)
         return (_round_divisor(self._divisor) if distinct >= FEW else 1) / 10**self.decimals
 
 
-def matters(spacing: float, spread: float) -> float:
-    """Return the spacing of a lattice where it matters to the likelihood, else 0.
+def drop_if_fine(spacing: float, spread: float) -> float:
+    """Return the spacing of a grid if it matters to the likelihood, else 0.
 
     Args:
-        spacing: distance of neighbouring values; 0 where there is none.
+        spacing: distance of neighbouring values; 0 if there is no grid.
         spread: distance of the quartiles.
     """
     return spacing if spacing and spread / spacing < COARSE else 0.0
 
 
 def spacing_of_dates(microseconds: npt.NDArray[np.int64]) -> tuple[float, float]:
-    """Return the spacing of dates (a day, hour, minute, second, or less, in microseconds), and the distance of their quartiles."""
+    """Return the spacing of dates (a day, an hour, …) and the distance of their quartiles, in microseconds."""
     low, high = np.quantile(microseconds, (0.25, 0.75))
     return _unit(int(np.gcd.reduce(microseconds))), float(high - low)
 
@@ -94,7 +96,7 @@ def _unit(divisor: int) -> float:
 
 
 def _round_divisor(divisor: int) -> int:
-    """The greatest round number (1, 2, 5, 25 or 125 times a power of ten) that divides a whole number.
+    """Return the greatest round number (1, 2, 5, 25 or 125 times a power of ten) that divides an integer.
 
     Examples:
         >>> _round_divisor(80), _round_divisor(50), _round_divisor(7)
@@ -105,16 +107,16 @@ def _round_divisor(divisor: int) -> int:
     return max((n for n in round_numbers if n <= divisor and divisor % n == 0), default=1)
 
 
-def _common_step(values: npt.NDArray[np.float64]) -> float:
-    """The step of which all values are multiples, such as 1/3 or 1/255; 0 if there is none."""
+def _common_spacing(values: npt.NDArray[np.float64]) -> float:
+    """Return the spacing whose multiples are all values, such as 1/3 or 1/255; 0 if there is none."""
     if len(values) < FEW:
         return 0.0
-    step = float(np.diff(values).min())
-    if (values[-1] - values[0]) / step > DENSITY * len(values):
+    spacing = float(np.diff(values).min())
+    if (values[-1] - values[0]) / spacing > DENSITY * len(values):
         return 0.0
     largest = float(np.abs(values).max())
-    for parts in (1, 2):  # odd multiples of half the distance, as of bytes brought to [-1, 1]
-        unit = largest / round(parts * largest / step)  # the same, with a smaller error
+    for parts in (1, 2):  # odd multiples of half the distance, as of bytes rescaled to [-1, 1]
+        unit = largest / round(parts * largest / spacing)  # the spacing with a smaller error
         multiples = values / unit
         if (np.abs(multiples - np.round(multiples)) < TOLERANCE).all():
             return unit

@@ -1,4 +1,4 @@
-"""What the columns of a table are, told from all of its rows and from what the user declares."""
+"""The kinds of the columns of a table, inferred from all rows and from the declared kinds."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from vaekit.data.tables.inference.kinds import (
     make_count,
     make_datetime,
     make_number,
-    many,
-    shown,
+    write_count,
+    write_value,
 )
-from vaekit.data.tables.inference.order import in_order, indicators, normal_scores
+from vaekit.data.tables.inference.order import indicators, normal_scores, shows_order
 from vaekit.data.tables.inference.tally import LONGEST, UNIQUE, Tally, tally_columns
 from vaekit.data.tables.inference.texts import (
     WHOLE_DATE,
@@ -34,7 +34,7 @@ from vaekit.data.tables.inference.texts import (
     date_forms,
     holds_dates,
     make_text_dates,
-    size,
+    mean_length,
     with_note,
 )
 from vaekit.errors import DataError, did_you_mean
@@ -43,42 +43,42 @@ Array = npt.NDArray[np.float64]
 
 IGNORE = "ignore"
 FEW = 20
-"""So many different whole numbers may be codes; more are counts."""
+"""Most different integers that may be codes; more are counts."""
 FEWEST, THIN = 4, 0.05
-"""So many whole numbers, the last of which has at most this share of the rows, can show that they count something."""
+"""Least number of different integers that can be counts, and largest share of the rows that have the greatest one."""
 REPEATS = 5
-"""How often, on average, a value must come for it to be a code."""
+"""How often, on average, a code must occur."""
 LEAST = 10
-"""Fewer rows show no identifier."""
+"""Least rows from which an identifier can be recognised."""
 WORDS, LENGTH = 4, 40
-"""From so many words on, or beyond so many characters, on average, text is no name of a row."""
+"""Text of this many words, or more characters, on average, is not an identifier."""
 PROFILE = 200
-"""Features of the other columns by which it is told whether codes stand in order."""
+"""Most features of the other columns in the test of order."""
 MANY = 0.5
-"""Values that differ in more than this share of the cells are a list only if those that come again are as many."""
+"""If more than this share of the cells are different, text is categorical only if as many cells hold repeated values."""
 _ID = re.compile(r"(?i:(^|[\W_])(id|uuid|guid|key|row_?id|row_?names?|index)$|^unnamed)|[a-z]I[dD]$")
 
 
 def infer_columns(
-    frame: Frame, declared: Mapping[str, str] | None = None, given: Sequence[str] = ()
+    frame: Frame, declared: Mapping[str, str] | None = None, context: Sequence[str] = ()
 ) -> tuple[Column, ...]:
-    """What each column of a table is.
+    """Infer the columns of a table.
 
     Args:
-        frame: the rows, all of which are read, once.
-        declared: kinds of columns by name, which stand above what their cells look like; `ignore` leaves one out.
-        given: names of columns that are given rather than modelled.
+        frame: the rows, which are all read once.
+        declared: declared kinds of columns by name, which replace inferred kinds; `ignore` leaves a column out.
+        context: names of columns that are given to the model rather than modelled.
 
     Returns:
         One for each column of the frame, in order.
 
     Raises:
-        DataError: for a declared or given column or kind that there is not, or a kind that the cells cannot have; for an
-            infinite number; for a column of numbers or dates with a cell that is none; for a given column that is left out.
+        DataError: if a declared kind or a column is unknown, cells do not fit a declared kind, a number is infinite, a few
+            cells among numbers or dates are something else, or a column of the context is not modelled.
 
     Examples:
         >>> import pyarrow as pa
-        >>> from vaekit.data.readers.tabular import open_frame
+        >>> from vaekit.data.readers.libraries import open_frame
         >>> rng = np.random.default_rng(0)
         >>> table = pa.table({"age": rng.integers(0, 90, 500), "city": rng.choice(["Bonn", "Köln", "Ulm"], 500)})
         >>> for column in infer_columns(open_frame(table)):
@@ -88,23 +88,23 @@ def infer_columns(
     """
     kinds = _checked(dict(declared or {}), frame)
     tallies = tally_columns(frame, {name for name, kind in kinds.items() if kind == IGNORE})
-    looks = _Looks(frame, tallies, kinds)
-    columns = [looks.column(tally) for tally in tallies]
-    for name in given:
-        _check_given(name, columns)
-    return tuple(c.model_copy(update={"given": True}) if c.name in given else c for c in columns)
+    inference = _Inference(frame, tallies, kinds)
+    columns = [inference.column(tally) for tally in tallies]
+    for name in context:
+        _check_context(name, columns)
+    return tuple(c.model_copy(update={"context": True}) if c.name in context else c for c in columns)
 
 
-def _check_given(name: str, columns: Sequence[Column]) -> None:
+def _check_context(name: str, columns: Sequence[Column]) -> None:
     names = [column.name for column in columns]
     if name not in names:
-        raise DataError("data.condition must name columns of the data", f"'{name}'", did_you_mean(name, names))
+        raise DataError("data.context must name columns of the data", f"'{name}'", did_you_mean(name, names))
     column = columns[names.index(name)]
     if column.kind in LEFT_OUT:
         raise DataError(
-            "a column of data.condition must vary, and hold numbers, dates or categories",
+            "a column of data.context must vary, and hold numbers, dates or categories",
             f"'{name}', {column.kind}: {column.reason}",
-            "Leave it out of data.condition, or declare its kind with data.columns",
+            "Leave it out of data.context, or declare its kind with data.columns",
         )
 
 
@@ -119,13 +119,13 @@ def _checked(declared: dict[str, str], frame: Frame) -> dict[str, str]:
     return declared
 
 
-class _Looks:
-    """What columns look like, beside each other.
+class _Inference:
+    """Infers columns, each in comparison with the others.
 
     Args:
-        frame: the rows, read again for the place of a cell that is amiss.
-        tallies: what was seen of each column.
-        declared: kinds by name.
+        frame: the rows, which are read again to find a wrong cell.
+        tallies: the summary of each column.
+        declared: declared kinds by name.
     """
 
     def __init__(self, frame: Frame, tallies: Sequence[Tally], declared: Mapping[str, str]) -> None:
@@ -133,7 +133,7 @@ class _Looks:
         self.sampled = max((len(tally.sample) for tally in tallies if tally.family != "other"), default=0)
 
     def column(self, tally: Tally) -> Column:
-        """What one column is."""
+        """Infer one column."""
         kind = self.declared.get(tally.name)
         if kind in (IGNORE, *LEFT_OUT):
             return make_column(tally, "text" if kind == "text" else "identifier", "declared")
@@ -151,7 +151,7 @@ class _Looks:
             return make_column(tally, "identifier" if name else "text", reason)
         if tally.distinct == 1 and not tally.huge:
             value = next(iter(tally.counts))
-            reason = f"always {shown(value)}" + (", or empty" if tally.missing else "")
+            reason = f"always {write_value(value)}" + (", or empty" if tally.missing else "")
             kept = date_text(value, tally.type) if tally.family == "date" else value
             return make_column(tally, "constant", reason, value=kept)
         if kind is not None:
@@ -178,43 +178,43 @@ class _Looks:
     def _words(self, tally: Tally) -> Column:
         if tally.distinct == 2:
             return make_categorical(tally, "binary")
-        words, length = size(tally)
+        words, length = mean_length(tally)
         enough = tally.rows >= LEAST
         if enough and tally.share > UNIQUE and words < WORDS and length <= LENGTH:
-            return make_column(tally, "identifier", f"{many(tally)} text values, hardly one of them twice")
+            return make_column(tally, "identifier", f"{write_count(tally)} text values, hardly one of them twice")
         column = make_categorical(tally, "categorical")
         own = sum(tally.counts[value] for value in column.categories)
         if tally.cut or (enough and tally.share > MANY and (words >= WORDS or own < MANY * tally.rows)):
-            texts = f"{many(tally)} texts of {words:.1f} words on average"
+            texts = f"{write_count(tally)} texts of {words:.1f} words on average"
             return make_column(tally, "text", f"texts with more than {LONGEST} characters" if tally.cut else texts)
         return column
 
     def _number(self, tally: Tally) -> Column:
-        if tally.distinct == 2 and (tally.whole or is_coded(tally) or tally.rows >= LEAST):
+        if tally.distinct == 2 and (tally.integer or is_coded(tally) or tally.rows >= LEAST):
             return make_categorical(tally, "binary")
         if is_coded(tally):
             return make_categorical(tally, "ordinal" if tally.levels else "categorical")
         if holds_dates(tally):
             return make_text_dates(tally, WHOLE_DATE)
-        if tally.whole and _is_identifier(tally):
+        if tally.integer and _is_identifier(tally):
             return make_column(tally, "identifier", "whole numbers, hardly one of them twice")
         few = tally.exact and tally.distinct <= FEW
-        if few and tally.whole and _are_counted(tally):
+        if few and tally.integer and _are_counted(tally):
             return make_count(tally)
-        if few and tally.whole and tally.rows >= REPEATS * tally.distinct:
+        if few and tally.integer and tally.rows >= REPEATS * tally.distinct:
             return make_categorical(tally, "ordinal" if self._is_ordered(tally) else "categorical")
-        if few and tally.step and tally.rows >= 4 * REPEATS * tally.distinct:
+        if few and tally.spacing and tally.rows >= 4 * REPEATS * tally.distinct:
             return make_categorical(tally, "ordinal")
         return make_number(tally)
 
     def _is_ordered(self, tally: Tally) -> bool:
-        """Whether few whole numbers are levels: negative, no codes 0, 1, 2, …, or in an order that other columns show."""
+        """Return whether a few integers are ordered levels: negative, not consecutive from 0 or 1, or ordered by other columns."""
         if tally.low < 0 or tally.low > 1 or tally.high - tally.low + 1 > 1.5 * tally.distinct:
             return True
-        return in_order(tally.numbers, self._profile(tally))
+        return shows_order(tally.numbers, self._profile(tally))
 
     def _profile(self, without: Tally) -> Array:
-        """Features of all other columns in the sampled rows."""
+        """Return features of all other columns in the sampled rows."""
         features, room = [np.empty((self.sampled, 0))], PROFILE
         for tally, feature in self._features:
             if tally is not without and room > 0:
@@ -224,7 +224,7 @@ class _Looks:
 
     @cached_property
     def _features(self) -> list[tuple[Tally, Array]]:
-        """Features of the first columns, as many as are needed when any one of these is the column in question."""
+        """Return features of the first columns, as many as are needed when one of these columns is left out."""
         found, room = [], PROFILE + FEW
         for tally in self.tallies:
             if room > 0 and tally.rows and (feature := self._feature(tally)).shape[1]:
@@ -234,7 +234,7 @@ class _Looks:
 
     def _feature(self, tally: Tally) -> Array:
         few = tally.exact and tally.distinct <= FEW
-        if tally.family in ("number", "date") and not (tally.monotone and tally.whole):
+        if tally.family in ("number", "date") and not (tally.monotone and tally.integer):
             return normal_scores(tally.numbers)[:, None]
         if tally.family in ("text", "truth") and few:
             return indicators(tally.sample.to_pylist(), list(tally.counts))
@@ -242,7 +242,7 @@ class _Looks:
 
 
 def _are_counted(tally: Tally) -> bool:
-    """Whether few whole numbers are counts of something: from 0 without gaps, each rarer than the one before, to a thin tail."""
+    """Return whether a few integers are counts: from 0 without gaps, each rarer than the one before, to a thin tail."""
     counts = [tally.counts[value] for value in sorted(tally.counts)]
     gapless = tally.low == 0 and tally.high == tally.distinct - 1
     falls = all(after <= before for before, after in itertools.pairwise(counts))
@@ -250,7 +250,7 @@ def _are_counted(tally: Tally) -> bool:
 
 
 def _is_identifier(tally: Tally) -> bool:
-    """Whether whole numbers are names of the rows: they count them, only rise, are called so, or have no name and differ."""
+    """Return whether integers identify the rows: they number them, only rise, have such a name, or are unnamed and all differ."""
     if (tally.seen.nameless or not tally.name) and tally.share == 1 and tally.rows >= LEAST:
         return True
     rows, gapless = tally.rows, tally.high - tally.low == tally.rows - 1

@@ -1,0 +1,152 @@
+"""The description of data, inferred from their values: kind, levels, constant columns, and notes for the user."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import numpy as np
+
+from vaekit.data.disguise import find_disguise, refuse_disguise
+from vaekit.data.part import Part, all_rows
+from vaekit.data.schema import Kind, Schema, check_finite
+from vaekit.data.source import Source, levels_of
+from vaekit.data.tables.columns import Column
+from vaekit.errors import DataError
+
+POSSIBLE: dict[Kind, tuple[Kind, ...]] = {
+    "binary": ("binary", "counts", "real"),
+    "levels": ("levels", "counts", "real"),
+    "counts": ("counts", "real"),
+    "real": ("real",),
+    "mixed": ("mixed",),
+}
+"""Kinds that values of an inferred kind may be declared to be."""
+
+
+def infer_kind(part: Part, picture: bool, levels: int) -> tuple[Kind, int]:
+    """Infer the kind and the number of levels: bytes and pictures of 16 bits are levels, other integers counts, the rest reals."""
+    low, high, integer = math.inf, -math.inf, True
+    for _, block in part.blocks():
+        low, high = min(low, float(block.min())), max(high, float(block.max()))
+        integer = integer and (block.dtype.kind in "ui" or bool((block == np.floor(block)).all()))
+    if not integer or low < 0:
+        return "real", 0
+    if high <= 1:
+        return "binary", 2
+    if levels or part.values.dtype == np.uint8 or (picture and (high <= 255 or part.values.dtype == np.uint16)):
+        return "levels", levels or levels_of(high)
+    return "counts", 0
+
+
+def only_extremes(part: Part) -> bool:
+    """Return whether all values are 0 or 255, as in masks and drawings that were saved as bytes."""
+    return all(bool(((block == 0) | (block == 255)).all()) for _, block in part.blocks())
+
+
+def constant_columns(part: Part) -> dict[int, float]:
+    """Return the flat index and the value of each constant feature."""
+    first = part.take(0, 1).reshape(1, -1)
+    varies = np.zeros(first.shape[1], dtype=bool)
+    for _, block in part.blocks():
+        varies |= (block.reshape(len(block), -1) != first).any(axis=0)
+    return {int(i): float(first[0, i]) for i in np.flatnonzero(~varies)}
+
+
+def table_schema(table: tuple[Column, ...], array: bool) -> Schema:
+    """Return the schema of a mixed table.
+
+    Raises:
+        DataError: if no column is left to be modelled.
+    """
+    names = tuple(column.name for column in table if column.modelled)
+    if not names:
+        left_out = "; ".join(f"'{column.name}' is {column.kind}" for column in table[:5])
+        raise DataError(f"The table has no column that varies and can be modelled: {left_out}")
+    return Schema(kind="mixed", shape=(len(names),), columns=names, table=table, array=array)
+
+
+def infer_schema(
+    part: Part,
+    *,
+    picture: bool,
+    levels: int = 0,
+    columns: tuple[str, ...] = (),
+    kind: Kind | Literal["auto"] = "auto",
+    everything: Part | None = None,
+) -> Schema:
+    """Infer the schema of training data.
+
+    Args:
+        part: training rows.
+        picture: whether they are pictures (n, H, W, C).
+        levels: number of levels if the source knows it, else 0.
+        columns: names of the columns of a table.
+        kind: the declared kind of the values; by default it is inferred.
+        everything: all rows of the source, which the kind is inferred from, so that it does not depend on the split.
+
+    Returns:
+        The schema.
+
+    Raises:
+        DataError: if a value is not finite, nothing varies, or pixels were divided by 255.
+    """
+    dtype = str(part.values.dtype)
+    schema = Schema(kind="real", shape=part.event_shape, picture=picture, columns=columns, dtype=dtype)
+    check_finite(part, schema)
+    found, levels = infer_kind(everything or part, picture, levels)
+    if kind == "auto" and found == "real" and (picture or not columns):
+        refuse_disguise(part, picture)
+    declared = found if kind == "auto" else kind
+    if declared not in POSSIBLE[found]:
+        raise DataError(f"data.kind must be one of {', '.join(POSSIBLE[found])} for these values", f"'{declared}'")
+    if declared == "levels" and not levels:
+        raise DataError("data.kind=levels must be used with bytes or pictures", f"values of type {dtype}")
+    constant = constant_columns(part)
+    if len(constant) == math.prod(schema.shape):
+        raise DataError(f"All {len(part)} training examples are identical, so there is nothing to learn")
+    # Constant pixels stay: a picture needs all of them, and the probability of their level is proper.
+    dtype = "float64" if declared == "real" and part.values.dtype.kind in "ui" else dtype
+    return schema.model_copy(
+        update={
+            "dtype": dtype,
+            "kind": declared,
+            "levels": levels if declared in ("binary", "levels") else 0,
+            "constant": {} if picture else constant,
+        }
+    )
+
+
+def make_schema(source: Source, train: Part, kind: Kind | Literal["auto"] = "auto") -> Schema:
+    """Describe the training rows of an encoded source; only their kind is inferred from all rows.
+
+    Args:
+        source: all rows.
+        train: the training rows.
+        kind: the declared kind of the values; by default it is inferred.
+
+    Raises:
+        DataError: as `infer_schema`, or if no column of a mixed table can be modelled.
+    """
+    if source.frame is not None:
+        return table_schema(source.table, source.frame.array)
+    schema = infer_schema(
+        train,
+        picture=source.picture,
+        levels=source.levels,
+        columns=source.columns,
+        kind=kind,
+        everything=all_rows(source),
+    )
+    return schema.model_copy(update={"table": source.table})
+
+
+def make_notes(source: Source, schema: Schema) -> list[str]:
+    """Return sentences about how the rows of a source were read, and what they look like."""
+    if schema.kind == "real" and schema.picture and (scale := find_disguise(all_rows(source), True)):
+        told = f"The values look like {scale}. A density of such values is not a likelihood, because it can grow without bound."
+        return [*source.notes, told]
+    if schema.kind != "levels" or schema.levels != 256 or not only_extremes(all_rows(source)):
+        return list(source.notes)
+    told = "All values are 0 or 255: data.binarize=threshold models them as zeros and ones, and returns 0 and 255."
+    return [*source.notes, told]
