@@ -13,7 +13,7 @@ import pytest
 
 import vaekit
 from builders import without_digests
-from vaekit.data import Source, open_both
+from vaekit.data import Source, encode_rows, open_both
 from vaekit.data.options import DataOptions
 from vaekit.errors import DataError, RecipeError, RunError, VaekitError
 from vaekit.report import write_report
