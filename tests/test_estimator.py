@@ -623,7 +623,7 @@ def test_an_interrupted_weighted_run_goes_on(tmp_path):
 def test_no_rows_are_held_out_unless_asked(people, vae):
     with pytest.raises(DataError, match="the data of the run must be given"):
         vae.run_.evaluate()
-    assert vae.run_.evaluate(people)["examples"] == 120
+    assert vae.run_.evaluate(people).examples == 120
     kept = small(settings=SMALL | {"data.test": 0.2}).fit(people)
     assert kept.run_.provenance["rows"] == {"train": 86, "validation": 10, "test": 24}
 
@@ -637,7 +637,7 @@ def test_a_run_without_held_out_rows_says_so(people, tmp_path):
             DataError, match=r"rows must be given where none were held out.*data\.test=0.*Pass the rows"
         ):
             given.evaluate()
-    assert run.evaluate(people)["train_elbo"] is not None
+    assert run.evaluate(people).train_elbo is not None
 
 
 @pytest.mark.parametrize("rows", [3, 5, 12])

@@ -8,7 +8,6 @@ from torch.distributions import kl_divergence
 import oracles
 import vaekit
 from builders import linear, rows_of, without_digests
-from vaekit.cli.tables import figure_rows
 from vaekit.distributions import DiagonalNormal, TriangularNormal, VonMisesFisher
 from vaekit.errors import RecipeError, VaekitError
 from vaekit.evaluation import annealed_bound, measure
@@ -366,13 +365,13 @@ def test_a_run_goes_through_every_verb(tmp_path, choice):
     run = vaekit.load(tmp_path / "run")
     figures = run.evaluate(samples=20)
     independent = run.recipe.posterior.name == "diagonal"  # the parts of the rate are told of such dimensions only
-    assert (figures["mutual_information"] is not None) == independent
-    assert figures["elbo"] <= figures["log_likelihood"]["value"]
+    assert (figures.mutual_information is not None) == independent
+    assert figures.elbo <= figures.log_likelihood.value
     X = np.asarray(run.sample(5))
     assert run.encode(X).shape == (5, run.recipe.latent_dim)
     np.testing.assert_array_equal(run.score(X), vaekit.load(tmp_path / "run").score(X))
     assert write_report(run).exists()
-    assert ("rate" in dict(figure_rows(figures))) == independent
+    assert ("rate" in dict(figures.rows())) == independent
 
 
 def test_a_run_of_before_there_was_a_choice_still_loads(tmp_path):

@@ -171,7 +171,7 @@ def evaluate(
     from vaekit.runs.train import load
 
     loaded = load(run)
-    if (gap or rate_distortion) and loaded.recipe.model == "vae":
+    if (gap or rate_distortion) and loaded.model.has_likelihood:
         typer.echo(f"Fitting a posterior to each of {examples} rows at most; this may take minutes.", file=sys.stderr)
     figures = loaded.evaluate(
         source,
@@ -183,7 +183,7 @@ def evaluate(
         examples=examples,
     )
     if as_json:
-        typer.echo(json.dumps(figures, indent=2), file=sys.stdout)
+        typer.echo(json.dumps(figures.as_json(), indent=2), file=sys.stdout)
         return
     from vaekit.cli.tables import show_figures
 

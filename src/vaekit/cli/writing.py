@@ -40,7 +40,7 @@ def write_made(run: Run, out: Path, make: Callable[[Any, Any], Any], name: str, 
     if source is not None and out.exists() and os.path.exists(source) and out.samefile(source):
         raise VaekitError("--out must not be the file that is read", f"'{out}' for both", "Name another file")
     check_out(out, run.schema, like_data=name == "x", table=name == "table")
-    called = run.score_name if name == "score" else name
+    called = run.model.score_name if name == "score" else name
     if isinstance(run, TableRun) and out.suffix.lower() in (".csv", ".parquet"):
         text = out.suffix.lower() == ".csv"
         made_of = (_as_table(run, made, called) for made in _pieces(run, make, source, text))
@@ -93,7 +93,9 @@ def with_reasons(run: TableRun, rows: Frame, samples: int | None) -> pa.Table:
     strangest = np.where(np.isnan(matrix), -np.inf, matrix).argmax(1)
     names = [None if empty else reasons.column_names[i] for i, empty in zip(strangest, nothing, strict=True)]
     cells = {f"surprise_{name}": reasons[name] for name in reasons.column_names}
-    return pa.table({run.score_name: run.score(rows, samples), "strangest": pa.array(names, pa.string()), **cells})
+    return pa.table(
+        {run.model.score_name: run.score(rows, samples), "strangest": pa.array(names, pa.string()), **cells}
+    )
 
 
 def stacked(run: TableRun, rows: Frame, draws: int, samples: int | None, seed: int) -> pa.Table:

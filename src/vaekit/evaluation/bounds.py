@@ -1,15 +1,16 @@
-"""Held-out bounds, one number per row: deterministic, of all rows, in bounded memory for any number of draws.
+"""Held-out bounds of each row: deterministic, and in bounded memory for any number of rows and draws.
 
     D = −(1/K) Σ_k log p(x|z_k)      R = KL[q(z|x) ‖ p(z)]      ELBO = −(D + R)
     IWAE_K = log (1/K) Σ_k p(x, z_k)/q(z_k|x)
 
-The draws z_k = μ + σ ⊙ ε_k take their ε from the row itself (`RowNoise`), so neither the order of the rows nor the size
-of the blocks matters. Where data were rescaled, log |det J| is added: figures are of the data as given.
+The noise ε_k of a draw z_k = μ + σ ⊙ ε_k is a function of the row (`RowNoise`), so neither the order of the rows nor the
+size of the blocks matters. Where data were rescaled, log |det J| is added: bounds are of the data as given.
 """
 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,54 +23,89 @@ from torch import Tensor
 
 from vaekit.data import RowNoise, Rows, RowStream
 from vaekit.distributions import DiagonalNormal
-from vaekit.models import Autoencoder, VariationalAutoEncoder
+from vaekit.models import Autoencoder, LatentModel, VariationalAutoEncoder
 
 BUDGET = 1 << 23
-"""Numbers that a block's largest tensor may hold."""
+"""Numbers that the largest tensor of a block may hold."""
 CACHED = 1 << 20
-"""Numbers that draws of z made at a time may ask of the widest layer: few enough to stay in the processor's caches."""
+"""Numbers that the widest layer may hold for one chunk of draws: few enough to stay in the processor's caches."""
 
 Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What was measured of each of n rows, in nats of the data as given.
+class Measured(ABC):
+    """Hold what was measured of each of n rows.
 
     Args:
-        elbo: −(distortion + rate), shape (n,).
+        distortion: what reconstruction leaves open, shape (n,).
+        rate: what the code costs, shape (n,).
+        mean: posterior means, or codes, shape (n, latent_dim).
+    """
+
+    distortion: Array
+    rate: Array
+    mean: Array
+
+    @property
+    @abstractmethod
+    def score(self) -> Array:
+        """Return the score of each row, the greater the better, shape (n,)."""
+
+
+@dataclass(frozen=True)
+class Bounds(Measured):
+    """Hold the bounds of each of n rows, in nats of the data as given.
+
+    Args:
         distortion: D, shape (n,).
         rate: R, shape (n,).
-        log_likelihood: IWAE_K, a lower bound of log p(x) in expectation, shape (n,).
         mean: posterior means, shape (n, latent_dim).
         std: posterior standard deviations, shape (n, latent_dim).
-        samples: K, the draws really made for each row.
+        log_likelihood: IWAE_K, a lower bound of log p(x) in expectation, shape (n,).
+        samples: K, the draws of z for each row.
         independent: whether the posterior is a Gaussian of independent dimensions.
     """
 
-    elbo: Array
-    distortion: Array
-    rate: Array
-    log_likelihood: Array
-    mean: Array
     std: Array
+    log_likelihood: Array
     samples: int
     independent: bool
 
+    @property
+    def elbo(self) -> Array:
+        """Return −(distortion + rate), shape (n,)."""
+        return -(self.distortion + self.rate)
 
-def widest(model: VariationalAutoEncoder | Autoencoder) -> int:
+    @property
+    def score(self) -> Array:
+        """Return the bound of log p(x), shape (n,)."""
+        return self.log_likelihood
+
+
+@dataclass(frozen=True)
+class Errors(Measured):
+    """Hold the squared error ‖x − y‖² of each of n rows as its distortion, in the model's units; the rate is 0."""
+
+    @property
+    def score(self) -> Array:
+        """Return minus the squared error, shape (n,)."""
+        return -self.distortion
+
+
+def widest(model: LatentModel) -> int:
     """Numbers that the widest layer holds for one example."""
     return max(int(getattr(module, "widest", 1)) for module in model.modules())
 
 
-def block_rows(model: VariationalAutoEncoder | Autoencoder) -> int:
-    """Rows that go through the model at a time, so that memory is bounded whatever the networks."""
+def block_rows(model: LatentModel) -> int:
+    """Return how many rows go through the model at a time; memory is bounded for any network."""
     return max(1, min(1024, BUDGET // (4 * widest(model))))
 
 
 @contextmanager
 def evaluating(model: torch.nn.Module) -> Iterator[torch.device]:
-    """Without dropout and gradients, on the device that is given; every module is left in the mode it was in."""
+    """Turn off dropout and gradients, and yield the model's device; modules get their modes back at the end."""
     modes = [(module, module.training) for module in model.modules()]
     try:
         with torch.no_grad():
@@ -80,17 +116,24 @@ def evaluating(model: torch.nn.Module) -> Iterator[torch.device]:
             module.training = training
 
 
-def measure(model: VariationalAutoEncoder, rows: Rows, samples: int = 1) -> Measured:
-    """Measure every row, the last incomplete block too.
+def measure(model: LatentModel, rows: Rows, samples: int = 1) -> Measured:
+    """Measure every row: bounds of log p(x), or squared errors of an autoencoder.
 
     Args:
         model: in evaluation mode or not; it is measured without dropout and left as it was.
         rows: the rows.
-        samples: K ≥ 1 draws of z for each row.
+        samples: K ≥ 1 draws of z for each row; an autoencoder draws nothing.
 
     Returns:
         The measurements.
     """
+    if isinstance(model, Autoencoder):
+        return measure_errors(model, rows)
+    return measure_bounds(model.with_likelihood("its bounds"), rows, samples)
+
+
+def measure_bounds(model: VariationalAutoEncoder, rows: Rows, samples: int = 1) -> Bounds:
+    """Measure the bounds of every row, as `measure` does."""
     log_det, width = rows.transform.log_det(), widest(model)
     with evaluating(model) as device:
         parts = [
@@ -99,10 +142,7 @@ def measure(model: VariationalAutoEncoder, rows: Rows, samples: int = 1) -> Meas
         ]
     *columns, independent = zip(*parts, strict=True)
     distortion, rate, log_likelihood, mean, std = (torch.cat(column).double().cpu().numpy() for column in columns)
-    distortion = distortion - log_det
-    return Measured(
-        -(distortion + rate), distortion, rate, log_likelihood + log_det, mean, std, samples, all(independent)
-    )
+    return Bounds(distortion - log_det, rate, mean, std, log_likelihood + log_det, samples, all(independent))
 
 
 def _measure_block(
@@ -117,15 +157,15 @@ def _measure_block(
         epsilon = noise.normal((count, latent_dim), RowStream.POSTERIOR, start * latent_dim).movedim(1, 0)
         joint = model.joint(x, noise=epsilon.to(x), posterior=posterior)
         log_likelihood += joint.log_likelihood.double().sum(0)
-        rate += count * joint.rate().double()  # the same for each draw, where it has a closed form
+        rate += count * joint.rate().double()  # the same for each draw where it has a closed form
         total = torch.logaddexp(total, torch.logsumexp(joint.log_weights().double(), 0))
-    # the number of draws divides once, whatever the chunks were
+    # one division by the number of draws, so that chunks do not matter
     bound, independent = total - math.log(samples), isinstance(posterior, DiagonalNormal)
     return -log_likelihood / samples, rate / samples, bound, posterior.mean, posterior.stddev, independent
 
 
-def measure_autoencoder(model: Autoencoder, rows: Rows) -> tuple[Array, Array]:
-    """Squared error of each row in the model's units, shape (n,), and its code, shape (n, latent_dim)."""
+def measure_errors(model: Autoencoder, rows: Rows) -> Errors:
+    """Measure the squared error and the code of every row."""
     errors, codes = [], []
     with evaluating(model) as device:
         for x, _, _ in rows.blocks(block_rows(model)):
@@ -133,4 +173,5 @@ def measure_autoencoder(model: Autoencoder, rows: Rows) -> tuple[Array, Array]:
             code = model.encode(x)
             errors.append((model.decode(code) - x).square().flatten(1).sum(1))
             codes.append(code)
-    return torch.cat(errors).double().cpu().numpy(), torch.cat(codes).double().cpu().numpy()
+    error = torch.cat(errors).double().cpu().numpy()
+    return Errors(error, np.zeros_like(error), torch.cat(codes).double().cpu().numpy())

@@ -7,6 +7,7 @@ from vaekit.models.autoencoder import Autoencoder
 from vaekit.models.decoders import Decoder
 from vaekit.models.encoders import Encoder
 from vaekit.models.gaussians import Diagonal, FullCovariance, LowRank
+from vaekit.models.latent import LatentModel
 from vaekit.models.likelihoods import LIKELIHOODS, Likelihood
 from vaekit.models.linear_gaussian import ProbabilisticPCA
 from vaekit.models.posteriors import POSTERIORS, BottomUp, Directional, FlowPosterior, TopDown
@@ -37,6 +38,7 @@ __all__ = [
     "FullCovariance",
     "GaussianMixture",
     "Joint",
+    "LatentModel",
     "LayeredPrior",
     "Likelihood",
     "LowRank",

@@ -15,6 +15,7 @@ from vaekit.models import (
     Autoencoder,
     Decoder,
     Encoder,
+    LatentModel,
     LayeredPrior,
     VariationalAutoEncoder,
 )
@@ -107,7 +108,7 @@ def _likelihood(recipe: Recipe, schema: Schema, transform: Transform) -> Likelih
 
 
 @torch.no_grad()
-def start_model(model: VariationalAutoEncoder | Autoencoder, x: Tensor) -> None:
+def start_model(model: LatentModel, x: Tensor) -> None:
     """Set what the network sees to mean zero and unit spread, and the likelihood to the best constant model.
 
     Args:
@@ -117,6 +118,7 @@ def start_model(model: VariationalAutoEncoder | Autoencoder, x: Tensor) -> None:
     if isinstance(model, Autoencoder):
         rescale, encoder, decoder = model.rescale, model.encoder, model.decoder
     else:
+        model = model.with_likelihood("this start")
         rescale, encoder, decoder = model.encoder.rescale, model.encoder.network, model.decoder.network
         model.decoder.likelihood.start(x)
         if isinstance(model.decoder.likelihood, Mixed):  # scores are normal already

@@ -13,8 +13,8 @@ import pyarrow as pa
 
 from vaekit.data import Part, Rows, Source, whole
 from vaekit.errors import DataError, RunError
-from vaekit.evaluation import Evaluation
-from vaekit.models import Autoencoder, StandardNormal
+from vaekit.evaluation import Figures
+from vaekit.models import StandardNormal
 from vaekit.runs.run import Run
 
 Array = npt.NDArray[Any]
@@ -27,29 +27,29 @@ class Subject:
     Args:
         run: the run.
         held_out: the rows it is judged by.
-        evaluation: its figures on them.
+        figures: its figures on them.
         named: the rows as they were opened, where they are not those of the run's own source.
     """
 
     run: Run
     held_out: Part
-    evaluation: Evaluation
+    figures: Figures
     named: Source | None = None
 
     @classmethod
     def of(cls, run: Run, rows: object | None = None) -> Subject:
         """A run on rows, by default the held-out ones of its own source."""
         if rows is None:
-            return cls(run, run.split().test, run.evaluation())
+            return cls(run, run.split().test, run.evaluate())
         named = run.open(rows)
-        return cls(run, run.checked(named).part, run.evaluation(rows), named)
+        return cls(run, run.checked(named).part, run.evaluate(rows), named)
 
     def judge(self, other: Run) -> Subject:
         """Another run on the same held-out rows."""
         if self.mixed:
             source = other.open(self.cells())
-            return Subject(other, whole(source), other.evaluation(source.frame), source)
-        return Subject(other, self.held_out, other.evaluation(self._source(self.held_out)), self.named)
+            return Subject(other, whole(source), other.evaluate(source.frame), source)
+        return Subject(other, self.held_out, other.evaluate(self._source(self.held_out)), self.named)
 
     @cached_property
     def train(self) -> Part | None:
@@ -65,16 +65,6 @@ class Subject:
     def name(self) -> str:
         """What the run is called."""
         return self.run.path.resolve().name
-
-    @property
-    def figures(self) -> dict[str, Any]:
-        """The figures of the evaluation."""
-        return self.evaluation.figures
-
-    @property
-    def is_autoencoder(self) -> bool:
-        """Whether it is deterministic, and so without a likelihood."""
-        return isinstance(self.run.model, Autoencoder)
 
     @property
     def learned_prior(self) -> bool:

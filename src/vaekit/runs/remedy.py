@@ -1,4 +1,4 @@
-"""A remedy that the reading of a run names, tried: the same recipe but for its settings, trained anew on the same data."""
+"""Try a remedy: retrain a run with the settings that the readings of its figures suggest, and compare both runs."""
 
 from __future__ import annotations
 
@@ -7,36 +7,35 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vaekit.runs.train import train
 from vaekit.errors import DataError, RunError
-from vaekit.evaluation import Evaluation, Remedy, diagnose, first_remedy
-from vaekit.evaluation.gap import mean_and_error
-from vaekit.runs.run import Run
+from vaekit.evaluation import Estimate, Figures, Remedy, diagnose, first_remedy
 from vaekit.folder import RunFolder
+from vaekit.runs.run import Run
+from vaekit.runs.train import train
 from vaekit.training import Reporter, SilentReporter
 
 
 @dataclass(frozen=True)
 class Trial:
-    """Two runs on the same rows, of which the second has the remedy.
+    """Hold a run and the same run with a remedy.
 
     Args:
         remedy: what was tried.
-        runs: without it, and with it.
-        evaluations: of both, on the same held-out rows.
+        runs: without the remedy, and with it.
+        figures: of both runs, on the same held-out rows.
     """
 
     remedy: Remedy
     runs: tuple[Run, Run]
-    evaluations: tuple[Evaluation, Evaluation]
+    figures: tuple[Figures, Figures]
 
-    def gain(self) -> tuple[float, float | None]:
-        """How much greater the log-likelihood is with the remedy, and the standard error of differences row by row; nats."""
-        before, after = (e.measured.log_likelihood for e in self.evaluations if e.measured is not None)
-        return mean_and_error(after - before)
+    def gain(self) -> Estimate:
+        """Return how much the remedy raises the log-likelihood, in nats; the error is that of differences row by row."""
+        before, after = (figures.measured.score for figures in self.figures)
+        return Estimate.of(after - before)
 
     def command(self) -> str:
-        """The command that trains the second run once more, where the source has a name."""
+        """Return the command that trains the second run again, where the source has a name."""
         run = self.runs[0]
         source, test = _sources(run)
         settings = [part for key, value in self.remedy.settings.items() for part in ("--set", f"{key}={value}")]
@@ -45,19 +44,19 @@ class Trial:
 
 
 def remedy(run: Run, *, out: str | Path | None = None, reporter: Reporter | None = None) -> Trial:
-    """Train a run anew with the first remedy that the reading of its figures names.
+    """Retrain a run with the first remedy that the readings of its figures suggest.
 
     Args:
-        run: a variational autoencoder, whose source is where it was.
-        out: the run folder to make; by default one beside the run, with `-remedy` after its name.
-        reporter: as of `vaekit.train`.
+        run: a variational autoencoder; its source must still be in its place.
+        out: the run folder to make; the name of the run with `-remedy` by default.
+        reporter: as in `vaekit.train`.
 
     Returns:
         Both runs with their figures on the same held-out rows.
 
     Raises:
-        DataError: if the source of the run cannot be opened, or holds other data now, or its rows had weights.
-        RunError: if its figures call for no remedy that a setting brings, or the folder cannot be written.
+        DataError: if the source of the run cannot be opened, or has changed, or its rows have weights.
+        RunError: if no reading suggests a remedy that has settings, or the folder cannot be written.
 
     Examples:
         >>> import tempfile, vaekit
@@ -69,25 +68,27 @@ def remedy(run: Run, *, out: str | Path | None = None, reporter: Reporter | None
     """
     folder = RunFolder(run.path.with_name(f"{run.path.resolve().name}-remedy") if out is None else out)
     folder.check_free()
-    before = run.evaluation()
-    chosen = first_remedy(diagnose(before.figures, run.accepts))
+    before = run.evaluate()
+    chosen = first_remedy(diagnose(before, run.accepts))
     if chosen is None:
         raise RunError(
-            "a remedy by settings must be called for by the figures of the run",
-            f"none for '{run.path}'",
-            f"See `vaekit evaluate {run.path}`",
+            f"The readings of '{run.path}' must suggest a remedy with settings to try",
+            "readings without one",
+            f"`vaekit evaluate {run.path}` shows them",
         )
     if run.source[0].weights is not None:
-        raise DataError("a run must have rows without weights to be trained anew", "weights", "Train it by hand")
+        raise DataError(
+            "the rows of a run must have no weights, to retrain it", "weights", "Retrain it with `vaekit.train`"
+        )
     reporter = reporter or SilentReporter()
     reporter.say(f"Trying {chosen}.")
     source, test = _sources(run)
     trained = train(source, test=test, recipe=run.recipe, settings=chosen.settings, out=folder.path, reporter=reporter)
-    return Trial(chosen, (run, trained), (before, trained.evaluation()))
+    return Trial(chosen, (run, trained), (before, trained.evaluate()))
 
 
 def _sources(run: Run) -> tuple[Any, Any]:
-    """What a run was trained on and its separate test rows, by name where they have one."""
+    """Return what a run was trained on and its separate test rows, by name where they have one."""
     origins = run.provenance["source"], run.provenance["test_source"]
     if "memory" not in origins:
         return origins

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,23 +16,30 @@ from vaekit.data import KnownRows, Part, Rows, Schema, Source, Split, Transform,
 from vaekit.data.tables.coding import code_values
 from vaekit.errors import DataError, RecipeError, RunError, VaekitError, at_least_one, did_you_mean
 from vaekit.evaluation import (
-    Evaluation,
     Evaluator,
+    FactorScores,
+    Figures,
     Remedy,
+    anneal,
     block_rows,
     disentanglement,
     evaluating,
+    inference_gap,
     measure,
-    measure_autoencoder,
 )
-from vaekit.models import Autoencoder, VariationalAutoEncoder
+from vaekit.evaluation import rate_distortion as measure_curve
+from vaekit.folder import RunFolder
+from vaekit.models import LatentModel
 from vaekit.opening import make_split, open_both, open_factors, open_rows, settle
 from vaekit.recipe import Recipe, load_recipe, resolve
-from vaekit.folder import RunFolder
 
 Array = npt.NDArray[Any]
 EXAMPLES = 100
-"""Rows of which those figures are measured by default that take long for each row."""
+"""Rows that the slow figures are measured on by default."""
+GAP_SAMPLES = 1000
+"""Draws for each row that measure the inference gap."""
+BETAS = (0.1, 0.3, 1.0, 3.0, 10.0)
+"""Weights β of the distortion at which the rate-distortion curve is measured."""
 
 
 @dataclass
@@ -55,7 +62,7 @@ class Run:
     recipe: Recipe
     schema: Schema
     transform: Transform
-    model: VariationalAutoEncoder | Autoencoder
+    model: LatentModel
     provenance: dict[str, Any]
     known: KnownRows | None = None
     mean_dtype: ClassVar[type[np.floating[Any]]] = np.float32
@@ -69,11 +76,6 @@ class Run:
     def path(self) -> Path:
         """The run folder."""
         return self.folder.path
-
-    @property
-    def score_name(self) -> str:
-        """What `score` gives: log-likelihoods, or an autoencoder's negative squared errors."""
-        return "negative_squared_error" if isinstance(self.model, Autoencoder) else "log_likelihood"
 
     def encode(self, X: object) -> Array:
         """Posterior means E_q[z] (an autoencoder's codes).
@@ -136,10 +138,7 @@ class Run:
         Returns:
             Array (n,), float64: the greater, the more usual the row.
         """
-        rows = self.rows(X)
-        if isinstance(self.model, Autoencoder):
-            return -measure_autoencoder(self.model, rows)[0]
-        return measure(self.model, rows, self._samples(samples)).log_likelihood
+        return measure(self.model, self.rows(X), self._samples(samples)).score
 
     def sample(self, n: int, seed: int = 0, mean: bool = False, given: Mapping[str, Any] | None = None) -> Array:
         """New rows: z ~ p(z), then x ~ p(x|z), or p(x|z, c) of a conditional model.
@@ -163,7 +162,7 @@ class Run:
         """As `sample`, with what is given as the networks see it: codes of a mixed table's rows."""
         with evaluating(self.model), seeded(seed):
             z = self.model.prior().sample((n,))
-            if mean or isinstance(self.model, Autoencoder):
+            if mean or not self.model.has_likelihood:
                 blocks = [self._as_given(model, part) for model, part in self._at(z, context)]
                 return np.concatenate(blocks).astype(self.mean_dtype)
             blocks = [
@@ -187,76 +186,78 @@ class Run:
         rate_distortion: bool = False,
         factors: object | None = None,
         examples: int = EXAMPLES,
-    ) -> dict[str, Any]:
-        """The figures of the model on rows: bounds with standard errors, parts of the rate, baselines.
+    ) -> Figures:
+        """Measure bounds with standard errors, the parts of the rate and simple models on rows.
 
         Args:
             X: rows, as in `encode`; the held-out rows of the run's own source by default.
             samples: draws K; the recipe's `evaluation.samples` by default.
-            temperatures: if given, some rows are measured by annealed importance sampling with so many, too: slower than
-                any number of draws that is usual, and closer.
-            gap: whether to part, for some rows, what the ELBO loses into what no diagonal Gaussian could regain and what
-                a better encoder would.
-            rate_distortion: whether to measure points of the model's rate-distortion curve, for some rows.
-            factors: known factors of variation of X, a file, an array (n, f) or a data frame, against which codes are
-                scored: MIG, DCI, SAP, FactorVAE score.
-            examples: how many rows "some" are, ≥ 1.
+            temperatures: T ≥ 1, to measure some rows by annealed importance sampling as well, which is slower and closer
+                than the usual numbers of draws.
+            gap: whether to measure the inference gap of some rows: how much the posterior family loses, and how much the
+                encoder.
+            rate_distortion: whether to measure points of the rate-distortion curve on some rows.
+            factors: known factors of variation of X, a file, an array (n, f) or a data frame; the codes are scored
+                against them: MIG, DCI, SAP, FactorVAE score.
+            examples: how many rows "some rows" are, ≥ 1.
 
         Returns:
-            A dictionary of numbers, in nats per example of the data as given.
+            The figures, in nats per example of the data as given. Printed, they are a table; `as_json` gives a dictionary.
 
         Raises:
             DataError: if rows or factors do not fit.
-            VaekitError: for what an autoencoder does not have, or a number below 1.
+            VaekitError: for a figure that an autoencoder does not have, or a number below 1.
+
+        Examples:
+            >>> import tempfile, vaekit
+            >>> settings = {"training.epochs": 1, "latent_dim": 2}
+            >>> run = vaekit.train("digits", settings=settings, out=f"{tempfile.mkdtemp()}/run")
+            >>> figures = run.evaluate(samples=10)
+            >>> figures.log_likelihood.samples, figures.latent_dim, figures.annealed
+            (10, 2, None)
         """
-        rows, evaluator = self._to_measure(X)
+        rows, train = self._to_measure(X)
         if factors is not None and X is None:
             raise DataError("the rows that the factors belong to must be given", "factors alone", "Pass the rows, too")
         known = None if factors is None else open_factors(factors, len(rows))
         some = Rows(rows.part.some(at_least_one(examples, "examples"), rows.seed), rows.transform, rows.seed)
-        further: dict[str, Any] = {}  # first, since it may be refused
+        asked: dict[str, Any] = {}  # first, since it may be refused
         if temperatures is not None:
-            further["annealed"] = evaluator.anneal(
-                some, at_least_one(temperatures, "temperatures"), self._samples(samples)
-            )
+            model = self.model.with_likelihood("annealing")
+            asked["annealed"] = anneal(model, some, at_least_one(temperatures, "temperatures"), self._samples(samples))
         if gap:
-            further["inference_gap"] = evaluator.inference_gap(some)
+            asked["inference_gap"] = inference_gap(
+                self.model.with_likelihood("the inference gap"), some, GAP_SAMPLES
+            ).figures()
         if rate_distortion:
-            further["rate_distortion"] = evaluator.rate_distortion(some, self._samples(samples))
-        found = self._evaluated(evaluator, rows, X, samples)
-        if known is not None:
-            scores = asdict(disentanglement(found.code, known, self.recipe.seed))
-            further["disentanglement"] = {**scores, "factors": known.shape[1], "examples": len(rows)}
-        return found.figures | further
-
-    def evaluation(self, X: object | None = None) -> Evaluation:
-        """As `evaluate`, with the measurements of each row."""
-        rows, evaluator = self._to_measure(X)
-        return self._evaluated(evaluator, rows, X, None)
-
-    def _evaluated(self, evaluator: Evaluator, rows: Rows, X: object | None, samples: int | None) -> Evaluation:
-        """The figures of rows, with the number of those that trained the run where they are not its own held-out ones."""
+            model = self.model.with_likelihood("the rate-distortion curve")
+            asked["rate_distortion"] = measure_curve(model, some, BETAS, self._samples(samples))
+        evaluator = Evaluator(self.model, self.schema, train, self.recipe.effective_beta)
         found = evaluator.evaluate(rows, self._samples(samples))
-        known = self.known
-        if known is None and evaluator.train is not None:
-            known = KnownRows.of(evaluator.train.part, self.schema.dtype)
-        trained = 0 if X is None else None if known is None else known.among(rows.part)
-        found.figures.update({"of_training_source": bool(trained), "training_rows": trained})
-        return found
+        if known is not None:
+            scores = disentanglement(found.measured.mean, known, self.recipe.seed)
+            asked["disentanglement"] = FactorScores(**asdict(scores), factors=known.shape[1], examples=len(rows))
+        return replace(found, training_rows=0 if X is None else self._count_trained(rows, train), **asked)
 
-    def _to_measure(self, X: object | None) -> tuple[Rows, Evaluator]:
+    def _count_trained(self, rows: Rows, train: Rows | None) -> int | None:
+        """Count the rows that trained the run; None where that cannot be known."""
+        known = self.known
+        if known is None and train is not None:
+            known = KnownRows.of(train.part, self.schema.dtype)
+        return None if known is None else known.among(rows.part)
+
+    def _to_measure(self, X: object | None) -> tuple[Rows, Rows | None]:
+        """Open the rows to measure, and the training rows where they can be had."""
         try:
             split = self.split()
         except DataError:
             if X is None:
                 raise
-            split = None  # the source is gone: no gap and no baselines, but the rows given can be measured
+            split = None  # the source is gone, but the given rows can be measured
         train = Rows(split.train, self.transform, self.recipe.seed) if split else None
         if X is not None:
-            rows = self.rows(X)
-        elif split is not None:
-            rows = self._held_out(split)
-        return rows, Evaluator(self.model, self.schema, train, self.recipe.effective_beta)
+            return self.rows(X), train
+        return self._held_out(self.split()), train
 
     def accepts(self, remedy: Remedy) -> bool:
         """Whether a remedy is not in place, would change the recipe, and goes with the rest of it and with the data.
@@ -366,34 +367,30 @@ class Run:
 
     def _map(self, rows: Rows, function: Any) -> Array:
         with evaluating(self.model) as device:
-            parts = [function(self._given(context), x.to(device)) for x, _, context in rows.blocks(self._block)]
+            parts = [function(self.model.given(context), x.to(device)) for x, _, context in rows.blocks(self._block)]
         return np.concatenate([p.cpu().numpy() if isinstance(p, torch.Tensor) else p for p in parts])
 
     @property
     def _block(self) -> int:
         return block_rows(self.model)
 
-    def _given(self, context: torch.Tensor | None) -> VariationalAutoEncoder | Autoencoder:
-        """The model at what is given, which is nothing for an autoencoder."""
-        return self.model if isinstance(self.model, Autoencoder) else self.model.given(context)
-
     def _at(self, z: torch.Tensor, context: torch.Tensor | None) -> Iterator[tuple[Any, torch.Tensor]]:
         """Latent vectors a block at a time, each with the model at what is given."""
         for start in range(0, len(z), self._block):
             part = slice(start, start + self._block)
-            yield self._given(None if context is None else context[part]), z[part]
+            yield self.model.given(None if context is None else context[part]), z[part]
 
-    def _there_and_back(self, model: VariationalAutoEncoder | Autoencoder, x: torch.Tensor) -> Array:
+    def _there_and_back(self, model: LatentModel, x: torch.Tensor) -> Array:
         return self._as_given(model, model.encode(x))
 
-    def _as_given(self, model: VariationalAutoEncoder | Autoencoder, z: torch.Tensor) -> Array:
+    def _as_given(self, model: LatentModel, z: torch.Tensor) -> Array:
         return self.transform.inverse_mean(model.decode(z).cpu()).numpy()
 
     def _samples(self, samples: int | None) -> int:
         return at_least_one(self.recipe.evaluation.samples if samples is None else samples, "samples")
 
 
-def _encode(model: VariationalAutoEncoder | Autoencoder, x: torch.Tensor) -> torch.Tensor:
+def _encode(model: LatentModel, x: torch.Tensor) -> torch.Tensor:
     return model.encode(x)
 
 

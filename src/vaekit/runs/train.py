@@ -30,15 +30,15 @@ from vaekit.data import (
     seeded,
 )
 from vaekit.data.batches import to_tensor
-from vaekit.data.tables.cells import fit_cells
 from vaekit.data.source import Progress
+from vaekit.data.tables.cells import fit_cells
 from vaekit.errors import RecipeError, RunError, VaekitError
-from vaekit.evaluation import measure_autoencoder
-from vaekit.models import LIKELIHOODS, Autoencoder
+from vaekit.evaluation import measure
+from vaekit.folder import COPY, WEIGHTS, RunFolder
+from vaekit.models import LIKELIHOODS
 from vaekit.opening import make_notes, make_schema, make_split, open_both
 from vaekit.recipe import Recipe, build_model, load_recipe, resolve, start_model
 from vaekit.runs.run import Run
-from vaekit.folder import COPY, WEIGHTS, RunFolder
 from vaekit.runs.table_run import TableRun
 from vaekit.training import Reporter, SilentReporter, Trainer
 from vaekit.training.accelerator import processes
@@ -358,9 +358,8 @@ def _fit(run: Run, split: Split, reporter: Reporter, resume: bool) -> Run:
         reporter,
     )
     trainer.run(resume)
-    if isinstance(run.model, Autoencoder):
-        run.model.prior.fit(torch.from_numpy(measure_autoencoder(run.model, train_rows)[1]))
-        if processes().is_main_process:
-            chosen = run.folder.read_tensors(WEIGHTS)[1]
-            run.folder.write_tensors(WEIGHTS, run.model.state_dict(), chosen)
+    changed = run.model.finish(lambda: torch.from_numpy(measure(run.model, train_rows).mean))
+    if changed and processes().is_main_process:
+        chosen = run.folder.read_tensors(WEIGHTS)[1]
+        run.folder.write_tensors(WEIGHTS, run.model.state_dict(), chosen)
     return run
