@@ -124,6 +124,7 @@ def test_neither_blocks_nor_chunks_matter(linear, monkeypatch, budget):
 def test_the_number_of_draws_is_the_number_made(linear, monkeypatch, budget, samples):
     _, X, model = linear
     made = []
+    measure(model, rows_of(X))  # it is known then how wide the model is
     model.decoder.register_forward_hook(lambda module, inputs, output: made.append(inputs[0].shape[:2]))
     monkeypatch.setattr(bounds, "BUDGET", budget)
     monkeypatch.setattr(bounds, "CACHED", budget)

@@ -2,7 +2,7 @@
 
 from vaekit.evaluation.annealing import Annealed, anneal, annealed_bound, bracket
 from vaekit.evaluation.baselines import Baselines, LinearBaselines, TableBaselines, measure_baselines
-from vaekit.evaluation.bounds import Bounds, Errors, Measured, block_rows, evaluating, measure
+from vaekit.evaluation.bounds import Bounds, Errors, Measured, block_rows, evaluating, first_row, measure, widest
 from vaekit.evaluation.decomposition import RateParts, active_units, decompose_rate
 from vaekit.evaluation.diagnosis import Reading, Remedy, diagnose, first_remedy
 from vaekit.evaluation.disentanglement import Disentanglement, dci, disentanglement, factor_vae, mig, sap
@@ -49,10 +49,12 @@ __all__ = [
     "evaluating",
     "factor_vae",
     "first_remedy",
+    "first_row",
     "inference_gap",
     "measure",
     "measure_baselines",
     "mig",
     "rate_distortion",
     "sap",
+    "widest",
 ]

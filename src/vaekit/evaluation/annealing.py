@@ -31,7 +31,7 @@ from torch.distributions import Distribution
 
 from vaekit.data import RowNoise, Rows, RowStream, seeded
 from vaekit.distributions import Reparameterized
-from vaekit.evaluation.bounds import BUDGET, evaluating, measure, widest
+from vaekit.evaluation.bounds import BUDGET, evaluating, first_row, measure, widest
 from vaekit.evaluation.estimate import Estimate
 from vaekit.models import VariationalAutoEncoder
 
@@ -232,7 +232,7 @@ def annealed_bound(model: VariationalAutoEncoder, rows: Rows, chains: int, tempe
     """
     betas, found = schedule(temperatures), []
     with evaluating(model) as device:
-        for x, noise, context in rows.blocks(_block(model, chains)):
+        for x, noise, context in rows.blocks(_block(widest(model, *first_row(rows)), chains)):
             tuned = _chains(model.given(context), x.to(device), noise)
             found.append(_forward(tuned, chains, betas, tune(tuned, betas)))
     return torch.cat(found).cpu().numpy() + rows.transform.log_det()
@@ -259,7 +259,7 @@ def bracket(
     Returns:
         The lower and the upper bound, which hold in expectation, shape (examples,) each.
     """
-    betas, lower, upper, size = schedule(temperatures), [], [], _block(model, chains)
+    betas, lower, upper = schedule(temperatures), [], []
     with evaluating(model):
         given = repeat(None) if context is None else context.split(SIMULATED)
         with seeded(seed):
@@ -267,6 +267,7 @@ def bracket(
             x = torch.cat(
                 [model.given(c).decoder(part).sample() for part, c in zip(z.split(SIMULATED), given, strict=False)]
             )
+        size = _block(widest(model, x, context), chains)
         for start in range(0, examples, size):
             some, own = x[start : start + size], z[start : start + size]
             at = model.given(None if context is None else context[start : start + size])
@@ -277,8 +278,8 @@ def bracket(
     return torch.cat(lower).cpu().numpy(), torch.cat(upper).cpu().numpy()
 
 
-def _block(model: VariationalAutoEncoder, chains: int) -> int:
-    return max(1, BUDGET // (8 * chains * widest(model)))
+def _block(width: int, chains: int) -> int:
+    return max(1, BUDGET // (8 * chains * width))
 
 
 def _chains(model: VariationalAutoEncoder, x: Tensor, noise: RowNoise) -> Chains:

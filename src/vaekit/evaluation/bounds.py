@@ -15,11 +15,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from vaekit.data import RowNoise, Rows, RowStream
 from vaekit.distributions import DiagonalNormal
@@ -29,6 +31,8 @@ BUDGET = 1 << 23
 """Numbers that the largest tensor of a block may hold."""
 CACHED = 1 << 20
 """Numbers that the widest layer may hold for one chunk of draws: few enough to stay in the processor's caches."""
+
+_WIDTHS: WeakKeyDictionary[LatentModel, int] = WeakKeyDictionary()
 
 Array = npt.NDArray[np.float64]
 
@@ -93,14 +97,57 @@ class Errors(Measured):
         return -self.distortion
 
 
-def widest(model: LatentModel) -> int:
-    """Numbers that the widest layer holds for one example."""
-    return max(int(getattr(module, "widest", 1)) for module in model.modules())
+class _Sizes(TorchFunctionMode):
+    """Note how many numbers each operation on tensors returns, in `found`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[int] = []
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        returned = made if isinstance(made, tuple | list) else (made,)
+        self.found += [each.numel() for each in returned if isinstance(each, Tensor)]
+        return made
 
 
-def block_rows(model: LatentModel) -> int:
-    """Return how many rows go through the model at a time; memory is bounded for any network."""
-    return max(1, min(1024, BUDGET // (4 * widest(model))))
+def first_row(rows: Rows) -> tuple[Tensor, Tensor | None]:
+    """Return the first row as the model sees it, and its context."""
+    x, _, context = next(rows.blocks(1))
+    return x, context
+
+
+def widest(model: LatentModel, x: Tensor, context: Tensor | None = None) -> int:
+    """Return how many numbers the widest tensor holds for each example.
+
+    One example goes through the model, then two. Every operation on tensors is watched: the difference between the sizes of
+    its two results is what one example needs, and results that all examples share cancel out. A model is measured once.
+
+    Args:
+        model: in evaluation mode or not; it is left as it was.
+        x: an example as the model sees it, shape (B, *event) with B ≥ 1.
+        context: c of the example, where the model is conditional.
+    """
+    if model not in _WIDTHS:
+        found = []
+        with evaluating(model) as device:
+            for count in (1, 2):
+                at = model.given(None if context is None else context[:1].expand(count, *context.shape[1:]))
+                with _Sizes() as sizes:
+                    at.run_once(x[:1].to(device).expand(count, *x.shape[1:]))
+                found.append(sizes.found)
+        _WIDTHS[model] = max(1, *(two - one for one, two in zip(*found, strict=False)))
+    return _WIDTHS[model]
+
+
+def block_rows(width: int) -> int:
+    """Return how many rows of this width go through a model at a time.
+
+    Examples:
+        >>> block_rows(784), block_rows(1 << 20)
+        (1024, 2)
+    """
+    return max(1, min(1024, BUDGET // (4 * width)))
 
 
 @contextmanager
@@ -134,11 +181,11 @@ def measure(model: LatentModel, rows: Rows, samples: int = 1) -> Measured:
 
 def measure_bounds(model: VariationalAutoEncoder, rows: Rows, samples: int = 1) -> Bounds:
     """Measure the bounds of every row, as `measure` does."""
-    log_det, width = rows.transform.log_det(), widest(model)
+    log_det, width = rows.transform.log_det(), widest(model, *first_row(rows))
     with evaluating(model) as device:
         parts = [
             _measure_block(model.given(context), x.to(device), noise, samples, max(1, CACHED // (width * len(x))))
-            for x, noise, context in rows.blocks(block_rows(model))
+            for x, noise, context in rows.blocks(block_rows(width))
         ]
     *columns, independent = zip(*parts, strict=True)
     distortion, rate, log_likelihood, mean, std = (torch.cat(column).double().cpu().numpy() for column in columns)
@@ -168,7 +215,7 @@ def measure_errors(model: Autoencoder, rows: Rows) -> Errors:
     """Measure the squared error and the code of every row."""
     errors, codes = [], []
     with evaluating(model) as device:
-        for x, _, _ in rows.blocks(block_rows(model)):
+        for x, _, _ in rows.blocks(block_rows(widest(model, *first_row(rows)))):
             x = x.to(device)
             code = model.encode(x)
             errors.append((model.decode(code) - x).square().flatten(1).sum(1))

@@ -16,7 +16,7 @@ from torch.distributions import Distribution
 
 from vaekit.data import RowNoise, RowStream
 from vaekit.distributions import DiagonalNormal, Reparameterized
-from vaekit.evaluation.bounds import BUDGET, CACHED, widest
+from vaekit.evaluation.bounds import BUDGET, CACHED
 from vaekit.models import Joint, VariationalAutoEncoder
 
 STEPS, PAIRS = 500, 4
@@ -45,9 +45,9 @@ class Drawn:
     rate: Tensor
 
 
-def fit_block_rows(model: VariationalAutoEncoder) -> int:
-    """Return how many rows to fit at a time; gradients keep the numbers of every layer in memory."""
-    return max(1, min(1024, BUDGET // (8 * 2 * PAIRS * widest(model))))
+def fit_block_rows(width: int) -> int:
+    """Return how many rows of this width to fit at a time; gradients keep the numbers of every layer in memory."""
+    return max(1, min(1024, BUDGET // (8 * 2 * PAIRS * width)))
 
 
 @torch.no_grad()
@@ -133,7 +133,13 @@ def _pairs(noise: RowNoise, turn: int, like: Tensor) -> Tensor:
 
 
 def measure_posterior(
-    model: VariationalAutoEncoder, x: Tensor, noise: RowNoise, prior: Distribution, q: Reparameterized, samples: int
+    model: VariationalAutoEncoder,
+    x: Tensor,
+    noise: RowNoise,
+    prior: Distribution,
+    q: Reparameterized,
+    samples: int,
+    width: int,
 ) -> Drawn:
     """Measure the bounds of any q by draws to which it was not fitted.
 
@@ -146,11 +152,12 @@ def measure_posterior(
         prior: p(z).
         q: q(z|x), batch shape (B,).
         samples: K ≥ 1.
+        width: numbers of the widest tensor for one example, which limits the draws made at a time.
 
     Returns:
         The bounds, in float64.
     """
-    dims, chunk = q.mean.shape[1], max(1, CACHED // (widest(model) * len(x)))
+    dims, chunk = q.mean.shape[1], max(1, CACHED // (width * len(x)))
     elbo = torch.zeros(len(x), dtype=torch.float64, device=x.device)
     distortion, rate, total = torch.zeros_like(elbo), torch.zeros_like(elbo), torch.full_like(elbo, -math.inf)
     for start in range(0, samples, chunk):

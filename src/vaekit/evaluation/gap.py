@@ -23,7 +23,7 @@ from vaekit.data import Rows
 from vaekit.distributions import Reparameterized
 from vaekit.errors import at_least_one
 from vaekit.evaluation.annealing import annealed_bound
-from vaekit.evaluation.bounds import evaluating
+from vaekit.evaluation.bounds import evaluating, first_row, widest
 from vaekit.evaluation.estimate import Estimate
 from vaekit.evaluation.fitting import STEPS, fit_block_rows, fit_posterior, measure_posterior
 from vaekit.models import VariationalAutoEncoder
@@ -156,14 +156,15 @@ def inference_gap(
     for name, value in (("samples", samples), ("steps", steps), ("temperatures", temperatures), ("chains", chains)):
         at_least_one(1 if value is None else value, name)
     parts: list[tuple[Tensor, ...]] = []
+    width = widest(model, *first_row(rows))
     with evaluating(model) as device:
         prior = model.prior()
-        for x, noise, context in rows.blocks(fit_block_rows(model)):
+        for x, noise, context in rows.blocks(fit_block_rows(width)):
             x, at = x.to(device), model.given(context)
             posterior: Reparameterized = at.encoder(x)
             best = fit_posterior(at, x, noise, prior, posterior, steps=steps)
-            own = measure_posterior(at, x, noise, prior, posterior, samples)
-            found = measure_posterior(at, x, noise, prior, best, samples)
+            own = measure_posterior(at, x, noise, prior, posterior, samples, width)
+            found = measure_posterior(at, x, noise, prior, best, samples, width)
             parts.append((own.elbo, found.elbo, own.log_likelihood, found.log_likelihood, best.mean, best.stddev))
     elbo, best_elbo, encoder, optimised, mean, std = (
         torch.cat(column).double().cpu().numpy() for column in zip(*parts, strict=True)

@@ -24,7 +24,7 @@ from vaekit.data import RowNoise, Rows, RowStream, Schema, SeedStream, seeded
 from vaekit.data.tables.cells import Cells, Places
 from vaekit.data.tables.coding import draw_rare
 from vaekit.distributions import Slots
-from vaekit.evaluation.bounds import BUDGET, block_rows, evaluating, widest
+from vaekit.evaluation.bounds import BUDGET, block_rows, evaluating, first_row, widest
 from vaekit.models import VariationalAutoEncoder
 
 VALUES_PER_DRAW = 4
@@ -66,7 +66,8 @@ class TableModel:
 
     def _blocks(self, rows: Rows) -> Iterator[tuple[TableModel, Tensor, Array, RowNoise]]:
         """Rows as the model sees them and as codes, with their noise, a few at a time; before them the model given their context."""
-        size = max(1, min(block_rows(self.model), BUDGET // (8 * self.samples * widest(self.model))))
+        width = widest(self.model, *first_row(rows))
+        size = max(1, min(block_rows(width), BUDGET // (8 * self.samples * width)))
         start = 0
         for x, noise, context in rows.blocks(size):
             codes = rows.part.take(start, start + len(x))
@@ -193,13 +194,14 @@ class TableModel:
             posterior, prior = model.encoder(x), model.prior()
             own = posterior.sample((proposals // 2,)).squeeze(1)
             z = torch.cat([own, prior.sample((proposals - len(own),))])
-            parts = z.split(max(1, BUDGET // widest(self.model)))
+            width = widest(self.model, x, context)
+            parts = z.split(max(1, BUDGET // width))
             log_prior = torch.cat([prior.log_prob(part) for part in parts])
             mixture = torch.logaddexp(posterior.log_prob(z.unsqueeze(1)).squeeze(1), log_prior) - math.log(2)
             likelihood = torch.cat([model.decoder(part).base_dist.plain.log_prob(x).sum(-1) for part in parts])
             weights = (likelihood.double() + log_prior - mixture).softmax(0)
             chosen = z[torch.multinomial(weights, n, replacement=True)]
-            drawn = torch.cat([model.decoder(part).sample() for part in chosen.split(block_rows(model))])
+            drawn = torch.cat([model.decoder(part).sample() for part in chosen.split(block_rows(width))])
             codes = self.cells.inverse(drawn.cpu()).numpy()
             codes = draw_rare(codes, self.schema.modelled, SeedStream.CONDITION_RARE.rng(seed).random(codes.shape))
         return np.where(np.isnan(row), codes, row), float(1 / weights.square().sum())

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from vaekit.data import Rows
 from vaekit.errors import VaekitError, at_least_one
-from vaekit.evaluation.bounds import evaluating
+from vaekit.evaluation.bounds import evaluating, first_row, widest
 from vaekit.evaluation.estimate import Estimate
 from vaekit.evaluation.fitting import STEPS, fit_block_rows, fit_posterior, measure_posterior
 from vaekit.models import VariationalAutoEncoder
@@ -109,15 +109,16 @@ def rate_distortion(
             "betas must be finite numbers of at least 0", str(list(betas)), "Give a grid such as 0.1, 1, 10"
         )
     parts: list[list[Tensor]] = []
+    width = widest(model, *first_row(rows))
     with evaluating(model) as device:
         prior = model.prior()
-        for x, noise, context in rows.blocks(fit_block_rows(model)):
+        for x, noise, context in rows.blocks(fit_block_rows(width)):
             x, at = x.to(device), model.given(context)
             start = at.encoder(x)
             found = []
             for beta in betas:
                 q = fit_posterior(at, x, noise, prior, start, beta, steps)
-                drawn = measure_posterior(at, x, noise, prior, q, samples)
+                drawn = measure_posterior(at, x, noise, prior, q, samples, width)
                 found.append(torch.stack([drawn.rate, drawn.distortion]))
             parts.append(found)
     log_det, points = rows.transform.log_det(), list[RatePoint]()

@@ -86,6 +86,10 @@ class Autoencoder(LatentModel):
         y = self.decoder(z).squeeze(-1)
         return y.to(torch.promote_types(y.dtype, torch.float32))
 
+    def run_once(self, x: Tensor) -> None:
+        """Reconstruct x."""
+        self.decode(self.encode(x))
+
     def finish(self, codes: Callable[[], Tensor]) -> bool:
         """Fit the Gaussian from which new codes are drawn."""
         self.prior.fit(codes())

@@ -38,6 +38,14 @@ class LatentModel(nn.Module, ABC):
     def decode(self, z: Tensor) -> Tensor:
         """Return the mean of x at latent vectors, shape (..., *event)."""
 
+    @abstractmethod
+    def run_once(self, x: Tensor) -> None:
+        """Evaluate once all that measuring a row evaluates, for each of these rows.
+
+        Args:
+            x: data as the model sees them, shape (B, *event).
+        """
+
     def given(self, context: Tensor | None) -> LatentModel:  # noqa: ARG002 - for models that are not conditional
         """Return the model at the contexts of some rows; a model that is not conditional is the same for all rows."""
         return self

@@ -225,6 +225,12 @@ class VariationalAutoEncoder(LatentModel):
         """Return the model itself."""
         return self
 
+    def run_once(self, x: Tensor) -> None:
+        """Evaluate the terms of the bound at one z for each x."""
+        posterior = self.encoder(x)
+        noise = x.new_full((1, len(x), *posterior.event_shape), 0.5)
+        self.joint(x, noise=noise, posterior=posterior).log_weights()
+
     def encode(self, x: Tensor) -> Tensor:
         """Return the posterior mean, E_q[z], shape (B, latent_dim)."""
         mean: Tensor = self.encoder(x).mean

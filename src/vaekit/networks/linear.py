@@ -74,7 +74,7 @@ class LinearEncoder(nn.Module):
     def __init__(self, in_shape: Sequence[int], features: int) -> None:
         super().__init__()
         width = math.prod(in_shape)
-        self.dims, axes, self.widest = len(in_shape), min(width, MOST_AXES), width
+        self.dims, axes = len(in_shape), min(width, MOST_AXES)
         self.register_buffer("mean", torch.zeros(width))
         self.register_buffer("whiten", torch.eye(width, axes))
         self.linear = nn.Linear(axes, features)
@@ -116,7 +116,7 @@ class LinearDecoder(nn.Module):
     def __init__(self, latent_dim: int, event_shape: Sequence[int], parameters: int) -> None:
         super().__init__()
         width = math.prod(event_shape)
-        axes, self.widest = min(width, MOST_AXES), width * parameters
+        axes = min(width, MOST_AXES)
         self.event_shape, self.inner_shape = tuple(event_shape), (axes, parameters)
         self.register_buffer("colour", torch.eye(width, axes))
         self.linear = nn.Linear(latent_dim, axes * parameters, bias=False)

@@ -28,7 +28,7 @@ from vaekit.data.tables.cells import Cells
 from vaekit.data.tables.columns import CATEGORICAL
 from vaekit.errors import VaekitError
 from vaekit.evaluation import TableModel, block_rows, evaluating
-from vaekit.evaluation.bounds import BUDGET, widest
+from vaekit.evaluation.bounds import BUDGET, first_row, widest
 from vaekit.models import VariationalAutoEncoder
 from vaekit.models.likelihoods import Mixed
 from vaekit.report.subject import Subject
@@ -151,7 +151,8 @@ class _Judge:
 
     def log_prob(self, given: Array, codes: Array) -> Array:
         """log Σ_k w_k p(x_j|z_k) of every cell, with z_k and w_k as the given cells have them, shape (n, C)."""
-        size = max(1, min(block_rows(self.model), BUDGET // (8 * self.samples * widest(self.model))))
+        width = widest(self.model, *first_row(self.rows(given)))
+        size = max(1, min(block_rows(width), BUDGET // (8 * self.samples * width)))
         latent_dim, found, start = self.model.prior().event_shape[0], [], 0
         with evaluating(self.model) as device:
             for x, noise, context in self.rows(given).blocks(size):

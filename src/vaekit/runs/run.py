@@ -24,8 +24,10 @@ from vaekit.evaluation import (
     block_rows,
     disentanglement,
     evaluating,
+    first_row,
     inference_gap,
     measure,
+    widest,
 )
 from vaekit.evaluation import rate_distortion as measure_curve
 from vaekit.folder import RunFolder
@@ -372,7 +374,12 @@ class Run:
 
     @property
     def _block(self) -> int:
-        return block_rows(self.model)
+        """Count the rows that go through the model at a time; any row shows how wide the model is."""
+        given = self.schema.given
+        part = Part(
+            np.zeros((1, *self.schema.shape)), np.arange(1), context=np.zeros((1, len(given))) if given else None
+        )
+        return block_rows(widest(self.model, *first_row(Rows(part, self.transform))))
 
     def _at(self, z: torch.Tensor, context: torch.Tensor | None) -> Iterator[tuple[Any, torch.Tensor]]:
         """Latent vectors a block at a time, each with the model at what is given."""

@@ -63,7 +63,6 @@ class Likelihood(nn.Module, ABC):
         self.options = options if options is not None else LikelihoodOptions()
         self.levels = levels
         self.offset = nn.Parameter(torch.zeros(*self.event_shape, self.parameters_per_feature))
-        self.widest = self.offset.numel()
 
     @property
     @abstractmethod

@@ -61,7 +61,6 @@ class FlowPosterior(nn.Module):
         for one in maps:
             start_as_identity(one)
         self.maps = LazyComposedTransform(*maps)
-        self.widest = max(self.features, 2 * latent_dim, *hidden)
 
     def forward(self, features: Tensor) -> FlowingNormal:
         """The posterior from the network's output, shape (..., 2d + context): μ, log σ and h side by side."""

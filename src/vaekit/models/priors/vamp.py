@@ -43,7 +43,6 @@ class VampPrior(nn.Module):
         if components < 1:
             raise VaekitError("components must be at least 1", str(components))
         self.inputs = nn.Parameter(0.01 * torch.randn(components, *event_shape))
-        self.widest = components
         self._encoder = (encoder,)  # in a tuple, lest its weights be counted and saved twice
 
     def start(self, x: Tensor) -> None:
