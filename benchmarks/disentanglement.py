@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -73,7 +74,7 @@ def trial(_table: str, method: str, seed: int) -> dict:
             reporter=Reporter(),
         )
         figures = run.evaluate(pictures, samples=1, factors=factors)
-    return figures["disentanglement"] | {"elbo": figures["elbo"], "rate": figures["rate"]}
+    return asdict(figures.disentanglement) | {"elbo": figures.elbo, "rate": figures.rate}
 
 
 def report(trials: Trials) -> str:

@@ -138,7 +138,7 @@ MUTANTS = [
     ),
     Mutant(
         "a posterior is measured by the noise it was fitted to",
-        "evaluation/gap.py",
+        "evaluation/fitting.py",
         "RowStream.GAP_MEASURE",
         "RowStream.GAP_FIT",
         STREAMS,

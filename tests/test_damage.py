@@ -473,8 +473,8 @@ def test_a_list_of_known_names_ends_somewhere():
 
 def trained(read, rows):
     figures = read.evaluate(rows, samples=1)
-    assert figures["of_training_source"] == (figures["training_rows"] > 0)
-    return figures["training_rows"]
+    assert figures.of_training_source == (figures.training_rows > 0)
+    return figures.training_rows
 
 
 def test_training_rows_are_known_in_every_form(made, tmp_path, write_csv):
@@ -491,7 +491,7 @@ def test_training_rows_are_known_in_every_form(made, tmp_path, write_csv):
     new = np.random.default_rng(1).normal(size=(50, 3))
     assert trained(read, new) == 0
     assert trained(read, np.concatenate([new, some])) == 10
-    assert read.evaluate(samples=1)["training_rows"] == 0
+    assert read.evaluate(samples=1).training_rows == 0
 
 
 def test_training_pictures_are_known(digits_run):

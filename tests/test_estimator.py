@@ -624,7 +624,7 @@ def test_an_interrupted_weighted_run_goes_on(tmp_path):
 def test_no_rows_are_held_out_unless_asked(people, vae):
     with pytest.raises(DataError, match="trained on an array or a data frame, which is not kept"):
         vae.run_.evaluate()
-    assert vae.run_.evaluate(people)["examples"] == 120
+    assert vae.run_.evaluate(people).examples == 120
     kept = small(settings=SMALL | {"data.test": 0.2}).fit(people)
     assert kept.run_.provenance["rows"] == {"train": 86, "validation": 10, "test": 24}
 
@@ -636,7 +636,7 @@ def test_a_run_without_held_out_rows_says_so(people, tmp_path):
     for given in (run, vaekit.load(tmp_path / "run")):
         with pytest.raises(DataError, match=r"The run held out no rows \(data\.test=0\). Pass the rows"):
             given.evaluate()
-    assert run.evaluate(people)["train_elbo"] is not None
+    assert run.evaluate(people).train_elbo is not None
 
 
 @pytest.mark.parametrize("rows", [3, 5, 12])

@@ -131,9 +131,7 @@ def test_held_out_rows_are_read_as_the_training_rows_are(folder, write):
     test = write([ROW, ROW])
     run = vaekit.train(folder / "train.csv", test=test, settings=TINY, out=test.parent / "run")
     figures = run.evaluate()
-    assert figures["log_likelihood"]["value"] == pytest.approx(
-        run.score_samples(write([ROW, OTHER], "y.csv"))[0], rel=1e-5
-    )
+    assert figures.log_likelihood.value == pytest.approx(run.score_samples(write([ROW, OTHER], "y.csv"))[0], rel=1e-5)
 
 
 def test_types_that_go_out_are_those_of_training(run, write):

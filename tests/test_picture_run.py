@@ -41,8 +41,8 @@ def test_parts_are_the_same_when_a_run_is_opened_again(workplace):
     np.testing.assert_array_equal(
         split.validation.take(0, 5)[..., 0], np.concatenate([parts["val"][::2], parts["val"][1::2]])
     )
-    assert again.evaluate()["elbo"] == run.evaluate()["elbo"]
-    assert again.evaluate("set/test")["elbo"] == pytest.approx(run.evaluate()["elbo"], rel=1e-6)
+    assert again.evaluate().elbo == run.evaluate().elbo
+    assert again.evaluate("set/test").elbo == pytest.approx(run.evaluate().elbo, rel=1e-6)
     resumed = vaekit.train(resume="run")
     np.testing.assert_array_equal(resumed.score_samples("set/val"), run.score_samples("set/val"))
 
@@ -64,7 +64,7 @@ def test_grey_pictures_in_a_colour_run_score_as_among_colours(workplace):
     for i, v in enumerate(values):
         Image.fromarray(v).convert("RGB").save(f"both/train/{i:02d}.png")
     save(workplace / "both" / "test", values[:3])
-    assert train("both", "both-run").evaluate()["examples"] == 3
+    assert train("both", "both-run").evaluate().examples == 3
 
 
 def test_sixteen_bits_go_in_and_come_out(workplace):

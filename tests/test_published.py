@@ -66,10 +66,10 @@ def test_linear_maps_started_at_random_learn_probabilistic_pca(tmp_path):
 def test_mnist_is_better_than_the_published_figure(tmp_path):
     """Burda et al. (2016), one stochastic layer, N(0, I), dynamic binarisation: 86.76 nats."""
     run = vaekit.train(DATA / "mnist", recipe="mnist", out=tmp_path / "run")
-    estimate = run.evaluate()["log_likelihood"]
-    assert estimate["samples"] >= 500
-    assert estimate["examples"] == 10_000
-    assert -estimate["value"] <= 86.76
+    estimate = run.evaluate().log_likelihood
+    assert estimate.samples >= 500
+    assert estimate.examples == 10_000
+    assert -estimate.value <= 86.76
 
 
 @needs_data

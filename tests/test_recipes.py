@@ -8,7 +8,6 @@ import pyarrow.parquet as pq
 import pytest
 
 import vaekit
-from vaekit.cli.tables import figure_rows
 from vaekit.recipe import load_recipe, recipe_names
 from vaekit.report import canvas, write_report
 
@@ -68,8 +67,8 @@ def test_a_recipe_trains_is_measured_and_reported_and_says_whether_its_loss_is_a
     if recipe.model == "vae" and name != "linear":  # which keeps no rows for validation
         assert np.isfinite(run.folder.read_metrics()[-1]["elbo"])
     figures = run.evaluate()
-    assert figures["examples"] == run.provenance["rows"]["test"]
-    assert figure_rows(figures)
+    assert figures.examples == run.provenance["rows"]["test"]
+    assert figures.rows()
     page = write_report(vaekit.load(run.path)).read_text(encoding="utf-8")
     assert ("Reconstruction error" if recipe.model == "autoencoder" else "ELBO on training rows") in page
     assert ("β in training" in page) == (recipe.effective_beta not in (None, 1))
@@ -77,4 +76,4 @@ def test_a_recipe_trains_is_measured_and_reported_and_says_whether_its_loss_is_a
 
 def test_the_list_of_recipes_says_once_of_each_loss_that_it_is_no_bound(call):
     words = " ".join(call("recipes").out.split())
-    assert words.count("no bound") == sum(not load_recipe(name).trains_bound for name in recipe_names())
+    assert words.count("not a bound") == sum(not load_recipe(name).trains_bound for name in recipe_names())

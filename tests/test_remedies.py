@@ -46,10 +46,10 @@ def test_the_recipe_is_the_same_but_for_the_remedy(collapsed, trial):
 def test_the_gain_is_that_of_each_row_on_the_same_rows(collapsed, trial):
     rows = collapsed.rows(collapsed.split().test.take(0, 999))
     one, two = (measure(run.model, rows, 5).log_likelihood for run in trial.runs)
-    gain, error = trial.gain()
+    gain, error = trial.gain().value, trial.gain().standard_error
     assert gain == pytest.approx((two - one).mean(), rel=1e-6)
     assert error == pytest.approx((two - one).std(ddof=1) / np.sqrt(len(one)), rel=1e-6)
-    assert error < 0.5 * trial.evaluations[0].figures["log_likelihood"]["standard_error"]  # rows differ by more
+    assert error < 0.5 * trial.figures[0].log_likelihood.standard_error  # rows differ by more
 
 
 def test_the_command_trains_the_same_run_again(trial, call, workplace):
@@ -73,17 +73,16 @@ def test_what_is_in_place_is_not_tried_again(tmp_path):
 def test_the_verb_sets_both_side_by_side(collapsed, trial, call, workplace):
     outcome = call("remedy", collapsed.path, "--out", "mended")
     (one, error), (gain, gain_error) = (
-        (e["value"], e["standard_error"]) if isinstance(e, dict) else e
-        for e in (trial.evaluations[0].figures["log_likelihood"], trial.gain())
+        (e.value, e.standard_error) for e in (trial.figures[0].log_likelihood, trial.gain())
     )
     text = " ".join(outcome.out.split())
     assert f"log-likelihood ≥ {one:.2f} ± {error:.2f} nats ≥ " in text
-    assert re.search(rf"ELBO {trial.evaluations[0].figures['elbo']:.2f} ± \d+\.\d\d nats", text)
-    counts = [e.figures["active_units"] for e in trial.evaluations]
-    assert f"active units {counts[0]} of 3 {counts[1]} of 3" in text
-    assert f"Gain by the bound itself (objective.kl_weight=1.0): {gain:.2f} ± {gain_error:.2f} nats" in text
+    assert re.search(rf"ELBO {trial.figures[0].elbo:.2f} ± \d+\.\d\d nats", text)
+    counts = [figures.active_units for figures in trial.figures]
+    assert f"active latent dimensions {counts[0]} of 3 {counts[1]} of 3" in text
+    assert f"Gain by a KL weight of 1 (objective.kl_weight=1.0): {gain:.2f} ± {gain_error:.2f} nats" in text
     assert trial.command() in outcome.out
-    assert "Trying the bound itself (objective.kl_weight=1.0)." in outcome.err
+    assert "Trying a KL weight of 1 (objective.kl_weight=1.0)." in outcome.err
 
 
 def test_data_in_memory_are_taken_from_the_run(tmp_path):

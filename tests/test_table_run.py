@@ -329,9 +329,9 @@ def test_far_out_cells_are_the_strange_ones(run):
 
 def test_figures_stand_beside_those_of_independent_columns(run):
     figures = run.evaluate(TABLE, samples=20)
-    assert figures["log_likelihood"]["value"] >= figures["elbo"]
-    assert set(figures["baselines"]) == {"independent"}
-    assert figures["log_likelihood"]["value"] == pytest.approx(run.score_samples(TABLE, samples=20).mean())
+    assert figures.log_likelihood.value >= figures.elbo
+    assert set(figures.baselines.known()) == {"independent columns"}
+    assert figures.log_likelihood.value == pytest.approx(run.score_samples(TABLE, samples=20).mean())
 
 
 # --- conditions ------------------------------------------------------------------------------------------------------

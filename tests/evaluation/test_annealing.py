@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,6 @@ from scipy.special import logsumexp
 import oracles
 import vaekit
 from builders import bernoulli_vae, linear_vae
-from vaekit.cli.tables import figure_rows
 from vaekit.data import Part, RowNoise, Rows, Transform
 from vaekit.errors import VaekitError
 from vaekit.evaluation import annealed_bound, bracket, measure
@@ -126,22 +126,18 @@ def test_a_run_is_measured_by_annealing(tmp_path):
     settings = {"encoder.hidden": [16], "decoder.hidden": [16], "latent_dim": 2, "training.epochs": 3}
     run = vaekit.train("digits", recipe="digits", settings=settings, out=tmp_path / "run")
     figures = run.evaluate(samples=200, temperatures=10)
-    found = figures["annealed"]
-    assert {k: found[k] for k in ("examples", "chains", "temperatures")} == {
-        "examples": 100,
-        "chains": 16,
-        "temperatures": 10,
-    }
-    assert found["value"] == pytest.approx(figures["log_likelihood"]["value"], abs=5 * found["standard_error"])
-    again = run.evaluate(samples=1, temperatures=10)["annealed"]
-    assert again == found | {name: again[name] for name in ("gain", "gain_error")}
-    assert again["gain"] > found["gain"]  # over the same rows' bound by fewer draws
+    found = figures.annealed
+    assert (found.examples, found.chains, found.temperatures) == (100, 16, 10)
+    assert found.value == pytest.approx(figures.log_likelihood.value, abs=5 * found.standard_error)
+    again = run.evaluate(samples=1, temperatures=10).annealed
+    assert again == replace(found, gain=again.gain, gain_error=again.gain_error)
+    assert again.gain > found.gain  # over the same rows' bound by fewer draws
     lone = run.evaluate(samples=2, temperatures=1, examples=1)
-    assert lone["annealed"]["gap_error"] is None
-    assert any(" apart" in text and "± –" in text for _, text in figure_rows(lone))
-    assert any("annealed, T = 10" in name for name, _ in figure_rows(figures))
+    assert lone.annealed.gap_error is None
+    assert any(" apart" in text and "± –" in text for _, text in lone.rows())
+    assert any("annealed, T = 10" in name for name, _ in figures.rows())
     with pytest.raises(VaekitError, match="temperatures must be at least 1"):
         run.evaluate(temperatures=0)
     plain = vaekit.train("digits", recipe="autoencoder", settings=settings, out=tmp_path / "plain")
-    with pytest.raises(VaekitError, match="annealing must be given a model with a likelihood"):
+    with pytest.raises(VaekitError, match="must have a likelihood for annealing"):
         plain.evaluate(temperatures=5)

@@ -38,7 +38,7 @@ def test_probabilistic_pca_of_real_data(rng):
     train, test = (f32(rng.normal(size=(n, 5)) @ np.diag([3.0, 2, 1, 1, 0.5]) + 4) for n in (300, 80))
     found = measure_baselines(rows_of(train), rows_of(test), real(5), density=True, latent_dim=2)
     oracle, _ = oracles.principal_components(train, 2)
-    assert found["ppca"] == pytest.approx(oracle.log_prob(test).mean(), rel=1e-7)
+    assert found.ppca == pytest.approx(oracle.log_prob(test).mean(), rel=1e-7)
 
 
 def test_factor_analysis_of_real_data(rng):
@@ -48,9 +48,9 @@ def test_factor_analysis_of_real_data(rng):
     found = measure_baselines(rows_of(train), rows_of(test), real(5), density=True, latent_dim=2)
     model = FactorAnalysis(2, max_iter=200, tol=1e-3, random_state=0).fit(train)
     expected = stats.multivariate_normal(model.mean_, model.get_covariance()).logpdf(test).mean()
-    assert found["factor_analysis"] == pytest.approx(expected, rel=1e-7)
-    assert found["factor_analysis"] == pytest.approx(truth.logpdf(test).mean(), abs=0.02)
-    assert found["factor_analysis"] > found["ppca"] + 0.05  # whose noise is the same for all features
+    assert found.factor_analysis == pytest.approx(expected, rel=1e-7)
+    assert found.factor_analysis == pytest.approx(truth.logpdf(test).mean(), abs=0.02)
+    assert found.factor_analysis > found.ppca + 0.05  # whose noise is the same for all features
 
 
 def test_values_are_of_the_data_as_given(rng):
@@ -60,7 +60,7 @@ def test_values_are_of_the_data_as_given(rng):
     found = measure_baselines(rows_of(train, step), rows_of(test, step), real(3), density=True, latent_dim=1)
     oracle, _ = oracles.principal_components((train - shift) / scale, 1)
     expected = oracle.log_prob((test - shift) / scale).mean() - np.log(scale).sum()
-    assert found["ppca"] == pytest.approx(expected, rel=1e-4)
+    assert found.ppca == pytest.approx(expected, rel=1e-4)
 
 
 @pytest.mark.parametrize("density", [True, False])
@@ -79,8 +79,8 @@ def test_dequantised_baselines_bound_the_exact_probability(rng, density):
     exact = (counts * log_p).sum() / len(test)
     bound = gaussian.logpdf(test + rng.random(test.shape)).mean()
     assert bound < exact
-    assert found["ppca"] <= exact
-    assert found["ppca"] == pytest.approx(bound, abs=0.05)
+    assert found.ppca <= exact
+    assert found.ppca == pytest.approx(bound, abs=0.05)
 
 
 @pytest.mark.parametrize("patterns", [3, 6, 12])
@@ -91,22 +91,22 @@ def test_no_baseline_beats_the_entropy_of_discrete_data(rng, patterns, latent_di
     schema = Schema(kind="binary", shape=(6,), levels=2)
     found = measure_baselines(rows_of(X), rows_of(X), schema, density=False, latent_dim=latent_dim)
     limit = -oracles.entropy_of_rows(X)
-    assert all(value is None or value <= limit for value in found.values()), (found, limit)
+    assert all(value <= limit for value in found.known().values()), (found, limit)
 
 
 def test_latents_are_at_most_one_less_than_features(rng):
     train, test = (f32(rng.normal(size=(n, 3))) for n in (300, 50))
     found = measure_baselines(rows_of(train), rows_of(test), real(3), density=True, latent_dim=64)
     oracle, _ = oracles.principal_components(train, 2)
-    assert found["ppca"] == pytest.approx(oracle.log_prob(test).mean(), rel=1e-7)
+    assert found.ppca == pytest.approx(oracle.log_prob(test).mean(), rel=1e-7)
 
 
 def test_rows_fewer_than_features_leave_probabilistic_pca_alone(rng):
     train, test = (f32(rng.normal(size=(n, 20))) for n in (8, 5))
     found = measure_baselines(rows_of(train), rows_of(test), real(20), density=True, latent_dim=3)
     oracle, _ = oracles.principal_components(train, 3)
-    assert found["ppca"] == pytest.approx(oracle.log_prob(test).mean(), rel=1e-7)
-    assert found["factor_analysis"] is None
+    assert found.ppca == pytest.approx(oracle.log_prob(test).mean(), rel=1e-7)
+    assert found.factor_analysis is None
 
 
 @pytest.mark.parametrize("case", ["one feature", "constant", "too wide"])
@@ -117,8 +117,8 @@ def test_baselines_that_are_not_defined_are_none(rng, monkeypatch, case):
     if case == "too wide":
         monkeypatch.setattr(baselines, "MOST_FEATURES", 2)
     found = measure_baselines(rows_of(X), rows_of(X), real(X.shape[1]), density=True, latent_dim=1)
-    assert found["ppca"] is None
-    assert found["factor_analysis"] is None or math.isfinite(found["factor_analysis"])
+    assert found.ppca is None
+    assert found.factor_analysis is None or math.isfinite(found.factor_analysis)
 
 
 @pytest.mark.parametrize("most", [1, 999, 2099])
@@ -164,9 +164,9 @@ def test_independent_columns_reach_the_entropy_of_their_distributions(missing):
     before = likelihood.offset.clone()
     found = measure_independent(train, test, likelihood)
     assert torch.equal(likelihood.offset, before)  # the model's own is left alone
-    assert log_p.sum(1).mean() - 0.03 < found < log_p.sum(1).mean() + 0.005
+    assert log_p.sum(1).mean() - 0.03 < found.independent < log_p.sum(1).mean() + 0.005
     entropy = -(0.6 * math.log(0.6) + 0.3 * math.log(0.3) + 0.1 * math.log(0.1))
     entropy += stats.gamma(3, scale=200).entropy() + stats.poisson(40).entropy()
     error = log_p.sum(1).std() / math.sqrt(6000)
-    assert abs(found + (1 - missing) * entropy) < 5 * error + 0.03  # false alarm 6e-7
+    assert abs(found.independent + (1 - missing) * entropy) < 5 * error + 0.03  # false alarm 6e-7
     assert measure_independent(train, test, likelihood) == found

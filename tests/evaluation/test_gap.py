@@ -15,7 +15,7 @@ from builders import bernoulli_vae, decoder_weights, exact_vae, linear_vae, rows
 from vaekit.data import RowStream
 from vaekit.data.steps import Affine
 from vaekit.errors import VaekitError
-from vaekit.evaluation import gap, inference_gap
+from vaekit.evaluation import fitting, gap, inference_gap
 from vaekit.models.priors import GaussianMixture
 
 COLUMNS = ("log_likelihood", "elbo", "best_elbo", "mean", "std")
@@ -138,15 +138,15 @@ def test_a_start_that_is_narrow_and_far_off_is_left_behind(correlated):
 def test_a_bound_by_the_draws_of_the_fit_would_be_higher(correlated, wrong, monkeypatch):
     """Why fit and measure have noise of their own: the very draws of the fit praise what was fitted to them."""
     _, X, *_ = correlated
-    few = {"samples": 2 * gap.PAIRS, "steps": 200}
+    few = {"samples": 2 * fitting.PAIRS, "steps": 200}
 
     def pairs(noise, turn, like):
-        half = noise.normal((2 * gap.PAIRS, like.shape[1]), RowStream.GAP_FIT).movedim(1, 0)
+        half = noise.normal((2 * fitting.PAIRS, like.shape[1]), RowStream.GAP_FIT).movedim(1, 0)
         return half.to(like)
 
-    monkeypatch.setattr(gap, "_pairs", pairs)  # the same few draws at each step, which makes the flattery large
+    monkeypatch.setattr(fitting, "_pairs", pairs)  # the same few draws at each step, which makes the flattery large
     honest = inference_gap(wrong, rows_of(X), **few)
-    monkeypatch.setattr(gap, "RowStream", SimpleNamespace(GAP_MEASURE=RowStream.GAP_FIT))
+    monkeypatch.setattr(fitting, "RowStream", SimpleNamespace(GAP_MEASURE=RowStream.GAP_FIT))
     flattered = inference_gap(wrong, rows_of(X), **few)
     assert oracles.z_scores(flattered.best_elbo - honest.best_elbo, 0.0) > 3
 
@@ -172,16 +172,16 @@ def test_luck_does_not_choose_the_estimate():
     """Of two estimates without bias the greater would be one from above; for other rows it is no more than either."""
     rng = np.random.default_rng(0)
     pairs = [{"encoder": rng.normal(size=4), "best": rng.normal(size=4)} for _ in range(4000)]
-    chosen = np.array([gap._chosen(pair)[0].mean() for pair in pairs])
+    chosen = np.array([gap._choose(pair)[0].mean() for pair in pairs])
     greatest = np.array([max(values.mean() for values in pair.values()) for pair in pairs])
     assert abs(oracles.z_scores(chosen, 0.0)) < 4
     assert oracles.z_scores(greatest, 0.0) > 20
 
 
 def test_each_half_has_the_better_of_the_other_and_a_single_row_the_last():
-    values, name = gap._chosen({"encoder": np.array([0.0, 5.0, 0.0, 5.0]), "best": np.array([4.0, 1.0, 4.0, 1.0])})
+    values, name = gap._choose({"encoder": np.array([0.0, 5.0, 0.0, 5.0]), "best": np.array([4.0, 1.0, 4.0, 1.0])})
     assert (values.tolist(), name) == ([0.0, 1.0, 0.0, 1.0], "encoder and best")
-    values, name = gap._chosen({"encoder": np.array([9.0]), "best": np.array([4.0])})
+    values, name = gap._choose({"encoder": np.array([9.0]), "best": np.array([4.0])})
     assert (values.tolist(), name) == ([4.0], "best")
 
 
@@ -236,20 +236,24 @@ def test_the_gaps_add_up_and_their_errors_are_paired(correlated, wrong):
     found = inference_gap(wrong, rows_of(X), samples=20, steps=20)
     np.testing.assert_allclose(found.approximation + found.amortization, found.log_likelihood - found.elbo)
     figures = found.figures()
-    assert set(figures) == {"log_likelihood", "elbo", "best_elbo", "approximation", "amortization", "gap"}
+    assert (figures.samples, figures.examples) == (20, 40)
+    for name in ("log_likelihood", "elbo", "best_elbo"):
+        assert getattr(figures, name).value == pytest.approx(getattr(found, name).mean())
+    assert figures.approximation.value == pytest.approx(found.approximation.mean())
+    assert figures.gap.value == pytest.approx((found.log_likelihood - found.elbo).mean())
     difference = found.best_elbo - found.elbo
-    assert figures["amortization"]["value"] == pytest.approx(difference.mean())
-    assert figures["amortization"]["standard_error"] == pytest.approx(difference.std(ddof=1) / math.sqrt(40))
-    assert figures["amortization"]["standard_error"] < 0.5 * figures["elbo"]["standard_error"]
-    assert inference_gap(wrong, rows_of(X[:1]), 2, 2).figures()["gap"]["standard_error"] is None
+    assert figures.amortization.value == pytest.approx(difference.mean())
+    assert figures.amortization.standard_error == pytest.approx(difference.std(ddof=1) / math.sqrt(40))
+    assert figures.amortization.standard_error < 0.5 * figures.elbo.standard_error
+    assert inference_gap(wrong, rows_of(X[:1]), 2, 2).figures().gap.standard_error is None
 
 
 @pytest.mark.parametrize("budget", [1, 3000])
 def test_neither_blocks_nor_chunks_matter(correlated, wrong, monkeypatch, budget):
     _, X, *_ = correlated
     whole = inference_gap(wrong, rows_of(X), samples=7, steps=30)
-    monkeypatch.setattr(gap, "BUDGET", budget)
-    monkeypatch.setattr(gap, "CACHED", budget)
+    monkeypatch.setattr(fitting, "BUDGET", budget)
+    monkeypatch.setattr(fitting, "CACHED", budget)
     same(inference_gap(wrong, rows_of(X), samples=7, steps=30), whole, atol=1e-4, rtol=1e-4)
 
 
@@ -257,8 +261,8 @@ def test_memory_is_bounded(correlated, wrong, monkeypatch):
     _, X, *_ = correlated
     made = []
     wrong.decoder.register_forward_hook(lambda module, inputs, output: made.append(inputs[0].shape[:2].numel()))
-    monkeypatch.setattr(gap, "BUDGET", 3000)
-    monkeypatch.setattr(gap, "CACHED", 3000)
+    monkeypatch.setattr(fitting, "BUDGET", 3000)
+    monkeypatch.setattr(fitting, "CACHED", 3000)
     inference_gap(wrong, rows_of(X), samples=300, steps=3)
     assert max(made) * 5 <= 3000
 

@@ -71,7 +71,7 @@ def test_the_gap_and_the_curve_are_of_the_given_context(known):
     rows = rows_of(X[:8], context=C[:8])
     gap = inference_gap(model, rows, samples=200, steps=300)
     np.testing.assert_allclose(gap.best_elbo, exact[:8], atol=0.02)  # orthogonal W: the best Gaussian is the posterior
-    (point,) = rate_distortion(model, rows, [1.0], samples=200, steps=300)
+    (point,) = rate_distortion(model, rows, [1.0], samples=200, steps=300).points
     assert abs(-(point.rate + point.distortion) - exact[:8].mean()) < 0.02
 
 

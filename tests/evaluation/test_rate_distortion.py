@@ -12,7 +12,7 @@ import oracles
 from builders import bernoulli_vae, linear_vae, rows_of
 from vaekit.data.steps import Affine
 from vaekit.errors import VaekitError
-from vaekit.evaluation import gap, inference_gap, rate_distortion
+from vaekit.evaluation import fitting, inference_gap, rate_distortion
 from vaekit.models.priors import GaussianMixture
 
 BETAS = (0.0, 0.1, 0.5, 1.0, 3.0, 30.0, 100.0)
@@ -51,7 +51,7 @@ def noise_of_distortion(oracle, X, mean, covariance, samples):
 def test_every_point_is_the_best_that_diagonal_gaussians_reach(linear):
     # z-tests of seven points at |z| < 5, widened by 0.02 nats for the fit
     oracle, X, model = linear
-    found = rate_distortion(model, rows_of(X), BETAS, samples=500)
+    found = rate_distortion(model, rows_of(X), BETAS, samples=500).points
     assert tuple(point.beta for point in found) == BETAS
     for point in found:
         mean, covariance = tempered(oracle, X, point.beta)
@@ -67,14 +67,14 @@ def test_every_point_is_the_best_that_diagonal_gaussians_reach(linear):
 
 def test_more_weight_on_the_distortion_buys_less_of_it_for_more_rate(linear):
     _, X, model = linear
-    found = rate_distortion(model, rows_of(X), BETAS, samples=200)
+    found = rate_distortion(model, rows_of(X), BETAS, samples=200).points
     assert (np.diff([point.rate for point in found]) > 0).all()
     assert (np.diff([point.distortion for point in found]) < 0).all()
 
 
 def test_at_one_it_is_the_bound_of_the_best_posterior(linear):
     oracle, X, model = linear
-    (point,) = rate_distortion(model, rows_of(X), [1.0], samples=1000)
+    (point,) = rate_distortion(model, rows_of(X), [1.0], samples=1000).points
     gaps = inference_gap(model, rows_of(X), samples=1000)
     mean, covariance = tempered(oracle, X, 1.0)
     error = noise_of_distortion(oracle, X, mean, covariance, 1000)
@@ -84,17 +84,19 @@ def test_at_one_it_is_the_bound_of_the_best_posterior(linear):
 
 def test_points_do_not_depend_on_the_grid(linear):
     _, X, model = linear
-    several = rate_distortion(model, rows_of(X), [3.0, 1.0, 0.5], samples=3, steps=10)
-    assert several[1:2] == rate_distortion(model, rows_of(X), [1.0], samples=3, steps=10)
-    assert several == rate_distortion(model, rows_of(X), [3.0, 1.0, 0.5], samples=3, steps=10)
+    several = rate_distortion(model, rows_of(X), [3.0, 1.0, 0.5], samples=3, steps=10).points
+    assert several[1:2] == rate_distortion(model, rows_of(X), [1.0], samples=3, steps=10).points
+    assert several == rate_distortion(model, rows_of(X), [3.0, 1.0, 0.5], samples=3, steps=10).points
 
 
 def test_blocks_do_not_matter(linear, monkeypatch):
     _, X, model = linear
-    whole = rate_distortion(model, rows_of(X), [0.3, 2.0], samples=5, steps=20)
-    monkeypatch.setattr(gap, "BUDGET", 1)
-    monkeypatch.setattr(gap, "CACHED", 1)
-    for one, other in zip(rate_distortion(model, rows_of(X), [0.3, 2.0], samples=5, steps=20), whole, strict=True):
+    whole = rate_distortion(model, rows_of(X), [0.3, 2.0], samples=5, steps=20).points
+    monkeypatch.setattr(fitting, "BUDGET", 1)
+    monkeypatch.setattr(fitting, "CACHED", 1)
+    for one, other in zip(
+        rate_distortion(model, rows_of(X), [0.3, 2.0], samples=5, steps=20).points, whole, strict=True
+    ):
         assert one.rate == pytest.approx(other.rate, abs=1e-4)
         assert one.distortion == pytest.approx(other.distortion, abs=1e-4)
         assert one.distortion_error == pytest.approx(other.distortion_error, abs=1e-4)
@@ -102,9 +104,9 @@ def test_blocks_do_not_matter(linear, monkeypatch):
 
 def test_only_the_distortion_has_units(linear):
     _, X, model = linear
-    (plain,) = rate_distortion(model, rows_of(X), [1.0], samples=300, steps=200)
+    (plain,) = rate_distortion(model, rows_of(X), [1.0], samples=300, steps=200).points
     step = Affine(shift=(3.0,), scale=(7.5,), shape=(5,))
-    (given,) = rate_distortion(model, rows_of(X * 7.5 + 3, step), [1.0], samples=300, steps=200)
+    (given,) = rate_distortion(model, rows_of(X * 7.5 + 3, step), [1.0], samples=300, steps=200).points
     assert given.rate == pytest.approx(plain.rate, abs=0.05)
     assert given.distortion == pytest.approx(plain.distortion + 5 * math.log(7.5), abs=0.1)
 
@@ -113,16 +115,18 @@ def test_a_prior_without_a_closed_form_of_the_rate():
     model, plain = bernoulli_vae(features=4, seed=3), bernoulli_vae(features=4, seed=3)
     model.prior = GaussianMixture(1, 1)  # N(0, 1) by another name, whose rate is measured by draws
     X = np.array([[0, 0, 1, 1], [1, 1, 1, 1], [0, 1, 0, 0]], float)
-    by_draws = rate_distortion(model, rows_of(X), [0.0, 1.0, 4.0], samples=4000)
-    for one, other in zip(by_draws, rate_distortion(plain, rows_of(X), [0.0, 1.0, 4.0], samples=4000), strict=True):
+    by_draws = rate_distortion(model, rows_of(X), [0.0, 1.0, 4.0], samples=4000).points
+    for one, other in zip(
+        by_draws, rate_distortion(plain, rows_of(X), [0.0, 1.0, 4.0], samples=4000).points, strict=True
+    ):
         assert one.rate == pytest.approx(other.rate, abs=0.05)
         assert one.distortion == pytest.approx(other.distortion, abs=0.05)
 
 
 def test_errors_are_over_rows(linear):
     _, X, model = linear
-    points = [rate_distortion(model, rows_of(X[i : i + 1]), [1.0], samples=5, steps=10)[0] for i in range(5)]
-    (found,) = rate_distortion(model, rows_of(X[:5]), [1.0], samples=5, steps=10)
+    points = [rate_distortion(model, rows_of(X[i : i + 1]), [1.0], samples=5, steps=10).points[0] for i in range(5)]
+    (found,) = rate_distortion(model, rows_of(X[:5]), [1.0], samples=5, steps=10).points
     for name in ("rate", "distortion"):
         each = np.array([getattr(point, name) for point in points])
         assert getattr(found, name) == pytest.approx(each.mean(), abs=1e-4)

@@ -8,7 +8,6 @@ from torch.distributions import kl_divergence
 import oracles
 import vaekit
 from builders import linear, rows_of, without_digests
-from vaekit.cli.tables import figure_rows
 from vaekit.distributions import CholeskyNormal, DiagonalNormal, VonMisesFisher
 from vaekit.errors import RecipeError, RunError, VaekitError
 from vaekit.evaluation import annealed_bound, measure
@@ -368,13 +367,13 @@ def test_a_run_goes_through_every_verb(tmp_path, choice):
     run = vaekit.load(tmp_path / "run")
     figures = run.evaluate(samples=20)
     independent = run.recipe.posterior.name == "diagonal"  # the parts of the rate are told of such dimensions only
-    assert (figures["mutual_information"] is not None) == independent
-    assert figures["elbo"] <= figures["log_likelihood"]["value"]
+    assert (figures.mutual_information is not None) == independent
+    assert figures.elbo <= figures.log_likelihood.value
     X = np.asarray(run.sample(5))
     assert run.encode(X).shape == (5, run.recipe.latent_dim)
     np.testing.assert_array_equal(run.score_samples(X), vaekit.load(tmp_path / "run").score_samples(X))
     assert write_report(run).exists()
-    assert ("rate" in dict(figure_rows(figures))) == independent
+    assert ("rate" in dict(figures.rows())) == independent
 
 
 def test_a_run_whose_posterior_is_not_told_is_refused(tmp_path):

@@ -182,8 +182,8 @@ def test_a_run_with_any_prior_trains_is_read_back_and_answers(tmp_path, prior):
     again = vaekit.load(tmp_path / "run")
     assert (again.sample(5, seed=1) == run.sample(5, seed=1)).all()
     figures = again.evaluate(samples=20)
-    assert figures["elbo"] <= figures["log_likelihood"]["value"]
-    assert figures["rate"] == pytest.approx(figures["mutual_information"] + figures["marginal_kl"])
+    assert figures.elbo <= figures.log_likelihood.value
+    assert figures.rate == pytest.approx(figures.mutual_information + figures.marginal_kl)
     for parameter in run.model.prior.parameters():
         assert torch.isfinite(parameter).all()
 

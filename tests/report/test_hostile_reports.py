@@ -143,7 +143,7 @@ def test_a_run_whose_source_is_gone_is_reported_on_named_rows(tmp_path, people, 
     assert call("report", tmp_path / "run", there).code == 0
     page = Page((tmp_path / "run" / "report.html").read_text(encoding="utf-8"))
     assert f"{there}, instead of the rows held out from the source" in page.text
-    assert re.search(r"7\d of these 90 rows trained the run", page.text)
+    assert re.search(r"7\d of these 90 rows trained the model", page.text)
     assert ("The training rows are gone" in page.text) == (kind == "table")
     assert "ELBO on training rows" not in page.text
 
@@ -154,7 +154,7 @@ def test_named_rows_are_those_that_are_measured(people, tmp_path):
     few.write_text("a,b\n0.12,x\n-0.3,y\n,z\n1.5,x\n")
     page = Page(write_report(read, rows=few).read_text(encoding="utf-8"))
     assert page.cell("held-out examples") == "4"
-    value = read.evaluate(few)["elbo"]
+    value = read.evaluate(few).elbo
     assert page.cell("ELBO") == f"{value:.2f}".replace("-", "−")
     with pytest.raises(DataError, match="columns"):
         write_report(read, rows=np.zeros((3, 7)))

@@ -75,9 +75,9 @@ def section(page, title):
 
 def test_figures_are_those_of_the_evaluation(run, page, subject):
     f = subject.figures
-    assert page.cell("ELBO") == nats(f["elbo"])
-    assert page.cell("independent columns") == nats(f["baselines"]["independent"])
-    assert f"Baseline {nats(f['baselines']['independent'])} nats per example, independent columns" in page.text
+    assert page.cell("ELBO") == nats(f.elbo)
+    assert page.cell("independent columns") == nats(f.baselines.independent)
+    assert f"Best simple model {nats(f.baselines.independent)} nats per example, independent columns" in page.text
     assert not re.search('<th scope="row">mean squared error', page.html)
     for absent in ("bits per dimension", "linear", "probabilistic pca", "reconstruction error"):
         assert absent not in page.text.lower()
@@ -177,7 +177,7 @@ def test_two_runs_are_measured_on_the_same_cells(folder, source, run):
     cells = pa.Table.from_pandas(make_frame().iloc[run.split().test.index], preserve_index=False)
     figures = other.evaluate(cells)
     row = re.search(r'<th scope="row">ELBO</th>(.*?)</tr>', page.html)[1]
-    assert re.findall(r'<td class="value"[^>]*>([^<]*)</td>', row)[1] == nats(figures["elbo"])
+    assert re.findall(r'<td class="value"[^>]*>([^<]*)</td>', row)[1] == nats(figures.elbo)
     assert "columns to be of other kinds" in page.text  # stars were declared for one of them
     assert "The generated rows come from run." in page.text
     assert "error of <i>other" in page.text
@@ -189,7 +189,7 @@ def test_a_model_of_why_cells_are_missing(folder, source, run):
     settings = SMALL | {"training.epochs": 2, "likelihood.missing": "modelled", "data.hide": 0.0}
     other = vaekit.train(source, settings=settings, out=folder / "modelled")
     page = report(run, other)
-    assert "only one of them tells which cells are missing as well" in page.text
+    assert "only one of the models includes which cells are missing" in page.text
     assert "Missing cells count in no figure" in page.text
     assert "also predicts which cells are missing" in report(other).text
 

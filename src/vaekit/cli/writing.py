@@ -45,7 +45,9 @@ def write_reconstructions(path: Path, source: str, out: Path) -> None:
 def write_scores(path: Path, source: str, out: Path, samples: int | None) -> None:
     """Write the score of each row."""
     run = load(path)
-    _write(run, out, Content.NUMBERS, run.score_name, lambda rows: run.score_samples(rows, samples)[:, None], source)
+    _write(
+        run, out, Content.NUMBERS, run.model.score_name, lambda rows: run.score_samples(rows, samples)[:, None], source
+    )
 
 
 def write_explanations(path: Path, source: str, out: Path, samples: int | None) -> None:
@@ -135,7 +137,7 @@ def explain_scores(run: TableRun, rows: Frame, samples: int | None) -> pa.Table:
     names = [None if empty else reasons.column_names[i] for i, empty in zip(strangest, nothing, strict=True)]
     cells = {f"surprise_{name}": reasons[name] for name in reasons.column_names}
     return pa.table(
-        {run.score_name: run.score_samples(rows, samples), "strangest": pa.array(names, pa.string()), **cells}
+        {run.model.score_name: run.score_samples(rows, samples), "strangest": pa.array(names, pa.string()), **cells}
     )
 
 

@@ -1,30 +1,45 @@
-"""Evaluation: held-out bounds with standard errors, the parts of the rate, baselines, and what to make of them."""
+"""Evaluation: held-out bounds with standard errors, the parts of the rate, simple models, and what the figures mean."""
 
-from vaekit.evaluation.annealing import annealed_bound, bracket
-from vaekit.evaluation.baselines import BASELINES, measure_baselines
-from vaekit.evaluation.bounds import Measured, block_rows, evaluating, measure, measure_autoencoder
+from vaekit.evaluation.annealing import Annealed, anneal, annealed_bound, bracket
+from vaekit.evaluation.baselines import Baselines, LinearBaselines, TableBaselines, measure_baselines
+from vaekit.evaluation.bounds import Bounds, Errors, Measured, block_rows, evaluating, first_row, measure, widest
 from vaekit.evaluation.decomposition import RateParts, active_units, decompose_rate
 from vaekit.evaluation.diagnosis import Reading, Remedy, diagnose, first_remedy
+from vaekit.evaluation.estimate import Estimate, LogLikelihood
 from vaekit.evaluation.factors import Disentanglement, dci, disentanglement, factor_vae, mig, sap
-from vaekit.evaluation.gap import InferenceGap, inference_gap
-from vaekit.evaluation.rate_distortion import RatePoint, rate_distortion
-from vaekit.evaluation.summary import Evaluation, Evaluator
+from vaekit.evaluation.figures import BoundFigures, ErrorFigures, FactorScores, Figures
+from vaekit.evaluation.gap import GapFigures, InferenceGap, inference_gap
+from vaekit.evaluation.rate_distortion import RateDistortionCurve, RatePoint, rate_distortion
+from vaekit.evaluation.summary import Evaluator
 from vaekit.evaluation.tables import TableFigures, TableModel, measure_tables
 
 __all__ = [
-    "BASELINES",
+    "Annealed",
+    "Baselines",
+    "BoundFigures",
+    "Bounds",
     "Disentanglement",
-    "Evaluation",
+    "ErrorFigures",
+    "Errors",
+    "Estimate",
     "Evaluator",
+    "FactorScores",
+    "Figures",
+    "GapFigures",
     "InferenceGap",
+    "LinearBaselines",
+    "LogLikelihood",
     "Measured",
+    "RateDistortionCurve",
     "RateParts",
     "RatePoint",
     "Reading",
     "Remedy",
+    "TableBaselines",
     "TableFigures",
     "TableModel",
     "active_units",
+    "anneal",
     "annealed_bound",
     "block_rows",
     "bracket",
@@ -35,12 +50,13 @@ __all__ = [
     "evaluating",
     "factor_vae",
     "first_remedy",
+    "first_row",
     "inference_gap",
     "measure",
-    "measure_autoencoder",
     "measure_baselines",
     "measure_tables",
     "mig",
     "rate_distortion",
     "sap",
+    "widest",
 ]

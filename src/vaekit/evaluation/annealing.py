@@ -1,14 +1,14 @@
-"""Annealed importance sampling: log p(x) where importance weights by themselves are too uneven.
+"""Annealed importance sampling: a bound of log p(x) where plain importance weights are too uneven.
 
     f_t(z) = q(z|x)^{1 − β_t} p(x, z)^{β_t},   0 = β_0 < … < β_T = 1
     log w  = Σ_t (β_t − β_{t−1}) [log p(x, z_{t−1}) − log q(z_{t−1}|x)],   z_0 ~ q,  z_t from z_{t−1} by HMC on f_t
 
-log (1/K) Σ_k w_k is a lower bound of log p(x) in expectation, and tends to it with T and with K. Run backwards from a
-draw of the true posterior, −log of the average weight is an upper bound. Such a draw is at hand where the rows are made
-by the model itself: z ~ p(z), x ~ p(x|z). The two together tell how far the estimate can be off.
+log (1/K) Σ_k w_k is a lower bound of log p(x) in expectation, and converges to it as T or K grows. Run backwards from a
+draw of the true posterior, −log of the average weight is an upper bound. Rows simulated by the model, z ~ p(z),
+x ~ p(x|z), come with such a draw. The distance of the two bounds shows how far off the estimate can be.
 
-The step sizes of the leapfrog are tuned, for each row and temperature, in a run of its own with other noise: steps that
-learnt from the chains they move would spoil the weights.
+A separate run with its own noise tunes the step size of the leapfrog for each row and temperature: chains that tuned
+their own moves would bias the weights.
 
 References:
     Neal, "Annealed Importance Sampling", 2001; Wu, Burda, Salakhutdinov and Grosse, "On the Quantitative Analysis of
@@ -31,23 +31,60 @@ from torch.distributions import Distribution
 
 from vaekit.data import RowNoise, Rows, RowStream, seeded
 from vaekit.distributions import Reparameterized
-from vaekit.evaluation.bounds import BUDGET, evaluating, widest
+from vaekit.evaluation.bounds import BUDGET, evaluating, first_row, measure, widest
+from vaekit.evaluation.estimate import Estimate
 from vaekit.models import VariationalAutoEncoder
 
 Array = npt.NDArray[np.float64]
 TUNE = (RowStream.TUNE_MOVES, RowStream.TUNE_ACCEPTANCE)
 FORWARD = (RowStream.FORWARD_MOVES, RowStream.FORWARD_ACCEPTANCE)
 BACKWARD = (RowStream.BACKWARD_MOVES, RowStream.BACKWARD_ACCEPTANCE)
-"""Streams of each run: starts and momenta, acceptance."""
+"""Streams of each run: one for starts and momenta, one for acceptance."""
 LEAPFROG, ACCEPTED, FIRST_STEP = 10, 0.65, 0.1
-"""Leapfrog steps of a move, the share of moves that should be accepted, and the step size that tuning begins with."""
-TUNING_CHAINS = 8
+"""Leapfrog steps of a move, the target share of accepted moves, and the first step size."""
+CHAINS, TUNING_CHAINS = 16, 8
+"""Chains for each row that measure, and that tune."""
 SIMULATED = 100
-"""Rows that are simulated at a time, whatever the blocks, so that the same seed gives the same."""
+"""Rows that are simulated at a time; it does not depend on the blocks, so that a seed always gives the same rows."""
+
+
+@dataclass(frozen=True)
+class Annealed:
+    """Hold log p(x) by annealed importance sampling, averaged over rows, in nats; errors are None for a single row.
+
+    Args:
+        value: the mean of the lower bound.
+        standard_error: over the rows.
+        gain: how far it lies above the importance-weighted bound of the same rows.
+        gain_error: standard error of the gain.
+        gap: mean distance of an upper and a lower bound, for as many rows simulated by the model; None for mixed tables,
+            of which no rows are simulated.
+        gap_error: standard error of the gap.
+        examples: how many rows were measured.
+        chains: chains for each row.
+        temperatures: T.
+    """
+
+    value: float
+    standard_error: float | None
+    gain: float
+    gain_error: float | None
+    gap: float | None
+    gap_error: float | None
+    examples: int
+    chains: int
+    temperatures: int
+
+    def __str__(self) -> str:
+        value, gain = Estimate(self.value, self.standard_error), Estimate(self.gain, self.gain_error)
+        text = f"≥ {value} nats ({self.examples} examples), {gain} above the bound by K draws of the same rows"
+        if self.gap is None:
+            return text
+        return f"{text}; on rows simulated by the model, upper and lower bound are {Estimate(self.gap, self.gap_error)} apart"
 
 
 def schedule(temperatures: int) -> list[float]:
-    """β_0 … β_T, dense at both ends, where the densities change most: a sigmoid from −4 to 4.
+    """Return β_0 … β_T, a sigmoid from −4 to 4: dense at both ends, where the densities change most.
 
     Examples:
         >>> [round(b, 3) for b in schedule(4)]
@@ -59,15 +96,15 @@ def schedule(temperatures: int) -> list[float]:
 
 @dataclass
 class Chains:
-    """K chains for each of B rows, in the coordinates u = g⁻¹(z) of the noise from which the posterior is made.
+    """Run K chains for each of B rows, in the coordinates u = g⁻¹(z) of the posterior's noise.
 
     Args:
-        model: whose joint density is sampled.
+        model: gives the joint density p(x, z).
         x: the rows as the model sees them, shape (B, *event).
         posterior: q(z|x).
         prior: p(z).
         noise: the rows' own noise.
-        streams: those of starts and momenta, and of acceptance.
+        streams: one for starts and momenta, one for acceptance.
         count: K.
     """
 
@@ -80,31 +117,34 @@ class Chains:
     count: int
 
     def normal(self, turn: int) -> Tensor:
-        """Standard normal noise of one turn, shape (K, B, d)."""
+        """Draw the standard normal noise of one turn, shape (K, B, d)."""
         shape = (self.count, self.posterior.event_shape[0])
         return self.noise.normal(shape, self.streams[0], turn * math.prod(shape)).movedim(1, 0).to(self.x)
 
     def uniform(self, turn: int) -> Tensor:
-        """Uniform noise of one turn, shape (K, B)."""
+        """Draw the uniform noise of one turn, shape (K, B)."""
         return self.noise.uniform((self.count,), self.streams[1], turn * self.count).T.to(self.x)
 
     def log_ratio(self, u: Tensor) -> Tensor:
-        """log p(x, z) − log q(z|x) of each chain, shape (K, B)."""
+        """Return log p(x, z) − log q(z|x) of each chain, shape (K, B)."""
         z = self.posterior.reparameterize(u)
         posterior: Distribution = self.posterior
         return self.model.decoder(z).log_prob(self.x) + self.prior.log_prob(z) - posterior.log_prob(z)
 
     def move(self, u: Tensor, beta: float, step: Tensor, turn: int) -> tuple[Tensor, Tensor]:
-        """One Hamiltonian move on q^{1−β} p(x, z)^β; new places, and whether each was accepted.
+        """Make one Hamiltonian move on q^{1−β} p(x, z)^β.
 
         Args:
-            u: places, shape (K, B, d).
+            u: positions, shape (K, B, d).
             beta: β.
             step: step sizes, shape (B,).
             turn: chooses the noise.
+
+        Returns:
+            The new positions, and whether each move was accepted, shape (K, B).
         """
 
-        def slope(at: Tensor) -> tuple[Tensor, Tensor]:
+        def differentiate(at: Tensor) -> tuple[Tensor, Tensor]:
             with torch.enable_grad():
                 at = at.detach().requires_grad_()
                 density = beta * self.log_ratio(at) - 0.5 * at.square().sum(-1)  # of u, where q is N(0, I)
@@ -113,24 +153,24 @@ class Chains:
 
         size = step.unsqueeze(-1)
         start = momentum = self.normal(turn)
-        density, gradient = slope(u)
-        place, before = u, density - 0.5 * start.square().sum(-1)
+        density, gradient = differentiate(u)
+        position, before = u, density - 0.5 * start.square().sum(-1)
         momentum = momentum + 0.5 * size * gradient
         for turned in range(LEAPFROG):
-            place = place + size * momentum
-            density, gradient = slope(place)
+            position = position + size * momentum
+            density, gradient = differentiate(position)
             momentum = momentum + (0.5 if turned == LEAPFROG - 1 else 1.0) * size * gradient
         gain = (density - 0.5 * momentum.square().sum(-1) - before).nan_to_num(nan=-math.inf)
         accepted = self.uniform(turn).log() < gain
-        return torch.where(accepted.unsqueeze(-1), place, u), accepted
+        return torch.where(accepted.unsqueeze(-1), position, u), accepted
 
     def anneal(self, u: Tensor, betas: list[float], steps: Callable[[int, Tensor], Tensor]) -> Tensor:
-        """log w of each chain along these temperatures, from the first to the last, shape (K, B).
+        """Return log w of each chain along these temperatures, from the first to the last, shape (K, B).
 
         Args:
-            u: places at the first temperature, shape (K, B, d).
+            u: positions at the first temperature, shape (K, B, d).
             betas: the temperatures, in either direction.
-            steps: from the number of a temperature, and what was accepted there before (of tuning), to step sizes.
+            steps: maps the number of a temperature and the last share of accepted moves to step sizes, shape (B,).
         """
         total = torch.zeros(u.shape[:2], dtype=torch.float64, device=u.device)
         accepted = torch.full(u.shape[:2], ACCEPTED, device=u.device)
@@ -143,11 +183,11 @@ class Chains:
 
 
 def tune(chains: Chains, betas: list[float]) -> list[Tensor]:
-    """Step sizes for each temperature, shape (B,) each, that follow the share of accepted moves."""
+    """Tune the step sizes of each temperature, shape (B,) each, by the share of accepted moves."""
     step = torch.full((len(chains.x),), FIRST_STEP, device=chains.x.device)
     found = [step]
 
-    def follow(t: int, accepted: Tensor) -> Tensor:  # noqa: ARG001 - the place is the list's own
+    def follow(t: int, accepted: Tensor) -> Tensor:  # noqa: ARG001 - the list keeps count
         found.append((found[-1] * torch.exp(accepted - ACCEPTED)).clamp(1e-4, 2.0))
         return found[-1]
 
@@ -155,21 +195,44 @@ def tune(chains: Chains, betas: list[float]) -> list[Tensor]:
     return [*found, found[-1]]
 
 
+def anneal(model: VariationalAutoEncoder, rows: Rows, temperatures: int, samples: int) -> Annealed:
+    """Average log p(x) by annealed importance sampling, and show on simulated rows how far off it can be.
+
+    Args:
+        model: the model.
+        rows: the rows; each takes as long as thousands of draws.
+        temperatures: T ≥ 1.
+        samples: K ≥ 1 draws of the importance-weighted bound to compare with.
+
+    Returns:
+        The average over the rows.
+    """
+    annealed = annealed_bound(model, rows, CHAINS, temperatures)
+    value, gain = Estimate.of(annealed), Estimate.of(annealed - measure(model, rows, samples).score)
+    gap: tuple[float | None, float | None] = (None, None)
+    if rows.transform.cells is None:
+        lower, upper = bracket(model, len(rows), CHAINS, temperatures, rows.seed, rows.context())
+        distance = Estimate.of(upper - lower)
+        gap = distance.value, distance.standard_error
+    errors = value.standard_error, gain.standard_error
+    return Annealed(value.value, errors[0], gain.value, errors[1], *gap, len(rows), CHAINS, temperatures)
+
+
 def annealed_bound(model: VariationalAutoEncoder, rows: Rows, chains: int, temperatures: int) -> Array:
-    """A lower bound of log p(x) in expectation, for each row, by annealed importance sampling.
+    """Bound log p(x) of each row from below, in expectation, by annealed importance sampling.
 
     Args:
         model: the model.
         rows: the rows.
         chains: K ≥ 1 for each row.
-        temperatures: T ≥ 1; 1 is the importance-weighted bound of K draws.
+        temperatures: T ≥ 1; with T = 1 this is the importance-weighted bound of K draws.
 
     Returns:
         log (1/K) Σ_k w_k in nats of the data as given, shape (n,).
     """
     betas, found = schedule(temperatures), []
     with evaluating(model) as device:
-        for x, noise, context in rows.blocks(_block(model, chains)):
+        for x, noise, context in rows.blocks(_block(widest(model, *first_row(rows)), chains)):
             tuned = _chains(model.given(context), x.to(device), noise)
             found.append(_forward(tuned, chains, betas, tune(tuned, betas)))
     return torch.cat(found).cpu().numpy() + rows.transform.log_det()
@@ -183,20 +246,20 @@ def bracket(
     seed: int = 0,
     context: Tensor | None = None,
 ) -> tuple[Array, Array]:
-    """Lower and upper bounds of log p(x) for rows that the model itself makes, in the units that it sees.
+    """Bound log p(x) from below and above for rows that the model simulates, in the units that it sees.
 
     Args:
         model: the model.
-        examples: how many rows.
+        examples: how many rows to simulate.
         chains: K ≥ 1 for each row.
         temperatures: T ≥ 1.
         seed: of the rows.
         context: c of each row, where the model is conditional, shape (examples, ...).
 
     Returns:
-        Bounds that hold in expectation, shape (examples,) each.
+        The lower and the upper bound, which hold in expectation, shape (examples,) each.
     """
-    betas, lower, upper, size = schedule(temperatures), [], [], _block(model, chains)
+    betas, lower, upper = schedule(temperatures), [], []
     with evaluating(model):
         given = repeat(None) if context is None else context.split(SIMULATED)
         with seeded(seed):
@@ -204,6 +267,7 @@ def bracket(
             x = torch.cat(
                 [model.given(c).decoder(part).sample() for part, c in zip(z.split(SIMULATED), given, strict=False)]
             )
+        size = _block(widest(model, x, context), chains)
         for start in range(0, examples, size):
             some, own = x[start : start + size], z[start : start + size]
             at = model.given(None if context is None else context[start : start + size])
@@ -214,12 +278,12 @@ def bracket(
     return torch.cat(lower).cpu().numpy(), torch.cat(upper).cpu().numpy()
 
 
-def _block(model: VariationalAutoEncoder, chains: int) -> int:
-    return max(1, BUDGET // (8 * chains * widest(model)))
+def _block(width: int, chains: int) -> int:
+    return max(1, BUDGET // (8 * chains * width))
 
 
 def _chains(model: VariationalAutoEncoder, x: Tensor, noise: RowNoise) -> Chains:
-    """The chains that tune; those that measure differ in streams and number."""
+    """Set up the chains that tune; those that measure differ in streams and number."""
     return Chains(model, x, model.encoder(x), model.prior(), noise, TUNE, TUNING_CHAINS)
 
 

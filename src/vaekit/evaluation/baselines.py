@@ -1,14 +1,16 @@
-"""Simple baselines on the same data: what does the network buy?
+"""Simple models of the same data, to tell what the network gains.
 
-Probabilistic PCA and factor analysis with as many latent dimensions, fitted to the training rows and measured on the held-out
-ones. Both are densities; for discrete data they are given x + u with u uniform in (0, 1), which bounds the logarithm of the
-probability from below (Theis et al. 2016), so that every figure is in the same units as the model's own. For a mixed table the
-baseline is its likelihood without any z: every column independent of the others.
+Probabilistic PCA and factor analysis with as many latent dimensions are fitted to training rows and measured on held-out
+rows. Both are densities. Discrete data x become x + u with u uniform in (0, 1): the mean log-density then is a lower bound
+of the log-probability (Theis et al. 2016), in the units of the model's own figures. For a mixed table the simple model is
+the model's likelihood without z, under which the columns are independent.
 """
 
 from __future__ import annotations
 
 import warnings
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -20,60 +22,104 @@ from vaekit.models import ProbabilisticPCA
 from vaekit.models.likelihoods import Mixed
 
 Array = npt.NDArray[np.float64]
-BASELINES = {"ppca": "probabilistic PCA", "factor_analysis": "factor analysis", "independent": "independent columns"}
-"""How the baselines are called."""
+PPCA, FACTOR_ANALYSIS, INDEPENDENT = "probabilistic PCA", "factor analysis", "independent columns"
+"""Names of the simple models."""
 MOST_ROWS = 10_000
 MOST_FEATURES = 4096
 CONSTANT_STEPS = 60
 """Steps of the optimiser that fits the constant model, which starts near its optimum."""
 
 
+class Baselines(ABC):
+    """Hold the mean log-likelihoods of simple models on held-out rows, in nats per row of the data as given."""
+
+    @abstractmethod
+    def known(self) -> dict[str, float]:
+        """Return the log-likelihoods that are defined, by the name of the simple model."""
+
+    def best(self) -> tuple[str, float] | None:
+        """Return the name and the log-likelihood of the best simple model; None where none is defined."""
+        return max(self.known().items(), key=lambda pair: pair[1], default=None)
+
+
+@dataclass(frozen=True)
+class LinearBaselines(Baselines):
+    """Hold the log-likelihoods of the linear models; None where one is not defined.
+
+    Args:
+        ppca: of probabilistic PCA.
+        factor_analysis: of factor analysis.
+    """
+
+    ppca: float | None = None
+    factor_analysis: float | None = None
+
+    def known(self) -> dict[str, float]:
+        """Return the log-likelihoods that are defined, by the name of the linear model."""
+        both = {PPCA: self.ppca, FACTOR_ANALYSIS: self.factor_analysis}
+        return {name: value for name, value in both.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class TableBaselines(Baselines):
+    """Hold the log-likelihood of a mixed table with independent columns.
+
+    Args:
+        independent: of the likelihood without z.
+    """
+
+    independent: float
+
+    def known(self) -> dict[str, float]:
+        """Return the log-likelihood by its name."""
+        return {INDEPENDENT: self.independent}
+
+
 def _matrix(rows: Rows, dequantize: bool, part: int) -> Array:
-    """The rows as numbers; equal rows get different noise, else a density could rise above every probability."""
+    """Return rows as numbers; equal rows get different noise, as a density could otherwise exceed every probability."""
     some = Rows(rows.part.subset(MOST_ROWS, rows.seed), rows.transform, rows.seed)
     matrix: Array = some.tensor().flatten(1).double().numpy()
     return matrix + SeedStream.BASELINE.rng(rows.seed, part).random(matrix.shape) if dequantize else matrix
 
 
-def measure_baselines(
-    train: Rows, test: Rows, schema: Schema, density: bool, latent_dim: int
-) -> dict[str, float | None]:
-    """Mean held-out log-likelihood of the two linear models.
+def measure_baselines(train: Rows, test: Rows, schema: Schema, density: bool, latent_dim: int) -> LinearBaselines:
+    """Measure the mean held-out log-likelihood of the two linear models.
 
     Args:
         train: rows to fit (10,000 at most are used).
-        test: rows to measure (likewise).
+        test: rows to measure (10,000 at most are used).
         schema: what the data are.
-        density: whether the model's rows are reals already.
-        latent_dim: latent dimensions of the linear models; fewer where the data have no more to give.
+        density: whether the model has densities of reals, whose rows need no noise.
+        latent_dim: latent dimensions of the linear models, at most; fewer where rows or features are too few.
 
     Returns:
-        `ppca` and `factor_analysis` in nats per row of the data as given; None where it is not defined.
+        Both in nats per row of the data as given.
     """
     if np.prod(schema.event_shape) > MOST_FEATURES:
-        return {"ppca": None, "factor_analysis": None}
+        return LinearBaselines()
     dequantize = schema.discrete and not density
     fitted, held_out = _matrix(train, dequantize, 0), _matrix(test, dequantize, 1)
     log_det = train.transform.log_det()
     k = min(latent_dim, fitted.shape[1] - 1, len(fitted) - 2)
     if k < 1:
-        return {"ppca": None, "factor_analysis": None}
-    return {
-        name: None if value is None or not np.isfinite(value) else value + log_det
-        for name, value in (("ppca", _ppca(fitted, held_out, k)), ("factor_analysis", _factors(fitted, held_out, k)))
-    }
+        return LinearBaselines()
+    ppca, factors = (
+        None if value is None or not np.isfinite(value) else value + log_det
+        for value in (_fit_ppca(fitted, held_out, k), _fit_factors(fitted, held_out, k))
+    )
+    return LinearBaselines(ppca, factors)
 
 
-def measure_independent(train: Rows, test: Rows, likelihood: Mixed) -> float:
-    """Mean held-out log-likelihood of the best constant p(x), under which the columns of a mixed table are independent.
+def measure_independent(train: Rows, test: Rows, likelihood: Mixed) -> TableBaselines:
+    """Measure the mean held-out log-likelihood of the best constant p(x), with independent columns.
 
     Args:
         train: rows to fit (10,000 at most are used).
-        test: rows to measure (likewise).
-        likelihood: of the model, for its layout and options.
+        test: rows to measure (10,000 at most are used).
+        likelihood: the model's own; its layout and options are used.
 
     Returns:
-        Nats per row of the data as given.
+        The log-likelihood in nats per row of the data as given.
     """
     constant = Mixed(likelihood.layout, likelihood.components, likelihood.missing)
     seen, held_out = (Rows(r.part.subset(MOST_ROWS, r.seed), r.transform, r.seed).tensor() for r in (train, test))
@@ -86,10 +132,10 @@ def measure_independent(train: Rows, test: Rows, likelihood: Mixed) -> float:
             (-constant(nothing).log_prob(seen).mean()).backward()
             optimizer.step()
     with torch.no_grad():
-        return float(constant(nothing).log_prob(held_out).double().mean())
+        return TableBaselines(float(constant(nothing).log_prob(held_out).double().mean()))
 
 
-def _ppca(train: Array, test: Array, latent_dim: int) -> float | None:
+def _fit_ppca(train: Array, test: Array, latent_dim: int) -> float | None:
     try:
         model, _ = ProbabilisticPCA.fit(train, latent_dim)
     except VaekitError:  # no variance is left for the noise
@@ -97,13 +143,13 @@ def _ppca(train: Array, test: Array, latent_dim: int) -> float | None:
     return float(model.log_prob(test).mean())
 
 
-def _factors(train: Array, test: Array, latent_dim: int) -> float | None:
-    if len(train) <= train.shape[1]:  # its variances have no maximum-likelihood value then
+def _fit_factors(train: Array, test: Array, latent_dim: int) -> float | None:
+    if len(train) <= train.shape[1]:  # then its variances have no maximum-likelihood value
         return None
     from sklearn.decomposition import FactorAnalysis
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # an unfinished fit is still a model, and so a bound
+        warnings.simplefilter("ignore")  # an unfinished fit is still a model
         model = FactorAnalysis(latent_dim, max_iter=200, tol=1e-3, random_state=0).fit(train)
         if (model.noise_variance_ < 1e-6 * train.var(axis=0)).any():  # a column without noise has no bounded density
             return None

@@ -1,10 +1,10 @@
-"""What the rate is spent on.
+"""The two parts of the rate.
 
     E_x[KL(q(z|x) ‖ p(z))] = I_q(x; z) + KL(q(z) ‖ p(z)),     q(z) = (1/N) Σ_n q(z|x_n)
 
-The first part is information about x; the second is how far the aggregate posterior is from the prior, which is what
-spoils samples. q(z) is the mixture over the N rows given, so that I_q ≤ log N: near that ceiling the split says only
-that the codes tell all these rows apart.
+The first part is information about x. The second is the distance of the aggregate posterior from the prior, which
+spoils samples. q(z) is the mixture over the N rows, so I_q ≤ log N: near that ceiling the split says only that the codes
+tell all rows apart.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from vaekit.distributions import NormalMixture
 
 Array = npt.NDArray[np.float64]
 MOST_ROWS = 10_000
-"""Rows of which the mixture is made at most; the work grows with their square."""
+"""Rows of the mixture, at most; the work grows with their square."""
 ACTIVE = 0.01
-"""A unit is active if its posterior mean varies by more than this (Burda et al. 2016)."""
+"""A latent dimension is active if the variance of its posterior mean exceeds this (Burda et al. 2016)."""
 
 
 @dataclass(frozen=True)
 class RateParts:
-    """The rate and its two parts, averages over the rows, in nats.
+    """Hold the two parts of the rate, averages over the rows, in nats.
 
     Args:
         mutual_information: I_q(x; z).
         marginal_kl: KL(q(z) ‖ p(z)).
-        standard_error: of the mutual information, over rows.
+        standard_error: of the mutual information, over the rows.
         ceiling: log N, which the mutual information cannot exceed.
         draws: draws of z for each row.
     """
@@ -46,7 +46,7 @@ class RateParts:
 
 
 def active_units(mean: Array) -> npt.NDArray[np.bool_]:
-    """Which latent dimensions carry something: Var_x(E_q[z_j]) > 0.01.
+    """Tell which latent dimensions are active: Var_x(E_q[z_j]) > 0.01.
 
     Args:
         mean: posterior means, shape (n, latent_dim).
@@ -65,7 +65,7 @@ def active_units(mean: Array) -> npt.NDArray[np.bool_]:
 
 
 def log_aggregate(z: Array, mean: Array, std: Array) -> Array:
-    """log q(z) = log (1/N) Σ_n N(z; μ_n, diag σ_n²) of each z, shape (m,), as a matrix product in float64."""
+    """Return log q(z) = log (1/N) Σ_n N(z; μ_n, diag σ_n²) of each z, shape (m,), computed in float64."""
     shares = torch.full((len(mean),), -math.log(len(mean)), dtype=torch.float64)
     mixture = NormalMixture(shares, torch.from_numpy(mean), torch.from_numpy(std))
     return mixture.log_prob(torch.from_numpy(z)).numpy()
@@ -79,10 +79,10 @@ def decompose_rate(mean: Array, std: Array, rate: Array, draws: int = 1, block: 
         std: posterior standard deviations, shape (n, latent_dim).
         rate: KL[q(z|x) ‖ p(z)] of each row, shape (n,).
         draws: draws of z for each row.
-        block: rows worked on at a time.
+        block: rows that are processed at a time.
 
     Returns:
-        The two parts, which add up to the average rate; the mixture is made of 10,000 rows at most.
+        The two parts, which sum to the average rate; the mixture has 10,000 rows at most.
 
     References:
         Hoffman and Johnson, "ELBO surgery", 2016.

@@ -1,22 +1,22 @@
-"""What the figures mean, and what to try: plain sentences, each with the figures it rests on."""
+"""What the figures mean and what to try: plain sentences with the figures they rest on."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
-from vaekit.evaluation.baselines import BASELINES
+from vaekit.evaluation.figures import BoundFigures, ErrorFigures, Figures
 
 
 @dataclass(frozen=True)
 class Remedy:
-    """Something to try.
+    """Name something to try.
 
     Args:
-        name: what it is.
-        settings: dotted keys and values by which a recipe has it; empty for what no setting does.
-        in_place: whether a recipe has it, or more than it, already.
+        name: what to try.
+        settings: dotted keys and values that bring it into a recipe; empty where no setting does.
+        in_place: tells whether a recipe has it, or more than it, already.
 
     Examples:
         >>> str(Remedy("free bits", {"objective.name": "free_bits"}))
@@ -36,37 +36,35 @@ def _tighter(recipe: Any) -> bool:
     return recipe.objective.part.importance_weighted and recipe.objective.samples >= 8
 
 
-# what a later one replaced counts as in place beside it, so that remedy upon remedy never goes back
+# a remedy that a later one replaced counts as in place, so that repeated remedies never go back
 WARM_UP = Remedy("KL warm-up", {"training.kl_warmup": 0.3}, lambda recipe: recipe.training.kl_warmup > 0)
 FREE_BITS = Remedy("free bits", {"objective.name": "free_bits"}, _tighter)
 TIGHTER_BOUND = Remedy("a tighter bound", {"objective.name": "dreg", "objective.samples": 8}, _tighter)
-FLOW_PRIOR = Remedy("a flow as prior", {"prior.name": "flow"}, lambda recipe: recipe.prior.name.endswith("flow"))
+FLOW_PRIOR = Remedy("a flow prior", {"prior.name": "flow"}, lambda recipe: recipe.prior.name.endswith("flow"))
 MIXTURE_PRIOR = Remedy(
-    "a mixture as prior", {"prior.name": "mixture"}, lambda recipe: recipe.prior.name != "standard_normal"
+    "a mixture prior", {"prior.name": "mixture"}, lambda recipe: recipe.prior.name != "standard_normal"
 )
 FULL_COVARIANCE = Remedy(
-    "a posterior with dependent dimensions",
+    "a full-covariance posterior",
     {"posterior.name": "full_covariance"},
     lambda recipe: recipe.posterior.name not in ("diagonal", "low_rank"),
 )
-FLOW_POSTERIOR = Remedy(
-    "a posterior that bends", {"posterior.name": "flow"}, lambda recipe: "flow" in recipe.posterior.name
-)
-TRUE_WEIGHT = Remedy("the bound itself", {"objective.kl_weight": 1.0})
-LONGER = Remedy("more training (training.epochs)")
+FLOW_POSTERIOR = Remedy("a flow posterior", {"posterior.name": "flow"}, lambda recipe: "flow" in recipe.posterior.name)
+TRUE_WEIGHT = Remedy("a KL weight of 1", {"objective.kl_weight": 1.0})
+LONGER = Remedy("longer training (training.epochs)")
 
 Accepts = Callable[[Remedy], bool]
-"""Whether a run can take a remedy that it has not."""
+"""Tells whether a run can take a remedy that is not in place."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """One reading of the figures.
+    """Say what some figures mean.
 
     Args:
         level: `good`, `note` or `warning`.
         text: what it means.
-        remedies: what to try, the first first; none where nothing need be done.
+        remedies: what to try, in this order.
     """
 
     level: Literal["good", "note", "warning"]
@@ -75,53 +73,50 @@ class Reading:
 
     @property
     def advice(self) -> str:
-        """The remedies as a sentence; empty where there are none."""
+        """Return the remedies as a sentence, or an empty text."""
         return f"Try: {'; '.join(map(str, self.remedies))}." if self.remedies else ""
 
 
-def diagnose(figures: dict[str, Any], accepts: Accepts = lambda _: True) -> list[Reading]:
+def diagnose(figures: Figures, accepts: Accepts = lambda _: True) -> list[Reading]:
     """Read the figures of an evaluation.
 
     Args:
-        figures: as `Evaluation.figures` holds them.
-        accepts: what the run can take, as `Run.accepts` tells; remedies that it cannot are left out.
+        figures: as `Run.evaluate` returns them.
+        accepts: tells whether the run can take a remedy, as `Run.accepts` does; other remedies are left out.
 
     Returns:
-        Readings in the order in which they matter.
+        Readings, the most important first.
     """
-    if figures["elbo"] is None:
-        readings = _autoencoder(figures)
-    else:
+    if isinstance(figures, BoundFigures):
         parts = (_collapse, _fit, _baseline, _estimate, _gap, _rate, _beta)
         readings = [reading for part in parts if (reading := part(figures)) is not None]
-    if trained := figures.get("training_rows"):
-        readings.insert(0, _of_training_rows(trained, figures["examples"]))
+    else:
+        readings = _reconstruction(cast(ErrorFigures, figures))
+    if figures.training_rows:
+        text = (
+            f"{figures.training_rows:,} of these {figures.examples:,} rows trained the model, so the figures are not those "
+            "of held-out rows. Evaluate the run without naming rows to measure its held-out rows."
+        )
+        readings.insert(0, Reading("warning", text))
     return [replace(r, remedies=tuple(m for m in r.remedies if not m.settings or accepts(m))) for r in readings]
 
 
-def _of_training_rows(trained: int, examples: int) -> Reading:
-    rows = f"{trained:,} of these {examples:,} rows trained the run: no figure here is of held-out rows alone."
-    return Reading("warning", f"{rows} `vaekit evaluate RUN` measures those.")
-
-
 def first_remedy(readings: list[Reading]) -> Remedy | None:
-    """The first remedy that settings bring, which `vaekit remedy` tries; None where there is none."""
+    """Return the first remedy that has settings, which `vaekit remedy` tries; None where no reading has one."""
     return next((remedy for reading in readings for remedy in reading.remedies if remedy.settings), None)
 
 
-def _autoencoder(figures: dict[str, Any]) -> list[Reading]:
-    error, train = figures["reconstruction_error"], figures["train_reconstruction_error"]
-    readings = [
-        Reading(
-            "note",
-            "A deterministic autoencoder has no likelihood: its figures say how well it reconstructs, and cannot be set beside a bound.",
-        ),
-    ]
+def _reconstruction(f: ErrorFigures) -> list[Reading]:
+    text = "An autoencoder has no likelihood. Its figures measure reconstruction and cannot be compared with a bound."
+    readings = [Reading("note", text)]
+    error, train = f.reconstruction_error, f.train_reconstruction_error
     if train and error > 1.3 * train:
         readings.append(
-            Reading("warning", f"Held-out rows are reconstructed worse than training rows ({error:.3g} against {train:.3g}): it is over-fitted.",
-                    _named("a smaller latent_dim", "narrower layers", "dropout",
-                           "a variational autoencoder, whose noise regularises"))
+            Reading(
+                "warning",
+                f"The squared error is {error:.3g} on held-out rows and {train:.3g} on training rows: the model overfits.",
+                _named("a smaller latent_dim", "narrower layers", "dropout", "a variational autoencoder, whose noise regularises"),
+            )
         )  # fmt: skip
     return readings
 
@@ -130,154 +125,149 @@ def _named(*names: str) -> tuple[Remedy, ...]:
     return tuple(Remedy(name) for name in names)
 
 
-def _collapse(f: dict[str, Any]) -> Reading:
-    active, total = f["active_units"], f["latent_dim"]
+def _collapse(f: BoundFigures) -> Reading:
+    active, total = f.active_units, f.latent_dim
     if active <= 0.2 * total:
-        return _few_active(f, active, total)
+        return _few_active(f)
     if active == total:
-        return Reading(
-            "note",
-            f"{'The only latent unit is' if total == 1 else f'All {total} latent units are'} active: more might be of use.",
-            (Remedy("more latent units", {"latent_dim": 2 * total}),),
-        )
+        which = "The only latent dimension is" if total == 1 else f"All {total} latent dimensions are"
+        more = Remedy("more latent dimensions", {"latent_dim": 2 * total})
+        return Reading("note", f"{which} active; a larger latent_dim may help.", (more,))
     return Reading(
-        "good", f"{active} of {total} latent units are active: there is room, and the posterior has not collapsed."
+        "good",
+        f"{active} of {total} latent dimensions are active: the posterior has not collapsed, and latent_dim is large enough.",
     )
 
 
-def _few_active(f: dict[str, Any], active: int, total: int) -> Reading:
-    lighter = (TRUE_WEIGHT,) if (f["effective_beta"] or 1) > 1 else ()
+def _few_active(f: BoundFigures) -> Reading:
+    active, total = f.active_units, f.latent_dim
+    lighter = (TRUE_WEIGHT,) if (f.effective_beta or 1) > 1 else ()
     if active == 0:
         return Reading(
             "warning",
-            f"None of the {total} latent units is active: the posterior has collapsed onto the prior, and codes tell nothing of the data.",
+            f"The posterior has collapsed onto the prior: {'the only latent dimension is' if total == 1 else f'all {total} latent dimensions are'} "
+            "inactive, and codes say nothing about the data.",
             (*lighter, WARM_UP, FREE_BITS, TIGHTER_BOUND, FLOW_PRIOR, *_named("a less flexible likelihood"), LONGER),
         )
-    fewer = Remedy("if so few are enough, a faster training", {"latent_dim": max(2, 2 * active)})
+    fewer = Remedy("a smaller latent_dim, which trains faster", {"latent_dim": max(2, 2 * active)})
     return Reading(
         "note",
-        f"{active} of {total} latent units are active; the others hardly vary with x.",
+        f"Only {active} of {total} latent dimensions {'is' if active == 1 else 'are'} active; the others hardly vary with x.",
         (*lighter, WARM_UP, FREE_BITS, TIGHTER_BOUND, FLOW_PRIOR, fewer),
     )
 
 
-def _fit(f: dict[str, Any]) -> Reading | None:
-    if f["train_elbo"] is None or f.get("training_rows"):
+def _fit(f: BoundFigures) -> Reading | None:
+    if f.train_elbo is None or f.training_rows:
         return None
-    gap = f["train_elbo"] - f["elbo"]
-    error = f["log_likelihood"]["standard_error"]
+    gap, error = f.train_elbo - f.elbo, f.log_likelihood.standard_error
+    higher = f"The ELBO is {gap:.2f} nats higher on training rows than on held-out rows"
     if error is None or 2 * error < gap <= 4 * error:
         return Reading(
             "note",
-            f"The bound on training rows is {gap:.2f} nats above that on held-out rows: {f['log_likelihood']['examples']} held-out rows cannot tell whether it is over-fitted.",
-            _named("more held-out rows (data.test)", "cross-checking with another seed"),
+            f"{higher}. {_too_few(f.examples)} to tell whether the model overfits.",
+            _named("more held-out rows (data.test)", "training with another seed"),
         )
     if gap > 4 * error:  # more than chance, whatever the units
-        return Reading(
-            "warning",
-            f"The bound on training rows is {gap:.2f} nats above that on held-out rows: it is over-fitted.",
-            _named("dropout", "narrower layers", "weight decay", "more data"),
-        )
+        overfits = _named("dropout", "narrower layers", "weight decay", "more data")
+        return Reading("warning", f"{higher}: the model overfits.", overfits)
     return Reading(
-        "good",
-        f"Training and held-out bounds are {abs(gap):.2f} nats apart: no sign of over-fitting.",
+        "good", f"The ELBO differs by {abs(gap):.2f} nats between training and held-out rows: no sign of overfitting."
     )
 
 
-def _baseline(f: dict[str, Any]) -> Reading | None:
-    known = {name: value for name, value in f["baselines"].items() if value is not None}
-    if not known:
+def _too_few(rows: int) -> str:
+    return f"{rows:,} held-out row{' is' if rows == 1 else 's are'} too few"
+
+
+def _baseline(f: BoundFigures) -> Reading | None:
+    best = f.baselines.best()
+    if best is None:
         return None
-    name = max(known, key=lambda n: known[n])
-    gain, label = f["log_likelihood"]["value"] - known[name], BASELINES[name]
-    if given := ", ".join(f.get("given", ())):
-        label += f", which does not see {given}"
-    error = f["log_likelihood"]["standard_error"]
+    label = best[0] + (f", which does not see {', '.join(f.given)}" if f.given else "")
+    gain, error = f.log_likelihood.value - best[1], f.log_likelihood.standard_error
     if error is None or abs(gain) <= 2 * error:
         return Reading(
             "note",
-            f"It is {abs(gain):.2f} nats per example {'above' if gain > 0 else 'below'} the best simple model ({label}): "
-            f"{f['log_likelihood']['examples']} held-out rows cannot tell which is better.",
+            f"The log-likelihood is {abs(gain):.2f} nats per example {'above' if gain > 0 else 'below'} that of the best simple "
+            f"model ({label}). {_too_few(f.examples)} to tell which model is better.",
             (*_named("more held-out rows (data.test)"), LONGER),
         )
     if gain > 0:
-        return Reading("good", f"It beats the best simple model ({label}) by {gain:.2f} nats per example.")
+        return Reading("good", f"The model beats the best simple model ({label}) by {gain:.2f} nats per example.")
     return Reading(
         "warning",
-        f"A simple model ({label}) is {-gain:.2f} nats per example better: the network buys nothing here.",
-        (LONGER, *_named("a likelihood that fits the data", "another learning rate", "the linear model itself")),
+        f"A simple model ({label}) is better by {-gain:.2f} nats per example.",
+        (LONGER, *_named("a likelihood that fits the data", "another learning rate", "the simple model itself")),
     )
 
 
-def _density(f: dict[str, Any]) -> str:
-    given = ", ".join(f.get("given", ()))
-    return f"log p(x|{given})" if given else "log p(x)"
-
-
-def _estimate(f: dict[str, Any]) -> Reading:
-    estimate = f["log_likelihood"]
-    gap = estimate["value"] - f["elbo"]
-    error = "" if estimate["standard_error"] is None else f" ± {estimate['standard_error']:.2f}"
-    text = (
-        f"{_density(f)} ≥ {estimate['value']:.2f}{error} nats (K = {estimate['samples']}, "
-        f"{estimate['examples']} examples); the ELBO is {gap:.2f} below it, which is what the approximate posterior costs at least."
+def _estimate(f: BoundFigures) -> Reading:
+    density, estimate = f"log p(x|{', '.join(f.given)})" if f.given else "log p(x)", f.log_likelihood
+    error = "" if estimate.standard_error is None else f" ± {estimate.standard_error:.2f}"
+    return Reading(
+        "note",
+        f"{density} ≥ {estimate.value:.2f}{error} nats (K = {estimate.samples}, {estimate.examples} examples). The ELBO is "
+        f"{estimate.value - f.elbo:.2f} nats lower: the approximate posterior costs at least that much.",
     )
-    return Reading("note", text)
 
 
-def _gap(f: dict[str, Any]) -> Reading | None:
-    if (gap := f.get("inference_gap")) is None:
+def _gap(f: BoundFigures) -> Reading | None:
+    if (gap := f.inference_gap) is None:
         return None
-    family, encoder = gap["approximation"], gap["amortization"]
-    if family["standard_error"] is None:
-        return Reading("note", "Of a single row it cannot be told whether the encoder or the family loses more.")
-    errors = family["standard_error"] + encoder["standard_error"]
-    if encoder["value"] < -2 * encoder["standard_error"]:  # of a family richer than diagonal Gaussians
+    family, encoder = gap.approximation, gap.amortization
+    if family.standard_error is None or encoder.standard_error is None:
+        return Reading("note", "One row is too few to tell whether the encoder or the posterior family loses more.")
+    if encoder.value < -2 * encoder.standard_error:  # of a family richer than diagonal Gaussians
         return Reading(
             "good",
-            f"The posterior's family is worth its price: the best diagonal Gaussian of each row would lose {-encoder['value']:.2f} nats more.",
+            "The posterior is better than diagonal Gaussians: even the best diagonal Gaussian of each row would lose "
+            f"{-encoder.value:.2f} nats more.",
         )
-    if abs(family["value"] - encoder["value"]) <= 2 * errors:
+    if abs(family.value - encoder.value) <= 2 * (family.standard_error + encoder.standard_error):
         return Reading(
             "note",
-            f"Whether the encoder or the family of diagonal Gaussians loses more, {gap['examples']} rows cannot tell.",
+            f"{gap.examples} rows are too few to tell whether the encoder or the family of diagonal Gaussians loses more.",
         )
-    if encoder["value"] > family["value"]:
+    if encoder.value > family.value:
         return Reading(
             "note",
-            f"Most of what the ELBO loses, {encoder['value']:.2f} nats, the encoder loses: the best diagonal Gaussian of each row would regain it.",
+            f"The encoder causes most of the inference gap, {encoder.value:.2f} nats: the best diagonal Gaussian of each row "
+            "would not lose them.",
             (*_named("wider or deeper layers of the encoder"), LONGER),
         )
     return Reading(
         "note",
-        f"Most of what the ELBO loses, {family['value']:.2f} nats, no diagonal Gaussian would regain.",
+        f"The posterior family causes most of the inference gap: even the best diagonal Gaussian of each row loses "
+        f"{family.value:.2f} nats.",
         (FULL_COVARIANCE, FLOW_POSTERIOR, TIGHTER_BOUND),
     )
 
 
-def _rate(f: dict[str, Any]) -> Reading | None:
-    if f["mutual_information"] is None:
+def _rate(f: BoundFigures) -> Reading | None:
+    if f.mutual_information is None or f.mutual_information_ceiling is None or f.marginal_kl is None:
         return None
-    if f["mutual_information"] > 0.95 * f["mutual_information_ceiling"]:
+    if f.mutual_information > 0.95 * f.mutual_information_ceiling:
         return Reading(
             "note",
-            f"The codes tell all rows apart: mutual information stands at its ceiling, log N = {f['mutual_information_ceiling']:.2f} nats, "
-            "so the marginal KL is only known to be at most what is shown.",
+            f"The codes tell all rows apart: mutual information has reached its ceiling, log N = {f.mutual_information_ceiling:.2f} "
+            "nats. The marginal KL shown is therefore only an upper bound.",
         )
-    if f["marginal_kl"] > 0.5 * f["rate"] > 0.5:
+    if f.marginal_kl > 0.5 * f.rate > 0.5:
         return Reading(
             "note",
-            f"{f['marginal_kl']:.2f} of {f['rate']:.2f} nats of rate are mismatch between codes and prior: samples fall where no data lie.",
+            f"Codes do not match the prior: the marginal KL is {f.marginal_kl:.2f} of {f.rate:.2f} nats of the rate. Samples fall "
+            "where there are no data.",
             (FLOW_PRIOR, MIXTURE_PRIOR, LONGER),
         )
     return None
 
 
-def _beta(f: dict[str, Any]) -> Reading | None:
-    if f["effective_beta"] in (None, 1):
+def _beta(f: BoundFigures) -> Reading | None:
+    if f.effective_beta in (None, 1):
         return None
     return Reading(
         "note",
-        f"It was trained with β = {f['effective_beta']:g}; the figures here are true bounds, with weight 1.",
+        f"The model was trained with β = {f.effective_beta:g}. The figures here are true bounds, with weight 1.",
         (TRUE_WEIGHT,),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 import numpy as np
@@ -15,14 +15,15 @@ class Record:
 
     def as_json(self) -> dict[str, Any]:
         """Return the fields as texts, numbers, lists and dictionaries, with None for numbers that are not finite."""
-        return {field.name: _as_json(getattr(self, field.name)) for field in fields(self)}
+        return {field.name: to_json(getattr(self, field.name)) for field in fields(self)}
 
 
-def _as_json(value: Any) -> Any:
-    if isinstance(value, Record):
-        return value.as_json()
+def to_json(value: Any) -> Any:
+    """Return a record as a dictionary and an array or a tuple as a list; None for a number that is not finite."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: to_json(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, np.ndarray):
-        return _as_json(value.tolist())
+        return to_json(value.tolist())
     if isinstance(value, tuple | list):
-        return [_as_json(each) for each in value]
+        return [to_json(each) for each in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -13,6 +13,7 @@ from vaekit.models.flows import (
     InverseAutoregressivePosterior,
     SplinePrior,
 )
+from vaekit.models.latent import LatentModel
 from vaekit.models.layers import BottomUp, LayeredPrior, TopDown
 from vaekit.models.likelihoods import Likelihood
 from vaekit.models.linear_gaussian import ProbabilisticPCA
@@ -34,6 +35,7 @@ __all__ = [
     "FullCovariance",
     "GaussianMixture",
     "InverseAutoregressivePosterior",
+    "LatentModel",
     "LayeredPrior",
     "Likelihood",
     "LowRank",

@@ -1,18 +1,21 @@
-"""The deterministic autoencoder, min E‖x − dec(enc(x))‖²: what a variational autoencoder is compared with."""
+"""The deterministic autoencoder, min E‖x − dec(enc(x))‖², for comparison with a variational one."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import MultivariateNormal
 
+from vaekit.models.latent import LatentModel
 from vaekit.networks import Rescale
 
 
 class FittedGaussian(nn.Module):
-    """A Gaussian fitted to codes after training, so that an autoencoder without a prior can still be sampled.
+    """Hold a Gaussian that is fitted to codes after training, so that an autoencoder can be sampled without a prior.
 
     Args:
         latent_dim: number of latent dimensions, ≥ 1.
@@ -27,7 +30,7 @@ class FittedGaussian(nn.Module):
         self.register_buffer("cholesky", torch.eye(latent_dim))
 
     def fit(self, codes: Tensor) -> None:
-        """Take mean and covariance from codes of shape (N, latent_dim), N ≥ 2."""
+        """Set mean and covariance to those of codes of shape (N, latent_dim), N ≥ 2."""
         codes = codes.double()
         covariance = torch.atleast_2d(torch.cov(codes.T))
         jitter = 1e-6 * covariance.diagonal().mean().clamp(min=1e-12)  # unused codes have no variance of their own
@@ -36,7 +39,7 @@ class FittedGaussian(nn.Module):
         self.cholesky.copy_(factor)
 
     def forward(self) -> MultivariateNormal:
-        """The fitted distribution, with event shape (latent_dim,)."""
+        """Return the fitted distribution, with event shape (latent_dim,)."""
         return MultivariateNormal(self.mean, scale_tril=self.cholesky, validate_args=False)
 
 
@@ -57,8 +60,8 @@ class Reconstruction:
         return (self.x - self.y).square().flatten(1).sum(1)
 
 
-class Autoencoder(nn.Module):
-    """dec(enc(x)), trained by the squared error ‖x − dec(enc(x))‖².
+class Autoencoder(LatentModel):
+    """Reconstruct x as dec(enc(x)), trained by the squared error ‖x − dec(enc(x))‖².
 
     Args:
         encoder: network from (B, *event) to (B, latent_dim).
@@ -76,6 +79,11 @@ class Autoencoder(nn.Module):
         torch.Size([5, 6])
     """
 
+    title: ClassVar[str] = "autoencoder"
+    score_name: ClassVar[str] = "negative_squared_error"
+    has_likelihood: ClassVar[bool] = False
+    prior: FittedGaussian
+
     def __init__(self, encoder: nn.Module, decoder: nn.Module, latent_dim: int, rescale: Rescale | None = None) -> None:
         super().__init__()
         self.encoder, self.decoder = encoder, decoder
@@ -91,15 +99,20 @@ class Autoencoder(nn.Module):
         """Reconstruct a batch x of shape (B, *event)."""
         return Reconstruction(x, self.decode(self.encode(x)))
 
-    def given(self, context: None) -> Autoencoder:  # noqa: ARG002
-        """Return the model itself: an autoencoder is not conditional."""
-        return self
-
     def encode(self, x: Tensor) -> Tensor:
-        """The codes of x, shape (B, latent_dim)."""
+        """Return the codes of x, shape (B, latent_dim)."""
         return self.encoder(self.rescale(x))
 
     def decode(self, z: Tensor) -> Tensor:
-        """The reconstruction from codes, shape (..., *event)."""
+        """Return the reconstruction from codes, shape (..., *event)."""
         y = self.decoder(z).squeeze(-1)
         return y.to(torch.promote_types(y.dtype, torch.float32))
+
+    def run_once(self, x: Tensor) -> None:
+        """Reconstruct x."""
+        self.decode(self.encode(x))
+
+    def finish(self, codes: Callable[[], Tensor]) -> bool:
+        """Fit the Gaussian from which new codes are drawn."""
+        self.prior.fit(codes())
+        return True

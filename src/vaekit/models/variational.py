@@ -13,7 +13,7 @@ p(x|c), with q(z|x, c) as its posterior.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,7 @@ from vaekit.distributions import CholeskyNormal, DiagonalNormal, Reparameterized
 from vaekit.errors import VaekitError
 from vaekit.models.decoders import Decoder
 from vaekit.models.encoders import Encoder
+from vaekit.models.latent import LatentModel
 from vaekit.models.priors import StandardNormal
 
 CLOSED_FORM = (DiagonalNormal, CholeskyNormal, VonMisesFisher)
@@ -69,7 +70,7 @@ class Draws:
 
 
 class Given(nn.Module):
-    """A module whose context is put in: x ↦ f(x, c).
+    """Apply a module at a fixed context: x ↦ f(x, c).
 
     Args:
         part: f.
@@ -81,11 +82,11 @@ class Given(nn.Module):
         self.part, self.context = part, context
 
     def forward(self, x: Tensor) -> Distribution:
-        """f(x, c)."""
+        """Return f(x, c)."""
         return self.part(x, self.context)
 
 
-class VariationalAutoEncoder(nn.Module):
+class VariationalAutoEncoder(LatentModel):
     """Encoder q(z|x), decoder p(x|z) and prior p(z), trained by the evidence lower bound.
 
         loss = D + kl_weight · R
@@ -122,6 +123,12 @@ class VariationalAutoEncoder(nn.Module):
         (torch.Size([5, 6]), torch.Size([]))
     """
 
+    title: ClassVar[str] = "variational autoencoder"
+    score_name: ClassVar[str] = "log_likelihood"
+    has_likelihood: ClassVar[bool] = True
+    encoder: Encoder
+    decoder: Decoder
+
     def __init__(
         self,
         encoder: Encoder,
@@ -140,13 +147,13 @@ class VariationalAutoEncoder(nn.Module):
         self.kl_weight, self.samples = kl_weight, samples
 
     def given(self, context: Tensor | None) -> VariationalAutoEncoder:
-        """The model of x and z at the contexts of some rows, p(x, z|c): a model like any other, with the same weights.
+        """Return the model of x and z at the contexts of some rows, p(x, z|c), with the same weights.
 
         Args:
-            context: c, shape (B, ...), brought to the model's device; None of a model that is not conditional.
+            context: c, shape (B, ...), moved to the model's device; None for a model that is not conditional.
 
         Returns:
-            The model in which c is put in, for these B rows in this order.
+            The model at c, for these B rows in this order.
 
         Examples:
             >>> from vaekit.models import Decoder, Diagonal, Encoder
@@ -169,7 +176,7 @@ class VariationalAutoEncoder(nn.Module):
 
     @staticmethod
     def kl_divergence(mu: Tensor, std: Tensor) -> Tensor:
-        """KL[N(μ, diag σ²) ‖ N(0, I)] = ½ Σ (σ² + μ² − 1 − log σ²), averaged over examples.
+        """Return KL[N(μ, diag σ²) ‖ N(0, I)] = ½ Σ (σ² + μ² − 1 − log σ²), averaged over examples.
 
         Args:
             mu: μ, shape (B, d).
@@ -216,11 +223,21 @@ class VariationalAutoEncoder(nn.Module):
         draws = self.draw(x)
         return draws.likelihood.mean.mean(0), (draws.distortion() + self.kl_weight * draws.rate()).mean()
 
+    def with_likelihood(self, what: str) -> VariationalAutoEncoder:  # noqa: ARG002 - it has one
+        """Return the model itself."""
+        return self
+
+    def run_once(self, x: Tensor) -> None:
+        """Evaluate the terms of the bound at one z for each x."""
+        posterior = self.encoder(x)
+        noise = x.new_full((1, len(x), *posterior.event_shape), 0.5)
+        self.draw(x, noise=noise, posterior=posterior).log_weights()
+
     def encode(self, x: Tensor) -> Tensor:
-        """The posterior mean, E_q[z], shape (B, latent_dim)."""
+        """Return the posterior mean, E_q[z], shape (B, latent_dim)."""
         mean: Tensor = self.encoder(x).mean
         return mean
 
     def decode(self, z: Tensor) -> Tensor:
-        """The mean of p(x|z), shape (..., *event)."""
+        """Return the mean of p(x|z), shape (..., *event)."""
         return self.decoder(z).mean

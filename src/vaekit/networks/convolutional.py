@@ -140,7 +140,6 @@ class ConvolutionalEncoder(nn.Module):
         super().__init__()
         height, width, depth = shape
         sizes = stage_sizes(height, width, len(channels))
-        self.widest = max(math.prod(shape), *(c * h * w for c, (h, w) in zip(channels, sizes[1:], strict=True)))
         layers: list[nn.Module] = []
         previous, kernel = depth, 5  # the first sees far for little, as pictures have few channels
         for size in channels:
@@ -187,8 +186,6 @@ class ConvolutionalDecoder(nn.Module):
         inwards = list(channels[::-1])
         self.first, self.out_shape = (inwards[0], *sizes[0]), (depth, parameters)
         outputs = [*inwards[1:], depth * parameters]
-        grown = (4 * c * h * w for c, (h, w) in zip(outputs, sizes, strict=False))  # before it is cropped
-        self.widest = max(math.prod(self.first), *grown)
         self.input = nn.Linear(latent_dim, math.prod(self.first))
         layers: list[nn.Module] = []
         for left, size, following, doubled in zip(range(len(channels))[::-1], inwards, outputs, sizes[1:], strict=True):

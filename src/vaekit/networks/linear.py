@@ -80,7 +80,7 @@ class LinearEncoder(nn.Module):
     def __init__(self, in_shape: Sequence[int], features: int, latent_dim: int) -> None:
         super().__init__()
         width = math.prod(in_shape)
-        self.dims, axes, self.widest = len(in_shape), min(width, MOST_AXES), width
+        self.dims, axes = len(in_shape), min(width, MOST_AXES)
         self.latent_dim = latent_dim
         self.register_buffer("mean", torch.zeros(width))
         self.register_buffer("whiten", torch.eye(width, axes))
@@ -122,7 +122,7 @@ class LinearDecoder(nn.Module):
     def __init__(self, latent_dim: int, event_shape: Sequence[int], parameters: int) -> None:
         super().__init__()
         width = math.prod(event_shape)
-        axes, self.widest = min(width, MOST_AXES), width * parameters
+        axes = min(width, MOST_AXES)
         self.event_shape, self.inner_shape = tuple(event_shape), (axes, parameters)
         self.register_buffer("colour", torch.eye(width, axes))
         self.linear = nn.Linear(latent_dim, axes * parameters, bias=False)

@@ -96,7 +96,6 @@ class MLP(nn.Module):
     ) -> None:
         super().__init__()
         self.in_dims, self.out_shape = len(in_shape), tuple(out_shape)
-        self.widest = max(math.prod(in_shape), *hidden, math.prod(out_shape))
         width = math.prod(in_shape)
         layers: list[nn.Module] = []
         if block == "residual" and hidden:

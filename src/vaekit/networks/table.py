@@ -32,7 +32,7 @@ class TableInput(nn.Module):
     def __init__(self, layout: Layout, width: int) -> None:
         super().__init__()
         self.places, self.numbers = len(layout.sizes), len(layout.on_grid)
-        self.widest = width
+        self.width = width
         starts = torch.tensor([0, *(size + 1 for size in layout.sizes)]).cumsum(0)
         self.register_buffer("first", starts[:-1], persistent=False)
         self.register_buffer("missing", starts[1:] - 1, persistent=False)
@@ -44,7 +44,7 @@ class TableInput(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, 2S) to (B, width)."""
         places, scores = x[:, : self.places], x[:, self.places : self.places + self.numbers]
-        features = x.new_zeros(len(x), self.widest)
+        features = x.new_zeros(len(x), self.width)
         if self.scores is not None:
             there = ~torch.isnan(scores)
             read = torch.where(there, scores.clamp(-REACH, REACH), 0.0)

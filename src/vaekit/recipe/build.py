@@ -12,7 +12,16 @@ from torch import Tensor, nn
 
 from vaekit.data import Schema, Transform, seeded
 from vaekit.errors import RecipeError, shorten
-from vaekit.models import Autoencoder, Decoder, Draws, Encoder, LayeredPrior, Likelihood, VariationalAutoEncoder
+from vaekit.models import (
+    Autoencoder,
+    Decoder,
+    Draws,
+    Encoder,
+    LatentModel,
+    LayeredPrior,
+    Likelihood,
+    VariationalAutoEncoder,
+)
 from vaekit.models.likelihoods import Mixed
 from vaekit.networks import Concatenated, Rescale, TableInput
 from vaekit.parts import Plan
@@ -79,7 +88,7 @@ def build_part(plan: Plan, section: str, **built: Any) -> Any:
 
 def build_model(
     recipe: Recipe, schema: Schema, transform: Transform, objects: Mapping[str, Any] | None = None
-) -> VariationalAutoEncoder | Autoencoder:
+) -> LatentModel:
     """Return the model that a complete recipe describes, with weights drawn from torch's global generator.
 
     Args:
@@ -154,7 +163,7 @@ def _generator(plan: Plan, likelihood: Likelihood, context: Any) -> nn.Module:
 
 
 @torch.no_grad()
-def start_model(model: VariationalAutoEncoder | Autoencoder, x: Tensor) -> None:
+def start_model(model: LatentModel, x: Tensor) -> None:
     """Set what the network sees to mean zero and unit spread, and every part to where the data suggest.
 
     Args:
@@ -164,6 +173,7 @@ def start_model(model: VariationalAutoEncoder | Autoencoder, x: Tensor) -> None:
     if isinstance(model, Autoencoder):
         rescale, encoder, decoder = model.rescale, model.encoder, model.decoder
     else:
+        model = model.with_likelihood("this start")
         rescale, encoder, decoder = model.encoder.rescale, model.encoder.network, model.decoder.network
         model.decoder.likelihood.start(x)
         if isinstance(model.decoder.likelihood, Mixed):  # scores are normal already
@@ -179,7 +189,7 @@ def start_model(model: VariationalAutoEncoder | Autoencoder, x: Tensor) -> None:
         model.decoder.likelihood.start_noise(noise)
 
 
-def check_fit(model: VariationalAutoEncoder | Autoencoder, x: Tensor) -> None:
+def check_fit(model: LatentModel, x: Tensor) -> None:
     """Try parts that were passed as objects on some rows.
 
     Args:

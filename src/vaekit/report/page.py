@@ -1,4 +1,4 @@
-"""The page: sections in their order, through one template that escapes whatever it is given."""
+"""The page of a report: its sections, rendered by a template that escapes all texts."""
 
 from __future__ import annotations
 
@@ -10,20 +10,21 @@ from jinja2 import Environment, StrictUndefined
 
 from vaekit.evaluation import diagnose
 from vaekit.report import panels
+from vaekit.report.account import account
 from vaekit.report.panel import Section
 from vaekit.report.subject import Subject
 from vaekit.report.table_panels import table_sections
-from vaekit.report.words import cards, comparison, table
+from vaekit.report.words import comparison, table
 
-FRAME = "A line may leave the frame at its beginning, where a steep part would flatten all the rest."
+FRAME = "Lines may begin outside the frame, where a steep start would flatten the rest."
 
 
 def render(subject: Subject, beside: Subject | None = None) -> str:
-    """The page about a run.
+    """Render the page about a run.
 
     Args:
         subject: the run.
-        beside: another run, judged by the same rows.
+        beside: another run, measured on the same rows.
 
     Returns:
         HTML that refers to nothing outside itself.
@@ -35,7 +36,7 @@ def render(subject: Subject, beside: Subject | None = None) -> str:
     return template.render(
         name=subject.name,
         facts=_facts(subject),
-        cards=cards(subject),
+        cards=account(subject).cards(),
         readings=diagnose(subject.figures, run.accepts),
         names=[s.name for s in subjects],
         table=table(subjects),
@@ -49,15 +50,13 @@ def render(subject: Subject, beside: Subject | None = None) -> str:
 
 def _facts(subject: Subject) -> list[tuple[str, str]]:
     run, rows = subject.run, subject.run.provenance["rows"]
-    model = f"{'autoencoder' if subject.is_autoencoder else 'variational autoencoder'}, {run.recipe.latent}"
     networks = f"{run.recipe.encoder.name} encoder, {run.recipe.decoder.name} decoder"
-    likelihood = "" if subject.is_autoencoder else f", {run.recipe.likelihood.name} likelihood"
     size = f"{' × '.join(str(s) for s in run.schema.shape)} {subject.values_word}"
     return [
         ("source", run.provenance["source"]),
         *([("measured on", f"{subject.named.origin}, instead of the rows held out from the source")] if subject.named else []),
-        ("examples", f"{'pictures' if run.schema.picture else 'rows'} of {size} ({run.schema.kind}): {rows['train']:,} trained, {rows['validation']:,} chose the weights, {rows['test']:,} held out"),
-        ("recipe", f"{model}; {networks}{likelihood}. {run.recipe.description}".strip()),
+        ("examples", f"{'pictures' if run.schema.picture else 'rows'} of {size} ({run.schema.kind}): {rows['train']:,} to train, {rows['validation']:,} to choose the weights, {rows['test']:,} held out"),
+        ("recipe", f"{account(subject).describe()}; {run.recipe.latent}; {networks}. {run.recipe.description}".strip()),
     ]  # fmt: skip
 
 
@@ -65,8 +64,8 @@ def _sections(subjects: list[Subject]) -> list[Section]:
     subject = subjects[0]
     codes = panels.map_panel(subject)
     found = [
-        Section("Training", [*panels.training_panels(subject), panels.gap_panel(subject)], FRAME),
-        Section("What the code costs", panels.latent_panels(subject)),
+        Section("Training", [*panels.training_panels(subject), account(subject).ladder()], FRAME),
+        Section("What the code costs", account(subject).costs()),
     ]
     if subject.run.schema.picture:
         found.append(Section("Pictures", panels.picture_panels(subjects)))
@@ -80,9 +79,8 @@ def _sections(subjects: list[Subject]) -> list[Section]:
 
 def _columns_text(subjects: list[Subject]) -> str:
     order = f" From top to bottom: {', '.join(s.name for s in subjects)}." if len(subjects) > 1 else ""
-    fitted = [s.name for s in subjects if s.is_autoencoder]
-    drawn = f" Samples of {', '.join(fitted)} are decoded from a Gaussian fitted to its codes." if fitted else ""
+    drawn = "".join(account(s).origin() for s in subjects)
     return (
-        "Left: samples (line) should follow the held-out values (filled). Right: reconstructed values should follow the observed "
-        f"ones along the dashed line, the closer the more of a column the code keeps.{order}{drawn}"
+        "Left: samples (line) should follow the held-out values (filled). Right: reconstructed values should lie along the dashed "
+        f"line; the closer they lie, the more of a column the code keeps.{order}{drawn}"
     )

@@ -1,4 +1,4 @@
-"""What a page is made of: sections of panels, and what a panel can hold."""
+"""The parts of a page: sections, panels, and what a panel can contain."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Literal
 from vaekit.report.pictures import Strip
 
 LONGEST = 80
-"""Characters of a name from the data that are shown."""
+"""Characters of a name from the data that are shown, at most."""
 
 
 def cut(name: str) -> str:
-    """A name from the data without control characters, and no longer than a line or two; where nothing is to be seen, that is said.
+    """Shorten a name from the data to a line or two, without control characters; say so where it is empty or blank.
 
     Examples:
         >>> cut("a\\tb"), cut(""), cut(" "), cut("x" * 100)[-3:]
@@ -26,8 +26,38 @@ def cut(name: str) -> str:
 
 
 @dataclass(frozen=True)
+class Card:
+    """Show a large number.
+
+    Args:
+        name: what the number is.
+        value: the number.
+        note: its unit, and what it rests on.
+    """
+
+    name: str
+    value: str
+    note: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """Show a figure in the table.
+
+    Args:
+        name: the figure.
+        values: one for each run.
+        meaning: what the figure says, with its unit.
+    """
+
+    name: str
+    values: list[str]
+    meaning: str
+
+
+@dataclass(frozen=True)
 class Key:
-    """A line of a legend: a class with its sign, colour and number of points."""
+    """Name a class in a legend, with its sign and colour."""
 
     label: str
     sign: str
@@ -36,7 +66,7 @@ class Key:
 
 @dataclass(frozen=True)
 class Line:
-    """A sentence of held-out or of generated rows, after the sign that they have in charts."""
+    """Say something about held-out or generated rows, after the sign that they have in charts."""
 
     rows: Literal["real", "generated"]
     text: str
@@ -44,13 +74,13 @@ class Line:
 
 @dataclass(frozen=True)
 class Bar:
-    """Two bars after a name from the data, one of held-out and one of generated rows.
+    """Draw two bars after a name from the data, for held-out and for generated rows.
 
     Args:
         label: the name.
         real: length of the first bar, from 0 to 1.
-        generated: length of the second.
-        texts: the two in numbers.
+        generated: length of the second bar, from 0 to 1.
+        texts: both values as texts.
         name: whether the label is a name from the data, rather than the report's own words.
     """
 
@@ -63,12 +93,12 @@ class Bar:
 
 @dataclass(frozen=True)
 class Meter:
-    """A number in a table with a bar before it.
+    """Show a number in a table after a bar.
 
     Args:
         text: the number.
         length: of the bar, from 0 to 1.
-        bad: whether it is one to be wary of.
+        bad: whether it deserves caution.
     """
 
     text: str
@@ -78,11 +108,11 @@ class Meter:
 
 @dataclass(frozen=True)
 class Grid:
-    """A table.
+    """Lay out a table.
 
     Args:
-        head: what stands above each column; the first is of names from the data.
-        rows: a name and then as many texts or numbers as there are further columns.
+        head: titles of the columns; the first column has names from the data.
+        rows: a name, and a text or number for each further column.
     """
 
     head: list[str]
@@ -91,20 +121,20 @@ class Grid:
 
 @dataclass(frozen=True)
 class Panel:
-    """A chart, strips of pictures, bars or a table.
+    """Lay out a chart, strips of pictures, bars or a table.
 
     Args:
         title: what is shown.
-        caption: what one should see if all is well.
-        charts: SVG elements, under each other.
+        caption: what a good model looks like here.
+        charts: SVG elements, from top to bottom.
         strips: pictures.
         legend: of classes.
         wide: whether it takes the whole width.
-        lines: sentences of held-out and of generated rows, above the chart.
+        lines: sentences about held-out and generated rows, above the chart.
         bars: under the chart.
         grid: a table.
-        note: a soft word after the title.
-        numbered: names from the data that charts call by their numbers, from 1.
+        note: a remark after the title.
+        numbered: names from the data that charts refer to by number, from 1.
     """
 
     title: str
@@ -122,13 +152,13 @@ class Panel:
 
 @dataclass(frozen=True)
 class Section:
-    """Panels under one heading.
+    """Put panels under one heading.
 
     Args:
         title: the heading.
-        panels: what stands under it.
-        text: a sentence for all of them.
-        names: sentences that hold names from the data: what is said before each list of them, and the list.
+        panels: the panels.
+        text: a sentence about all of them.
+        names: lists of names from the data, each after its introduction.
         dense: whether panels are small.
     """
 

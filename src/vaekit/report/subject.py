@@ -13,8 +13,8 @@ import pyarrow as pa
 
 from vaekit.data import Part, Rows, Source, all_rows
 from vaekit.errors import DataError, RunError
-from vaekit.evaluation import Evaluation, TableFigures
-from vaekit.models import Autoencoder, StandardNormal
+from vaekit.evaluation import Figures, TableFigures
+from vaekit.models import StandardNormal
 from vaekit.runs.run import Run
 
 Array = npt.NDArray[Any]
@@ -33,7 +33,7 @@ class Subject:
 
     run: Run
     held_out: Part
-    evaluation: Evaluation
+    figures: Figures
     named: Source | None = None
     mixed: ClassVar[bool] = False
     values_word: ClassVar[str] = "values"
@@ -43,13 +43,17 @@ class Subject:
         """Return a run on rows, by default on the held-out rows of its own source."""
         kind = TableSubject if run.schema.kind == "mixed" else Subject
         if rows is None:
-            return kind(run, run.split().test, run.evaluation())
+            return kind(run, run.split().test, run.evaluate())
         named = run.open(rows)
-        return kind(run, run.prepare(named).part, run.evaluation(rows), named)
+        return kind(run, run.prepare(named).part, run.evaluate(rows), named)
 
     def with_run(self, other: Run) -> Subject:
         """Return another run on the same held-out rows."""
-        return Subject(other, self.held_out, other.evaluation(self.source(self.held_out)), self.named)
+        return Subject(other, self.held_out, other.evaluate(self.source(self.held_out)), self.named)
+
+    def sample(self, rows: Part, mean: bool = False) -> Array:
+        """Draw as many new rows as these, with their context; codes of a mixed table's rows."""
+        return self.run.sample_at(self.rows(rows).context(), len(rows), mean=mean)
 
     @cached_property
     def train(self) -> Part | None:
@@ -65,16 +69,6 @@ class Subject:
     def name(self) -> str:
         """Return the name of the run folder."""
         return self.run.path.resolve().name
-
-    @property
-    def figures(self) -> dict[str, Any]:
-        """Return the figures of the evaluation."""
-        return self.evaluation.figures
-
-    @property
-    def is_autoencoder(self) -> bool:
-        """Tell whether the model is deterministic, and so has no likelihood."""
-        return isinstance(self.run.model, Autoencoder)
 
     @property
     def learned_prior(self) -> bool:
@@ -127,7 +121,7 @@ class TableSubject(Subject):
     def with_run(self, other: Run) -> Subject:
         """Return another run on the same held-out rows, coded in its own way."""
         source = other.open(self.cells())
-        return TableSubject(other, all_rows(source), other.evaluation(source.frame), source)
+        return TableSubject(other, all_rows(source), other.evaluate(source.frame), source)
 
     @property
     def log_prob_word(self) -> str:

@@ -30,7 +30,7 @@ from vaekit.data.tables.coding import code_values
 from vaekit.errors import DataError, RecipeError, RunError, did_you_mean
 from vaekit.evaluation import Remedy
 from vaekit.folder import KNOWN, ROW, WEIGHTS, RunFolder
-from vaekit.models import Autoencoder, VariationalAutoEncoder
+from vaekit.models import LatentModel
 from vaekit.recipe import Recipe, load_recipe, resolve
 from vaekit.training.state import GOOD, LATEST
 
@@ -69,7 +69,7 @@ class KeptRun:
     recipe: Recipe
     schema: Schema
     transform: Transform
-    model: VariationalAutoEncoder | Autoencoder
+    model: LatentModel
     provenance: dict[str, Any]
     known: KnownRows | None = None
     row: bytes | None = None

@@ -1,4 +1,4 @@
-"""Retraining a run with the first fix that its figures suggest, on the same data."""
+"""Try a remedy: retrain a run with the settings that the readings of its figures suggest, and compare both runs."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vaekit.errors import DataError, RunError
-from vaekit.evaluation import Evaluation, Remedy, diagnose, first_remedy
-from vaekit.evaluation.gap import mean_and_error
+from vaekit.evaluation import Estimate, Figures, Remedy, diagnose, first_remedy
 from vaekit.folder import RunFolder
 from vaekit.runs.run import Run
 from vaekit.runs.train import train
@@ -18,25 +17,25 @@ from vaekit.training import Reporter
 
 @dataclass(frozen=True)
 class Trial:
-    """Two runs on the same rows, the second one with the remedy.
+    """Hold a run and the same run with a remedy.
 
     Args:
-        remedy: the remedy that was tried.
-        runs: the run without it, and the run with it.
-        evaluations: evaluations of both on the same held-out rows.
+        remedy: what was tried.
+        runs: without the remedy, and with it.
+        figures: of both runs, on the same held-out rows.
     """
 
     remedy: Remedy
     runs: tuple[Run, Run]
-    evaluations: tuple[Evaluation, Evaluation]
+    figures: tuple[Figures, Figures]
 
-    def gain(self) -> tuple[float, float | None]:
-        """Return the mean gain in log-likelihood, and its standard error from the differences of rows, in nats."""
-        before, after = (e.measured.log_likelihood for e in self.evaluations if e.measured is not None)
-        return mean_and_error(after - before)
+    def gain(self) -> Estimate:
+        """Return how much the remedy raises the log-likelihood, in nats; the error is that of differences row by row."""
+        before, after = (figures.measured.score for figures in self.figures)
+        return Estimate.of(after - before)
 
     def command(self) -> str:
-        """Return the command that trains the second run again."""
+        """Return the command that trains the second run again, where the source has a name."""
         run = self.runs[0]
         source, test = _sources(run)
         settings = [part for key, value in self.remedy.settings.items() for part in ("--set", f"{key}={value}")]
@@ -45,19 +44,19 @@ class Trial:
 
 
 def remedy(run: Run, *, out: str | Path | None = None, reporter: Reporter | None = None) -> Trial:
-    """Retrain a run with the first fix that its figures suggest, and evaluate both runs.
+    """Retrain a run with the first remedy that the readings of its figures suggest.
 
     Args:
-        run: a variational autoencoder whose source can still be opened.
-        out: the run folder to make; by default one beside the run, with `-remedy` after its name.
-        reporter: receives progress, as in `vaekit.train`.
+        run: a variational autoencoder; its source must still be in its place.
+        out: the run folder to make; the name of the run with `-remedy` by default.
+        reporter: as in `vaekit.train`.
 
     Returns:
         Both runs with their figures on the same held-out rows.
 
     Raises:
-        DataError: if the source of the run cannot be opened, has changed, or has weighted rows.
-        RunError: if the figures suggest no fix by settings, or the folder cannot be written.
+        DataError: if the source of the run cannot be opened, or has changed, or its rows have weights.
+        RunError: if no reading suggests a remedy that has settings, or the folder cannot be written.
 
     Examples:
         >>> import tempfile, vaekit
@@ -69,8 +68,8 @@ def remedy(run: Run, *, out: str | Path | None = None, reporter: Reporter | None
     """
     folder = RunFolder(run.path.with_name(f"{run.path.resolve().name}-remedy") if out is None else out)
     folder.check_free("out")
-    before = run.evaluation()
-    chosen = first_remedy(diagnose(before.figures, run.accepts))
+    before = run.evaluate()
+    chosen = first_remedy(diagnose(before, run.accepts))
     if chosen is None:
         raise RunError(f"The figures of '{run.path}' do not suggest a fix by settings", mend="Evaluate it to see them")
     if run.source[0].weights is not None:
@@ -81,11 +80,11 @@ def remedy(run: Run, *, out: str | Path | None = None, reporter: Reporter | None
     reporter.say(f"Trying {chosen}.")
     source, test = _sources(run)
     trained = train(source, test=test, recipe=run.recipe, settings=chosen.settings, out=folder.path, reporter=reporter)
-    return Trial(chosen, (run, trained), (before, trained.evaluation()))
+    return Trial(chosen, (run, trained), (before, trained.evaluate()))
 
 
 def _sources(run: Run) -> tuple[Any, Any]:
-    """Return the training source of a run and its separate test rows, by name if they have one."""
+    """Return what a run was trained on and its separate test rows, by name where they have one."""
     origins = run.provenance["source"], run.provenance["test_source"]
     if "memory" not in origins:
         return origins

@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from vaekit.data import KnownRows, Rows, seeded
+from vaekit.data import KnownRows, Part, Rows, seeded
 from vaekit.data.readers.factors import open_factors
 from vaekit.errors import DataError, RunError, VaekitError, at_least_one
 from vaekit.evaluation import (
-    Evaluation,
     Evaluator,
+    FactorScores,
+    Figures,
     TableFigures,
+    anneal,
     block_rows,
     disentanglement,
     evaluating,
+    first_row,
+    inference_gap,
     measure,
-    measure_autoencoder,
+    widest,
 )
-from vaekit.models import Autoencoder, VariationalAutoEncoder
+from vaekit.evaluation import rate_distortion as measure_curve
+from vaekit.models import LatentModel
 from vaekit.runs.base import KeptRun
 
 if TYPE_CHECKING:
@@ -32,6 +37,10 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 EXAMPLES = 100
 """Rows that the slow figures are measured on by default."""
+GAP_SAMPLES = 1000
+"""Draws for each row that measure the inference gap."""
+BETAS = (0.1, 0.3, 1.0, 3.0, 10.0)
+"""Weights β of the distortion at which the rate-distortion curve is measured."""
 
 
 class Run(KeptRun):
@@ -51,11 +60,6 @@ class Run(KeptRun):
         size = "×".join(str(s) for s in self.schema.shape)
         rows = self.provenance["rows"]["train"]
         return f"Run('{self.path}': {self.recipe.model}, {size} {self.schema.kind}, latent_dim={self.recipe.latent_dim}, {rows} training rows)"
-
-    @property
-    def score_name(self) -> str:
-        """Return the name of the score: log-likelihood, or an autoencoder's negative squared error."""
-        return "negative_squared_error" if isinstance(self.model, Autoencoder) else "log_likelihood"
 
     def as_table_run(self) -> TableRun:
         """Return the run as a `TableRun`, which can impute, explain and take given cells.
@@ -138,10 +142,7 @@ class Run(KeptRun):
         Returns:
             Array (n,), float64; the greater the score, the more usual the row.
         """
-        rows = self.rows(X)
-        if isinstance(self.model, Autoencoder):
-            return -measure_autoencoder(self.model, rows)[0]
-        return measure(self.model, rows, self._samples(samples)).log_likelihood
+        return measure(self.model, self.rows(X), self._samples(samples)).score
 
     def sample(self, n: int, seed: int = 0, mean: bool = False, given: Mapping[str, Any] | None = None) -> Array:
         """Draw new rows: z ~ p(z), then x ~ p(x|z), or p(x|z, c) of a conditional model.
@@ -165,7 +166,7 @@ class Run(KeptRun):
         """Draw new rows, with the context as the networks see it; codes of a mixed table's rows."""
         with evaluating(self.model), seeded(seed):
             z = self.model.prior().sample((n,))
-            if mean or isinstance(self.model, Autoencoder):
+            if mean or not self.model.has_likelihood:
                 blocks = [self._as_given(model, part) for model, part in self._at(z, context)]
                 return np.concatenate(blocks).astype(self.mean_dtype)
             blocks = [
@@ -190,50 +191,61 @@ class Run(KeptRun):
         tables: bool = False,
         factors: object | None = None,
         examples: int = EXAMPLES,
-    ) -> dict[str, Any]:
-        """The figures of the model on rows: bounds with standard errors, parts of the rate, baselines.
+    ) -> Figures:
+        """Measure bounds with standard errors, the parts of the rate and simple models on rows.
 
         Args:
             X: rows, as in `encode`; the held-out rows of the run's own source by default.
             samples: draws K; the recipe's `evaluation.samples` by default.
-            temperatures: if given, some rows are measured by annealed importance sampling with so many, too: slower than
-                any number of draws that is usual, and closer.
-            gap: whether to part, for some rows, what the ELBO loses into what no diagonal Gaussian could regain and what
-                a better encoder would.
-            rate_distortion: whether to measure points of the model's rate-distortion curve, for some rows.
+            temperatures: T ≥ 1, to measure some rows by annealed importance sampling as well, which is slower and closer
+                than the usual numbers of draws.
+            gap: whether to measure the inference gap of some rows: how much the posterior family loses, and how much the
+                encoder.
+            rate_distortion: whether to measure points of the rate-distortion curve on some rows.
             tables: whether to measure the columns of a mixed table: marginals, associations, hidden cells, missing cells.
-            factors: known factors of variation of X, a file, an array (n, f) or a data frame, against which codes are
-                scored: MIG, DCI, SAP, FactorVAE score.
-            examples: how many rows "some" are, ≥ 1.
+            factors: known factors of variation of X, a file, an array (n, f) or a data frame; the codes are scored
+                against them: MIG, DCI, SAP, FactorVAE score.
+            examples: how many rows "some rows" are, ≥ 1.
 
         Returns:
-            A dictionary of numbers, in nats per example of the data as given; under `tables` a `TableFigures` record.
+            The figures, in nats per example of the data as given. Printed, they are a table; `as_json` gives a dictionary.
 
         Raises:
             DataError: if rows or factors do not fit.
-            VaekitError: for what an autoencoder or a run on other data than a mixed table does not have, or a number below 1.
+            VaekitError: for a figure that an autoencoder does not have, or a number below 1.
+
+        Examples:
+            >>> import tempfile, vaekit
+            >>> settings = {"training.epochs": 1, "latent_dim": 2}
+            >>> run = vaekit.train("digits", settings=settings, out=f"{tempfile.mkdtemp()}/run")
+            >>> figures = run.evaluate(samples=10)
+            >>> figures.log_likelihood.samples, figures.latent_dim, figures.annealed
+            (10, 2, None)
         """
-        rows, evaluator = self._to_measure(X)
+        rows, train = self._to_measure(X)
         if factors is not None and X is None:
             raise DataError("`factors=` needs the rows that the factors belong to", mend="Pass the rows, too")
         known = None if factors is None else open_factors(factors, len(rows))
         some = Rows(rows.part.subset(at_least_one(examples, "examples"), rows.seed), rows.transform, rows.seed)
-        further: dict[str, Any] = {}  # first, since it may be refused
+        asked: dict[str, Any] = {}  # first, since it may be refused
         if temperatures is not None:
-            further["annealed"] = evaluator.anneal(
-                some, at_least_one(temperatures, "temperatures"), self._samples(samples)
-            )
+            model = self.model.with_likelihood("annealing")
+            asked["annealed"] = anneal(model, some, at_least_one(temperatures, "temperatures"), self._samples(samples))
         if gap:
-            further["inference_gap"] = evaluator.inference_gap(some)
+            asked["inference_gap"] = inference_gap(
+                self.model.with_likelihood("the inference gap"), some, GAP_SAMPLES
+            ).figures()
         if rate_distortion:
-            further["rate_distortion"] = evaluator.rate_distortion(some, self._samples(samples))
+            model = self.model.with_likelihood("the rate-distortion curve")
+            asked["rate_distortion"] = measure_curve(model, some, BETAS, self._samples(samples))
         if tables:
-            further["tables"] = self.table_figures(rows, evaluator.train, samples)
-        found = self._evaluated(evaluator, rows, X, samples)
+            asked["tables"] = self.table_figures(rows, train, samples)
+        evaluator = Evaluator(self.model, self.schema, train, self.recipe.effective_beta)
+        found = evaluator.evaluate(rows, self._samples(samples))
         if known is not None:
-            scores = asdict(disentanglement(found.code, known, self.recipe.seed))
-            further["disentanglement"] = {**scores, "factors": known.shape[1], "examples": len(rows)}
-        return found.figures | further
+            scores = disentanglement(found.measured.mean, known, self.recipe.seed)
+            asked["disentanglement"] = FactorScores(**asdict(scores), factors=known.shape[1], examples=len(rows))
+        return replace(found, training_rows=0 if X is None else self._count_trained(rows, train), **asked)
 
     def table_figures(self, rows: Rows, train: Rows | None, samples: int | None = None) -> TableFigures:  # noqa: ARG002
         """Measure the columns of a mixed table; refused by a run on other data.
@@ -248,63 +260,55 @@ class Run(KeptRun):
             mend="Leave `tables` out, or name a run on a table with columns of several kinds",
         )
 
-    def evaluation(self, X: object | None = None) -> Evaluation:
-        """As `evaluate`, with the measurements of each row."""
-        rows, evaluator = self._to_measure(X)
-        return self._evaluated(evaluator, rows, X, None)
-
-    def _evaluated(self, evaluator: Evaluator, rows: Rows, X: object | None, samples: int | None) -> Evaluation:
-        """The figures of rows, with the number of those that trained the run where they are not its own held-out ones."""
-        found = evaluator.evaluate(rows, self._samples(samples))
+    def _count_trained(self, rows: Rows, train: Rows | None) -> int | None:
+        """Count the rows that trained the run; None where that cannot be known."""
         known = self.known
-        if known is None and evaluator.train is not None:
-            known = KnownRows.of(evaluator.train.part, self.schema.dtype)
-        trained = 0 if X is None else None if known is None else known.among(rows.part)
-        found.figures.update({"of_training_source": bool(trained), "training_rows": trained})
-        return found
+        if known is None and train is not None:
+            known = KnownRows.of(train.part, self.schema.dtype)
+        return None if known is None else known.among(rows.part)
 
-    def _to_measure(self, X: object | None) -> tuple[Rows, Evaluator]:
+    def _to_measure(self, X: object | None) -> tuple[Rows, Rows | None]:
+        """Open the rows to measure, and the training rows where they can be had."""
         try:
             split = self.split()
         except DataError:
             if X is None:
                 raise
-            split = None  # the source is gone: no gap and no baselines, but the rows given can be measured
+            split = None  # the source is gone, but the given rows can be measured
         train = Rows(split.train, self.transform, self.recipe.seed) if split else None
         if X is not None:
-            rows = self.rows(X)
-        elif split is not None:
-            rows = self._held_out(split)
-        return rows, Evaluator(self.model, self.schema, train, self.recipe.effective_beta)
+            return self.rows(X), train
+        return self._held_out(self.split()), train
 
     def _map(self, rows: Rows, function: Any) -> Array:
         with evaluating(self.model) as device:
-            parts = [function(self._given(context), x.to(device)) for x, _, context in rows.blocks(self._block)]
+            parts = [function(self.model.given(context), x.to(device)) for x, _, context in rows.blocks(self._block)]
         return np.concatenate([p.cpu().numpy() if isinstance(p, torch.Tensor) else p for p in parts])
 
     @property
     def _block(self) -> int:
-        return block_rows(self.model)
-
-    def _given(self, context: torch.Tensor | None) -> VariationalAutoEncoder | Autoencoder:
-        """Return the model, conditional on the context if there is one."""
-        return self.model if isinstance(self.model, Autoencoder) else self.model.given(context)
+        """Count the rows that go through the model at a time; any row shows how wide the model is."""
+        given = self.schema.context
+        part = Part(
+            np.zeros((1, *self.schema.shape)), np.arange(1), context=np.zeros((1, len(given))) if given else None
+        )
+        return block_rows(widest(self.model, *first_row(Rows(part, self.transform))))
 
     def _at(self, z: torch.Tensor, context: torch.Tensor | None) -> Iterator[tuple[Any, torch.Tensor]]:
         """Yield latent vectors a block at a time, each with the model conditional on its context."""
         for start in range(0, len(z), self._block):
             part = slice(start, start + self._block)
-            yield self._given(None if context is None else context[part]), z[part]
+            yield self.model.given(None if context is None else context[part]), z[part]
 
-    def _there_and_back(self, model: VariationalAutoEncoder | Autoencoder, x: torch.Tensor) -> Array:
+    def _there_and_back(self, model: LatentModel, x: torch.Tensor) -> Array:
         return self._as_given(model, model.encode(x))
 
-    def _as_given(self, model: VariationalAutoEncoder | Autoencoder, z: torch.Tensor) -> Array:
+    def _as_given(self, model: LatentModel, z: torch.Tensor) -> Array:
         return self.transform.inverse_mean(model.decode(z).cpu()).numpy()
 
     def _samples(self, samples: int | None) -> int:
         return at_least_one(self.recipe.evaluation.samples if samples is None else samples, "samples")
 
 
-def _encode(model: VariationalAutoEncoder | Autoencoder, x: torch.Tensor) -> torch.Tensor:
+def _encode(model: LatentModel, x: torch.Tensor) -> torch.Tensor:
     return model.encode(x)

@@ -34,9 +34,8 @@ from vaekit.data.batches import to_tensor
 from vaekit.data.source import Progress
 from vaekit.data.tables.cells import fit_cells
 from vaekit.errors import RecipeError, RunError, VaekitError, shorten
-from vaekit.evaluation import measure_autoencoder
+from vaekit.evaluation import measure
 from vaekit.folder import WEIGHTS, RunFolder
-from vaekit.models import Autoencoder
 from vaekit.recipe import Recipe, build_part, check_fit, is_density, load_recipe, make_plan, resolve, start_model
 from vaekit.recipe.objects import optimizer_maker, sort_parts
 from vaekit.runs.load import make_run, read_run
@@ -283,9 +282,8 @@ def _fit(run: Run, split: Split, reporter: Reporter, resume: bool) -> Run:
         reporter,
     )
     trainer.run(resume)
-    if isinstance(run.model, Autoencoder):
-        run.model.prior.fit(torch.from_numpy(measure_autoencoder(run.model, train_rows)[1]))
-        if processes().is_main_process:
-            chosen = run.folder.read_tensors(WEIGHTS)[1]
-            run.folder.write_tensors(WEIGHTS, run.model.state_dict(), chosen)
+    changed = run.model.finish(lambda: torch.from_numpy(measure(run.model, train_rows).mean))
+    if changed and processes().is_main_process:
+        chosen = run.folder.read_tensors(WEIGHTS)[1]
+        run.folder.write_tensors(WEIGHTS, run.model.state_dict(), chosen)
     return run

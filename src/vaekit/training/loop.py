@@ -20,9 +20,9 @@ from torch import Tensor, nn
 
 from vaekit.data import BatchOrder, Rows, seeded
 from vaekit.errors import Interrupted, TrainingError
-from vaekit.evaluation import active_units, measure, measure_autoencoder
+from vaekit.evaluation import active_units, measure
 from vaekit.folder import WEIGHTS, RunFolder
-from vaekit.models import Autoencoder, VariationalAutoEncoder
+from vaekit.models import LatentModel
 from vaekit.objectives import Loss, Objective, Terms
 from vaekit.training.accelerator import make_accelerator
 from vaekit.training.options import TrainingOptions
@@ -54,7 +54,7 @@ class Trainer:
         reporter: who is told.
     """
 
-    model: VariationalAutoEncoder | Autoencoder
+    model: LatentModel
     objective: Objective
     kl_weight: float
     samples: int
@@ -219,7 +219,7 @@ class Trainer:
         row, score = self._measure()
         distortion, rate, count = self.state.sums.tolist()
         # a squared error stays in the model's units; a density becomes one of the data as given
-        log_det = 0.0 if isinstance(self.model, Autoencoder) else self.train.transform.log_det()
+        log_det = self.train.transform.log_det() if self.model.has_likelihood else 0.0
         beta = kl_weight(step - 1, self.steps, self.kl_weight, self.options.kl_warmup, self.options.kl_cycles)
         self.metrics.append(
             {
@@ -229,7 +229,7 @@ class Trainer:
                 "train_distortion": distortion / count - log_det,
                 "train_rate": rate / count,
                 **row,
-                "kl_weight": math.nan if isinstance(self.model, Autoencoder) else beta,
+                "kl_weight": beta if self.model.has_likelihood else math.nan,
                 "learning_rate": self.optimizer.param_groups[0]["lr"],
             }
         )
@@ -260,27 +260,27 @@ class Trainer:
             self.folder.write_tensors(WEIGHTS, self.model.state_dict(), {"step": str(step)})
 
     def _measure(self) -> tuple[dict[str, float], float | None]:
-        """Figures of the validation rows and what the choice goes by; without such rows the last weights are taken."""
+        """Measure the validation rows; return a row of metrics and the score that chooses the weights.
+
+        Without validation rows the last weights are kept.
+        """
         if not len(self.validation):
             return dict.fromkeys(("elbo", "distortion", "rate", "active_units", "bound"), math.nan), None
-        if isinstance(self.model, Autoencoder):
-            error, code = measure_autoencoder(self.model, self.validation)
-            distortion, rate = float(np.average(error, weights=self.validation.part.weight())), 0.0
-            bound = -distortion
-        else:
-            samples = (
-                self.samples if self.objective.importance_weighted else 1
-            )  # the last number from the first: comparable
-            measured = measure(self.model, self.validation, samples)
-            code, parts = measured.mean, (measured.distortion, measured.rate, measured.log_likelihood)
-            distortion, rate, bound = (float(np.average(part, weights=self.validation.part.weight())) for part in parts)
-            if not self.objective.importance_weighted:  # else the bound that is raised, of weight 1 as well
-                bound = -(distortion + rate)
+        samples = (
+            self.samples if self.objective.importance_weighted else 1
+        )  # the final number from the start: comparable
+        measured = measure(self.model, self.validation, samples)
+        distortion, rate, bound = (
+            float(np.average(part, weights=self.validation.part.weight()))
+            for part in (measured.distortion, measured.rate, measured.score)
+        )
+        if not self.objective.importance_weighted:  # else the bound that training raises, which has weight 1 as well
+            bound = -(distortion + rate)
         row = {
             "elbo": -(distortion + rate),
             "distortion": distortion,
             "rate": rate,
-            "active_units": int(active_units(code).sum()),
+            "active_units": int(active_units(measured.mean).sum()),
             "bound": bound,
         }
         return row, bound if math.isfinite(bound) else -math.inf

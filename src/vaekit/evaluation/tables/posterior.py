@@ -23,7 +23,7 @@ from torch import Tensor
 from vaekit.data import RowNoise, Rows, RowStream, Schema
 from vaekit.data.tables.cells import Cells
 from vaekit.distributions import Slots
-from vaekit.evaluation.bounds import BUDGET, block_rows, widest
+from vaekit.evaluation.bounds import BUDGET, block_rows, first_row, widest
 from vaekit.models import VariationalAutoEncoder
 
 Array = npt.NDArray[np.float64]
@@ -75,7 +75,8 @@ class TablePosterior:
 
     def blocks(self, rows: Rows) -> Iterator[tuple[Self, Tensor, Array, RowNoise]]:
         """Yield a few rows at a time: the posterior in their context, the rows as the model sees them, their codes and their noise."""
-        size = max(1, min(block_rows(self.model), BUDGET // (8 * self.samples * widest(self.model))))
+        width = widest(self.model, *first_row(rows))
+        size = max(1, min(block_rows(width), BUDGET // (8 * self.samples * width)))
         start = 0
         for x, noise, context in rows.blocks(size):
             codes = rows.part.take(start, start + len(x))

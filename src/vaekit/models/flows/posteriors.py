@@ -79,7 +79,6 @@ class FlowPosterior(Posterior):
         for one in maps:
             start_as_identity(one)
         self.maps = LazyComposedTransform(*maps)
-        self.widest = max(self.features, 2 * latent_dim, *hidden)
 
     def forward(self, features: Tensor) -> FlowNormal:
         """Return the posterior from the network's output, shape (..., 2d + context): μ, log σ and h side by side."""

@@ -31,12 +31,11 @@ def _check(latent_dim: int) -> None:
         raise VaekitError("a flow must have at least 2 latent dimensions", str(latent_dim), "Choose a mixture")
 
 
-def start_as_identity(network: nn.Module) -> int:
-    """Set the last layer of a transform's network to zero, which makes the transform the identity; its width."""
+def start_as_identity(network: nn.Module) -> None:
+    """Set the last layer of a transform's network to zero, which makes the transform the identity."""
     weight, bias = list(network.parameters())[-2:]
     nn.init.zeros_(weight)
     nn.init.zeros_(bias)
-    return len(bias)
 
 
 class _FlowPrior(Prior):
@@ -89,7 +88,6 @@ class CouplingPrior(_FlowPrior):
         self.halves = (first, latent_dim - first)
         sizes = [self.halves if turn % 2 == 0 else self.halves[::-1] for turn in range(transforms)]
         self.networks = nn.ModuleList(MLP((kept,), (2 * moved,), hidden) for kept, moved in sizes)
-        self.widest = max(2 * latent_dim, *hidden)
         self.register_buffer("like", torch.zeros(latent_dim), persistent=False)
         for network in self.networks:
             start_as_identity(network)
@@ -128,8 +126,8 @@ class _ZukoPrior(_FlowPrior):
         super().__init__()
         _check(latent_dim)
         self.flow = self.make(latent_dim, transforms=transforms, hidden_features=tuple(hidden))
-        outputs = max(start_as_identity(transform) for transform in self.flow.transform.transforms)
-        self.widest = max(outputs, *hidden)
+        for transform in self.flow.transform.transforms:
+            start_as_identity(transform)
 
     @staticmethod
     @abstractmethod

@@ -46,7 +46,6 @@ class LayeredPrior(Prior):
         self.layers = tuple(layers)
         self.below = nn.ModuleList(gaussian_map(above, size, hidden) for size, above in pairwise(layers))
         self.top = StandardNormal(self.layers[-1]) if top is None else top
-        self.widest = max(2 * max(layers), *hidden)
 
     def forward(self) -> Layered:
         """The prior, with the layers' sizes together for event shape."""

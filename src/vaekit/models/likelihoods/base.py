@@ -42,7 +42,6 @@ class Likelihood(Part, nn.Module):
         super().__init__()
         self.event_shape, self.levels = tuple(event_shape), levels
         self.offset = nn.Parameter(torch.zeros(*self.event_shape, self.parameters_per_feature))
-        self.widest = self.offset.numel()
 
     @property
     @abstractmethod

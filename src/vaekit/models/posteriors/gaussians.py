@@ -62,7 +62,7 @@ class FullCovariance(Posterior):
     def __init__(self, latent_dim: int) -> None:
         super().__init__()
         self.register_buffer("place", torch.tril_indices(latent_dim, latent_dim, -1), persistent=False)
-        self.latent_dim, self.features, self.widest = latent_dim, 2 * latent_dim + self.place.shape[1], latent_dim**2
+        self.latent_dim, self.features = latent_dim, 2 * latent_dim + self.place.shape[1]
 
     def forward(self, features: Tensor) -> CholeskyNormal:
         """The posterior from the network's output, shape (..., 2d + d(d − 1)/2)."""
@@ -98,7 +98,7 @@ class LowRank(Posterior):
 
     def __init__(self, latent_dim: int, rank: int) -> None:
         super().__init__()
-        self.latent_dim, self.features, self.widest = latent_dim, (2 + rank) * latent_dim, 2 * latent_dim**2
+        self.latent_dim, self.features = latent_dim, (2 + rank) * latent_dim
 
     def forward(self, features: Tensor) -> CholeskyNormal:
         """The posterior from the network's output, shape (..., (2 + r)·d)."""

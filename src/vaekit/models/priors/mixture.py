@@ -52,7 +52,6 @@ class GaussianMixture(Prior):
         self.logits = nn.Parameter(torch.zeros(components))
         self.mean = nn.Parameter(math.sqrt(spread) * torch.randn(components, latent_dim))
         self.log_std = nn.Parameter(torch.full((components, latent_dim), 0.5 * math.log(1 - spread)))
-        self.widest = components
 
     def forward(self) -> NormalMixture:
         """The prior, with event shape (latent_dim,)."""

@@ -72,7 +72,6 @@ class VampPrior(Prior):
         if components < 1:
             raise VaekitError("components must be at least 1", str(components))
         self.inputs = nn.Parameter(0.01 * torch.randn(components, *event_shape))
-        self.widest = components
         self._encoder = (encoder,)  # in a tuple, lest its weights be counted and saved twice
 
     def start(self, x: Tensor) -> None:

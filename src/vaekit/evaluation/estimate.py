@@ -1,0 +1,52 @@
+"""A mean over examples with its standard error."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Hold a mean over examples and its standard error.
+
+    Args:
+        value: the mean.
+        standard_error: std/√n over the examples; None for a single example.
+
+    Examples:
+        >>> print(Estimate.of(np.array([1.0, 3.0])))
+        2.00 ± 1.00
+    """
+
+    value: float
+    standard_error: float | None
+
+    @classmethod
+    def of(cls, values: npt.NDArray[np.float64]) -> Estimate:
+        """Average one value per example, shape (n,), n ≥ 1."""
+        error = float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else None
+        return cls(float(values.mean()), error)
+
+    def __str__(self) -> str:
+        return f"{self.value:.2f} ± {'–' if self.standard_error is None else format(self.standard_error, '.2f')}"
+
+
+@dataclass(frozen=True)
+class LogLikelihood(Estimate):
+    """Hold the importance-weighted bound of log p(x), averaged over examples, in nats.
+
+    Args:
+        value: the mean of IWAE_K.
+        standard_error: over the examples; None for a single example.
+        samples: K, the draws of z for each example.
+        examples: how many examples were measured.
+    """
+
+    samples: int
+    examples: int
+
+    __str__ = Estimate.__str__

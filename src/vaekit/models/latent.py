@@ -1,0 +1,78 @@
+"""What all models share: they encode x into latent vectors z and decode z into x."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from torch import Tensor, nn
+
+from vaekit.errors import VaekitError
+
+if TYPE_CHECKING:
+    from vaekit.models.variational import VariationalAutoEncoder
+
+
+class LatentModel(nn.Module, ABC):
+    """Encode x into a latent vector z, and decode z into x.
+
+    A subclass has the modules `encoder`, `decoder` and `prior`; the prior returns the distribution of new z.
+    """
+
+    title: ClassVar[str]
+    """What the model is called in a text."""
+    score_name: ClassVar[str]
+    """What the score of a row is, as the name of a column."""
+    has_likelihood: ClassVar[bool]
+    """Whether the model has p(x|z): it bounds log p(x), and x can be drawn. Else z only gives a mean of x."""
+    encoder: nn.Module
+    decoder: nn.Module
+    prior: nn.Module
+
+    @abstractmethod
+    def encode(self, x: Tensor) -> Tensor:
+        """Return the code of x, shape (B, latent_dim)."""
+
+    @abstractmethod
+    def decode(self, z: Tensor) -> Tensor:
+        """Return the mean of x at latent vectors, shape (..., *event)."""
+
+    @abstractmethod
+    def run_once(self, x: Tensor) -> None:
+        """Evaluate once all that measuring a row evaluates, for each of these rows.
+
+        Args:
+            x: data as the model sees them, shape (B, *event).
+        """
+
+    @abstractmethod
+    def draw(self, x: Tensor, samples: int | None = None) -> Any:
+        """Return the terms of M draws for each of these rows, from which an objective makes its loss."""
+
+    def given(self, context: Tensor | None) -> LatentModel:  # noqa: ARG002 - for models that are not conditional
+        """Return the model at the contexts of some rows; a model that is not conditional is the same for all rows."""
+        return self
+
+    def with_likelihood(self, what: str) -> VariationalAutoEncoder:
+        """Return the model itself if it has a likelihood.
+
+        Args:
+            what: what the likelihood is needed for, named in the message.
+
+        Raises:
+            VaekitError: if the model has none.
+        """
+        must = f"the model must have a likelihood for {what}"
+        raise VaekitError(must, f"an {self.title}", "Use a variational autoencoder")
+
+    def finish(self, codes: Callable[[], Tensor]) -> bool:  # noqa: ARG002 - for models that need nothing more
+        """Do what follows training.
+
+        Args:
+            codes: returns the codes of all training rows, shape (N, latent_dim), if they are needed.
+
+        Returns:
+            Whether the weights changed.
+        """
+        return False
