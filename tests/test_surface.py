@@ -40,6 +40,8 @@ NAMES = {
     "__version__",
     "train",
     "load",
+    "fit",
+    "evaluate",
     "remedy",
     "Run",
     "VAE",
@@ -60,7 +62,9 @@ NAMES = {
 
 def test_the_verbs_and_their_options():
     commands = typer.main.get_command(app).commands
-    assert {name: {p.opts[-1] for p in command.params} for name, command in commands.items()} == VERBS
+    assert {name: {p.opts[-1] for p in command.params} for name, command in commands.items()} == {
+        name: {*options, "--import"} for name, options in VERBS.items()
+    }
 
 
 def test_the_options_of_the_program_itself():
@@ -98,7 +102,9 @@ def test_the_python_twins_of_the_verbs():
     train = inspect.signature(vaekit.train).parameters
     assert next(iter(train)) == "source"
     assert {n for n, p in train.items() if p.kind is keyword} >= {"test", "recipe", "settings", "out", "seed", "resume"}
-    assert list(inspect.signature(vaekit.load).parameters) == ["path"]
+    assert list(inspect.signature(vaekit.load).parameters) == ["path", "parts"]
+    sections = {"model", "encoder", "decoder", "likelihood", "posterior", "prior", "objective", "optimizer"}
+    assert {n for n, p in train.items() if p.kind is keyword} >= sections
     methods = {
         "encode": ["self", "X"],
         "reconstruct": ["self", "X"],

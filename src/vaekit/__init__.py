@@ -9,6 +9,8 @@ __version__ = "0.2.0"
 _HOMES = {
     "train": "vaekit.runs.train",
     "load": "vaekit.runs.load",
+    "fit": "vaekit.runs.by_hand",
+    "evaluate": "vaekit.runs.by_hand",
     "remedy": "vaekit.runs.remedy",
     "Run": "vaekit.runs.run",
     "VAE": "vaekit.estimator",
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
     from vaekit.models import VampPrior as VampPrior
     from vaekit.models import VariationalAutoEncoder as VariationalAutoEncoder
     from vaekit.recipe import Recipe as Recipe
+    from vaekit.runs.by_hand import evaluate as evaluate
+    from vaekit.runs.by_hand import fit as fit
     from vaekit.runs.load import load as load
     from vaekit.runs.remedy import remedy as remedy
     from vaekit.runs.run import Run as Run

@@ -72,6 +72,8 @@ class Plan:
         built: the parts that exist already, by section: those that were passed as objects, and those that are built first.
         training: the `training` section of the recipe.
         layout: the cells of a row of a mixed table.
+        context_layout: the cells of the context.
+        logarithm: whether a network should see log(1 + x) of counts.
     """
 
     kind: str = "real"
@@ -86,10 +88,19 @@ class Plan:
     built: Mapping[str, Any] = field(default_factory=dict)
     training: Any = None
     layout: Any = None
+    context_layout: Any = None
+    logarithm: bool = False
 
     def part(self, section: str) -> type[Any]:
         """Return the class of the part that was chosen for a section."""
         return type(self.built[section]) if section in self.built else self.options[section].part
+
+    @property
+    def sections(self) -> tuple[str, ...]:
+        """Return the sections in which the parts of the model are chosen; a model built by hand has none."""
+        model = self.part("model")
+        sections: tuple[str, ...] = getattr(model, "parts", ())
+        return sections
 
     def needs_diagonal(self, what: str) -> Iterator[RecipeError]:
         """Yield a refusal where the posterior is not a diagonal Gaussian, which `what` needs."""

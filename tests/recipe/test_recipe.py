@@ -42,7 +42,7 @@ def test_what_the_bundled_recipes_choose():
         "linear",
         "learned",
     )
-    assert load_recipe("autoencoder").model == "autoencoder"
+    assert load_recipe("autoencoder").model.name == "autoencoder"
 
 
 def test_an_absent_key_has_its_default():
@@ -171,7 +171,7 @@ def test_a_recipe_does_not_change():
         ("likelihood.variance=0", "'likelihood.variance' must be greater than 0"),
         ("likelihood.variance=big", "'likelihood.variance' must be"),
         ("prior=cauchy", "the prior must be known. Got 'cauchy' instead. Choose from: auto, autoregressive_flow"),
-        ("model=gan", "'model' must be 'vae' or 'autoencoder'. Got 'gan' instead."),
+        ("model=gan", "the model must be known. Got 'gan' instead. Choose from: auto, autoencoder, vae"),
         ("seed=-1", "'seed' must be"),
         ("evaluation.samples=0", "'evaluation.samples' must be"),
         ("latent_dim", "must have the form key=value. Got 'latent_dim' instead."),

@@ -106,7 +106,7 @@ def evaluate(
     from vaekit.runs.load import load
 
     loaded = load(run)
-    if (gap or rate_distortion) and loaded.recipe.model == "vae":
+    if (gap or rate_distortion) and loaded.model.has_likelihood:
         typer.echo(f"Fitting a posterior to each of up to {examples} rows. This may take minutes.", file=sys.stderr)
     figures = loaded.evaluate(
         source,

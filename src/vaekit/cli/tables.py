@@ -133,9 +133,9 @@ def show_run(run: Run) -> None:
         ("source", run.provenance["source"]),
         ("rows", f"{rows['train']} to train, {rows['validation']} to choose the model, {rows['test']} held out"),
         *_schema_rows(run.schema),
-        ("model", f"{run.recipe.model}, {run.recipe.latent}, {parameters:,} parameters"),
-        ("networks", f"encoder {run.recipe.encoder.name}, decoder {run.recipe.decoder.name}"),
-        ("likelihood", run.recipe.likelihood.name if run.model.has_likelihood else "–"),
+        ("model", f"{run.recipe.model.name}, {run.recipe.latent}, {parameters:,} parameters"),
+        ("networks", run.recipe.networks),
+        ("likelihood", run.recipe.likelihood_name),
         ("seed", str(run.recipe.seed)),
     ]
     known = [m for m in metrics if not math.isnan(m["elbo"])]

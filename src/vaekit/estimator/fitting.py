@@ -61,7 +61,7 @@ def complete_settings(
     chosen = {k: v.item() if isinstance(v, np.generic) else v for k, v in own.items() if v not in (None, "auto")}
     full = {"data.test": 0, **settings, **chosen}
     plan = load_recipe(recipe, full)
-    is_open = plan.model == "vae" and plan.data.kind == "auto" and plan.likelihood.name == "auto"
+    is_open = plan.has_parts("likelihood") and plan.data.kind == "auto" and plan.likelihood.name == "auto"
     if is_open and (isinstance(rows, Frame) or (isinstance(rows, np.ndarray) and rows.ndim == 2)):
         full["data.kind"] = "mixed"
     has_seed = random_state is None and "seed" in plan.model_fields_set

@@ -16,6 +16,7 @@ from vaekit.evaluation.decomposition import active_units, decompose_rate
 from vaekit.evaluation.estimate import Estimate, LogLikelihood
 from vaekit.evaluation.figures import BoundFigures, ErrorFigures, Figures
 from vaekit.models import Autoencoder, LatentModel, VariationalAutoEncoder
+from vaekit.models.by_hand import is_density
 from vaekit.models.likelihoods import Mixed
 
 TRAIN_ROWS = 5000
@@ -95,10 +96,10 @@ class Evaluator:
     def _measure_baselines(self, model: VariationalAutoEncoder, rows: Rows, measured: Bounds) -> Baselines:
         if self.train is None:
             return LinearBaselines()
-        if isinstance(model.decoder.likelihood, Mixed):
-            return measure_independent(self.train, rows, model.decoder.likelihood)
-        density = model.decoder.likelihood.density
-        return measure_baselines(self.train, rows, self.schema, density, measured.mean.shape[1])
+        likelihood = getattr(model.decoder, "likelihood", None)
+        if isinstance(likelihood, Mixed):
+            return measure_independent(self.train, rows, likelihood)
+        return measure_baselines(self.train, rows, self.schema, is_density(model), measured.mean.shape[1])
 
 
 def _factorize(prior: Distribution, posterior: DiagonalNormal) -> DiagonalNormal:

@@ -6,6 +6,7 @@ encoder(x) -> q(z|x)        decoder(z) -> p(x|z)        prior() -> p(z)
 from vaekit.models.autoencoder import Autoencoder
 from vaekit.models.decoders import Decoder
 from vaekit.models.encoders import Encoder
+from vaekit.models.family import ModelFamily
 from vaekit.models.flows import (
     AutoregressiveFlowPrior,
     CouplingPrior,
@@ -39,6 +40,7 @@ __all__ = [
     "LayeredPrior",
     "Likelihood",
     "LowRank",
+    "ModelFamily",
     "Posterior",
     "Prior",
     "ProbabilisticPCA",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -20,11 +20,13 @@ from vaekit.models import (
     LatentModel,
     LayeredPrior,
     Likelihood,
+    ModelFamily,
     VariationalAutoEncoder,
 )
+from vaekit.models.by_hand import is_density as is_density_of
 from vaekit.models.likelihoods import Mixed
 from vaekit.networks import Concatenated, Rescale, TableInput
-from vaekit.parts import Plan
+from vaekit.parts import OBJECT, Plan
 from vaekit.recipe.recipe import SECTIONS, Recipe
 
 READ = 64
@@ -61,16 +63,22 @@ def make_plan(
         built=dict(objects or {}),
         training=recipe.training,
         layout=transform.cells.layout if transform is not None and transform.cells is not None else None,
+        context_layout=None if transform is None else transform.context_layout,
+        logarithm=schema.kind == "counts" and recipe.data.scaling == "none",
     )
 
 
-def is_density(recipe: Recipe, objects: Mapping[str, Any]) -> bool:
+def is_density(recipe: Recipe, plan: Plan) -> bool:
     """Tell whether the likelihood is a density on the reals rather than a probability."""
-    if recipe.model != "vae":
+    if "model" in plan.built:
+        return is_density_of(plan.built["model"])
+    if not recipe.model.part.has_likelihood:
         return False
-    likelihood = objects.get("likelihood", recipe.likelihood.part)
-    density: bool = likelihood.density
-    return density
+    if "likelihood" in recipe.model.part.parts:
+        density: bool = plan.part("likelihood").density
+        return density
+    with seeded(0):
+        return is_density_of(recipe.model.part.build(recipe.model, plan))
 
 
 def build_part(plan: Plan, section: str, **built: Any) -> Any:
@@ -100,22 +108,65 @@ def build_model(
     Returns:
         The model, on the CPU.
     """
-    plan = make_plan(recipe, schema, 0, objects, transform)
-    rescale = Rescale(logarithm=schema.kind == "counts" and recipe.data.scaling == "none")
-    if recipe.model == "autoencoder":
+    model: LatentModel = build_part(make_plan(recipe, schema, 0, objects, transform), "model")
+    return model
+
+
+class VariationalFamily(ModelFamily):
+    """Encoder q(z|x), decoder p(x|z) and prior p(z), of the parts that a recipe names."""
+
+    name = "vae"
+    parts = ("encoder", "decoder", "likelihood", "posterior", "prior")
+
+    @classmethod
+    def build(cls, options: Any, plan: Plan) -> VariationalAutoEncoder:  # noqa: ARG003 - it has none
+        """Return the variational autoencoder."""
+        likelihood, chosen = build_part(plan, "likelihood"), plan.options["posterior"]
+        layers = None
+        if plan.layers:
+            hidden = chosen.values()["hidden"]  # of the networks between layers, which both share
+            layers = LayeredPrior(plan.layers, hidden, build_part(plan, "prior"))
+        posterior = build_part(plan, "posterior", layers=layers)
+        network = _recognizer(plan, posterior.features)
+        inference = Encoder(network, posterior, Rescale(logarithm=plan.logarithm), chosen.corruption)
+        prior = layers or build_part(plan, "prior", inference=inference)
+        decoder = Decoder(_generator(plan, likelihood), likelihood)
+        objective = plan.options["objective"]
+        return VariationalAutoEncoder(inference, decoder, prior, objective.kl_weight, int(objective.samples))
+
+
+class DeterministicFamily(ModelFamily):
+    """dec(enc(x)) without a likelihood, to compare with."""
+
+    name = "autoencoder"
+    has_likelihood = False
+    parts = ("encoder", "decoder")
+
+    @classmethod
+    def needs(cls, options: Any, plan: Plan, section: str) -> Iterator[RecipeError]:  # noqa: ARG003
+        """Yield a refusal of what an autoencoder does not have."""
+        if plan.context:
+            must = "model must not be autoencoder where data.context gives columns"
+            yield RecipeError(must, ", ".join(plan.context), "Choose model=vae")
+        asked = [f"layers={list(plan.layers)}"] if plan.layers else []
+        asked += [
+            f"{part}={plan.options[part].name}"
+            for part, usual in (("posterior", "diagonal"), ("prior", "standard_normal"))
+            if plan.options[part].name != usual
+        ]
+        if asked:
+            mend = "Leave them out, or choose model=vae"
+            yield RecipeError("An autoencoder has no layers, no posterior and no prior", ", ".join(asked), mend)
+        if plan.options["objective"].name not in ("reconstruction", OBJECT):
+            asked_for = f"objective={plan.options['objective'].name}"
+            yield RecipeError("model=autoencoder has the objective reconstruction only", asked_for, "Leave it out")
+
+    @classmethod
+    def build(cls, options: Any, plan: Plan) -> Autoencoder:  # noqa: ARG003 - it has none
+        """Return the autoencoder."""
         encoder = _encoder(plan, plan.event_shape, plan.latent_dim)
-        return Autoencoder(encoder, _decoder(plan, plan.latent_dim, plan.event_shape, 1), plan.latent_dim, rescale)
-    likelihood = build_part(plan, "likelihood")
-    layers = None
-    if plan.layers:
-        hidden = recipe.posterior.values()["hidden"]  # of the networks between layers, which both share
-        layers = LayeredPrior(plan.layers, hidden, build_part(plan, "prior"))
-    posterior = build_part(plan, "posterior", layers=layers)
-    network = _recognizer(plan, transform, posterior.features)
-    inference = Encoder(network, posterior, rescale, recipe.posterior.corruption)
-    prior = layers or build_part(plan, "prior", inference=inference)
-    decoder = Decoder(_generator(plan, likelihood, transform.context_layout), likelihood)
-    return VariationalAutoEncoder(inference, decoder, prior, recipe.objective.kl_weight, int(recipe.objective.samples))
+        decoder = _decoder(plan, plan.latent_dim, plan.event_shape, 1)
+        return Autoencoder(encoder, decoder, plan.latent_dim, Rescale(logarithm=plan.logarithm))
 
 
 def _encoder(plan: Plan, shape: tuple[int, ...], features: int) -> nn.Module:
@@ -132,9 +183,9 @@ def _decoder(plan: Plan, inputs: int, shape: tuple[int, ...], parameters: int) -
     return plan.part("decoder").decoder(plan.options["decoder"], inputs, shape, parameters)
 
 
-def _recognizer(plan: Plan, transform: Transform, features: int) -> nn.Module:
+def _recognizer(plan: Plan, features: int) -> nn.Module:
     """Return the encoder's network; the context stands beside the rows, or is one more channel of pictures."""
-    shape, context = plan.event_shape, transform.context_layout
+    shape, context = plan.event_shape, plan.context_layout
     if context is not None and plan.picture and plan.options["encoder"].name == "convolutional":
         height, width, channels = shape
         plane = nn.Sequential(TableInput(context, height * width), nn.Unflatten(1, (height, width, 1)))
@@ -151,9 +202,10 @@ def _recognizer(plan: Plan, transform: Transform, features: int) -> nn.Module:
     return network if plan.layout is None else nn.Sequential(first, network)
 
 
-def _generator(plan: Plan, likelihood: Likelihood, context: Any) -> nn.Module:
+def _generator(plan: Plan, likelihood: Likelihood) -> nn.Module:
     """Return the decoder's network, which sees of z what the posterior says, and the context."""
     first, inputs = plan.part("posterior").decoder_input(plan)
+    context = plan.context_layout
     if context is not None:
         inputs += READ
     network = _decoder(plan, inputs, likelihood.event_shape, likelihood.parameters_per_feature)
@@ -170,20 +222,24 @@ def start_model(model: LatentModel, x: Tensor) -> None:
         model: as built.
         x: some training rows as the model sees them, shape (n, *event).
     """
-    if isinstance(model, Autoencoder):
-        rescale, encoder, decoder = model.rescale, model.encoder, model.decoder
-    else:
-        model = model.with_likelihood("this start")
-        rescale, encoder, decoder = model.encoder.rescale, model.encoder.network, model.decoder.network
+    if isinstance(model, VariationalAutoEncoder):
+        encoder: nn.Module = model.encoder
+        if not isinstance(encoder, Encoder):
+            return  # a model that was built in a way of its own starts as it is
+        rescale, network, decoder = encoder.rescale, encoder.network, model.decoder.network
         model.decoder.likelihood.start(x)
-        if isinstance(model.decoder.likelihood, Mixed):  # scores are normal already
+        if isinstance(model.decoder.likelihood, Mixed):  # normal scores need no rescaling
             return
+    elif isinstance(model, Autoencoder):
+        rescale, network, decoder = model.rescale, model.encoder, model.decoder
+    else:
+        return
     seen = rescale(x)  # still without shift and scale, but with its logarithm
     rescale.shift.copy_(seen.mean())
     rescale.scale.copy_(seen.std().clamp(min=torch.finfo(torch.float32).tiny))
     if isinstance(model, VariationalAutoEncoder):
         _start(model.prior, x)
-    _start(encoder, rescale(x))
+    _start(network, rescale(x))
     noise = _start(decoder, x)
     if noise is not None and isinstance(model, VariationalAutoEncoder):
         model.decoder.likelihood.start_noise(noise)

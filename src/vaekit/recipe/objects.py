@@ -10,14 +10,17 @@ from typing import Any
 import torch
 from torch import nn
 
-from vaekit.errors import RecipeError, RunError
+from vaekit.data import Schema
+from vaekit.errors import RecipeError, RunError, shorten
 from vaekit.models import Likelihood, Posterior
+from vaekit.models.by_hand import as_latent_model
 from vaekit.objectives import Objective
 from vaekit.parts import AUTO, OBJECT, Part, PartOptions, import_installed
 from vaekit.recipe.recipe import SECTIONS, Recipe
 
 Maker = Callable[[nn.Module, float], torch.optim.Optimizer]
 MUST_BE: dict[str, tuple[type, str]] = {
+    "model": (nn.Module, "a torch module with an `encoder`, a `decoder` and a `prior`"),
     "encoder": (nn.Module, "a torch module from (B, *event) to (B, features)"),
     "decoder": (nn.Module, "a torch module from (..., latent_dim) to (..., *event, parameters)"),
     "likelihood": (Likelihood, "a vaekit.models.Likelihood"),
@@ -110,3 +113,18 @@ def optimizer_maker(recipe: Recipe, objects: Mapping[str, Any]) -> Maker:
         return lambda module, rate: given(module.parameters(), lr=rate)  # type: ignore[call-arg]
     made: Maker = given
     return made
+
+
+def adapt_model(objects: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
+    """Return the objects, with a model that was built by hand as one that can be trained and measured.
+
+    Raises:
+        VaekitError: if the model lacks a module, or one returns something else than a distribution.
+    """
+    if "model" not in objects:
+        return dict(objects)
+    try:
+        return {**objects, "model": as_latent_model(objects["model"], torch.zeros(2, *schema.event_shape))}
+    except (RuntimeError, IndexError) as error:
+        told = f"The encoder does not take rows of shape {schema.event_shape}: {shorten(str(error))}"
+        raise RecipeError(told, mend="Compare its input with the shape of the data") from error

@@ -48,8 +48,7 @@ def set_pace(content: dict[str, Any], plan: Plan) -> list[str]:
         notes.append(f"training.epochs={training['epochs']}: about {training['epochs'] * per_epoch} steps.")
     products = batch * _products(plan, samples)
     if training["precision"] == "auto":
-        whole = content["model"] == "vae" and not plan.part("likelihood").density and plan.kind != "mixed"
-        training["precision"], reason = _precision(products) if whole else ("float32", "densities need its digits")
+        training["precision"], reason = _choose_precision(plan, products)
         notes.append(f"training.precision={training['precision']}: {reason}.")
     if training["compile"] == "auto":
         training["compile"] = products * training["epochs"] * per_epoch >= COMPILE_ABOVE and can_compile()
@@ -62,6 +61,14 @@ def set_pace(content: dict[str, Any], plan: Plan) -> list[str]:
     return notes
 
 
+def _choose_precision(plan: Plan, products: int) -> tuple[str, str]:
+    if "likelihood" not in plan.sections:
+        return "float32", "it is not known whether this model can do with less"
+    if plan.part("likelihood").density or plan.kind == "mixed":
+        return "float32", "densities need its digits"
+    return _precision(products)
+
+
 def _products(plan: Plan, samples: int) -> int:
     """Multiplications of the networks for one example: the encoder's once, the decoder's for every draw.
 
@@ -71,6 +78,7 @@ def _products(plan: Plan, samples: int) -> int:
     sides = {
         side: torch.zeros(*shape)
         for side, shape in (("encoder", (1, *plan.event_shape)), ("decoder", (samples, plan.latent_dim)))
+        if side in plan.sections
     }
 
     def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:  # noqa: ARG001 - what a hook is given

@@ -13,15 +13,16 @@ from pydantic import Field, ValidationError
 from vaekit.data.options import DataOptions
 from vaekit.errors import RecipeError, did_you_mean
 from vaekit.evaluation.options import EvaluationOptions
-from vaekit.models import Likelihood, Posterior, Prior
+from vaekit.models import Likelihood, ModelFamily, Posterior, Prior
 from vaekit.networks import Network
 from vaekit.objectives import Objective
 from vaekit.options import Options
-from vaekit.parts import AUTO, Choice, Part, PartOptions, import_installed, unknown
+from vaekit.parts import AUTO, OBJECT, Choice, Part, PartOptions, import_installed, unknown
 from vaekit.training.optimizers import Optimizer
 from vaekit.training.options import TrainingOptions
 
 SECTIONS = {
+    "model": Choice(ModelFamily, "vae"),
     "encoder": Choice(Network, AUTO),
     "decoder": Choice(Network, AUTO),
     "likelihood": Choice(Likelihood, AUTO),
@@ -42,9 +43,7 @@ class Recipe(Options):
 
     description: str = Field("", description="What the recipe is for.")
     reference: str = Field("", description="Who described the model, and when.")
-    model: Literal["vae", "autoencoder"] = Field(
-        "vae", description="Variational, or the deterministic one to compare with."
-    )
+    model: Annotated[PartOptions, SECTIONS["model"]] = _chosen("model")
     latent_dim: Annotated[int, Field(gt=0, le=100_000)] | Literal["auto"] = Field(
         "auto", description="Number of latent dimensions."
     )
@@ -68,10 +67,22 @@ class Recipe(Options):
         return self.model_dump(mode="json", exclude_none=True)
 
     @property
+    def networks(self) -> str:
+        """Return the names of the networks; of a model that is not built of networks that the recipe names, `its own`."""
+        if not self.has_parts("encoder"):
+            return "its own"
+        return f"encoder {self.encoder.name}, decoder {self.decoder.name}"
+
+    @property
+    def likelihood_name(self) -> str:
+        """Return the name of the likelihood; a dash where the recipe does not name one."""
+        return self.likelihood.name if self.has_parts("likelihood") else "–"
+
+    @property
     def latent(self) -> str:
         """The latent variables in words."""
         size = f"layers {' and '.join(map(str, self.layers))}" if self.layers else f"latent_dim {self.latent_dim}"
-        if self.model == "autoencoder":
+        if not self.has_parts("posterior"):
             return size
         above = " of the top layer" if self.layers else ""
         return f"{size}, {self.posterior.name} posterior, {self.prior.name} prior{above}"
@@ -80,9 +91,19 @@ class Recipe(Options):
     def mixed(self) -> bool | None:
         """Whether each column of a table has a kind of its own; None: the rows decide."""
         declared = {self.data.kind, self.likelihood.name}
-        if self.model != "vae" or not declared <= {"auto", "mixed"}:
+        if not self.has_parts("likelihood") or not declared <= {"auto", "mixed"}:
             return False
         return True if "mixed" in declared or self.data.columns else None
+
+    def has_parts(self, section: str) -> bool:
+        """Tell whether the model is built of a part that the recipe names in a section."""
+        return self.model.name != OBJECT and section in self.model.part.parts
+
+    @property
+    def has_likelihood(self) -> bool:
+        """Tell whether the model bounds log p(x)."""
+        likelihood: bool = self.model.part.has_likelihood
+        return likelihood
 
     @property
     def effective_beta(self) -> float | None:
@@ -94,7 +115,7 @@ class Recipe(Options):
     def trains_bound(self) -> bool:
         """Whether minus the loss is a lower bound of log p(x); what is reported of a likelihood always is one."""
         part, options = self._objective
-        return self.model == "vae" and part.bounds(options)
+        return self.has_likelihood and part.bounds(options)
 
     @property
     def _objective(self) -> tuple[type[Objective], Objective.Options]:

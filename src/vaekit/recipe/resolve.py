@@ -19,8 +19,6 @@ MOST_CODES = (10, 16)
 """Latent dimensions of a table whose size is left open: of one kind, and mixed."""
 CONVOLVE_ABOVE = 4096
 """Numbers in a picture above which a convolutional network is chosen."""
-OF_LATENTS = ("likelihood", "posterior", "prior")
-"""Sections that an autoencoder does not have."""
 
 
 def resolve(
@@ -41,6 +39,7 @@ def resolve(
         RecipeError: if a part needs what the data or another part do not have.
     """
     objects = objects or {}
+    has_likelihood = objects["model"].has_likelihood if "model" in objects else recipe.has_likelihood
     notes = [*_data_notes(schema), *_given(schema)]
     content: dict[str, Any] = recipe.model_dump()
     content["data"]["missing"] = recipe.data.marks  # the run keeps them, whatever a later version takes for a mark
@@ -48,10 +47,10 @@ def resolve(
         shared = SECTIONS[section].kind.Options.model_fields
         kept = {key: value for key, value in content[section].items() if key in shared and value is not None}
         content[section] = kept | {"name": OBJECT, "type": f"{type(part).__module__}.{type(part).__qualname__}"}
-    notes += _for_data(content, schema, objects)
+    notes += _for_data(content, recipe, schema, objects)
     _latents(content, schema, objects, notes)
     if content["objective"]["name"] == AUTO:
-        _choose(content, "objective", "elbo" if recipe.model == "vae" else "reconstruction")
+        _choose(content, "objective", "elbo" if has_likelihood else "reconstruction")
     complete = check_recipe(content)
     plan = make_plan(complete, schema, rows, objects)
     content = complete.model_dump()
@@ -59,17 +58,15 @@ def resolve(
         content["objective"]["samples"] = plan.part("objective").draws
         complete = check_recipe(content)
         plan = make_plan(complete, schema, rows, objects)
-    if recipe.model == "autoencoder":
-        _autoencoder(complete, schema)
-    elif complete.objective.name == "reconstruction":
-        raise RecipeError("objective=reconstruction goes with model=autoencoder only", recipe.model)
-    for section in SECTIONS:
-        if recipe.model == "vae" or section not in OF_LATENTS:
+    if has_likelihood and complete.objective.name == "reconstruction":
+        raise RecipeError("objective=reconstruction goes with model=autoencoder only", f"model={recipe.model.name}")
+    for section in ("model", *recipe.model.part.parts, "objective", "optimizer"):
+        if section in ("objective", "optimizer") or "model" not in objects:
             for refusal in _needs(plan, section):
                 raise refusal
     notes += set_pace(content, plan)
     complete = check_recipe(content)
-    if complete.model == "vae" and not complete.trains_bound:
+    if has_likelihood and not complete.trains_bound:
         notes.append("The loss of this recipe is not a bound of log p(x). Every figure that is called a bound is one.")
     return complete, notes
 
@@ -86,15 +83,20 @@ def _choose(content: dict[str, Any], section: str, name: str) -> None:
     content[section] = given | {"name": name}
 
 
-def _for_data(content: dict[str, Any], schema: Schema, objects: Mapping[str, Any]) -> list[str]:
+def _for_data(content: dict[str, Any], recipe: Recipe, schema: Schema, objects: Mapping[str, Any]) -> list[str]:
     """Choose likelihood, scaling and networks by the data."""
     notes: list[str] = []
     if schema.kind == "mixed":
         _mixed(content)
-    elif content["model"] == "vae":
+    elif recipe.has_parts("likelihood") and "model" not in objects:
         notes += _likelihood(content, schema, objects)
     elif content["data"]["binarize"] == AUTO:
         content["data"]["binarize"] = "none"
+    if (
+        not recipe.has_parts("encoder") or "model" in objects
+    ):  # the model sees the data as they are, unless asked otherwise
+        content["data"]["scaling"] = "none" if content["data"]["scaling"] == AUTO else content["data"]["scaling"]
+        return notes
     _scaling(content, schema, objects)
     return notes + _networks(content, schema)
 
@@ -102,8 +104,9 @@ def _for_data(content: dict[str, Any], schema: Schema, objects: Mapping[str, Any
 def _latents(content: dict[str, Any], schema: Schema, objects: Mapping[str, Any], notes: list[str]) -> None:
     """Choose the number of latent dimensions and the posterior."""
     _layers(content)
-    if "prior" in objects and content["latent_dim"] == AUTO:
-        content["latent_dim"] = objects["prior"]().event_shape[0]
+    prior = objects["model"].prior if "model" in objects else objects.get("prior")
+    if prior is not None and content["latent_dim"] == AUTO:
+        content["latent_dim"] = prior().event_shape[0]
     if content["latent_dim"] == AUTO:
         features = math.prod(schema.event_shape)
         content["latent_dim"] = (
@@ -111,28 +114,6 @@ def _latents(content: dict[str, Any], schema: Schema, objects: Mapping[str, Any]
         )
         of = "pictures" if schema.picture else f"{features} columns"
         notes.append(f"latent_dim={content['latent_dim']}: the customary size for {of}.")
-
-
-def _autoencoder(recipe: Recipe, schema: Schema) -> None:
-    """Refuse what an autoencoder does not have."""
-    if schema.context:
-        names = ", ".join(column.name for column in schema.context)
-        raise RecipeError("model must not be autoencoder where data.context gives columns", names, "Choose model=vae")
-    asked = [f"layers={list(recipe.layers)}"] if recipe.layers else []
-    asked += [f"posterior={recipe.posterior.name}"] if recipe.posterior.name != "diagonal" else []
-    asked += [f"prior={recipe.prior.name}"] if recipe.prior.name != "standard_normal" else []
-    if asked:
-        raise RecipeError(
-            "An autoencoder has no layers, no posterior and no prior",
-            ", ".join(asked),
-            "Leave them out, or choose model=vae",
-        )
-    if recipe.objective.name not in ("reconstruction", OBJECT):
-        raise RecipeError(
-            "model=autoencoder has the objective reconstruction only",
-            f"objective={recipe.objective.name}",
-            "Leave it out",
-        )
 
 
 def _mixed(content: dict[str, Any]) -> None:
@@ -264,9 +245,9 @@ def _default_likelihood(kind: str, schema: Schema) -> tuple[str, str]:
 
 def _scaling(content: dict[str, Any], schema: Schema, objects: Mapping[str, Any]) -> None:
     data, name = content["data"], content["likelihood"]["name"]
-    reals = content["model"] == "autoencoder" or _likelihood_of(content, objects).density
+    reals = content["model"]["name"] == "autoencoder" or _likelihood_of(content, objects).density
     if data["scaling"] == "auto":
-        autoencoder_pixels = content["model"] == "autoencoder" and schema.levels and data["binarize"] == "none"
+        autoencoder_pixels = content["model"]["name"] == "autoencoder" and schema.levels and data["binarize"] == "none"
         data["scaling"] = (
             "unit" if autoencoder_pixels else "standardize" if reals and data["binarize"] == "none" else "none"
         )

@@ -107,7 +107,7 @@ class BoundAccount(Account):
 
     def describe(self) -> str:
         """Return the kind of model and its likelihood."""
-        return f"{self.subject.run.model.title}, {self.subject.run.recipe.likelihood.name} likelihood"
+        return f"{self.subject.run.model.title}, {self.subject.run.recipe.likelihood_name} likelihood"
 
     def cards(self) -> list[Card]:
         """Return the large numbers at the head of the page."""

@@ -50,7 +50,7 @@ def render(subject: Subject, beside: Subject | None = None) -> str:
 
 def _facts(subject: Subject) -> list[tuple[str, str]]:
     run, rows = subject.run, subject.run.provenance["rows"]
-    networks = f"{run.recipe.encoder.name} encoder, {run.recipe.decoder.name} decoder"
+    networks = run.recipe.networks
     size = f"{' × '.join(str(s) for s in run.schema.shape)} {subject.values_word}"
     return [
         ("source", run.provenance["source"]),

@@ -17,7 +17,7 @@ from vaekit.data import KnownRows, Schema, Transform, seeded
 from vaekit.errors import RunError, shorten
 from vaekit.folder import KNOWN, ROW, WEIGHTS, RunFolder
 from vaekit.recipe import Recipe, build_model, load_recipe
-from vaekit.recipe.objects import check_known, check_objects
+from vaekit.recipe.objects import adapt_model, check_known, check_objects
 from vaekit.runs.run import Run
 from vaekit.runs.table_run import TableRun
 from vaekit.training.state import GOOD
@@ -79,6 +79,7 @@ def read_run(folder: RunFolder, objects: Mapping[str, Any] | None = None) -> Run
         schema, transform = Schema.model_validate(described["schema"]), Transform.model_validate(described["transform"])
         if provenance.get("defined_by", digest_recipe(written)) != digest_recipe(written):
             raise ValueError("recipe.toml was changed in a part that defines the model; train a new run with it")
+        objects = adapt_model(objects or {}, schema)
         with _SizeLimit(folder.size(WEIGHTS) or folder.size(GOOD)):
             run = make_run(folder, recipe, schema, transform, provenance, objects)
     except RunError:

@@ -59,7 +59,7 @@ class Run(KeptRun):
     def __repr__(self) -> str:
         size = "×".join(str(s) for s in self.schema.shape)
         rows = self.provenance["rows"]["train"]
-        return f"Run('{self.path}': {self.recipe.model}, {size} {self.schema.kind}, latent_dim={self.recipe.latent_dim}, {rows} training rows)"
+        return f"Run('{self.path}': {self.recipe.model.name}, {size} {self.schema.kind}, latent_dim={self.recipe.latent_dim}, {rows} training rows)"
 
     def as_table_run(self) -> TableRun:
         """Return the run as a `TableRun`, which can impute, explain and take given cells.

@@ -37,7 +37,7 @@ from vaekit.errors import RecipeError, RunError, VaekitError, shorten
 from vaekit.evaluation import measure
 from vaekit.folder import WEIGHTS, RunFolder
 from vaekit.recipe import Recipe, build_part, check_fit, is_density, load_recipe, make_plan, resolve, start_model
-from vaekit.recipe.objects import optimizer_maker, sort_parts
+from vaekit.recipe.objects import adapt_model, optimizer_maker, sort_parts
 from vaekit.runs.load import make_run, read_run
 from vaekit.runs.run import Run
 from vaekit.training import Reporter, Trainer
@@ -61,6 +61,7 @@ def train(
     progress: Progress | None = None,
     weights: npt.ArrayLike | None = None,
     start: Run | None = None,
+    model: object = None,
     encoder: object = None,
     decoder: object = None,
     likelihood: object = None,
@@ -83,6 +84,7 @@ def train(
         progress: receives the number of pictures that are decoded.
         weights: weight of each row of the source, ≥ 0, shape (n,): batches are drawn in proportion to it.
         start: a run on the same columns, whose schema, transform and weights the training starts from.
+        model: `vae`, `autoencoder`, another family by its name or `Options`, or a model that was built by hand, as for `vaekit.fit`.
         encoder: network of the encoder: a name, `Options` of a network, or a module from (B, *event) to (B, features).
         decoder: network of the decoder, likewise, or a module from (..., latent_dim) to (..., *event, parameters).
         likelihood: p(x|z): a name, `Options`, or a `Likelihood`.
@@ -112,6 +114,7 @@ def train(
     if reporter is None or not processes().is_main_process:
         reporter = Reporter()
     named, objects = sort_parts(
+        model=model,
         encoder=encoder,
         decoder=decoder,
         likelihood=likelihood,
@@ -133,7 +136,9 @@ def train(
     folder = RunFolder(out) if out is not None else _new_folder(source)
     folder.check_free("out")
     columns = start.schema.table if start else None
-    mixed = False if "likelihood" in objects else plan.mixed  # a likelihood of one's own is not one of mixed tables
+    mixed = (
+        False if objects.keys() & {"likelihood", "model"} else plan.mixed
+    )  # of one's own they are not of mixed tables
     opened, held_out = open_both(source, test, plan.data, mixed, progress, columns)
     opened = opened if weights is None else opened.weighted(weights)
     opened = opened.in_order(start.schema.columns) if start else opened
@@ -141,12 +146,19 @@ def train(
         plan = load_recipe("table", chosen, seed)
     split = split_source(opened, held_out, plan.seed, plan.data)
     schema = start.schema if start else make_schema(opened, split.train, plan.data.kind)
+    if not plan.has_parts("encoder") or "model" in objects:
+        schema = schema.model_copy(update={"constant": {}})  # a model of one's own has an input for each column
+    objects = adapt_model(objects, schema)
     parts = (split.train, split.validation, split.test)
     for part in parts if start else parts[1:]:
         schema.check_part(part)
     plan, choices = resolve(plan, schema, len(split.train), objects)
     notes = [*make_notes(opened, schema), *choices]
-    transform = start.transform if start else _fit_transform(split.train, schema, plan, is_density(plan, objects))
+    transform = (
+        start.transform
+        if start
+        else _fit_transform(split.train, schema, plan, is_density(plan, make_plan(plan, schema, 0, objects)))
+    )
     run = make_run(folder, plan, schema, transform, {"source": opened.origin}, objects)
     _start(run, split, start)
     run.provenance |= _provenance(opened, held_out, split, notes) | {"start": str(start.path) if start else None}
@@ -184,7 +196,8 @@ def _start(run: Run, split: Split, start: Run | None = None) -> None:
             raise RecipeError(told, mend="Use the recipe of that run") from error
         return
     x = Rows(_sample_rows(split.train, run.recipe.seed), run.transform, run.recipe.seed).tensor()
-    start_model(run.model, x)
+    if "model" not in run.objects:
+        start_model(run.model, x)
     if run.objects and not run.schema.context:
         check_fit(run.model, x[:2])
 

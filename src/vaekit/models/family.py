@@ -1,0 +1,33 @@
+"""Families of models: what a recipe builds when it says `model = …`."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any, ClassVar
+
+from vaekit.models.latent import LatentModel
+from vaekit.parts import Part, Plan
+
+
+class ModelFamily(Part):
+    """A way to build a model; `vae` and `autoencoder` are built of the parts that a recipe names.
+
+    The next family is a class with a `name` and with `build`, which returns the whole model: it can then be trained, resumed
+    and loaded by its name and its `Options`, from Python and from the command line.
+    """
+
+    section = "model"
+    has_likelihood: ClassVar[bool] = True
+    """Whether its models bound log p(x)."""
+    parts: ClassVar[tuple[str, ...]] = ()
+    """The sections of the recipe in which its parts are chosen."""
+
+    @classmethod
+    @abstractmethod
+    def build(cls, options: Any, plan: Plan) -> LatentModel:
+        """Return the model, with weights drawn from torch's global generator.
+
+        Args:
+            options: its options.
+            plan: the data, the number of latent dimensions, and the parts that were chosen.
+        """
