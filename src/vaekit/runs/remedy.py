@@ -71,14 +71,10 @@ def remedy(run: Run, *, out: str | Path | None = None, reporter: Reporter | None
     before = run.evaluate()
     chosen = first_remedy(diagnose(before, run.accepts))
     if chosen is None:
-        raise RunError(
-            f"The readings of '{run.path}' must suggest a remedy with settings to try",
-            "readings without one",
-            f"`vaekit evaluate {run.path}` shows them",
-        )
+        raise RunError(f"The figures of '{run.path}' do not suggest a fix by settings", mend="Evaluate it to see them")
     if run.source[0].weights is not None:
         raise DataError(
-            "the rows of a run must have no weights, to retrain it", "weights", "Retrain it with `vaekit.train`"
+            f"'{run.path}' was trained on weighted rows", mend="Retrain it with `train` and the same weights"
         )
     reporter = reporter or SilentReporter()
     reporter.say(f"Trying {chosen}.")
