@@ -58,13 +58,14 @@ class LatentModel(nn.Module, ABC):
         """Return the model itself if it has a likelihood.
 
         Args:
-            what: what the likelihood is needed for, named in the message.
+            what: what needs the likelihood, for the message.
 
         Raises:
-            VaekitError: if the model has none.
+            VaekitError: if the model has no likelihood.
         """
-        must = f"the model must have a likelihood for {what}"
-        raise VaekitError(must, f"an {self.title}", "Use a variational autoencoder")
+        raise VaekitError(
+            f"An {self.title} has no likelihood, which {what} needs", mend="Use a variational autoencoder"
+        )
 
     def finish(self, codes: Callable[[], Tensor]) -> bool:  # noqa: ARG002 - for models that need nothing more
         """Do what follows training.

@@ -1,4 +1,4 @@
-"""The pictures and charts of a report, each with a sentence that says what to look for."""
+"""The pictures and charts of a report, each with a sentence on what a good model shows."""
 
 from __future__ import annotations
 
