@@ -56,7 +56,7 @@ def test_the_marks_of_training_are_those_of_every_verb(table, tmp_path):
 def test_a_header_can_be_declared(tmp_path):
     (tmp_path / "x.csv").write_text("".join(f"{'ab'[i % 2]},{'xyz'[i % 3]}\n" for i in range(60)))
     said = describe(tmp_path / "x.csv")
-    assert "Line 1 names the columns, though some names are cells, too. data.header=false takes it for a row." in said
+    assert "Line 1 names the columns, though some names also occur as cells. data.header=false reads it as a row." in said
     said = describe(tmp_path / "x.csv", "--set", "data.header=false")
     assert "no line names the columns" in said
     assert "column0 binary" in said
@@ -77,5 +77,5 @@ def test_dates_in_doubt_are_named(tmp_path):
         "when,x\n" + "".join(f"0{1 + i % 9}/0{1 + i % 5}/2020,{i / 7:.2f}\n" for i in range(90))
     )
     said = describe(tmp_path / "x.csv")
-    assert "Column 'when': cells may be dates as %m/%d/%Y or %d/%m/%Y, which all fit" in said
+    assert "Column 'when': cells may be dates of the form %m/%d/%Y or %d/%m/%Y" in said
     assert "when datetime declared; dates from" in describe(tmp_path / "x.csv", "--set", "data.columns.when=datetime")

@@ -23,7 +23,11 @@ _REFUSALS = (  # pattern of the SQLSTATE and the words of a database, what must 
     (r"^42P01|no such table", "the query must name tables that exist", ""),
     (r"^42703|no such column", "the query must name columns that exist", ""),
     (r"^42501", "the user must be allowed to read what the query names", ""),
-    (r"^42601|syntax error|incomplete input|unrecognized token", "the query must be one statement of valid SQL", ""),
+    (
+        r"^42601|syntax error|incomplete input|unrecognized token|one statement at a time",
+        "the query must be one statement of valid SQL",
+        "",
+    ),
     (r"readonly database|attached databases", "the query must only read", ""),
     (r"not a database|unsupported file format", "the file must be a SQLite database", ""),
     (r"failed to open|unable to open", "the SQLite file must be readable", ""),

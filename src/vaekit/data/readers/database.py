@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import re
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -124,8 +123,6 @@ def _read_sqlite(uri: str, rest: str, query: str) -> pa.Table:
 
     from vaekit.data.limits import largest
 
-    if not _is_one_statement(query):
-        raise DataError("the query must be one statement of valid SQL", "several", "Give a single `select`")
     path = sqlite_file(rest)
     try:
         with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
@@ -208,14 +205,6 @@ def _check_names(names: Sequence[str]) -> None:
     name, count = Counter(names).most_common(1)[0]
     if count > 1:
         raise DataError("columns must have different names", f"'{name}' twice in the query", "Rename one with `as`")
-
-
-def _is_one_statement(query: str) -> bool:
-    """Return whether only comments follow the first complete statement."""
-    for end in re.finditer(";", query):
-        if sqlite3.complete_statement(query[: end.end()]):  # it handles quotes and comments
-            return not re.sub(r"--[^\n]*|/\*.*?\*/", "", query[end.end() :], flags=re.DOTALL).strip()
-    return True
 
 
 def _exotic(name: str, kind: str) -> DataError:
