@@ -30,6 +30,7 @@ ROOMS = (
     "estimator",
     "report",
     "cli",
+    "testing",
 )
 """Each may import those before it."""
 
