@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import doctest
+import importlib
+import pkgutil
+import re
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pytest
 import torch
 from torch import nn
 
+import vaekit.testing
 from vaekit.data import Layout
 from vaekit.distributions import DiagonalNormal
 from vaekit.errors import VaekitError
@@ -473,3 +482,18 @@ def test_a_part_is_left_as_it_was():
     check_prior(prior, x=torch.randn(9, 3, generator=torch.Generator().manual_seed(0)))
     assert torch.equal(torch.rand(()), expected)
     assert all(torch.equal(value, before[name]) for name, value in prior.state_dict().items())
+
+
+def test_the_page_on_parts_of_your_own_runs_as_it_stands(tmp_path):
+    """In another process, as its parts would be known to all tests of this one."""
+    page = (Path(__file__).parent.parent / "docs" / "own-parts.md").read_text(encoding="utf-8")
+    code = "\n".join(re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL))
+    assert code.count("\ncheck_") == 10
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", [module.name for module in pkgutil.iter_modules(vaekit.testing.__path__)])
+def test_examples_in_docstrings(name):
+    assert doctest.testmod(importlib.import_module(f"vaekit.testing.{name}")).failed == 0
