@@ -29,6 +29,7 @@ ROOMS = (
     "estimator",
     "report",
     "cli",
+    "testing",
 )
 """Each may import those before it."""
 

@@ -1,0 +1,24 @@
+"""The contracts of parts, as functions that judge a part of your own as they judge the package's.
+
+Each function takes a part of small size and returns if the part keeps its contract. Otherwise it raises a `ContractError` that
+says what does not hold, how far off it is, at which input, and what is likely wrong. What is judged is compared with sums,
+quadrature and differences in numpy and scipy.
+"""
+
+from vaekit.testing.contract import ContractError
+from vaekit.testing.likelihoods import check_likelihood
+from vaekit.testing.networks import check_network
+from vaekit.testing.objectives import check_objective
+from vaekit.testing.posteriors import check_posterior
+from vaekit.testing.priors import check_prior
+from vaekit.testing.round_trip import check_round_trip
+
+__all__ = [
+    "ContractError",
+    "check_likelihood",
+    "check_network",
+    "check_objective",
+    "check_posterior",
+    "check_prior",
+    "check_round_trip",
+]

@@ -1,0 +1,35 @@
+"""Copies of parts on which contracts are checked, so that the part itself stays as it is."""
+
+from __future__ import annotations
+
+import copy
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+M = TypeVar("M", bound=nn.Module)
+
+MOVED = 0.2
+"""Standard deviation of what is added to each weight: many parts start as the identity, which would hide faults."""
+
+
+def moved_copy(part: M) -> M:
+    """Return a copy in float64 and in evaluation mode, whose trained weights are moved at random.
+
+    So are modules that the part shares with others and holds in a tuple, lest they be counted twice.
+    """
+    copied = copy.deepcopy(part)
+    everything: list[nn.Module] = [copied, *_shared(copied)]
+    for module in everything:
+        module.double().eval()
+        with torch.no_grad():
+            for parameter in module.parameters():
+                if parameter.requires_grad:
+                    parameter.add_(MOVED * torch.randn_like(parameter))
+    return copied
+
+
+def _shared(part: nn.Module) -> list[nn.Module]:
+    held = [value for module in part.modules() for value in vars(module).values() if isinstance(value, tuple)]
+    return [each for values in held for each in values if isinstance(each, nn.Module)]

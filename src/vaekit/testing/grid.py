@@ -1,0 +1,105 @@
+"""Grids on which densities are integrated and probabilities are summed.
+
+A real line is covered by z = c + s·tan(π(u − ½)) on equal steps of u, so that
+
+    ∫ f(z) dz = ∫₀¹ f(z(u)) · π s (1 + tan²) du
+
+reaches into tails as heavy as Cauchy's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+
+MOST_POINTS = 90_000
+"""Points of a grid."""
+ON_A_LINE = 6003
+"""Points of a grid on one real line."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Points on a line, with the weights of two sums over them.
+
+    Args:
+        points: shape (n,).
+        weights: of the sum over all points, shape (n,).
+        coarse: of the sum over every third point, shape (n,), whose distance from the other tells how exact that is.
+    """
+
+    points: Array
+    weights: Array
+    coarse: Array
+
+
+def real_axis(draws: Array, dimensions: int) -> Axis:
+    """Cover the real line.
+
+    Args:
+        draws: numbers that say where most of the mass is, shape (m,).
+        dimensions: number of real lines in the grid, which decides how many points it can have on each.
+
+    Returns:
+        An axis with median and half interquartile range of the draws as c and s.
+    """
+    count = min(ON_A_LINE, 3 * int(MOST_POINTS ** (1 / dimensions) / 3))
+    low, centre, high = np.quantile(draws, [0.25, 0.5, 0.75])
+    scale = max(0.5 * (high - low), 1e-6 * max(1.0, abs(centre)))
+    tangent = np.tan(np.pi * ((np.arange(count) + 0.5) / count - 0.5))
+    weights = np.pi * scale * (1 + tangent**2) / count
+    return Axis(centre + scale * tangent, weights, np.where(np.arange(count) % 3 == 1, 3 * weights, 0.0))
+
+
+def listed_axis(values: npt.ArrayLike) -> Axis:
+    """Return an axis of values whose probabilities are summed."""
+    points = np.asarray(values, dtype=np.float64)
+    return Axis(points, np.ones(len(points)), np.ones(len(points)))
+
+
+@dataclass(frozen=True)
+class Grid:
+    """All combinations of the points of some axes.
+
+    Args:
+        points: shape (n, d).
+        weights: shape (n,).
+        coarse: as of `Axis`, shape (n,).
+
+    Examples:
+        >>> grid = Grid.of([real_axis(np.linspace(-1, 1, 9), 1)])
+        >>> total, error = grid.integrate(np.exp(-0.5 * grid.points[:, 0] ** 2))
+        >>> bool(np.isclose(total**2, 2 * np.pi)), bool(error < 1e-6)
+        (True, True)
+    """
+
+    points: Array
+    weights: Array
+    coarse: Array
+
+    @classmethod
+    def of(cls, axes: Sequence[Axis]) -> Grid:
+        """Return the grid of some axes."""
+        points = np.stack(np.meshgrid(*(axis.points for axis in axes), indexing="ij"), -1).reshape(-1, len(axes))
+        weights, coarse = np.ones(1), np.ones(1)
+        for axis in axes:
+            weights = np.outer(weights, axis.weights).ravel()
+            coarse = np.outer(coarse, axis.coarse).ravel()
+        return cls(points, weights, coarse)
+
+    def integrate(self, values: Array) -> tuple[Array, Array]:
+        """Integrate, or sum.
+
+        Args:
+            values: of functions at the points, shape (n,) or (n, k).
+
+        Returns:
+            The k integrals, and how far those over every third point are from them.
+        """
+        whole, third = self.weights @ values, self.coarse @ values
+        return whole, np.abs(whole - third)

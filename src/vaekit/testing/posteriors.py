@@ -1,0 +1,203 @@
+"""The contract of approximate posteriors."""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vaekit.data import seeded
+from vaekit.distributions import Reparameterized
+from vaekit.models import Draws, Posterior, StandardNormal
+from vaekit.testing.contract import (
+    Array,
+    ContractError,
+    check_close,
+    check_finite,
+    check_shape,
+    to_array,
+    write_numbers,
+)
+from vaekit.testing.copies import moved_copy
+from vaekit.testing.density import DRAWS, ERRORS, EXACT, Density
+from vaekit.testing.gradients import check_gradients, check_rows_apart, parameters_of
+from vaekit.testing.grid import Grid, real_axis
+from vaekit.testing.priors import check_latent_dim
+
+ROWS, MEASURED = 3, 2
+"""Rows of features, and how many of them are measured on a grid."""
+SPREAD, EXTREME = 0.7, 30.0
+"""Size of usual features, and of those at which everything still has to be finite."""
+STEP, CLOSE = 1e-5, 1e-5
+"""Step of the numerical Jacobian, and by how much log q(z) may be off."""
+
+
+def check_posterior(posterior: Posterior, *, moment_draws: int = 0, seed: int = 0) -> None:
+    """Check that a posterior is an invertible map of noise, with the density of that map.
+
+    Checked are standardize(reparameterize(ε)) = ε; log q(z) = log N(ε; 0, I) − log |det ∂z/∂ε| with a numerical Jacobian; the
+    total of q(z|x), mean, variance and `Draws.rate()` from N(0, I) against quadrature; draws against the density; gradients
+    against central differences; `detached()` where the class is `detachable`; and that rows do not see each other.
+    Weights are moved at random first, in a copy.
+
+    Args:
+        posterior: of 1 or 2 latent dimensions.
+        moment_draws: draws by which its mean and variance are estimated; 0 if they are closed forms.
+        seed: decides all that is random.
+
+    Raises:
+        ContractError: if the posterior does not keep its contract.
+        VaekitError: if it has more than 2 latent dimensions.
+
+    Examples:
+        >>> from vaekit.models import Diagonal
+        >>> check_posterior(Diagonal(1))
+    """
+    with seeded(seed):
+        moved = moved_copy(posterior)
+        features = SPREAD * torch.randn(ROWS, posterior.features, dtype=torch.float64)
+        q = moved(features)
+        if not isinstance(q, Reparameterized):
+            broken = f"forward returns a {type(q).__name__}"
+            raise ContractError(posterior, broken, "it has to return a vaekit.distributions.Reparameterized")
+        dimensions = check_latent_dim("posterior", q.event_shape)
+        check_shape(posterior, "the batch of forward()", q.batch_shape, (ROWS,), "features are the last dimension only")
+        noise = torch.randn(ROWS, dimensions, dtype=torch.float64)
+        _check_map(posterior, q, noise)
+        for row in range(MEASURED):
+            _check_density(posterior, moved, features[row : row + 1], dimensions, moment_draws)
+        if posterior.detachable:
+            _check_detached(posterior, moved, features, noise)
+        _check_rows(posterior, moved, features, noise)
+        _check_gradients(posterior, moved, features, noise)
+        _check_extremes(posterior, dimensions)
+
+
+@torch.no_grad()
+def _check_map(posterior: Posterior, q: Reparameterized, noise: Tensor) -> None:
+    z, at = q.reparameterize(noise), ("ε", np.repeat(to_array(noise)[:, None], noise.shape[1], 1))
+    back = q.standardize(z.clone())
+    check_close(
+        posterior, "standardize(reparameterize(ε))", back, to_array(noise), "one is not the inverse of the other", at=at
+    )
+    columns = []
+    for i in range(noise.shape[1]):
+        step = STEP * torch.eye(noise.shape[1], dtype=noise.dtype)[i]
+        columns.append((q.reparameterize(noise + step) - q.reparameterize(noise - step)) / (2 * STEP))
+    log_det = np.linalg.slogdet(to_array(torch.stack(columns, -1)))[1]
+    normal = -0.5 * (to_array(noise) ** 2 + math.log(2 * math.pi)).sum(-1)
+    z = q.reparameterize(noise)  # once more, as a flow remembers the density of its last draw
+    for what, value in (("log_prob of a draw", z), ("log_prob of a copy of a draw", z.clone())):
+        likely = "log_prob leaves out the determinant of the map's Jacobian, or part of it"
+        check_close(posterior, what, q.log_prob(value), normal - log_det, likely, CLOSE, ("z", to_array(z)))
+
+
+@torch.no_grad()
+def _check_density(
+    posterior: Posterior, moved: Posterior, features: Tensor, dimensions: int, moment_draws: int
+) -> None:
+    q = moved(features)
+    drawn = q.rsample((DRAWS,))
+    check_shape(posterior, f"rsample(({DRAWS},))", drawn.shape, (DRAWS, 1, dimensions), "a dimension is lost or added")
+    z = to_array(drawn[:, 0])
+    grid = Grid.of([real_axis(z[:, i], dimensions) for i in range(dimensions)])
+    log_q = to_array(q.log_prob(torch.from_numpy(grid.points).unsqueeze(1))[:, 0])
+    density = Density(posterior, grid, log_q, z, "z", f" (features {write_numbers(to_array(features[0]))})")
+    density.check()
+    density.check_moments(lambda: to_array(q.mean[0]), lambda: to_array(q.variance[0]), moment_draws)
+    _check_rate(posterior, q, drawn, grid, log_q)
+
+
+def _check_rate(posterior: Posterior, q: Any, z: Tensor, grid: Grid, log_q: Array) -> None:
+    """Compare the rate from N(0, I) with ∫ q (log q − log p), exactly where it is a closed form."""
+    prior = StandardNormal(z.shape[-1]).double()
+    draws = Draws(q, prior(), z, q, q.log_prob(z))
+    rate, ratios = to_array(draws.rate()), to_array(draws.log_ratio()[:, 0])
+    log_p = -0.5 * (grid.points**2 + math.log(2 * math.pi)).sum(-1)
+    mass = np.exp(log_q)
+    exact, unsure = grid.integrate(np.where(mass > 0, mass * (np.where(mass > 0, log_q, 0.0) - log_p), 0.0))
+    by_draws = math.isclose(float(rate[0]), ratios.mean(), rel_tol=1e-12)
+    slack = ERRORS * ratios.std() / math.sqrt(len(ratios)) if by_draws else 0.0
+    likely = "log_prob is not that of the draws" if by_draws else "the registered kl_divergence from N(0, I) is wrong"
+    check_close(
+        posterior, "Draws.rate() from N(0, I)", rate, exact, likely, EXACT * max(1.0, float(exact)) + 3 * unsure + slack
+    )
+
+
+def _check_detached(posterior: Posterior, moved: Posterior, features: Tensor, noise: Tensor) -> None:
+    leaf = features.clone().requires_grad_()
+    q = moved(leaf)
+    z = q.reparameterize(noise).detach().requires_grad_()
+    if not hasattr(q, "detached"):
+        raise ContractError(
+            posterior, "its distribution has no detached()", "leave `detachable` False where there is none"
+        )
+    plain, apart = q.log_prob(z), q.detached().log_prob(z)
+    likely = "detached() has to return the same distribution"
+    check_close(posterior, "log_prob of detached()", apart, to_array(plain), likely, 1e-9, ("z", to_array(z)))
+    own = list(parameters_of(moved, features=leaf).items())
+    for (name, _), gradient in zip(
+        own, torch.autograd.grad(apart.sum(), [t for _, t in own], allow_unused=True, retain_graph=True), strict=True
+    ):
+        if gradient is not None and gradient.any():
+            broken = f"log_prob of detached() has a gradient of {float(gradient.abs().max()):.3g} by {name}"
+            raise ContractError(posterior, broken, "detached() keeps a parameter that it should detach")
+    if torch.autograd.grad(apart.sum(), z, allow_unused=True)[0] is None:
+        raise ContractError(
+            posterior, "log_prob of detached() has no gradient by z", "only parameters are to be detached"
+        )
+
+
+def _check_rows(posterior: Posterior, moved: Posterior, features: Tensor, noise: Tensor) -> None:
+    z = moved(features).reparameterize(noise).detach()
+    everyone = torch.cat([features, noise, z], -1)
+    sizes = (features.shape[-1], noise.shape[-1], z.shape[-1])
+
+    def draw(rows: Tensor) -> Tensor:
+        own, epsilon, _ = rows.split(sizes, -1)
+        return moved(own).reparameterize(epsilon)
+
+    def density(rows: Tensor) -> Tensor:
+        own, _, value = rows.split(sizes, -1)
+        return moved(own).log_prob(value)
+
+    check_rows_apart(posterior, "reparameterize", draw, everyone)
+    check_rows_apart(posterior, "log_prob", density, everyone)
+
+
+def _check_gradients(posterior: Posterior, moved: Posterior, features: Tensor, noise: Tensor) -> None:
+    leaf = features.clone().requires_grad_()
+    z = moved(features).reparameterize(noise).detach().requires_grad_()
+    weights = torch.randn_like(noise)
+    inputs = parameters_of(moved, features=leaf)
+    check_gradients(posterior, "log_prob", lambda: moved(leaf).log_prob(z).sum(), inputs | {"z": z})
+    check_gradients(posterior, "a draw", lambda: (weights * moved(leaf).reparameterize(noise)).sum(), inputs)
+
+    def along_the_path() -> Tensor:
+        q = moved(leaf)
+        total: Tensor = q.log_prob(q.reparameterize(noise)).sum()
+        return total
+
+    check_gradients(posterior, "log_prob of its own draw", along_the_path, inputs)
+
+
+def _check_extremes(posterior: Posterior, dimensions: int) -> None:
+    """Look for infinities where the features are large, in the posterior's own precision."""
+    own = copy.deepcopy(posterior)
+    signs = torch.randint(-1, 2, (16, posterior.features))
+    dtype = next((p.dtype for p in own.parameters()), torch.get_default_dtype())
+    features = (EXTREME * signs).to(dtype).requires_grad_()
+    q = own(features)
+    z = q.rsample((2,))
+    log_q = q.log_prob(z)
+    at = ("features", to_array(features))
+    likely = "bound a logarithm of a scale with vaekit.networks.soft_clamp"
+    for what, values in (("a draw", z.sum((0, -1))), ("log_prob of a draw", log_q.sum(0))):
+        check_finite(posterior, what, values, likely, at)
+    gradient = torch.autograd.grad(log_q.sum(), features, allow_unused=True)[0]
+    check_finite(posterior, "the gradient of log_prob of a draw by the features", gradient, likely, None)
+    check_shape(posterior, "a draw", z.shape, (2, 16, dimensions), "a dimension is lost or added")

@@ -1,0 +1,110 @@
+"""Which examples a likelihood is a distribution of, as a grid of their numbers."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from vaekit.data import Layout
+from vaekit.errors import VaekitError
+from vaekit.models import Likelihood
+from vaekit.testing.grid import MOST_POINTS, Axis, Grid, listed_axis, real_axis
+
+Array = npt.NDArray[np.float64]
+Values = tuple[float, ...] | str
+
+STEPS = 4
+"""Levels of a column on a grid, between its edges."""
+
+
+@dataclass(frozen=True)
+class Support:
+    """The values of each number of an example.
+
+    Args:
+        values: for each number, its possible values: a list, `counts` for 0, 1, 2, …, or `real`.
+        event_shape: shape of an example.
+        measures: of a mixed table, the logarithm of each cell's width, which follow its cells.
+    """
+
+    values: tuple[Values, ...]
+    event_shape: tuple[int, ...]
+    measures: tuple[float, ...] = ()
+
+    @classmethod
+    def of(cls, likelihood: Likelihood) -> Support:
+        """Return the support of a likelihood by the kinds of data that it is for.
+
+        Raises:
+            VaekitError: if its examples are too large for a grid.
+        """
+        if isinstance(layout := getattr(likelihood, "layout", None), Layout):
+            support = cls._of_table(layout)
+        else:
+            each: Values = (0.0, 1.0)
+            if likelihood.density:
+                each = "real"
+            elif "counts" in likelihood.kinds:
+                each = "counts"
+            elif "levels" in likelihood.kinds:
+                each = tuple(map(float, range(likelihood.levels)))
+            support = cls((each,) * math.prod(likelihood.event_shape), likelihood.event_shape)
+        levels = math.prod(len(each) for each in support.values if not isinstance(each, str))
+        if not 1 <= len(support.values) <= 3 or support.values.count("real") > 2 or levels > MOST_POINTS:
+            must = "a likelihood to be checked must be of examples of 1 to 3 numbers, at most 2 of them real, which a grid can cover"
+            given = f"{len(support.values)} numbers of {levels:,} combinations of levels"
+            raise VaekitError(must, given, "Build a smaller one; its code is the same")
+        return support
+
+    @classmethod
+    def _of_table(cls, layout: Layout) -> Support:
+        values: list[Values] = [tuple(map(float, range(size))) for size in layout.sizes]
+        measures = [0.0] * len(values)
+        for lattice, (low, high) in zip(layout.lattice, layout.edges, strict=True):
+            values.append(tuple(np.linspace(low, high, STEPS)) if lattice else "real")
+            measures.append(math.log((high - low) / (STEPS - 1)) if lattice else 0.0)
+        return cls(tuple(values), (2 * layout.slots,), tuple(measures))
+
+    @property
+    def typical(self) -> bool:
+        """Whether the distribution's mean is a typical row of a table rather than a mean."""
+        return bool(self.measures)
+
+    def grid(self, draws: Array) -> Grid:
+        """Return all examples, or as many as matter.
+
+        Args:
+            draws: examples, shape (n, numbers).
+        """
+        return Grid.of([self._axis(each, draws[:, i]) for i, each in enumerate(self.values)])
+
+    def _axis(self, each: Values, draws: Array) -> Axis:
+        if each == "real":
+            return real_axis(draws, min(2, len(self.values)))
+        if each == "counts":
+            most = int(MOST_POINTS ** (1 / len(self.values)))
+            if 2 * draws.max() + 20 > most:
+                must = "the counts of a likelihood to be checked must be small enough to enumerate"
+                raise VaekitError(must, f"a draw of {draws.max():.0f}", "Check it for examples of one number")
+            return listed_axis(np.arange(min(most, 4 * int(draws.max()) + 40)))
+        return listed_axis(each)
+
+    def settle(self, draws: Array) -> Array:
+        """Move draws of a table's numbers to the nearest level, where a column has levels."""
+        settled = draws.copy()
+        for i, each in enumerate(self.values):
+            if self.measures and not isinstance(each, str):
+                settled[:, i] = np.array(each)[np.abs(draws[:, i, None] - np.array(each)).argmin(1)]
+        return settled
+
+    def encode(self, numbers: Array) -> Tensor:
+        """Return examples as the likelihood takes them, shape (n, *event), from (n, numbers)."""
+        numbers = self.settle(numbers)
+        if self.measures:
+            numbers = np.concatenate([numbers, np.broadcast_to(self.measures, numbers.shape)], 1)
+        return torch.from_numpy(numbers.reshape(len(numbers), *self.event_shape))
