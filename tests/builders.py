@@ -97,7 +97,7 @@ def mixed_vae(layout, seed=0, components=2, **options):
         network.layers[1].weight.mul_(3)
         likelihood.offset.normal_()
         for tensor in (network.layers[1].weight, network.layers[1].bias, likelihood.offset):  # scales vary less
-            tensor[likelihood.choices :].unflatten(0, (likelihood.numbers, 3, components))[:, 2].mul_(0.3)
+            tensor[likelihood.logit_count :].unflatten(0, (likelihood.numbers, 3, components))[:, 2].mul_(0.3)
     return VariationalAutoEncoder(Encoder(encoder, Diagonal(1)), Decoder(network, likelihood), 1, **options)
 
 

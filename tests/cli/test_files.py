@@ -56,7 +56,9 @@ def test_the_marks_of_training_are_those_of_every_verb(table, tmp_path):
 def test_a_header_can_be_declared(tmp_path):
     (tmp_path / "x.csv").write_text("".join(f"{'ab'[i % 2]},{'xyz'[i % 3]}\n" for i in range(60)))
     said = describe(tmp_path / "x.csv")
-    assert "Line 1 names the columns, though some names also occur as cells. data.header=false reads it as a row." in said
+    assert (
+        "Line 1 names the columns, though some names also occur as cells. data.header=false reads it as a row." in said
+    )
     said = describe(tmp_path / "x.csv", "--set", "data.header=false")
     assert "no line names the columns" in said
     assert "column0 binary" in said

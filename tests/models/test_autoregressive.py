@@ -10,9 +10,10 @@ import torch
 from scipy import stats
 
 import oracles
+from vaekit.distributions import autoregressive_bernoulli
+from vaekit.distributions.autoregressive_bernoulli import MEAN_DRAWS
 from vaekit.errors import VaekitError
-from vaekit.models.likelihoods import AutoregressiveBernoulli, Bernoulli, autoregressive
-from vaekit.models.likelihoods.autoregressive import MEAN_DRAWS
+from vaekit.models.likelihoods import AutoregressiveBernoulli, Bernoulli
 
 SHAPE = (2, 2, 1)
 ROWS = np.array(list(product((0.0, 1.0), repeat=4)))
@@ -85,7 +86,7 @@ def test_reduced_precision_does_not_reach_it():
 def test_the_mean_of_many_rows_is_made_of_fewer_draws_at_once(monkeypatch):
     likelihood, raw = made()
     expected = likelihood(raw).mean
-    monkeypatch.setattr(autoregressive, "MOST_NUMBERS", 5 * raw.numel())
+    monkeypatch.setattr(autoregressive_bernoulli, "MOST_NUMBERS", 5 * raw.numel())
     torch.testing.assert_close(likelihood(raw).mean, expected)
 
 

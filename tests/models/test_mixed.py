@@ -190,8 +190,8 @@ def test_training_starts_at_the_frequencies_and_near_normal_scores():
     with torch.no_grad():
         p = likelihood(torch.zeros(likelihood.parameters_per_feature)).base_dist
     counts = np.bincount(codes[~np.isnan(codes[:, 0]), 0].astype(int), minlength=4) + 1 / 4
-    np.testing.assert_allclose(p.places[0].log_probs[0].exp().numpy(), counts / counts.sum(), rtol=1e-5)
-    mixture = p.scores[0].mixture
+    np.testing.assert_allclose(p.categories[0].log_probs[0].exp().numpy(), counts / counts.sum(), rtol=1e-5)
+    mixture = p.numbers[0].mixture
     y = np.linspace(-4, 4, 200)
     weights, location, scale = (
         v[0].double().numpy() for v in (mixture.log_weights.exp(), mixture.location, mixture.log_scale.exp())

@@ -384,7 +384,7 @@ def test_a_run_whose_posterior_is_not_told_is_refused(tmp_path):
     path.write_text("\n\n".join(line for line in kept).replace("layers = []\n", ""))
     without_digests(tmp_path / "run")
     assert path.read_text() != text
-    with pytest.raises(RunError, match=r"recipe.toml.* must be as training wrote"):
+    with pytest.raises(RunError, match=r"recipe.toml.* is damaged, or was changed"):
         vaekit.load(tmp_path / "run")
 
 

@@ -1,5 +1,6 @@
-"""Probability distributions that `torch.distributions` lacks, or lacks a needed property of."""
+"""Probability distributions that `torch.distributions` does not have, or not with the properties needed here."""
 
+from vaekit.distributions.autoregressive_bernoulli import AutoregressiveBernoulli
 from vaekit.distributions.cholesky_normal import CholeskyNormal
 from vaekit.distributions.diagonal_normal import DiagonalNormal
 from vaekit.distributions.discretized_logistic import DiscretizedLogistic
@@ -7,14 +8,17 @@ from vaekit.distributions.flow import Flow
 from vaekit.distributions.flow_normal import FlowNormal
 from vaekit.distributions.layered import Conditional, Layered, LayeredNormal
 from vaekit.distributions.logistic_mixture import LogisticMixture
-from vaekit.distributions.missingness import MaskedSlots, Mechanism
+from vaekit.distributions.logit_bernoulli import LogitBernoulli
+from vaekit.distributions.missingness import MaskedCells, Missingness
 from vaekit.distributions.normal_mixture import NormalMixture
 from vaekit.distributions.ordered_categorical import OrderedCategorical
 from vaekit.distributions.reparameterized import Reparameterized
-from vaekit.distributions.slots import PlaceGroup, ScoreGroup, Slots
+from vaekit.distributions.table_cells import CategoryGroup, NumberGroup, TableCells
 from vaekit.distributions.von_mises_fisher import VonMisesFisher
 
 __all__ = [
+    "AutoregressiveBernoulli",
+    "CategoryGroup",
     "CholeskyNormal",
     "Conditional",
     "DiagonalNormal",
@@ -24,13 +28,13 @@ __all__ = [
     "Layered",
     "LayeredNormal",
     "LogisticMixture",
-    "MaskedSlots",
-    "Mechanism",
+    "LogitBernoulli",
+    "MaskedCells",
+    "Missingness",
     "NormalMixture",
+    "NumberGroup",
     "OrderedCategorical",
-    "PlaceGroup",
     "Reparameterized",
-    "ScoreGroup",
-    "Slots",
+    "TableCells",
     "VonMisesFisher",
 ]

@@ -1,4 +1,4 @@
-"""The Gaussian with a full covariance, by its Cholesky factor.
+"""The Gaussian with a full covariance, parameterised by its Cholesky factor.
 
 N(z; μ, LLᵀ),        z = μ + Lε,  ε ~ N(0, I)
 
@@ -16,7 +16,7 @@ from vaekit.distributions.reparameterized import Reparameterized
 
 
 class CholeskyNormal(Reparameterized, MultivariateNormal):
-    """Gaussian over vectors with dependent coordinates, reparameterized by explicit noise.
+    """A Gaussian over vectors with dependent coordinates, as a map of standard normal noise.
 
     Args:
         mean: μ, shape (..., d).
@@ -33,15 +33,15 @@ class CholeskyNormal(Reparameterized, MultivariateNormal):
         self.like = mean
 
     def detached(self) -> CholeskyNormal:
-        """The same distribution, whose parameters gradients do not reach."""
+        """Return the same distribution with detached parameters."""
         return CholeskyNormal(self.loc.detach(), self.scale_tril.detach())
 
     def reparameterize(self, noise: Tensor) -> Tensor:
-        """z = μ + Lε."""
+        """Return z = μ + Lε."""
         return self.loc + (self.scale_tril @ noise.unsqueeze(-1)).squeeze(-1)
 
     def standardize(self, z: Tensor) -> Tensor:
-        """ε = L⁻¹(z − μ)."""
+        """Return ε = L⁻¹(z − μ)."""
         factor = self.scale_tril.expand(*z.shape, z.shape[-1])
         return torch.linalg.solve_triangular(factor, (z - self.loc).unsqueeze(-1), upper=False).squeeze(-1)
 

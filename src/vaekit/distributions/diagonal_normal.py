@@ -1,4 +1,4 @@
-"""The Gaussian with diagonal covariance: posterior and prior of the plain variational autoencoder.
+"""The Gaussian with a diagonal covariance, the posterior and the prior of the standard variational autoencoder.
 
 N(z; μ, diag σ²),        z = μ + σ ⊙ ε,  ε ~ N(0, I)
 
@@ -14,7 +14,7 @@ from vaekit.distributions.reparameterized import Reparameterized
 
 
 class DiagonalNormal(Reparameterized, Independent):  # type: ignore[type-arg]  # torch's class has no subscript at run time
-    """Gaussian over vectors with independent coordinates, reparameterized by explicit noise.
+    """A Gaussian over vectors with independent coordinates, as a map of standard normal noise.
 
     Args:
         mean: μ, shape (..., d).
@@ -34,12 +34,12 @@ class DiagonalNormal(Reparameterized, Independent):  # type: ignore[type-arg]  #
         self.like = mean
 
     def expand(self, batch_shape: Size | list[int], _instance: Distribution | None = None) -> DiagonalNormal:  # type: ignore[override]
-        """The same distribution over a larger batch."""
+        """Return the same distribution with a larger batch shape."""
         shape = (*batch_shape, self.event_shape[0])
         return DiagonalNormal(self.base_dist.loc.expand(shape), self.base_dist.scale.expand(shape))
 
     def reparameterize(self, noise: Tensor) -> Tensor:
-        """Turn standard normal noise into draws, z = μ + σ ⊙ ε.
+        """Map standard normal noise to draws, z = μ + σ ⊙ ε.
 
         Args:
             noise: ε, shape (samples, ..., d).
@@ -50,15 +50,15 @@ class DiagonalNormal(Reparameterized, Independent):  # type: ignore[type-arg]  #
         return self.base_dist.loc + self.base_dist.scale * noise
 
     def standardize(self, z: Tensor) -> Tensor:
-        """ε = (z − μ)/σ."""
+        """Return ε = (z − μ)/σ."""
         return (z - self.base_dist.loc) / self.base_dist.scale
 
     def detached(self) -> DiagonalNormal:
-        """The same distribution, whose parameters gradients do not reach."""
+        """Return the same distribution with detached parameters."""
         return DiagonalNormal(self.base_dist.loc.detach(), self.base_dist.scale.detach())
 
     def kl_per_dimension(self, other: DiagonalNormal) -> Tensor:
-        """The summands of KL[self ‖ other], one per coordinate, shape (..., d)."""
+        """Return the terms of KL[self ‖ other], one for each coordinate, shape (..., d)."""
         mean, std, m, s = self.base_dist.loc, self.base_dist.scale, other.base_dist.loc, other.base_dist.scale
         ratio = std / s
         return 0.5 * (ratio.square() + ((mean - m) / s).square() - 1) - ratio.log()

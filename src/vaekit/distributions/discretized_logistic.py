@@ -1,8 +1,8 @@
-"""The logistic distribution rounded to the levels 0 … L−1, a likelihood for pixels and other graded values.
+"""The logistic distribution rounded to the levels 0 … L−1, for pixels and other ordered levels.
 
-    P(x = k) = σ((k + ½ − μ)/s) − σ((k − ½ − μ)/s),   the lowest and highest levels taking the tails
+    P(x = k) = σ((k + ½ − μ)/s) − σ((k − ½ − μ)/s);   the tails belong to the lowest and the highest level
 
-so that Σ_k P(x = k) = 1 exactly: it is a probability, and its logarithm gives honest bits per dimension.
+Σ_k P(x = k) is exactly 1. This is a probability, not a density, so bits per dimension are comparable.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from torch import Size, Tensor
 from torch.distributions import Distribution, constraints
 
 FEW = 256
-"""Levels that are summed one by one."""
+"""Most levels that the mean sums one by one."""
 NARROW, REACH = 4.0, 64
-"""Below this scale only so many levels on each side of μ are neither certain nor impossible, to 1e-7."""
+"""Below the scale NARROW, P(x ≥ k) is 0 or 1 to within 1e-7 except for the REACH levels on each side of μ."""
 
 
 class DiscretizedLogistic(Distribution):
-    """Logistic distribution over the levels 0 … L−1.
+    """A logistic distribution rounded to the levels 0 … L−1.
 
     Args:
-        location: μ in levels, any real, shape (...).
+        location: μ in levels, any real number, shape (...).
         scale: s > 0 in levels, shape (...).
         levels: L ≥ 2.
 
@@ -45,15 +45,15 @@ class DiscretizedLogistic(Distribution):
 
     @property
     def support(self) -> constraints.Constraint:
-        """The levels 0 … L−1."""
+        """Return the constraint to the levels 0 … L−1."""
         return constraints.integer_interval(0, self.levels - 1)
 
     def expand(self, batch_shape: Size, _instance: Distribution | None = None) -> DiscretizedLogistic:  # type: ignore[override]
-        """The same distribution over a larger batch."""
+        """Return the same distribution with a larger batch shape."""
         return DiscretizedLogistic(self.location.expand(batch_shape), self.scale.expand(batch_shape), self.levels)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """log P(x = value) for values in 0 … L−1, without cancellation.
+        """Return log P(x = value) for values in 0 … L−1, without cancellation.
 
         With a > b, σ(a) − σ(b) = σ(a)·σ(−b)·(1 − e^{b−a}); here a − b = 1/s for every inner level.
         """
@@ -72,7 +72,10 @@ class DiscretizedLogistic(Distribution):
 
     @property
     def mean(self) -> Tensor:
-        """E[x] = Σ_{k=1}^{L−1} P(x ≥ k), summed level by level so that memory does not grow with L; of more than 256 levels in parts."""
+        """Return E[x] = Σ_{k=1}^{L−1} P(x ≥ k).
+
+        The levels are summed one by one, so memory does not grow with L. Above 256 levels, the sum is cut or approximated.
+        """
         if self.levels > FEW:
             return torch.where(self.scale < NARROW, self._mean_of_narrow(), self._mean_of_wide())
         total = torch.zeros_like(self.location)
@@ -81,7 +84,7 @@ class DiscretizedLogistic(Distribution):
         return total
 
     def _mean_of_narrow(self) -> Tensor:
-        """E[x] where P(x ≥ k) is 1 or 0 but for the levels around μ, which alone are summed."""
+        """Return E[x] for a small scale: P(x ≥ k) is 0 or 1 far from μ, so only the levels near μ are summed."""
         middle, most = self.location.round().clamp(-REACH, self.levels + REACH), self.levels - 1
         total = (middle - REACH).clamp(0, most)
         for offset in range(1 - REACH, REACH + 1):
@@ -90,14 +93,14 @@ class DiscretizedLogistic(Distribution):
         return total
 
     def _mean_of_wide(self) -> Tensor:
-        """E[x] by the integral of P(x ≥ k) over k and the first correction of Euler and Maclaurin for the midpoint rule."""
+        """Return E[x] for a large scale: the integral of P(x ≥ k) over k, with the first Euler–Maclaurin correction."""
         low, high = self.location / self.scale, (self.location - self.levels + 1) / self.scale
         slope = torch.sigmoid(high) * torch.sigmoid(-high) - torch.sigmoid(low) * torch.sigmoid(-low)
         return self.scale * (F.softplus(low) - F.softplus(high)) + slope / (24 * self.scale)
 
     @property
     def variance(self) -> Tensor:
-        """Var[x] = Σ_k (2k − 1)·P(x ≥ k) − E[x]²."""
+        """Return Var[x] = Σ_k (2k − 1)·P(x ≥ k) − E[x]²."""
         second = torch.zeros_like(self.location)
         for k in range(1, self.levels):
             second = second + (2 * k - 1) * torch.sigmoid((self.location - (k - 0.5)) / self.scale)

@@ -1,4 +1,7 @@
-"""A standard normal carried through an invertible map.
+"""A standard normal distribution carried through an invertible map.
+
+zuko's `NormalizingFlow` does the same for a chain of its transforms. This one takes any pair of functions, so the prior's
+couplings keep the halves of z apart and take log |det| from their scales without an exponential.
 
 log p(z) = log N(f(z); 0, I) + log |det ∂f/∂z|
 """
@@ -14,12 +17,12 @@ from torch.distributions import Distribution, constraints
 
 
 class Flow(Distribution):
-    """z = f⁻¹(u), u ~ N(0, I), over vectors of length d.
+    """The distribution of z = f⁻¹(u), u ~ N(0, I), over vectors of length d.
 
     Args:
-        to_base: z of shape (..., d) ↦ u = f(z) of that shape, and log |det ∂f/∂z| of shape (...).
-        from_base: u ↦ z = f⁻¹(u).
-        like: any vector of length d, for dtype and device.
+        to_base: maps z of shape (..., d) to u = f(z) of the same shape and log |det ∂f/∂z| of shape (...).
+        from_base: maps u to z = f⁻¹(u).
+        like: any vector of length d with the distribution's dtype and device.
 
     Examples:
         >>> double = Flow(lambda z: (z / 2, z.new_full(z.shape[:-1], -math.log(2.0))), lambda u: 2 * u, torch.zeros(1))
@@ -37,7 +40,7 @@ class Flow(Distribution):
         self.to_base, self.from_base, self.like = to_base, from_base, like
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """log p(z) of vectors of shape (..., d); a tensor of shape (...)."""
+        """Return log p(z) of vectors of shape (..., d), a tensor of shape (...)."""
         u, log_det = self.to_base(value)
         return -0.5 * (u.square().sum(-1) + u.shape[-1] * math.log(2 * math.pi)) + log_det
 

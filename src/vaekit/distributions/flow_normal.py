@@ -1,6 +1,9 @@
-"""A Gaussian carried through an invertible map: a posterior that can bend.
+"""A Gaussian carried through an invertible map, for posteriors that are not Gaussian.
 
 z = f(u),  u ~ N(μ, diag σ²),      log q(z) = log N(u; μ, diag σ²) − log |det ∂f/∂u|
+
+The map is zuko's. zuko's `NormalizingFlow` has neither the map from noise and back nor a cached density of the last draw.
+The cache saves the inverse of an autoregressive map, which takes as many passes as there are dimensions.
 """
 
 from __future__ import annotations
@@ -15,11 +18,11 @@ from vaekit.distributions.reparameterized import DrawnMoments
 
 
 class FlowNormal(DrawnMoments):
-    """z = f(u) of a Gaussian u.
+    """The distribution of z = f(u) for a Gaussian u.
 
     Args:
-        base: of u, batch shape (...), event shape (d,).
-        transform: f, a transform of zuko's over vectors of length d.
+        base: distribution of u, batch shape (...), event shape (d,).
+        transform: f, a zuko transform of vectors of length d.
     """
 
     arg_constraints = {}  # noqa: RUF012 - torch's own form
@@ -31,18 +34,18 @@ class FlowNormal(DrawnMoments):
         self._drawn: tuple[Tensor, Tensor] | None = None
 
     def reparameterize(self, noise: Tensor) -> Tensor:
-        """z = f(μ + σ ⊙ ε); its density is kept, since the way back may be many times slower."""
+        """Return z = f(μ + σ ⊙ ε) and cache its density, since the inverse of f may be many times slower."""
         u = self.base.reparameterize(noise)
         z, log_det = self.transform.call_and_ladj(u)
         self._drawn = z, self.base.log_prob(u) - log_det
         return z
 
     def standardize(self, z: Tensor) -> Tensor:
-        """ε = (f⁻¹(z) − μ)/σ."""
+        """Return ε = (f⁻¹(z) − μ)/σ."""
         return self.base.standardize(self.transform.inv(z))
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """log q(z) of vectors of shape (..., *batch, d)."""
+        """Return log q(z) of vectors of shape (..., *batch, d)."""
         if self._drawn is not None and value is self._drawn[0]:
             return self._drawn[1]
         u = self.transform.inv(value)

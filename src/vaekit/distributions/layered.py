@@ -1,6 +1,6 @@
-"""Layers, each given the one drawn before it: q or p of several layers of latent variables, as one vector.
+"""Distributions over several layers of latent variables, each conditional on the layer drawn before it.
 
-p(z) = Π_l p(z_l | the layer drawn before)
+p(z) = Π_l p(z_l | the layer drawn before z_l),  where z holds all layers in one vector
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from torch.distributions import Distribution, constraints
 from vaekit.distributions.reparameterized import DrawnMoments
 
 Conditional = Callable[[Tensor | None], Any]
-"""From the layer drawn before (None at first) to the distribution of the next."""
+"""A map from the layer drawn before (None for the first layer) to the distribution of the next layer."""
 
 
 class Layered(Distribution):
     """A chain of distributions over the parts of one vector.
 
     Args:
-        sizes: lengths of the parts as they lie in the vector.
-        order: places of the parts in the order in which they are drawn.
+        sizes: lengths of the parts in the order of the vector.
+        order: indices of the parts in the order of drawing.
         conditionals: one for each part, in the order of drawing.
-        batch_shape: of the distribution.
+        batch_shape: batch shape of the distribution.
 
     Examples:
         >>> from torch.distributions import Independent, Normal
@@ -44,44 +44,44 @@ class Layered(Distribution):
         self.sizes, self.order, self.conditionals = tuple(sizes), tuple(order), conditionals
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Σ_l log p(z_l | the layer before) of vectors of shape (..., *batch, d)."""
-        each = [p.log_prob(part) for _, part, p in self._given(value)]
+        """Return Σ_l log p(z_l | the layer before) of vectors of shape (..., *batch, d)."""
+        each = [p.log_prob(part) for _, part, p in self._layers(value)]
         return torch.stack(torch.broadcast_tensors(*each)).sum(0)
 
     def sample(self, sample_shape: Size | list[int] | tuple[int, ...] = Size()) -> Tensor:  # noqa: B008
-        """Draw layer by layer; shape (*sample_shape, *batch, d). No gradient passes."""
-        first = self.order[0]  # the others have the shape from the layer before
+        """Draw layer by layer, shape (*sample_shape, *batch, d); no gradient passes."""
+        first = self.order[0]  # the others take the sample shape from the layer before
         with torch.no_grad():
-            return self._in_turn(lambda place, p: p.sample(Size(sample_shape) if place == first else Size()))
+            return self._draw_in_order(lambda index, p: p.sample(Size(sample_shape) if index == first else Size()))
 
-    def _in_turn(self, draw: Callable[[int, Any], Tensor]) -> Tensor:
-        """One vector of the layers, each drawn by its place and its distribution given the layer drawn before."""
+    def _draw_in_order(self, draw: Callable[[int, Any], Tensor]) -> Tensor:
+        """Draw each layer from its index and its distribution, and return all layers in one vector."""
         drawn: dict[int, Tensor] = {}
         before = None
-        for place, conditional in zip(self.order, self.conditionals, strict=True):
-            drawn[place] = before = draw(place, conditional(before))
-        return torch.cat([drawn[place] for place in range(len(self.sizes))], -1)
+        for index, conditional in zip(self.order, self.conditionals, strict=True):
+            drawn[index] = before = draw(index, conditional(before))
+        return torch.cat([drawn[index] for index in range(len(self.sizes))], -1)
 
-    def _given(self, z: Tensor) -> Iterator[tuple[int, Tensor, Any]]:
-        """Each layer's place, its part of z, and its distribution given the part before."""
+    def _layers(self, z: Tensor) -> Iterator[tuple[int, Tensor, Any]]:
+        """Yield the index of each layer, its part of z, and its distribution given the layer before."""
         parts, before = z.split(self.sizes, -1), None
-        for place, conditional in zip(self.order, self.conditionals, strict=True):
-            yield place, parts[place], conditional(before)
-            before = parts[place]
+        for index, conditional in zip(self.order, self.conditionals, strict=True):
+            yield index, parts[index], conditional(before)
+            before = parts[index]
 
 
 class LayeredNormal(DrawnMoments, Layered):
-    """A chain of Gaussians over the parts of one vector, which is a map of noise.
+    """A chain of Gaussians over the parts of one vector, as a map of standard normal noise.
 
         z_l = μ_l(z_<l) + σ_l(z_<l) ⊙ ε_l
 
     Args:
-        sizes: lengths of the parts as they lie in the vector.
-        order: places of the parts in the order in which they are drawn.
-        conditionals: one for each part, in the order of drawing, each to a `DiagonalNormal`.
-        batch_shape: of the distribution.
-        like: any tensor of its dtype and device.
-        frozen: the conditionals once more, with parameters that gradients do not reach.
+        sizes: lengths of the parts in the order of the vector.
+        order: indices of the parts in the order of drawing.
+        conditionals: one for each part, in the order of drawing; each returns a `DiagonalNormal`.
+        batch_shape: batch shape of the distribution.
+        like: any tensor of the distribution's dtype and device.
+        frozen: the same conditionals with detached parameters.
 
     Examples:
         >>> from vaekit.distributions import DiagonalNormal
@@ -104,15 +104,15 @@ class LayeredNormal(DrawnMoments, Layered):
         self.like, self.frozen = like, frozen
 
     def detached(self) -> LayeredNormal:
-        """The same distribution, whose parameters gradients do not reach."""
+        """Return the same distribution with detached parameters."""
         return LayeredNormal(self.sizes, self.order, self.frozen, self.batch_shape, self.like, self.frozen)
 
     def reparameterize(self, noise: Tensor) -> Tensor:
-        """z_l = μ_l(z_<l) + σ_l(z_<l) ⊙ ε_l, layer by layer."""
+        """Return z_l = μ_l(z_<l) + σ_l(z_<l) ⊙ ε_l for all layers."""
         parts = noise.split(self.sizes, -1)
-        return self._in_turn(lambda place, q: q.reparameterize(parts[place]))
+        return self._draw_in_order(lambda index, q: q.reparameterize(parts[index]))
 
     def standardize(self, z: Tensor) -> Tensor:
-        """ε_l = (z_l − μ_l(z_<l))/σ_l(z_<l)."""
-        noise = {place: q.standardize(part) for place, part, q in self._given(z)}
-        return torch.cat([noise[place] for place in range(len(self.sizes))], -1)
+        """Return ε_l = (z_l − μ_l(z_<l))/σ_l(z_<l) for all layers."""
+        noise = {index: q.standardize(part) for index, part, q in self._layers(z)}
+        return torch.cat([noise[index] for index in range(len(self.sizes))], -1)

@@ -1,4 +1,4 @@
-"""Mixtures of logistic distributions, with densities on the line and probabilities of intervals.
+"""Mixtures of logistic distributions, with densities of points and probabilities of intervals.
 
 F(y) = Σ_m w_m σ((y − μ_m)/s_m)        f(y) = F′(y)        P(a, b) = F(b) − F(a)
 """
@@ -12,10 +12,10 @@ from torch.distributions import Distribution, constraints
 
 
 class LogisticMixture(Distribution):
-    """Mixture of logistics whose cells are points with a slope, or intervals with a width.
+    """A mixture of M logistic distributions on the real line.
 
     Args:
-        logits: of the weights w, shape (..., M).
+        logits: unnormalised log w, shape (..., M).
         location: μ, shape (..., M).
         log_scale: log s, shape (..., M).
 
@@ -40,7 +40,7 @@ class LogisticMixture(Distribution):
         super().__init__(location.shape[:-1], validate_args=False)
 
     def log_density(self, y: Tensor) -> Tensor:
-        """log f(y), shape (...)."""
+        """Return log f(y), shape (...)."""
         u = (y.unsqueeze(-1) - self.location) * torch.exp(-self.log_scale)
         each = F.logsigmoid(u) + F.logsigmoid(-u) - self.log_scale
         return torch.logsumexp(each + self.log_weights, -1)
@@ -48,15 +48,15 @@ class LogisticMixture(Distribution):
     def log_interval(
         self, middle: Tensor, width: Tensor, lowest: Tensor | None = None, highest: Tensor | None = None
     ) -> Tensor:
-        """log P(middle − width/2, middle + width/2), without cancellation for narrow intervals.
+        """Return log P(middle − width/2, middle + width/2), without cancellation for narrow intervals.
 
         With b − a = width/s, σ(b) − σ(a) = σ(b)·σ(−a)·(1 − e^{a−b}).
 
         Args:
-            middle: of the intervals, shape (...).
-            width: > 0, shape (...).
-            lowest: intervals with this middle or a lower one reach down to −∞.
-            highest: intervals with this middle or a higher one reach up to ∞.
+            middle: midpoints of the intervals, shape (...).
+            width: widths of the intervals, > 0, shape (...).
+            lowest: an interval whose midpoint is at most this extends to −∞.
+            highest: an interval whose midpoint is at least this extends to ∞.
         """
         inverse = torch.exp(-self.log_scale)
         half = 0.5 * width.unsqueeze(-1) * inverse
@@ -70,18 +70,18 @@ class LogisticMixture(Distribution):
         return torch.logsumexp(each + self.log_weights, -1)
 
     def draw(self, uniform: Tensor) -> Tensor:
-        """Turn uniform numbers (..., 2) into draws (...): the first chooses the component, the second the place in it."""
-        reached = self.log_weights.exp().cumsum(-1)
-        last = reached.shape[-1] - 1
-        chosen = (reached < uniform[..., :1]).sum(-1, keepdim=True).clamp(max=last)
+        """Map uniform numbers (..., 2) to draws (...): the first chooses the component, the second its quantile."""
+        cumulative = self.log_weights.exp().cumsum(-1)
+        last = cumulative.shape[-1] - 1
+        chosen = (cumulative < uniform[..., :1]).sum(-1, keepdim=True).clamp(max=last)
         return self.quantile(chosen, uniform[..., 1])
 
     def quantile(self, component: Tensor, u: Tensor) -> Tensor:
-        """The u-quantile of one component each, μ_m + s_m logit u.
+        """Return the u-quantile of a component, μ_m + s_m logit u.
 
         Args:
-            component: which, shape (..., 1).
-            u: in [0, 1], shape (...); kept off the ends, which are infinite.
+            component: index m of the component, shape (..., 1).
+            u: in [0, 1], shape (...); clamped away from 0 and 1, where the quantile is infinite.
         """
         shape = (*u.shape, self.location.shape[-1])
         location = self.location.expand(shape).gather(-1, component).squeeze(-1)
@@ -89,11 +89,11 @@ class LogisticMixture(Distribution):
         return location + scale * torch.logit(u.clamp(1e-7, 1 - 1e-7))
 
     def sample(self, sample_shape: Size | list[int] | tuple[int, ...] = Size()) -> Tensor:  # noqa: B008
-        """Draw a component, then a logistic value by its quantile function."""
+        """Draw a component, then a value by its quantile function."""
         with torch.no_grad():
             return self.draw(torch.rand([*sample_shape, *self.batch_shape, 2], device=self.location.device))
 
     @property
     def mean(self) -> Tensor:
-        """E[y] = Σ_m w_m μ_m."""
+        """Return E[y] = Σ_m w_m μ_m."""
         return (self.log_weights.exp() * self.location).sum(-1)

@@ -1,12 +1,12 @@
-"""Cells that are missing because of what they hold: the mask as part of what is observed.
+"""Cells whose missingness depends on their value: the mask is part of the observation.
 
-    P(cell j missing | x_j) = σ(ℓ_j(x_j))           ℓ: a number for each place of a list, a + b·y for a score
+    P(cell j missing | x_j) = σ(ℓ_j(x_j))           ℓ: one logit for each category, a + b·y for a normal score y
 
     log p(x_o, mask|z) = Σ_observed log p(x_j|z)(1 − P(missing|x_j)) + Σ_missing log ∫ p(x_j|z) P(missing|x_j) dx_j
 
-Given z, columns are independent, and so each integral is one over a single cell: a sum over places, and a quadrature over
-the quantiles of each logistic component. Nothing has to be drawn. The quadrature is exact for gentle slopes b; where a
-threshold beyond the outermost quantiles decides (b·s ≫ 1), it is an approximation, and the bound with it.
+Given z the columns are independent, so each integral is over a single cell: a sum over its categories, or a quadrature over
+the quantiles of each logistic component. It needs no draws. The quadrature is accurate for gentle slopes b. If a threshold
+beyond the outermost quantiles decides (b·s ≫ 1), the integral is an approximation, and so is the bound.
 """
 
 from __future__ import annotations
@@ -19,33 +19,34 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vaekit.distributions.logistic_mixture import LogisticMixture
-from vaekit.distributions.slots import PlaceGroup, Slots
+from vaekit.distributions.table_cells import CategoryGroup, TableCells
 
 QUANTILES = 16
-"""Points of the quadrature over each component."""
+"""Points of the quadrature in each component."""
 
 
 @dataclass(frozen=True)
-class Mechanism:
-    """Why cells are missing.
+class Missingness:
+    """The missingness logits of the cells of a row.
 
     Args:
-        places: for each group of places, ℓ of every place, shape (k, longest).
-        lines: a and b of every score, shape (R, 2).
-        gates: for each score, the slot of the list whose last place it stands for; −1 where it has none.
+        categories: ℓ of every category, for each group of categories, shape (k, longest).
+        lines: a and b of every normal score, shape (R, 2).
+        selectors: for each normal score, the cell whose last category selects it ("none of the point masses"); −1 if it
+            has no such cell.
     """
 
-    places: Sequence[Tensor]
+    categories: Sequence[Tensor]
     lines: Tensor
-    gates: Tensor
+    selectors: Tensor
 
 
 def nodes(mixture: LogisticMixture, within: Tensor | None = None) -> Tensor:
-    """Values that stand for each component: its quantiles, shape (..., M, Q).
+    """Return the nodes of the quadrature, Q quantiles of each component, shape (..., M, Q).
 
     Args:
         mixture: batch shape (...).
-        within: where in its Q-th part of the distribution each quantile lies, in (0, 1); the middle by default.
+        within: position of each quantile within its Q-th of the distribution, in (0, 1); the middle by default.
     """
     start = torch.arange(QUANTILES, device=mixture.location.device)
     u = (start + (0.5 if within is None else within)) / QUANTILES
@@ -54,7 +55,7 @@ def nodes(mixture: LogisticMixture, within: Tensor | None = None) -> Tensor:
 
 
 class TiltedMixture(LogisticMixture):
-    """f(y) σ(a + b·y), normalised: where a missing score lies, approximated on the quantiles of each component.
+    """f(y) σ(a + b·y), normalised: the distribution of a missing normal score, approximated by quantiles of f.
 
     Args:
         mixture: f.
@@ -70,61 +71,61 @@ class TiltedMixture(LogisticMixture):
         self.log_nodes = joint.flatten(-2).log_softmax(-1)
 
     def draw(self, uniform: Tensor) -> Tensor:
-        """The first number chooses component and part of it, the second the place in that part."""
-        reached = self.log_nodes.exp().cumsum(-1)
-        last = reached.shape[-1] - 1
-        chosen = (reached < uniform[..., :1]).sum(-1, keepdim=True).clamp(max=last)
+        """Map uniform numbers (..., 2) to draws (...): the first chooses a node, the second the point around it."""
+        cumulative = self.log_nodes.exp().cumsum(-1)
+        last = cumulative.shape[-1] - 1
+        chosen = (cumulative < uniform[..., :1]).sum(-1, keepdim=True).clamp(max=last)
         component, part = chosen // QUANTILES, chosen % QUANTILES
         return self.quantile(component, (part.squeeze(-1) + uniform[..., 1]) / QUANTILES)
 
     @property
     def mean(self) -> Tensor:
-        """E[y] over the quantiles."""
+        """Return E[y] by the quadrature."""
         return (self.log_nodes.exp() * self.nodes.flatten(-2)).sum(-1)
 
 
-class MaskedSlots(Slots):
-    """Slots whose being missing depends on what they hold.
+class MaskedCells(TableCells):
+    """Cells of a row whose missingness depends on their values.
 
     Args:
-        slots: p(x|z).
-        mechanism: why cells are missing.
+        cells: p(x|z).
+        missingness: P(missing|x).
 
     References:
         Ipsen, Mattei and Frellsen, "not-MIWAE: Deep Generative Modelling with Missing not at Random Data", 2021.
     """
 
-    def __init__(self, slots: Slots, mechanism: Mechanism) -> None:
-        super().__init__(slots.places, slots.scores, slots.count)
-        self.plain, self.mechanism = slots, mechanism
+    def __init__(self, cells: TableCells, missingness: Missingness) -> None:
+        super().__init__(cells.categories, cells.numbers, cells.count)
+        self.plain, self.missingness = cells, missingness
         self.tilted = [
-            replace(group, mixture=TiltedMixture(group.mixture, mechanism.lines[own]))
-            for group, own in zip(self.scores, self._own(), strict=True)
+            replace(group, mixture=TiltedMixture(group.mixture, missingness.lines[own]))
+            for group, own in zip(self.numbers, self._positions(), strict=True)
         ]
-        self.log_missing = [self._log_missing(i, group) for i, group in enumerate(self.places)]
+        self.log_missing = [self._log_missing(i, group) for i, group in enumerate(self.categories)]
 
-    def _own(self) -> list[slice]:
-        """Which of the R scores each group of scores holds."""
-        first = self.count - len(self.mechanism.lines)
-        return [slice(group.slots.start - first, group.slots.stop - first) for group in self.scores]
+    def _positions(self) -> list[slice]:
+        """Return the positions of each group's cells among the R normal scores."""
+        first = self.count - len(self.missingness.lines)
+        return [slice(group.cells.start - first, group.cells.stop - first) for group in self.numbers]
 
-    def _gated(self, group: PlaceGroup) -> tuple[Tensor, Tensor]:
-        """For each slot of a group, whether a score stands for its last place, and which."""
-        slots = torch.arange(group.slots.start, group.slots.stop, device=self.mechanism.gates.device)
-        same = slots.unsqueeze(1) == self.mechanism.gates.unsqueeze(0)
+    def _selected(self, group: CategoryGroup) -> tuple[Tensor, Tensor]:
+        """Tell whether the last category of each cell selects a normal score, and which one."""
+        cells = torch.arange(group.cells.start, group.cells.stop, device=self.missingness.selectors.device)
+        same = cells.unsqueeze(1) == self.missingness.selectors.unsqueeze(0)
         return same.any(1), same.long().argmax(1)
 
-    def _log_missing(self, i: int, group: PlaceGroup) -> Tensor:
-        """log P(missing|place) for every place; for one that a score stands for, the average over the score."""
-        own = F.logsigmoid(self.mechanism.places[i])
-        gated, which = self._gated(group)
-        if not gated.any():
+    def _log_missing(self, i: int, group: CategoryGroup) -> Tensor:
+        """Return log P(missing|category); for a category that selects a normal score, the average over that score."""
+        own = F.logsigmoid(self.missingness.categories[i])
+        selects, which = self._selected(group)
+        if not selects.any():
             return own
         totals = torch.cat([t.mixture.log_total for t in self.tilted], -1)[..., which]  # type: ignore[attr-defined]
-        return torch.where(self._last(group) & gated.unsqueeze(1), totals.unsqueeze(-1), own)
+        return torch.where(self._last(group) & selects.unsqueeze(1), totals.unsqueeze(-1), own)
 
-    def _last(self, group: PlaceGroup) -> Tensor:
-        """Marks the last place of each list, shape (k, longest)."""
+    def _last(self, group: CategoryGroup) -> Tensor:
+        """Mark the last category of each list, shape (k, longest)."""
         there = (
             torch.isfinite(group.log_probs.flatten(0, -3)[0])
             if group.log_probs.dim() > 2
@@ -134,37 +135,37 @@ class MaskedSlots(Slots):
         return torch.arange(there.shape[-1], device=there.device) == length - 1
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Each slot's part of log p(x_o, mask|z)."""
-        seen = value[..., : self.count]
-        observed = ~torch.isnan(seen)
-        known = torch.where(observed, seen, 0.0)
+        """Return each cell's term of log p(x_o, mask|z), shape (..., S)."""
+        cells = value[..., : self.count]
+        observed = ~torch.isnan(cells)
+        known = torch.where(observed, cells, 0.0)
         parts = []
-        for i, group in enumerate(self.places):
-            gated, _ = self._gated(group)
-            stay = F.logsigmoid(-self.mechanism.places[i])
-            stay = torch.where(self._last(group) & gated.unsqueeze(1), 0.0, stay)
-            place = known[..., group.slots].long().unsqueeze(-1)
-            stayed = stay.expand(*place.shape[:-1], -1).gather(-1, place).squeeze(-1)
+        for i, group in enumerate(self.categories):
+            selects, _ = self._selected(group)
+            log_observed = F.logsigmoid(-self.missingness.categories[i])
+            log_observed = torch.where(self._last(group) & selects.unsqueeze(1), 0.0, log_observed)
+            category = known[..., group.cells].long().unsqueeze(-1)
+            present = log_observed.expand(*category.shape[:-1], -1).gather(-1, category).squeeze(-1)
             missing = torch.logsumexp(group.log_probs + self.log_missing[i], -1)
-            parts.append(torch.where(observed[..., group.slots], stayed, missing))
-        for score, tilted, own in zip(self.scores, self.tilted, self._own(), strict=True):
-            a, b = self.mechanism.lines[own].unbind(-1)
-            stayed = F.logsigmoid(-(a + b * known[..., score.slots]))
-            alone = self.mechanism.gates[own] < 0  # else its list says that it is missing
+            parts.append(torch.where(observed[..., group.cells], present, missing))
+        for number, tilted, own in zip(self.numbers, self.tilted, self._positions(), strict=True):
+            a, b = self.missingness.lines[own].unbind(-1)
+            present = F.logsigmoid(-(a + b * known[..., number.cells]))
+            alone = self.missingness.selectors[own] < 0  # the others are missing with their selector, which counts it
             missing = torch.where(alone, tilted.mixture.log_total, 0.0)  # type: ignore[attr-defined]
-            parts.append(torch.where(observed[..., score.slots], stayed, missing))
-        return self.plain.log_prob(value) + torch.cat(_alike(parts), -1)
+            parts.append(torch.where(observed[..., number.cells], present, missing))
+        return self.plain.log_prob(value) + torch.cat(_broadcast(parts), -1)
 
-    def of_missing(self) -> Slots:
-        """p(x_j|z, cell j missing) for every cell."""
-        places = [
+    def of_missing(self) -> TableCells:
+        """Return p(x_j|z, cell j missing) for every cell."""
+        categories = [
             replace(group, log_probs=(group.log_probs + own).log_softmax(-1))
-            for group, own in zip(self.places, self.log_missing, strict=True)
+            for group, own in zip(self.categories, self.log_missing, strict=True)
         ]
-        return Slots(places, self.tilted, self.count)
+        return TableCells(categories, self.tilted, self.count)
 
 
-def _alike(parts: list[Tensor]) -> list[Tensor]:
-    """Tensors (..., k) with the same leading dimensions."""
+def _broadcast(parts: list[Tensor]) -> list[Tensor]:
+    """Expand tensors (..., k) to the same leading dimensions."""
     leading = torch.broadcast_shapes(*(part.shape[:-1] for part in parts))
     return [part.expand(*leading, part.shape[-1]) for part in parts]

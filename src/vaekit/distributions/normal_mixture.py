@@ -1,12 +1,12 @@
-"""A mixture of Gaussians over vectors, of many components.
+"""A mixture of many Gaussians over vectors.
 
 p(z) = Σ_c π_c N(z; m_c, diag s_c²)
 
-The exponents of all vectors under all components are matrix products,
+The exponents of all vectors under all components are matrix products:
 
     −½ Σ_j (z_j − m_cj)²/s_cj² = −½ z² · s⁻² + z · (m/s²) − ½ Σ_j m²/s²,
 
-in double precision, since the three summands nearly cancel where components are narrow.
+They are computed in double precision, because the three terms nearly cancel for narrow components.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from torch.distributions import Distribution, constraints
 
 
 class NormalMixture(Distribution):
-    """Σ_c π_c N(m_c, diag s_c²) over vectors of length d.
+    """The mixture Σ_c π_c N(m_c, diag s_c²) over vectors of length d.
 
     Args:
-        log_weights: log π, shape (C,), whose exponentials sum to 1.
+        log_weights: log π, normalised, shape (C,).
         mean: m, shape (C, d).
         std: s > 0, shape (C, d).
 
@@ -41,17 +41,17 @@ class NormalMixture(Distribution):
 
     @property
     def mean(self) -> Tensor:
-        """E[z] = Σ_c π_c m_c, shape (d,)."""
+        """Return E[z] = Σ_c π_c m_c, shape (d,)."""
         return self.log_weights.exp() @ self.component_mean
 
     @property
     def variance(self) -> Tensor:
-        """Var[z_j] = Σ_c π_c (s_cj² + m_cj²) − E[z_j]², shape (d,)."""
+        """Return Var[z_j] = Σ_c π_c (s_cj² + m_cj²) − E[z_j]², shape (d,)."""
         second = self.component_std.square() + self.component_mean.square()
         return self.log_weights.exp() @ second - self.mean.square()
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """log p(z) of vectors of shape (..., d); a tensor of shape (...)."""
+        """Return log p(z) of vectors of shape (..., d), a tensor of shape (...)."""
         z, mean, std = value.double(), self.component_mean.double(), self.component_std.double()
         precision = std.square().reciprocal()
         constant = -0.5 * (mean.square() * precision).sum(-1) - std.log().sum(-1)
@@ -59,7 +59,7 @@ class NormalMixture(Distribution):
         return (exponent.logsumexp(-1) - 0.5 * mean.shape[-1] * math.log(2 * math.pi)).to(value.dtype)
 
     def sample(self, sample_shape: Size | list[int] | tuple[int, ...] = Size()) -> Tensor:  # noqa: B008
-        """Draw a component, then from it; shape (*sample_shape, d). No gradient passes."""
+        """Draw a component, then a vector from it, shape (*sample_shape, d); no gradient passes."""
         with torch.no_grad():
             count = math.prod(sample_shape)
             chosen = torch.multinomial(self.log_weights.exp(), count, replacement=True)

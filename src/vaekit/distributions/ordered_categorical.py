@@ -1,4 +1,4 @@
-"""A categorical distribution over the ordered levels 0 … L−1, with the mean that `Categorical` does not define."""
+"""The categorical distribution over ordered levels 0 … L−1, with a mean and a variance, which torch's does not define."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch.distributions import Categorical
 
 
 class OrderedCategorical(Categorical):
-    """Any distribution over the levels 0 … L−1: P(x = k) = softmax(logits)_k.
+    """A categorical distribution over the levels 0 … L−1, P(x = k) = softmax(logits)_k.
 
     Args:
         logits: unnormalised log-probabilities, shape (..., L).
@@ -23,12 +23,12 @@ class OrderedCategorical(Categorical):
 
     @property
     def mean(self) -> Tensor:
-        """E[x] = Σ_k k·P(x = k), shape (...)."""
+        """Return E[x] = Σ_k k·P(x = k), shape (...)."""
         levels = torch.arange(self.logits.shape[-1], dtype=self.logits.dtype, device=self.logits.device)
         return (self.probs * levels).sum(-1)
 
     @property
     def variance(self) -> Tensor:
-        """Var[x] = Σ_k (k − E[x])²·P(x = k), shape (...)."""
+        """Return Var[x] = Σ_k (k − E[x])²·P(x = k), shape (...)."""
         levels = torch.arange(self.logits.shape[-1], dtype=self.logits.dtype, device=self.logits.device)
         return (self.probs * (levels - self.mean.unsqueeze(-1)).square()).sum(-1)

@@ -1,4 +1,4 @@
-"""What every posterior can do: be drawn as an invertible map of standard normal noise.
+"""Distributions whose draws are an invertible map of standard normal noise, as every posterior needs it.
 
 z = g(ε),  ε ~ N(0, I),      log q(z) = log N(g⁻¹(z); 0, I) − log |det ∂g/∂ε|
 """
@@ -12,26 +12,26 @@ from torch import Size, Tensor
 from torch.distributions import Distribution
 
 MOMENT_DRAWS = 64
-"""Draws, in pairs of opposite noise, by which moments without a closed form are estimated."""
+"""Draws that estimate moments without a closed form, in pairs of opposite noise."""
 
 
 class Reparameterized(Distribution):
-    """A distribution over vectors of length d that is a map of as much standard normal noise."""
+    """A distribution over vectors of length d, as an invertible map of d standard normal numbers."""
 
     like: Tensor
     """Any tensor of the distribution's dtype and device."""
 
     def reparameterize(self, noise: Tensor) -> Tensor:
-        """z = g(ε) of noise (..., *batch, d); gradients reach the map."""
+        """Return z = g(ε) for noise of shape (..., *batch, d); gradients reach the map."""
         raise NotImplementedError
 
     def standardize(self, z: Tensor) -> Tensor:
-        """ε = g⁻¹(z) of vectors (..., *batch, d)."""
+        """Return ε = g⁻¹(z) for vectors of shape (..., *batch, d)."""
         raise NotImplementedError
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """log q(z) of vectors of shape (..., *batch, d)."""
-        return super().log_prob(value)  # of torch's class that comes after, whose own is not typed
+        """Return log q(z) of vectors of shape (..., *batch, d)."""
+        return super().log_prob(value)  # torch's class, next in line, has no type annotations
 
     def rsample(self, sample_shape: Size | list[int] | tuple[int, ...] = Size()) -> Tensor:  # noqa: B008
         """Draw z = g(ε) with fresh ε; gradients reach the map."""
@@ -40,16 +40,16 @@ class Reparameterized(Distribution):
 
 
 class DrawnMoments(Reparameterized):
-    """One whose mean and variance have no closed form: they are estimated by the same 64 draws at every call."""
+    """A reparameterized distribution whose mean and variance are estimated from 64 draws, the same at every call."""
 
     @property
     def mean(self) -> Tensor:
-        """E[z], estimated, shape (*batch, d)."""
+        """Return an estimate of E[z], shape (*batch, d)."""
         return self._draws.mean(0)
 
     @property
     def variance(self) -> Tensor:
-        """Var[z] of each coordinate, estimated, shape (*batch, d)."""
+        """Return an estimate of Var[z_j], shape (*batch, d)."""
         return self._draws.var(0)
 
     @cached_property

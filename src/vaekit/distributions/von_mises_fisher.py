@@ -1,19 +1,19 @@
-"""The von Mises-Fisher distribution of a direction, of a vector whose length is that of standard normal noise.
+"""Vectors with a von Mises–Fisher direction and the length of standard normal noise.
 
 q(z) = N(z; 0, I) · e^{κ t} Z(0)/Z(κ),   t = μᵀz/‖z‖,   Z(κ) = ∫_{−1}^{1} e^{κ t} (1 − t²)^{(d−3)/2} dt
 
-The direction z/‖z‖ follows von Mises and Fisher's law with mean direction μ and concentration κ, the length that of
-N(0, I), independent of it. So N(0, I) is the uniform prior of the direction, and the ratio of the two densities is that
-on the sphere: a decoder that sees the direction alone makes of both the hyperspherical model, in coordinates in which a
-draw is an invertible map of noise. The map keeps length and the direction across μ, and moves the cosine t to where the
-distribution function has the value that it has at κ = 0.
+The direction z/‖z‖ has the von Mises–Fisher distribution with mean direction μ and concentration κ. The length is
+independent of it and distributed as under N(0, I). The prior N(0, I) has a uniform direction, and the ratio of the two
+densities is the ratio on the sphere. With a decoder that sees only the direction, this is the hyperspherical model, and a
+draw is still an invertible map of noise. The map keeps the length and the component across μ. It moves the cosine t so
+that the distribution function has the same value as at κ = 0.
 
-Integrals are over x = artanh t, where the integrand exp(κ tanh x) sech(x)^{d−1} is analytic and falls exponentially, so
-that the trapezoidal rule is exact up to rounding; all in double precision.
+Integrals are over x = artanh t. The integrand exp(κ tanh x) sech(x)^{d−1} is analytic and falls exponentially, so the
+trapezoidal rule is exact up to rounding. All of it is in double precision.
 
 KL[q ‖ N(m, diag s²)] = κ (E t − 1) − log e^{−κ} Z(κ)/Z(0) − ½ d + ½ Σ_i (E z_i² − 2 m_i E z_i + m_i²)/s_i² + Σ_i log s_i
 
-for which E z = E‖z‖ E t μ, and E z_i² = d [E t² μ_i² + (1 − E t²)(1 − μ_i²)/(d − 1)].
+where E z = E‖z‖ E t μ and E z_i² = d [E t² μ_i² + (1 − E t²)(1 − μ_i²)/(d − 1)].
 """
 
 from __future__ import annotations
@@ -30,15 +30,16 @@ from vaekit.distributions.diagonal_normal import DiagonalNormal
 from vaekit.distributions.reparameterized import Reparameterized
 
 NODES = 256
+"""Nodes of the trapezoidal rule."""
 TAIL = 30.0
-"""Where the integrand has fallen to e^{−30} of its height."""
+"""The nodes reach to where the integrand has fallen to e^{−30} of its maximum."""
 NEWTON = 8
-"""Steps, each within its cell, that find a quantile; the quintic is nearly straight there."""
+"""Newton steps for a quantile; within an interval the distribution function is nearly linear."""
 
 
 @dataclass(frozen=True)
 class _Cosine:
-    """The distribution of x = artanh t, by its values on nodes.
+    """The distribution of x = artanh t, tabulated at evenly spaced nodes.
 
     Args:
         kappa: κ, shape (*batch,).
@@ -60,8 +61,8 @@ class _Cosine:
 
     @classmethod
     def of(cls, kappa: Tensor, dims: int) -> _Cosine:
-        """The distribution of concentration κ in d dimensions."""
-        with torch.no_grad():  # where the nodes lie is no part of the integral
+        """Return the distribution with concentration κ in d dimensions."""
+        with torch.no_grad():  # the value of the integral does not depend on the positions of the nodes
             centre = 0.5 * torch.asinh(2 * kappa / (dims - 1))  # the mode
             width = 8 / torch.sqrt((dims - 1) * (1 + torch.tanh(centre).square())) + TAIL / (dims - 1)
             nodes = centre.unsqueeze(-1) + width.unsqueeze(-1) * torch.linspace(
@@ -73,27 +74,27 @@ class _Cosine:
         density = (log - log_total.unsqueeze(-1)).exp()
         first, second = _derivatives(nodes, kappa.unsqueeze(-1), dims)
         slope, bend = density * first, density * (first.square() + second)
-        # the integral of the quintic with these values, slopes and curvatures at both ends of a cell
-        cells = (
+        # the integral of the quintic with these values, slopes and curvatures at both ends of an interval
+        areas = (
             step / 2 * (density[..., 1:] + density[..., :-1])
             + step**2 / 10 * (slope[..., :-1] - slope[..., 1:])
             + step**3 / 120 * (bend[..., :-1] + bend[..., 1:])
         )
-        cumulative = torch.cat([torch.zeros_like(cells[..., :1]), cells.cumsum(-1)], -1)
+        cumulative = torch.cat([torch.zeros_like(areas[..., :1]), areas.cumsum(-1)], -1)
         return cls(kappa, dims, nodes, log_total, density, slope, cumulative)
 
     def expectation(self, values: Tensor) -> Tensor:
-        """E f(X) from f at the nodes, shape (*batch,)."""
+        """Return E f(X) from the values of f at the nodes, shape (*batch,)."""
         step = self.nodes[..., 1] - self.nodes[..., 0]
         return (self.density * values).sum(-1) * step
 
     def at(self, x: Tensor) -> Tensor:
-        """Density of x, shape (*batch, m)."""
+        """Return the density of x, shape (*batch, m)."""
         log = _log_density(x, self.kappa.unsqueeze(-1), self.dims) - self.log_total.unsqueeze(-1)
         return log.exp()
 
-    def function(self, x: Tensor, cell: Tensor) -> Tensor:
-        """Distribution function within cells: the quintic with its values, slopes and curvatures at both ends."""
+    def interpolate(self, x: Tensor, cell: Tensor) -> Tensor:
+        """Return P(X ≤ x) within an interval: the quintic with its values, slopes and curvatures at both ends."""
         left, right = self.nodes.gather(-1, cell), self.nodes.gather(-1, cell + 1)
         step = right - left
         s = (x - left) / step
@@ -107,41 +108,41 @@ class _Cosine:
         return low + s * (a + s * (b / 2 + s * (third + s * (fourth + s * fifth))))
 
     def probability(self, x: Tensor) -> Tensor:
-        """P(X ≤ x), shape (*batch, m); gradients reach x and κ."""
+        """Return P(X ≤ x), shape (*batch, m); gradients reach x and κ."""
         with torch.no_grad():
             known = x.clamp(self.nodes[..., :1], self.nodes[..., -1:])
             cell = (torch.searchsorted(self.nodes, known.contiguous()) - 1).clamp(0, NODES - 2)
             rate = self.at(known)
-        return self.function(known, cell) + rate * (x - x.detach())
+        return self.interpolate(known, cell) + rate * (x - x.detach())
 
     def quantile(self, u: Tensor) -> Tensor:
-        """x with P(X ≤ x) = u, shape (*batch, m); gradients reach u and κ, by the implicit function."""
+        """Return the x with P(X ≤ x) = u, shape (*batch, m); implicit gradients reach u and κ."""
         with torch.no_grad():
             cell = (torch.searchsorted(self.cumulative, u.contiguous()) - 1).clamp(0, NODES - 2)
             low, high = self.cumulative.gather(-1, cell), self.cumulative.gather(-1, cell + 1)
             left, right = self.nodes.gather(-1, cell), self.nodes.gather(-1, cell + 1)
             x = left + (right - left) * ((u - low) / (high - low).clamp_min(1e-300)).clamp(0, 1)
             for _ in range(NEWTON):
-                x = (x - (self.function(x, cell) - u) / self.at(x).clamp_min(1e-300)).clamp(left, right)
+                x = (x - (self.interpolate(x, cell) - u) / self.at(x).clamp_min(1e-300)).clamp(left, right)
             rate = self.at(x).clamp_min(1e-300)
-        missed = self.function(x, cell) - u
+        missed = self.interpolate(x, cell) - u
         return x - (missed - missed.detach()) / rate
 
 
 def _log_density(x: Tensor, kappa: Tensor, dims: int) -> Tensor:
-    """κ (tanh x − 1) + (d − 1) log sech x."""
+    """Return κ (tanh x − 1) + (d − 1) log sech x."""
     sech = math.log(2) - x.abs() - torch.log1p(torch.exp(-2 * x.abs()))
     return (dims - 1) * sech - kappa * 2 / (torch.exp(2 * x) + 1)
 
 
 def _derivatives(x: Tensor, kappa: Tensor, dims: int) -> tuple[Tensor, Tensor]:
-    """The first and the second derivative of the same."""
+    """Return the first and the second derivative of `_log_density` with respect to x."""
     t = torch.tanh(x)
     return kappa * (1 - t.square()) - (dims - 1) * t, -(1 - t.square()) * (2 * kappa * t + dims - 1)
 
 
 class VonMisesFisher(Reparameterized):
-    """A direction by von Mises and Fisher's law, with the length of standard normal noise.
+    """A vector with a von Mises–Fisher direction and the length of standard normal noise.
 
     Args:
         direction: μ, of length 1, shape (*batch, d), d ≥ 2.
@@ -152,7 +153,7 @@ class VonMisesFisher(Reparameterized):
         Convergent Trapezoidal Rule", 2014.
 
     Examples:
-        >>> q = VonMisesFisher(torch.tensor([0.0, 0.0, 1.0]), torch.tensor(0.0))  # of concentration 0: N(0, I)
+        >>> q = VonMisesFisher(torch.tensor([0.0, 0.0, 1.0]), torch.tensor(0.0))  # with concentration 0 it is N(0, I)
         >>> q.log_prob(torch.zeros(3) + 1.0), q.rsample((4,)).shape
         (tensor(-4.2568), torch.Size([4, 3]))
     """
@@ -168,65 +169,65 @@ class VonMisesFisher(Reparameterized):
 
     @property
     def mean(self) -> Tensor:
-        """E z = E‖z‖ E t μ, shape (*batch, d)."""
+        """Return E z = E‖z‖ E t μ, shape (*batch, d)."""
         d = self.event_shape[0]
         length = math.sqrt(2) * math.exp(math.lgamma((d + 1) / 2) - math.lgamma(d / 2))
         return length * self.cosine.unsqueeze(-1).to(self.like) * self.direction
 
     @property
     def variance(self) -> Tensor:
-        """E z_i² − (E z_i)², shape (*batch, d)."""
+        """Return E z_i² − (E z_i)², shape (*batch, d)."""
         return self.square - self.mean.square()
 
     @property
     def square(self) -> Tensor:
-        """E z_i², shape (*batch, d)."""
+        """Return E z_i², shape (*batch, d)."""
         d, along = self.event_shape[0], self.direction.square()
         across = self.law.expectation(torch.cosh(self.law.nodes) ** -2).unsqueeze(-1).to(along)  # 1 − E t²
         return d * ((1 - across) * along + across / (d - 1) * (1 - along))
 
     @property
     def cosine(self) -> Tensor:
-        """E t, shape (*batch,)."""
+        """Return E t, shape (*batch,)."""
         return self.law.expectation(torch.tanh(self.law.nodes))
 
     @property
     def normalizer(self) -> Tensor:
-        """log e^{−κ} Z(κ)/Z(0), shape (*batch,)."""
+        """Return log e^{−κ} Z(κ)/Z(0), shape (*batch,)."""
         return self.law.log_total - self.even.log_total
 
     def detached(self) -> VonMisesFisher:
-        """The same distribution, whose parameters gradients do not reach."""
+        """Return the same distribution with detached parameters."""
         return VonMisesFisher(self.direction.detach(), self.concentration.detach())
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """log N(z; 0, I) + κ (t − 1) − log e^{−κ} Z(κ)/Z(0) of vectors of shape (..., *batch, d)."""
+        """Return log N(z; 0, I) + κ (t − 1) − log e^{−κ} Z(κ)/Z(0) for vectors of shape (..., *batch, d)."""
         z = value.double()
         gap = 0.5 * (torch.nn.functional.normalize(z, dim=-1) - self.direction.double()).square().sum(-1)  # 1 − t
         normal = -0.5 * (z.square().sum(-1) + z.shape[-1] * math.log(2 * math.pi))
         return (normal - self.concentration.double() * gap - self.normalizer).to(value.dtype)
 
     def reparameterize(self, noise: Tensor) -> Tensor:
-        """z = ‖ε‖·(direction at cosine t from μ, across as ε lies), F_κ(t) = F_0(ε₁/‖ε‖)."""
+        """Return the vector of length ‖ε‖ with cosine t from μ, where F_κ(t) = F_0(ε₁/‖ε‖)."""
         moved = self._move(noise.double(), self.even, self.law)
         return self._turn(moved, 1.0).to(noise.dtype)
 
     def standardize(self, z: Tensor) -> Tensor:
-        """ε = g⁻¹(z)."""
+        """Return ε = g⁻¹(z)."""
         return self._move(self._turn(z.double(), -1.0), self.law, self.even).to(z.dtype)
 
     def _move(self, y: Tensor, old: _Cosine, new: _Cosine) -> Tensor:
-        """Vectors of the same length and side, their cosine with the first axis changed from one law to another."""
+        """Change the cosine with the first axis from one distribution to another; length and remaining direction stay."""
         along, across = y[..., 0], y[..., 1:]
         width = across.norm(dim=-1)
-        x = torch.asinh(along / width)  # artanh of the cosine, exact near the poles, too
+        x = torch.asinh(along / width)  # artanh of the cosine, also exact near the poles
         moved = _by_row(new.quantile, _by_row(old.probability, x, old.kappa.shape), new.kappa.shape)
         length = y.norm(dim=-1)
         scale = length / torch.cosh(moved) / width
         return torch.cat([(length * torch.tanh(moved)).unsqueeze(-1), across * scale.unsqueeze(-1)], -1)
 
     def _turn(self, y: Tensor, sense: float) -> Tensor:
-        """The rotation in the plane of the first axis e and μ that brings e to μ, or its inverse."""
+        """Rotate in the plane of the first axis e and μ: e to μ if `sense` is positive, else μ to e."""
         mu = self.direction.double()
         e = torch.zeros_like(mu)
         e[..., 0] = 1
@@ -237,7 +238,7 @@ class VonMisesFisher(Reparameterized):
 
 
 def _by_row(function: Callable[[Tensor], Tensor], x: Tensor, batch: Size) -> Tensor:
-    """A function of (*batch, m) applied to (..., *batch)."""
+    """Apply a function of (*batch, m) to a tensor of shape (..., *batch)."""
     lead = x.shape[: x.dim() - len(batch)]
     rows = x.reshape(-1, *batch).movedim(0, -1)
     return function(rows).movedim(-1, 0).reshape((*lead, *batch))
@@ -245,7 +246,7 @@ def _by_row(function: Callable[[Tensor], Tensor], x: Tensor, batch: Size) -> Ten
 
 @register_kl(VonMisesFisher, DiagonalNormal)
 def _kl_von_mises_fisher_diagonal(q: VonMisesFisher, p: DiagonalNormal) -> Tensor:
-    gap = q.law.expectation(1 - torch.tanh(q.law.nodes))  # 1 − E t, exact where it is small
+    gap = q.law.expectation(1 - torch.tanh(q.law.nodes))  # 1 − E t, computed so that a small value is exact
     own = -q.concentration.double() * gap - q.normalizer - 0.5 * q.event_shape[0]
     distance = (q.square - 2 * p.mean * q.mean + p.mean.square()) / p.stddev.square()
     return own.to(q.like) + (0.5 * distance + p.stddev.log()).sum(-1)

@@ -65,7 +65,7 @@ class Support:
     def _of_table(cls, layout: Layout) -> Support:
         values: list[Values] = [tuple(map(float, range(size))) for size in layout.sizes]
         measures = [0.0] * len(values)
-        for lattice, (low, high) in zip(layout.lattice, layout.edges, strict=True):
+        for lattice, (low, high) in zip(layout.on_grid, layout.edges, strict=True):
             values.append(tuple(np.linspace(low, high, STEPS)) if lattice else "real")
             measures.append(math.log((high - low) / (STEPS - 1)) if lattice else 0.0)
         return cls(tuple(values), (2 * layout.slots,), tuple(measures))

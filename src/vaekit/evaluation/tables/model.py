@@ -91,9 +91,9 @@ class TableModel(TablePosterior):
         """Return P(value|x_o) of the known categories of each column that is a list, shape (B, known categories)."""
         weights = found.log_weights.exp()[..., None, None]
         result = {}
-        for group in found.likelihood.of_missing().places:
+        for group in found.likelihood.of_missing().categories:
             probabilities = (weights * group.log_probs.double().exp()).sum(0).cpu().numpy()
-            for k, column in enumerate(self.cells.slot_columns[group.slots].tolist()):
+            for k, column in enumerate(self.cells.slot_columns[group.cells].tolist()):
                 listed = self.cells.columns[column]
                 if isinstance(listed, Categories):  # the shared category stands for its most frequent value
                     result[column] = probabilities[:, k, : listed.known] * np.exp(listed.log_share[: listed.known])

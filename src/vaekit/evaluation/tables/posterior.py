@@ -22,7 +22,7 @@ from torch import Tensor
 
 from vaekit.data import RowNoise, Rows, RowStream, Schema
 from vaekit.data.tables.cells import Cells
-from vaekit.distributions import Slots
+from vaekit.distributions import TableCells
 from vaekit.evaluation.bounds import BUDGET, block_rows, first_row, widest
 from vaekit.models import VariationalAutoEncoder
 
@@ -41,7 +41,7 @@ class Weighted:
 
     z: Tensor
     log_weights: Tensor
-    likelihood: Slots
+    likelihood: TableCells
 
     def log_prob(self, seen: Tensor, columns: npt.NDArray[np.int64]) -> Tensor:
         """Return log p(x_j|x_o) of each cell on its own, estimated by log Σ_k w_k p(x_j|z_k).
@@ -99,7 +99,7 @@ class TablePosterior:
         epsilon = noise.normal((self.samples, latent_dim), RowStream.POSTERIOR).movedim(1, 0)
         joint = self.model.draw(x.to(device), noise=epsilon.to(device))
         likelihood = joint.likelihood.base_dist
-        if not isinstance(likelihood, Slots):
+        if not isinstance(likelihood, TableCells):
             raise TypeError(f"the likelihood must speak of cells, not be a {type(likelihood).__name__}")
         log_weights = joint.log_weights()
         if hidden and likelihood.plain is not likelihood:

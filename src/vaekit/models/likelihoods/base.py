@@ -1,4 +1,4 @@
-"""What all likelihoods share: parameters from a network, and a start at the best constant model."""
+"""The base of all likelihoods: parameters from a network, and a start at the best constant model."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from vaekit.parts import Part, Plan
 
 
 class Likelihood(Part, nn.Module):
-    """p(x|z), a family of distributions over x whose parameters come from a network.
+    """p(x|z), a family of distributions over x with parameters from a network.
 
-    The network's output is added to a learned offset that starts at the best constant model, so that training begins
-    where a model that ignores z would end.
+    The network's output is added to a learned offset, which starts at the best constant model. So training starts where a
+    model that ignores z would end.
 
-    The next likelihood is a class with a `name`, whose `Options` are the arguments of its constructor after `event_shape` and
-    `levels`; one that is made of more than these overrides `build`.
+    To add a likelihood, define a class with a `name`. Its `Options` are the arguments of its constructor after `event_shape`
+    and `levels`. If the constructor needs anything else, override `build`.
 
     Args:
         event_shape: shape of one example.
-        levels: number L of levels of graded data; 0 where it does not apply.
+        levels: number L of levels of ordered data; 0 for other data.
     """
 
     section = "likelihood"
     kinds: ClassVar[frozenset[str]]
-    """Kinds of data that this is a likelihood of: among binary, levels, counts, real."""
+    """Kinds of data that the likelihood can be used for: some of binary, levels, counts and real."""
     density: ClassVar[bool] = False
-    """Whether log_prob is a density on the reals rather than a probability."""
+    """Whether `log_prob` is a density on the reals, not a probability."""
 
     @classmethod
     def build(cls, options: Any, plan: Plan) -> Self:
-        """Return the likelihood of examples of the plan's shape."""
+        """Return the likelihood for examples of the plan's shape."""
         return cls(plan.event_shape, plan.levels, **options.values())
 
     def __init__(self, event_shape: Sequence[int], levels: int = 0) -> None:
@@ -46,11 +46,11 @@ class Likelihood(Part, nn.Module):
     @property
     @abstractmethod
     def parameters_per_feature(self) -> int:
-        """How many numbers the network gives for each feature."""
+        """Return how many numbers the network outputs for each feature."""
 
     @property
     def event_dims(self) -> int:
-        """Over how many dimensions of the distribution an example's log-probability sums."""
+        """Return the number of dimensions of an example, over which its log-probability is summed."""
         return len(self.event_shape)
 
     @abstractmethod
@@ -58,15 +58,15 @@ class Likelihood(Part, nn.Module):
         """Set the offset (and scales) to the best constant model of x, shape (n, *event)."""
 
     def start_noise(self, variance: float) -> None:
-        """Begin at the variance that the start of a linear decoder leaves to the noise; most likelihoods do not use it."""
+        """Start at the noise variance that a linear decoder leaves at its start; most likelihoods ignore it."""
 
     @abstractmethod
     def distribution(self, parameters: Tensor) -> Distribution:
-        """The distribution of each feature from its parameters (..., *event, p); batch shape (..., *event)."""
+        """Return the distribution of each feature from its parameters (..., *event, p), batch shape (..., *event)."""
 
     def forward(self, raw: Tensor) -> Independent[Distribution]:
-        """The distribution over x from the network's output, shape (..., *event, p).
+        """Return the distribution over x from the network's output, shape (..., *event, p).
 
-        Reduced precision ends here: the offset is float32 or wider.
+        Reduced precision ends here, because the offset is float32 or wider.
         """
         return Independent(self.distribution(raw + self.offset), self.event_dims, validate_args=False)

@@ -1,4 +1,4 @@
-"""The categorical likelihood of data with L levels, free of any shape."""
+"""The categorical likelihood of data with L levels, which assumes no shape of the distribution."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from vaekit.models.likelihoods.base import Likelihood
 from vaekit.parts import Plan
 
 MOST_CATEGORIES = 256
-"""Levels above which a number for each would be too many."""
+"""Most levels: the network has an output for each of them."""
 
 
 class Categorical(Likelihood):
     """p(x|z) = Π_i softmax(network(z)_i)_{x_i} over the levels 0 … L−1.
 
-    Costs L outputs for each feature: meant for few levels.
+    The network has L outputs for each feature, so it is meant for few levels.
 
     Examples:
         >>> p = Categorical((3,), levels=4)(torch.zeros(2, 3, 4))
@@ -34,25 +34,25 @@ class Categorical(Likelihood):
 
     @classmethod
     def needs(cls, options: Any, plan: Plan, section: str) -> Iterator[RecipeError]:  # noqa: ARG003
-        """Yield a refusal for too many levels."""
+        """Yield a refusal if there are too many levels."""
         if plan.kind == "levels" and plan.levels > MOST_CATEGORIES:
             outputs = plan.levels * math.prod(plan.event_shape)
             yield RecipeError(
-                f"the categorical likelihood has a number for each level, and takes at most {MOST_CATEGORIES} levels",
-                f"{plan.levels}, which would be {outputs:,} numbers for a single row",
+                f"the categorical likelihood has an output for each level, and takes at most {MOST_CATEGORIES} levels",
+                f"{plan.levels}, which would be {outputs:,} outputs for a single row",
                 "Choose likelihood=discretized_logistic or discretized_logistic_mixture",
             )
 
     @property
     def parameters_per_feature(self) -> int:
-        """A logit for each level."""
+        """Return L, for a logit for each level."""
         return self.levels
 
     def start(self, x: Tensor) -> None:
-        """Begin at the frequency of each level, smoothed by one example in all."""
+        """Start at the frequency of each level, smoothed as by one more example."""
         counts = torch.stack([(x == level).sum(0) for level in range(self.levels)], -1)
         self.offset.data.copy_(((counts + 1 / self.levels) / (len(x) + 1)).log())
 
     def distribution(self, parameters: Tensor) -> OrderedCategorical:
-        """Categorical with these logits."""
+        """Return the categorical distribution with these logits."""
         return OrderedCategorical(parameters)

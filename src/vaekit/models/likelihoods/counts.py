@@ -1,4 +1,4 @@
-"""Likelihoods of counts 0, 1, 2, …"""
+"""Likelihoods of counts 0, 1, 2, …: Poisson and negative binomial."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from vaekit.networks import soft_clamp
 
 
 class ExactPoisson(TorchPoisson):
-    """Poisson whose log-probability is computed in float64: in float32 the terms of a large count cancel."""
+    """A Poisson distribution with its log-probability in float64; in float32 the terms of a large count cancel."""
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """log P(x = value), float64."""
+        """Return log P(x = value) in float64."""
         return TorchPoisson(self.rate.double(), validate_args=False).log_prob(value.double())
 
 
 class ExactNegativeBinomial(TorchNegativeBinomial):
-    """Negative binomial whose log-probability is computed in float64."""
+    """A negative binomial distribution with its log-probability in float64."""
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """log P(x = value), float64."""
+        """Return log P(x = value) in float64."""
         wide = TorchNegativeBinomial(self.total_count.double(), logits=self.logits.double(), validate_args=False)
         return wide.log_prob(value.double())
 
@@ -45,22 +45,22 @@ class Poisson(Likelihood):
 
     @property
     def parameters_per_feature(self) -> int:
-        """The logarithm of the mean."""
+        """Return 1, for the logarithm of the mean."""
         return 1
 
     def start(self, x: Tensor) -> None:
-        """Begin at the mean count, smoothed by half a count."""
+        """Start at the mean count, smoothed by half a count."""
         self.offset.data.copy_(((x.sum(0) + 0.5) / (len(x) + 1)).log().unsqueeze(-1))
 
     def distribution(self, parameters: Tensor) -> ExactPoisson:
-        """Poisson with these log-means."""
+        """Return the Poisson distribution with these log-means."""
         return ExactPoisson(soft_clamp(parameters.squeeze(-1), *LOG_MEAN).exp(), validate_args=False)
 
 
 class NegativeBinomial(Likelihood):
     """p(x|z) = Π_i Γ(x_i + r_i)/(Γ(r_i) x_i!) · (r_i/(r_i + μ_i))^{r_i} (μ_i/(r_i + μ_i))^{x_i}.
 
-    Mean μ, variance μ + μ²/r: counts more scattered than Poisson's, which is the limit of large r.
+    The mean is μ and the variance μ + μ²/r, larger than Poisson's. As r grows, it tends to Poisson.
 
     References:
         Lopez et al., "Deep generative modeling for single-cell transcriptomics", 2018.
@@ -77,11 +77,11 @@ class NegativeBinomial(Likelihood):
 
     @property
     def parameters_per_feature(self) -> int:
-        """The logarithms of mean and r."""
+        """Return 2, for the logarithms of the mean and of r."""
         return 2
 
     def start(self, x: Tensor) -> None:
-        """Begin at the mean count, and at r by the method of moments."""
+        """Start at the mean count and at the moment estimate of r."""
         mean = (x.sum(0) + 0.5) / (len(x) + 1)
         excess = (x.var(0, correction=0) - mean).clamp(min=0.01 * mean)
         r = (mean.square() / excess).clamp(0.01, 1000.0)
@@ -89,7 +89,7 @@ class NegativeBinomial(Likelihood):
         self.offset.data[..., 1].copy_(r.log())
 
     def distribution(self, parameters: Tensor) -> ExactNegativeBinomial:
-        """Negative binomial with these log-means and log-dispersions."""
+        """Return the negative binomial distribution with these log-means and log-dispersions."""
         log_mean = soft_clamp(parameters[..., 0], *LOG_MEAN)
         log_r = soft_clamp(parameters[..., 1], *LOG_DISPERSION)
         return ExactNegativeBinomial(log_r.exp(), logits=log_mean - log_r, validate_args=False)

@@ -1,7 +1,7 @@
-"""Likelihoods of real values with a location and a spread: Gaussian, Laplace, Student-t.
+"""Likelihoods of real values with a location and a scale: Gaussian, Laplace, Student-t.
 
-All three are parameterised by the variance λ: given as a number, one learned, one learned per feature, or predicted
-from z. With λ given, the Gaussian's distortion is the squared error, ‖x − μ‖²/2λ, plus (d/2)·log 2πλ, kept.
+All three are parameterised by the variance λ. It is a fixed number, one learned number, one learned number for each
+feature, or predicted from z. For a fixed λ the Gaussian's distortion is ‖x − μ‖²/2λ + (d/2)·log 2πλ, constant included.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from vaekit.parts import PartOptions
 
 Variance = Annotated[float, Field(gt=0, allow_inf_nan=False)] | Literal["learned", "per_feature", "predicted"]
 LOG_RATIO = (-9.0, 4.0)
-"""Bounds of log √λ relative to the spread of the data: neither a spike on a repeated value nor a flat line."""
+"""Bounds of log √λ relative to the spread of the data: no spike on a repeated value, no flat density."""
 
 
 class LocationScale(Likelihood):
-    """p(x|z) of real data, with mean μ(z) and variance λ; the network's outputs are in units of the data's own spread.
+    """p(x|z) of real data with mean μ(z) and variance λ; the network's output is in units of the data's spread.
 
     Args:
         event_shape: shape of one example.
-        levels: does not apply.
-        variance: λ > 0, or `learned` as one number, learned `per_feature`, or `predicted` from z for each feature.
+        levels: not used.
+        variance: λ > 0, or "learned" (one number), "per_feature" (one learned number for each feature) or "predicted" (from z).
     """
 
     kinds = frozenset({"real"})
@@ -42,11 +42,11 @@ class LocationScale(Likelihood):
     reference: Tensor
 
     class Options(PartOptions):
-        """What can be set of a likelihood of reals."""
+        """Options of a likelihood of real values."""
 
         variance: Variance = Field(
             "per_feature",
-            description="Variance λ in the units the model sees: a number, one `learned`, one learned `per_feature`, or `predicted` from z for each feature.",
+            description="Variance λ in the units of the model: a number, `learned` (one for all features), `per_feature` (one learned for each), or `predicted` from z.",
         )
 
     def __init__(self, event_shape: Sequence[int], levels: int = 0, variance: float | str = "per_feature") -> None:
@@ -60,36 +60,36 @@ class LocationScale(Likelihood):
 
     @property
     def parameters_per_feature(self) -> int:
-        """The location, and the log-scale if it is predicted."""
+        """Return 1 for the location, or 2 if the log-scale is predicted too."""
         return 2 if self.variance == "predicted" else 1
 
     def start(self, x: Tensor) -> None:
-        """Begin at the mean of each feature; the unit is the root mean square deviation over all features."""
+        """Start at the mean of each feature; the unit is the root mean square deviation over all features."""
         mean = x.mean(0)
         self.reference.copy_((x - mean).square().mean().sqrt().clamp(min=torch.finfo(x.dtype).tiny))
         self.offset.data[..., 0].copy_(mean / self.reference)
 
     @torch.no_grad()
     def start_noise(self, variance: float) -> None:
-        """Begin at this variance instead, where one or one per feature is learned."""
+        """Start at this variance if the variance is learned."""
         if self.variance in ("learned", "per_feature"):
             self.log_ratio.fill_(0.5 * math.log(variance) - math.log(float(self.reference)))
 
     def std(self, parameters: Tensor) -> Tensor:
-        """√λ, broadcastable to the features."""
+        """Return √λ, broadcastable to the features."""
         if not isinstance(self.variance, str):
             return torch.full_like(self.reference, math.sqrt(self.variance))
         raw = parameters[..., 1] if self.variance == "predicted" else self.log_ratio
         return self.reference * soft_clamp(raw, *LOG_RATIO).exp()
 
     def distribution(self, parameters: Tensor) -> Distribution:
-        """The family's member with these parameters."""
+        """Return the member of the family with these parameters."""
         location = self.reference * parameters[..., 0]
         return self.family(location, self.std(parameters).expand(location.shape))
 
     @abstractmethod
     def family(self, location: Tensor, std: Tensor) -> Distribution:
-        """The member with this mean and standard deviation."""
+        """Return the member of the family with this mean and standard deviation."""
 
 
 class Gaussian(LocationScale):
@@ -107,12 +107,12 @@ class Gaussian(LocationScale):
     name = "gaussian"
 
     def family(self, location: Tensor, std: Tensor) -> TorchNormal:
-        """N(μ, λ)."""
+        """Return N(μ, λ)."""
         return TorchNormal(location, std, validate_args=False)
 
 
 class Laplace(LocationScale):
-    """p(x|z) = Π_i e^{−|x_i − μ_i|/b_i} / 2b_i with b = √(λ/2): heavier tails, a sharp centre.
+    """p(x|z) = Π_i e^{−|x_i − μ_i|/b_i} / 2b_i, b = √(λ/2), with heavier tails than the Gaussian and a sharp centre.
 
     Examples:
         >>> p = Laplace((1,), variance=2.0)(torch.zeros(1, 1, 1))
@@ -123,12 +123,12 @@ class Laplace(LocationScale):
     name = "laplace"
 
     def family(self, location: Tensor, std: Tensor) -> TorchLaplace:
-        """Laplace with b = √(λ/2)."""
+        """Return the Laplace distribution with b = √(λ/2)."""
         return TorchLaplace(location, std / math.sqrt(2), validate_args=False)
 
 
 class StudentT(LocationScale):
-    """p(x|z) = Π_i t_ν(x_i; μ_i, s_i), s² = λ(ν − 2)/ν, ν > 2 learned for each feature: outliers cost little.
+    """p(x|z) = Π_i t_ν(x_i; μ_i, s_i), s² = λ(ν − 2)/ν, with ν > 2 learned for each feature; outliers cost little.
 
     Examples:
         >>> p = StudentT((1,))(torch.zeros(1, 1, 1))
@@ -143,6 +143,6 @@ class StudentT(LocationScale):
         self.log_freedom = nn.Parameter(torch.full(self.event_shape, math.log(6.0)))
 
     def family(self, location: Tensor, std: Tensor) -> TorchStudentT:
-        """Student-t of variance λ."""
+        """Return the Student-t distribution with variance λ."""
         freedom = 2 + soft_clamp(self.log_freedom, -3.0, 5.0).exp()
         return TorchStudentT(freedom, location, std * ((freedom - 2) / freedom).sqrt(), validate_args=False)

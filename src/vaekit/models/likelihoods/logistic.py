@@ -1,4 +1,4 @@
-"""The discretised logistic likelihood of pixels and other graded values, alone and in mixture."""
+"""The discretised logistic likelihood of pixels and other ordered levels, alone and as a mixture."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from vaekit.networks.layers import soft_clamp
 from vaekit.parts import PartOptions
 
 LOG_SCALE = (-7.0, 3.0)
-"""Bounds of log s relative to half the range of the levels."""
+"""Bounds of log s, in units of half the range of the levels."""
 BYTE = 127.5
 """Half the range of a byte."""
 
@@ -39,35 +39,35 @@ class DiscretizedLogistic(Likelihood):
 
     @property
     def parameters_per_feature(self) -> int:
-        """Location and log-scale."""
+        """Return 2, for location and log-scale."""
         return 2
 
     @property
     def half_range(self) -> float:
-        """Half of L − 1, the unit in which the network speaks."""
+        """Return (L − 1)/2, the unit of the network's output."""
         return (self.levels - 1) / 2
 
     def start(self, x: Tensor) -> None:
-        """Begin at the mean and spread of each feature (a logistic's standard deviation is πs/√3)."""
+        """Start at the mean and spread of each feature; a logistic's standard deviation is πs/√3."""
         scaled = x / self.half_range - 1
         spread = scaled.std(0, correction=0).clamp(min=0.5 / self.half_range) * math.sqrt(3) / math.pi
         self.offset.data[..., 0].copy_(scaled.mean(0))
         self.offset.data[..., 1].copy_(spread.log())
 
     def component(self, location: Tensor, log_scale: Tensor) -> Discretized:
-        """A discretised logistic from a location in [−1, 1] (or beyond) and a log-scale."""
+        """Return a discretised logistic from a log-scale and a location, which is in [−1, 1] within the levels."""
         low, high = LOG_SCALE
-        low -= max(0.0, math.log(self.half_range / BYTE))  # the least width in levels is at most that of bytes
+        low -= max(0.0, math.log(self.half_range / BYTE))  # the smallest scale in levels is at most that of bytes
         scale = self.half_range * soft_clamp(log_scale, low, high).exp()
         return Discretized(self.half_range * (location + 1), scale, self.levels)
 
     def distribution(self, parameters: Tensor) -> Discretized | MixtureSameFamily:
-        """Discretised logistic with these locations and log-scales."""
+        """Return the discretised logistic with these locations and log-scales."""
         return self.component(parameters[..., 0], parameters[..., 1])
 
 
 class DiscretizedLogisticMixture(DiscretizedLogistic):
-    """P(x_i = k|z) = Σ_c π_ic P_c(x_i = k), each P_c a discretised logistic: several values can be likely at once.
+    """P(x_i = k|z) = Σ_c π_ic P_c(x_i = k), a mixture of discretised logistics, which can have several modes.
 
     References:
         Salimans, Karpathy, Chen and Kingma, "PixelCNN++", 2017 (here without the coupling of colour channels).
@@ -81,9 +81,9 @@ class DiscretizedLogisticMixture(DiscretizedLogistic):
     name = "discretized_logistic_mixture"
 
     class Options(PartOptions):
-        """What can be set of the mixture."""
+        """Options of the mixture."""
 
-        components: int = Field(5, ge=1, le=100, description="Number of components of each value's distribution.")
+        components: int = Field(5, ge=1, le=100, description="Number of components of the distribution of each value.")
 
     def __init__(self, event_shape: Sequence[int], levels: int = 0, components: int = 5) -> None:
         self.components = components
@@ -91,11 +91,11 @@ class DiscretizedLogisticMixture(DiscretizedLogistic):
 
     @property
     def parameters_per_feature(self) -> int:
-        """Weight, location and log-scale of each component."""
+        """Return 3C, for the weight, location and log-scale of each component."""
         return 3 * self.components
 
     def start(self, x: Tensor) -> None:
-        """Begin at equal weights, with locations spread over each feature's quantiles."""
+        """Start at equal weights and at locations spread over the quantiles of each feature."""
         scaled, count = x / self.half_range - 1, self.components
         middles = torch.linspace(0, 1, 2 * count + 1)[1::2] * (len(scaled[:1000]) - 1)
         quantiles = scaled[:1000].sort(0).values[middles.round().long()]
@@ -104,7 +104,7 @@ class DiscretizedLogisticMixture(DiscretizedLogistic):
         self.offset.data[..., 2 * count :].copy_(spread.log().unsqueeze(-1))
 
     def distribution(self, parameters: Tensor) -> MixtureSameFamily:
-        """Mixture with these weights, locations and log-scales."""
+        """Return the mixture with these weights, locations and log-scales."""
         logits, location, log_scale = parameters.chunk(3, -1)
         return MixtureSameFamily(
             TorchCategorical(logits=logits, validate_args=False),

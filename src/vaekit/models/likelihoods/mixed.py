@@ -1,4 +1,4 @@
-"""The likelihood of a mixed table: every column its own, computed family by family."""
+"""The likelihood of a mixed table, with a distribution of its own for each column."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from vaekit.data import Layout
-from vaekit.distributions import LogisticMixture, MaskedSlots, Mechanism, PlaceGroup, ScoreGroup, Slots
+from vaekit.distributions import CategoryGroup, LogisticMixture, MaskedCells, Missingness, NumberGroup, TableCells
 from vaekit.models.likelihoods.base import Likelihood
 from vaekit.networks.layers import soft_clamp
 from vaekit.parts import PartOptions, Plan
 
 LOG_SCALE = (-7.0, 3.0)
-"""Bounds of the log scale of a component, where a column's scores have unit spread."""
+"""Bounds of the log scale of a component; the normal scores of a column have unit spread."""
 
 
 class Mixed(Likelihood):
-    """p(x|z) = Π_places softmax(network(z))_x · Π_scores Σ_m w_m logistic(y; μ_m, s_m), of the observed cells only.
+    """p(x|z) = Π_categories softmax(network(z))_x · Π_numbers Σ_m w_m logistic(y; μ_m, s_m), over the observed cells.
 
-    Columns of a list (categories, ordered levels, atoms) choose a place; columns of numbers are brought to normal scores by
-    a monotone map (`Marginal`) and follow a mixture of logistics, as a density or, on a lattice, as the probability of
-    an interval. What is said is said of the data as given.
+    A cell that holds a category, an ordered level or a point mass has a categorical distribution. A number is mapped to its
+    normal score by a monotone map (`Marginal`). Normal scores have a mixture of logistics: a density, or on a grid the
+    probability of an interval. The likelihood is that of the data in their own units.
 
     Args:
-        layout: what the slots of a row are.
-        components: number of components M of the numbers.
-        missing: `ignored`, or `modelled`: with a probability of being missing that depends on what a cell holds.
+        layout: the cells of a row.
+        components: number M of components of each number's mixture.
+        missing: "ignored", or "modelled" if the probability that a cell is missing depends on its value.
 
     References:
         Nazábal, Olmos, Ghahramani and Valera, "Handling Incomplete Heterogeneous Data using VAEs", 2020;
         Mattei and Frellsen, "MIWAE", 2019, for the likelihood of the observed cells;
-        Ipsen, Mattei and Frellsen, "not-MIWAE", 2021, where `missing` is `modelled`.
+        Ipsen, Mattei and Frellsen, "not-MIWAE", 2021, for modelled missingness.
 
     Examples:
         >>> layout = Layout(sizes=(3,), on_grid=(), edges=())
@@ -47,108 +47,108 @@ class Mixed(Likelihood):
     kinds = frozenset({"mixed"})
 
     class Options(PartOptions):
-        """What can be set of the likelihood of a mixed table."""
+        """Options of the likelihood of a mixed table."""
 
-        components: int = Field(3, ge=1, le=100, description="Number of components of each number's distribution.")
+        components: int = Field(3, ge=1, le=100, description="Number of components of the distribution of each number.")
         missing: Literal["ignored", "modelled"] = Field(
             "ignored",
-            description="Missing cells: left out (missing at random), or with a probability of being missing that depends on what they hold.",
+            description="Missing cells: `ignored` (missing at random), or `modelled`, if the probability that a cell is missing depends on its value.",
         )
 
     @classmethod
     def build(cls, options: Any, plan: Plan) -> Self:
-        """Return the likelihood of rows of the plan's cells."""
+        """Return the likelihood for rows with the plan's layout."""
         return cls(plan.layout, **options.values())
 
     absent: Tensor
     edges: Tensor
-    gates: Tensor
+    selectors: Tensor
 
     def __init__(self, layout: Layout, components: int = 3, missing: str = "ignored") -> None:
         self.layout = layout
         self.components, self.missing = components, missing
-        self.groups, self.numbers = _alike(layout.sizes), len(layout.on_grid)
-        self.choices = sum(len(group) * max(group) for group in self.groups)
+        self.groups, self.numbers = _groups(layout.sizes), len(layout.on_grid)
+        self.logit_count = sum(len(group) * max(group) for group in self.groups)
         super().__init__(())
         absent = [torch.arange(max(group)) >= torch.tensor(group).unsqueeze(1) for group in self.groups]
         self.register_buffer("absent", torch.cat([a.flatten() for a in absent] or [torch.zeros(0)]) > 0, False)
         self.models_missing = missing == "modelled"
         if self.models_missing:
-            self.missing_places = nn.Parameter(torch.zeros(self.choices))
+            self.missing_places = nn.Parameter(torch.zeros(self.logit_count))
             self.missing_lines = nn.Parameter(torch.zeros(self.numbers, 2))
-        self.register_buffer("gates", torch.tensor(layout.lists, dtype=torch.long), False)
+        self.register_buffer("selectors", torch.tensor(layout.lists, dtype=torch.long), False)
         self.register_buffer("edges", torch.tensor(layout.edges).reshape(-1, 2).float().T.contiguous(), False)
 
     @property
     def parameters_per_feature(self) -> int:
-        """How many numbers the network gives for a row, as its columns differ: logits, and M weights, locations, scales."""
-        return self.choices + 3 * self.components * self.numbers
+        """Return how many numbers the network outputs for a row: all logits, and M weights, locations and scales."""
+        return self.logit_count + 3 * self.components * self.numbers
 
     @property
     def event_dims(self) -> int:
-        """A row of slots."""
+        """Return 1: an example is a row of cells."""
         return 1
 
     @torch.no_grad()
     def start(self, x: Tensor) -> None:
-        """Begin at the frequency of each place, and at components spread over the scores."""
-        begin = slot = 0
+        """Start at the frequency of each category, and at components spread over the normal scores."""
+        begin = cell = 0
         for group in self.groups:
             for size in group:
-                seen = x[:, slot][~x[:, slot].isnan()].long()
-                counts = torch.bincount(seen, minlength=size) + 1 / size
+                observed = x[:, cell][~x[:, cell].isnan()].long()
+                counts = torch.bincount(observed, minlength=size) + 1 / size
                 self.offset[begin : begin + size].copy_((counts / counts.sum()).log())
-                begin, slot = begin + max(group), slot + 1
+                begin, cell = begin + max(group), cell + 1
         if self.models_missing:
             self._start_missing(x)
-        mixture = self.offset[self.choices :].view(self.numbers, 3, self.components)
+        mixture = self.offset[self.logit_count :].view(self.numbers, 3, self.components)
         spread = 1 - 1 / self.components
         mixture[:, 0] = 0.0
         mixture[:, 1] = torch.linspace(-spread, spread, self.components)
         mixture[:, 2] = math.log(0.55 * math.sqrt(1 - 0.5 * spread**2))  # near the standard normal
 
     def _start_missing(self, x: Tensor) -> None:
-        """Begin where being missing has nothing to do with the value."""
-        slots = self.layout.slots
-        logits = torch.logit((x[:, :slots].isnan().sum(0) + 0.5) / (len(x) + 1))
-        begin = slot = 0
+        """Start at missingness that does not depend on the value."""
+        cells = self.layout.slots
+        logits = torch.logit((x[:, :cells].isnan().sum(0) + 0.5) / (len(x) + 1))
+        begin = cell = 0
         for group in self.groups:
             for _ in group:
-                self.missing_places[begin : begin + max(group)].fill_(logits[slot])
-                begin, slot = begin + max(group), slot + 1
-        for number, gate in enumerate(self.layout.lists):
-            self.missing_lines[number, 0] = logits[gate if gate >= 0 else slot + number]
+                self.missing_places[begin : begin + max(group)].fill_(logits[cell])
+                begin, cell = begin + max(group), cell + 1
+        for number, selector in enumerate(self.layout.lists):
+            self.missing_lines[number, 0] = logits[selector if selector >= 0 else cell + number]
 
-    def distribution(self, parameters: Tensor) -> Slots:
-        """The slots of a row from its parameters."""
-        logits = parameters[..., : self.choices].masked_fill(self.absent, -math.inf)
-        places, begin, slot = [], 0, 0
+    def distribution(self, parameters: Tensor) -> TableCells:
+        """Return the distribution of the cells of a row from its parameters."""
+        logits = parameters[..., : self.logit_count].masked_fill(self.absent, -math.inf)
+        categories, begin, cell = [], 0, 0
         for group in self.groups:
             end = begin + len(group) * max(group)
             own = logits[..., begin:end].unflatten(-1, (len(group), max(group)))
-            places.append(PlaceGroup(slice(slot, slot + len(group)), own.log_softmax(-1)))
-            begin, slot = end, slot + len(group)
-        mixtures = parameters[..., self.choices :].unflatten(-1, (self.numbers, 3, self.components))
-        on_lattice = sum(self.layout.on_grid)
-        scores = [
-            ScoreGroup(
-                slice(slot + first, slot + last),
+            categories.append(CategoryGroup(slice(cell, cell + len(group)), own.log_softmax(-1)))
+            begin, cell = end, cell + len(group)
+        mixtures = parameters[..., self.logit_count :].unflatten(-1, (self.numbers, 3, self.components))
+        on_grid = sum(self.layout.on_grid)
+        numbers = [
+            NumberGroup(
+                slice(cell + first, cell + last),
                 _mixture(mixtures[..., first:last, :, :]),
-                self.edges[:, :last] if lattice else None,
+                self.edges[:, :last] if grid else None,
             )
-            for first, last, lattice in ((0, on_lattice, True), (on_lattice, self.numbers, False))
+            for first, last, grid in ((0, on_grid, True), (on_grid, self.numbers, False))
             if first < last
         ]
-        slots = Slots(places, scores, self.layout.slots)
-        return MaskedSlots(slots, self._mechanism()) if self.models_missing else slots
+        cells = TableCells(categories, numbers, self.layout.slots)
+        return MaskedCells(cells, self._missingness()) if self.models_missing else cells
 
-    def _mechanism(self) -> Mechanism:
-        begin, places = 0, []
+    def _missingness(self) -> Missingness:
+        begin, categories = 0, []
         for group in self.groups:
             end = begin + len(group) * max(group)
-            places.append(self.missing_places[begin:end].unflatten(0, (len(group), max(group))))
+            categories.append(self.missing_places[begin:end].unflatten(0, (len(group), max(group))))
             begin = end
-        return Mechanism(places, self.missing_lines, self.gates)
+        return Missingness(categories, self.missing_lines, self.selectors)
 
 
 def _mixture(parameters: Tensor) -> LogisticMixture:
@@ -156,8 +156,8 @@ def _mixture(parameters: Tensor) -> LogisticMixture:
     return LogisticMixture(logits, location, soft_clamp(log_scale, *LOG_SCALE))
 
 
-def _alike(sizes: tuple[int, ...]) -> list[list[int]]:
-    """Lengths of lists, increasing, cut where they double, so that lists worked on together are about as long."""
+def _groups(sizes: tuple[int, ...]) -> list[list[int]]:
+    """Group increasing lengths of lists of categories, such that the lengths within a group differ by a factor of about 2."""
     groups: list[list[int]] = []
     for size in sizes:
         if groups and size <= 2 * max(4, groups[-1][0]):

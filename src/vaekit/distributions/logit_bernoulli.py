@@ -1,0 +1,16 @@
+"""The Bernoulli distribution by its logits."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.distributions import Bernoulli
+
+
+class LogitBernoulli(Bernoulli):
+    """Torch's Bernoulli with a faster log-probability: it passes over the logits three times, not six."""
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Return x log π + (1 − x) log(1 − π) = log π + (x − 1)·logit, for values in [0, 1]."""
+        return torch.addcmul(F.logsigmoid(self.logits), value - 1, self.logits)
