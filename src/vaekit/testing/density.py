@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vaekit.testing.contract import ContractError, check_close, write_numbers
+from vaekit.testing.contract import ContractError, check_close, check_shape, write_numbers
 from vaekit.testing.grid import Grid
 
 Array = npt.NDArray[np.float64]
@@ -129,9 +129,10 @@ class Density:
                 found = np.asarray(moment(), dtype=np.float64)
             except (NotImplementedError, AttributeError):
                 continue
+            named = f"{what} of {self.name}{self.given}"
+            check_shape(self.part, named, found.shape, expected.shape, "it has to have the shape of an example")
             kept = np.isfinite(found)  # a distribution may have no variance, or no mean
             likely = f"the closed form of {what} does not belong to log_prob"
-            named = f"{what} of {self.name}{self.given}"
             check_close(self.part, named, found[kept], expected[kept], likely, tolerance[kept])
 
     def _expect(self, values: Array) -> tuple[Array, Array]:

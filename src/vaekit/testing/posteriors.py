@@ -80,7 +80,7 @@ def check_posterior(posterior: Posterior, *, moment_draws: int = 0, seed: int = 
 
 @torch.no_grad()
 def _check_map(posterior: Posterior, q: Reparameterized, noise: Tensor) -> None:
-    z, at = q.reparameterize(noise), ("ε", np.repeat(to_array(noise)[:, None], noise.shape[1], 1))
+    z, at = q.reparameterize(noise), ("ε", to_array(noise))
     back = q.standardize(z.clone())
     check_close(
         posterior, "standardize(reparameterize(ε))", back, to_array(noise), "one is not the inverse of the other", at=at
@@ -141,10 +141,9 @@ def _check_detached(posterior: Posterior, moved: Posterior, features: Tensor, no
     plain, apart = q.log_prob(z), q.detached().log_prob(z)
     likely = "detached() has to return the same distribution"
     check_close(posterior, "log_prob of detached()", apart, to_array(plain), likely, 1e-9, ("z", to_array(z)))
-    own = list(parameters_of(moved, features=leaf).items())
-    for (name, _), gradient in zip(
-        own, torch.autograd.grad(apart.sum(), [t for _, t in own], allow_unused=True, retain_graph=True), strict=True
-    ):
+    own = parameters_of(moved, features=leaf)
+    gradients = torch.autograd.grad(apart.sum(), list(own.values()), allow_unused=True, retain_graph=True)
+    for name, gradient in zip(own, gradients, strict=True):
         if gradient is not None and gradient.any():
             broken = f"log_prob of detached() has a gradient of {float(gradient.abs().max()):.3g} by {name}"
             raise ContractError(posterior, broken, "detached() keeps a parameter that it should detach")
@@ -167,8 +166,8 @@ def _check_rows(posterior: Posterior, moved: Posterior, features: Tensor, noise:
         own, _, value = rows.split(sizes, -1)
         return moved(own).log_prob(value)
 
-    check_rows_apart(posterior, "reparameterize", draw, everyone)
-    check_rows_apart(posterior, "log_prob", density, everyone)
+    check_rows_apart(posterior, "reparameterize", draw, everyone, sizes[0])
+    check_rows_apart(posterior, "log_prob", density, everyone, sizes[0])
 
 
 def _check_gradients(posterior: Posterior, moved: Posterior, features: Tensor, noise: Tensor) -> None:
