@@ -41,7 +41,7 @@ PROCESSOR_sse41 = ONEDNN_MAX_CPU_ISA=SSE41
 PROCESSOR_bf16 = ONEDNN_MAX_CPU_ISA=AVX512_CORE_BF16
 PROCESSOR_threads = OMP_NUM_THREADS=2
 NUMERICAL = $(addprefix tests/,distributions evaluation models networks objectives training/test_loop_oracle.py \
-	test_conditional.py test_estimator.py test_run.py test_table_run.py)
+	test_conditional.py test_contracts.py test_estimator.py test_run.py test_table_run.py)
 
 test-processors: $(addprefix test-processor-,$(PROCESSORS))
 

@@ -226,6 +226,19 @@ class Centred(DiagonalNormal):
         super().__init__(mean - mean.mean(0, keepdim=True) / 10, std)
 
 
+class Deaf(DiagonalNormal):
+    """The features are ignored."""
+
+    def __init__(self, mean, std):
+        super().__init__(0 * mean, torch.ones_like(std))
+
+
+class Flat(DiagonalNormal):
+    @property
+    def variance(self):
+        return super().variance.sum(-1)
+
+
 class HalfDetached(DiagonalNormal):
     def detached(self):
         return DiagonalNormal(self.mean.detach(), self.stddev)
@@ -262,6 +275,8 @@ def posterior_of(distribution, low=-9.0):
         (Stretched, r"log_prob of a draw is \S+ instead of \S+ at z = .* leaves out the determinant"),
         (OneWay, r"standardize\(reparameterize\(ε\)\) is \S+ instead of \S+ at ε = "),
         (Centred, r"reparameterize of row 0 differs by \S+ between the row alone and a batch of 3 rows"),
+        (Deaf, r"reparameterize of row 0 does not depend on that row"),
+        (Flat, r"the variance of z \(features .*\) has the shape \(\) instead of \(2,\)"),
         (HalfDetached, r"log_prob of detached\(\) has a gradient of \S+ by features"),
         (WrongMean, r"the mean of z \(features .*\) is \S+ instead of .* the closed form of the mean"),
         (WrongRate, r"Draws.rate\(\) from N\(0, I\) is \S+ instead of .* the registered kl_divergence"),

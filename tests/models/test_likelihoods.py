@@ -8,7 +8,7 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
-from scipy import integrate, optimize, stats
+from scipy import optimize, stats
 from scipy.special import log_softmax
 
 import oracles
@@ -116,33 +116,6 @@ def test_probabilities_of_all_rows_sum_to_one(name):
     rows = torch.tensor(list(product(range(TOP[name]), repeat=FEATURES))).double()
     total = likelihood(raw[:1]).log_prob(rows).exp().sum()
     assert total.item() == pytest.approx(1, abs=1e-10)
-
-
-@pytest.mark.parametrize(("name", "variance"), SPREAD)
-def test_densities_integrate_to_one(name, variance):
-    likelihood, raw = made(name, variance)
-    with torch.no_grad():
-        p = likelihood(raw).base_dist
-        centre = p.mean
-        for row, feature in ((0, 0), (1, 2)):
-
-            def density(x, row=row, feature=feature):
-                return float(p.log_prob(torch.full((2, FEATURES), x, dtype=torch.float64))[row, feature].exp())
-
-            middle = float(centre[row, feature])
-            parts = [integrate.quad(density, *ends, limit=200)[0] for ends in ((-np.inf, middle), (middle, np.inf))]
-            assert sum(parts) == pytest.approx(1, abs=1e-6)
-
-
-@pytest.mark.parametrize(("name", "variance"), [e for e in EVERY if e[1] in (0.3, "per_feature")])
-def test_draws_have_the_mean_that_is_reported(name, variance):
-    # z-tests of six means at |z| < 5, in each of nine families: false alarm 3e-5 (less for heavy tails)
-    torch.manual_seed(0)
-    likelihood, raw = made(name, variance)
-    with torch.no_grad():
-        p = likelihood(raw)
-        x, mean = p.sample((20_000,)).double().numpy(), p.mean.numpy()
-    assert np.abs(oracles.z_scores(x, mean)).max() < 5
 
 
 @pytest.mark.parametrize("name", ["gaussian", "laplace", "student_t"])

@@ -69,16 +69,6 @@ def test_residual_blocks_add_their_body(x):
 
 
 @pytest.mark.parametrize("block", sorted(BLOCKS))
-def test_any_leading_dimensions_are_examples(block, x):
-    network = made((3,), (2, 1), hidden=[6, 4], block=block)
-    found = network(torch.from_numpy(x))
-    assert found.shape == (5, 2, 2, 1)
-    for i in range(5):
-        alone = network(torch.from_numpy(x[i]))
-        np.testing.assert_allclose(found[i].detach().numpy(), alone.detach().numpy(), rtol=1e-9)
-
-
-@pytest.mark.parametrize("block", sorted(BLOCKS))
 def test_dropout_acts_in_training_only(block, x):
     network = made((2, 3), (4,), hidden=[16], block=block, dropout=0.5)
     with torch.no_grad():

@@ -65,7 +65,7 @@ def check_close(
         expected: what it should say, of the same shape or one that can be broadcast to it.
         likely: what is likely wrong if they differ.
         tolerance: the largest difference that is no fault, ≥ 0.
-        at: name of the inputs, and the inputs, of which the first dimensions are those of the values.
+        at: name of the inputs, and the inputs, one for each value or row of values.
 
     Raises:
         ContractError: if a value is off by more than the tolerance, or not a number.
@@ -77,7 +77,7 @@ def check_close(
     if not excess.size or excess.max() <= 0:
         return
     worst = np.unravel_index(excess.argmax(), excess.shape)
-    place = f" at {at[0]} = {write_numbers(at[1][worst])}" if at is not None else ""
+    place = f" at {at[0]} = {write_numbers(at[1][worst[0]])}" if at is not None else ""
     raise ContractError(part, f"{what} is {values[worst]:.6g} instead of {wanted[worst]:.6g}{place}", likely)
 
 
@@ -91,7 +91,7 @@ def check_finite(part: Any, what: str, values: Tensor | None, likely: str, at: t
         return
     bad = ~torch.isfinite(values).cpu().numpy()
     worst = np.unravel_index(bad.argmax(), bad.shape)
-    place = f" at {at[0]} = {write_numbers(at[1][worst])}" if at is not None else ""
+    place = f" at {at[0]} = {write_numbers(at[1][worst[0]])}" if at is not None else ""
     raise ContractError(part, f"{what} is {to_array(values)[worst]:g}{place}", likely)
 
 

@@ -69,7 +69,9 @@ def check_used(part: Any, what: str, value: Tensor, inputs: Mapping[str, Tensor]
         check_finite(part, f"the gradient of {what} by {name}", gradient, "an operation has no derivative there")
 
 
-def check_rows_apart(part: Any, what: str, function: Callable[[Tensor], Tensor], rows: Tensor) -> None:
+def check_rows_apart(
+    part: Any, what: str, function: Callable[[Tensor], Tensor], rows: Tensor, own: int | None = None
+) -> None:
     """Check that a row alone and in company gives the same numbers, and that they come from this row.
 
     Args:
@@ -77,6 +79,7 @@ def check_rows_apart(part: Any, what: str, function: Callable[[Tensor], Tensor],
         what: the name of the numbers.
         function: from rows (B, ...) to numbers (B, ...).
         rows: B ≥ 2 rows that differ, float64.
+        own: how many of a row's numbers, the first ones, have to count; all by default.
 
     Raises:
         ContractError: if a row's numbers depend on other rows, or not on the row.
@@ -91,8 +94,8 @@ def check_rows_apart(part: Any, what: str, function: Callable[[Tensor], Tensor],
             raise ContractError(
                 part, broken, "an operation goes over the batch's dimension, as batch normalisation does"
             )
-        own = torch.autograd.grad(together[i].square().sum(), rows, retain_graph=True, allow_unused=True)[0]
-        if own is None or not own[i].any():
+        gradient = torch.autograd.grad(together[i].square().sum(), rows, retain_graph=True, allow_unused=True)[0]
+        if gradient is None or not gradient[i][..., :own].any():
             raise ContractError(
                 part, f"{what} of row {i} does not depend on that row", "its input is ignored or detached"
             )

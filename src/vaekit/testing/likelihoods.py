@@ -109,7 +109,7 @@ def _check_rows(likelihood: Likelihood, moved: Likelihood, raw: Tensor, x: Tenso
         log_p: Tensor = moved(outputs.unflatten(-1, raw.shape[1:])).log_prob(values.unflatten(-1, x.shape[1:]))
         return log_p
 
-    check_rows_apart(likelihood, "log_prob", density, torch.cat([raw.flatten(1), x.flatten(1)], -1))
+    check_rows_apart(likelihood, "log_prob", density, torch.cat([raw.flatten(1), x.flatten(1)], -1), sizes[0])
 
 
 def _check_extremes(likelihood: Likelihood, x: Tensor) -> None:

@@ -113,4 +113,4 @@ def _check_leading(part: type[Network], decoder: nn.Module, z: Tensor) -> None:
             ) from error
         expected = to_array(whole[0]) if lead == () else to_array(whole).reshape(*lead, *whole.shape[1:])
         check_shape(part, what, found.shape, expected.shape, LEADING)
-        check_close(part, what, found, expected, "leading dimensions are mixed up")
+        check_close(part, what, found, expected, "leading dimensions are mixed up", 1e-9)
