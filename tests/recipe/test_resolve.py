@@ -240,7 +240,7 @@ def test_the_choice_does_not_depend_on_the_row_count_but_for_the_length():
         (["objective=reconstruction"], "objective=reconstruction goes with model=autoencoder only"),
         (["model=autoencoder", "objective=iwae"], "Got objective=iwae instead. Leave it out."),
         (["model=autoencoder", "prior=mixture"], "Got prior=mixture instead. Leave them out"),
-        (["objective=mmd", "objective.kl_weight=0", "prior=mixture"], "mixture with objective.kl_weight=0"),
+        (["objective=mmd", "objective.kl_weight=0", "prior=mixture"], "objective.kl_weight=0. Got mixture"),
         (["model=autoencoder", "layers=[4, 2]"], r"Got layers=\[4, 2\].* choose model=vae"),
         (
             ["encoder=linear", "layers=[3, 2]"],

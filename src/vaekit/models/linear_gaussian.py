@@ -1,10 +1,10 @@
-"""Probabilistic principal component analysis: the member of the family whose every number is known exactly.
+"""Probabilistic principal component analysis, a latent variable model whose likelihood and posterior are known exactly.
 
     x = Wz + b + noise,  z ~ N(0, I_k),  noise ~ N(0, σ²I_p)       p(x) = N(b, WWᵀ + σ²I)
     p(z|x) = N(M⁻¹Wᵀ(x − b), σ²M⁻¹),  M = WᵀW + σ²I
 
-With λ_1 ≥ … ≥ λ_p the eigenvalues of the data's covariance, the likelihood is greatest at σ² = mean of the discarded
-eigenvalues and W = U_k (Λ_k − σ²I)^½, where
+Let λ_1 ≥ … ≥ λ_p be the eigenvalues of the data's covariance. The maximum of the likelihood is at W = U_k (Λ_k − σ²I)^½ and
+σ² = the mean of λ_{k+1} … λ_p. There
 
     max mean log p = −½ [ p log 2π + Σ_{j≤k} log λ_j + (p − k) log σ² + p ].
 """
@@ -46,7 +46,7 @@ class ProbabilisticPCA:
 
     @classmethod
     def fit(cls, X: npt.ArrayLike, latent_dim: int) -> tuple[ProbabilisticPCA, float]:
-        """The maximum-likelihood model of the rows of X, and its mean log-likelihood on them.
+        """Fit the maximum-likelihood model to the rows of X, and return it with its mean log-likelihood on them.
 
         Args:
             X: data, shape (n, p), n ≥ 2.
@@ -56,7 +56,7 @@ class ProbabilisticPCA:
             The model and max mean log p in nats per row.
 
         Raises:
-            VaekitError: if k is not below p, or the data leave no variance to the noise.
+            VaekitError: if k is not below p, or the data vary in at most k directions.
         """
         data = np.asarray(X, dtype=np.float64)
         n, p = data.shape
@@ -66,7 +66,7 @@ class ProbabilisticPCA:
         centred = data - bias
         if p <= n:
             eigenvalues, vectors = np.linalg.eigh(centred.T @ centred / n)
-        else:  # the same eigenvalues from the smaller Gram matrix, the remaining p − n being zero
+        else:  # the smaller Gram matrix has the same eigenvalues, except for p − n zeros
             eigenvalues, left = np.linalg.eigh(centred @ centred.T / n)
             vectors = centred.T @ left / np.sqrt(np.maximum(eigenvalues * n, np.finfo(float).tiny))
         leading, axes = eigenvalues[::-1][:latent_dim], vectors[:, ::-1][:, :latent_dim]
@@ -77,7 +77,7 @@ class ProbabilisticPCA:
         return cls(axes * np.sqrt(np.maximum(leading - variance, 0)), bias, variance), float(best)
 
     def log_prob(self, X: npt.ArrayLike) -> Array:
-        """log N(x; b, WWᵀ + σ²I) of each row, by the matrix inversion and determinant lemmas; shape (n,)."""
+        """Return log N(x; b, WWᵀ + σ²I) of each row, shape (n,), by the matrix inversion and determinant lemmas."""
         centred = np.asarray(X, dtype=np.float64) - self.bias
         p, k = self.weight.shape
         inner = self.weight.T @ self.weight + self.variance * np.eye(k)  # M
@@ -88,7 +88,7 @@ class ProbabilisticPCA:
         return -0.5 * (p * np.log(2 * np.pi) + log_det + quadratic)
 
     def posterior(self, X: npt.ArrayLike) -> tuple[Array, Array]:
-        """Mean (n, k) and covariance (k, k) of p(z|x); the covariance is the same for every x."""
+        """Return the mean (n, k) and the covariance (k, k) of p(z|x); the covariance is the same for every x."""
         inner = self.weight.T @ self.weight + self.variance * np.eye(self.weight.shape[1])  # M
         inverse = np.linalg.inv(inner).astype(np.float64)
         return (np.asarray(X, dtype=np.float64) - self.bias) @ self.weight @ inverse, self.variance * inverse

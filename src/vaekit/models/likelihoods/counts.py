@@ -36,7 +36,7 @@ class Poisson(Likelihood):
 
     Examples:
         >>> import torch
-        >>> round(float(Poisson((1,))(torch.zeros(1, 1, 1)).log_prob(torch.zeros(1, 1))), 4)
+        >>> round(Poisson((1,))(torch.zeros(1, 1, 1)).log_prob(torch.zeros(1, 1)).item(), 4)
         -1.0
     """
 
