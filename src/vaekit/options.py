@@ -1,4 +1,4 @@
-"""What every section of a recipe shares."""
+"""The base of every section of a recipe."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 Width = Annotated[int, Field(ge=1, le=100_000)]
-"""Units of a layer."""
+"""Number of units of a layer."""
 
 
 class Options(BaseModel):
-    """A section of a recipe: unknown keys are refused, values are checked, nothing changes afterwards."""
+    """A section of a recipe. It refuses unknown keys, checks its values and cannot be changed afterwards."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

@@ -1,6 +1,6 @@
-"""Parts: classes that say of themselves what they are called, what can be set, and what they ask of others.
+"""Parts of a model or of its training, classes that declare their name, their options and their requirements.
 
-A part of a model or of its training (a prior, a posterior, a likelihood, a network, an objective, an optimiser) is one class:
+A part (a prior, a posterior, a likelihood, a network, an objective or an optimiser) is one class:
 
     class Cauchy(Prior):
         name = "cauchy"
@@ -8,8 +8,8 @@ A part of a model or of its training (a prior, a posterior, a likelihood, a netw
         class Options(PartOptions):
             scale: float = Field(1.0, gt=0, description="Width of the distribution.")
 
-Defining the class registers it. From then on `prior=cauchy` is a choice in a recipe, `prior.scale` is one of its keys, and
-`scale` beside another prior is refused. A part is one file, in this package or in another.
+Defining the class registers it. From then on a recipe may say `prior=cauchy` and `prior.scale=2`, and `prior.scale` is refused
+with another prior. A part is one file, in this package or in another.
 """
 
 from __future__ import annotations
@@ -33,23 +33,23 @@ from vaekit.errors import RecipeError, VaekitError, did_you_mean
 from vaekit.options import Options
 
 AUTO = "auto"
-"""The name of a choice that is left open until the data are known."""
+"""The name of a choice that is made once the data are known."""
 OBJECT = "object"
 """The name of a part that is passed as a Python object."""
 GROUP = "vaekit.parts"
-"""The entry point group in which installed distributions name the modules of their parts."""
+"""The entry point group where installed packages list the modules of their parts."""
 
 
 class PartOptions(Options):
-    """What can be set of a part: a section of a recipe."""
+    """Options of a part, a section of a recipe."""
 
     part: ClassVar[type[Any]]
-    """The part that these options belong to."""
+    """The class of the part."""
 
-    name: str = Field("", description="The choice.")
+    name: str = Field("", description="Name of the part.")
 
     def values(self) -> dict[str, Any]:
-        """Return the options that were set or have a default, without the name."""
+        """Return all options that have a value, without the name."""
         return {
             key: value for key in type(self).model_fields if key != "name" and (value := getattr(self, key)) is not None
         }
@@ -57,19 +57,19 @@ class PartOptions(Options):
 
 @dataclass(frozen=True)
 class Plan:
-    """What is known of a model before it is built. Parts are built from it, and say what they need of it.
+    """What is known about a model before it is built. Parts check their requirements against it and are built from it.
 
     Args:
         kind: kind of data: binary, levels, counts, real or mixed.
         event_shape: shape of an example as the model sees it.
-        levels: number of levels of graded data; 0 for others.
+        levels: number of levels of ordered data; 0 for other data.
         picture: whether an example is a picture.
         rows: number of training rows.
         latent_dim: number of latent dimensions, of all layers together.
-        layers: sizes of several layers from the data upwards; empty for one layer.
+        layers: sizes of the layers of latent variables from the data upwards; empty for one layer.
         context: names of the columns that the model is conditional on.
         options: the chosen options by section (`prior`, `posterior`, …).
-        built: the parts that exist already, by section: those that were passed as objects, and those that are built first.
+        built: parts that exist already, by section, because they were passed as objects or are built first.
         training: the `training` section of the recipe.
         layout: the cells of a row of a mixed table.
         context_layout: the cells of the context.
@@ -92,7 +92,7 @@ class Plan:
     logarithm: bool = False
 
     def part(self, section: str) -> type[Any]:
-        """Return the class of the part that was chosen for a section."""
+        """Return the class of the part chosen in a section."""
         return type(self.built[section]) if section in self.built else self.options[section].part
 
     @property
@@ -103,7 +103,7 @@ class Plan:
         return sections
 
     def needs_diagonal(self, what: str) -> Iterator[RecipeError]:
-        """Yield a refusal where the posterior is not a diagonal Gaussian, which `what` needs."""
+        """Yield a refusal if the posterior is not a diagonal Gaussian, which `what` needs."""
         if getattr(self.part("posterior"), "name", "") != "diagonal":
             asked = f"layers={list(self.layers)}" if self.layers else f"posterior={self.options['posterior'].name}"
             mend = "Leave layers out" if self.layers else "Choose posterior=diagonal"
@@ -113,23 +113,23 @@ class Plan:
 class Part:
     """The base of all parts.
 
-    A class with a `section` is a kind of parts, as `Prior` is. A class with a `name` is a part of its kind and is registered
-    under that name when it is defined.
+    A subclass with a `section` is a kind of part, such as `Prior`. A subclass with a `name` is a part of that kind, registered
+    under its name when the class is defined.
 
     Raises:
-        VaekitError: when a class is defined whose name belongs to another part of its kind.
+        VaekitError: if another part of the kind already has the name of a new class.
     """
 
     section: ClassVar[str]
-    """The section of a recipe in which parts of this kind are chosen."""
+    """The section of a recipe that chooses a part of this kind."""
     name: ClassVar[str]
-    """What the part is called in a recipe."""
+    """The name of the part in a recipe."""
     known: ClassVar[dict[str, Any]]
-    """The registered parts of the kind by their names."""
+    """The registered parts of the kind, by name."""
     registered: ClassVar[list[Callable[[], object]]] = []
-    """Called whenever a part was registered."""
+    """Functions that are called after a part is registered."""
     Options: ClassVar[type[PartOptions]] = PartOptions
-    """What can be set of the part."""
+    """The options of the part."""
 
     def __init_subclass__(cls, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)
@@ -142,7 +142,7 @@ class Part:
     def _register(cls) -> None:
         former = cls.known.get(cls.name)
         if cls.name in (AUTO, OBJECT) or (former and former.__qualname__ != cls.__qualname__):
-            raise VaekitError(f"the name of a {cls.section} must be its own", f"'{cls.name}'", "Choose another name")
+            raise VaekitError(f"the name of a {cls.section} must be unique", f"'{cls.name}'", "Choose another name")
         kind = next(base for base in cls.__mro__ if "section" in base.__dict__)
         inherited = kind.__dict__.get("Options", PartOptions)
         bases = cls.Options if issubclass(cls.Options, inherited) else (cls.Options, inherited)
@@ -153,7 +153,7 @@ class Part:
 
     @classmethod
     def named(cls, name: str) -> type[Self]:
-        """Return the part of this kind with a name.
+        """Return the part of this kind that has a name.
 
         Raises:
             RecipeError: if there is no such part.
@@ -165,82 +165,82 @@ class Part:
 
     @classmethod
     def needs(cls, options: Any, plan: Plan, section: str) -> Iterator[RecipeError]:  # noqa: ARG003 - most need nothing
-        """Yield a refusal for each thing that the part needs and does not find.
+        """Yield a refusal for each requirement of the part that is not met.
 
         Args:
-            options: its options.
-            plan: the data, and the other parts.
-            section: the section in which it was chosen.
+            options: options of the part.
+            plan: the data and the other parts.
+            section: the section that chose the part.
         """
         yield from ()
 
     @classmethod
     def build(cls, options: Any, plan: Plan) -> Any:
-        """Return the part itself.
+        """Build the part.
 
         Args:
-            options: its options.
-            plan: the data, and the other parts.
+            options: options of the part.
+            plan: the data and the other parts.
         """
         raise NotImplementedError
 
 
 def _options(title: str, bases: Any, part: type[Part], fields: dict[str, Any]) -> type[PartOptions]:
-    make: Any = create_model  # untyped, as its fields are made here
+    make: Any = create_model  # untyped, since its fields are created at run time
     made: type[PartOptions] = make(title, __base__=bases, **fields)
     made.part = part
     return made
 
 
 def unknown(name: str, kind: type[Part]) -> str:
-    """Say what to do about a name that no part of a kind has."""
+    """Suggest what to do about an unknown name of a part."""
     near = did_you_mean(name, [AUTO, *kind.known])
-    return near if near.startswith("Did") else f"{near}. If it is your own, import the module that defines it first"
+    return near if near.startswith("Did") else f"{near}. If it is your own part, import its module first"
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A section of a recipe as the discriminated union of what is registered: `name` decides which options there are.
+    """A section of a recipe that chooses a part: the union of the options of all registered parts, discriminated by `name`.
 
     Args:
-        kind: the kind of parts.
-        default: the name of the part where none is given.
+        kind: the kind of part.
+        default: the name of the part if the section does not name one.
     """
 
     kind: type[Part]
     default: str
 
     def fields(self) -> dict[str, Any]:
-        """Return every key that a part of the kind has, with its field; the first part that has it is asked."""
+        """Return the fields of all parts of the kind by key; if several parts have a key, the first one's field."""
         found: dict[str, Any] = {}
         for part in self.kind.known.values():
-            for key, of in part.Options.model_fields.items():
-                found.setdefault(key, of)
+            for key, field_info in part.Options.model_fields.items():
+                found.setdefault(key, field_info)
         return found
 
     def open_options(self) -> type[PartOptions]:
-        """Return the options of a part that is not known yet: they may have any key of the kind."""
+        """Return the options of a part that is not chosen yet, which may have any key of the kind."""
         fields: dict[str, Any] = {"name": (Literal[AUTO], AUTO)}
-        for key, of in self.fields().items():
-            kept = Annotated[(of.annotation, *of.metadata)] if of.metadata else of.annotation
-            fields.setdefault(key, (kept | None, Field(None, description=of.description)))
+        for key, info in self.fields().items():
+            kept = Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
+            fields.setdefault(key, (kept | None, Field(None, description=info.description)))
         return _options(f"Open{self.kind.__name__}Options", self.kind.Options, self.kind, fields)
 
     def object_options(self) -> type[PartOptions]:
-        """Return the options of a part that is passed as an object: those of every part of the kind, and its type."""
+        """Return the options of a part that is passed as an object: the options common to the kind, and its type."""
         fields = {"name": (Literal[OBJECT], OBJECT), "type": (str, "")}
         return _options(f"{self.kind.__name__}ObjectOptions", self.kind.Options, self.kind, fields)
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Make the union; it is made anew whenever a part is registered."""
+        """Return the schema of the union; it is rebuilt after each registration of a part."""
         options = {name: part.Options for name, part in self.kind.known.items()}
         options |= {AUTO: self.open_options(), OBJECT: self.object_options()}
         choices = {name: handler.generate_schema(each) for name, each in options.items()}
         union = core_schema.tagged_union_schema(choices, discriminator=self._name)
-        return core_schema.no_info_before_validator_function(self._spelt_out, union)
+        return core_schema.no_info_before_validator_function(self._expand_name, union)
 
-    def _spelt_out(self, value: Any) -> Any:
-        """Return a section from a name alone."""
+    def _expand_name(self, value: Any) -> Any:
+        """Return the section that a name alone stands for."""
         return {"name": value} if isinstance(value, str) else value
 
     def _name(self, value: Any) -> Any:
@@ -250,11 +250,11 @@ class Choice:
 
 
 def import_parts(package: str, path: Iterable[str]) -> None:
-    """Import every module of a package, so that its parts are registered.
+    """Import every module of a package to register its parts.
 
     Args:
-        package: its name.
-        path: its `__path__`.
+        package: name of the package.
+        path: `__path__` of the package.
     """
     for module in pkgutil.iter_modules(path):
         importlib.import_module(f"{package}.{module.name}")
@@ -287,7 +287,7 @@ def import_own(name: str) -> None:
 
 @cache
 def import_installed() -> None:
-    """Import the modules that installed distributions name as theirs, once; one that fails is left out with a warning."""
+    """Import the modules of parts that installed packages list, once; a module that fails is skipped with a warning."""
     for entry in entry_points(group=GROUP):
         try:
             entry.load()

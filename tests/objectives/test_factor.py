@@ -177,5 +177,5 @@ def test_a_state_without_the_discriminator_is_refused_with_its_name(tmp_path):
     plain = vaekit.train("digits", settings=TINY | {"objective": "elbo"}, out=tmp_path / "plain")
     run = vaekit.train("digits", settings=TINY, out=tmp_path / "run")
     (run.path / GOOD).write_bytes((plain.path / GOOD).read_bytes())
-    with pytest.raises(RunError, match=rf"(?s)^{GOOD} must belong to this run.*discriminator.layers.2.bias"):
+    with pytest.raises(RunError, match=rf"(?s){GOOD}' does not belong to this run.*discriminator.layers.2.bias"):
         vaekit.train(resume=run.path)

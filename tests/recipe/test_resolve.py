@@ -240,7 +240,7 @@ def test_the_choice_does_not_depend_on_the_row_count_but_for_the_length():
         (["objective=reconstruction"], "objective=reconstruction goes with model=autoencoder only"),
         (["model=autoencoder", "objective=iwae"], "Got objective=iwae instead. Leave it out."),
         (["model=autoencoder", "prior=mixture"], "Got prior=mixture instead. Leave them out"),
-        (["objective=mmd", "objective.kl_weight=0", "prior=mixture"], "mixture with objective.kl_weight=0"),
+        (["objective=mmd", "objective.kl_weight=0", "prior=mixture"], "objective.kl_weight=0. Got mixture"),
         (["model=autoencoder", "layers=[4, 2]"], r"Got layers=\[4, 2\].* choose model=vae"),
         (
             ["encoder=linear", "layers=[3, 2]"],
@@ -262,7 +262,7 @@ def test_what_does_not_go_together_is_refused_before_anything_is_written(setting
 def test_a_number_for_each_of_so_many_levels_is_refused():
     deep = Schema(kind="levels", shape=(8, 8, 1), levels=4096, picture=True, dtype="uint16")
     with pytest.raises(
-        RecipeError, match=r"at most 256 levels.*Got 4096, which would be 262,144 numbers for a single row"
+        RecipeError, match=r"at most 256 levels.*Got 4096, which would be 262,144 outputs for a single row"
     ):
         choose(deep, "likelihood=categorical")
     assert choose(deep)[0].likelihood.name == "discretized_logistic"

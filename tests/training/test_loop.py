@@ -105,15 +105,15 @@ def test_an_interrupted_run_resumes_bit_for_bit(tmp_path, survive, number, model
 def test_draws_rise_in_training_and_every_held_out_bound_has_them_all(tmp_path, monkeypatch):
     settings = TINY | {"objective": "iwae", "objective.samples": 6, "training.draws_warmup": 0.5}
     trained, measured = [], []
-    evaluate, joint = loop.measure, vaekit.models.VariationalAutoEncoder.joint
+    evaluate, draw = loop.measure, vaekit.models.VariationalAutoEncoder.draw
 
-    def counted(model, x, **given):
-        drawn = joint(model, x, **given)
-        if not given:  # a step of the training, whose noise is free
+    def counted(model, x, samples=None, **given):
+        drawn = draw(model, x, samples, **given)
+        if not given:  # a step of the training, which passes neither noise nor posterior
             trained.append(len(drawn.z))
         return drawn
 
-    monkeypatch.setattr(vaekit.models.VariationalAutoEncoder, "joint", counted)
+    monkeypatch.setattr(vaekit.models.VariationalAutoEncoder, "draw", counted)
     monkeypatch.setattr(loop, "measure", lambda *given: measured.append(given[-1]) or evaluate(*given))
     run = vaekit.train(table(), settings=settings, out=tmp_path / "run")
     half = len(trained) // 2

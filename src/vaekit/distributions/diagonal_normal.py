@@ -24,6 +24,7 @@ class DiagonalNormal(Reparameterized, Independent):  # type: ignore[type-arg]  #
         Kingma and Welling, "Auto-Encoding Variational Bayes", 2014.
 
     Examples:
+        >>> import torch
         >>> q = DiagonalNormal(torch.zeros(3, 2), torch.ones(3, 2))
         >>> q.log_prob(torch.zeros(3, 2)).shape
         torch.Size([3])

@@ -1,4 +1,4 @@
-"""Models: every arrow of the graphical model is a module whose forward returns a distribution.
+"""Models. Every arrow of the graphical model is a module whose forward returns a distribution.
 
 encoder(x) -> q(z|x)        decoder(z) -> p(x|z)        prior() -> p(z)
 """

@@ -1,4 +1,4 @@
-"""Generative networks p(x|z; θ): a network joined to a likelihood."""
+"""Decoders p(x|z; θ), each a network and a likelihood."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from vaekit.models.likelihoods import Likelihood
 
 
 class Decoder(nn.Module):
-    """p(x|z), the likelihood of x with parameters that a network computes from z.
+    """p(x|z), a likelihood of x whose parameters a network computes from z.
 
     Args:
-        network: maps (..., latent_dim) to (..., *event, likelihood.parameters); of a conditional model it is given the
-            context, too.
-        likelihood: turns those parameters into a distribution over x.
+        network: maps (..., latent_dim) to (..., *event, parameters); in a conditional model it also takes the context.
+        likelihood: maps the network's output to a distribution over x.
 
     Examples:
         >>> import torch
@@ -31,14 +30,14 @@ class Decoder(nn.Module):
         self.likelihood = likelihood
 
     def forward(self, z: Tensor, *context: Tensor) -> Independent[Distribution]:
-        """The distribution of x given z.
+        """Return the distribution p(x|z).
 
         Args:
             z: latent vectors, shape (..., latent_dim).
-            context: c of p(x|z, c), where the model is conditional, shape (B, ...).
+            context: c of p(x|z, c) if the model is conditional, shape (B, ...).
 
         Returns:
-            A distribution with batch shape (...,) and event shape (*event,): `log_prob` sums over features, and
-            `.base_dist.log_prob` keeps them apart.
+            A distribution with batch shape (...,) and event shape (*event,). `log_prob` sums over features, and
+            `.base_dist.log_prob` does not.
         """
         return self.likelihood(self.network(z, *context))

@@ -1,4 +1,4 @@
-"""Inference networks q(z|x; φ): a network joined to a posterior."""
+"""Encoders q(z|x; φ), each a network and a posterior."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from vaekit.networks import Rescale
 
 
 class Encoder(nn.Module):
-    """q(z|x), the approximate posterior of z with parameters that a network computes from x.
+    """q(z|x), an approximate posterior of z whose parameters a network computes from x.
 
     Args:
-        network: maps (B, *event) to (B, posterior.features); of a conditional model it is given the context, too.
-        posterior: turns those numbers into a distribution over z.
+        network: maps (B, *event) to (B, posterior.features); in a conditional model it also takes the context.
+        posterior: maps the network's output to a distribution over z.
         rescale: applied to x before the network; the identity by default.
-        corruption: probability in [0, 1) of hiding each number from the network, in training only: it is set to the
-            mean, and what is left is enlarged to make up for it. The likelihood is still of the whole x, and since
-            each corrupted x̃ gives a posterior q(z|x̃) of its own, every bound stays one.
+        corruption: probability in [0, 1) of hiding each number from the network, in training only. A hidden number is set to
+            the mean, and the others are scaled up to compensate. The likelihood is still that of all of x. Each corrupted x̃
+            has its own posterior q(z|x̃), so every bound is still a bound.
 
     References:
         Kingma and Welling, "Auto-Encoding Variational Bayes", 2014;
@@ -40,16 +40,16 @@ class Encoder(nn.Module):
         self.rescale = rescale if rescale is not None else Rescale()
 
     def forward(self, x: Tensor, *context: Tensor) -> Reparameterized:
-        """The posterior of x.
+        """Return the posterior q(z|x).
 
         Args:
             x: data as the model sees them, shape (B, *event).
-            context: c of q(z|x, c), where the model is conditional, shape (B, ...).
+            context: c of q(z|x, c) if the model is conditional, shape (B, ...).
 
         Returns:
             A distribution over z with batch shape (B,) and event shape (latent_dim,).
         """
         features = self.network(self.corrupt(self.rescale(x)), *context)
-        # leave reduced precision here
+        # reduced precision ends here
         q: Reparameterized = self.posterior(features.to(torch.promote_types(features.dtype, torch.float32)))
         return q

@@ -1,7 +1,7 @@
-"""Networks: tensor to tensor, no probability.
+"""Networks, which map tensors to tensors and know nothing of probability.
 
-An encoder's network maps pictures or rows (B, *event) to features (B, n); a decoder's network maps latent
-vectors (..., d) to parameters (..., *event, p), p of them for each feature.
+An encoder's network maps pictures or rows (B, *event) to features (B, n). A decoder's network maps latent vectors (..., d)
+to parameters (..., *event, p), p for each feature.
 """
 
 from vaekit.networks.base import Network

@@ -1,4 +1,4 @@
-"""What a network says of itself: what can be set, and how it is built as encoder and as decoder."""
+"""The base of all networks: their options, and how they are built as encoder and as decoder."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from vaekit.parts import Part
 
 
 class Network(Part):
-    """A family of networks between data and latent variables, which can serve as encoder and as decoder.
+    """A family of networks between data and latent variables, for encoders and for decoders.
 
-    The next network is a class with a `name`, with `Options` of its own and these two methods. What they return may have a
-    method `start(x)`, which is called with some training rows before training: an encoder's with the rows as the network sees
-    them, a decoder's with the rows themselves; the latter may return the variance that it leaves to the noise.
+    To add a network, define a class with a `name`, `Options` and the two methods below. The modules that they return may have
+    a method `start(x)`, which is called with some training rows before training. An encoder gets the rows as its network sees
+    them. A decoder gets the rows themselves, and may return the variance that it leaves to the noise.
     """
 
     section = "network"
@@ -30,7 +30,7 @@ class Network(Part):
             options: its options.
             event_shape: shape of one input.
             features: number of outputs.
-            latent_dim: how many of them are means, the first ones, where the posterior is a diagonal Gaussian.
+            latent_dim: number of latent dimensions; with a diagonal posterior, the first `latent_dim` outputs are means.
         """
 
     @classmethod
@@ -42,5 +42,5 @@ class Network(Part):
             options: its options.
             latent_dim: length of an input.
             event_shape: shape of one example.
-            parameters: numbers for each feature.
+            parameters: number of outputs for each feature.
         """

@@ -1,4 +1,4 @@
-"""Networks that are given a context beside their input."""
+"""Networks with a context as a second input."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from torch import Tensor, nn
 
 
 class Concatenated(nn.Module):
-    """f(g(x) ⊕ h(c)): what is read of the input and what is read of the context, side by side along the last dimension.
+    """f(g(x) ⊕ h(c)), a network of input x and context c, with features concatenated along the last dimension.
 
     Args:
         first: g, applied to the input.
-        reader: h, from contexts (B, ...) to what can stand beside g(x): all dimensions but the last of one that is shorter
-            are repeated.
-        network: f.
+        reader: h, applied to the context (B, ...); h(c) is repeated to the leading dimensions of g(x).
+        network: f, applied to the concatenated features.
 
     References:
         Sohn, Lee and Yan, "Learning Structured Output Representation using Deep Conditional Generative Models", 2015.
@@ -29,6 +28,6 @@ class Concatenated(nn.Module):
         self.first, self.reader, self.network = first, reader, network
 
     def forward(self, x: Tensor, context: Tensor) -> Tensor:
-        """Map inputs (..., B, *event) and contexts (B, ...) as the network maps what it is given of both."""
-        own, given = self.first(x), self.reader(context)
-        return self.network(torch.cat([own, given.expand(*own.shape[:-1], -1)], -1))
+        """Map inputs (..., B, *event) and contexts (B, ...) to outputs of the network."""
+        features, extra = self.first(x), self.reader(context)
+        return self.network(torch.cat([features, extra.expand(*features.shape[:-1], -1)], -1))

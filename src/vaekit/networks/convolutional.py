@@ -1,8 +1,7 @@
 """Residual convolutional networks for pictures of any height, width and number of channels.
 
-Pictures are (..., H, W, C), as they lie on disk. Each stage halves height and width, rounding up; the decoder
-passes through the same sizes in reverse, so any size will do. Nothing is computed at full size, where a layer costs four
-times as much as after one halving.
+Pictures are (..., H, W, C), as on disk. Each stage halves height and width, rounding up. The decoder goes through the same
+sizes in reverse, so any size works. No layer runs at full size, where it would cost four times as much as after one halving.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from vaekit.parts import PartOptions, Plan
 
 
 def stage_sizes(height: int, width: int, stages: int) -> list[tuple[int, int]]:
-    """Heights and widths before each stage and after the last.
+    """Return the height and width before each stage and after the last.
 
     Examples:
         >>> stage_sizes(13, 30, 2)
@@ -38,12 +37,12 @@ def stage_sizes(height: int, width: int, stages: int) -> list[tuple[int, int]]:
 
 
 def _norm(channels: int) -> nn.GroupNorm:
-    """Groups of several channels each: a group of one would see nothing once a picture has shrunk to one pixel."""
+    """Return a normalisation of groups of several channels; a group of one channel and one pixel would become zero."""
     return nn.GroupNorm(math.gcd(channels, 8) if channels >= 32 else 1, channels)
 
 
 class SqueezeExcite(nn.Module):
-    """x ⊙ 2σ(V f(W m) + b), m the mean of each channel over the picture: what is in it decides which channels count.
+    """x ⊙ 2σ(V f(W m) + b), a weight for each channel from the means m of all channels over the picture.
 
     Args:
         channels: number of channels, ≥ 1.
@@ -60,18 +59,18 @@ class SqueezeExcite(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, channels, H, W) to the same shape."""
-        # twice, so that a gate of no opinion, σ(0), leaves the channel as it is
+        # times 2, so that a gate of σ(0) leaves the channel unchanged
         return x * (2 * torch.sigmoid(self.gate(x.mean((-2, -1)))))[..., None, None]
 
 
 class ResidualConvolution(nn.Module):
-    """x + conv(f(norm(conv(f(norm(x)))))), the last convolution starting at zero.
+    """x + conv(f(norm(conv(f(norm(x)))))), where the last convolution starts at zero.
 
     Args:
         channels: number of channels, ≥ 1.
         activation: one of `ACTIVATIONS`.
-        squeeze_excite: whether channels are weighed, picture by picture, before they are added.
-        dropout: probability in [0, 1) of dropping a number between the convolutions in training.
+        squeeze_excite: whether to weight the channels of each picture before they are added to x.
+        dropout: probability in [0, 1) of dropping a value between the convolutions in training.
     """
 
     def __init__(self, channels: int, activation: str, squeeze_excite: bool = False, dropout: float = 0.0) -> None:
@@ -92,12 +91,12 @@ class ResidualConvolution(nn.Module):
 
 
 class Doubling(nn.Module):
-    """A convolution whose every output gives four pixels: pictures of twice the height and width, cropped to a size.
+    """A convolution with four output pixels for each input pixel, cropped to a size.
 
     Args:
-        channels: of the picture that comes in.
-        outputs: channels of the one that goes out.
-        size: its height and width, each twice as large or one less.
+        channels: number of input channels.
+        outputs: number of output channels.
+        size: output height and width, each twice the input's or one less.
         kernel: width of the convolution, odd.
 
     References:
@@ -115,16 +114,16 @@ class Doubling(nn.Module):
 
 
 class ConvolutionalEncoder(nn.Module):
-    """Pictures (B, H, W, C) to features (B, n).
+    """A residual convolutional network from pictures (B, H, W, C) to features (B, n).
 
     Args:
         shape: (H, W, C).
         features: n ≥ 1.
-        channels: channels of each stage; one halving of the picture per entry.
+        channels: number of channels of each stage; each stage halves the picture.
         activation: one of `ACTIVATIONS`.
         blocks: residual blocks in each stage, ≥ 1.
-        squeeze_excite: whether they weigh their channels.
-        dropout: probability in [0, 1) of dropping a number within a block in training.
+        squeeze_excite: whether the blocks weight their channels.
+        dropout: probability in [0, 1) of dropping a value within a block in training.
     """
 
     def __init__(
@@ -141,7 +140,7 @@ class ConvolutionalEncoder(nn.Module):
         height, width, depth = shape
         sizes = stage_sizes(height, width, len(channels))
         layers: list[nn.Module] = []
-        previous, kernel = depth, 5  # the first sees far for little, as pictures have few channels
+        previous, kernel = depth, 5  # a wide first kernel costs little, as pictures have few channels
         for size in channels:
             layers.append(nn.Conv2d(previous, size, kernel, stride=2, padding=kernel // 2))
             layers += [ResidualConvolution(size, activation, squeeze_excite, dropout) for _ in range(blocks)]
@@ -156,17 +155,17 @@ class ConvolutionalEncoder(nn.Module):
 
 
 class ConvolutionalDecoder(nn.Module):
-    """Latent vectors (..., d) to parameters (..., H, W, C, p).
+    """A residual convolutional network from latent vectors (..., d) to parameters (..., H, W, C, p).
 
     Args:
         latent_dim: d ≥ 1.
         shape: (H, W, C).
         parameters: p ≥ 1 for each pixel and channel.
-        channels: channels of each stage, in the encoder's order; one doubling of the picture per entry.
+        channels: number of channels of each stage, in the encoder's order; each stage doubles the picture.
         activation: one of `ACTIVATIONS`.
         blocks: residual blocks in each stage, ≥ 1.
-        squeeze_excite: whether they weigh their channels.
-        dropout: probability in [0, 1) of dropping a number within a block in training.
+        squeeze_excite: whether the blocks weight their channels.
+        dropout: probability in [0, 1) of dropping a value within a block in training.
     """
 
     def __init__(
@@ -190,7 +189,7 @@ class ConvolutionalDecoder(nn.Module):
         layers: list[nn.Module] = []
         for left, size, following, doubled in zip(range(len(channels))[::-1], inwards, outputs, sizes[1:], strict=True):
             layers += [ResidualConvolution(size, activation, squeeze_excite, dropout) for _ in range(blocks)]
-            if not left:  # a block opens with these two; after the last there is none
+            if not left:  # a block starts with these two, and no block follows the last one
                 layers += [_norm(size), ACTIVATIONS[activation]()]
             layers.append(Doubling(size, following, doubled, kernel=1 if left else 3))
         self.layers = nn.Sequential(*layers)
@@ -203,28 +202,30 @@ class ConvolutionalDecoder(nn.Module):
 
 
 class ConvolutionalNetwork(Network):
-    """A residual convolutional network as encoder and as decoder of pictures."""
+    """Residual convolutional networks as encoder and decoder of pictures."""
 
     name = "convolutional"
 
     class Options(PartOptions):
-        """What can be set of a convolutional network."""
+        """Options of a convolutional network."""
 
         channels: tuple[Width, ...] = Field(
-            (32, 64), min_length=1, description="Channels of the stages of a convolutional network, outermost first."
+            (32, 64),
+            min_length=1,
+            description="Number of channels of each stage of a convolutional network, largest pictures first.",
         )
         blocks: int = Field(1, ge=1, le=100, description="Residual blocks in each stage of a convolutional network.")
         squeeze_excite: bool = Field(
-            False, description="Whether a convolutional network weighs its channels, picture by picture."
+            False, description="Whether a convolutional network weights its channels for each picture (squeeze-excite)."
         )
         activation: Activation = Field("silu", description="Nonlinearity.")
         dropout: float = Field(
-            0.0, ge=0, lt=1, description="Probability of dropping a number within a block in training."
+            0.0, ge=0, lt=1, description="Probability of dropping a value within a block in training."
         )
 
     @classmethod
     def needs(cls, options: Any, plan: Plan, section: str) -> Iterator[RecipeError]:  # noqa: ARG003
-        """Yield a refusal for what is not a picture."""
+        """Yield a refusal if the examples are not pictures."""
         if not plan.picture:
             yield RecipeError(f"a convolutional {section} must be given pictures", "a table", f"Choose {section}=mlp")
 

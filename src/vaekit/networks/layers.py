@@ -1,4 +1,4 @@
-"""Small pieces that the networks and likelihoods share."""
+"""Small modules that networks and likelihoods share."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 
 
 def soft_clamp(raw: Tensor, low: float, high: float) -> Tensor:
-    """Bound a value smoothly, staying near the identity between the bounds.
+    """Bound a value smoothly, close to the identity between the bounds.
 
         low + softplus(raw − low) − softplus(raw − high)
 
-    The gradient stays positive until it underflows, so a parameter that reached a bound can come back.
+    The gradient is positive until it underflows, so a parameter at a bound can move back.
 
     Args:
         raw: any real tensor.
@@ -34,19 +34,19 @@ def soft_clamp(raw: Tensor, low: float, high: float) -> Tensor:
         A tensor of the same shape with values in [low, high], up to rounding.
 
     Examples:
-        >>> soft_clamp(torch.tensor([-100.0, 0.0, 100.0]), -8, 8).round(decimals=2)
-        tensor([-8.0000,  0.0000,  8.0000])
+        >>> soft_clamp(torch.tensor([-100.0, 1.0, 100.0]), -8, 8).round(decimals=2)
+        tensor([-8.,  1.,  8.])
     """
     above_low = torch.logaddexp(raw, raw.new_full((), low))
-    # the same function without its differences: with A = eˡᵒʷ + eʳᵃʷ it is −log((1 − eˡᵒʷ⁻ʰⁱᵍʰ)/A + e⁻ʰⁱᵍʰ)
+    # the same function without differences: with A = eˡᵒʷ + eʳᵃʷ it is −log((1 − eˡᵒʷ⁻ʰⁱᵍʰ)/A + e⁻ʰⁱᵍʰ)
     return -torch.logaddexp(math.log1p(-math.exp(low - high)) - above_low, raw.new_full((), -high))
 
 
 class Slice(nn.Module):
-    """The first numbers of a vector.
+    """A module that returns the first numbers of a vector.
 
     Args:
-        size: how many, ≥ 1.
+        size: how many numbers, ≥ 1.
     """
 
     def __init__(self, size: int) -> None:
@@ -59,7 +59,7 @@ class Slice(nn.Module):
 
 
 class Direction(nn.Module):
-    """A vector brought to the length that standard normal noise has on average, z ↦ √d·z/‖z‖."""
+    """z ↦ √d·z/‖z‖, a module that scales a vector to the typical length of standard normal noise."""
 
     def forward(self, z: Tensor) -> Tensor:
         """Map (..., d) to (..., d)."""
@@ -67,13 +67,13 @@ class Direction(nn.Module):
 
 
 class Rescale(nn.Module):
-    """Bring data to mean zero and unit spread for a network, x ↦ (f(x) − shift)/scale, f = log(1 + x) for counts.
+    """x ↦ (f(x) − shift)/scale, a module that standardises a network's input; f(x) = log(1 + x) for counts, else x.
 
-    Only what the network sees changes: the likelihood is of x itself, so no log-determinant is due.
+    Only the network's input changes. The likelihood is of x itself, so it has no log-determinant.
 
     Args:
-        shift: subtracted.
-        scale: divided by, > 0.
+        shift: the number to subtract.
+        scale: the number to divide by, > 0.
         logarithm: whether to take log(1 + x) first; values must then be ≥ 0.
     """
 

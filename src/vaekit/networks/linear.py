@@ -1,11 +1,11 @@
-"""Linear maps that learn in the coordinates of the data's principal axes.
+"""Linear maps, learned in the coordinates of the data's principal axes.
 
     encoder:  features = A Λ^−½ Uᵀ(x − m) + b         decoder:  x = U Λ^½ A z
 
-U and Λ are the eigenvectors and eigenvalues of the data's covariance, measured once and then fixed; A and b are learned.
-The maps that can be expressed are the same as without them, but columns of very different scale or strongly correlated
-ones no longer make the optimisation ill-conditioned. Learning starts from probabilistic principal component analysis: far
-from it, the noise of the stiffest direction (λ_1/σ² may be 10⁶) would drown the gradients of all others.
+U and Λ are the eigenvectors and eigenvalues of the data's covariance, measured once and then fixed. A and b are learned.
+The maps can express the same functions as without U and Λ, but correlated columns or columns of very different scale no
+longer make the optimisation ill-conditioned. Training starts from probabilistic principal component analysis. Far from it,
+the gradient noise of the stiffest direction (λ_1/σ² may be 10⁶) would hide the gradients of all others.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from vaekit.networks.base import Network
 from vaekit.parts import Plan
 
 MOST_AXES = 512
-"""Slice axes kept; the optimum of a linear-Gaussian model lies within the leading `latent_dim` of them."""
+"""Most principal axes kept; the optimum of a linear-Gaussian model lies within the first `latent_dim` of them."""
 
 
 @dataclass(frozen=True)
 class PrincipalAxes:
-    """Principal components of some rows.
+    """The mean, principal axes and variances of some rows.
 
     Args:
-        mean: shape (p,).
+        mean: mean of the rows, shape (p,).
         axes: leading eigenvectors of the covariance, shape (p, r); zero beyond the rank of the data.
-        std: standard deviations along them, shape (r,).
+        std: standard deviations along the axes, shape (r,).
         total: sum of all variances.
     """
 
@@ -43,17 +43,17 @@ class PrincipalAxes:
     total: Tensor
 
     def noise(self, latent_dim: int) -> Tensor:
-        """σ², the mean of the variances that `latent_dim` axes leave over (Tipping and Bishop 1999)."""
+        """Return σ², the mean variance along the axes after the first `latent_dim` (Tipping and Bishop 1999)."""
         left = self.total - self.std[:latent_dim].square().sum()
         return left.clamp(min=1e-9 * float(self.total)) / max(1, len(self.mean) - latent_dim)
 
     def share(self, latent_dim: int) -> Tensor:
-        """σ²/λ_j of the leading axes, at most one: the posterior variance of each code."""
+        """Return σ²/λ_j of the leading axes, at most 1, which is the posterior variance of each latent dimension."""
         return (self.noise(latent_dim) / self.std[:latent_dim].square()).clamp(max=1.0)
 
 
 def principal_axes(x: Tensor, count: int) -> PrincipalAxes:
-    """The `count` leading principal components of rows x, shape (n, ...)."""
+    """Return the leading `count` principal axes of rows x, shape (n, ...)."""
     x = x.flatten(1).double()
     mean = x.mean(0)
     _, singular, axes = torch.linalg.svd(x - mean, full_matrices=False)
@@ -71,7 +71,7 @@ class LinearEncoder(nn.Module):
     Args:
         in_shape: shape of one example.
         features: number of outputs.
-        latent_dim: how many of them, the first ones, are means; logarithms of standard deviations may follow.
+        latent_dim: the first `latent_dim` outputs are means; logarithms of standard deviations may follow.
     """
 
     mean: Tensor
@@ -88,7 +88,7 @@ class LinearEncoder(nn.Module):
 
     @torch.no_grad()
     def start(self, x: Tensor) -> None:
-        """Take the axes from rows as the network sees them; begin with probabilistic PCA's posterior.
+        """Take the axes from rows as the network sees them, and start at the posterior of probabilistic PCA.
 
         Args:
             x: rows, shape (n, *event).
@@ -114,7 +114,7 @@ class LinearDecoder(nn.Module):
     Args:
         latent_dim: number of latent dimensions.
         event_shape: shape of one example.
-        parameters: numbers for each feature.
+        parameters: number of outputs for each feature.
     """
 
     colour: Tensor
@@ -129,7 +129,7 @@ class LinearDecoder(nn.Module):
 
     @torch.no_grad()
     def start(self, x: Tensor) -> float:
-        """Take the axes from rows, in units of their root mean square deviation; begin with probabilistic PCA's W.
+        """Take the axes from rows, in units of their root mean square deviation, and start at W of probabilistic PCA.
 
         Args:
             x: rows, shape (n, *event).
@@ -151,13 +151,13 @@ class LinearDecoder(nn.Module):
 
 
 class LinearNetwork(Network):
-    """A linear map as encoder and as decoder."""
+    """Linear maps as encoder and decoder."""
 
     name = "linear"
 
     @classmethod
     def needs(cls, options: Any, plan: Plan, section: str) -> Iterator[RecipeError]:  # noqa: ARG003
-        """Yield a refusal where the data have fewer directions than z, or where more than a plain model is wanted."""
+        """Yield a refusal if z has more dimensions than the data, or if posterior or context do not go with a linear map."""
         most = min(math.prod(plan.event_shape), MOST_AXES)
         if plan.kind != "mixed" and plan.latent_dim > most:
             yield RecipeError(

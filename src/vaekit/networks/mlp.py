@@ -1,4 +1,4 @@
-"""Multilayer perceptrons: plain, gated or residual; without hidden layers, a linear map."""
+"""Multilayer perceptrons with plain, gated or residual blocks."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from vaekit.parts import PartOptions
 
 
 class Plain(nn.Sequential):
-    """f(Wx + b)."""
+    """f(Wx + b), a plain block."""
 
     def __init__(self, inputs: int, outputs: int, activation: str, dropout: float) -> None:
         super().__init__(nn.Linear(inputs, outputs), ACTIVATIONS[activation](), nn.Dropout(dropout))
 
 
 class Gated(nn.Module):
-    """(Vx + c) ⊙ σ(Wx + b).
+    """(Vx + c) ⊙ σ(Wx + b), a gated block.
 
     References:
         Dauphin, Fan, Auli and Grangier, "Language Modeling with Gated Convolutional Networks", 2017.
@@ -42,7 +42,7 @@ class Gated(nn.Module):
 
 
 class Residual(nn.Module):
-    """x + V f(W norm(x)), the second map starting at zero so that the block starts as the identity.
+    """x + V f(W norm(x)), a residual block; V starts at zero, so the block starts as the identity.
 
     References:
         He, Zhang, Ren and Sun, "Identity Mappings in Deep Residual Networks", 2016.
@@ -67,17 +67,17 @@ BLOCKS: dict[str, type[nn.Module]] = {"plain": Plain, "gated": Gated, "residual"
 
 
 class MLP(nn.Module):
-    """Multilayer perceptron between tensors of any shape.
+    """A multilayer perceptron between tensors of any shape.
 
-    A residual perceptron opens with a linear map to the first width and closes with norm and activation, so the
-    list of widths counts its blocks. With no hidden layer the network is linear.
+    With residual blocks, a linear map to the first width comes before them, and a norm and an activation after them, so each
+    width is one block. Without hidden layers the network is linear.
 
     Args:
         in_shape: shape of one input; it is flattened.
         out_shape: shape of one output.
         hidden: widths of the hidden layers, each ≥ 1; empty for a linear map.
         block: one of `BLOCKS`.
-        activation: one of `ACTIVATIONS`; gated blocks do without.
+        activation: one of `ACTIVATIONS`; gated blocks do not use it.
         dropout: probability in [0, 1) of dropping a hidden unit in training.
 
     Examples:
@@ -114,25 +114,23 @@ class MLP(nn.Module):
 
 
 class MLPNetwork(Network):
-    """A multilayer perceptron as encoder and as decoder."""
+    """Multilayer perceptrons as encoder and decoder."""
 
     name = "mlp"
 
     class Options(PartOptions):
-        """What can be set of a multilayer perceptron."""
+        """Options of a multilayer perceptron."""
 
         hidden: tuple[Width, ...] = Field(
-            (512, 512), description="Widths of the hidden layers of an mlp, in its own order."
+            (512, 512), description="Widths of the hidden layers of an mlp, from its input to its output."
         )
-        block: Literal["plain", "gated", "residual"] = Field(
-            "residual", description="What a hidden layer of an mlp is made of."
-        )
+        block: Literal["plain", "gated", "residual"] = Field("residual", description="Kind of hidden layer of an mlp.")
         activation: Activation = Field("silu", description="Nonlinearity.")
         dropout: float = Field(
             0.0,
             ge=0,
             lt=1,
-            description="Probability of dropping a hidden unit of an mlp, or a number within a block of convolutions, in training.",
+            description="Probability of dropping a hidden unit of an mlp, or a value within a convolutional block, in training.",
         )
 
     @classmethod

@@ -1,4 +1,4 @@
-"""The first layer of a network that reads rows of a mixed table, cells of which may be missing."""
+"""The first layer of a network for rows of a mixed table with missing cells."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from torch import Tensor, nn
 from vaekit.data import Layout
 
 REACH = 20.0
-"""Scores beyond this are read as this: stranger than strange, and their squares would overflow."""
+"""Normal scores are clamped to ± this, as the squares of larger ones would overflow."""
 
 
 class TableInput(nn.Module):
-    """Slots and measures (B, 2S) to features (B, width): a learned vector for each place, a linear map of the scores.
+    """Cells and measures (B, 2S) to features (B, width): a learned vector for each category, a linear map of the numbers.
 
-    A missing place has a vector of its own; a missing score counts as 0, and the map sees which are there.
+    A missing category has its own vector. A missing number counts as 0, and the map also sees which numbers are observed.
 
     Args:
-        layout: what the slots are.
+        layout: the cells of a row.
         width: number of features.
 
     Examples:
@@ -31,25 +31,26 @@ class TableInput(nn.Module):
 
     def __init__(self, layout: Layout, width: int) -> None:
         super().__init__()
-        self.places, self.numbers = len(layout.sizes), len(layout.on_grid)
+        self.categories, self.numbers = len(layout.sizes), len(layout.on_grid)
         self.width = width
         starts = torch.tensor([0, *(size + 1 for size in layout.sizes)]).cumsum(0)
         self.register_buffer("first", starts[:-1], persistent=False)
         self.register_buffer("missing", starts[1:] - 1, persistent=False)
-        self.vectors = nn.EmbeddingBag(int(starts[-1]), width, mode="sum") if self.places else None
+        self.vectors = nn.EmbeddingBag(int(starts[-1]), width, mode="sum") if self.categories else None
         if self.vectors is not None:
-            nn.init.normal_(self.vectors.weight, std=1 / math.sqrt(self.places))
+            nn.init.normal_(self.vectors.weight, std=1 / math.sqrt(self.categories))
         self.scores = nn.Linear(2 * self.numbers, width) if self.numbers else None
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, 2S) to (B, width)."""
-        places, scores = x[:, : self.places], x[:, self.places : self.places + self.numbers]
+        categories, numbers = x[:, : self.categories], x[:, self.categories : self.categories + self.numbers]
         features = x.new_zeros(len(x), self.width)
         if self.scores is not None:
-            there = ~torch.isnan(scores)
-            read = torch.where(there, scores.clamp(-REACH, REACH), 0.0)
-            features = features + self.scores(torch.cat([read, there.to(x.dtype)], 1))
+            observed = ~torch.isnan(numbers)
+            clamped = torch.where(observed, numbers.clamp(-REACH, REACH), 0.0)
+            features = features + self.scores(torch.cat([clamped, observed.to(x.dtype)], 1))
         if self.vectors is not None:
-            index = torch.where(torch.isnan(places), self.get_buffer("missing"), places.nan_to_num() + self.first)
+            rows = categories.nan_to_num() + self.first
+            index = torch.where(torch.isnan(categories), self.get_buffer("missing"), rows)
             features = features + self.vectors(index.long())
         return features

@@ -1,6 +1,6 @@
-"""Objectives: draws from a model to the terms of its loss, one number for each example.
+"""Objectives, which map draws from a model to the terms of its loss, one number for each example.
 
-A model knows no loss beyond its own `forward`, and an objective knows no optimiser.
+A model does not depend on an objective, and an objective does not depend on an optimiser.
 """
 
 from vaekit.objectives.base import Loss, Objective, Terms

@@ -1,4 +1,4 @@
-"""What all objectives share, and the module in which a model and its objective are trained."""
+"""The base of all objectives, and the module that holds a model and its objective in training."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from vaekit.parts import Part, PartOptions, Plan
 
 
 class Terms(NamedTuple):
-    """What an objective says of each example of a batch.
+    """The terms of an objective for each example of a batch.
 
     Args:
-        loss: what training minimises, shape (B,).
-        distortion: D, the reconstruction term with its sign changed, shape (B,).
-        rate: R, the prior matching term, shape (B,); zero where a model has none.
+        loss: the loss, shape (B,).
+        distortion: D, the negative reconstruction term, shape (B,).
+        rate: R, the prior matching term, shape (B,); zero for a model without a prior.
     """
 
     loss: Tensor
@@ -26,48 +26,51 @@ class Terms(NamedTuple):
 
 
 class Objective(Part, nn.Module):
-    """What training minimises: draws from a model to one number for each example.
+    """An objective, which maps draws from a model to a loss for each example.
 
-    The next objective is a class with a `name` and with `terms`, whose `Options` (a subclass of `Objective.Options`) are the
-    arguments of its constructor. What it learns besides the model, it holds as modules of its own: they are trained in the
-    same step and saved in the training state, and are not part of the model.
+    To add an objective, define a class with a `name` and with `terms`. Its `Options` (a subclass of `Objective.Options`) are
+    the arguments of its constructor. It may hold modules of its own, such as a discriminator. They are trained in the same
+    step and saved in the training state, but are not part of the model.
     """
 
     section = "objective"
     draws: ClassVar[int] = 1
-    """Draws of z for each example, where the recipe leaves the number open."""
+    """Draws of z for each example if `objective.samples` is auto."""
     importance_weighted: ClassVar[bool] = False
-    """Whether it raises the importance-weighted bound of several draws, which then chooses the model."""
+    """Whether it maximises the importance-weighted bound of several draws; that bound then chooses the weights."""
 
     class Options(PartOptions):
-        """What can be set of every objective."""
+        """Options of every objective."""
 
         samples: Annotated[int, Field(ge=1, le=10_000)] | Literal["auto"] = Field(
-            "auto", description="Draws of z for each example in training: M of elbo, K of iwae and its kin."
+            "auto",
+            description="Draws of z for each example in training: M of elbo, K of the importance-weighted bounds.",
         )
-        kl_weight: float = Field(1.0, ge=0, description="Weight β of the rate in the loss; 1 trains the bound itself.")
+        kl_weight: float = Field(
+            1.0, ge=0, description="Weight β of the rate in the loss; with 1 the loss is minus the bound."
+        )
 
     @classmethod
     def bounds(cls, options: Any) -> bool:
-        """Tell whether minus the loss is a lower bound of log p(x) in expectation."""
+        """Tell whether −loss is a lower bound of log p(x) in expectation."""
         return options.kl_weight == 1
 
     @classmethod
     def beta(cls, options: Any) -> float | None:
-        """Return the weight of the rate in the loss; None where the rate has no weight of its own."""
+        """Return the weight of the rate in the loss, or None if the loss does not have one."""
         weight: float = options.kl_weight
         return weight
 
     @classmethod
-    def build(cls, options: Any, plan: Plan) -> Self:  # noqa: ARG003 - most need to know nothing of the model
-        """Return the objective itself."""
+    def build(cls, options: Any, plan: Plan) -> Self:  # noqa: ARG003 - most do not depend on the plan
+        """Return the objective with these options."""
         return cls(**{k: v for k, v in options.values().items() if k not in ("samples", "kl_weight")})
 
     def draw(self, model: Any, x: Tensor, samples: int | None = None) -> Any:
-        """Return the draws that `terms` is given.
+        """Return the draws for `terms`.
 
         Args:
-            model: the model at the context of these rows.
+            model: the model, with the context of these rows.
             x: data as the model sees them, shape (B, *event).
             samples: M draws for each example; the model's own number by default.
         """
@@ -78,17 +81,17 @@ class Objective(Part, nn.Module):
         """Return loss, D and R of each example.
 
         Args:
-            draws: of a batch of B rows, as `vaekit.models.Draws` holds them.
-            beta: β, a scalar tensor, so that a schedule does not recompile a compiled step.
+            draws: draws for a batch of B rows, such as `vaekit.models.Draws`.
+            beta: β, a scalar tensor, because a Python number would recompile the step whenever it changes.
         """
 
 
 class Loss(nn.Module):
-    """A model and its objective in one module, so that a data-parallel wrapper sees the loss inside of its forward.
+    """A model and its objective in one module, because a data-parallel wrapper needs the loss within a forward.
 
     Args:
-        model: the model to be trained.
-        objective: what is to be minimised.
+        model: the model to train.
+        objective: the objective to minimise.
     """
 
     def __init__(self, model: Any, objective: Objective) -> None:
@@ -101,7 +104,7 @@ class Loss(nn.Module):
         Args:
             x: data as the model sees them, shape (B, *event).
             beta: β, a scalar tensor.
-            context: c, where the model is conditional, shape (B, ...).
+            context: c if the model is conditional, shape (B, ...).
             samples: M draws of z for each example; the model's own number by default.
         """
         return self.objective.terms(self.objective.draw(self.model.given(context), x, samples), beta)

@@ -1,9 +1,9 @@
-"""The evidence lower bound with a set amount of information.
+"""The evidence lower bound with the rate held at a given capacity.
 
-    loss = D + γ·|R̄ − C|,   R̄ = the rate averaged over the batch, C rising from 0 to its value over the warm-up
+    loss = D + γ·|R̄ − C|,   R̄ = mean rate of the batch;   C rises from 0 to its final value over the warm-up
 
-The rate is held at C nats, rather than pressed down, and dimensions open one after another as C rises. Minus the loss is
-not a bound, since the rate up to C costs nothing or is even asked for.
+The rate is held at C nats. As C rises, latent dimensions become active one after another. −loss is not a bound, because a
+rate up to C costs nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from vaekit.parts import Plan
 
 
 class Capacity(Objective):
-    """D + γ·|R̄ − C|.
+    """D + γ·|R̄ − C|, with C the capacity.
 
     Args:
         weight: γ > 0, the `kl_weight` of the recipe.
@@ -32,18 +32,20 @@ class Capacity(Objective):
     name = "capacity"
 
     class Options(Objective.Options):
-        """What can be set of the objective at a set rate."""
+        """Options of the capacity objective."""
 
-        capacity: float = Field(25.0, ge=0, description="Nats at which the rate is held, by kl_weight as force.")
+        capacity: float = Field(
+            25.0, ge=0, description="Rate to aim at, in nats; kl_weight weights the distance from it."
+        )
 
     @classmethod
     def bounds(cls, options: Any) -> bool:  # noqa: ARG003
-        """Return False: a rate up to C costs nothing or is even asked for."""
+        """Return False, since a rate up to C costs nothing."""
         return False
 
     @classmethod
     def beta(cls, options: Any) -> float | None:  # noqa: ARG003
-        """Return None: γ weighs a distance, not the rate."""
+        """Return None, since γ weights a distance from C, not the rate."""
         return None
 
     @classmethod
@@ -56,7 +58,7 @@ class Capacity(Objective):
         self.weight, self.capacity = weight, capacity
 
     def terms(self, draws: Draws, beta: Tensor) -> Terms:
-        """Return the loss, D and R; β rises to γ, and C with it."""
+        """Return the loss, D and R; C rises as β rises to γ."""
         distortion, rate = draws.distortion(), draws.rate()
         now = self.capacity * beta / max(self.weight, 1e-30)
         force = self.weight * (rate.mean() - now).abs()

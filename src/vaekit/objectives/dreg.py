@@ -4,9 +4,10 @@
 
     decoder, prior:  Σ_k w̃_k  ∂ log w_k/∂θ          encoder:  Σ_k w̃_k² (∂ log w_k/∂z_k)(∂z_k/∂φ)
 
-With β ≠ 1 as the weight of log p(z) − log q(z|x) in log w_k, the encoder's w̃² is (1 − β)·w̃ + β·w̃².
+If β ≠ 1 weights log p(z) − log q(z|x) in log w_k, the encoder's factor is (1 − β)·w̃ + β·w̃² instead of w̃².
 
-The usual gradient of the encoder drowns in noise as K grows; this one has the same expectation and keeps its signal.
+The signal-to-noise ratio of the usual encoder gradient vanishes as K grows. This gradient has the same expectation, and its
+signal-to-noise ratio does not vanish.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from vaekit.parts import Plan
 
 
 class DoublyReparameterizedIWAE(NegativeIWAE):
-    """−IWAE_K of each example, K being the number of draws, with a better gradient for the encoder.
+    """−IWAE_K of each example for K draws, with the doubly reparameterized gradient for the encoder.
 
     With K = 1 it is the evidence lower bound with the path gradient.
 
@@ -37,14 +38,14 @@ class DoublyReparameterizedIWAE(NegativeIWAE):
 
     @classmethod
     def needs(cls, options: Any, plan: Plan, section: str) -> Iterator[RecipeError]:  # noqa: ARG003
-        """Yield a refusal of a flow as posterior."""
+        """Yield a refusal if the posterior is a flow."""
         yield from needs_detached("dreg", "iwae", plan)
 
     def weigh(self, draws: Draws, beta: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what all do, with the gradient of log q along the path, and that of z weighted once more."""
+        """Return log w and log q(z|x) − log p(z) with path gradients, where the gradient of z has another factor w̃."""
         log_ratio = log_ratio_along_path(draws)
         log_weights = draws.log_likelihood - beta * log_ratio
         share = 1 - beta + beta * log_weights.detach().softmax(0)
-        if draws.z.requires_grad:  # the loss has passed w̃ on to z already: this makes w̃² of it
+        if draws.z.requires_grad:  # the loss already has the factor w̃, and this makes it w̃²
             draws.z.register_hook(lambda gradient: gradient * share.unsqueeze(-1).to(gradient.dtype))
         return log_weights, log_ratio

@@ -2,7 +2,7 @@
 
     loss = D + β·R,   D = −(1/M) Σ_m log p(x|z_m),  z_m ~ q(z|x),   R = KL[q(z|x) ‖ p(z)]
 
-With β = 1, −loss is a lower bound of log p(x) in expectation. With β < 1 it is no bound; with β > 1 it is a looser one.
+With β = 1, −loss is a lower bound of log p(x) in expectation. With β > 1 it is a looser bound, and with β < 1 not a bound.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from vaekit.objectives.base import Objective, Terms
 
 
 class NegativeELBO(Objective):
-    """D + β·R of each example.
+    """D + β·R of each example, the negative evidence lower bound for β = 1.
 
     References:
         Kingma and Welling, "Auto-Encoding Variational Bayes", 2014.
@@ -26,7 +26,7 @@ class NegativeELBO(Objective):
 
     @classmethod
     def bounds(cls, options: Any) -> bool:
-        """Tell whether β ≥ 1: D + βR is then above −ELBO, or equal to it."""
+        """Tell whether β ≥ 1, where D + βR ≥ −ELBO."""
         return options.kl_weight >= 1
 
     def terms(self, draws: Draws, beta: Tensor) -> Terms:

@@ -1,15 +1,15 @@
-"""The negative evidence lower bound with a penalty on the dependence between latent dimensions, told by a discriminator.
+"""The negative evidence lower bound with a penalty on the dependence of latent dimensions, estimated by a discriminator.
 
     loss = D + β·R + γ·TC,   TC = E[log q(z) − Σ_j log q(z_j)] ≈ E[h(z)]
 
-    h learns to tell codes from codes with their dimensions shuffled, z̃ ~ Π_j q(z_j), by the cross-entropy
+    h learns to tell codes from codes with shuffled dimensions, z̃ ~ Π_j q(z_j), by the cross-entropy
 
         ½ E[log(1 + exp(−h(z)))] + ½ E[log(1 + exp(h(z̃)))],
 
-    whose least value has h(z) = log q(z)/Π_j q(z_j)
+    whose minimum is at h(z) = log q(z)/Π_j q(z_j)
 
-Nothing is asked of posterior and prior but draws. The model has the gradient of its loss alone, h that of the
-cross-entropy alone, in the same step of the same optimiser. Minus the loss is no bound, since E[h(z)] may be negative.
+It needs only draws from posterior and prior. In each step of the optimiser the model gets the gradient of the loss, and h the
+gradient of the cross-entropy. −loss is not a bound, because E[h(z)] may be negative.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ HIDDEN = (256, 256)
 
 
 def shuffled(z: Tensor) -> Tensor:
-    """Codes with each dimension in an order of its own: as if drawn from Π_j q(z_j).
+    """Shuffle each dimension of the codes separately, as if they were drawn from Π_j q(z_j).
 
     Args:
         z: codes, shape (B, d).
@@ -49,7 +49,7 @@ def shuffled(z: Tensor) -> Tensor:
 
 
 class FactorPenalty(Objective):
-    """D + β·R + γ·TC, and the discriminator h by which TC is known.
+    """D + β·R + γ·TC, with a discriminator h that estimates TC.
 
     Args:
         latent_dim: number of latent dimensions, ≥ 1.
@@ -62,20 +62,20 @@ class FactorPenalty(Objective):
     name = "factor"
 
     class Options(Objective.Options):
-        """What can be set of the penalty."""
+        """Options of the penalty."""
 
         tc_weight: float = Field(
-            10.0, ge=0, description="Weight γ of the total correlation as a discriminator tells it."
+            10.0, ge=0, description="Weight γ of the total correlation that the discriminator estimates."
         )
 
     @classmethod
     def bounds(cls, options: Any) -> bool:  # noqa: ARG003
-        """Return False: the estimate of TC may be negative."""
+        """Return False, since the estimate of TC may be negative."""
         return False
 
     @classmethod
     def build(cls, options: Any, plan: Plan) -> Self:
-        """Return the objective with a discriminator of the plan's codes."""
+        """Return the objective with a discriminator for codes of the plan's latent dimension."""
         return cls(plan.latent_dim, options.tc_weight)
 
     def __init__(self, latent_dim: int, tc_weight: float = 10.0) -> None:
@@ -84,14 +84,14 @@ class FactorPenalty(Objective):
         self.discriminator = MLP((latent_dim,), (1,), HIDDEN)
 
     def terms(self, draws: Draws, beta: Tensor) -> Terms:
-        """Return the loss, D and R; the cross-entropy adds its gradient, and not its value, to the loss."""
+        """Return the loss, D and R; the cross-entropy adds its gradient to the loss, but not its value."""
         distortion, rate, z = draws.distortion(), draws.rate(), draws.z[0]
         fixed = {name: parameter.detach() for name, parameter in self.discriminator.named_parameters()}
         correlation: Tensor = functional_call(self.discriminator, fixed, (z,)).squeeze(-1)
-        # The paper shuffles codes of a second batch. Those of the same one have the same distribution, and cost nothing;
-        # that a code keeps two of its numbers together happens once in B.
+        # The paper shuffles codes of a second batch. Codes of the same batch have the same distribution and cost nothing;
+        # two dimensions of a code stay together with probability 1/B.
         codes = z.detach()
-        right, wrong = self.discriminator(codes).squeeze(-1), self.discriminator(shuffled(codes)).squeeze(-1)
-        learning = 0.5 * (softplus(-right) + softplus(wrong))
+        real, fake = self.discriminator(codes).squeeze(-1), self.discriminator(shuffled(codes)).squeeze(-1)
+        cross_entropy = 0.5 * (softplus(-real) + softplus(fake))
         loss = distortion + beta * rate + self.tc_weight * correlation
-        return Terms(loss + (learning - learning.detach()), distortion, rate)
+        return Terms(loss + (cross_entropy - cross_entropy.detach()), distortion, rate)

@@ -1,9 +1,9 @@
-"""The negative evidence lower bound in which the first nats of each group of latent dimensions cost nothing.
+"""The negative evidence lower bound with free bits: the first nats of each group of latent dimensions cost nothing.
 
-    loss = D + β·Σ_g max(λ, R_g),   R_g = the rate of the dimensions of group g, averaged over the batch
+    loss = D + β·Σ_g max(λ, R_g),   R_g = mean rate of the dimensions of group g over the batch
 
-A group that carries less than λ nats feels no pull towards the prior, so that it does not collapse early. −loss is
-below the bound itself: it is a lower bound too, but a looser one.
+The prior does not pull on a group with a rate below λ nats, so the group does not collapse early. −loss is a looser lower
+bound than the evidence lower bound.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ NEEDED = "The free_bits objective needs prior=standard_normal, whose rate has a 
 
 
 class FreeBits(NegativeELBO):
-    """D + β·Σ_g max(λ, R_g).
+    """D + β·Σ_g max(λ, R_g), the negative evidence lower bound with free bits.
 
     Args:
         free_bits: λ ≥ 0, in nats for each group.
-        free_together: dimensions of a group, side by side, ≥ 1; what is left at the end is a smaller one.
+        free_together: number of neighbouring dimensions in a group, ≥ 1; the last group may be smaller.
 
     References:
         Kingma et al., "Improved Variational Inference with Inverse Autoregressive Flow", 2016.
@@ -40,14 +40,14 @@ class FreeBits(NegativeELBO):
     name = "free_bits"
 
     class Options(Objective.Options):
-        """What can be set of free bits."""
+        """Options of free bits."""
 
         free_bits: float = Field(0.1, ge=0, description="Nats of each group of latent dimensions that cost nothing.")
-        free_together: int = Field(1, ge=1, description="Latent dimensions, side by side, of such a group.")
+        free_together: int = Field(1, ge=1, description="Number of neighbouring latent dimensions in a group.")
 
     @classmethod
     def needs(cls, options: Any, plan: Plan, section: str) -> Iterator[RecipeError]:  # noqa: ARG003
-        """Yield a refusal where prior or posterior is not a Gaussian of independent dimensions."""
+        """Yield a refusal if the prior or the posterior is not a diagonal Gaussian."""
         if getattr(plan.part("prior"), "name", "") != "standard_normal":
             prior = f"prior={plan.options['prior'].name}"
             yield RecipeError(NEEDED, prior, "Choose objective=elbo, or leave prior out")
@@ -58,17 +58,17 @@ class FreeBits(NegativeELBO):
         self.free_bits, self.free_together = free_bits, free_together
 
     def terms(self, draws: Draws, beta: Tensor) -> Terms:
-        """Return the loss, D and R, the true one.
+        """Return the loss, D and R, where R is the rate without free bits.
 
         Raises:
-            VaekitError: if the rate has no parts, since prior or posterior is not a Gaussian of independent dimensions.
+            VaekitError: if the prior or the posterior is not a diagonal Gaussian.
         """
         posterior, prior = draws.posterior, draws.prior
         if not isinstance(posterior, DiagonalNormal) or not isinstance(prior, DiagonalNormal):
             raise VaekitError(NEEDED, f"{type(posterior).__name__} and {type(prior).__name__}")
         each = posterior.kl_per_dimension(prior)
-        filled = F.pad(each, (0, -each.shape[-1] % self.free_together))  # a group less than full costs what it holds
-        parts = filled.unflatten(-1, (-1, self.free_together)).sum(-1)
+        padded = F.pad(each, (0, -each.shape[-1] % self.free_together))  # a smaller last group gets zeros
+        parts = padded.unflatten(-1, (-1, self.free_together)).sum(-1)
         costs = torch.where(parts.mean(0) > self.free_bits, parts, parts.new_tensor(self.free_bits))
         distortion = draws.distortion()
         return Terms(distortion + beta * costs.sum(-1), distortion, parts.sum(-1))

@@ -1,8 +1,8 @@
-"""The importance-weighted bound, and what its kin share.
+"""The importance-weighted bound, and the base of the objectives derived from it.
 
     IWAE_K = log (1/K) Σ_k w_k,   w_k = p(x, z_k)/q(z_k|x),   z_k ~ q(z|x)
 
-A lower bound of log p(x) in expectation, IWAE_1 = ELBO, non-decreasing in K, tending to log p(x).
+IWAE_K is a lower bound of log p(x) in expectation. IWAE_1 is the ELBO, and IWAE_K rises with K towards log p(x).
 
 References:
     Burda, Grosse and Salakhutdinov, "Importance Weighted Autoencoders", 2016.
@@ -22,7 +22,7 @@ from vaekit.objectives.base import Objective, Terms
 
 
 def log_mean_exp(log_weights: Tensor, dim: int = 0) -> Tensor:
-    """log (1/K) Σ_k exp(log w_k), without overflow; K is the length of the reduced dimension.
+    """Return log (1/K) Σ_k exp(log w_k) without overflow, where K is the length of the reduced dimension.
 
     Args:
         log_weights: log w, any shape.
@@ -39,10 +39,10 @@ def log_mean_exp(log_weights: Tensor, dim: int = 0) -> Tensor:
 
 
 def log_ratio_along_path(draws: Draws) -> Tensor:
-    """Return log q(z|x) − log p(z), whose gradient reaches the encoder through z alone, shape (M, B).
+    """Return log q(z|x) − log p(z) with path gradients, which reach the encoder only through z, shape (M, B).
 
     Args:
-        draws: from a posterior that has `detached()`.
+        draws: draws from a posterior that has `detached()`.
 
     References:
         Roeder, Wu and Duvenaud, "Sticking the Landing", 2017.
@@ -52,21 +52,21 @@ def log_ratio_along_path(draws: Draws) -> Tensor:
 
 
 class NegativeWeightedBound(Objective):
-    """Minus a mean, of one kind or another, of the log-weights of K draws."""
+    """The negative of a bound that is computed from the log-weights of K draws."""
 
     draws = 8
     importance_weighted = True
 
     @abstractmethod
     def bound(self, log_weights: Tensor) -> Tensor:
-        """Return the bound of each example, shape (B,), from log w of shape (K, B)."""
+        """Return the bound of each example, shape (B,), from the log-weights, shape (K, B)."""
 
     def weigh(self, draws: Draws, beta: Tensor) -> tuple[Tensor, Tensor]:
-        """Return log w = log p(x|z) − β·[log q(z|x) − log p(z)], and what is in the brackets, shape (K, B) each."""
+        """Return log w = log p(x|z) − β·[log q(z|x) − log p(z)] and the term in brackets, both of shape (K, B)."""
         log_ratio = draws.log_ratio()
         return draws.log_likelihood - beta * log_ratio, log_ratio
 
     def terms(self, draws: Draws, beta: Tensor) -> Terms:
-        """Return minus the bound, D and R; β is the weight of log p(z) − log q(z|x) in the log-weights."""
+        """Return −bound, D and R; β weights log p(z) − log q(z|x) in the log-weights."""
         log_weights, log_ratio = self.weigh(draws, beta)
         return Terms(-self.bound(log_weights), draws.distortion(), log_ratio.mean(0))

@@ -2,7 +2,7 @@
 
     loss = −IWAE_K = −log (1/K) Σ_k p(x, z_k)/q(z_k|x),   z_k ~ q(z|x)
 
-A tighter bound than the ELBO for K > 1 (with K = 1 it is the ELBO), and for rows with missing cells the bound of MIWAE.
+For K = 1 it is the ELBO, and for K > 1 a tighter bound. For rows with missing cells it is the bound of MIWAE.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from vaekit.objectives.importance import NegativeWeightedBound, log_mean_exp
 
 
 class NegativeIWAE(NegativeWeightedBound):
-    """−IWAE_K of each example, K being the number of draws.
+    """−IWAE_K of each example for K draws.
 
     References:
         Burda, Grosse and Salakhutdinov, "Importance Weighted Autoencoders", 2016;
@@ -23,5 +23,5 @@ class NegativeIWAE(NegativeWeightedBound):
     name = "iwae"
 
     def bound(self, log_weights: Tensor) -> Tensor:
-        """log (1/K) Σ_k w_k."""
+        """Return log (1/K) Σ_k w_k."""
         return log_mean_exp(log_weights)

@@ -2,8 +2,8 @@
 
     CIWAE = γ·ELBO + (1 − γ)·IWAE_K          MIWAE = (1/G) Σ_g log (G/K) Σ_{k in group g} w_k
 
-The importance-weighted bound is tight, which teaches the decoder, and the evidence lower bound has the less noisy
-gradient, which teaches the encoder. Both of these are lower bounds of log p(x) in expectation.
+The decoder profits from the tight importance-weighted bound, and the encoder from the less noisy gradient of the evidence
+lower bound. CIWAE and MIWAE are lower bounds of log p(x) in expectation.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from vaekit.parts import Plan
 
 
 class NegativeCIWAE(NegativeWeightedBound):
-    """−CIWAE of each example, K being the number of draws.
+    """−CIWAE of each example for K draws.
 
     Args:
-        elbo_share: γ in [0, 1]; 0 is the importance-weighted bound, 1 the evidence lower bound with its rate by draws.
+        elbo_share: γ in [0, 1]; 0 is the importance-weighted bound, 1 the evidence lower bound with its rate from draws.
 
     References:
         Rainforth et al., "Tighter Variational Bounds are Not Necessarily Better", 2018.
@@ -33,9 +33,9 @@ class NegativeCIWAE(NegativeWeightedBound):
     name = "ciwae"
 
     class Options(Objective.Options):
-        """What can be set of the mixture of two bounds."""
+        """Options of the combination of two bounds."""
 
-        elbo_share: float = Field(0.5, ge=0, le=1, description="Share of elbo in the mixture with iwae.")
+        elbo_share: float = Field(0.5, ge=0, le=1, description="Weight of elbo in the combination with iwae.")
 
     def __init__(self, elbo_share: float = 0.5) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class NegativeCIWAE(NegativeWeightedBound):
 
 
 class NegativeMIWAE(NegativeWeightedBound):
-    """−MIWAE of each example: the average over groups of draws of the importance-weighted bound of each.
+    """−MIWAE of each example, minus the average importance-weighted bound over groups of draws.
 
     Args:
         groups: G ≥ 1, a divisor of the number K of draws; 1 is the importance-weighted bound, K the evidence lower bound.
@@ -62,13 +62,13 @@ class NegativeMIWAE(NegativeWeightedBound):
     name = "miwae"
 
     class Options(Objective.Options):
-        """What can be set of the average over groups."""
+        """Options of the average over groups."""
 
-        groups: int = Field(2, ge=1, description="Groups into which the draws are divided.")
+        groups: int = Field(2, ge=1, description="Number of groups of draws; it must divide objective.samples.")
 
     @classmethod
     def needs(cls, options: Any, plan: Plan, section: str) -> Iterator[RecipeError]:  # noqa: ARG003
-        """Yield a refusal where the draws cannot be divided into the groups at every step."""
+        """Yield a refusal if the draws cannot be divided into groups at every step."""
         if plan.training.draws_warmup:
             yield RecipeError(
                 f"training.draws_warmup must be 0 for objective={cls.name}, whose groups must divide the draws",
@@ -89,7 +89,7 @@ class NegativeMIWAE(NegativeWeightedBound):
         self.groups = groups
 
     def size(self, draws: int) -> int:
-        """Return the number of draws of a group.
+        """Return the number of draws in a group.
 
         Raises:
             VaekitError: if the draws cannot be divided into the groups.

@@ -2,9 +2,9 @@
 
     loss = D + β·R + λ·MMD²(q(z), p(z)),   MMD² = E k(z, z′) + E k(y, y′) − 2 E k(z, y)
 
-z are codes of the batch, y draws from the prior, k(a, b) = Σ_s s/(s + ‖a − b‖²) with widths s about 2d. The penalty is of
-the codes all together, not of each, so that they may keep their information. With β = 0 it is the Wasserstein
-autoencoder, which bounds no likelihood.
+z are codes of the batch and y draws from the prior. The kernel is k(a, b) = Σ_s s/(s + ‖a − b‖²) with widths s around 2d. The
+penalty compares the distribution of all codes with the prior, so single codes may keep their information. With β = 0 it is
+the Wasserstein autoencoder, and −loss is not a bound.
 """
 
 from __future__ import annotations
@@ -22,35 +22,37 @@ from vaekit.objectives.base import Objective, Terms
 from vaekit.parts import Plan
 
 WIDTHS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
-"""Widths of the kernel, as multiples of the mean squared distance of two draws from N(0, I)."""
+"""Widths of the kernel as multiples of 2d, the mean squared distance of two draws from N(0, I)."""
 
 
 def kernel(a: Tensor, b: Tensor) -> Tensor:
-    """Inverse multiquadratic kernel of all pairs of (n, d) and (m, d): shape (n, m)."""
+    """Return the inverse multiquadratic kernel of all pairs of rows of (n, d) and (m, d), shape (n, m)."""
     distance = torch.cdist(a, b).square()
     return torch.stack([s * 2 * a.shape[-1] / (s * 2 * a.shape[-1] + distance) for s in WIDTHS]).sum(0)
 
 
 def squared_mmd(a: Tensor, b: Tensor) -> Tensor:
-    """Squared maximum mean discrepancy of two samples of one size, without bias.
+    """Return an unbiased estimate of the squared maximum mean discrepancy of two samples of equal size.
 
     Args:
         a: shape (n, d), n ≥ 2.
         b: shape (n, d).
 
     Returns:
-        A scalar; about 0, and by chance below it, where both follow one distribution.
+        A scalar, about 0 if both samples have the same distribution; it may be negative.
 
     References:
         Gretton et al., "A Kernel Two-Sample Test", 2012.
     """
     n = len(a)
-    within = kernel(a, a).sum() + kernel(b, b).sum() - 2 * n * len(WIDTHS)  # each is as long as widths with itself
+    within = (
+        kernel(a, a).sum() + kernel(b, b).sum() - 2 * n * len(WIDTHS)
+    )  # the kernel of a row with itself is len(WIDTHS)
     return within / (n * (n - 1)) - 2 * kernel(a, b).mean()
 
 
 class MMDPenalty(Objective):
-    """D + β·R + λ·MMD².
+    """D + β·R + λ·MMD², with MMD² between the codes and the prior.
 
     Args:
         mmd_weight: λ ≥ 0.
@@ -62,22 +64,23 @@ class MMDPenalty(Objective):
     name = "mmd"
 
     class Options(Objective.Options):
-        """What can be set of the penalty."""
+        """Options of the penalty."""
 
         mmd_weight: float = Field(100.0, ge=0, description="Weight λ of the squared maximum mean discrepancy.")
 
     @classmethod
     def needs(cls, options: Any, plan: Plan, section: str) -> Iterator[RecipeError]:  # noqa: ARG003
-        """Yield a refusal of a learned prior where only its distance from the codes counts."""
+        """Yield a refusal if the prior is learned and β = 0, where the loss has no rate."""
         if not options.kl_weight and getattr(plan.part("prior"), "name", "") != "standard_normal":
             yield RecipeError(
-                "the prior must be standard_normal where nothing but its distance from the codes counts",
-                f"{plan.options['prior'].name} with objective.kl_weight=0",
+                "the prior must be standard_normal with objective=mmd and objective.kl_weight=0",
+                plan.options["prior"].name,
+                "Leave prior out, or choose objective.kl_weight=1",
             )
 
     @classmethod
     def bounds(cls, options: Any) -> bool:  # noqa: ARG003
-        """Return False: the estimate of MMD² may be negative."""
+        """Return False, since the estimate of MMD² may be negative."""
         return False
 
     def __init__(self, mmd_weight: float = 100.0) -> None:
@@ -85,7 +88,7 @@ class MMDPenalty(Objective):
         self.mmd_weight = mmd_weight
 
     def terms(self, draws: Draws, beta: Tensor) -> Terms:
-        """Return the loss, D and R; the penalty is shared by the rows of the batch."""
+        """Return the loss, D and R; each row has the penalty of the whole batch."""
         distortion, rate, z = draws.distortion(), draws.rate(), draws.z[0]
         penalty = squared_mmd(z, draws.prior.sample((len(z),))) if len(z) > 1 else rate.new_zeros(())
         return Terms(distortion + beta * rate + self.mmd_weight * penalty, distortion, rate)

@@ -1,13 +1,13 @@
-"""The negative importance-weighted bound whose gradient is shared out: partially importance-weighted autoencoding.
+"""The negative importance-weighted bound with the MIWAE gradient for the encoder (partially importance-weighted, PIWAE).
 
     loss = −IWAE_K = −log (1/K) Σ_k w_k,   L_g = log (G/K) Σ_{k in group g} w_k
 
     decoder, prior:  ∂IWAE_K/∂θ = Σ_g (s_g/G) ∂L_g/∂θ,  s_g = exp(L_g − IWAE_K)          encoder:  (1/G) Σ_g ∂L_g/∂φ
 
-Many draws teach the decoder, whose bound is tighter for them, and few the encoder, whose gradient would drown in noise.
-The encoder's is that of MIWAE from the same draws: the two differ by a factor s_g for each draw, which is taken out where
-the gradient passes from decoder and prior into the draw. Whatever stands on both sides (the encoder in a VampPrior, the
-prior's layers in a top-down posterior) has of each path what that path is due.
+The decoder gets the gradient of the tight bound of all K draws. The encoder gets the less noisy gradient of MIWAE from the
+same draws. The two differ by a factor s_g for each draw. This factor is divided out where the gradient passes from decoder
+and prior into the draw. Some parameters are on both sides, such as the encoder in a VampPrior or the prior's layers in a
+top-down posterior. They get the sum of both gradients.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from vaekit.objectives.mixed_bounds import NegativeMIWAE
 
 
 class NegativePIWAE(NegativeMIWAE):
-    """−IWAE_K of each example, with the gradient of MIWAE for the encoder.
+    """−IWAE_K of each example for K draws, with the gradient of MIWAE for the encoder.
 
     Args:
         groups: G ≥ 1, a divisor of the number K of draws; 1 is the importance-weighted bound with its own gradient.
@@ -39,7 +39,7 @@ class NegativePIWAE(NegativeMIWAE):
     name = "piwae"
 
     def draw(self, model: Any, x: Tensor, samples: int | None = None) -> Draws:
-        """Return draws whose way through log q is apart from that through decoder and prior."""
+        """Return draws whose gradient through log q is separate from the gradient through decoder and prior."""
         q = model.encoder(x)
         drawn = q.rsample((samples or model.samples,))
         z = drawn.view_as(drawn)
@@ -47,12 +47,12 @@ class NegativePIWAE(NegativeMIWAE):
         return Draws(q, model.prior(), z, p, p.log_prob(x), drawn)
 
     def terms(self, draws: Draws, beta: Tensor) -> Terms:
-        """Return −IWAE_K, D and R; β is the weight of log p(z) − log q(z|x) in the log-weights."""
+        """Return −IWAE_K, D and R; β weights log p(z) − log q(z|x) in the log-weights."""
         log_q = draws.posterior.log_prob(draws.z if draws.drawn is None else draws.drawn)
         log_ratio = log_q - draws.prior.log_prob(draws.z)
         log_weights = draws.log_likelihood - beta * log_ratio
         constant, size = log_weights.detach(), self.size(len(log_weights))
-        # kept above zero, so that it can be taken out; so far below the rounding error that the decoder does not see it
+        # kept above zero for the division below, by a number so small that the decoder's gradient does not change
         share = self.groups * constant.softmax(0).unflatten(0, (-1, size)).sum(1)
         share = share.clamp_min(torch.finfo(share.dtype).tiny ** 0.5)
         if draws.z.requires_grad:

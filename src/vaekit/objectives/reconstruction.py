@@ -1,4 +1,4 @@
-"""The deterministic autoencoder's objective, ‖x − dec(enc(x))‖². It is not a likelihood and bounds none."""
+"""The objective of the deterministic autoencoder, ‖x − dec(enc(x))‖². It is neither a likelihood nor a bound."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from vaekit.parts import Plan
 
 
 class ReconstructionError(Objective):
-    """The squared error of each example, in the place of the distortion; the rate is zero."""
+    """The squared error of each example, used as distortion; the rate is zero."""
 
     name = "reconstruction"
 
     @classmethod
     def needs(cls, options: Any, plan: Plan, section: str) -> Iterator[RecipeError]:  # noqa: ARG003
-        """Yield a refusal of what only a model with latent variables has."""
+        """Yield a refusal if options are set that only a probabilistic model has."""
         if options.kl_weight != 1 or options.samples not in ("auto", 1):
             yield RecipeError(
-                "An autoencoder has no rate and no draws",
-                mend="Leave objective.kl_weight and objective.samples out, or choose model=vae",
+                "objective.kl_weight and objective.samples cannot be set for an autoencoder, which has no rate and no draws",
+                mend="Leave them out, or choose model=vae",
             )
 
     @classmethod
     def bounds(cls, options: Any) -> bool:  # noqa: ARG003
-        """Return False: a squared error is not a likelihood."""
+        """Return False, since a squared error is not a likelihood."""
         return False
 
     def terms(self, draws: Reconstruction, beta: Tensor) -> Terms:  # noqa: ARG002 - there is no rate to weigh

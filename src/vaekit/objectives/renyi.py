@@ -2,8 +2,8 @@
 
     loss = −1/(1 − α) · log (1/K) Σ_k w_k^{1 − α},   w_k = p(x, z_k)/q(z_k|x),   z_k ~ q(z|x)
 
-α = 0 is the importance-weighted bound, α → 1 the evidence lower bound. For 0 ≤ α ≤ 1 it is a lower bound of log p(x)
-in expectation; below 0 it need not be one.
+α = 0 is the importance-weighted bound, and α → 1 the evidence lower bound. For 0 ≤ α ≤ 1 it is a lower bound of log p(x) in
+expectation. For α < 0 it may not be a bound.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from vaekit.objectives.importance import NegativeWeightedBound, log_mean_exp
 
 
 class NegativeRenyi(NegativeWeightedBound):
-    """The negative Rényi bound of each example, K being the number of draws.
+    """The negative Rényi bound of each example for K draws.
 
     Args:
         alpha: α; at 1 the limit is taken, −(1/K) Σ_k log w_k.
@@ -30,7 +30,7 @@ class NegativeRenyi(NegativeWeightedBound):
     name = "renyi"
 
     class Options(Objective.Options):
-        """What can be set of the Rényi bound."""
+        """Options of the Rényi bound."""
 
         alpha: float = Field(0.5, le=1, description="Order of the Rényi bound: 0 is iwae, 1 is elbo.")
 

@@ -2,8 +2,8 @@
 
     loss = D + β·(1/M) Σ_m [log q(z_m|x) − log p(z_m)],   z_m ~ q(z|x)
 
-The value is that of the bound with its rate by draws. Of the gradient, the part that passes through the parameters of
-log q itself is left out: its expectation is zero, and without it the variance vanishes where q is the true posterior.
+The value is that of the bound with its rate from draws. The gradient leaves out the part through the parameters of log q. Its
+expectation is zero, and without it the variance of the gradient vanishes if q is the true posterior.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from vaekit.parts import Plan
 
 
 def needs_detached(objective: str, otherwise: str, plan: Plan) -> Iterator[RecipeError]:
-    """Yield a refusal where the density of the posterior cannot be had apart from its parameters, as of a flow."""
+    """Yield a refusal if the posterior's parameters cannot be detached, as those of a flow."""
     if not plan.part("posterior").detachable:
         yield RecipeError(
             f"objective={objective} cannot be used with this posterior",
@@ -30,7 +30,7 @@ def needs_detached(objective: str, otherwise: str, plan: Plan) -> Iterator[Recip
 
 
 class StickingTheLanding(NegativeWeightedBound):
-    """D + β·R with R by draws and the gradient along the draws' paths only.
+    """D + β·R with R from draws and path gradients.
 
     References:
         Roeder, Wu and Duvenaud, "Sticking the Landing", 2017.
@@ -42,12 +42,12 @@ class StickingTheLanding(NegativeWeightedBound):
 
     @classmethod
     def needs(cls, options: Any, plan: Plan, section: str) -> Iterator[RecipeError]:  # noqa: ARG003
-        """Yield a refusal of a flow as posterior."""
+        """Yield a refusal if the posterior is a flow."""
         yield from needs_detached("stl", "elbo", plan)
 
     @classmethod
     def bounds(cls, options: Any) -> bool:
-        """Tell whether β ≥ 1: D + βR is then above −ELBO, or equal to it."""
+        """Tell whether β ≥ 1, where D + βR ≥ −ELBO."""
         return options.kl_weight >= 1
 
     def bound(self, log_weights: Tensor) -> Tensor:
@@ -55,6 +55,6 @@ class StickingTheLanding(NegativeWeightedBound):
         return log_weights.mean(0)
 
     def weigh(self, draws: Draws, beta: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what all do, with the gradient of log q along the path."""
+        """Return log w and log q(z|x) − log p(z) with path gradients."""
         log_ratio = log_ratio_along_path(draws)
         return draws.log_likelihood - beta * log_ratio, log_ratio

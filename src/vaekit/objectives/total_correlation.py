@@ -1,13 +1,13 @@
-"""The negative evidence lower bound with a weight on the dependence between latent dimensions.
+"""The negative evidence lower bound with a weight on the total correlation, the dependence of latent dimensions.
 
     loss = D + I + β·TC + K
     I  = E[log q(z|x) − log q(z)]          information about x
     TC = E[log q(z) − Σ_j log q(z_j)]      dependence between the dimensions
-    K  = E[Σ_j log q(z_j) − log p(z)]      distance of each from the prior
+    K  = E[Σ_j log q(z_j) − log p(z)]      distance of each dimension from the prior
 
-I + TC + K is the rate, so β = 1 is the evidence lower bound. q(z) is the average posterior over all N training rows,
-estimated from the batch: the row itself stands for one of the N, another one for those outside the batch, the rest for
-themselves.
+I + TC + K is the rate, so β = 1 is the evidence lower bound. q(z) is the average posterior over all N training rows. It is
+estimated from the batch by stratified weights: one row is the row of z itself, a second stands for all rows outside the
+batch, and the others stand for themselves.
 """
 
 from __future__ import annotations
@@ -25,14 +25,16 @@ from vaekit.parts import Plan
 
 
 def stratified_log_weights(batch: int, rows: int, like: Tensor) -> Tensor:
-    """log of the share of each row of the batch in each row's estimate of q(z), shape (B, B); shares sum to 1.
+    """Return the log-weights of the rows of a batch in the estimate of q(z) for each row, shape (B, B).
+
+    The weights of each row sum to 1:
 
         1/N for the row itself, (N − M)/(N·M) for its neighbour, 1/M for the others,   M = B − 1
 
     Args:
-        batch: B ≥ 2.
-        rows: N ≥ B − 1.
-        like: for dtype and device.
+        batch: B, rows in the batch, ≥ 2.
+        rows: N, training rows, ≥ B − 1.
+        like: any tensor of the dtype and device.
 
     Examples:
         >>> stratified_log_weights(4, 100, torch.zeros(())).exp().sum(1)
@@ -47,7 +49,7 @@ def stratified_log_weights(batch: int, rows: int, like: Tensor) -> Tensor:
 
 
 class TotalCorrelation(Objective):
-    """D + I + β·TC + K, of a diagonal posterior.
+    """D + I + β·TC + K, for a diagonal posterior.
 
     Args:
         rows: N, the number of training rows.
@@ -60,12 +62,12 @@ class TotalCorrelation(Objective):
 
     @classmethod
     def needs(cls, options: Any, plan: Plan, section: str) -> Iterator[RecipeError]:  # noqa: ARG003
-        """Yield a refusal where the posterior is not diagonal."""
+        """Yield a refusal if the posterior is not diagonal."""
         yield from plan.needs_diagonal("objective=tc")
 
     @classmethod
     def beta(cls, options: Any) -> float | None:  # noqa: ARG003
-        """Return 1: β weighs a part of the rate, and the rate itself counts as it is."""
+        """Return 1, since β weights only the total correlation within the rate."""
         return 1.0
 
     @classmethod
@@ -78,7 +80,7 @@ class TotalCorrelation(Objective):
         self.rows = rows
 
     def terms(self, draws: Draws, beta: Tensor) -> Terms:
-        """Return the loss, D and R, the whole one."""
+        """Return the loss, D and R, where R is the full rate."""
         distortion, rate, z = draws.distortion(), draws.rate(), draws.z[0]
         if len(z) < 2:
             return Terms(distortion + rate, distortion, rate)

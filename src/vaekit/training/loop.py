@@ -1,7 +1,7 @@
-"""The loop.
+"""The training loop.
 
-for each step:  x = a batch;  loss = objective(x);  gradients;  clip;  a step of the optimiser;  average the weights
-now and then:   measure the true bound (β = 1, fixed noise, averaged weights) on the validation rows, keep the best
+each step:       x = a batch;  loss = objective(x);  gradients;  clip;  a step of the optimiser;  average the weights
+each validation: measure the bound (β = 1, fixed noise, averaged weights) on the validation rows; keep the best weights
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from vaekit.training.state import GOOD, LATEST, TrainingState
 
 MOST_RECOVERIES = 3
 SAVE_SECONDS = 60.0
-"""How often the state is saved between validations; when does not influence what is computed."""
+"""Seconds between saves of the state between validations; the times do not influence the results."""
 
 
 @dataclass
@@ -42,16 +42,16 @@ class Trainer:
 
     Args:
         model: the model; it holds the best weights at the end.
-        objective: what is minimised.
+        objective: the objective to minimise.
         kl_weight: β at the end of the warm-up.
         samples: draws of z for each example at the end of the warm-up, ≥ 1.
-        make_optimizer: from a module and the greatest learning rate to torch's optimiser of its parameters.
+        make_optimizer: a function of a module and the highest learning rate that returns torch's optimiser.
         train: training rows.
-        validation: rows whose bound chooses the model; may be empty.
+        validation: rows whose bound chooses the weights; may be empty.
         options: the `training` section of the recipe, resolved.
-        seed: decides batches and noise.
-        folder: where state, weights and metrics go.
-        reporter: who is told.
+        seed: seed of batches and noise.
+        folder: folder of the state, the weights and the metrics.
+        reporter: receives progress and messages.
     """
 
     model: LatentModel
@@ -74,9 +74,9 @@ class Trainer:
         if self.options.compile:
             self._try(loss)
             loss.forward = torch.compile(loss.forward)  # type: ignore[method-assign]
-        self.parameters: list[Tensor] = list(loss.parameters())  # the model's, and the objective's if it has any
+        self.parameters: list[Tensor] = list(loss.parameters())  # those of the model and of the objective
         self.optimizer = self.make_optimizer(loss, self.options.learning_rate)
-        self.loss = self.accelerator.prepare(loss)  # the optimiser needs no wrapper, whose checks take time
+        self.loss = self.accelerator.prepare(loss)  # the optimiser is not wrapped, which would take time
         average = {name: p.detach().clone() for name, p in self.model.named_parameters()}
         sums = torch.zeros(3, dtype=torch.float64, device=self.accelerator.device)
         self.state = TrainingState(self.model, loss, average, self.optimizer, sums)
@@ -84,22 +84,22 @@ class Trainer:
         self.metrics: list[dict[str, float]] = []
 
     def _try(self, loss: Loss) -> None:
-        """Run once before compiling: a closed form that torch looks up for the first time would break the graph."""
+        """Run the loss once before it is compiled, because the first lookup of a closed-form KL would break the graph."""
         with seeded(0), torch.no_grad():
             index, device = self.order.index(0)[:1], self.accelerator.device
             x = self.train.training_batch(index, torch.Generator())
             loss(x.to(device), torch.ones((), device=device), self.train.context(index), self.samples)
 
     def run(self, resume: bool = False) -> None:
-        """Train to the planned step or to the patience's end.
+        """Train for all planned steps, or until the patience runs out.
 
         Args:
-            resume: whether to go on from the folder's state.
+            resume: whether to continue from the state in the folder.
 
         Raises:
-            Interrupted: on Ctrl-C, after saving; on SIGTERM, where the caller handles it and goes on.
-            TrainingError: if numbers keep going bad.
-            RunError: if the folder cannot be written; the state saved before survives.
+            Interrupted: on Ctrl-C, after the state is saved; on SIGTERM if the caller handles it.
+            TrainingError: if numbers are not finite again and again.
+            RunError: if the folder cannot be written; the last saved state stays.
         """
         validations = validation_steps(self.steps, self.options.validations)
         with asked_to_stop() as stop, self._reporting():
@@ -115,7 +115,7 @@ class Trainer:
                     saved = time.monotonic()
             if not stop.signal:
                 self._finish()
-            elif self.state.counters.step not in validations:  # else it is saved
+            elif self.state.counters.step not in validations:  # else it is saved already
                 self._save(LATEST)
         if stop.signal:
             hand_on(
@@ -144,7 +144,7 @@ class Trainer:
         self.reporter.begin(self.state.counters.step, self.steps, self.order.batch_size)
 
     def _step(self, step: int) -> bool:
-        """One step; False if a number went bad and training went back instead."""
+        """Take one step, or return False after going back because a number was not finite."""
         latent_seed, data_seed = self._noise_seeds(step)
         rate = self.state.counters.rate_scale * learning_rate(step, self.steps, self.options)
         for group in self.optimizer.param_groups:
@@ -165,7 +165,7 @@ class Trainer:
         if not math.isfinite(norm):
             self._go_back(step, terms)
             return False
-        if self.options.gradient_clip and norm > self.options.gradient_clip:  # else not a byte is touched
+        if self.options.gradient_clip and norm > self.options.gradient_clip:  # else the gradients stay as they are
             torch._foreach_mul_(gradients, self.options.gradient_clip / norm)
         self.optimizer.step()
         self.state.update_average(self.options.average)
@@ -178,13 +178,13 @@ class Trainer:
         return True
 
     def _noise_seeds(self, step: int) -> tuple[int, int]:
-        """Seeds of the noise in the latent space and of that in the data: two, lest the one predict the other."""
+        """Return the seeds of the noise in latent space and in the data: two, so that the noises are independent."""
         place = repr((self.seed, step, self.accelerator.process_index)).encode()
         digest = hashlib.blake2b(place, digest_size=16).digest()
         return int.from_bytes(digest[:8]) >> 1, int.from_bytes(digest[8:]) >> 1
 
     def _go_back(self, step: int, terms: Terms) -> None:
-        """Return to the last good state with half the learning rate, or give up after three times."""
+        """Go back to the last good state with half the learning rate, at most three times."""
         culprit = self._culprit(terms)
         counters = copy.copy(self.state.counters)
         counters.recoveries += 1
@@ -213,7 +213,7 @@ class Trainer:
         return "the norm of the gradient"
 
     def _validate(self, step: int) -> None:
-        """Measure the true bound with the averaged weights, note it, keep the weights if they are the best."""
+        """Measure the bound with the averaged weights, record it, and keep the weights if they are the best so far."""
         live = {key: value.clone() for key, value in self.model.state_dict().items()}
         self.model.load_state_dict(self.state.averaged_weights())
         row, score = self._measure()
@@ -233,7 +233,7 @@ class Trainer:
                 "learning_rate": self.optimizer.param_groups[0]["lr"],
             }
         )
-        # until β and the number of draws have reached their values, and between cycles, nothing is chosen
+        # weights are chosen only while β and the number of draws have their final values
         settled = beta == self.kl_weight and step > self.steps * self.options.draws_warmup
         counters = self.state.counters
         if settled or counters.best is None:
@@ -250,7 +250,7 @@ class Trainer:
         self.reporter.validated(self.metrics[-1])
 
     def _choose(self, step: int, score: float | None) -> None:
-        """Keep the weights if they are the best so far; those without a score give way to any later ones."""
+        """Keep the weights if they are the best so far; weights without a score are replaced by any later ones."""
         counters = self.state.counters
         if score is not None and counters.best is not None and score <= counters.best:
             counters.stale += 1
@@ -287,7 +287,7 @@ class Trainer:
 
     def _save(self, name: str) -> None:
         if self.accelerator.is_main_process:
-            self.folder.write_metrics(self.metrics)  # first: rows beyond the saved step are dropped on resuming
+            self.folder.write_metrics(self.metrics)  # first, because resuming drops rows after the saved step
             self.state.save(self.folder, name)
 
     def _finish(self) -> None:

@@ -1,4 +1,4 @@
-"""Schedules over the planned steps. Each is a function of the step alone, and reaches its end value whatever the length."""
+"""Schedules over the planned steps. Each is a function of the step alone and ends at its final value for any length."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from vaekit.training.options import TrainingOptions
 
 
 def learning_rate(step: int, steps: int, options: TrainingOptions) -> float:
-    """Linear warm-up, then half a cosine down to `final_rate`.
+    """Return the learning rate of a step: a linear warm-up, then half a cosine down to `final_rate`.
 
     References:
         Loshchilov and Hutter, "SGDR", 2017.
@@ -27,7 +27,7 @@ def learning_rate(step: int, steps: int, options: TrainingOptions) -> float:
 
 
 def kl_weight(step: int, steps: int, final: float, warmup: float, cycles: int = 1) -> float:
-    """Linear rise from 0 to `final` over the fraction `warmup` of each cycle, then constant.
+    """Return β of a step: it rises linearly from 0 to `final` over the fraction `warmup` of each cycle, then stays there.
 
     References:
         Bowman et al., "Generating Sentences from a Continuous Space", 2016; Fu et al., "Cyclical Annealing Schedule", 2019.
@@ -45,9 +45,9 @@ def kl_weight(step: int, steps: int, final: float, warmup: float, cycles: int = 
 
 
 def draws(step: int, steps: int, final: int, warmup: float) -> int:
-    """1, 4, 16, … draws, each for an equal part of the fraction `warmup` of the steps, then `final`.
+    """Return the number of draws of a step: 1, 4, 16, … over equal parts of the warm-up, then `final`.
 
-    A bound of few draws is learned at a small part of the cost, and the one of many begins where it has led.
+    A bound of few draws costs little. The bound of many draws then starts from good weights.
 
     Examples:
         >>> [draws(s, 10, 50, 0.6) for s in range(10)]
@@ -60,10 +60,10 @@ def draws(step: int, steps: int, final: int, warmup: float) -> int:
 
 
 def validation_steps(steps: int, validations: int) -> set[int]:
-    """Numbers of done steps after which the held-out bound is measured; the last step is always one.
+    """Return the steps after which the validation bound is measured, which include the last step.
 
     Examples:
         >>> sorted(validation_steps(10, 4))
-        [2, 5, 8, 10]
+        [3, 5, 8, 10]
     """
     return {math.floor(steps * i / validations + 0.5) for i in range(1, validations + 1)} - {0}

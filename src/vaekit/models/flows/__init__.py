@@ -1,4 +1,4 @@
-"""Normalizing flows: as priors, and as posteriors that the encoder steers."""
+"""Normalizing flows as priors and as posteriors."""
 
 from vaekit.models.flows.posteriors import FlowPosterior, InverseAutoregressivePosterior
 from vaekit.models.flows.priors import AutoregressiveFlowPrior, CouplingPrior, SplinePrior

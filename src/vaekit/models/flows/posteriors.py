@@ -1,4 +1,4 @@
-"""Posteriors that bend: a Gaussian carried through maps that the encoder steers."""
+"""Flow posteriors: a Gaussian carried through invertible maps, whose parameters depend on the encoder's output."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from vaekit.options import Width
 
 
 class FlowPosterior(Posterior):
-    """q(z|x): z = f(u; h(x)), u ~ N(μ(x), diag σ(x)²), f a chain of affine couplings: one half of z moves the other.
+    """q(z|x) of z = f(u; h(x)), u ~ N(μ(x), diag σ(x)²), where f is a chain of affine couplings between two halves of z.
 
-    The chain starts as the identity, and is as fast one way as the other.
+    The chain starts as the identity, and it is equally fast in both directions.
 
     Args:
         latent_dim: d ≥ 2.
-        transforms: number of maps, ≥ 1.
+        transforms: number of couplings, ≥ 1.
         context: length of h, ≥ 1.
-        hidden: widths of the hidden layers of each map's network.
+        hidden: widths of the hidden layers of each coupling's network.
 
     Raises:
-        VaekitError: for one latent dimension.
+        VaekitError: if `latent_dim` is below 2.
 
     References:
         Rezende and Mohamed, "Variational Inference with Normalizing Flows", 2015;
@@ -43,14 +43,14 @@ class FlowPosterior(Posterior):
     name = "flow"
     two_dimensions = True
     passes: ClassVar[int | None] = 2
-    """Passes of a map's network against its direction; None for one for each dimension."""
+    """Passes of a transform's network for its inverse; None for as many as dimensions."""
 
     class Options(Posterior.Options):
-        """What can be set of a flow."""
+        """Options of a flow posterior."""
 
         transforms: int = Field(2, ge=1, le=100, description="Number of the flow's transforms.")
         context: int = Field(
-            64, ge=1, le=10_000, description="Numbers by which the encoder steers the flow's transforms."
+            64, ge=1, le=10_000, description="Number of encoder outputs that the flow's transforms depend on."
         )
         hidden: tuple[Width, ...] = Field(
             (256,), min_length=1, description="Widths of the hidden layers in each transform."
@@ -81,17 +81,16 @@ class FlowPosterior(Posterior):
         self.maps = LazyComposedTransform(*maps)
 
     def forward(self, features: Tensor) -> FlowNormal:
-        """Return the posterior from the network's output, shape (..., 2d + context): μ, log σ and h side by side."""
+        """Return the posterior from the network's output (μ, log σ, h), shape (..., 2d + context)."""
         own = self.gaussian.features
         gaussian, context = features.split((own, features.shape[-1] - own), -1)
         return FlowNormal(self.gaussian(gaussian), self.maps(context))
 
 
 class InverseAutoregressivePosterior(FlowPosterior):
-    """q(z|x) as of `FlowPosterior`, with maps in which each dimension depends on all that come before it.
+    """q(z|x) as in `FlowPosterior`, where f is a chain of autoregressive maps: each dimension depends on those before it.
 
-    A draw costs one pass of the maps' networks. The density of other points than its own draws costs as many passes as there
-    are dimensions.
+    A draw and its density take one pass of each network. The density of any other point takes as many passes as dimensions.
 
     Args:
         latent_dim: d ≥ 2.
@@ -100,7 +99,7 @@ class InverseAutoregressivePosterior(FlowPosterior):
         hidden: widths of the hidden layers of each map's network.
 
     Raises:
-        VaekitError: for one latent dimension.
+        VaekitError: if `latent_dim` is below 2.
 
     References:
         Kingma et al., "Improved Variational Inference with Inverse Autoregressive Flow", 2016.

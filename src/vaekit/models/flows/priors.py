@@ -1,6 +1,6 @@
-"""Normalizing flows as prior: N(0, I) carried through learned invertible maps.
+"""Flow priors: N(0, I) carried through learned invertible maps.
 
-coupling:  u_a = z_a,  u_b = (z_b − t(z_a)) ⊙ exp(−s(z_a)),  the halves a and b taking turns
+coupling:  u_a = z_a,  u_b = (z_b − t(z_a)) ⊙ exp(−s(z_a)),  with the halves a and b in turn
            log |det ∂u/∂z| = −Σ s(z_a)
 """
 
@@ -23,7 +23,7 @@ from vaekit.options import Width
 from vaekit.parts import PartOptions, Plan
 
 STEEPEST = 3.0
-"""Bound of |s|: no coupling stretches by more than e³, so that none overflows."""
+"""Bound of |s|; a coupling stretches by at most e³, so it does not overflow."""
 
 
 def _check(latent_dim: int) -> None:
@@ -39,10 +39,10 @@ def start_as_identity(network: nn.Module) -> None:
 
 
 class _FlowPrior(Prior):
-    """What the flows share: their options, and that one latent dimension is too few."""
+    """A flow prior, with options and a requirement that all flow priors share."""
 
     class Options(PartOptions):
-        """What can be set of a flow."""
+        """Options of a flow prior."""
 
         transforms: int = Field(6, ge=1, le=100, description="Number of the flow's transforms.")
         hidden: tuple[Width, ...] = Field(
@@ -51,13 +51,13 @@ class _FlowPrior(Prior):
 
     @classmethod
     def needs(cls, options: Any, plan: Plan, section: str) -> Iterator[RecipeError]:  # noqa: ARG003
-        """Yield a refusal for one latent dimension."""
+        """Yield a refusal if there is only one latent dimension."""
         if (plan.layers[-1] if plan.layers else plan.latent_dim) == 1:
             yield RecipeError(f"prior={cls.name} needs at least 2 latent dimensions", "1", "Choose prior=mixture")
 
 
 class CouplingPrior(_FlowPrior):
-    """A flow of affine couplings; it starts as N(0, I), and goes both ways at the same speed.
+    """A prior of affine couplings. It starts as N(0, I) and is equally fast in both directions.
 
     Args:
         latent_dim: number of latent dimensions, ≥ 2.
@@ -65,7 +65,7 @@ class CouplingPrior(_FlowPrior):
         hidden: widths of the hidden layers of each coupling's network.
 
     Raises:
-        VaekitError: for one latent dimension, of which there is no half to keep.
+        VaekitError: if `latent_dim` is below 2, since a coupling needs two halves.
 
     References:
         Dinh, Sohl-Dickstein and Bengio, "Density Estimation using Real NVP", 2017; as a prior: Chen et al.,
@@ -93,11 +93,11 @@ class CouplingPrior(_FlowPrior):
             start_as_identity(network)
 
     def forward(self) -> Flow:
-        """The prior, with event shape (latent_dim,)."""
+        """Return the prior, with event shape (latent_dim,)."""
         return Flow(self._to_base, self._from_base, self.like)
 
     def _move(self, turn: int, kept: Tensor) -> tuple[Tensor, Tensor]:
-        """t and s of one coupling, in full precision."""
+        """Return t and s of one coupling, in full precision."""
         shift, raw = self.networks[turn](kept).to(kept.dtype).chunk(2, -1)
         return shift, STEEPEST * torch.tanh(raw / STEEPEST)
 
@@ -120,7 +120,7 @@ class CouplingPrior(_FlowPrior):
 
 
 class _ZukoPrior(_FlowPrior):
-    """A flow of zuko's, started as N(0, I)."""
+    """A prior made of a zuko flow, which starts as N(0, I)."""
 
     def __init__(self, latent_dim: int, transforms: int = 6, hidden: Sequence[int] = (256,)) -> None:
         super().__init__()
@@ -132,7 +132,7 @@ class _ZukoPrior(_FlowPrior):
     @staticmethod
     @abstractmethod
     def make(latent_dim: int, **shape: Any) -> Any:
-        """Return zuko's flow over vectors of length `latent_dim`."""
+        """Return a zuko flow over vectors of length `latent_dim`."""
 
     def forward(self) -> Distribution:
         """Return the prior, with event shape (latent_dim,)."""
@@ -140,15 +140,15 @@ class _ZukoPrior(_FlowPrior):
 
 
 class SplinePrior(_ZukoPrior):
-    """A flow of splines that couple two halves; it starts as N(0, I).
+    """A prior of spline couplings, which starts as N(0, I).
 
     Args:
         latent_dim: number of latent dimensions, ≥ 2.
-        transforms: how many, ≥ 1.
-        hidden: widths of the hidden layers of each transform's network.
+        transforms: number of couplings, ≥ 1.
+        hidden: widths of the hidden layers of each coupling's network.
 
     Raises:
-        VaekitError: for one latent dimension.
+        VaekitError: if `latent_dim` is below 2.
 
     References:
         Durkan et al., "Neural Spline Flows", 2019.
@@ -162,22 +162,24 @@ class SplinePrior(_ZukoPrior):
 
     @staticmethod
     def make(latent_dim: int, **shape: Any) -> Any:
-        """Return a neural spline flow with couplings."""
+        """Return zuko's neural spline flow with couplings."""
         from zuko.flows import NSF
 
         return NSF(latent_dim, passes=2, **shape)
 
 
 class AutoregressiveFlowPrior(_ZukoPrior):
-    """A flow of affine maps of each dimension given those before it; it starts as N(0, I), and is slow to sample from.
+    """A prior of masked autoregressive flows: each dimension has an affine map that depends on the dimensions before it.
+
+    It starts as N(0, I). A draw takes as many passes as dimensions.
 
     Args:
         latent_dim: number of latent dimensions, ≥ 2.
-        transforms: how many, ≥ 1.
-        hidden: widths of the hidden layers of each transform's network.
+        transforms: number of maps, ≥ 1.
+        hidden: widths of the hidden layers of each map's network.
 
     Raises:
-        VaekitError: for one latent dimension.
+        VaekitError: if `latent_dim` is below 2.
 
     References:
         Papamakarios, Pavlakou and Murray, "Masked Autoregressive Flow", 2017.
@@ -191,7 +193,7 @@ class AutoregressiveFlowPrior(_ZukoPrior):
 
     @staticmethod
     def make(latent_dim: int, **shape: Any) -> Any:
-        """Return a masked autoregressive flow."""
+        """Return zuko's masked autoregressive flow."""
         from zuko.flows import MAF
 
         return MAF(latent_dim, **shape)

@@ -1,4 +1,4 @@
-"""Several layers of latent variables: their prior and their posteriors."""
+"""The prior and the posteriors of several layers of latent variables."""
 
 from vaekit.models.layers.posteriors import BottomUp, TopDown
 from vaekit.models.layers.prior import LayeredPrior

@@ -1,4 +1,4 @@
-"""Posteriors of several layers of latent variables, bottom-up as the data come or top-down as the prior goes."""
+"""Posteriors of several layers of latent variables, inferred bottom-up or top-down."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from vaekit.parts import Plan
 
 
 class LayeredPosterior(Posterior):
-    """What the posteriors of several layers share."""
+    """A posterior of several layers."""
 
     detachable = True
     layered = True
 
     class Options(Posterior.Options):
-        """What can be set of several layers."""
+        """Options of a posterior of several layers."""
 
         hidden: tuple[Width, ...] = Field(
             (256,), min_length=1, description="Widths of the hidden layers of the networks between layers."
@@ -34,11 +34,11 @@ class LayeredPosterior(Posterior):
 
 
 class BottomUp(LayeredPosterior):
-    """q(z|x) = q(z_1|x) Π_l q(z_{l+1}|z_l): each layer is given the one below it.
+    """q(z|x) = q(z_1|x) Π_l q(z_{l+1}|z_l), where each layer is conditional on the layer below it.
 
     Args:
         layers: sizes of the layers from the data upwards, two or more.
-        hidden: widths of the hidden layers of the networks between them.
+        hidden: widths of the hidden layers of the networks between layers.
 
     References:
         Burda, Grosse and Salakhutdinov, "Importance Weighted Autoencoders", 2016.
@@ -58,7 +58,7 @@ class BottomUp(LayeredPosterior):
 
     @classmethod
     def decoder_input(cls, plan: Plan) -> tuple[nn.Module | None, int]:
-        """Return the lowest layer, which is all that the decoder sees."""
+        """Return the module that leaves the lowest layer of z, and the size of that layer."""
         return Slice(plan.layers[0]), plan.layers[0]
 
     def __init__(self, layers: Sequence[int], hidden: Sequence[int]) -> None:
@@ -68,7 +68,7 @@ class BottomUp(LayeredPosterior):
         self.above = nn.ModuleList(gaussian_map(size, above, hidden) for size, above in pairwise(layers))
 
     def forward(self, features: Tensor) -> LayeredNormal:
-        """The posterior from the network's output, μ and log σ of the lowest layer."""
+        """Return the posterior from the network's output, μ and log σ of the lowest layer."""
         lowest = self.lowest(features)
         chain: list[Conditional] = [lambda _: lowest, *self.above]
         frozen: list[Conditional] = [lambda _: lowest.detached(), *map(_detached, self.above)]
@@ -76,12 +76,12 @@ class BottomUp(LayeredPosterior):
 
 
 class TopDown(LayeredPosterior):
-    """q(z|x) = q(z_L|x) Π_l q(z_l|z_{l+1}, x): each layer joins what the data say of it to what its prior says.
+    """q(z|x) = q(z_L|x) Π_l q(z_l|z_{l+1}, x), where each layer combines a Gaussian from the data with its prior.
 
         q(z_l|z_{l+1}, x) ∝ N(z_l; μ̂_l(x), diag σ̂_l(x)²) · p(z_l|z_{l+1})
 
     Args:
-        prior: the layers' prior, which is shared, not copied.
+        prior: the prior of the layers; its networks are shared, not copied.
 
     References:
         Sønderby et al., "Ladder Variational Autoencoders", 2016.
@@ -96,41 +96,40 @@ class TopDown(LayeredPosterior):
 
     @classmethod
     def build(cls, options: Any, plan: Plan) -> Self:  # noqa: ARG003 - the prior was built with them
-        """Return the posterior that shares the networks of the layers' prior."""
+        """Return the posterior that shares the networks of the prior."""
         return cls(plan.built["layers"])
 
     def __init__(self, prior: LayeredPrior) -> None:
         super().__init__()
-        self._prior = (prior,)  # in a tuple, lest its weights be counted and saved twice
+        self._prior = (prior,)  # in a tuple, so that its weights are not registered and saved twice
         self.each = nn.ModuleList(Diagonal(size) for size in prior.layers)
         self.features = 2 * sum(prior.layers)
 
     def forward(self, features: Tensor) -> LayeredNormal:
-        """The posterior from the network's output, μ̂ and log σ̂ of each layer from the lowest up."""
+        """Return the posterior from the network's output, μ̂ and log σ̂ of each layer from the lowest up."""
         prior = self._prior[0]
-        said = [
-            own(part) for own, part in zip(self.each, features.split([2 * n for n in prior.layers], -1), strict=True)
-        ]
-        joined = [_joined(own, below) for own, below in zip(said[:-1], prior.below, strict=True)]
-        chain: list[Conditional] = [lambda _: said[-1], *reversed(joined)]
-        alone = [_joined(own.detached(), _detached(below)) for own, below in zip(said[:-1], prior.below, strict=True)]
-        frozen: list[Conditional] = [lambda _: said[-1].detached(), *reversed(alone)]
+        split = features.split([2 * n for n in prior.layers], -1)
+        found = [gaussian(part) for gaussian, part in zip(self.each, split, strict=True)]
+        products = [_product(q, below) for q, below in zip(found[:-1], prior.below, strict=True)]
+        chain: list[Conditional] = [lambda _: found[-1], *reversed(products)]
+        detached = [_product(q.detached(), _detached(below)) for q, below in zip(found[:-1], prior.below, strict=True)]
+        frozen: list[Conditional] = [lambda _: found[-1].detached(), *reversed(detached)]
         order = range(len(prior.layers))[::-1]
         return LayeredNormal(prior.layers, order, chain, features.shape[:-1], features, frozen)
 
 
 def _detached(network: nn.Module) -> Callable[[Tensor | None], DiagonalNormal]:
-    """The same map, whose weights gradients do not reach."""
+    """Return the same map with detached weights."""
     return lambda z: functional_call(network, {k: v.detach() for k, v in network.named_parameters()}, (z,))
 
 
-def _joined(said: DiagonalNormal, below: Callable[[Tensor | None], DiagonalNormal]) -> Conditional:
-    """The product of two Gaussians, each weighted by its precision."""
+def _product(q: DiagonalNormal, below: Callable[[Tensor | None], DiagonalNormal]) -> Conditional:
+    """Return the normalised product of a Gaussian and a conditional Gaussian."""
 
     def conditional(above: Tensor | None) -> DiagonalNormal:
         p = below(above)
-        ours, theirs = said.variance.reciprocal(), p.variance.reciprocal()
-        total = ours + theirs
-        return DiagonalNormal((ours * said.mean + theirs * p.mean) / total, total.rsqrt())
+        precision, prior_precision = q.variance.reciprocal(), p.variance.reciprocal()
+        total = precision + prior_precision
+        return DiagonalNormal((precision * q.mean + prior_precision * p.mean) / total, total.rsqrt())
 
     return conditional

@@ -1,4 +1,4 @@
-"""Several layers of latent variables, each given the one above.
+"""The prior of several layers of latent variables, each conditional on the layer above.
 
 p(z) = p(z_L) Π_{l<L} N(z_l; μ_l(z_{l+1}), diag σ_l(z_{l+1})²)
 """
@@ -18,19 +18,21 @@ from vaekit.models.priors.standard_normal import StandardNormal
 from vaekit.networks.mlp import MLP
 
 
-def gaussian_map(given: int, size: int, hidden: Sequence[int]) -> Encoder:
-    """A network from one layer of latent variables to the Gaussian of the next."""
+def gaussian_map(inputs: int, size: int, hidden: Sequence[int]) -> Encoder:
+    """Return a network from one layer of latent variables to the Gaussian of the next."""
     posterior = Diagonal(size)
-    return Encoder(MLP((given,), (posterior.features,), hidden, block="plain", activation="tanh"), posterior)
+    return Encoder(MLP((inputs,), (posterior.features,), hidden, block="plain", activation="tanh"), posterior)
 
 
 class LayeredPrior(Prior):
-    """A prior of the top layer and a chain of Gaussians from it down; the layers lie side by side in one vector, the lowest first.
+    """p(z) = p(z_L) Π_{l<L} p(z_l|z_{l+1}), a prior of the top layer and a chain of Gaussians below it.
+
+    One vector holds all layers, the lowest first.
 
     Args:
         layers: sizes of the layers from the data upwards, two or more.
-        hidden: widths of the hidden layers of the networks between them.
-        top: p(z_L), any prior of as many dimensions as the last layer; N(0, I) if none is given.
+        hidden: widths of the hidden layers of the networks between layers.
+        top: p(z_L), a prior with the size of the last layer; N(0, I) by default.
 
     References:
         Burda, Grosse and Salakhutdinov, "Importance Weighted Autoencoders", 2016;
@@ -48,6 +50,6 @@ class LayeredPrior(Prior):
         self.top = StandardNormal(self.layers[-1]) if top is None else top
 
     def forward(self) -> Layered:
-        """The prior, with the layers' sizes together for event shape."""
+        """Return the prior; its event shape is the total size of the layers."""
         chain: list[Conditional] = [lambda _: self.top(), *reversed(list(self.below))]
         return Layered(self.layers, range(len(self.layers))[::-1], chain, Size())

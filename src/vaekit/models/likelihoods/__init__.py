@@ -1,4 +1,4 @@
-"""Likelihoods p(x|z), one file for each family."""
+"""Likelihoods p(x|z), one family in each file."""
 
 from vaekit.models.likelihoods.autoregressive import AutoregressiveBernoulli
 from vaekit.models.likelihoods.base import Likelihood

@@ -17,7 +17,7 @@ class Bernoulli(Likelihood):
 
     Examples:
         >>> p = Bernoulli((3,))(torch.zeros(2, 3, 1))
-        >>> round(float(p.log_prob(torch.ones(2, 3))[0].exp()), 6)
+        >>> round(p.log_prob(torch.ones(2, 3))[0].exp().item(), 6)
         0.125
     """
 

@@ -25,7 +25,7 @@ class Categorical(Likelihood):
 
     Examples:
         >>> p = Categorical((3,), levels=4)(torch.zeros(2, 3, 4))
-        >>> round(float(p.log_prob(torch.ones(2, 3))[0].exp() * 4**3), 6)
+        >>> round(p.log_prob(torch.ones(2, 3))[0].exp().item() * 4**3, 6)
         1.0
     """
 

@@ -36,7 +36,7 @@ class Poisson(Likelihood):
 
     Examples:
         >>> import torch
-        >>> round(float(Poisson((1,))(torch.zeros(1, 1, 1)).log_prob(torch.zeros(1, 1))), 4)
+        >>> round(Poisson((1,))(torch.zeros(1, 1, 1)).log_prob(torch.zeros(1, 1)).item(), 4)
         -1.0
     """
 
@@ -68,7 +68,7 @@ class NegativeBinomial(Likelihood):
     Examples:
         >>> import torch
         >>> p = NegativeBinomial((1,))(torch.zeros(1, 1, 2))
-        >>> round(float(p.log_prob(torch.zeros(1, 1)).exp()), 4)
+        >>> round(p.log_prob(torch.zeros(1, 1)).exp().item(), 3)
         0.5
     """
 

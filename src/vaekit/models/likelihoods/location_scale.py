@@ -100,7 +100,7 @@ class Gaussian(LocationScale):
 
     Examples:
         >>> p = Gaussian((2,), variance=0.5)(torch.zeros(1, 2, 1))
-        >>> round(float(p.log_prob(torch.ones(1, 2))), 4)  # −‖x‖²/2λ − (d/2) log 2πλ = −2 − log π
+        >>> round(p.log_prob(torch.ones(1, 2)).item(), 4)  # −‖x‖²/2λ − (d/2) log 2πλ = −2 − log π
         -3.1447
     """
 
@@ -116,7 +116,7 @@ class Laplace(LocationScale):
 
     Examples:
         >>> p = Laplace((1,), variance=2.0)(torch.zeros(1, 1, 1))
-        >>> round(float(p.log_prob(torch.zeros(1, 1)).exp()), 4)
+        >>> round(p.log_prob(torch.zeros(1, 1)).exp().item(), 4)
         0.5
     """
 

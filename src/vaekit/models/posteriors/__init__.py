@@ -1,4 +1,4 @@
-"""Approximate posteriors q(z|x): modules that make a distribution of the output of an encoder's network."""
+"""Approximate posteriors q(z|x), modules that map the output of an encoder's network to a distribution."""
 
 from vaekit.models.posteriors.base import Posterior
 from vaekit.models.posteriors.directional import Directional

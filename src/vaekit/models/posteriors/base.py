@@ -1,4 +1,4 @@
-"""What all approximate posteriors share."""
+"""The base of all approximate posteriors."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from vaekit.parts import Part, PartOptions, Plan
 
 
 class Posterior(Part, nn.Module):
-    """q(z|x), a module whose forward makes a distribution over z from the output of the encoder's network.
+    """q(z|x), a module whose forward maps the output of the encoder's network to a distribution over z.
 
-    The next posterior is a class with a `name`, whose `Options` are the arguments of its constructor after `latent_dim`; one
-    that is made of more than these overrides `build`.
+    To add a posterior, define a class with a `name`. Its `Options` are the arguments of its constructor after `latent_dim`. If
+    the constructor needs anything else, override `build`.
     """
 
     section = "posterior"
     features: int
-    """How many numbers it asks of the encoder's network."""
+    """Number of outputs of the encoder's network that it needs."""
     detachable: ClassVar[bool] = False
-    """Whether its distributions have `detached()`, as path gradients need it."""
+    """Whether its distributions have `detached()`, which path gradients need."""
     layered: ClassVar[bool] = False
     """Whether it is a posterior of several layers."""
 
     class Options(PartOptions):
-        """What can be set of every posterior."""
+        """Options of every posterior."""
 
         corruption: float = Field(
             0.0,
             ge=0,
             lt=1,
-            description="Probability of hiding each number from the encoder in training (denoising); for tables: data.hide.",
+            description="Probability of hiding each number from the encoder in training (denoising). For mixed tables use data.hide.",
         )
 
     two_dimensions: ClassVar[bool] = False
@@ -44,11 +44,11 @@ class Posterior(Part, nn.Module):
 
     @classmethod
     def needs(cls, options: Any, plan: Plan, section: str) -> Iterator[RecipeError]:  # noqa: ARG003
-        """Yield a refusal where the posterior does not go with the layers, the latent dimensions or the data."""
+        """Yield a refusal if the posterior does not go with the layers, the latent dimension or the data."""
         if cls.layered != bool(plan.layers):
             yield RecipeError(
-                "several layers must have a posterior of layers, and only they",
-                f"posterior={options.name} for {len(plan.layers) or 1} layers",
+                "the posterior must be top_down or bottom_up if there are several layers, and only then",
+                f"posterior={options.name} for {len(plan.layers) or 1} {'layers' if plan.layers else 'layer'}",
                 "Choose posterior=top_down or posterior=bottom_up, and layers=[50, 20], say",
             )
         if cls.two_dimensions and plan.latent_dim == 1:
@@ -57,7 +57,7 @@ class Posterior(Part, nn.Module):
             )
         if options.corruption and plan.kind == "mixed":
             yield RecipeError(
-                "posterior.corruption must be 0 for a table of mixed columns, whose cells data.hide hides",
+                "posterior.corruption must be 0 for a mixed table, where data.hide hides cells",
                 str(options.corruption),
                 "Choose data.hide=0.25, say",
             )
@@ -68,10 +68,10 @@ class Posterior(Part, nn.Module):
 
     @classmethod
     def build(cls, options: Any, plan: Plan) -> Self:
-        """Return the posterior of all latent variables."""
+        """Return the posterior of all latent dimensions."""
         return cls(plan.latent_dim, **{k: v for k, v in options.values().items() if k != "corruption"})
 
     @classmethod
     def decoder_input(cls, plan: Plan) -> tuple[nn.Module | None, int]:
-        """Return what of z the decoder sees: a module that takes it out of z, None for all of z, and its length."""
+        """Return a module from z to the decoder's input (None for all of z) and the length of that input."""
         return None, plan.latent_dim

@@ -1,4 +1,4 @@
-"""The posterior of a direction, for codes on a sphere."""
+"""The von Mises–Fisher posterior, for codes on a sphere."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from vaekit.networks.layers import Direction, soft_clamp
 from vaekit.parts import Plan
 
 LOG_CONCENTRATION = (-4.0, 5.0)
-"""Bounds of log κ/d, kept smoothly."""
+"""Smooth bounds of log κ/d."""
 NUDGE = 1e-4
-"""Added to the first coordinate, lest features that are all zero have no direction."""
+"""Added to the first coordinate, so that features that are all zero have a direction."""
 
 
 class Directional(Posterior):
-    """q(z|x): z/‖z‖ ~ vMF(μ(x), κ(x)), ‖z‖ as of N(0, I); from the features v and a, μ = v/‖v‖ and κ = d·eᵃ.
+    """q(z|x) with z/‖z‖ ~ vMF(μ, κ) and ‖z‖ as under N(0, I), where μ = v/‖v‖ and κ = d·eᵃ for the network's outputs v and a.
 
-    A decoder is to see the direction alone (`vaekit.networks.Direction`): then the length is noise that neither bound
-    nor likelihood depends on, and N(0, I) is the uniform prior on the sphere.
+    The decoder sees only the direction (`vaekit.networks.Direction`). Neither the bound nor the likelihood depends on the
+    length, and the prior N(0, I) is uniform on the sphere.
 
     Args:
-        latent_dim: d ≥ 2, for directions on the sphere of d − 1 dimensions.
+        latent_dim: d ≥ 2; the sphere has d − 1 dimensions.
 
     Raises:
-        VaekitError: for one latent dimension.
+        VaekitError: if `latent_dim` is below 2.
 
     References:
         Davidson et al., "Hyperspherical Variational Auto-Encoders", 2018.
@@ -43,7 +43,7 @@ class Directional(Posterior):
 
     @classmethod
     def decoder_input(cls, plan: Plan) -> tuple[nn.Module | None, int]:
-        """Return the direction alone: the decoder does not see the length."""
+        """Return the module that leaves the direction of z, and the latent dimension."""
         return Direction(), plan.latent_dim
 
     def __init__(self, latent_dim: int) -> None:
@@ -55,7 +55,7 @@ class Directional(Posterior):
         self.latent_dim, self.features = latent_dim, latent_dim + 1
 
     def forward(self, features: Tensor) -> VonMisesFisher:
-        """The posterior from the network's output, shape (..., d + 1): v and a side by side."""
+        """Return the posterior from the network's output (v, a), shape (..., d + 1)."""
         v, raw = features.split((self.latent_dim, 1), -1)
         nudge = NUDGE * torch.eye(1, self.latent_dim, dtype=v.dtype, device=v.device).squeeze(0)
         kappa = self.latent_dim * soft_clamp(raw.squeeze(-1), *LOG_CONCENTRATION).exp()

@@ -1,4 +1,4 @@
-"""Gaussians over latent vectors: what a network's output says of mean and covariance."""
+"""Gaussian posteriors with a diagonal, a full or a low-rank covariance."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from vaekit.models.posteriors.base import Posterior
 from vaekit.networks.layers import soft_clamp
 
 LOG_STD = (-9.0, 5.0)
-"""Bounds of log σ, kept smoothly."""
+"""Smooth bounds of log σ."""
 
 
 class Diagonal(Posterior):
-    """q(z|x) = N(μ, diag σ²), from μ and log σ side by side.
+    """q(z|x) = N(μ, diag σ²), where the network outputs μ and log σ.
 
     Args:
         latent_dim: d ≥ 1.
@@ -36,13 +36,13 @@ class Diagonal(Posterior):
         self.features = 2 * latent_dim
 
     def forward(self, features: Tensor) -> DiagonalNormal:
-        """The posterior from the network's output, shape (..., 2d)."""
+        """Return the posterior from the network's output, shape (..., 2d)."""
         mean, raw = features.chunk(2, -1)
         return DiagonalNormal(mean, soft_clamp(raw, *LOG_STD).exp())
 
 
 class FullCovariance(Posterior):
-    """q(z|x) = N(μ, LLᵀ), L = diag(σ)·(I + strictly lower triangle).
+    """q(z|x) = N(μ, LLᵀ), L = diag(σ)·(I + T), with T strictly lower triangular.
 
     Args:
         latent_dim: d ≥ 1.
@@ -57,24 +57,24 @@ class FullCovariance(Posterior):
 
     name = "full_covariance"
     detachable = True
-    place: Tensor
+    below: Tensor
 
     def __init__(self, latent_dim: int) -> None:
         super().__init__()
-        self.register_buffer("place", torch.tril_indices(latent_dim, latent_dim, -1), persistent=False)
-        self.latent_dim, self.features = latent_dim, 2 * latent_dim + self.place.shape[1]
+        self.register_buffer("below", torch.tril_indices(latent_dim, latent_dim, -1), persistent=False)
+        self.latent_dim, self.features = latent_dim, 2 * latent_dim + self.below.shape[1]
 
     def forward(self, features: Tensor) -> CholeskyNormal:
-        """The posterior from the network's output, shape (..., 2d + d(d − 1)/2)."""
+        """Return the posterior from the network's output, shape (..., 2d + d(d − 1)/2)."""
         d = self.latent_dim
-        mean, raw, below = features.split((d, d, features.shape[-1] - 2 * d), -1)
+        mean, raw, triangle = features.split((d, d, features.shape[-1] - 2 * d), -1)
         lower = torch.diag_embed(torch.ones_like(mean))
-        lower[..., self.place[0], self.place[1]] = below
+        lower[..., self.below[0], self.below[1]] = triangle
         return CholeskyNormal(mean, soft_clamp(raw, *LOG_STD).exp().unsqueeze(-1) * lower)
 
 
 class LowRank(Posterior):
-    """q(z|x) = N(μ, diag σ² + VVᵀ), V of r columns.
+    """q(z|x) = N(μ, diag σ² + VVᵀ), where V has r columns.
 
     Args:
         latent_dim: d ≥ 1.
@@ -92,20 +92,22 @@ class LowRank(Posterior):
     detachable = True
 
     class Options(Posterior.Options):
-        """What can be set of a posterior of low rank."""
+        """Options of a low-rank posterior."""
 
-        rank: int = Field(4, ge=1, le=1000, description="Rank of what low_rank adds to independent dimensions.")
+        rank: int = Field(
+            4, ge=1, le=1000, description="Rank of the matrix that low_rank adds to a diagonal covariance."
+        )
 
     def __init__(self, latent_dim: int, rank: int) -> None:
         super().__init__()
         self.latent_dim, self.features = latent_dim, (2 + rank) * latent_dim
 
     def forward(self, features: Tensor) -> CholeskyNormal:
-        """The posterior from the network's output, shape (..., (2 + r)·d)."""
+        """Return the posterior from the network's output, shape (..., (2 + r)·d)."""
         d = self.latent_dim
         mean, raw, columns = features.split((d, d, features.shape[-1] - 2 * d), -1)
         std = soft_clamp(raw, *LOG_STD).exp().unsqueeze(-1)
-        # diag σ² + VVᵀ = diag σ (I + WWᵀ) diag σ, W = V/σ: no eigenvalue is below 1, and float64 tells the greatest from it
+        # diag σ² + VVᵀ = diag σ (I + WWᵀ) diag σ, W = V/σ: all eigenvalues are at least 1; float64 covers their range
         wide = columns.unflatten(-1, (d, -1)).double() / std
         factor = torch.linalg.cholesky(torch.eye(d, dtype=wide.dtype, device=wide.device) + wide @ wide.mT)
         return CholeskyNormal(mean, std * factor.to(std.dtype))

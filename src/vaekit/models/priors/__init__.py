@@ -1,4 +1,4 @@
-"""Priors p(z): modules whose forward, without arguments, returns a distribution over latent vectors."""
+"""Priors p(z), modules whose forward takes no arguments and returns a distribution over latent vectors."""
 
 from vaekit.models.priors.base import Prior
 from vaekit.models.priors.mixture import GaussianMixture

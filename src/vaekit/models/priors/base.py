@@ -1,4 +1,4 @@
-"""What all priors share."""
+"""The base of all priors."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from vaekit.parts import Part, Plan
 class Prior(Part, nn.Module):
     """p(z), a module whose forward returns a distribution over latent vectors.
 
-    The next prior is a class with a `name`, whose `Options` are the arguments of its constructor after `latent_dim`; one that
-    is made of more than these overrides `build`.
+    To add a prior, define a class with a `name`. Its `Options` are the arguments of its constructor after `latent_dim`. If the
+    constructor needs anything else, override `build`.
     """
 
     section = "prior"
@@ -25,9 +25,9 @@ class Prior(Part, nn.Module):
         """Return the prior, with event shape (latent_dim,)."""
 
     def start(self, x: Tensor) -> None:
-        """Begin where some training rows x, shape (n, *event), suggest; most priors do not look at them."""
+        """Start from some training rows x, shape (n, *event); most priors ignore them."""
 
     @classmethod
     def build(cls, options: Any, plan: Plan) -> Self:
-        """Return the prior of the latent variables, or of the top layer if there are several."""
+        """Return the prior of z, or of the top layer if there are several layers."""
         return cls(plan.layers[-1] if plan.layers else plan.latent_dim, **options.values())

@@ -1,4 +1,4 @@
-"""The prior of the plain model, N(0, I)."""
+"""The standard normal prior."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vaekit.models.priors.base import Prior
 
 
 class StandardNormal(Prior):
-    """p(z) = N(0, I).
+    """p(z) = N(0, I), the prior of the standard model.
 
     Args:
         latent_dim: number of latent dimensions, ≥ 1.
@@ -34,5 +34,5 @@ class StandardNormal(Prior):
         self.register_buffer("mean", torch.zeros(latent_dim), persistent=False)
 
     def forward(self) -> DiagonalNormal:
-        """The prior, with event shape (latent_dim,)."""
+        """Return the prior, with event shape (latent_dim,)."""
         return DiagonalNormal(self.mean, torch.ones_like(self.mean))

@@ -1,8 +1,8 @@
-"""The prior that looks like the posterior: a mixture of q(z|u) over learned inputs u.
+"""The VampPrior, a mixture of the posteriors q(z|u) of learned inputs u.
 
 p(z) = (1/C) Σ_c q(z|u_c)
 
-The prior that would make the bound greatest is the average of q(z|x) over the data; this is it with few made-up rows.
+The prior that maximises the bound is the average of q(z|x) over the data. This one replaces the data by a few learned rows.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from vaekit.parts import PartOptions, Plan
 
 
 class VampPrior(Prior):
-    """p(z) = (1/C) Σ_c q(z|u_c), with inputs u learned beside the encoder.
+    """p(z) = (1/C) Σ_c q(z|u_c), with inputs u that are learned together with the encoder.
 
     Args:
-        encoder: x ↦ q(z|x), the model's own; it is used here and belongs to the model.
+        encoder: x ↦ q(z|x), the encoder of the model.
         event_shape: shape of an input.
         components: number of inputs C, ≥ 1.
 
@@ -45,13 +45,13 @@ class VampPrior(Prior):
     name = "vamp"
 
     class Options(PartOptions):
-        """What can be set of a VampPrior."""
+        """Options of a VampPrior."""
 
-        components: int = Field(100, ge=1, le=100_000, description="Learned inputs of a VampPrior.")
+        components: int = Field(100, ge=1, le=100_000, description="Number of learned inputs of a VampPrior.")
 
     @classmethod
     def needs(cls, options: Any, plan: Plan, section: str) -> Iterator[RecipeError]:  # noqa: ARG003
-        """Yield a refusal where no input can be learned, or where its posterior is not a diagonal Gaussian."""
+        """Yield a refusal if inputs cannot be learned, or if the posterior is not a diagonal Gaussian."""
         if plan.kind == "mixed":
             yield RecipeError(
                 "The vamp prior learns inputs, and the categories of a mixed table cannot be learned",
@@ -64,7 +64,7 @@ class VampPrior(Prior):
 
     @classmethod
     def build(cls, options: Any, plan: Plan) -> Self:
-        """Return the prior of an encoder that is built already."""
+        """Return the prior for the model's encoder, which is built before it."""
         return cls(plan.built["inference"], plan.event_shape, options.components)
 
     def __init__(self, encoder: nn.Module, event_shape: Sequence[int], components: int) -> None:
@@ -75,12 +75,12 @@ class VampPrior(Prior):
         self._encoder = (encoder,)  # in a tuple, lest its weights be counted and saved twice
 
     def start(self, x: Tensor) -> None:
-        """Begin with rows of x, shape (n, *event), evenly spaced; the noise parts those that are the same row."""
+        """Start at evenly spaced rows of x, shape (n, *event), with noise to separate equal ones."""
         rows = x[torch.linspace(0, len(x) - 1, len(self.inputs)).round().long()]
         self.inputs.data.mul_(float(x.std())).add_(rows)
 
     def forward(self) -> NormalMixture:
-        """The prior, with event shape (latent_dim,)."""
+        """Return the prior, with event shape (latent_dim,)."""
         q: DiagonalNormal = self._encoder[0](self.inputs)
         weights = q.mean.new_full((len(self.inputs),), -math.log(len(self.inputs)))
         return NormalMixture(weights, q.mean, q.stddev)

@@ -1,4 +1,4 @@
-"""Optimisers, one file each."""
+"""The optimisers, one in each file."""
 
 from vaekit.parts import import_parts
 from vaekit.training.optimizers.base import Optimizer

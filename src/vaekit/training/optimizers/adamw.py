@@ -1,4 +1,4 @@
-"""AdamW, the default."""
+"""AdamW, the default optimiser."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vaekit.training.optimizers.base import Optimizer
 
 
 class AdamW(Optimizer):
-    """AdamW for all parameters, in one kernel.
+    """AdamW for all parameters, in one fused kernel.
 
     References:
         Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019.

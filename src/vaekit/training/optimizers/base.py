@@ -1,4 +1,4 @@
-"""What all optimisers share."""
+"""The base of all optimisers."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from vaekit.parts import Part, PartOptions
 
 
 class Optimizer(Part):
-    """How weights follow their gradients.
+    """An optimiser, which updates weights by their gradients.
 
-    The next optimiser is a class with a `name` and with `make`.
+    To add an optimiser, define a class with a `name` and with `make`.
     """
 
     section = "optimizer"
     planned_steps: ClassVar[int] = 6000
-    """Steps of a training of open length."""
+    """Steps that `training.epochs=auto` aims at."""
 
     class Options(PartOptions):
-        """What can be set of every optimiser."""
+        """Options of every optimiser."""
 
         weight_decay: float = Field(0.0, ge=0, description="Decoupled weight decay.")
 
     @classmethod
     def make(cls, options: Any, module: nn.Module, learning_rate: float) -> torch.optim.Optimizer:
-        """Return torch's optimiser of all parameters of a module.
+        """Return a torch optimiser of all parameters of a module.
 
         Args:
-            options: its options.
+            options: options of the optimiser.
             module: the model and its objective.
-            learning_rate: the greatest one; the loop sets the learning rate of each step in `param_groups`.
+            learning_rate: the highest learning rate; the loop sets that of each step in `param_groups`.
         """
         raise NotImplementedError

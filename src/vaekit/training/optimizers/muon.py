@@ -1,4 +1,4 @@
-"""Muon: steps of equal length in all directions of a weight matrix."""
+"""Muon, an optimiser with updates of equal size in all directions of a weight matrix."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from torch.optim import AdamW
 from vaekit.training.optimizers.base import Optimizer
 
 LEAST_WIDTH = 32
-"""Below it a matrix has few directions, and Adam's step is as good."""
+"""Smaller matrices have few directions, and Adam's update is as good for them."""
 ITERATION = (3.4445, -4.7750, 2.0315)
-"""Coefficients of the iteration that makes a matrix orthogonal: steep at zero, so that small singular values grow fast."""
+"""Coefficients of the iteration that makes a matrix orthogonal; it is steep at zero, so small singular values grow fast."""
 
 
 def orthogonal(matrices: Tensor, iterations: int = 5) -> Tensor:
-    """Bring all singular values of matrices near 1, by products of matrices alone.
+    """Make matrices nearly orthogonal by matrix products: all singular values become about 1.
 
         X ← G/‖G‖;   X ← aX + (bA + cA²)X,  A = XXᵀ,  five times:   UΣVᵀ → about UVᵀ
 
     Args:
         matrices: G, shape (k, m, n), m ≤ n.
-        iterations: how often, ≥ 1; after five, singular values above 0.01 of the norm are between 0.6 and 1.3.
+        iterations: number of iterations, ≥ 1; after five, singular values above 0.01 of the norm are between 0.6 and 1.3.
 
     Returns:
         Matrices of the same shape with the same singular vectors.
@@ -45,24 +45,23 @@ def orthogonal(matrices: Tensor, iterations: int = 5) -> Tensor:
 
 
 def _is_hidden(layer: nn.Module) -> bool:
-    """Whether Muon moves its weights: as many outputs as inputs, as between hidden layers, and wide enough."""
+    """Tell whether Muon updates the layer's weights: it has as many outputs as inputs and is wide enough."""
     return isinstance(layer, nn.Linear | nn.Conv2d) and layer.weight.shape[0] == layer.weight.shape[1] >= LEAST_WIDTH
 
 
 class Muon(AdamW):
-    """Steps of equal length in all directions for square weight matrices and convolutions, AdamW for everything else.
+    """Muon for square weight matrices and convolutions, AdamW for all other parameters.
 
         M ← μM + (1 − μ)G;   W ← (1 − ηλ)W − 10η·orthogonal((1 − μ)G + μM),   μ = 0.95
 
-    Adam's step follows the few directions in which the gradients of a matrix are large; here the small ones count as
-    much. A step costs 15 products of n × n matrices for each of them (ten of them by the longer side of a convolution's),
-    little beside those of a batch of several n rows, and next to nothing where each row is a picture.
+    Adam follows the few directions where the gradient of a matrix is large. Muon's update has the same size in all directions.
+    An update costs 15 products of n × n matrices for each weight matrix; for a convolution, ten of them have its longer side.
+    This is little compared with a batch of several n rows, and almost nothing if each row is a picture.
 
     Args:
-        model: whose parameters are to be moved; the weights of its linear layers and convolutions with as many outputs
-            as inputs, at least 32, are the matrices: the maps between hidden layers, of a convolution with a row for
-            each output channel.
-        lr: η, the step size of AdamW; the step of a matrix has ten times this as its spectral norm.
+        model: the module to train; Muon updates its linear layers and convolutions with as many outputs as inputs, at least
+            32. The matrix of a convolution has a row for each output channel.
+        lr: η, the learning rate of AdamW; the update of a matrix has ten times this spectral norm.
         weight_decay: λ, decoupled.
 
     References:
@@ -86,12 +85,12 @@ class Muon(AdamW):
             if _is_hidden(layer):
                 weight = layer.get_parameter("weight")
                 self.alike.setdefault(tuple(weight.shape), []).append(weight)
-                # AdamW, which reads all states when they are loaded, wants a count in each
+                # AdamW needs a step count in every state that it loads
                 self.state[weight] = {"step": torch.zeros(()), "momentum": torch.zeros_like(weight)}
 
     @torch.no_grad()
     def step(self) -> None:  # type: ignore[override]  # no closure: the loop computes the loss once
-        """Move every parameter that has a gradient; those of the matrices are used up."""
+        """Update every parameter that has a gradient; the gradients of the matrices are cleared."""
         rate, decay = self.param_groups[0]["lr"], self.param_groups[0]["weight_decay"]
         for matrices in self.alike.values():
             found = {matrix: matrix.grad for matrix in matrices if matrix.grad is not None}
@@ -110,7 +109,7 @@ class Muon(AdamW):
 
 
 class MuonOptimizer(Optimizer):
-    """Muon for square weight matrices and convolutions, AdamW for everything else."""
+    """Muon for square weight matrices and convolutions, AdamW for all other parameters, as a part of a recipe."""
 
     name = "muon"
     planned_steps = 4000  # it needs fewer than AdamW
