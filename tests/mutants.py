@@ -159,14 +159,14 @@ MUTANTS = [
     ),
     Mutant(
         "rare categories of sampled and of conditioned rows are the same",
-        "table_run.py",
+        "runs/table_run.py",
         "SeedStream.SAMPLE_RARE",
         "SeedStream.CONDITION_RARE",
         STREAMS,
     ),
     Mutant(
         "the prior is left out of what defines a run",
-        "api.py",
+        "runs/load.py",
         '"decoder", "prior", "posterior")',
         '"decoder", "posterior")',
         "tests/test_definition.py",

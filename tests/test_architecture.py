@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import mutants
 import vaekit
 from vaekit.data import RowStream, SeedStream
 
@@ -219,3 +220,14 @@ def test_help_imports_no_torch_and_works():
     assert done.returncode == 0
     assert "Train a model" in done.stdout
     assert done.stdout.endswith("False\n")
+
+
+def test_every_mutant_finds_its_line_and_its_test():
+    for mutant in mutants.MUTANTS:
+        assert (ROOT / mutant.file).read_text(encoding="utf-8").count(mutant.old) == 1, mutant.meaning
+        path, _, name = mutant.test.partition("::")
+        assert (
+            f"def {name}" in (mutants.ROOT / path).read_text(encoding="utf-8")
+            if name
+            else (mutants.ROOT / path).exists()
+        )
