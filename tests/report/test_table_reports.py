@@ -58,8 +58,8 @@ def test_cells_are_written_as_people_write_them():
         "1e+15",
         "0",
     ]
-    assert write_value(numbers(kind="datetime", step=86_400e6), 0.0) == "1970-01-01"
-    assert write_value(numbers(kind="datetime", step=1e6), 60e6) == "1970-01-01 00:01"
+    assert write_value(numbers(kind="datetime", spacing=86_400e6), 0.0) == "1970-01-01"
+    assert write_value(numbers(kind="datetime", spacing=1e6), 60e6) == "1970-01-01 00:01"
     truth = Column(name="t", kind="binary", type="bool", categories=(False, True))
     assert [write_value(truth, value) for value in truth.categories] == ["false", "true"]
     assert cut("x" * 500) == "x" * 79 + "…"
