@@ -14,7 +14,6 @@ from PIL import Image
 from builders import read_numbers
 from vaekit.cli.outputs import (
     MOST_ON_A_SHEET,
-    Content,
     as_bytes,
     check_out,
     column_names,
@@ -178,12 +177,12 @@ def test_columns_of_a_sheet_may_be_chosen():
 def test_names_that_could_not_be_written_are_refused_before_any_work(tmp_path, name, schema, words):
     (tmp_path / "there.npy").mkdir()
     with pytest.raises(VaekitError, match=words):
-        check_out(tmp_path / name, schema, Content.DATA)
+        check_out(tmp_path / name, schema, "data")
 
 
 @pytest.mark.parametrize("name", ["x.npy", "x.NPZ", "x.csv", "x.parquet", "x.png", "folder"])
 def test_names_that_can_be_written_pass(tmp_path, name):
-    check_out(tmp_path / name, GREY, Content.DATA)
+    check_out(tmp_path / name, GREY, "data")
 
 
 @pytest.mark.parametrize("name", ["x.png", "folder"])

@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterable
-from enum import Enum, auto
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -27,14 +26,8 @@ CSV_BLOCK = 1 << 14
 """How many rows of a CSV file are formatted at once."""
 
 Array = npt.NDArray[Any]
-
-
-class Content(Enum):
-    """The content of a file: rows like the data, numbers such as codes, or a table with columns of any type."""
-
-    DATA = auto()
-    NUMBERS = auto()
-    TABLE = auto()
+Content = Literal["data", "numbers", "table"]
+"""The content of a file: rows like the data, numbers such as codes, or a table with columns of any type."""
 
 
 def check_out(out: Path, schema: Schema, content: Content) -> None:
@@ -52,10 +45,10 @@ def check_out(out: Path, schema: Schema, content: Content) -> None:
     if ending and ending not in ENDINGS:
         must = f"--out must end in {', '.join(ENDINGS)}, or name a folder"
         raise VaekitError(must, f"'{out}'", did_you_mean(ending, ENDINGS))
-    if content is Content.TABLE and ending not in TABLE_ENDINGS:
+    if content == "table" and ending not in TABLE_ENDINGS:
         raise VaekitError(f"--out must end in {' or '.join(TABLE_ENDINGS)} for a mixed table", f"'{out}'")
     if ending in ("", ".png"):
-        _check_pictures(out, schema.shape if schema.picture and content is Content.DATA else ())
+        _check_pictures(out, schema.shape if schema.picture and content == "data" else ())
         if not ending:
             _check_folder(out)
     if out.is_dir() and ending:
@@ -99,8 +92,7 @@ def write_rows(out: Path, values: Array, schema: Schema, name: str) -> None:
             out, np.round(values).clip(0, schema.levels - 1).astype(np.uint16) if deep else as_bytes(values, schema)
         )
     if ending in TABLE_ENDINGS:
-        columns = values.reshape(len(values), -1).T
-        write_tables(out, [pa.table(dict(zip(column_names(values, schema, name), columns, strict=True)))])
+        write_tables(out, [as_table(values, schema, name)])
         return None
     with atomic_path(out) as temporary, temporary.open("wb") as file:
         if ending == ".npy":
@@ -134,6 +126,12 @@ def write_tables(out: Path, tables: Iterable[Any]) -> int:
             rows += len(table)
         stack.close()  # closes the file before it is renamed
     return rows
+
+
+def as_table(values: Array, schema: Schema, name: str) -> pa.Table:
+    """Return rows (n, ...) as an Arrow table with a column for each flattened feature."""
+    columns = values.reshape(len(values), -1).T
+    return pa.table(dict(zip(column_names(values, schema, name), columns, strict=True)))
 
 
 def column_names(values: Array, schema: Schema, name: str) -> list[str]:
