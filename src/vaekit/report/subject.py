@@ -80,11 +80,6 @@ class Subject:
         """Tell whether p(x|z) is a distribution of zeros and ones."""
         return self.run.schema.kind == "binary" or self.run.transform.binarizes
 
-    @property
-    def log_prob_word(self) -> str:
-        """Return what log p(x) is called for these data."""
-        return "log-probability" if self.run.schema.discrete else "log-density"
-
     @cached_property
     def table(self) -> TableFigures:
         """Measure the columns of a mixed table."""
@@ -122,11 +117,6 @@ class TableSubject(Subject):
         """Return another run on the same held-out rows, coded in its own way."""
         source = other.open(self.cells())
         return TableSubject(other, all_rows(source), other.evaluate(source.frame), source)
-
-    @property
-    def log_prob_word(self) -> str:
-        """Return what log p(x) is called for these data."""
-        return "log-probability (of numbers without a grid, log-density)"
 
     def cells(self) -> Any:
         """Return the held-out rows as they were given, as an Arrow table."""
