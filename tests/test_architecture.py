@@ -16,6 +16,7 @@ ROOMS = (
     "options",
     "parts",
     "files",
+    "pictures",
     "data",
     "distributions",
     "networks",

@@ -41,7 +41,7 @@ class Subject:
     @classmethod
     def of(cls, run: Run, rows: object | None = None) -> Subject:
         """Return a run on rows, by default on the held-out rows of its own source."""
-        kind = TableSubject if run.schema.kind == "mixed" else Subject
+        kind = TableSubject if run.reads_tables else Subject
         if rows is None:
             return kind(run, run.split().test, run.evaluate())
         named = run.open(rows)
@@ -83,7 +83,9 @@ class Subject:
     @cached_property
     def table(self) -> TableFigures:
         """Measure the columns of a mixed table."""
-        return self.run.table_figures(self.rows(self.held_out), self.rows(self.train) if self.train else None)
+        return self.run.as_table_run().table_figures(
+            self.rows(self.held_out), self.rows(self.train) if self.train else None
+        )
 
     @cached_property
     def squared_error(self) -> float:
