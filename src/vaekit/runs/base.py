@@ -214,11 +214,6 @@ class KeptRun:
             return False
         return changed != self.recipe
 
-    def _held_out(self, split: Split) -> Rows:
-        if not len(split.test):
-            raise DataError("The run held out no rows (data.test=0)", mend="Pass the rows to measure")
-        return Rows(split.test, self.transform, self.recipe.seed)
-
     def pieces(self, X: object, text: bool = False) -> Iterator[Any]:  # noqa: ARG002
         """Yield new rows in pieces that fit into memory, for methods that take rows.
 

@@ -262,7 +262,9 @@ class Run(KeptRun):
         train = Rows(split.train, self.transform, self.recipe.seed) if split else None
         if X is not None:
             return self.rows(X), train
-        return self._held_out(self.split()), train
+        if not len(self.split().test):
+            raise DataError("The run held out no rows (data.test=0)", mend="Pass the rows to measure")
+        return Rows(self.split().test, self.transform, self.recipe.seed), train
 
     def _map(self, rows: Rows, function: Any) -> Array:
         with evaluating(self.model) as device:
