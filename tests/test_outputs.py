@@ -14,16 +14,14 @@ from PIL import Image
 from builders import read_numbers
 from vaekit.cli.outputs import (
     MOST_ON_A_SHEET,
-    Content,
-    as_bytes,
     check_out,
     column_names,
-    contact_sheet,
     write_rows,
     write_tables,
 )
 from vaekit.data import Schema
 from vaekit.errors import RunError, VaekitError
+from vaekit.pictures import Scale, tile
 
 RNG = np.random.default_rng(0)
 TABLE = Schema(kind="real", shape=(3,), columns=("a", "b", "c"))
@@ -115,13 +113,13 @@ def test_a_folder_of_pictures_holds_their_levels(tmp_path, schema):
 
 
 def test_levels_span_black_to_white_whatever_is_among_them():
-    values = np.array([0, 4, 8]).reshape(3, 1, 1, 1)
-    schema = Schema(kind="levels", shape=(1, 1, 1), levels=17, picture=True)
-    assert as_bytes(values, schema).flatten().tolist() == [0, 64, 128]
-    reals = schema.model_copy(update={"kind": "real", "levels": 0})
-    assert as_bytes(values - 4.0, reals).flatten().tolist() == [0, 128, 255]
-    assert as_bytes(np.full((2, 1, 1, 1), 3.0), reals).flatten().tolist() == [0, 0]
-    assert as_bytes(np.array([-5.0, 40.0]).reshape(2, 1, 1, 1), schema).flatten().tolist() == [0, 255]  # no wrapping
+    def shades(values, levels):
+        return Scale.of(values, levels).bytes(values).tolist()
+
+    assert shades(np.array([0, 4, 8]), 17) == [0, 64, 128]
+    assert shades(np.array([-4.0, 0.0, 4.0]), 0) == [0, 128, 255]
+    assert shades(np.array([3.0, 3.0]), 0) == [0, 0]
+    assert shades(np.array([-5.0, 40.0]), 17) == [0, 255]  # no wrapping
 
 
 def test_a_contact_sheet_shows_each_picture_in_its_place(tmp_path):
@@ -158,7 +156,7 @@ def test_a_contact_sheet_has_an_end(tmp_path):
 
 
 def test_columns_of_a_sheet_may_be_chosen():
-    assert contact_sheet(np.zeros((6, 3, 3, 1), np.uint8), columns=6).shape == (7, 32, 1)
+    assert tile(np.zeros((6, 3, 3, 1), np.uint8), columns=6, zoom=1, gap=2, border=2).shape == (7, 32, 1)
 
 
 @pytest.mark.parametrize(
@@ -178,12 +176,12 @@ def test_columns_of_a_sheet_may_be_chosen():
 def test_names_that_could_not_be_written_are_refused_before_any_work(tmp_path, name, schema, words):
     (tmp_path / "there.npy").mkdir()
     with pytest.raises(VaekitError, match=words):
-        check_out(tmp_path / name, schema, Content.DATA)
+        check_out(tmp_path / name, schema, "data")
 
 
 @pytest.mark.parametrize("name", ["x.npy", "x.NPZ", "x.csv", "x.parquet", "x.png", "folder"])
 def test_names_that_can_be_written_pass(tmp_path, name):
-    check_out(tmp_path / name, GREY, Content.DATA)
+    check_out(tmp_path / name, GREY, "data")
 
 
 @pytest.mark.parametrize("name", ["x.png", "folder"])

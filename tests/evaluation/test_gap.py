@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from types import SimpleNamespace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ from builders import bernoulli_vae, decoder_weights, exact_vae, linear_vae, rows
 from vaekit.data import RowStream
 from vaekit.data.steps import Affine
 from vaekit.errors import VaekitError
-from vaekit.evaluation import fitting, gap, inference_gap
+from vaekit.evaluation import bounds, fitting, gap, inference_gap
 from vaekit.models.priors import GaussianMixture
 
 COLUMNS = ("log_likelihood", "elbo", "best_elbo", "mean", "std")
@@ -146,7 +146,7 @@ def test_a_bound_by_the_draws_of_the_fit_would_be_higher(correlated, wrong, monk
 
     monkeypatch.setattr(fitting, "_pairs", pairs)  # the same few draws at each step, which makes the flattery large
     honest = inference_gap(wrong, rows_of(X), **few)
-    monkeypatch.setattr(fitting, "RowStream", SimpleNamespace(GAP_MEASURE=RowStream.GAP_FIT))
+    monkeypatch.setattr(gap, "measure_posterior", partial(bounds.measure_posterior, stream=RowStream.GAP_FIT))
     flattered = inference_gap(wrong, rows_of(X), **few)
     assert oracles.z_scores(flattered.best_elbo - honest.best_elbo, 0.0) > 3
 
@@ -253,7 +253,7 @@ def test_neither_blocks_nor_chunks_matter(correlated, wrong, monkeypatch, budget
     _, X, *_ = correlated
     whole = inference_gap(wrong, rows_of(X), samples=7, steps=30)
     monkeypatch.setattr(fitting, "BUDGET", budget)
-    monkeypatch.setattr(fitting, "CACHED", budget)
+    monkeypatch.setattr(bounds, "CACHED", budget)
     same(inference_gap(wrong, rows_of(X), samples=7, steps=30), whole, atol=1e-4, rtol=1e-4)
 
 
@@ -262,7 +262,7 @@ def test_memory_is_bounded(correlated, wrong, monkeypatch):
     made = []
     wrong.decoder.register_forward_hook(lambda module, inputs, output: made.append(inputs[0].shape[:2].numel()))
     monkeypatch.setattr(fitting, "BUDGET", 3000)
-    monkeypatch.setattr(fitting, "CACHED", 3000)
+    monkeypatch.setattr(bounds, "CACHED", 3000)
     inference_gap(wrong, rows_of(X), samples=300, steps=3)
     assert max(made) * 5 <= 3000
 

@@ -12,7 +12,7 @@ import oracles
 from builders import bernoulli_vae, linear_vae, rows_of
 from vaekit.data.steps import Affine
 from vaekit.errors import VaekitError
-from vaekit.evaluation import fitting, inference_gap, rate_distortion
+from vaekit.evaluation import bounds, fitting, inference_gap, rate_distortion
 from vaekit.models.priors import GaussianMixture
 
 BETAS = (0.0, 0.1, 0.5, 1.0, 3.0, 30.0, 100.0)
@@ -93,7 +93,7 @@ def test_blocks_do_not_matter(linear, monkeypatch):
     _, X, model = linear
     whole = rate_distortion(model, rows_of(X), [0.3, 2.0], samples=5, steps=20).points
     monkeypatch.setattr(fitting, "BUDGET", 1)
-    monkeypatch.setattr(fitting, "CACHED", 1)
+    monkeypatch.setattr(bounds, "CACHED", 1)
     for one, other in zip(
         rate_distortion(model, rows_of(X), [0.3, 2.0], samples=5, steps=20).points, whole, strict=True
     ):

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vaekit.report.pictures import GAP, Scale, columns_for, make_strip
+from vaekit.pictures import Scale
+from vaekit.report.pictures import GAP, columns_for, make_strip
 
 
 def decode(source: str) -> np.ndarray:

@@ -16,10 +16,9 @@ from vaekit.data import Column
 from vaekit.errors import RunError
 from vaekit.evaluation.tables.associations import MOST_COLUMNS
 from vaekit.report import write_report
-from vaekit.report.numbers import nats, percent
+from vaekit.report.numbers import nats, percent, write_number, write_value
 from vaekit.report.panel import cut
 from vaekit.report.subject import Subject
-from vaekit.report.values import write_number, write_value
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):  # files and terminals may have other encodings than UTF-8
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="vaekit-plain")
-    before, warnings.formatwarning = warnings.formatwarning, _note
+    before, warnings.formatwarning = warnings.formatwarning, lambda message, *_, **__: f"vaekit: note: {message}\n"
     try:
         with _signals_raise():
             app()
@@ -86,17 +86,6 @@ def _to_ascii(sign: str) -> str:
         letter = name.rpartition(" ")[2]
         return letter.lower() if "SMALL" in name else letter.capitalize()
     return _PLAIN.get(sign) or sign.encode("ascii", "backslashreplace").decode("ascii")
-
-
-def _note(
-    message: Warning | str,
-    category: type[Warning],  # noqa: ARG001
-    filename: str,  # noqa: ARG001
-    lineno: int,  # noqa: ARG001
-    line: str | None = None,  # noqa: ARG001
-) -> str:
-    """Format a warning without the place in the code."""
-    return f"vaekit: note: {message}\n"
 
 
 def _end(message: str, code: int) -> NoReturn:

@@ -13,7 +13,7 @@ FLAGS = {
     "n": "-n",
 }
 """The flags by the names of their arguments."""
-ARGUMENT = re.compile(r"`(\w+)=([^`]*)`")
+ARGUMENT = re.compile(rf"`({'|'.join(FLAGS)})=([^`]*)`")
 
 
 def name_flags(message: str) -> str:
@@ -25,14 +25,7 @@ def name_flags(message: str) -> str:
         >>> name_flags("Give it, as in `given={'label': VALUE}`; `likelihood=gaussian` is a setting.")
         'Give it, as in `--given label=VALUE`; `likelihood=gaussian` is a setting.'
     """
-    return ARGUMENT.sub(_name_flag, message)
-
-
-def _name_flag(argument: re.Match[str]) -> str:
-    name, value = argument.groups()
-    if name not in FLAGS:
-        return argument[0]
-    return f"`{' '.join(filter(None, [FLAGS[name], _as_word(value)]))}`"
+    return ARGUMENT.sub(lambda found: f"`{FLAGS[found[1]]} {_as_word(found[2])}".rstrip() + "`", message)
 
 
 def _as_word(value: str) -> str:

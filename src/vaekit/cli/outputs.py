@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterable
-from enum import Enum, auto
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +18,7 @@ from vaekit.data import Schema
 from vaekit.data.tables.types import value_type
 from vaekit.errors import DataError, RunError, VaekitError, did_you_mean, shorten
 from vaekit.files import atomic_folder, atomic_path
+from vaekit.pictures import Scale, tile
 
 ENDINGS = (".npy", ".npz", ".csv", ".parquet", ".png")
 TABLE_ENDINGS = (".csv", ".parquet")
@@ -27,14 +27,8 @@ CSV_BLOCK = 1 << 14
 """How many rows of a CSV file are formatted at once."""
 
 Array = npt.NDArray[Any]
-
-
-class Content(Enum):
-    """The content of a file: rows like the data, numbers such as codes, or a table with columns of any type."""
-
-    DATA = auto()
-    NUMBERS = auto()
-    TABLE = auto()
+Content = Literal["data", "numbers", "table"]
+"""The content of a file: rows like the data, numbers such as codes, or a table with columns of any type."""
 
 
 def check_out(out: Path, schema: Schema, content: Content) -> None:
@@ -52,10 +46,10 @@ def check_out(out: Path, schema: Schema, content: Content) -> None:
     if ending and ending not in ENDINGS:
         must = f"--out must end in {', '.join(ENDINGS)}, or name a folder"
         raise VaekitError(must, f"'{out}'", did_you_mean(ending, ENDINGS))
-    if content is Content.TABLE and ending not in TABLE_ENDINGS:
+    if content == "table" and ending not in TABLE_ENDINGS:
         raise VaekitError(f"--out must end in {' or '.join(TABLE_ENDINGS)} for a mixed table", f"'{out}'")
     if ending in ("", ".png"):
-        _check_pictures(out, schema.shape if schema.picture and content is Content.DATA else ())
+        _check_pictures(out, schema.shape if schema.picture and content == "data" else ())
         if not ending:
             _check_folder(out)
     if out.is_dir() and ending:
@@ -92,15 +86,13 @@ def write_rows(out: Path, values: Array, schema: Schema, name: str) -> None:
     ending = out.suffix.lower()
     if ending in ("", ".png"):
         _check_pictures(out, values.shape[1:] if schema.picture and values.shape[1:] == schema.shape else ())
-        deep = (
+        if (
             not ending and schema.levels > 256 and values.shape[-1] == 1
-        )  # PNG files of colours have at most 256 levels
-        return _write_pictures(
-            out, np.round(values).clip(0, schema.levels - 1).astype(np.uint16) if deep else as_bytes(values, schema)
-        )
+        ):  # only grey PNG files have more than 256 levels
+            return _write_pictures(out, np.round(values).clip(0, schema.levels - 1).astype(np.uint16))
+        return _write_pictures(out, Scale.of(values, schema.levels).bytes(values))
     if ending in TABLE_ENDINGS:
-        columns = values.reshape(len(values), -1).T
-        write_tables(out, [pa.table(dict(zip(column_names(values, schema, name), columns, strict=True)))])
+        write_tables(out, [as_table(values, schema, name)])
         return None
     with atomic_path(out) as temporary, temporary.open("wb") as file:
         if ending == ".npy":
@@ -134,6 +126,12 @@ def write_tables(out: Path, tables: Iterable[Any]) -> int:
             rows += len(table)
         stack.close()  # closes the file before it is renamed
     return rows
+
+
+def as_table(values: Array, schema: Schema, name: str) -> pa.Table:
+    """Return rows (n, ...) as an Arrow table with a column for each flattened feature."""
+    columns = values.reshape(len(values), -1).T
+    return pa.table(dict(zip(column_names(values, schema, name), columns, strict=True)))
 
 
 def column_names(values: Array, schema: Schema, name: str) -> list[str]:
@@ -203,43 +201,6 @@ def _quoted(text: Any) -> Any:
     return pc.if_else(special, quoted, text)
 
 
-def as_bytes(values: Array, schema: Schema) -> npt.NDArray[np.uint8]:
-    """Scale pictures to 0 … 255, by their levels, or by the range of reals.
-
-    Args:
-        values: shape (n, H, W, C).
-        schema: what the data are, for the number of levels.
-
-    Returns:
-        Bytes of the same shape.
-    """
-    values = np.asarray(values, dtype=np.float64)
-    low, high = (0.0, schema.levels - 1.0) if schema.levels else (float(values.min()), float(values.max()))
-    return ((values - low) / max(high - low, 1e-12) * 255).round().clip(0, 255).astype(np.uint8)
-
-
-def contact_sheet(pictures: npt.NDArray[np.uint8], columns: int | None = None, zoom: int = 1) -> npt.NDArray[np.uint8]:
-    """Put pictures side by side on a white background.
-
-    Args:
-        pictures: shape (n, H, W, C).
-        columns: number of pictures in a row; by default the sheet is nearly square.
-        zoom: how often each pixel is repeated in both directions.
-
-    Returns:
-        One picture (H', W', C).
-    """
-    pictures = pictures.repeat(zoom, axis=1).repeat(zoom, axis=2)
-    n, height, width, channels = pictures.shape
-    columns = columns or math.ceil(math.sqrt(n))
-    rows = math.ceil(n / columns)
-    sheet = np.full((rows * (height + 2) + 2, columns * (width + 2) + 2, channels), 255, np.uint8)
-    for i, picture in enumerate(pictures):
-        top, left = 2 + (i // columns) * (height + 2), 2 + (i % columns) * (width + 2)
-        sheet[top : top + height, left : left + width] = picture
-    return sheet
-
-
 def _write_pictures(out: Path, pictures: Array) -> None:
     from PIL import Image
 
@@ -247,8 +208,8 @@ def _write_pictures(out: Path, pictures: Array) -> None:
         return picture[..., 0] if picture.shape[-1] == 1 else picture
 
     if out.suffix:
-        zoom = max(1, 32 // max(pictures.shape[1:3]))
-        sheet = contact_sheet(pictures[:MOST_ON_A_SHEET], zoom=zoom)
+        shown, zoom = pictures[:MOST_ON_A_SHEET], max(1, 32 // max(pictures.shape[1:3]))
+        sheet = tile(shown, math.ceil(math.sqrt(len(shown))), zoom, gap=2, border=2, background=255)
         with atomic_path(out) as temporary:
             Image.fromarray(squeezed(sheet)).save(temporary)
         return

@@ -13,16 +13,20 @@ from vaekit.errors import VaekitError
 
 def encode(run: RunArgument, source: SourceArgument, out: OutOption) -> None:
     """Write the posterior mean of each row."""
-    from vaekit.cli import writing
+    from vaekit.cli.writing import write
+    from vaekit.runs.load import load
 
-    writing.write_codes(run, source, out)
+    loaded = load(run)
+    write(loaded, out, loaded.encode, source, "numbers", "z")
 
 
 def reconstruct(run: RunArgument, source: SourceArgument, out: OutOption) -> None:
     """Write the reconstruction of each row."""
-    from vaekit.cli import writing
+    from vaekit.cli.writing import write
+    from vaekit.runs.load import load
 
-    writing.write_reconstructions(run, source, out)
+    loaded = load(run)
+    write(loaded, out, loaded.reconstruct, source, "data")
 
 
 def score(
@@ -39,10 +43,16 @@ def score(
     ] = False,
 ) -> None:
     """Write log p(x) of each row, in nats."""
-    from vaekit.cli import writing
+    from vaekit.cli.writing import explain_scores, write
+    from vaekit.runs.load import load
 
-    write = writing.write_explanations if explain else writing.write_scores
-    write(run, source, out, samples)
+    loaded = load(run)
+    if explain:
+        table = loaded.as_table_run()
+        write(table, out, lambda rows: explain_scores(table, rows, samples), source, "table")
+    else:
+        name = loaded.model.score_name
+        write(loaded, out, lambda rows: loaded.score_samples(rows, samples)[:, None], source, "numbers", name)
 
 
 def impute(
@@ -68,16 +78,18 @@ def impute(
 
     Numbers are filled by conditional means, categories by the likeliest one; with --draws, by draws from the model.
     """
-    from vaekit.cli import writing
+    from vaekit.cli.writing import stack_draws, write
+    from vaekit.runs.load import load
 
     if draws is not None and uncertainty is not None:
         raise VaekitError("--uncertainty cannot be used with --draws", mend="Leave it out: draws show the uncertainty")
+    loaded = load(run).as_table_run()
     if draws is None:
-        writing.write_imputed(run, source, out, samples)
+        write(loaded, out, lambda rows: loaded.impute(rows, samples), source, "table")
     else:
-        writing.write_draws(run, source, out, draws, samples, seed)
+        write(loaded, out, lambda rows: stack_draws(loaded, rows, draws, samples, seed), source, "table")
     if uncertainty is not None:
-        writing.write_uncertainty(run, source, uncertainty, samples)
+        write(loaded, uncertainty, lambda rows: loaded.uncertainty(rows, samples), source, "table")
 
 
 def sample(
@@ -96,6 +108,8 @@ def sample(
     ] = None,
 ) -> None:
     """Draw new rows from the model."""
-    from vaekit.cli import writing
+    from vaekit.cli.writing import draw_rows, write
+    from vaekit.runs.load import load
 
-    writing.write_samples(run, out, n, given or [], seed, mean)
+    loaded = load(run)
+    write(loaded, out, lambda _: draw_rows(loaded, n, given or [], seed, mean), None, "data")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,105 +13,42 @@ import numpy as np
 import pyarrow as pa
 import typer
 
-from vaekit.cli.outputs import (
-    MOST_ON_A_SHEET,
-    TABLE_ENDINGS,
-    Content,
-    check_out,
-    column_names,
-    write_rows,
-    write_tables,
-)
+from vaekit.cli.outputs import MOST_ON_A_SHEET, TABLE_ENDINGS, Content, as_table, check_out, write_rows, write_tables
 from vaekit.data import Frame
 from vaekit.data.tables.coding import as_written
 from vaekit.errors import VaekitError
-from vaekit.runs.load import load
 from vaekit.runs.run import Run
 from vaekit.runs.table_run import TableRun
 
 
-def write_codes(path: Path, source: str, out: Path) -> None:
-    """Write the posterior mean of each row; like the functions below, print what was written."""
-    run = load(path)
-    _write(run, out, Content.NUMBERS, "z", run.encode, source)
-
-
-def write_reconstructions(path: Path, source: str, out: Path) -> None:
-    """Write the reconstruction of each row."""
-    run = load(path)
-    _write(run, out, _content_of_data(run), "x", run.reconstruct, source)
-
-
-def write_scores(path: Path, source: str, out: Path, samples: int | None) -> None:
-    """Write the score of each row."""
-    run = load(path)
-    _write(
-        run, out, Content.NUMBERS, run.model.score_name, lambda rows: run.score_samples(rows, samples)[:, None], source
-    )
-
-
-def write_explanations(path: Path, source: str, out: Path, samples: int | None) -> None:
-    """Write the score of each row, its strangest column, and how strange each of its cells is."""
-    run = load(path).as_table_run()
-    _write(run, out, Content.TABLE, "", lambda rows: explain_scores(run, rows, samples), source)
-
-
-def write_imputed(path: Path, source: str, out: Path, samples: int | None) -> None:
-    """Write the rows with their missing cells filled."""
-    run = load(path).as_table_run()
-    _write(run, out, Content.TABLE, "", lambda rows: run.impute(rows, samples), source)
-
-
-def write_uncertainty(path: Path, source: str, out: Path, samples: int | None) -> None:
-    """Write how sure the model is of each filled cell."""
-    run = load(path).as_table_run()
-    _write(run, out, Content.TABLE, "", lambda rows: run.uncertainty(rows, samples), source)
-
-
-def write_draws(path: Path, source: str, out: Path, draws: int, samples: int | None, seed: int) -> None:
-    """Write complete tables under each other, their missing cells drawn from the model."""
-    run = load(path).as_table_run()
-    _write(run, out, Content.TABLE, "", lambda rows: stack_draws(run, rows, draws, samples, seed), source)
-
-
-def write_samples(path: Path, out: Path, n: int, given: list[str], seed: int, mean: bool) -> None:
-    """Write new rows, with some cells given."""
-    run = load(path)
-    _write(run, out, _content_of_data(run), "x", lambda _: draw_rows(run, n, given, seed, mean))
-
-
-def _content_of_data(run: Run) -> Content:
-    return Content.TABLE if run.reads_tables else Content.DATA
-
-
-def _write(
-    run: Run, out: Path, content: Content, name: str, make: Callable[[Any], Any], source: str | None = None
+def write(
+    run: Run, out: Path, make: Callable[[Any], Any], source: str | None, content: Content, name: str = "x"
 ) -> None:
-    """Write what `make` returns for the rows of a source, or for None without a source.
+    """Write what `make` returns for the rows of a source, or for None without a source, and print how many rows they are.
 
     Args:
         run: the run.
         out: the file or folder to write.
-        content: what is written.
-        name: name of its columns, if they have no names of their own.
         make: returns an array or a table for some rows.
         source: where the rows come from.
+        content: what is written.
+        name: name of its columns, if they have no names of their own.
+
+    Raises:
+        VaekitError: if `out` cannot hold the content, or is the file that is read.
     """
     # os.path rather than Path, which fails on an address that is too long for the name of a file
     if source is not None and out.exists() and os.path.exists(source) and out.samefile(source):
         raise VaekitError(f"--out is '{out}', the file that is read", mend="Choose another file")
-    check_out(out, run.schema, content)
+    check_out(out, run.schema, "table" if content == "data" and run.reads_tables else content)
     ending = out.suffix.lower()
     made = map(make, [None] if source is None else run.pieces(source, text=ending == ".csv"))
     if ending in TABLE_ENDINGS:
-        tables = (_as_table(run, each, name) for each in made)
-        first = list(
-            itertools.islice(tables, 1)
-        )  # before the file is opened: errors of the source are not errors of the file
-        written = (
-            as_written(table, run.schema.table) if ending == ".csv" else table
-            for table in itertools.chain(first, tables)
-        )
+        tables = (each if isinstance(each, pa.Table) else as_table(each, run.schema, name) for each in made)
+        first = list(itertools.islice(tables, 1))  # an error of the source comes before the file is opened
+        written: Iterator[pa.Table] = itertools.chain(first, tables)
+        if ending == ".csv":
+            written = (as_written(table, run.schema.table) for table in written)
         typer.echo(f"Wrote {write_tables(out, written)} rows: {out}", file=sys.stdout)
         return
     values = np.concatenate(list(made))
@@ -119,13 +56,6 @@ def _write(
     sheet = ending == ".png" and len(values) > MOST_ON_A_SHEET
     shown = f" (the first {MOST_ON_A_SHEET} on the sheet)" if sheet else ""
     typer.echo(f"Wrote {len(values)} rows{shown}: {out}", file=sys.stdout)
-
-
-def _as_table(run: Run, made: Any, name: str) -> pa.Table:
-    if isinstance(made, pa.Table):
-        return made
-    columns = made.reshape(len(made), -1).T
-    return pa.table(dict(zip(column_names(made, run.schema, name), columns, strict=True)))
 
 
 def explain_scores(run: TableRun, rows: Frame, samples: int | None) -> pa.Table:

@@ -9,8 +9,7 @@ the model's likelihood without z, under which the columns are independent.
 from __future__ import annotations
 
 import warnings
-from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -22,20 +21,20 @@ from vaekit.models import ProbabilisticPCA
 from vaekit.models.likelihoods import Mixed
 
 Array = npt.NDArray[np.float64]
-PPCA, FACTOR_ANALYSIS, INDEPENDENT = "probabilistic PCA", "factor analysis", "independent columns"
-"""Names of the simple models."""
 MOST_ROWS = 10_000
 MOST_FEATURES = 4096
 CONSTANT_STEPS = 60
 """Steps of the optimiser that fits the constant model, which starts near its optimum."""
 
 
-class Baselines(ABC):
+@dataclass(frozen=True)
+class Baselines:
     """Hold the mean log-likelihoods of simple models on held-out rows, in nats per row of the data as given."""
 
-    @abstractmethod
     def known(self) -> dict[str, float]:
         """Return the log-likelihoods that are defined, by the name of the simple model."""
+        named = {each.metadata["name"]: getattr(self, each.name) for each in fields(self)}
+        return {name: value for name, value in named.items() if value is not None}
 
     def best(self) -> tuple[str, float] | None:
         """Return the name and the log-likelihood of the best simple model; None where none is defined."""
@@ -51,13 +50,8 @@ class LinearBaselines(Baselines):
         factor_analysis: of factor analysis.
     """
 
-    ppca: float | None = None
-    factor_analysis: float | None = None
-
-    def known(self) -> dict[str, float]:
-        """Return the log-likelihoods that are defined, by the name of the linear model."""
-        both = {PPCA: self.ppca, FACTOR_ANALYSIS: self.factor_analysis}
-        return {name: value for name, value in both.items() if value is not None}
+    ppca: float | None = field(default=None, metadata={"name": "probabilistic PCA"})
+    factor_analysis: float | None = field(default=None, metadata={"name": "factor analysis"})
 
 
 @dataclass(frozen=True)
@@ -68,11 +62,7 @@ class TableBaselines(Baselines):
         independent: of the likelihood without z.
     """
 
-    independent: float
-
-    def known(self) -> dict[str, float]:
-        """Return the log-likelihood by its name."""
-        return {INDEPENDENT: self.independent}
+    independent: float = field(metadata={"name": "independent columns"})
 
 
 def _matrix(rows: Rows, dequantize: bool, part: int) -> Array:

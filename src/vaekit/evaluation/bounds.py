@@ -21,11 +21,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
 from torch.overrides import TorchFunctionMode
 
 from vaekit.data import RowNoise, Rows, RowStream
-from vaekit.distributions import DiagonalNormal
-from vaekit.models import Autoencoder, LatentModel, VariationalAutoEncoder
+from vaekit.distributions import DiagonalNormal, Reparameterized
+from vaekit.models import Autoencoder, Draws, LatentModel, VariationalAutoEncoder
 
 BUDGET = 1 << 23
 """Numbers that the largest tensor of a block may hold."""
@@ -184,7 +185,7 @@ def measure_bounds(model: VariationalAutoEncoder, rows: Rows, samples: int = 1) 
     log_det, width = rows.transform.log_det(), widest(model, *first_row(rows))
     with evaluating(model) as device:
         parts = [
-            _measure_block(model.given(context), x.to(device), noise, samples, max(1, CACHED // (width * len(x))))
+            _measure_block(model.given(context), x.to(device), noise, samples, width)
             for x, noise, context in rows.blocks(block_rows(width))
         ]
     *columns, independent = zip(*parts, strict=True)
@@ -193,22 +194,80 @@ def measure_bounds(model: VariationalAutoEncoder, rows: Rows, samples: int = 1) 
 
 
 def _measure_block(
-    model: VariationalAutoEncoder, x: Tensor, noise: RowNoise, samples: int, chunk: int
+    model: VariationalAutoEncoder, x: Tensor, noise: RowNoise, samples: int, width: int
 ) -> tuple[Any, ...]:
-    posterior = model.encoder(x)
-    latent_dim = posterior.event_shape[0]
-    log_likelihood = torch.zeros(len(x), dtype=torch.float64, device=x.device)
-    rate, total = torch.zeros_like(log_likelihood), torch.full_like(log_likelihood, -math.inf)
+    q = model.encoder(x)
+    drawn = measure_posterior(model, x, noise, model.prior(), q, samples, width, RowStream.POSTERIOR)
+    return drawn.distortion, drawn.rate, drawn.log_likelihood, q.mean, q.stddev, isinstance(q, DiagonalNormal)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Hold the bounds of q by K draws for each of B rows, in nats of the data as the model sees them.
+
+    Args:
+        elbo: (1/K) Σ_k log w_k, shape (B,); without noise where q is the true posterior.
+        log_likelihood: log (1/K) Σ_k w_k, shape (B,).
+        distortion: D, shape (B,).
+        rate: R, shape (B,); in closed form between diagonal Gaussians.
+    """
+
+    elbo: Tensor
+    log_likelihood: Tensor
+    distortion: Tensor
+    rate: Tensor
+
+
+def evaluate_draws(
+    model: VariationalAutoEncoder, x: Tensor, prior: Distribution, q: Reparameterized, z: Tensor
+) -> Draws:
+    """Evaluate the terms of the bound at draws of any q; the prior, which may be expensive to build, is passed in."""
+    p = model.decoder(z)
+    return Draws(q, prior, z, p, p.log_prob(x))
+
+
+def measure_posterior(
+    model: VariationalAutoEncoder,
+    x: Tensor,
+    noise: RowNoise,
+    prior: Distribution,
+    q: Reparameterized,
+    samples: int,
+    width: int,
+    stream: RowStream = RowStream.GAP_MEASURE,
+) -> Drawn:
+    """Measure the bounds of any q, a chunk of its draws at a time.
+
+        log w_k = log p(x|z_k) + log p(z_k) − log q(z_k|x)
+
+    Args:
+        model: in evaluation mode.
+        x: rows as the model sees them, shape (B, *event).
+        noise: the rows' own noise.
+        prior: p(z).
+        q: q(z|x), batch shape (B,).
+        samples: K ≥ 1.
+        width: numbers of the widest tensor for one example, which limits the draws made at a time.
+        stream: of the noise. The draws to which a q was fitted would overstate its bound, as would draws that chose between two
+            candidates.
+
+    Returns:
+        The bounds, in float64.
+    """
+    dims, chunk = q.event_shape[0], max(1, CACHED // (width * len(x)))
+    elbo = torch.zeros(len(x), dtype=torch.float64, device=x.device)
+    distortion, rate, total = torch.zeros_like(elbo), torch.zeros_like(elbo), torch.full_like(elbo, -math.inf)
     for start in range(0, samples, chunk):
         count = min(chunk, samples - start)
-        epsilon = noise.normal((count, latent_dim), RowStream.POSTERIOR, start * latent_dim).movedim(1, 0)
-        joint = model.draw(x, noise=epsilon.to(x), posterior=posterior)
-        log_likelihood += joint.log_likelihood.double().sum(0)
+        epsilon = noise.normal((count, dims), stream, start * dims).movedim(1, 0).to(x)
+        joint = evaluate_draws(model, x, prior, q, q.reparameterize(epsilon))
+        log_weights = joint.log_weights().double()
+        elbo += log_weights.sum(0)
+        distortion -= joint.log_likelihood.double().sum(0)
         rate += count * joint.rate().double()  # the same for each draw where it has a closed form
-        total = torch.logaddexp(total, torch.logsumexp(joint.log_weights().double(), 0))
+        total = torch.logaddexp(total, torch.logsumexp(log_weights, 0))
     # one division by the number of draws, so that chunks do not matter
-    bound, independent = total - math.log(samples), isinstance(posterior, DiagonalNormal)
-    return -log_likelihood / samples, rate / samples, bound, posterior.mean, posterior.stddev, independent
+    return Drawn(elbo / samples, total - math.log(samples), distortion / samples, rate / samples)
 
 
 def measure_errors(model: Autoencoder, rows: Rows) -> Errors:

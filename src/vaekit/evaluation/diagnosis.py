@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Literal, cast
 
 from vaekit.evaluation.figures import BoundFigures, ErrorFigures, Figures
@@ -77,6 +78,9 @@ class Reading:
         return f"Try: {'; '.join(map(str, self.remedies))}." if self.remedies else ""
 
 
+_good, _note, _warning = partial(Reading, "good"), partial(Reading, "note"), partial(Reading, "warning")
+
+
 def diagnose(figures: Figures, accepts: Accepts = lambda _: True) -> list[Reading]:
     """Read the figures of an evaluation.
 
@@ -97,7 +101,7 @@ def diagnose(figures: Figures, accepts: Accepts = lambda _: True) -> list[Readin
             f"{figures.training_rows:,} of these {figures.examples:,} rows trained the model, so the figures are not those "
             "of held-out rows. Evaluate the run without naming rows to measure its held-out rows."
         )
-        readings.insert(0, Reading("warning", text))
+        readings.insert(0, _warning(text))
     return [replace(r, remedies=tuple(m for m in r.remedies if not m.settings or accepts(m))) for r in readings]
 
 
@@ -108,16 +112,14 @@ def first_remedy(readings: list[Reading]) -> Remedy | None:
 
 def _reconstruction(f: ErrorFigures) -> list[Reading]:
     text = "An autoencoder has no likelihood. Its figures measure reconstruction and cannot be compared with a bound."
-    readings = [Reading("note", text)]
+    readings = [_note(text)]
     error, train = f.reconstruction_error, f.train_reconstruction_error
     if train and error > 1.3 * train:
-        readings.append(
-            Reading(
-                "warning",
-                f"The squared error is {error:.3g} on held-out rows and {train:.3g} on training rows: the model overfits.",
-                _named("a smaller latent_dim", "narrower layers", "dropout", "a variational autoencoder, whose noise regularises"),
-            )
-        )  # fmt: skip
+        text = (
+            f"The squared error is {error:.3g} on held-out rows and {train:.3g} on training rows: the model overfits."
+        )
+        regularised = "a variational autoencoder, whose noise regularises"
+        readings.append(_warning(text, _named("a smaller latent_dim", "narrower layers", "dropout", regularised)))
     return readings
 
 
@@ -132,10 +134,9 @@ def _collapse(f: BoundFigures) -> Reading:
     if active == total:
         which = "The only latent dimension is" if total == 1 else f"All {total} latent dimensions are"
         more = Remedy("more latent dimensions", {"latent_dim": 2 * total})
-        return Reading("note", f"{which} active; a larger latent_dim may help.", (more,))
-    return Reading(
-        "good",
-        f"{active} of {total} latent dimensions are active: the posterior has not collapsed, and latent_dim is large enough.",
+        return _note(f"{which} active; a larger latent_dim may help.", (more,))
+    return _good(
+        f"{active} of {total} latent dimensions are active: the posterior has not collapsed, and latent_dim is large enough."
     )
 
 
@@ -143,15 +144,13 @@ def _few_active(f: BoundFigures) -> Reading:
     active, total = f.active_units, f.latent_dim
     lighter = (TRUE_WEIGHT,) if (f.effective_beta or 1) > 1 else ()
     if active == 0:
-        return Reading(
-            "warning",
+        return _warning(
             f"The posterior has collapsed onto the prior: {'the only latent dimension is' if total == 1 else f'all {total} latent dimensions are'} "
             "inactive, and codes say nothing about the data.",
             (*lighter, WARM_UP, FREE_BITS, TIGHTER_BOUND, FLOW_PRIOR, *_named("a less flexible likelihood"), LONGER),
         )
     fewer = Remedy("a smaller latent_dim, which trains faster", {"latent_dim": max(2, 2 * active)})
-    return Reading(
-        "note",
+    return _note(
         f"Only {active} of {total} latent dimensions {'is' if active == 1 else 'are'} active; the others hardly vary with x.",
         (*lighter, WARM_UP, FREE_BITS, TIGHTER_BOUND, FLOW_PRIOR, fewer),
     )
@@ -163,17 +162,14 @@ def _fit(f: BoundFigures) -> Reading | None:
     gap, error = f.train_elbo - f.elbo, f.log_likelihood.standard_error
     higher = f"The ELBO is {gap:.2f} nats higher on training rows than on held-out rows"
     if error is None or 2 * error < gap <= 4 * error:
-        return Reading(
-            "note",
+        return _note(
             f"{higher}. {_too_few(f.examples)} to tell whether the model overfits.",
             _named("more held-out rows (data.test)", "training with another seed"),
         )
     if gap > 4 * error:  # more than chance, whatever the units
         overfits = _named("dropout", "narrower layers", "weight decay", "more data")
-        return Reading("warning", f"{higher}: the model overfits.", overfits)
-    return Reading(
-        "good", f"The ELBO differs by {abs(gap):.2f} nats between training and held-out rows: no sign of overfitting."
-    )
+        return _warning(f"{higher}: the model overfits.", overfits)
+    return _good(f"The ELBO differs by {abs(gap):.2f} nats between training and held-out rows: no sign of overfitting.")
 
 
 def _too_few(rows: int) -> str:
@@ -187,16 +183,14 @@ def _baseline(f: BoundFigures) -> Reading | None:
     label = best[0] + (f", which does not see {', '.join(f.given)}" if f.given else "")
     gain, error = f.log_likelihood.value - best[1], f.log_likelihood.standard_error
     if error is None or abs(gain) <= 2 * error:
-        return Reading(
-            "note",
+        return _note(
             f"The log-likelihood is {abs(gain):.2f} nats per example {'above' if gain > 0 else 'below'} that of the best simple "
             f"model ({label}). {_too_few(f.examples)} to tell which model is better.",
             (*_named("more held-out rows (data.test)"), LONGER),
         )
     if gain > 0:
-        return Reading("good", f"The model beats the best simple model ({label}) by {gain:.2f} nats per example.")
-    return Reading(
-        "warning",
+        return _good(f"The model beats the best simple model ({label}) by {gain:.2f} nats per example.")
+    return _warning(
         f"A simple model ({label}) is better by {-gain:.2f} nats per example.",
         (LONGER, *_named("a likelihood that fits the data", "another learning rate", "the simple model itself")),
     )
@@ -205,10 +199,9 @@ def _baseline(f: BoundFigures) -> Reading | None:
 def _estimate(f: BoundFigures) -> Reading:
     density, estimate = f"log p(x|{', '.join(f.given)})" if f.given else "log p(x)", f.log_likelihood
     error = "" if estimate.standard_error is None else f" ± {estimate.standard_error:.2f}"
-    return Reading(
-        "note",
+    return _note(
         f"{density} ≥ {estimate.value:.2f}{error} nats (K = {estimate.samples}, {estimate.examples} examples). The ELBO is "
-        f"{estimate.value - f.elbo:.2f} nats lower: the approximate posterior costs at least that much.",
+        f"{estimate.value - f.elbo:.2f} nats lower: the approximate posterior costs at least that much."
     )
 
 
@@ -217,27 +210,23 @@ def _gap(f: BoundFigures) -> Reading | None:
         return None
     family, encoder = gap.approximation, gap.amortization
     if family.standard_error is None or encoder.standard_error is None:
-        return Reading("note", "One row is too few to tell whether the encoder or the posterior family loses more.")
+        return _note("One row is too few to tell whether the encoder or the posterior family loses more.")
     if encoder.value < -2 * encoder.standard_error:  # of a family richer than diagonal Gaussians
-        return Reading(
-            "good",
+        return _good(
             "The posterior is better than diagonal Gaussians: even the best diagonal Gaussian of each row would lose "
-            f"{-encoder.value:.2f} nats more.",
+            f"{-encoder.value:.2f} nats more."
         )
     if abs(family.value - encoder.value) <= 2 * (family.standard_error + encoder.standard_error):
-        return Reading(
-            "note",
-            f"{gap.examples} rows are too few to tell whether the encoder or the family of diagonal Gaussians loses more.",
+        return _note(
+            f"{gap.examples} rows are too few to tell whether the encoder or the family of diagonal Gaussians loses more."
         )
     if encoder.value > family.value:
-        return Reading(
-            "note",
+        return _note(
             f"The encoder causes most of the inference gap, {encoder.value:.2f} nats: the best diagonal Gaussian of each row "
             "would not lose them.",
             (*_named("wider or deeper layers of the encoder"), LONGER),
         )
-    return Reading(
-        "note",
+    return _note(
         f"The posterior family causes most of the inference gap: even the best diagonal Gaussian of each row loses "
         f"{family.value:.2f} nats.",
         (FULL_COVARIANCE, FLOW_POSTERIOR, TIGHTER_BOUND),
@@ -248,14 +237,12 @@ def _rate(f: BoundFigures) -> Reading | None:
     if f.mutual_information is None or f.mutual_information_ceiling is None or f.marginal_kl is None:
         return None
     if f.mutual_information > 0.95 * f.mutual_information_ceiling:
-        return Reading(
-            "note",
+        return _note(
             f"The codes tell all rows apart: mutual information has reached its ceiling, log N = {f.mutual_information_ceiling:.2f} "
-            "nats. The marginal KL shown is therefore only an upper bound.",
+            "nats. The marginal KL shown is therefore only an upper bound."
         )
     if f.marginal_kl > 0.5 * f.rate > 0.5:
-        return Reading(
-            "note",
+        return _note(
             f"Codes do not match the prior: the marginal KL is {f.marginal_kl:.2f} of {f.rate:.2f} nats of the rate. Samples fall "
             "where there are no data.",
             (FLOW_PRIOR, MIXTURE_PRIOR, LONGER),
@@ -266,8 +253,7 @@ def _rate(f: BoundFigures) -> Reading | None:
 def _beta(f: BoundFigures) -> Reading | None:
     if f.effective_beta in (None, 1):
         return None
-    return Reading(
-        "note",
+    return _note(
         f"The model was trained with β = {f.effective_beta:g}. The figures here are true bounds, with weight 1.",
         (TRUE_WEIGHT,),
     )

@@ -23,9 +23,9 @@ from vaekit.data import Rows
 from vaekit.distributions import Reparameterized
 from vaekit.errors import at_least_one
 from vaekit.evaluation.annealing import annealed_bound
-from vaekit.evaluation.bounds import evaluating, first_row, widest
+from vaekit.evaluation.bounds import evaluating, first_row, measure_posterior, widest
 from vaekit.evaluation.estimate import Estimate
-from vaekit.evaluation.fitting import STEPS, fit_block_rows, fit_posterior, measure_posterior
+from vaekit.evaluation.fitting import STEPS, fit_block_rows, fit_posterior
 from vaekit.models import VariationalAutoEncoder
 
 Array = npt.NDArray[np.float64]
@@ -105,17 +105,11 @@ class InferenceGap:
             >>> gap.figures().amortization
             Estimate(value=2.0, standard_error=None)
         """
-        return GapFigures(
-            log_likelihood=Estimate.of(self.log_likelihood),
-            elbo=Estimate.of(self.elbo),
-            best_elbo=Estimate.of(self.best_elbo),
-            approximation=Estimate.of(self.approximation),
-            amortization=Estimate.of(self.amortization),
-            gap=Estimate.of(self.log_likelihood - self.elbo),
-            estimate=self.estimate,
-            samples=self.samples,
-            examples=len(self.elbo),
-        )
+        gap = self.log_likelihood - self.elbo
+        rows = (self.log_likelihood, self.elbo, self.best_elbo, self.approximation, self.amortization, gap)
+        bound, elbo, best, approximation, amortization, whole = map(Estimate.of, rows)
+        about = (self.estimate, self.samples, len(self.elbo))
+        return GapFigures(bound, elbo, best, approximation, amortization, whole, *about)
 
 
 def inference_gap(
@@ -178,11 +172,8 @@ def inference_gap(
 
 
 def _choose(estimates: dict[str, Array]) -> tuple[Array, str]:
-    """Give each half of the rows the estimate with the largest mean over the other half, and name those estimates.
-
-    The largest estimate of the rows themselves would be the luckiest, and not a lower bound in expectation. A single
-    row takes the last of the estimates.
-    """
+    """Give each half of the rows the estimate with the largest mean over the other half, and name those estimates."""
+    # the largest of the rows themselves would be the luckiest, and not a lower bound in expectation
     found = np.empty_like(next(iter(estimates.values())))
     halves, names = (slice(0, None, 2), slice(1, None, 2)), []
     for half, other in zip(halves, halves[::-1], strict=True):

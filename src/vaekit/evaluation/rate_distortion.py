@@ -24,9 +24,9 @@ from torch import Tensor
 
 from vaekit.data import Rows
 from vaekit.errors import VaekitError, at_least_one
-from vaekit.evaluation.bounds import evaluating, first_row, widest
+from vaekit.evaluation.bounds import evaluating, first_row, measure_posterior, widest
 from vaekit.evaluation.estimate import Estimate
-from vaekit.evaluation.fitting import STEPS, fit_block_rows, fit_posterior, measure_posterior
+from vaekit.evaluation.fitting import STEPS, fit_block_rows, fit_posterior
 from vaekit.models import VariationalAutoEncoder
 
 

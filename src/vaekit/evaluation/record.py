@@ -13,9 +13,9 @@ import numpy as np
 class Record:
     """Hold named figures that cannot be changed and that turn themselves into JSON."""
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Any:
         """Return the fields as texts, numbers, lists and dictionaries, with None for numbers that are not finite."""
-        return {field.name: to_json(getattr(self, field.name)) for field in fields(self)}
+        return to_json(self)
 
 
 def to_json(value: Any) -> Any:

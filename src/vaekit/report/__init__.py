@@ -36,25 +36,24 @@ def write_report(run: Run, beside: Run | None = None, rows: object | None = None
 
 def _check_beside(run: Run, beside: Run) -> None:
     """Refuse two runs whose figures do not compare."""
-    kinds, columns = ([run.schema.kind, beside.schema.kind], [set(r.schema.columns) for r in (run, beside)])
-    if kinds.count("mixed") == 1:
+    own, other = run.schema, beside.schema
+    if run.reads_tables != beside.reads_tables:
         raise RunError(
-            f"Only one of the two runs was trained on a mixed table: their data are {kinds[0]} and {kinds[1]}",
+            f"Only one of the two runs was trained on a mixed table: their data are {own.kind} and {other.kind}",
             mend="Name a run on the same table",
         )
-    if "mixed" in kinds and columns[0] != columns[1]:
+    if run.reads_tables and (unlike := set(own.columns) ^ set(other.columns)):
         raise RunError(
-            f"The two runs model different columns: '{min(columns[0] ^ columns[1])}' is in only one of them",
+            f"The two runs model different columns: '{min(unlike)}' is in only one of them",
             mend="Name a run that models the same columns",
         )
-    if "mixed" not in kinds and beside.schema.shape != run.schema.shape:
+    if not run.reads_tables and own.shape != other.shape:
         raise RunError(
-            f"The two runs were trained on examples of different shapes: {run.schema.shape}, "
-            f"and {beside.schema.shape} in '{beside.path}'",
+            f"The two runs were trained on examples of different shapes: {own.shape}, and {other.shape} in '{beside.path}'",
             mend="Name a run on the same source",
         )
-    if run.schema.context != beside.schema.context:
-        names = " and ".join(str([c.name for c in r.schema.context]) for r in (run, beside))
+    if own.context != other.context:
+        names = " and ".join(str([c.name for c in schema.context]) for schema in (own, other))
         raise RunError(
             f"The two runs are given different columns, {names}, so log p(x|c) and log p(x) do not compare",
             mend="Name a run with the same data.context",

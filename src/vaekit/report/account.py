@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
+from typing import ClassVar, cast
 
 from vaekit.data import Part
 from vaekit.evaluation import BoundFigures, ErrorFigures, active_units
+from vaekit.pictures import Scale
 from vaekit.report import charts
 from vaekit.report.numbers import nats, significant, with_error
 from vaekit.report.panel import Card, Panel
-from vaekit.report.pictures import Scale, Strip, make_strip
+from vaekit.report.pictures import Strip, make_strip
 from vaekit.report.subject import Subject
 
 MISSING, LADDER = "–", "Training rows and held-out rows"
-Curve = Callable[[str, str, str, str], Panel]
-"""Makes a panel of a curve from a title, a column of metrics.csv, a label and a caption."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +27,8 @@ class Account(ABC):
     """
 
     subject: Subject
+    CURVES: ClassVar[tuple[tuple[str, str, str, str], ...]]
+    """Curves of training: a title, a column of metrics.csv, a label and a caption."""
 
     @abstractmethod
     def describe(self) -> str:
@@ -41,10 +41,6 @@ class Account(ABC):
     @abstractmethod
     def column(self) -> dict[str, str]:
         """Return the figures as texts, by their names in the table."""
-
-    @abstractmethod
-    def curves(self, panel: Curve) -> list[Panel]:
-        """Return the curves of training."""
 
     @abstractmethod
     def ladder(self) -> Panel:
@@ -104,6 +100,16 @@ class BoundAccount(Account):
     """Show a model with a likelihood."""
 
     figures: BoundFigures
+    CURVES = (
+        ("ELBO", "elbo", "ELBO in nats",
+         "Both lines should rise and level out together. A held-out line that turns downwards means overfitting. The "
+         "kept weights have the greatest held-out bound of the kind that training raises. Training rows are measured "
+         "during training, with dropout if there is any."),
+        ("Distortion", "distortion", "distortion in nats",
+         "The lines should fall and level out: reconstruction improves."),
+        ("Rate", "rate", "rate in nats",
+         "The lines should level out above zero: the code is used. A rate at zero is a collapsed posterior."),
+    )  # fmt: skip
 
     def describe(self) -> str:
         """Return the kind of model and its likelihood."""
@@ -158,19 +164,6 @@ class BoundAccount(Account):
             "bits per dimension": MISSING if f.bits_per_dim is None else f"{f.bits_per_dim:.4f}",
             "β in training": f"{f.effective_beta:g}" if self._weighted() else MISSING,
         }
-
-    def curves(self, panel: Curve) -> list[Panel]:
-        """Return the curves of the bound and of its parts."""
-        return [
-            panel("ELBO", "elbo", "ELBO in nats",
-                  "Both lines should rise and level out together. A held-out line that turns downwards means overfitting. The "
-                  "kept weights have the greatest held-out bound of the kind that training raises. Training rows are measured "
-                  "during training, with dropout if there is any."),
-            panel("Distortion", "distortion", "distortion in nats",
-                  "The lines should fall and level out: reconstruction improves."),
-            panel("Rate", "rate", "rate in nats",
-                  "The lines should level out above zero: the code is used. A rate at zero is a collapsed posterior."),
-        ]  # fmt: skip
 
     def ladder(self) -> Panel:
         """Return the chart of both bounds, the log-likelihood and the simple models."""
@@ -238,6 +231,10 @@ class ErrorAccount(Account):
     """Show an autoencoder."""
 
     figures: ErrorFigures
+    CURVES = (
+        ("Reconstruction error", "distortion", "squared error per example",
+         "Both lines should fall and level out together. A held-out line that turns upwards means overfitting."),
+    )  # fmt: skip
 
     def describe(self) -> str:
         """Return the kind of model."""
@@ -269,11 +266,6 @@ class ErrorAccount(Account):
             "reconstruction error": significant(f.reconstruction_error),
             "reconstruction error on training rows": MISSING if train is None else significant(train),
         }
-
-    def curves(self, panel: Curve) -> list[Panel]:
-        """Return the curve of the error."""
-        caption = "Both lines should fall and level out together. A held-out line that turns upwards means overfitting."
-        return [panel("Reconstruction error", "distortion", "squared error per example", caption)]
 
     def ladder(self) -> Panel:
         """Return the chart of both errors."""

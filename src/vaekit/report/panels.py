@@ -10,12 +10,13 @@ import numpy.typing as npt
 
 from vaekit.data import Part
 from vaekit.distributions import DiagonalNormal
+from vaekit.pictures import Scale
 from vaekit.report import charts
 from vaekit.report.account import account
 from vaekit.report.canvas import LARGEST, NOT_DRAWN
 from vaekit.report.numbers import nats
 from vaekit.report.panel import Key, Panel
-from vaekit.report.pictures import Scale, columns_for, make_strip
+from vaekit.report.pictures import columns_for, make_strip
 from vaekit.report.subject import Subject
 
 Array = npt.NDArray[Any]
@@ -37,12 +38,10 @@ def training_panels(subject: Subject) -> list[Panel]:
     kept = subject.run.folder.chosen_step()
     chosen = np.flatnonzero((columns["step"] == kept) & np.isfinite(columns["elbo"]))
     best = int(chosen[0]) if len(chosen) else None
-
-    def panel(title: str, name: str, label: str, caption: str) -> Panel:
-        drawn = charts.curves(columns["epoch"], columns[f"train_{name}"], columns[name], best, label)
-        return Panel(title, caption, [drawn])
-
-    return account(subject).curves(panel)
+    return [
+        Panel(title, caption, [charts.curves(columns["epoch"], columns[f"train_{name}"], columns[name], best, label)])
+        for title, name, label, caption in account(subject).CURVES
+    ]
 
 
 def picture_panels(subjects: list[Subject]) -> list[Panel]:

@@ -41,7 +41,7 @@ class Subject:
     @classmethod
     def of(cls, run: Run, rows: object | None = None) -> Subject:
         """Return a run on rows, by default on the held-out rows of its own source."""
-        kind = TableSubject if run.schema.kind == "mixed" else Subject
+        kind = TableSubject if run.reads_tables else Subject
         if rows is None:
             return kind(run, run.split().test, run.evaluate())
         named = run.open(rows)
@@ -80,15 +80,12 @@ class Subject:
         """Tell whether p(x|z) is a distribution of zeros and ones."""
         return self.run.schema.kind == "binary" or self.run.transform.binarizes
 
-    @property
-    def log_prob_word(self) -> str:
-        """Return what log p(x) is called for these data."""
-        return "log-probability" if self.run.schema.discrete else "log-density"
-
     @cached_property
     def table(self) -> TableFigures:
         """Measure the columns of a mixed table."""
-        return self.run.table_figures(self.rows(self.held_out), self.rows(self.train) if self.train else None)
+        return self.run.as_table_run().table_figures(
+            self.rows(self.held_out), self.rows(self.train) if self.train else None
+        )
 
     @cached_property
     def squared_error(self) -> float:
@@ -122,11 +119,6 @@ class TableSubject(Subject):
         """Return another run on the same held-out rows, coded in its own way."""
         source = other.open(self.cells())
         return TableSubject(other, all_rows(source), other.evaluate(source.frame), source)
-
-    @property
-    def log_prob_word(self) -> str:
-        """Return what log p(x) is called for these data."""
-        return "log-probability (of numbers without a grid, log-density)"
 
     def cells(self) -> Any:
         """Return the held-out rows as they were given, as an Arrow table."""

@@ -10,10 +10,9 @@ from vaekit.evaluation.tables.associations import MOST_COLUMNS, PairDifference
 from vaekit.evaluation.tables.hidden import SAMPLES
 from vaekit.evaluation.tables.marginals import ValueShare
 from vaekit.report import table_charts
-from vaekit.report.numbers import nats, percent
+from vaekit.report.numbers import nats, percent, write_value
 from vaekit.report.panel import Bar, Grid, Line, Meter, Panel, Section, cut
 from vaekit.report.subject import Subject
-from vaekit.report.values import write_value
 
 MOST_DIFFERENCES = 10
 MOST_NAMED = 100

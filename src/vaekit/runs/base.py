@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from vaekit.data import (
@@ -109,7 +108,8 @@ class KeptRun:
 
         def write_trained(made: RunFolder) -> None:
             made.write_metrics(history.validations)
-            made.write_tensors(WEIGHTS, self.model.state_dict(), _note_step(history))
+            note = {} if history.step is None else {"step": str(history.step)}
+            made.write_tensors(WEIGHTS, self.model.state_dict(), note)
             for name, (tensors, notes) in state.items():
                 made.write_tensors(name, tensors, notes)
 
@@ -214,11 +214,6 @@ class KeptRun:
             return False
         return changed != self.recipe
 
-    def _held_out(self, split: Split) -> Rows:
-        if not len(split.test):
-            raise DataError("The run held out no rows (data.test=0)", mend="Pass the rows to measure")
-        return Rows(split.test, self.transform, self.recipe.seed)
-
     def pieces(self, X: object, text: bool = False) -> Iterator[Any]:  # noqa: ARG002
         """Yield new rows in pieces that fit into memory, for methods that take rows.
 
@@ -262,16 +257,10 @@ class KeptRun:
         return self.transform.encode_context(torch.from_numpy(np.stack(codes, 1))).float()
 
 
-def _note_step(history: History) -> dict[str, str]:
-    return {} if history.step is None else {"step": str(history.step)}
-
-
 def repeat_value(name: str, value: Any, n: int) -> list[Any]:
     """Return a list of n times the same value; return a list of n values as it is."""
-    values: npt.NDArray[Any] | list[Any] | tuple[Any, ...]
     if not isinstance(value, list | tuple | np.ndarray):
         return [value] * n
-    values = value
-    if len(values) != n:
-        raise DataError(f"'{name}' must have one value for all rows, or {n} values", f"{len(values)}")
-    return list(values)
+    if len(value) != n:
+        raise DataError(f"'{name}' must have one value for all rows, or {n} values", f"{len(value)}")
+    return list(value)

@@ -109,11 +109,7 @@ def make_run(
 
 
 class _SizeLimit(TorchFunctionMode):
-    """Refuse a model that is much larger than its saved weights, before its memory is allocated.
-
-    Args:
-        saved: bytes of the file that holds the weights; 0 if nothing was saved yet.
-    """
+    """Refuse a model that is much larger than the `saved` bytes of its weights (0: none yet), before it takes memory."""
 
     def __init__(self, saved: int) -> None:
         super().__init__()

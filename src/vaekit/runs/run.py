@@ -17,7 +17,6 @@ from vaekit.evaluation import (
     Evaluator,
     FactorScores,
     Figures,
-    TableFigures,
     anneal,
     block_rows,
     disentanglement,
@@ -51,10 +50,8 @@ class Run(KeptRun):
 
     mean_dtype: ClassVar[type[np.floating[Any]]] = np.float32
     """The type of means."""
-    draws_missing: ClassVar[bool] = False
-    """Whether drawn rows may have missing cells."""
     reads_tables: ClassVar[bool] = False
-    """Whether rows come back as tables, with columns of any type."""
+    """Whether rows come back as tables, with columns of any type and missing cells."""
 
     def __repr__(self) -> str:
         size = "×".join(str(s) for s in self.schema.shape)
@@ -84,7 +81,7 @@ class Run(KeptRun):
         Raises:
             DataError: if X does not fit the schema.
         """
-        return self._map(self.rows(X), _encode).astype(np.float32)
+        return self._map(self.rows(X), lambda model, x: model.encode(x)).astype(np.float32)
 
     def reconstruct(self, X: object) -> Array:
         """Return the mean of p(x|z) at the posterior mean of each row, in units of the data as given.
@@ -174,7 +171,7 @@ class Run(KeptRun):
                 for model, part in self._at(z, context)
             ]
         drawn, dtype = np.concatenate(blocks), np.dtype(self.schema.dtype)
-        if np.isnan(drawn).any() and not self.draws_missing:
+        if np.isnan(drawn).any() and not self.reads_tables:
             raise RunError(f"The model in '{self.path}' draws NaN", mend="Train a new run with a smaller learning rate")
         if dtype.kind in "ui":  # a model of counts may draw numbers beyond the type of the data
             drawn = drawn.round().clip(np.iinfo(dtype).min, np.iinfo(dtype).max)
@@ -239,26 +236,13 @@ class Run(KeptRun):
             model = self.model.with_likelihood("the rate-distortion curve")
             asked["rate_distortion"] = measure_curve(model, some, BETAS, self._samples(samples))
         if tables:
-            asked["tables"] = self.table_figures(rows, train, samples)
+            asked["tables"] = self.as_table_run().table_figures(rows, train, samples)
         evaluator = Evaluator(self.model, self.schema, train, self.recipe.effective_beta)
         found = evaluator.evaluate(rows, self._samples(samples))
         if known is not None:
             scores = disentanglement(found.measured.mean, known, self.recipe.seed)
             asked["disentanglement"] = FactorScores(**asdict(scores), factors=known.shape[1], examples=len(rows))
         return replace(found, training_rows=0 if X is None else self._count_trained(rows, train), **asked)
-
-    def table_figures(self, rows: Rows, train: Rows | None, samples: int | None = None) -> TableFigures:  # noqa: ARG002
-        """Measure the columns of a mixed table; refused by a run on other data.
-
-        Args:
-            rows: held-out rows.
-            train: training rows; None where they are gone.
-            samples: draws K; the recipe's `evaluation.samples` by default.
-        """
-        raise VaekitError(
-            f"This run was not trained on a mixed table, so it has no table figures: its data are of kind '{self.schema.kind}'",
-            mend="Leave `tables` out, or name a run on a table with columns of several kinds",
-        )
 
     def _count_trained(self, rows: Rows, train: Rows | None) -> int | None:
         """Count the rows that trained the run; None where that cannot be known."""
@@ -278,7 +262,9 @@ class Run(KeptRun):
         train = Rows(split.train, self.transform, self.recipe.seed) if split else None
         if X is not None:
             return self.rows(X), train
-        return self._held_out(self.split()), train
+        if not len(self.split().test):
+            raise DataError("The run held out no rows (data.test=0)", mend="Pass the rows to measure")
+        return Rows(self.split().test, self.transform, self.recipe.seed), train
 
     def _map(self, rows: Rows, function: Any) -> Array:
         with evaluating(self.model) as device:
@@ -308,7 +294,3 @@ class Run(KeptRun):
 
     def _samples(self, samples: int | None) -> int:
         return at_least_one(self.recipe.evaluation.samples if samples is None else samples, "samples")
-
-
-def _encode(model: LatentModel, x: torch.Tensor) -> torch.Tensor:
-    return model.encode(x)

@@ -33,7 +33,7 @@ class TableRun(Run):
     """
 
     mean_dtype = np.float64  # in single precision, dates would be wrong by minutes
-    draws_missing = reads_tables = True
+    reads_tables = True
 
     @property
     def column_names(self) -> list[str]:

@@ -125,7 +125,9 @@ def train(
     )
     if resume is not None:
         if named:
-            raise VaekitError("A resumed run keeps its parts", ", ".join(named), "Leave them out")
+            raise VaekitError(
+                f"A resumed run keeps its parts and takes no others: {', '.join(named)}", mend="Leave them out"
+            )
         run = read_run(RunFolder(resume), objects)
         with _hold(run.folder):
             return _resume(run, source, test, reporter, progress, weights)

@@ -141,11 +141,8 @@ def _yardstick(column: Column, known: Array) -> tuple[Measure, float, float]:
     if column.kind == "ordinal":
         return "levels off", float(np.quantile(known, 0.5, method="inverted_cdf")), 1.0
     if column.kind in CATEGORICAL:
-        return (
-            "error rate",
-            float(np.bincount(np.minimum(known, column.n_categories - 1).astype(np.int64)).argmax()),
-            1.0,
-        )
+        categories = np.minimum(known, column.n_categories - 1).astype(np.int64)
+        return "error rate", float(np.bincount(categories).argmax()), 1.0
     return "RMSE / std", float(known.mean()), float(known.std()) or 1.0
 
 

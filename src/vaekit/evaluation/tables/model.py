@@ -7,6 +7,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy.stats import rankdata
 from torch import Tensor
 
 from vaekit.data import RowNoise, Rows, RowStream, SeedStream, seeded
@@ -212,8 +213,4 @@ class TableModel(TablePosterior):
 def _copies(codes: Array) -> npt.NDArray[np.int64]:
     """Count how many rows before each row are equal to it, shape (n,)."""
     keys = RowNoise(codes).keys
-    order = np.argsort(keys, kind="stable")
-    first = np.flatnonzero(np.append(True, np.diff(keys[order]) != 0))
-    copies = np.empty(len(keys), np.int64)
-    copies[order] = np.arange(len(keys)) - np.repeat(first, np.diff(np.append(first, len(keys))))
-    return copies
+    return (rankdata(keys, "ordinal") - rankdata(keys, "min")).astype(np.int64)

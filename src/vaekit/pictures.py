@@ -1,0 +1,67 @@
+"""Pictures as bytes, and many of them in one."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Hold the range of values that are shown from black to white.
+
+    Args:
+        low: the value shown as black.
+        high: the value shown as white.
+    """
+
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, pictures: Array, levels: int) -> Scale:
+        """Return the range of all levels, or that of these pictures if they have no levels (`levels` is 0)."""
+        return cls(0.0, levels - 1.0) if levels else cls(float(pictures.min()), float(pictures.max()))
+
+    def bytes(self, pictures: Array) -> npt.NDArray[np.uint8]:
+        """Turn values from `low` to `high` into 0 to 255; values outside become 0 or 255."""
+        spread = max(self.high - self.low, 1e-12)
+        shares = (np.nan_to_num(pictures.astype(np.float64), posinf=self.high, neginf=self.low) - self.low) / spread
+        return (shares * 255).round().clip(0, 255).astype(np.uint8)
+
+
+def tile(
+    pictures: npt.NDArray[np.uint8], columns: int, zoom: int, gap: int, border: int = 0, background: int = 0
+) -> npt.NDArray[np.uint8]:
+    """Put pictures into rows, with gaps between them.
+
+    Args:
+        pictures: shape (n, H, W, C).
+        columns: number of pictures in a row.
+        zoom: how often each pixel is repeated in both directions.
+        gap: pixels between pictures.
+        border: pixels around all of them.
+        background: the value of gaps, borders and empty places in every channel, from 0 to 255.
+
+    Returns:
+        One picture (H', W', C).
+
+    Examples:
+        >>> tile(np.full((3, 2, 2, 1), 9, np.uint8), columns=2, zoom=1, gap=1)[..., 0].tolist()[2:]
+        [[0, 0, 0, 0, 0], [9, 9, 0, 0, 0], [9, 9, 0, 0, 0]]
+    """
+    pictures = pictures.repeat(zoom, axis=1).repeat(zoom, axis=2)
+    n, height, width, channels = pictures.shape
+    columns, rows = min(columns, n), math.ceil(n / columns)
+    size = (rows * (height + gap) - gap + 2 * border, columns * (width + gap) - gap + 2 * border, channels)
+    sheet = np.full(size, background, np.uint8)
+    for i, picture in enumerate(pictures):
+        top, left = border + i // columns * (height + gap), border + i % columns * (width + gap)
+        sheet[top : top + height, left : left + width] = picture
+    return sheet
