@@ -108,7 +108,7 @@ def test_each_row_may_have_a_label_of_its_own(labelled):
     ("given", "words"),
     [
         (None, "The model is conditional on label, but 'label' is missing"),
-        ({"label": 3}, "the value of 'label' must be known. Got 3 instead. Choose from: 2, 7"),
+        ({"label": 3}, "the value of 'label' must be one of its categories. Got 3 instead. Choose from: 2, 7"),
         ({"lable": 7}, "Did you mean 'label'"),
         ({"label": [7, 7]}, "'label' must have one value for all rows, or 5 values. Got 2"),
         ({"label": 7, "age": 3}, "a given column must be one that the model is conditional on: label. Got 'age'"),
@@ -128,7 +128,7 @@ def test_a_model_that_is_given_nothing_says_so(digits_run):
 def test_rows_without_labels_are_refused(labelled):
     values, labels = halves(20)
     for verb in (labelled.score_samples, labelled.encode, labelled.reconstruct, labelled.evaluate):
-        with pytest.raises(DataError, match="rows must come with their labels"):
+        with pytest.raises(DataError, match="the 20 rows have no labels"):
             verb(values)
     with pytest.raises(DataError, match="must hold values that were there in training, as the model is given it: 2, 7"):
         labelled.score_samples(Source(values, labels + 1, picture=True))
@@ -191,7 +191,7 @@ def test_what_cannot_be_conditional_is_refused(pictures, tmp_path, setting, word
     [
         (people(), ["agee"], "data.context must name columns of the data. Got 'agee' instead. Did you mean 'age'"),
         (people().append_column("id", pa.array(np.arange(1200))), ["id"], "'id', identifier"),
-        (people(), people().column_names, "data.context names all 4 columns, so no column is left to model"),
+        (people(), people().column_names, "No column is left to model, because data.context names all 4"),
         (pa.table({"a": [0, 1] * 9, "b": [1, 0] * 9}), ["c"], "data.context must name columns of the data. Got 'c'"),
         (people(), ["income"], "every cell of column 'income' must have a value"),
         (
@@ -261,7 +261,7 @@ def test_covariates_must_be_there(table_run):
     for verb in (table_run.score_samples, table_run.encode, table_run.impute, table_run.explain):
         with pytest.raises(DataError, match="data without 'sex'"):
             verb(table.drop(["sex"]))
-    with pytest.raises(DataError, match=r"column 'age' must be there in every row.*an empty cell in row 3"):
+    with pytest.raises(DataError, match=r"every cell of column 'age' must have a value.*an empty cell in row 3"):
         table_run.score_samples(table.set_column(0, "age", pa.array([1, 2, 3, None] + [4] * 16)))
     with pytest.raises(DataError, match="column 'sex' must hold values that were there in training"):
         table_run.score_samples(table.set_column(1, "sex", pa.array(["x"] * 20)))

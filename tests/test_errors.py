@@ -12,7 +12,7 @@ ROOT = Path(vaekit.__file__).parent
 REFUSALS = {"VaekitError", "DataError", "RecipeError", "RunError", "TrainingError"}
 NO_VALUES = ("none", "no ", "nothing", "neither", "both", "several", "other ", "another")
 """What nobody gave: "Got none instead" does not say what is wrong."""
-OLD_ROOMS = ("data", "evaluation", "models", "objectives", "opening", "recipe", "report", "training/loop")
+OLD_ROOMS = ("evaluation", "models", "objectives", "report", "training/loop")
 """Rooms whose refusals are still to be rewritten."""
 
 

@@ -155,11 +155,11 @@ class DeterministicFamily(ModelFamily):
             if plan.options[part].name != usual
         ]
         if asked:
-            mend = "Leave them out, or choose model=vae"
-            yield RecipeError("An autoencoder has no layers, no posterior and no prior", ", ".join(asked), mend)
+            fault = f"model=autoencoder cannot be built with {' and '.join(asked)}"
+            yield RecipeError(fault, mend="Leave it out, or choose model=vae")
         if plan.options["objective"].name not in ("reconstruction", OBJECT):
-            asked_for = f"objective={plan.options['objective'].name}"
-            yield RecipeError("model=autoencoder has the objective reconstruction only", asked_for, "Leave it out")
+            must = "objective must be reconstruction where model=autoencoder"
+            yield RecipeError(must, f"'{plan.options['objective'].name}'", "Leave it out")
 
     @classmethod
     def build(cls, options: Any, plan: Plan) -> Autoencoder:  # noqa: ARG003 - it has none

@@ -58,7 +58,7 @@ def sort_parts(**parts: object) -> tuple[dict[str, Any], dict[str, Any]]:
             part = part.Options()
         if isinstance(part, str | PartOptions):
             if isinstance(part, PartOptions) and not issubclass(part.part, kind):
-                raise RecipeError(f"`{section}` has the options of a {part.part.section}", part.name)
+                raise RecipeError(f"`{section}` must not be the options of a {part.part.section}", f"'{part.name}'")
             named[f"{section}.name"] = part
             continue
         must, words = MUST_BE[section]

@@ -12,8 +12,9 @@ from vaekit.errors import RecipeError
 from vaekit.models import Likelihood
 from vaekit.parts import AUTO, OBJECT, Part, Plan
 from vaekit.recipe.build import make_plan
+from vaekit.recipe.checking import check_recipe
 from vaekit.recipe.pace import set_pace
-from vaekit.recipe.recipe import SECTIONS, Recipe, check_recipe
+from vaekit.recipe.recipe import SECTIONS, Recipe
 
 MOST_CODES = (10, 16)
 """Latent dimensions of a table whose size is left open: of one kind, and mixed."""
@@ -59,7 +60,7 @@ def resolve(
         complete = check_recipe(content)
         plan = make_plan(complete, schema, rows, objects)
     if has_likelihood and complete.objective.name == "reconstruction":
-        raise RecipeError("objective=reconstruction goes with model=autoencoder only", f"model={recipe.model.name}")
+        raise RecipeError("model must be autoencoder where objective=reconstruction", f"'{recipe.model.name}'")
     for section in ("model", *recipe.model.part.parts, "objective", "optimizer"):
         if section in ("objective", "optimizer") or "model" not in objects:
             for refusal in _needs(plan, section):

@@ -174,9 +174,7 @@ def _in_blanks(lines: list[str]) -> bool:
     if not any(all(map(_is_number, cells)) for cells in zip(*rows[1:], strict=True)):
         return False
     if any(line.strip().split(" ") != row for line, row in zip(filter(str.strip, lines), rows, strict=False)):
-        raise DataError(
-            "cells must be separated by a single character", f"several blanks in '{lines[0].strip()}'", SEPARATED
-        )
+        raise DataError(f"The cells in '{lines[0].strip():.100}' are separated by several blanks", mend=SEPARATED)
     return True
 
 

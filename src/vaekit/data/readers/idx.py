@@ -99,9 +99,8 @@ def open_idx(folder: Path) -> Source:
             raise DataError(must, f"'{part[kind].name}' and '{path.name}'", "Put them into folders of their own")
         part[kind] = path
     if "images" not in parts["train"]:
-        raise DataError(
-            "a folder of IDX files must hold training images", f"none in '{folder}'", "Name it train-images-idx3-ubyte"
-        )
+        mend = "Name their file train-images-idx3-ubyte"
+        raise DataError(f"The folder '{folder}' holds IDX files, but not training images", mend=mend)
     sources = {name: _open_part(part, folder) for name, part in parts.items() if "images" in part}
     return replace(sources["train"], validation=sources.get("validation"), test=sources.get("test"))
 

@@ -88,7 +88,7 @@ def check_cells(table: pa.Table, first_row: int = 0) -> None:
         >>> check_cells(pa.table({"day": pa.array([0, 3_000_000], pa.date32())}))
         Traceback (most recent call last):
             ...
-        vaekit.errors.DataError: every date in column 'day' must be in the years 1 to 9999. Got another in row 1 instead. Correct the cell, or leave it empty.
+        vaekit.errors.DataError: Column 'day' holds a date outside the years 1 to 9999 in row 1. Correct the cell, or leave it empty.
     """
     for name, column in zip(table.column_names, table.columns, strict=True):
         try:
@@ -127,8 +127,5 @@ def _check_dates(name: str, column: pa.ChunkedArray, first_row: int) -> None:
     ends = pc.min_max(numbers)
     if ends["min"].is_valid and (ends["min"].as_py() < low or ends["max"].as_py() > high):
         row = pc.index(pc.or_(pc.less(numbers, low), pc.greater(numbers, high)), value=True).as_py()
-        raise DataError(
-            f"every date in column '{name:.200}' must be in the years 1 to 9999",
-            f"another in row {first_row + row}",
-            "Correct the cell, or leave it empty",
-        )
+        fault = f"Column '{name:.200}' holds a date outside the years 1 to 9999 in row {first_row + row}"
+        raise DataError(fault, mend="Correct the cell, or leave it empty")
