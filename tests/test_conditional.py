@@ -130,7 +130,7 @@ def test_rows_without_labels_are_refused(labelled):
     for verb in (labelled.score_samples, labelled.encode, labelled.reconstruct, labelled.evaluate):
         with pytest.raises(DataError, match="the 20 rows have no labels"):
             verb(values)
-    with pytest.raises(DataError, match="its value in row 0 is not in the training data. Give one of: 2, 7"):
+    with pytest.raises(DataError, match="its value in row 0 is not in the training data"):
         labelled.score_samples(Source(values, labels + 1, picture=True))
 
 

@@ -97,11 +97,8 @@ def _all_binary(frame: Frame) -> bool:
     """Return whether a table holds only zeros and ones."""
     if any(family(kind) not in ("number", "truth") for kind in frame.schema.types):
         return False
-    for piece in frame.read():
-        for cells in piece.columns:
-            if cells.null_count or not set(cells.unique().to_pylist()) <= {0, 1}:
-                return False
-    return True
+    columns = (cells for piece in frame.read() for cells in piece.columns)
+    return all(not cells.null_count and set(cells.unique().to_pylist()) <= {0, 1} for cells in columns)
 
 
 def encode_rows(source: Source, columns: Sequence[Column], marks: tuple[str, ...] = MISSING) -> Source:

@@ -157,11 +157,7 @@ def _blocks(rows: Iterable[tuple[Any, ...]], path: Path) -> Iterator[list[tuple[
 
 
 def _within(used: int, rows: int, columns: int, files: Sequence[Path] = ()) -> int:
-    """Return the bytes of an answer with further rows, as they are read and as numbers.
-
-    Raises:
-        DataError: if these are too many.
-    """
+    """Return the bytes of an answer with further rows, as they are read and as numbers, if these are not too many."""
     from vaekit.data.limits import check_size
 
     used += 16 * rows * (columns + 1)

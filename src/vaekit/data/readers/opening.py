@@ -173,14 +173,7 @@ def _open_folder(path: Path, size: tuple[int, int] | None, progress: Progress | 
 
 
 def _parts(path: Path) -> dict[str, Path]:
-    """Return the folders of the parts of a folder of pictures, if it has parts.
-
-    A folder is a part only if there are training pictures: in a folder of their own, or in folders of the same classes beside
-    the parts. Otherwise `train` or `val` is the name of a class.
-
-    Raises:
-        DataError: if two folders are the same part, or there are parts but no training pictures.
-    """
+    """Return the folders of the parts of a folder of pictures; without training pictures, `val` is the name of a class."""
     folders = {p.name.lower(): p for p in sorted(path.iterdir()) if p.is_dir() and not p.name.startswith(".")}
     named = {part: [folders[name] for name in names if name in folders] for part, names in PARTS.items()}
     found = {part: paths[0] for part, paths in named.items() if paths}

@@ -146,11 +146,7 @@ class CellReader:
             ) from error
 
     def _cast(self, cells: Any, target: Any) -> Any:
-        """Convert cells of another family to that of the column.
-
-        Raises:
-            pyarrow.ArrowInvalid: if a cell cannot be converted.
-        """
+        """Convert cells of another family to that of the column, or raise an error of Arrow."""
         number = family(cells.type) == "number"
         if target == pa.bool_() and number and pc.any(pc.not_equal(pc.abs(pc.subtract(cells, 0.5)), 0.5)).as_py():
             raise pa.ArrowInvalid("a number that is neither 0 nor 1")
