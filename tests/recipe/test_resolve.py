@@ -242,11 +242,11 @@ def test_the_choice_does_not_depend_on_the_row_count_but_for_the_length():
             ["model=autoencoder", "objective=iwae"],
             "objective must be reconstruction where model=autoencoder. Got 'iwae' instead. Leave it out.",
         ),
-        (["model=autoencoder", "prior=mixture"], "model=autoencoder cannot be built with prior=mixture. Leave it out"),
+        (["model=autoencoder", "prior=mixture"], "An autoencoder cannot be built with prior=mixture. Leave it out"),
         (["objective=mmd", "objective.kl_weight=0", "prior=mixture"], "mixture with objective.kl_weight=0"),
         (
             ["model=autoencoder", "layers=[4, 2]"],
-            r"model=autoencoder cannot be built with layers=\[4, 2\].* choose model=vae",
+            r"An autoencoder cannot be built with layers=\[4, 2\].* choose model=vae",
         ),
         (
             ["encoder=linear", "layers=[3, 2]"],
@@ -268,7 +268,7 @@ def test_what_does_not_go_together_is_refused_before_anything_is_written(setting
 def test_a_number_for_each_of_so_many_levels_is_refused():
     deep = Schema(kind="levels", shape=(8, 8, 1), levels=4096, picture=True, dtype="uint16")
     with pytest.raises(
-        RecipeError, match=r"at most 256 levels.*Got 4096, which would be 262,144 numbers for a single row"
+        RecipeError, match=r"at most 256 levels.*Got 4096, which would be 262,144 outputs for a single row"
     ):
         choose(deep, "likelihood=categorical")
     assert choose(deep)[0].likelihood.name == "discretized_logistic"

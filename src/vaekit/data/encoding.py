@@ -45,9 +45,8 @@ def open_both(
         DataError: if rows cannot be opened or encoded.
     """
     if options.query and not any(isinstance(rows, str) and is_database(rows) for rows in (source, test)):
-        raise DataError(
-            "data.query must go with a database", f"the source '{source}'", "Name postgresql://… or sqlite:///…"
-        )
+        must = "data.query must go with a database"
+        raise DataError(must, f"the source '{source}'", "Name postgresql://… or sqlite:///…")
     known = columns if columns and not all(column.context for column in columns) else ()
     opened = open_source(source, options, progress, known)
     opened = encode_rows(opened, find_columns(opened, options, mixed) if columns is None else columns, options.marks)

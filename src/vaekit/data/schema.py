@@ -127,11 +127,9 @@ class Schema(BaseModel):
             DataError: names the first value that does not fit.
         """
         if part.event_shape != self.shape:
-            raise DataError(
-                f"each example must have the shape {self.shape} that the model was trained on",
-                f"{part.event_shape}",
-                _to_shape(part.event_shape, self.shape) if self.picture else "",
-            )
+            must = f"each example must have the shape {self.shape} that the model was trained on"
+            mend = _to_shape(part.event_shape, self.shape) if self.picture else ""
+            raise DataError(must, f"{part.event_shape}", mend)
         if self.kind == "mixed":  # its columns were checked when they were encoded
             return
         check_finite(part, self)
@@ -167,11 +165,9 @@ def check_finite(part: Part, schema: Schema) -> None:
         return
     if (found := _first(part, lambda block: ~(np.abs(block) <= LARGEST))) is not None:
         row, index, values = found
-        raise DataError(
-            f"every value must be a finite number, at most {LARGEST:g} in size",
-            f"{values[index]} in row {row}, {schema.name(index)}",
-            "Remove these rows, or fill the cells, before training",
-        )
+        must = f"every value must be a finite number, at most {LARGEST:g} in size"
+        mend = "Remove these rows, or fill the cells, before training"
+        raise DataError(must, f"{values[index]} in row {row}, {schema.name(index)}", mend)
 
 
 def _first(part: Part, wrong: Callable[[Values], Values]) -> tuple[int, int, Values] | None:

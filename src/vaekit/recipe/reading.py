@@ -71,9 +71,8 @@ def _read(recipe: str | Path) -> dict[str, Any]:
     if name in recipe_names():
         return tomllib.loads((resources.files("vaekit.recipe.library") / f"{name}.toml").read_text(encoding="utf-8"))
     if not name.endswith(".toml"):
-        raise RecipeError(
-            "the recipe must be a known name or a .toml file", f"'{name}'", did_you_mean(name, recipe_names())
-        )
+        must = "the recipe must be a known name or a .toml file"
+        raise RecipeError(must, f"'{name}'", did_you_mean(name, recipe_names()))
     try:
         return tomllib.loads(Path(recipe).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

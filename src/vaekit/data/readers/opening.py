@@ -46,9 +46,8 @@ def open_source(
     if not isinstance(source, str | Path):
         return _open_object(source)
     if not str(source).strip():
-        raise DataError(
-            "The name of the source is empty", mend="Pass 'digits', a file or a folder ('.' is the current one)"
-        )
+        fault = "The name of the source is empty"
+        raise DataError(fault, mend="Pass 'digits', a file or a folder ('.' is the current one)")
     if str(source) == "digits":
         return digits()
     if is_database(str(source)):
@@ -123,11 +122,9 @@ def _open_file(path: Path, options: DataOptions, progress: Progress | None, know
     if ending in decoding.ENDINGS:
         return pictures.open_pictures(path, options.height_width, progress)
     if ending not in openers:
-        raise DataError(
-            f"a file must end in one of {', '.join(openers)}",
-            f"'{path.name}'",
-            "Pictures may be given one by one, or as a folder; a folder may hold IDX files, too",
-        )
+        must = f"a file must end in one of {', '.join(openers)}"
+        mend = "Pictures may be given one by one, or as a folder; a folder may hold IDX files, too"
+        raise DataError(must, f"'{path.name}'", mend)
     return openers[ending](path)
 
 

@@ -28,10 +28,8 @@ def check_names(names: Collection[str], wanted: Sequence[str]) -> None:
     """
     missing = [repr(name) for name in wanted if name not in names]
     if missing:
-        raise DataError(
-            f"the data must have the columns the model was trained on: {_listed(wanted)}",
-            f"data without {_listed(missing)}",
-        )
+        must = f"the data must have the columns the model was trained on: {_listed(wanted)}"
+        raise DataError(must, f"data without {_listed(missing)}")
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -95,10 +93,8 @@ def check_cells(table: pa.Table, first_row: int = 0) -> None:
             column.validate(full=True)
         except pa.ArrowInvalid as error:
             row = next((row for row in range(len(column)) if not _is_valid(column.slice(row, 1))), 0)
-            raise DataError(
-                f"every cell of column '{name:.200}' must be of its type, {column.type!s:.80}",
-                f"{error!s:.200} in row {first_row + row}",
-            ) from error
+            must = f"every cell of column '{name:.200}' must be of its type, {column.type!s:.80}"
+            raise DataError(must, f"{error!s:.200} in row {first_row + row}") from error
         _check_dates(name, column, first_row)
 
 

@@ -101,11 +101,9 @@ def _check_context(name: str, columns: Sequence[Column]) -> None:
         raise DataError("data.context must name columns of the data", f"'{name}'", did_you_mean(name, names))
     column = columns[names.index(name)]
     if column.kind in LEFT_OUT:
-        raise DataError(
-            "a column of data.context must vary, and hold numbers, dates or categories",
-            f"'{name}', {column.kind}: {column.reason}",
-            "Leave it out of data.context, or declare its kind with data.columns",
-        )
+        must = "a column of data.context must vary, and hold numbers, dates or categories"
+        mend = "Leave it out of data.context, or declare its kind with data.columns"
+        raise DataError(must, f"'{name}', {column.kind}: {column.reason}", mend)
 
 
 def _checked(declared: dict[str, str], frame: Frame) -> dict[str, Any]:
