@@ -57,6 +57,10 @@ class Recipe(Options):
     training: TrainingOptions = TrainingOptions()
     evaluation: EvaluationOptions = EvaluationOptions()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the content, as the classes of its options are made anew whenever a part is registered."""
+        return type(self).model_validate, (self.model_dump(include=self.model_fields_set),)
+
     def as_json(self) -> dict[str, Any]:
         """Return the recipe as numbers, texts and lists in nested dictionaries; what is left open is left out."""
         return self.model_dump(mode="json", exclude_none=True)
