@@ -12,7 +12,7 @@ ROOT = Path(vaekit.__file__).parent
 REFUSALS = {"VaekitError", "DataError", "RecipeError", "RunError", "TrainingError"}
 NO_VALUES = ("none", "no ", "nothing", "neither", "both", "several", "other ", "another")
 """What nobody gave: "Got none instead" does not say what is wrong."""
-OLD_ROOMS = ("data", "models", "objectives", "opening", "recipe", "training/loop")
+OLD_ROOMS = ("models", "objectives", "training/loop")
 """Rooms whose refusals are still to be rewritten."""
 
 
@@ -23,14 +23,26 @@ def text_of(node):
     return node.value if isinstance(node, ast.Constant) else None
 
 
+def said(value, assigned):
+    """The literal text of an argument, or of what its name was set to last before it."""
+    if isinstance(value, ast.Name):
+        before = [node for node in assigned.get(value.id, []) if node.lineno < value.lineno]
+        value = max(before, key=lambda node: node.lineno).value if before else value
+    return text_of(value)
+
+
 def refusals():
     for path in sorted(ROOT.rglob("*.py")):
         name = str(path.relative_to(ROOT))
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        tree, assigned = ast.parse(path.read_text(encoding="utf-8")), {}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                assigned.setdefault(node.targets[0].id, []).append(node)
+        for node in ast.walk(tree):
             if isinstance(node, ast.Call) and ast.unparse(node.func) in REFUSALS:
                 named = {keyword.arg: keyword.value for keyword in node.keywords}
                 arguments = dict(zip(("must", "given", "mend"), node.args, strict=False)) | named
-                yield f"{name}:{node.lineno}", {key: text_of(value) for key, value in arguments.items()}
+                yield f"{name}:{node.lineno}", {key: said(value, assigned) for key, value in arguments.items()}
 
 
 def test_both_forms_of_a_refusal():

@@ -116,36 +116,30 @@ def _temporary(path: Path, folder: bool = False) -> Iterator[Path]:
     prefix, suffix = f".vaekit-{path.stem[:40]}-{os.getpid()}-{host}-", "" if folder else path.suffix
     while True:
         if folder:
-            name = tempfile.mkdtemp(dir=path.parent, prefix=prefix)
+            made = Path(tempfile.mkdtemp(dir=path.parent, prefix=prefix))
         else:
             handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=suffix)
             os.close(handle)
-        with _locked(Path(name)):
-            if os.path.exists(name):  # otherwise another process removed it as a leftover before it was locked
+            made = Path(name)
+        with _locked(made):
+            if made.exists():  # otherwise another process removed it as a leftover before it was locked
                 try:
-                    yield Path(name)
+                    yield made
                 finally:
-                    _remove(Path(name))
+                    _remove(made)
                 return
 
 
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
     """Hold a lock on a temporary file or folder. Do nothing on Windows, where an open file cannot be renamed."""
-    if not fcntl:
+    with contextlib.ExitStack() as held:
+        with contextlib.suppress(OSError):  # it is gone, or the file system does not have locks
+            if fcntl:
+                descriptor = os.open(path, os.O_RDONLY)
+                held.callback(os.close, descriptor)
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
-        return
-    try:
-        descriptor = os.open(path, os.O_RDONLY)
-    except FileNotFoundError:
-        yield
-        return
-    try:
-        with contextlib.suppress(OSError):  # a file system without locks
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def remove_leftovers(folder: Path, prefix: str = ".vaekit-") -> None:

@@ -73,7 +73,7 @@ def test_labels_of_another_number_are_not_taken_for_classes(tmp_path):
 
 def test_a_folder_without_training_images_says_how_to_name_them(tmp_path):
     write(tmp_path / "t10k-images-idx3-ubyte", np.ones((2, 3, 3), np.uint8))
-    with pytest.raises(DataError, match=r"must hold training images.*Name it train-images-idx3-ubyte"):
+    with pytest.raises(DataError, match=r"but not training images.*Name their file train-images-idx3-ubyte"):
         open_idx(tmp_path)
 
 

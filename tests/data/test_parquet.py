@@ -58,10 +58,10 @@ def days(*numbers):
 )
 def test_dates_outside_the_calendar_are_refused_with_their_row(tmp_path, cells, row):
     table = pa.table({"x": RNG.normal(size=len(cells)), "when": cells})
-    sentence = rf"every date in column 'when' must be in the years 1 to 9999. Got another in row {row} instead. Correct"
+    sentence = rf"Column 'when' holds a date outside the years 1 to 9999 in row {row}. Correct"
     with pytest.raises(DataError, match=sentence):
         frame_of_table(table)
-    assert f"Got another in row {row} instead" in refusal(written(tmp_path, table))
+    assert f"1 to 9999 in row {row}." in refusal(written(tmp_path, table))
 
 
 def test_the_first_and_last_days_of_the_calendar_and_nanoseconds_are_taken(tmp_path):

@@ -237,11 +237,17 @@ def test_the_choice_does_not_depend_on_the_row_count_but_for_the_length():
         (["objective=piwae", "training.draws_warmup=0.5"], "draws_warmup must be 0 for objective=piwae"),
         (["objective=piwae", "objective.samples=4", "objective.groups=8"], "8 groups of 4 draws"),
         (["objective=free_bits", "prior=mixture"], "free_bits objective needs prior=standard_normal"),
-        (["objective=reconstruction"], "objective=reconstruction goes with model=autoencoder only"),
-        (["model=autoencoder", "objective=iwae"], "Got objective=iwae instead. Leave it out."),
-        (["model=autoencoder", "prior=mixture"], "Got prior=mixture instead. Leave them out"),
+        (["objective=reconstruction"], "model must be autoencoder where objective=reconstruction"),
+        (
+            ["model=autoencoder", "objective=iwae"],
+            "objective must be reconstruction where model=autoencoder. Got 'iwae' instead. Leave it out.",
+        ),
+        (["model=autoencoder", "prior=mixture"], "An autoencoder cannot be built with prior=mixture. Leave it out"),
         (["objective=mmd", "objective.kl_weight=0", "prior=mixture"], "objective.kl_weight=0. Got mixture"),
-        (["model=autoencoder", "layers=[4, 2]"], r"Got layers=\[4, 2\].* choose model=vae"),
+        (
+            ["model=autoencoder", "layers=[4, 2]"],
+            r"An autoencoder cannot be built with layers=\[4, 2\].* choose model=vae",
+        ),
         (
             ["encoder=linear", "layers=[3, 2]"],
             r"encoder=linear needs a diagonal posterior, which layers=\[3, 2\] is not",

@@ -107,14 +107,9 @@ def infer_schema(
         raise DataError(f"All {len(part)} training examples are identical, so there is nothing to learn")
     # Constant pixels stay: a picture needs all of them, and the probability of their level is proper.
     dtype = "float64" if declared == "real" and part.values.dtype.kind in "ui" else dtype
-    return schema.model_copy(
-        update={
-            "dtype": dtype,
-            "kind": declared,
-            "levels": levels if declared in ("binary", "levels") else 0,
-            "constant": {} if picture else constant,
-        }
-    )
+    levels = levels if declared in ("binary", "levels") else 0
+    found_out = {"dtype": dtype, "kind": declared, "levels": levels, "constant": {} if picture else constant}
+    return schema.model_copy(update=found_out)
 
 
 def make_schema(source: Source, train: Part, kind: Kind | Literal["auto"] = "auto") -> Schema:
@@ -130,14 +125,9 @@ def make_schema(source: Source, train: Part, kind: Kind | Literal["auto"] = "aut
     """
     if source.frame is not None:
         return table_schema(source.table, source.frame.array)
-    schema = infer_schema(
-        train,
-        picture=source.picture,
-        levels=source.levels,
-        columns=source.columns,
-        kind=kind,
-        everything=all_rows(source),
-    )
+    picture, levels, columns = source.picture, source.levels, source.columns
+    everything = all_rows(source)
+    schema = infer_schema(train, picture=picture, levels=levels, columns=columns, kind=kind, everything=everything)
     return schema.model_copy(update={"table": source.table})
 
 

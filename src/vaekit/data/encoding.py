@@ -45,9 +45,8 @@ def open_both(
         DataError: if rows cannot be opened or encoded.
     """
     if options.query and not any(isinstance(rows, str) and is_database(rows) for rows in (source, test)):
-        raise DataError(
-            "data.query must go with a database", f"the source '{source}'", "Name postgresql://… or sqlite:///…"
-        )
+        must = "data.query must go with a database"
+        raise DataError(must, f"the source '{source}'", "Name postgresql://… or sqlite:///…")
     known = columns if columns and not all(column.context for column in columns) else ()
     opened = open_source(source, options, progress, known)
     opened = encode_rows(opened, find_columns(opened, options, mixed) if columns is None else columns, options.marks)
@@ -81,7 +80,7 @@ def find_columns(source: Source, options: DataOptions, mixed: bool | None = None
         return infer_columns(source.context_frame(context), declared, context)
     columns = infer_columns(source.as_frame(LABEL in context), declared, context)
     if all(column.context for column in columns):
-        raise DataError(f"data.context names all {len(columns)} columns, so no column is left to model")
+        raise DataError(f"No column is left to model, because data.context names all {len(columns)}")
     return columns if mixed else tuple(column for column in columns if column.context)
 
 
@@ -97,11 +96,8 @@ def _all_binary(frame: Frame) -> bool:
     """Return whether a table holds only zeros and ones."""
     if any(family(kind) not in ("number", "truth") for kind in frame.schema.types):
         return False
-    for piece in frame.read():
-        for cells in piece.columns:
-            if cells.null_count or not set(cells.unique().to_pylist()) <= {0, 1}:
-                return False
-    return True
+    columns = (cells for piece in frame.read() for cells in piece.columns)
+    return all(not cells.null_count and set(cells.unique().to_pylist()) <= {0, 1} for cells in columns)
 
 
 def encode_rows(source: Source, columns: Sequence[Column], marks: tuple[str, ...] = MISSING) -> Source:

@@ -56,11 +56,8 @@ def check_size(needed: int, what: str, files: Iterable[Path] = ()) -> None:
     allowed = largest()
     if needed <= allowed or needed <= RATIO * sum(_on_disk(path) for path in files):
         return
-    raise DataError(
-        f"data must take at most {write_size(allowed)} after unpacking",
-        f"{write_size(needed)} in {what}",
-        how_to_allow(needed),
-    )
+    must = f"data must take at most {write_size(allowed)} after unpacking"
+    raise DataError(must, f"{write_size(needed)} in {what}", how_to_allow(needed))
 
 
 def how_to_allow(needed: int) -> str:
@@ -117,6 +114,5 @@ def take_space(descriptor: int, count: int, where: str | Path) -> None:
         else:
             os.truncate(descriptor, count)
     except OSError as error:
-        raise DataError(
-            f"there must be {write_size(count)} free on disk for the unpacked data", f"{error.strerror} in '{where}'"
-        ) from error
+        must = f"there must be {write_size(count)} free on disk for the unpacked data"
+        raise DataError(must, f"{error.strerror} in '{where}'") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import Annotated, Literal
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from vaekit.data.part import Part
+from vaekit.data.tables.arrays import Values
 from vaekit.data.tables.columns import LARGEST, Column, numbered_names
 from vaekit.errors import DataError
 
@@ -125,11 +127,9 @@ class Schema(BaseModel):
             DataError: names the first value that does not fit.
         """
         if part.event_shape != self.shape:
-            raise DataError(
-                f"each example must have the shape {self.shape} that the model was trained on",
-                f"{part.event_shape}",
-                _to_shape(part.event_shape, self.shape) if self.picture else "",
-            )
+            must = f"each example must have the shape {self.shape} that the model was trained on"
+            mend = _to_shape(part.event_shape, self.shape) if self.picture else ""
+            raise DataError(must, f"{part.event_shape}", mend)
         if self.kind == "mixed":  # its columns were checked when they were encoded
             return
         check_finite(part, self)
@@ -141,45 +141,43 @@ class Schema(BaseModel):
     def _check_constants(self, part: Part) -> None:
         """Warn if a column varies that was constant in training, because the likelihood does not include it."""
         index, value = list(self.constant), np.array(list(self.constant.values()))
-        for start, block in part.blocks():
-            differs = block[:, index] != value
-            if differs.any():
-                row, i = np.argwhere(differs)[0]
-                warnings.warn(
-                    f"{self.name(index[i])} was {value[i]:g} in all training rows, so the likelihood does not include it, but it is "
-                    f"{block[row, index[i]]:g} in row {part.index[start + row]}: scores do not show that this is unusual",
-                    stacklevel=2,
-                )
-                return
+        if (found := _first(part, lambda block: block[:, index] != value)) is not None:
+            row, i, block = found
+            warnings.warn(
+                f"{self.name(index[i])} was {value[i]:g} in all training rows, so the likelihood does not include it, but it is "
+                f"{block[index[i]]:g} in row {row}: scores do not show that this is unusual",
+                stacklevel=2,
+            )
 
     def _check_range(self, part: Part) -> None:
-        for start, block in part.blocks():
-            flat = np.asarray(block, dtype=np.float64).reshape(len(block), -1)
-            bad = (flat < 0) | (flat != np.floor(flat))
-            if self.levels:
-                bad |= flat > self.levels - 1
-            if bad.any():
-                row, index = np.argwhere(bad)[0]
-                wanted = f"integers from 0 to {self.levels - 1}" if self.levels else "counts 0, 1, 2, …"
-                raise DataError(
-                    f"the data must be {wanted}, as in training",
-                    f"{flat[row, index]:g} in row {part.index[start + row]}, {self.name(index)}",
-                )
+        most = self.levels - 1 if self.levels else np.inf
+        found = _first(part, lambda block: (block < 0) | (block != np.floor(block)) | (block > most))
+        if found is not None:
+            row, index, values = found
+            wanted = f"integers from 0 to {most}" if self.levels else "counts 0, 1, 2, …"
+            given = f"{values[index]:g} in row {row}, {self.name(index)}"
+            raise DataError(f"the data must be {wanted}, as in training", given)
 
 
 def check_finite(part: Part, schema: Schema) -> None:
     """Refuse NaN and infinity; the message names the first row and column that hold one."""
     if part.values.dtype.kind != "f":
         return
+    if (found := _first(part, lambda block: ~(np.abs(block) <= LARGEST))) is not None:
+        row, index, values = found
+        must = f"every value must be a finite number, at most {LARGEST:g} in size"
+        mend = "Remove these rows, or fill the cells, before training"
+        raise DataError(must, f"{values[index]} in row {row}, {schema.name(index)}", mend)
+
+
+def _first(part: Part, wrong: Callable[[Values], Values]) -> tuple[int, int, Values] | None:
+    """Return the number of the first row with a wrong value, where it is in the row, and the values of the row."""
     for start, block in part.blocks():
-        bad = ~(np.abs(block.reshape(len(block), -1)) <= LARGEST)
-        if bad.any():
+        flat = block.reshape(len(block), -1)
+        if (bad := wrong(flat)).any():
             row, index = np.argwhere(bad)[0]
-            raise DataError(
-                f"every value must be a finite number, at most {LARGEST:g} in size",
-                f"{block.reshape(len(block), -1)[row, index]} in row {part.index[start + row]}, {schema.name(index)}",
-                "Remove these rows, or fill the cells, before training",
-            )
+            return int(part.index[start + row]), int(index), flat[row]
+    return None
 
 
 def _to_shape(given: tuple[int, ...], wanted: tuple[int, ...]) -> str:

@@ -16,7 +16,6 @@ from typing import Any
 import narwhals as nw
 import numpy as np
 import pyarrow.parquet
-import torch
 from sklearn.utils import check_random_state
 
 from vaekit.data import Frame
@@ -84,12 +83,8 @@ def in_float64(run: Run) -> Run:
         return run
     model = copy.deepcopy(run.model).double()
     for part in (model.encoder, model.decoder):
-        part.register_forward_pre_hook(_widen)
+        part.register_forward_pre_hook(lambda _, inputs: tuple(x.double() for x in inputs))
     return replace(run, model=model)
-
-
-def _widen(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:  # noqa: ARG001
-    return tuple(x.double() for x in inputs)
 
 
 def add_pattern(run: Run, pattern: Any) -> Run:
@@ -99,9 +94,10 @@ def add_pattern(run: Run, pattern: Any) -> Run:
         run: the trained run.
         pattern: a data frame of one row with the library and types of the training data; None if they were an array.
     """
-    row = None if pattern is None else write_pattern(pattern)
-    library = None if pattern is None else nw.from_native(pattern).implementation.value
-    digest = None if row is None else hashlib.sha256(row).hexdigest()
+    row = library = digest = None
+    if pattern is not None:
+        row, library = write_pattern(pattern), nw.from_native(pattern).implementation.value
+        digest = hashlib.sha256(row).hexdigest()
     return replace(run, row=row, provenance={**run.provenance, "library": library, "pattern": digest})
 
 

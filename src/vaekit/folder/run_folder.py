@@ -120,16 +120,14 @@ class RunFolder:
             raise RunError(f"'{self.path / 'state'}' is a link", mend="Put the folder itself there")
         name = "provenance.json"
         if not os.path.lexists(self.path / name):
-            raise RunError(
-                f"'{self.path}' is not a run folder: it has no {name}", mend="Give a folder that training made"
-            )
+            fault = f"'{self.path}' is not a run folder: it has no {name}"
+            raise RunError(fault, mend="Give a folder that training made")
         version = self._parse(name, self._text(name), parse_json).get("format")
         if type(version) is not int or version < 1:
             raise self.damage_error(name, f"its format is {version!r}")
         if version > FORMAT:
-            raise RunError(
-                f"'{self.path}' was made by a newer version of vaekit (format {version})", mend="Install a newer vaekit"
-            )
+            fault = f"'{self.path}' was made by a newer version of vaekit (format {version})"
+            raise RunError(fault, mend="Install a newer vaekit")
         self.format = version
         try:
             known = Provenance.model_validate(self.read(name))
@@ -168,13 +166,17 @@ class RunFolder:
         return self._parse(name, self.read_bytes(name), bytes.decode)
 
     def _checked(self, name: str) -> str:
-        """Read a text, check its digest and remove the digest; files of format 1 have none."""
+        """Read a text, check its digest and remove the digest."""
         text, intact = unseal_text(self._text(name), Path(name).suffix)
+        self._check_intact(name, intact)
+        return text
+
+    def _check_intact(self, name: str, intact: bool | None) -> None:
+        """Refuse a file whose digest is wrong, or missing (None); files of format 1 have none."""
         if intact is None and self.format > 1:
             raise self.damage_error(name, "its digest is missing")
         if intact is False:
             raise self.change_error(name)
-        return text
 
     def change_error(self, name: str) -> RunError:
         """Return the error for a file whose digest is wrong."""
@@ -236,10 +238,7 @@ class RunFolder:
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
                 notes = parse_notes(file.metadata() or {})
         digest = notes.pop("digest", None)
-        if digest is None and self.format > 1:
-            raise self.damage_error(name, "its digest is missing")
-        if digest is not None and digest != digest_tensors(tensors, notes):
-            raise self.change_error(name)
+        self._check_intact(name, None if digest is None else digest == digest_tensors(tensors, notes))
         return tensors, notes
 
     def _check_alike(self, name: str, file: Any, like: Mapping[str, Tensor]) -> None:

@@ -2,7 +2,8 @@
 
 from vaekit.recipe.build import build_model, build_part, check_fit, is_density, make_plan, start_model
 from vaekit.recipe.keys import describe_keys
-from vaekit.recipe.recipe import Recipe, load_recipe, recipe_names
+from vaekit.recipe.reading import load_recipe, recipe_names
+from vaekit.recipe.recipe import Recipe
 from vaekit.recipe.resolve import resolve
 
 __all__ = [

@@ -155,41 +155,44 @@ class DeterministicFamily(ModelFamily):
             if plan.options[part].name != usual
         ]
         if asked:
-            mend = "Leave them out, or choose model=vae"
-            yield RecipeError("An autoencoder has no layers, no posterior and no prior", ", ".join(asked), mend)
+            fault = f"An autoencoder cannot be built with {' and '.join(asked)}"
+            yield RecipeError(fault, mend="Leave it out, or choose model=vae")
         if plan.options["objective"].name not in ("reconstruction", OBJECT):
-            asked_for = f"objective={plan.options['objective'].name}"
-            yield RecipeError("model=autoencoder has the objective reconstruction only", asked_for, "Leave it out")
+            must = "objective must be reconstruction where model=autoencoder"
+            yield RecipeError(must, f"'{plan.options['objective'].name}'", "Leave it out")
 
     @classmethod
     def build(cls, options: Any, plan: Plan) -> Autoencoder:  # noqa: ARG003 - it has none
         """Return the autoencoder."""
-        encoder = _encoder(plan, plan.event_shape, plan.latent_dim)
-        decoder = _decoder(plan, plan.latent_dim, plan.event_shape, 1)
+        encoder = build_network(plan, "encoder", plan.event_shape, plan.latent_dim, plan.latent_dim)
+        decoder = build_network(plan, "decoder", plan.latent_dim, plan.event_shape, 1)
         return Autoencoder(encoder, decoder, plan.latent_dim, Rescale(logarithm=plan.logarithm))
 
 
-def _encoder(plan: Plan, shape: tuple[int, ...], features: int) -> nn.Module:
-    if "encoder" in plan.built:
-        network: nn.Module = plan.built["encoder"]
-        return network
-    return plan.part("encoder").encoder(plan.options["encoder"], shape, features, plan.latent_dim)
+def build_network(plan: Plan, side: str, *sizes: Any) -> nn.Module:
+    """Return the network of the encoder or the decoder: the object that was passed, or one that is built now.
 
-
-def _decoder(plan: Plan, inputs: int, shape: tuple[int, ...], parameters: int) -> nn.Module:
-    if "decoder" in plan.built:
-        network: nn.Module = plan.built["decoder"]
-        return network
-    return plan.part("decoder").decoder(plan.options["decoder"], inputs, shape, parameters)
+    Args:
+        plan: the data and the parts.
+        side: `encoder` or `decoder`.
+        sizes: what the class method of that name takes after the options.
+    """
+    if side in plan.built:
+        return plan.built[side]
+    return getattr(plan.part(side), side)(plan.options[side], *sizes)
 
 
 def _recognizer(plan: Plan, features: int) -> nn.Module:
     """Return the encoder's network; the context stands beside the rows, or is one more channel of pictures."""
     shape, context = plan.event_shape, plan.context_layout
+
+    def encoder(shape: tuple[int, ...]) -> nn.Module:
+        return build_network(plan, "encoder", shape, features, plan.latent_dim)
+
     if context is not None and plan.picture and plan.options["encoder"].name == "convolutional":
         height, width, channels = shape
         plane = nn.Sequential(TableInput(context, height * width), nn.Unflatten(1, (height, width, 1)))
-        return Concatenated(nn.Identity(), plane, _encoder(plan, (height, width, channels + 1), features))
+        return Concatenated(nn.Identity(), plane, encoder((height, width, channels + 1)))
     first: nn.Module = nn.Flatten()
     if plan.layout is not None:
         hidden = plan.options["encoder"].values().get("hidden")
@@ -197,9 +200,8 @@ def _recognizer(plan: Plan, features: int) -> nn.Module:
         first = TableInput(plan.layout, shape[0])
     if context is not None:
         read = TableInput(context, READ)
-        return Concatenated(first, read, _encoder(plan, (math.prod(shape) + READ,), features))
-    network = _encoder(plan, shape, features)
-    return network if plan.layout is None else nn.Sequential(first, network)
+        return Concatenated(first, read, encoder((math.prod(shape) + READ,)))
+    return encoder(shape) if plan.layout is None else nn.Sequential(first, encoder(shape))
 
 
 def _generator(plan: Plan, likelihood: Likelihood) -> nn.Module:
@@ -208,7 +210,7 @@ def _generator(plan: Plan, likelihood: Likelihood) -> nn.Module:
     context = plan.context_layout
     if context is not None:
         inputs += READ
-    network = _decoder(plan, inputs, likelihood.event_shape, likelihood.parameters_per_feature)
+    network = build_network(plan, "decoder", inputs, likelihood.event_shape, likelihood.parameters_per_feature)
     if context is not None:
         return Concatenated(first or nn.Identity(), TableInput(context, READ), network)
     return network if first is None else nn.Sequential(first, network)
@@ -263,9 +265,8 @@ def check_fit(model: LatentModel, x: Tensor) -> None:
             if isinstance(draws, Draws) and draws.rate().shape != (len(x),):
                 raise ValueError(f"the rate has shape {tuple(draws.rate().shape)} for {len(x)} rows")
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
-        raise RecipeError(
-            f"The parts do not fit together: {shorten(str(error))}", mend="Compare their sizes"
-        ) from error
+        fault = f"The parts do not fit together: {shorten(str(error))}"
+        raise RecipeError(fault, mend="Compare their sizes") from error
 
 
 def _start(network: nn.Module, x: Tensor) -> float | None:

@@ -58,7 +58,7 @@ def sort_parts(**parts: object) -> tuple[dict[str, Any], dict[str, Any]]:
             part = part.Options()
         if isinstance(part, str | PartOptions):
             if isinstance(part, PartOptions) and not issubclass(part.part, kind):
-                raise RecipeError(f"`{section}` has the options of a {part.part.section}", part.name)
+                raise RecipeError(f"`{section}` must not be the options of a {part.part.section}", f"'{part.name}'")
             named[f"{section}.name"] = part
             continue
         must, words = MUST_BE[section]
@@ -79,10 +79,8 @@ def check_objects(recipe: Recipe, objects: Mapping[str, Any], path: Path) -> Non
     if missing:
         types = ", ".join(f"{section} ({needed[section].type})" for section in missing)
         again = ", ".join(f"{section}=…" for section in missing)
-        raise RunError(
-            f"'{path}' was trained with parts that were passed as objects: {types}",
-            mend=f"Build them as they were and pass them, as in vaekit.load({str(path)!r}, {again})",
-        )
+        fault = f"'{path}' was trained with parts that were passed as objects: {types}"
+        raise RunError(fault, mend=f"Build them as they were and pass them, as in vaekit.load({str(path)!r}, {again})")
     if others := [section for section in objects if section not in needed]:
         raise RunError(f"'{path}' has its own {others[0]}", mend=f"Leave {others[0]}= out")
 
@@ -98,10 +96,8 @@ def check_known(written: Mapping[str, Any], path: Path) -> None:
         chosen = written.get(section)
         name = chosen.get("name") if isinstance(chosen, Mapping) else chosen
         if isinstance(name, str) and name not in (AUTO, OBJECT, *choice.kind.known):
-            raise RunError(
-                f"'{path}' has the {section} '{name}', which is not known here",
-                mend="Import the module that defines it first. A run folder never imports anything",
-            )
+            fault = f"'{path}' has the {section} '{name}', which is not known here"
+            raise RunError(fault, mend="Import the module that defines it first. A run folder never imports anything")
 
 
 def optimizer_maker(recipe: Recipe, objects: Mapping[str, Any]) -> Maker:

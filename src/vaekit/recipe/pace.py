@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from vaekit.data import seeded
-from vaekit.parts import OBJECT, Plan
+from vaekit.parts import Plan
+from vaekit.recipe.build import build_network
 from vaekit.training.optimizers import Optimizer
 
 PLANNED_NUMBERS = 1 << 29
@@ -40,10 +41,8 @@ def set_pace(content: dict[str, Any], plan: Plan) -> list[str]:
     per_epoch = plan.rows // batch
     if training["epochs"] == "auto":
         numbers = batch * math.prod(plan.event_shape) * samples
-        steps = min(
-            getattr(plan.part("optimizer"), "planned_steps", Optimizer.planned_steps),
-            max(300, PLANNED_NUMBERS // numbers),
-        )
+        planned = getattr(plan.part("optimizer"), "planned_steps", Optimizer.planned_steps)
+        steps = min(planned, max(300, PLANNED_NUMBERS // numbers))
         training["epochs"] = max(10, round(steps / per_epoch))
         notes.append(f"training.epochs={training['epochs']}: about {training['epochs'] * per_epoch} steps.")
     products = batch * _products(plan, samples)
@@ -66,52 +65,35 @@ def _choose_precision(plan: Plan, products: int) -> tuple[str, str]:
         return "float32", "it is not known whether this model can do with less"
     if plan.part("likelihood").density or plan.kind == "mixed":
         return "float32", "densities need its digits"
-    return _precision(products)
-
-
-def _products(plan: Plan, samples: int) -> int:
-    """Multiplications of the networks for one example: the encoder's once, the decoder's for every draw.
-
-    Of a mixed table, whose cells take several numbers each, it is less than there are.
-    """
-    counts: list[int] = []
-    sides = {
-        side: torch.zeros(*shape)
-        for side, shape in (("encoder", (1, *plan.event_shape)), ("decoder", (samples, plan.latent_dim)))
-        if side in plan.sections
-    }
-
-    def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:  # noqa: ARG001 - what a hook is given
-        counts.append(output.numel() * layer.get_parameter("weight")[0].numel())
-
-    with seeded(0), torch.no_grad():  # on the meta device the first layer would take 1.5 s
-        for side, x in sides.items():
-            network = plan.built[side] if plan.options[side].name == OBJECT else _network(plan, side)
-            hooks = [
-                layer.register_forward_hook(count)
-                for layer in network.modules()
-                if isinstance(layer, nn.Linear | nn.Conv2d)
-            ]
-            network(x)
-            for hook in hooks:
-                hook.remove()
-    return sum(counts)
-
-
-def _network(plan: Plan, side: str) -> nn.Module:
-    part, options, size = plan.part(side), plan.options[side], plan.latent_dim
-    if side == "encoder":
-        return part.encoder(options, plan.event_shape, 2 * size, size)
-    return part.decoder(options, size, plan.event_shape, 1)
-
-
-def _precision(products: int) -> tuple[str, str]:
     if products < REDUCE_ABOVE:
         return "float32", "the networks are too small for less to be faster"
     gain = bfloat16_gain()
     if gain < REDUCE_GAIN:
         return "float32", "this processor does not multiply bfloat16 faster"
     return "bfloat16", f"this processor multiplies it {gain:.1f} times faster than float32"
+
+
+def _products(plan: Plan, samples: int) -> int:
+    """Count the products of the networks for one example, at least: the encoder's once, the decoder's for every draw."""
+    size, counts = plan.latent_dim, []
+    sides: dict[str, tuple[tuple[int, ...], tuple[Any, ...]]] = {  # shapes of the input, and sizes of the network
+        "encoder": ((1, *plan.event_shape), (plan.event_shape, 2 * size, size)),
+        "decoder": ((samples, size), (size, plan.event_shape, 1)),
+    }
+
+    def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:  # noqa: ARG001 - what a hook is given
+        counts.append(output.numel() * layer.get_parameter("weight")[0].numel())
+
+    with seeded(0), torch.no_grad():  # on the meta device the first layer would take 1.5 s
+        for side in [side for side in sides if side in plan.sections]:
+            shape, sizes = sides[side]
+            network = build_network(plan, side, *sizes)
+            layers = [layer for layer in network.modules() if isinstance(layer, nn.Linear | nn.Conv2d)]
+            hooks = [layer.register_forward_hook(count) for layer in layers]
+            network(torch.zeros(shape))
+            for hook in hooks:
+                hook.remove()
+    return sum(counts)
 
 
 def can_compile() -> bool:

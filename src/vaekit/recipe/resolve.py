@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from vaekit.data import Schema
 from vaekit.errors import RecipeError
 from vaekit.models import Likelihood
-from vaekit.parts import AUTO, OBJECT, Part, Plan
+from vaekit.parts import AUTO, OBJECT, Part
 from vaekit.recipe.build import make_plan
+from vaekit.recipe.checking import check_recipe
 from vaekit.recipe.pace import set_pace
-from vaekit.recipe.recipe import SECTIONS, Recipe, check_recipe
+from vaekit.recipe.recipe import SECTIONS, Recipe
 
 MOST_CODES = (10, 16)
 """Latent dimensions of a table whose size is left open: of one kind, and mixed."""
@@ -59,22 +60,17 @@ def resolve(
         complete = check_recipe(content)
         plan = make_plan(complete, schema, rows, objects)
     if has_likelihood and complete.objective.name == "reconstruction":
-        raise RecipeError("objective=reconstruction goes with model=autoencoder only", f"model={recipe.model.name}")
+        raise RecipeError("model must be autoencoder where objective=reconstruction", f"'{recipe.model.name}'")
     for section in ("model", *recipe.model.part.parts, "objective", "optimizer"):
         if section in ("objective", "optimizer") or "model" not in objects:
-            for refusal in _needs(plan, section):
+            part = plan.part(section)  # a torch module that is not a part of ours needs nothing
+            for refusal in part.needs(plan.options[section], plan, section) if issubclass(part, Part) else ():
                 raise refusal
     notes += set_pace(content, plan)
     complete = check_recipe(content)
     if has_likelihood and not complete.trains_bound:
         notes.append("The loss of this recipe is not a bound of log p(x). Every figure that is called a bound is one.")
     return complete, notes
-
-
-def _needs(plan: Plan, section: str) -> Iterable[RecipeError]:
-    """Return what a part needs and does not find; a torch module that is no part of ours needs nothing."""
-    part = plan.part(section)
-    return part.needs(plan.options[section], plan, section) if issubclass(part, Part) else ()
 
 
 def _choose(content: dict[str, Any], section: str, name: str) -> None:
@@ -92,10 +88,9 @@ def _for_data(content: dict[str, Any], recipe: Recipe, schema: Schema, objects: 
         notes += _likelihood(content, schema, objects)
     elif content["data"]["binarize"] == AUTO:
         content["data"]["binarize"] = "none"
-    if (
-        not recipe.has_parts("encoder") or "model" in objects
-    ):  # the model sees the data as they are, unless asked otherwise
-        content["data"]["scaling"] = "none" if content["data"]["scaling"] == AUTO else content["data"]["scaling"]
+    if not recipe.has_parts("encoder") or "model" in objects:
+        if content["data"]["scaling"] == AUTO:  # the model sees the data as they are, unless asked otherwise
+            content["data"]["scaling"] = "none"
         return notes
     _scaling(content, schema, objects)
     return notes + _networks(content, schema)
@@ -109,9 +104,8 @@ def _latents(content: dict[str, Any], schema: Schema, objects: Mapping[str, Any]
         content["latent_dim"] = prior().event_shape[0]
     if content["latent_dim"] == AUTO:
         features = math.prod(schema.event_shape)
-        content["latent_dim"] = (
-            min(32, features) if schema.picture else min(MOST_CODES[schema.kind == "mixed"], max(1, features // 2))
-        )
+        table = min(MOST_CODES[schema.kind == "mixed"], max(1, features // 2))
+        content["latent_dim"] = min(32, features) if schema.picture else table
         of = "pictures" if schema.picture else f"{features} columns"
         notes.append(f"latent_dim={content['latent_dim']}: the customary size for {of}.")
 
@@ -125,10 +119,10 @@ def _mixed(content: dict[str, Any]) -> None:
     if content["data"]["hide"] == AUTO:
         content["data"]["hide"] = 0.0 if modelled else 0.25
     if modelled and content["data"]["hide"]:
-        raise RecipeError(
-            "data.hide must be 0 where likelihood.missing=modelled, as hidden cells are not missing for what they hold",
-            str(content["data"]["hide"]),
+        must = (
+            "data.hide must be 0 where likelihood.missing=modelled, as hidden cells are not missing for what they hold"
         )
+        raise RecipeError(must, str(content["data"]["hide"]))
 
 
 def _given(schema: Schema) -> list[str]:
@@ -147,10 +141,8 @@ def _layers(content: dict[str, Any]) -> None:
     if len(layers) == 1:
         raise RecipeError("layers must be two or more sizes", str(list(layers)), f"Choose latent_dim={layers[0]}")
     if layers and content["latent_dim"] not in ("auto", sum(layers)):
-        raise RecipeError(
-            "latent_dim must be left out or be the sum of the layers",
-            f"latent_dim={content['latent_dim']} for layers of {' + '.join(map(str, layers))}",
-        )
+        must = "latent_dim must be left out or be the sum of the layers"
+        raise RecipeError(must, f"latent_dim={content['latent_dim']} for layers of {' + '.join(map(str, layers))}")
     if layers:
         content["latent_dim"] = sum(layers)
 
@@ -183,12 +175,10 @@ def _missing_note(schema: Schema) -> list[str]:
     if not holes:
         return []
     holes.sort(key=lambda pair: -pair[1])
-    words = {column.name: ", ".join(word for word, _ in column.words) for column, _ in holes}
-    told = ", ".join(
-        f"{c.name} {count}" + (f" written {words[c.name]}" if words[c.name] else "") for c, count in holes[:5]
-    )
+    words = [f" written {', '.join(word for word, _ in c.words)}" if c.words else "" for c, _ in holes]
+    told = ", ".join(f"{c.name} {count}{word}" for (c, count), word in zip(holes[:5], words, strict=False))
     more = f", and {len(holes) - 5} more columns" if len(holes) > 5 else ""
-    way = " data.missing says which words count as missing." if any(words.values()) else ""
+    way = " data.missing says which words count as missing." if any(words) else ""
     array = " An array with missing cells is modelled column by column, as a table is." if schema.array else ""
     return [f"Missing cells: {sum(count for _, count in holes)} ({told}{more}).{way}{array}"]
 
@@ -198,9 +188,8 @@ def _likelihood(content: dict[str, Any], schema: Schema, objects: Mapping[str, A
     if data["binarize"] == AUTO or schema.kind == "binary":
         data["binarize"] = "none"
     if data["binarize"] != "none" and not schema.levels:
-        raise RecipeError(
-            "data.binarize must be none unless the data have levels", f"'{data['binarize']}' for {schema.kind} data"
-        )
+        must = "data.binarize must be none unless the data have levels"
+        raise RecipeError(must, f"'{data['binarize']}' for {schema.kind} data")
     kind = "binary" if data["binarize"] != "none" else schema.kind
     if name == AUTO:
         name, reason = _default_likelihood(kind, schema)
@@ -209,11 +198,8 @@ def _likelihood(content: dict[str, Any], schema: Schema, objects: Mapping[str, A
     chosen = _likelihood_of(content, objects)
     if chosen.density and kind != "real":
         if data["binarize"] != "none":
-            raise RecipeError(
-                "binarised data must have a likelihood of binary data",
-                f"'{name}'",
-                "Choose likelihood=bernoulli, or data.binarize=none",
-            )
+            must = "binarised data must have a likelihood of binary data"
+            raise RecipeError(must, f"'{name}'", "Choose likelihood=bernoulli, or data.binarize=none")
         notes.append(
             f"likelihood={name} is a density: uniform noise is added to the whole numbers, so that its bound is one on their probability."
         )
@@ -247,15 +233,12 @@ def _scaling(content: dict[str, Any], schema: Schema, objects: Mapping[str, Any]
     data, name = content["data"], content["likelihood"]["name"]
     reals = content["model"]["name"] == "autoencoder" or _likelihood_of(content, objects).density
     if data["scaling"] == "auto":
-        autoencoder_pixels = content["model"]["name"] == "autoencoder" and schema.levels and data["binarize"] == "none"
-        data["scaling"] = (
-            "unit" if autoencoder_pixels else "standardize" if reals and data["binarize"] == "none" else "none"
-        )
+        as_given = reals and data["binarize"] == "none"
+        pixels = content["model"]["name"] == "autoencoder" and schema.levels
+        data["scaling"] = "none" if not as_given else "unit" if pixels else "standardize"
     if data["scaling"] != "none" and not reals:
-        raise RecipeError(
-            f"data.scaling must be none for the {name} likelihood, which speaks of whole numbers",
-            f"'{data['scaling']}'",
-        )
+        must = f"data.scaling must be none for the {name} likelihood, which speaks of whole numbers"
+        raise RecipeError(must, f"'{data['scaling']}'")
     if data["scaling"] == "unit" and not schema.levels:
         raise RecipeError(
             "data.scaling=unit must be given data with levels", f"{schema.kind} data", "Choose data.scaling=standardize"
@@ -268,7 +251,6 @@ def _networks(content: dict[str, Any], schema: Schema) -> list[str]:
         if content[side]["name"] == AUTO:
             network = "convolutional" if schema.picture and size > CONVOLVE_ABOVE else "mlp"
             _choose(content, side, network)
-            notes.append(
-                f"{side}={network}: an example is {'a picture' if schema.picture else 'a row'} of {size} numbers."
-            )
+            example = "a picture" if schema.picture else "a row"
+            notes.append(f"{side}={network}: an example is {example} of {size} numbers.")
     return notes

@@ -41,7 +41,7 @@ def make_accelerator(options: TrainingOptions, folder: RunFolder) -> Any:
 
     missing = [name for name in options.trackers if find_spec(name) is None]
     if missing:
-        told = f"training.trackers needs packages that are not installed: {', '.join(missing)}"
+        told = f"Packages that training.trackers needs are not installed: {', '.join(missing)}"
         raise TrainingError(told, mend=f"Run: pip install {' '.join(missing)}")
     with _CHANGING, _as_launched():
         cpu = _processes().device.type == "cpu"

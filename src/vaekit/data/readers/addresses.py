@@ -121,15 +121,12 @@ def postgresql_address(uri: str, rest: str) -> str:
     authority, _, parameters = rest.partition("?")
     user = authority.rpartition("@")[0]
     if "@" in user or "/" in user or re.search("%(?![0-9a-fA-F]{2})|%00", rest) or "@" in parameters:
-        raise DataError(
-            "special characters must be encoded in the address of a database",
-            f"'{without_password(uri)}'",
-            "In a name or a password write %40 for @, %2F for /, %3A for :, %3F for ? and %25 for %",
-        )
+        must = "special characters must be encoded in the address of a database"
+        mend = "In a name or a password write %40 for @, %2F for /, %3A for :, %3F for ? and %25 for %"
+        raise DataError(must, f"'{without_password(uri)}'", mend)
     if any(parameter.count("=") != 1 for parameter in parameters.split("&") if parameters):
-        raise DataError(
-            "the parameters of an address must be of the form ?name=value&name=value", f"'{without_password(uri)}'"
-        )
+        must = "the parameters of an address must be of the form ?name=value&name=value"
+        raise DataError(must, f"'{without_password(uri)}'")
     if "connect_timeout" not in parameters and "PGCONNECT_TIMEOUT" not in os.environ:  # the default is minutes
         rest += f"{'&' if parameters else '?' if '?' not in rest else ''}connect_timeout=10"
     return f"postgresql://{rest}"

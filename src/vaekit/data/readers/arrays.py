@@ -73,9 +73,8 @@ def from_array(
         told = kind or f"values of type {values.dtype!s:.100}"
         raise DataError(f"{where} must hold real numbers", told, _way(values))
     if values.ndim not in (2, 3, 4):
-        raise DataError(
-            f"{where} must have an example per row: (n, columns), (n, H, W) or (n, H, W, C)", f"shape {values.shape}"
-        )
+        must = f"{where} must have an example per row: (n, columns), (n, H, W) or (n, H, W, C)"
+        raise DataError(must, f"shape {values.shape}")
     if 0 in values.shape:
         raise DataError(f"{where} must hold examples", f"shape {values.shape}")
     if not values.dtype.isnative:

@@ -159,9 +159,8 @@ def _check_quotes(path: Path, packed: str | None) -> None:
         while chunk := file.read(BLOCK):
             quotes += chunk.count(b'"')
     if quotes % 2:
-        raise DataError(
-            "every quote of a CSV file must be closed", f"{quotes} quotes in '{path}', of which the last is open"
-        )
+        must = "every quote of a CSV file must be closed"
+        raise DataError(must, f"{quotes} quotes in '{path}', of which the last is open")
 
 
 def _refusal(path: Path, error: Exception) -> DataError:

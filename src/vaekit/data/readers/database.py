@@ -60,13 +60,11 @@ def read_query(uri: str, query: str) -> pa.Table:
     scheme, mark, rest = uri.partition("://")
     kind = kind_of(scheme)
     if not mark or kind not in KINDS:
-        raise DataError(
-            f"the address of a database must be of the form {FORMS}", f"'{scheme}://…'" if mark else "one without ://"
-        )
+        must = f"the address of a database must be of the form {FORMS}"
+        raise DataError(must, f"'{scheme}://…'" if mark else "one without ://")
     if not query.strip():
-        raise DataError(
-            "A database needs a query (data.query)", mend="Pass one, such as 'select length, mass from animals'"
-        )
+        fault = "A database needs a query (data.query)"
+        raise DataError(fault, mend="Pass one, such as 'select length, mass from animals'")
     table = _read_sqlite(uri, rest, query) if kind == "sqlite" else _read_postgresql(uri, rest, query)
     if not table.num_rows:
         raise DataError(f"The query returned no rows from '{without_password(uri)}'")
@@ -78,9 +76,8 @@ def _import(driver: str) -> Any:
     try:
         return importlib.import_module(driver)
     except ImportError as error:
-        raise DataError(
-            f"The package {error.name}, which reads databases, is not installed", mend="Run: pip install 'vaekit[sql]'"
-        ) from error
+        fault = f"The package {error.name}, which reads databases, is not installed"
+        raise DataError(fault, mend="Run: pip install 'vaekit[sql]'") from error
 
 
 def _read_postgresql(uri: str, rest: str, query: str) -> pa.Table:
@@ -157,11 +154,7 @@ def _blocks(rows: Iterable[tuple[Any, ...]], path: Path) -> Iterator[list[tuple[
 
 
 def _within(used: int, rows: int, columns: int, files: Sequence[Path] = ()) -> int:
-    """Return the bytes of an answer with further rows, as they are read and as numbers.
-
-    Raises:
-        DataError: if these are too many.
-    """
+    """Return the bytes of an answer with further rows, as they are read and as numbers, if these are not too many."""
     from vaekit.data.limits import check_size
 
     used += 16 * rows * (columns + 1)

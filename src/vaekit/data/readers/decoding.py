@@ -89,11 +89,8 @@ def pages_of(path: Path) -> list[Page]:
 def _page(path: Path, picture: Image.Image, frame: int, animated: bool = False) -> Page:
     pixels = picture.width * picture.height
     if pixels > largest() // PIXELS:
-        raise DataError(
-            f"a picture must have at most {largest() // PIXELS:,} pixels",
-            f"{picture.height}x{picture.width} in '{path}'",
-            how_to_allow(pixels * PIXELS),
-        )
+        must = f"a picture must have at most {largest() // PIXELS:,} pixels"
+        raise DataError(must, f"{picture.height}x{picture.width} in '{path}'", how_to_allow(pixels * PIXELS))
     form = form_of(picture, f"'{path}'")
     if animated and picture.format == "GIF":  # each frame may have its own colours
         form = "colour"
@@ -137,17 +134,11 @@ def form_of(picture: Image.Image, name: str) -> Form:
     if picture.mode.startswith("I;16") or scaled:
         return "deep"
     if picture.mode in ("F", "I"):
-        raise DataError(
-            "a picture must have 8 or 16 bits for each channel",
-            f"{name} of mode {picture.mode}",
-            "Save its values as .npy instead",
-        )
+        must = "a picture must have 8 or 16 bits for each channel"
+        raise DataError(must, f"{name} of mode {picture.mode}", "Save its values as .npy instead")
     if ";16" in raw or (picture.format == "PPM" and _maxval(picture) > 255):
-        raise DataError(
-            "a picture of several channels must have 8 bits for each, because Pillow does not read more",
-            f"{name} with 16",
-            "Save the values as a .npy file of uint16, or the picture with 8 bits",
-        )
+        must = "a picture of several channels must have 8 bits for each, because Pillow does not read more"
+        raise DataError(must, f"{name} with 16", "Save the values as a .npy file of uint16, or the picture with 8 bits")
     return "bit" if picture.mode == "1" else "grey" if picture.mode in ("L", "LA") else "colour"
 
 

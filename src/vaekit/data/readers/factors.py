@@ -38,16 +38,12 @@ def open_factors(factors: object, rows: int) -> npt.NDArray[np.int64]:
 
 def _numbered(name: str, cells: pa.ChunkedArray) -> npt.NDArray[np.int64]:
     if cells.null_count:
-        raise DataError(
-            "every cell of the factors must have a value",
-            f"{cells.null_count} empty cells in column '{name}'",
-            "Remove these rows from the data and the factors",
-        )
+        must = "every cell of the factors must have a value"
+        mend = "Remove these rows from the data and the factors"
+        raise DataError(must, f"{cells.null_count} empty cells in column '{name}'", mend)
     values = np.asarray(cells.to_pylist())
     if values.dtype.kind == "f" and (values != np.floor(values)).any():
-        raise DataError(
-            "factors must be integers or names",
-            f"{values[values != np.floor(values)][0]:g} in column '{name}'",
-            "Discretise it, into classes of equal width or equal frequency",
-        )
+        must = "factors must be integers or names"
+        mend = "Discretise it, into classes of equal width or equal frequency"
+        raise DataError(must, f"{values[values != np.floor(values)][0]:g} in column '{name}'", mend)
     return np.unique(values, return_inverse=True)[1]

@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from vaekit.data.tables.columns import CATEGORICAL, LEFT_OUT, Column, are_numbered, numbered_names
 from vaekit.data.tables.dates import looks_like_date
@@ -58,11 +59,8 @@ class Form:
     @property
     def notes(self) -> tuple[str, ...]:
         """Return notes about the form for the user."""
-        if not self.doubtful:
-            return ()
-        return (
-            f"Line {self.skip} names the columns, though some names also occur as cells. data.header=false reads it as a row.",
-        )
+        told = f"Line {self.skip} names the columns, though some names also occur as cells"
+        return (f"{told}. data.header=false reads it as a row.",) if self.doubtful else ()
 
 
 def find_form(path: Path, header: bool | None = None, known: Sequence[Column] = ()) -> Form:
@@ -113,14 +111,10 @@ def find_form(path: Path, header: bool | None = None, known: Sequence[Column] = 
 
 def _first_lines(path: Path) -> list[str]:
     """Return the first lines of a file, of which the last may be cut."""
-    packed = path.suffix.lower() == ".gz"
+    opened: Any = gzip.open if path.suffix.lower() == ".gz" else open
     try:
-        with (
-            gzip.open(path, "rt", encoding="utf-8-sig", newline="")
-            if packed
-            else path.open(encoding="utf-8-sig", newline="")
-        ) as file:
-            text = file.read(HEAD_BYTES)
+        with opened(path, "rt", encoding="utf-8-sig", newline="") as file:
+            text: str = file.read(HEAD_BYTES)
     except UnicodeDecodeError as error:
         raise bad_encoding(path, error) from error
     except (OSError, EOFError, zlib.error) as error:
@@ -174,9 +168,7 @@ def _in_blanks(lines: list[str]) -> bool:
     if not any(all(map(_is_number, cells)) for cells in zip(*rows[1:], strict=True)):
         return False
     if any(line.strip().split(" ") != row for line, row in zip(filter(str.strip, lines), rows, strict=False)):
-        raise DataError(
-            "cells must be separated by a single character", f"several blanks in '{lines[0].strip()}'", SEPARATED
-        )
+        raise DataError(f"The cells in '{lines[0].strip():.100}' are separated by several blanks", mend=SEPARATED)
     return True
 
 
@@ -196,16 +188,12 @@ def _names_columns(cells: list[str], rows: list[list[str]], header: bool | None,
     if known and {column.name for column in known if column.kind not in LEFT_OUT} <= set(cells):
         return True
     if known and len(cells) == len(known):
-        numbers = [cell for cell, column in zip(cells, known, strict=True) if _holds_numbers(column)]
-        if all(_is_number(cell) or cell in ("", *MISSING) for cell in numbers) and (
-            are_numbered(known) or any(numbers)
-        ):
+        others = (*CATEGORICAL, *LEFT_OUT, "datetime")
+        numbers = [cell for cell, column in zip(cells, known, strict=True) if column.kind not in others]
+        read = all(_is_number(cell) or cell in ("", *MISSING) for cell in numbers)
+        if read and (are_numbered(known) or any(numbers)):
             return False
     return is_header(cells, rows) if header is None else header
-
-
-def _holds_numbers(column: Column) -> bool:
-    return column.kind not in (*CATEGORICAL, *LEFT_OUT, "datetime")
 
 
 def is_header(cells: list[str], rows: list[list[str]]) -> bool:

@@ -67,14 +67,12 @@ def _header(file: IO[bytes], path: Path) -> tuple[tuple[int, ...], np.dtype[Any]
     """Read the shape and the type of the numbers that follow."""
     magic = file.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in TYPES:
-        raise DataError(
-            "an IDX file must begin with its magic number", f"'{path}' beginning {magic.hex() or 'with nothing'}"
-        )
+        must = "an IDX file must begin with its magic number"
+        raise DataError(must, f"'{path}' beginning {magic.hex() or 'with nothing'}")
     dimensions = magic[3]
     if not 0 < dimensions <= MOST_DIMENSIONS:
-        raise DataError(
-            f"an IDX file must be undamaged, with 1 to {MOST_DIMENSIONS} dimensions", f"'{path}' with {dimensions}"
-        )
+        must = f"an IDX file must be undamaged, with 1 to {MOST_DIMENSIONS} dimensions"
+        raise DataError(must, f"'{path}' with {dimensions}")
     sizes = file.read(4 * dimensions)
     if len(sizes) < 4 * dimensions:
         raise DataError("an IDX file must be undamaged", f"'{path}', which ends in its header")
@@ -99,9 +97,8 @@ def open_idx(folder: Path) -> Source:
             raise DataError(must, f"'{part[kind].name}' and '{path.name}'", "Put them into folders of their own")
         part[kind] = path
     if "images" not in parts["train"]:
-        raise DataError(
-            "a folder of IDX files must hold training images", f"none in '{folder}'", "Name it train-images-idx3-ubyte"
-        )
+        mend = "Name their file train-images-idx3-ubyte"
+        raise DataError(f"The folder '{folder}' holds IDX files, but not training images", mend=mend)
     sources = {name: _open_part(part, folder) for name, part in parts.items() if "images" in part}
     return replace(sources["train"], validation=sources.get("validation"), test=sources.get("test"))
 

@@ -142,9 +142,8 @@ def _dense(matrix: Any) -> Values:
     """Convert a sparse matrix to a dense array, block by block."""
     shape, dtype = matrix.shape, matrix.dtype
     if len(shape) != 2 or dtype.kind not in "buif":
-        raise DataError(
-            "a sparse matrix must hold real numbers, with an example per row: (n, columns)", f"{dtype}, shape {shape}"
-        )
+        must = "a sparse matrix must hold real numbers, with an example per row: (n, columns)"
+        raise DataError(must, f"{dtype}, shape {shape}")
     check_size(math.prod(shape) * dtype.itemsize, f"the sparse matrix of shape {shape}")
     rows, values = matrix.tocsr(), allocate(shape, dtype)
     step = max(1, CHUNK // max(1, shape[1]))
@@ -195,9 +194,8 @@ def _table_of_fields(values: Values) -> pa.Table:
         raise DataError("a structured array must have one dimension, a record per row", f"shape {values.shape}")
     for name in values.dtype.names or ():
         if values.dtype[name].shape or values.dtype[name].names:
-            raise DataError(
-                "each field of a structured array must hold one value", f"{values.dtype[name]} for '{name}'"
-            )
+            must = "each field of a structured array must hold one value"
+            raise DataError(must, f"{values.dtype[name]} for '{name}'")
     return _table({name: values[name] for name in values.dtype.names or ()})
 
 

@@ -46,9 +46,8 @@ def open_source(
     if not isinstance(source, str | Path):
         return _open_object(source)
     if not str(source).strip():
-        raise DataError(
-            "The name of the source is empty", mend="Pass 'digits', a file or a folder ('.' is the current one)"
-        )
+        fault = "The name of the source is empty"
+        raise DataError(fault, mend="Pass 'digits', a file or a folder ('.' is the current one)")
     if str(source) == "digits":
         return digits()
     if is_database(str(source)):
@@ -123,11 +122,9 @@ def _open_file(path: Path, options: DataOptions, progress: Progress | None, know
     if ending in decoding.ENDINGS:
         return pictures.open_pictures(path, options.height_width, progress)
     if ending not in openers:
-        raise DataError(
-            f"a file must end in one of {', '.join(openers)}",
-            f"'{path.name}'",
-            "Pictures may be given one by one, or as a folder; a folder may hold IDX files, too",
-        )
+        must = f"a file must end in one of {', '.join(openers)}"
+        mend = "Pictures may be given one by one, or as a folder; a folder may hold IDX files, too"
+        raise DataError(must, f"'{path.name}'", mend)
     return openers[ending](path)
 
 
@@ -173,14 +170,7 @@ def _open_folder(path: Path, size: tuple[int, int] | None, progress: Progress | 
 
 
 def _parts(path: Path) -> dict[str, Path]:
-    """Return the folders of the parts of a folder of pictures, if it has parts.
-
-    A folder is a part only if there are training pictures: in a folder of their own, or in folders of the same classes beside
-    the parts. Otherwise `train` or `val` is the name of a class.
-
-    Raises:
-        DataError: if two folders are the same part, or there are parts but no training pictures.
-    """
+    """Return the folders of the parts of a folder of pictures; without training pictures, `val` is the name of a class."""
     folders = {p.name.lower(): p for p in sorted(path.iterdir()) if p.is_dir() and not p.name.startswith(".")}
     named = {part: [folders[name] for name in names if name in folders] for part, names in PARTS.items()}
     found = {part: paths[0] for part, paths in named.items() if paths}

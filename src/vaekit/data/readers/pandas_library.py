@@ -81,19 +81,11 @@ class PandasLibrary:
 
     def answer(self, found: pa.Table) -> Any:
         """Convert results for the given rows, with their row labels."""
-        cells = {
-            name: self._columns[name].answer(found[name]) if name in self._columns else found[name].to_pandas()
-            for name in in_order(found, self._columns)
-        }
-        return self._frame(cells, self._index)
+        return self._frame(self._typed(found, PandasColumn.answer), self._index)
 
     def convert(self, found: pa.Table) -> Any:
         """Convert further rows to the types of the given rows."""
-        cells = {
-            name: self._columns[name].convert(found[name]) if name in self._columns else found[name].to_pandas()
-            for name in in_order(found, self._columns)
-        }
-        return self._frame(cells, pd.RangeIndex(len(found)))
+        return self._frame(self._typed(found, PandasColumn.convert), pd.RangeIndex(len(found)))
 
     def add_labels(self, found: pa.Table) -> Any:
         """Convert figures of the given rows, with their row labels."""
@@ -105,6 +97,13 @@ class PandasLibrary:
         some._columns = {name: column.part(first, rows) for name, column in self._columns.items()}
         some._index, some.table = self._index[first : first + rows], self.table.slice(first, rows)
         return some
+
+    def _typed(self, found: pa.Table, fit: Callable[[PandasColumn, Any], Any]) -> dict[str, Any]:
+        known = self._columns
+        return {
+            name: fit(known[name], found[name]) if name in known else found[name].to_pandas()
+            for name in in_order(found, known)
+        }
 
     def _frame(self, cells: dict[str, Any], index: Any) -> Any:
         made = pd.concat([cell.reset_index(drop=True) for cell in cells.values()], axis=1)

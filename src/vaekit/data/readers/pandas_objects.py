@@ -35,9 +35,8 @@ def export(name: str, cells: Any) -> Any:
     try:
         found = pa.array(cells, from_pandas=True)
     except _FAILURES as error:
-        raise DataError(
-            "every column must be of a type that Arrow supports", f"column '{name}' of type {cells.dtype}"
-        ) from error
+        must = "every column must be of a type that Arrow supports"
+        raise DataError(must, f"column '{name}' of type {cells.dtype}") from error
     return found if isinstance(found, pa.ChunkedArray) else pa.chunked_array([found])
 
 
@@ -70,11 +69,9 @@ def _moments(name: str, series: Any) -> Any:
     zones = [getattr(cell, "tzinfo", None) is not None for cell in series]
     if any(zones) and not all(zones[row] or gone for row, gone in enumerate(series.isna())):
         row = next(row for row, (_, gone) in enumerate(_with_missing(series)) if not gone and not zones[row])
-        raise DataError(
-            f"all moments of column '{name}' must have a time zone, or none of them",
-            f"{series.iloc[row]!r} in {_place(series, row)}, without one",
-            f"Bring them to one, as with pandas.to_datetime(frame[{name!r}], utc=True)",
-        )
+        must = f"all moments of column '{name}' must have a time zone, or none of them"
+        mend = f"Bring them to one, as with pandas.to_datetime(frame[{name!r}], utc=True)"
+        raise DataError(must, f"{series.iloc[row]!r} in {_place(series, row)}, without one", mend)
     return pd.Series([_moment(cell) for cell in series], dtype=object)
 
 

@@ -32,18 +32,11 @@ _LONG = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.ty
 
 @dataclass(frozen=True)
 class _Form:
-    """Describes how a file is read.
-
-    Args:
-        schema: names and types of the columns.
-        rows: number of rows according to the file.
-        packed: columns of text, whose values may be stored once and used in many rows.
-        batch: number of rows that are read at once.
-    """
+    """Describes how a file is read."""
 
     schema: pa.Schema
     rows: int
-    packed: list[str]
+    packed: list[str]  # columns of text, whose values may be stored once and used in many rows
     batch: int
 
 
@@ -82,11 +75,8 @@ def _form(file: Any, path: Path) -> _Form:
     check_columns(schema, rows)
     # Sizes are those of groups of rows, since pyarrow ends the process if a column is damaged.
     groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
-    for needed in (
-        8 * rows * len(schema.names),
-        sum(group.total_byte_size for group in groups),
-    ):  # encoded, and unpacked
-        check_size(needed, f"'{path.name}'", [path])
+    needed = max(8 * rows * len(schema.names), sum(group.total_byte_size for group in groups))  # encoded, and unpacked
+    check_size(needed, f"'{path.name}'", [path])
     batch = min((4 * PIECE * group.num_rows // max(group.total_byte_size, 1) for group in groups), default=1)
     if any(pa.types.is_nested(kind) for kind in schema.types):  # text in lists cannot be read as a dictionary
         batch = min(batch, NESTED)

@@ -114,11 +114,9 @@ def _check_row(path: Path, size: Size, form: Form) -> None:
     """Refuse pictures that are too large for a model."""
     most, numbers = largest() // NUMBERS, math.prod(size) * (3 if form == "colour" else 1)
     if numbers > most:
-        raise DataError(
-            f"a row must have at most {most:,} numbers",
-            f"pictures of {size[0]}x{size[1]} such as '{path.name}'",
-            "Resample them to a smaller size (height x width), as with data.size=256x256",
-        )
+        must = f"a row must have at most {most:,} numbers"
+        mend = "Resample them to a smaller size (height x width), as with data.size=256x256"
+        raise DataError(must, f"pictures of {size[0]}x{size[1]} such as '{path.name}'", mend)
 
 
 def _cached(
@@ -140,11 +138,8 @@ def _cached(
             _decode_all(part, pages, size, form, shape, dtype, progress)
         return np.load(target, mmap_mode="r", allow_pickle=False)
     except OSError as error:  # a RunError, too
-        raise DataError(
-            "the cache of decoded pictures must be writable",
-            f"'{target.parent}': {error}",
-            "Name another folder with VAEKIT_CACHE",
-        ) from error
+        must = "the cache of decoded pictures must be writable"
+        raise DataError(must, f"'{target.parent}': {error}", "Name another folder with VAEKIT_CACHE") from error
 
 
 def _decode_all(

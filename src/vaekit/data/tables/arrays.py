@@ -91,7 +91,6 @@ def _numbers(name: str, column: Any, written: bool) -> Values:
     if pa.types.is_decimal(kind) or (pa.types.is_dictionary(kind) and family(kind) == "number"):
         column = column.cast(pa.float64() if pa.types.is_decimal(kind) else kind.value_type)
     elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
-        raise DataError(
-            "every column must hold numbers", f"column '{name}' of type {kind}", "Leave it out, or encode it as numbers"
-        )
+        must = "every column must hold numbers"
+        raise DataError(must, f"column '{name}' of type {kind}", "Leave it out, or encode it as numbers")
     return column.to_numpy()

@@ -80,7 +80,7 @@ class Cells(Step):
         Categories are sorted by the length of their lists, and scores on a grid come before reals: each family is a slice.
         """
         listed = [i for i, c in enumerate(self.columns) if isinstance(c, Categories) or c.point_masses]
-        listed.sort(key=lambda i: _length(self.columns[i]))
+        listed.sort(key=lambda i: self.columns[i].n_categories)
         lines = [(i, c) for i, c in enumerate(self.columns) if isinstance(c, Marginal)]
         numbers = [i for i, c in sorted(lines, key=lambda pair: pair[1].spacing == 0)]
         category = {column: slot for slot, column in enumerate(listed)}
@@ -96,7 +96,9 @@ class Cells(Step):
     @cached_property
     def layout(self) -> Layout:
         """Return the meaning of the slots."""
-        sizes = sorted(_length(c) for c, (category, _) in zip(self.columns, self._slots, strict=True) if category >= 0)
+        sizes = sorted(
+            c.n_categories for c, (category, _) in zip(self.columns, self._slots, strict=True) if category >= 0
+        )
         marginals = sorted((c for c in self.columns if isinstance(c, Marginal)), key=lambda c: c.spacing == 0)
         return Layout(
             sizes=tuple(sizes),
@@ -160,11 +162,6 @@ class Cells(Step):
         hidden = torch.rand((rest, len(self.columns)), generator=generator) < rate
         hidden = hidden[:, torch.from_numpy(self.slot_columns)].repeat(1, 2)
         return torch.cat([x[:unhidden], torch.where(hidden, torch.nan, x[unhidden:])])
-
-
-def _length(column: Categories | Marginal) -> int:
-    """Return how many categories a column chooses from."""
-    return column.n_categories if isinstance(column, Categories) else len(column.point_masses) + 1
 
 
 def fit_cells(columns: Sequence[Column], codes: Array) -> Cells:

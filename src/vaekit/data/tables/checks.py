@@ -28,10 +28,8 @@ def check_names(names: Collection[str], wanted: Sequence[str]) -> None:
     """
     missing = [repr(name) for name in wanted if name not in names]
     if missing:
-        raise DataError(
-            f"the data must have the columns the model was trained on: {_listed(wanted)}",
-            f"data without {_listed(missing)}",
-        )
+        must = f"the data must have the columns the model was trained on: {_listed(wanted)}"
+        raise DataError(must, f"data without {_listed(missing)}")
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -88,17 +86,15 @@ def check_cells(table: pa.Table, first_row: int = 0) -> None:
         >>> check_cells(pa.table({"day": pa.array([0, 3_000_000], pa.date32())}))
         Traceback (most recent call last):
             ...
-        vaekit.errors.DataError: every date in column 'day' must be in the years 1 to 9999. Got another in row 1 instead. Correct the cell, or leave it empty.
+        vaekit.errors.DataError: Column 'day' holds a date outside the years 1 to 9999 in row 1. Correct the cell, or leave it empty.
     """
     for name, column in zip(table.column_names, table.columns, strict=True):
         try:
             column.validate(full=True)
         except pa.ArrowInvalid as error:
             row = next((row for row in range(len(column)) if not _is_valid(column.slice(row, 1))), 0)
-            raise DataError(
-                f"every cell of column '{name:.200}' must be of its type, {column.type!s:.80}",
-                f"{error!s:.200} in row {first_row + row}",
-            ) from error
+            must = f"every cell of column '{name:.200}' must be of its type, {column.type!s:.80}"
+            raise DataError(must, f"{error!s:.200} in row {first_row + row}") from error
         _check_dates(name, column, first_row)
 
 
@@ -127,8 +123,5 @@ def _check_dates(name: str, column: pa.ChunkedArray, first_row: int) -> None:
     ends = pc.min_max(numbers)
     if ends["min"].is_valid and (ends["min"].as_py() < low or ends["max"].as_py() > high):
         row = pc.index(pc.or_(pc.less(numbers, low), pc.greater(numbers, high)), value=True).as_py()
-        raise DataError(
-            f"every date in column '{name:.200}' must be in the years 1 to 9999",
-            f"another in row {first_row + row}",
-            "Correct the cell, or leave it empty",
-        )
+        fault = f"Column '{name:.200}' holds a date outside the years 1 to 9999 in row {first_row + row}"
+        raise DataError(fault, mend="Correct the cell, or leave it empty")

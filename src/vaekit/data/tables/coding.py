@@ -61,11 +61,8 @@ def _check_context(column: Column, codes: npt.NDArray[np.float64], first: int) -
         )
     unknown = np.flatnonzero(codes == column.unseen)
     if len(unknown) and column.categories and not column.rare:
-        known = ", ".join(_known(column)[:10])
-        raise DataError(
-            f"column '{column.name}' is given to the model, so it must hold values from the training data: {known}",
-            f"another value in row {first + unknown[0]}",
-        )
+        fault = f"Column '{column.name}' is given to the model, but its value in row {first + unknown[0]} is not in the training data"
+        raise DataError(fault, mend=f"Give one of: {', '.join(_known(column)[:10])}")
 
 
 def _known(column: Column) -> list[str]:

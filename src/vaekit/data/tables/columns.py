@@ -176,10 +176,8 @@ class Column(BaseModel):
         bad = np.abs(numbers) > LARGEST  # includes infinity, but not NaN
         if bad.any():
             row = int(np.flatnonzero(bad)[0])
-            raise DataError(
-                f"every cell of column '{self.name}' must be a finite number, at most {LARGEST:g} in size, or empty",
-                f"{numbers[row]:g} in row {first_row + row}",
-            )
+            must = f"every cell of column '{self.name}' must be a finite number, at most {LARGEST:g} in size, or empty"
+            raise DataError(must, f"{numbers[row]:g} in row {first_row + row}")
         return numbers
 
     def _code_categories(self, cells: Any, narrow: Narrow | None) -> Array:

@@ -75,6 +75,11 @@ class Marginal(BaseModel):
             raise ValueError("knots and scores must have the same number, and increase")
         return self
 
+    @property
+    def n_categories(self) -> int:
+        """Return the number of categories that a value chooses from: the point masses, and one for all other values."""
+        return len(self.point_masses) + 1
+
     @cached_property
     def _lines(self) -> tuple[Array, Array, Array]:
         """Return knots, scores, and the slopes before, between and after them."""

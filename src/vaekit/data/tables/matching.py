@@ -140,17 +140,11 @@ class CellReader:
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             row, cell = self._first_bad(found, target)
             words = {"number": "a number", "truth": "true or false", "date": "a date"}[wanted]
-            raise DataError(
-                f"every cell of column '{self.name}' must be {words}, as in training, or empty",
-                f"'{cell}' in row {first_row + row}",
-            ) from error
+            must = f"every cell of column '{self.name}' must be {words}, as in training, or empty"
+            raise DataError(must, f"'{cell}' in row {first_row + row}") from error
 
     def _cast(self, cells: Any, target: Any) -> Any:
-        """Convert cells of another family to that of the column.
-
-        Raises:
-            pyarrow.ArrowInvalid: if a cell cannot be converted.
-        """
+        """Convert cells of another family to that of the column, or raise an error of Arrow."""
         number = family(cells.type) == "number"
         if target == pa.bool_() and number and pc.any(pc.not_equal(pc.abs(pc.subtract(cells, 0.5)), 0.5)).as_py():
             raise pa.ArrowInvalid("a number that is neither 0 nor 1")

@@ -8,33 +8,24 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vaekit.data.tables.columns import CATEGORICAL, Column
+from vaekit.data.tables.columns import CATEGORICAL, Column, ColumnKind
 from vaekit.data.tables.dates import forms_of, is_date
 from vaekit.data.tables.frame import Frame
-from vaekit.data.tables.inference.kinds import (
-    make_bounded,
-    make_categorical,
-    make_count,
-    make_datetime,
-    make_positive,
-    make_real,
-)
+from vaekit.data.tables.inference.kinds import make_categorical, make_datetime, make_numbers
 from vaekit.data.tables.inference.tally import Tally
 from vaekit.data.tables.inference.texts import (
-    NUMBER,
     WHOLE_DATE,
     date_forms,
     first_cell,
     holds_dates,
+    is_no_number,
     make_text_dates,
 )
 from vaekit.data.tables.written import EXACT
 from vaekit.errors import DataError
 
-_MAKERS: dict[str, Callable[[Tally], Column]] = {"real": make_real, "count": make_count, "positive": make_positive}
 
-
-def declare(frame: Frame, tally: Tally, kind: str) -> Column:
+def declare(frame: Frame, tally: Tally, kind: ColumnKind) -> Column:
     """Make a column of the declared kind.
 
     Args:
@@ -52,19 +43,17 @@ def declare(frame: Frame, tally: Tally, kind: str) -> Column:
     return column.model_copy(update={"reason": f"declared; {column.reason}"})
 
 
-def _make(frame: Frame, tally: Tally, kind: str) -> Column:
+def _make(frame: Frame, tally: Tally, kind: ColumnKind) -> Column:
     if tally.huge and kind in CATEGORICAL:
         raise _refusal(tally, kind, f"numbers below {EXACT}, or text", f"{tally.high:.0f}")
-    if kind == "categorical" and tally.family in ("number", "truth", "text") and not tally.cut:
-        return make_categorical(tally, "categorical")
-    if kind == "binary" and tally.family in ("number", "truth", "text") and not tally.cut:
-        if tally.distinct > 2:
-            raise _refusal(tally, kind, "two different values", f"{tally.distinct} or more")
-        return make_categorical(tally, "binary")
-    if kind == "ordinal" and tally.levels:
-        return make_categorical(tally, "ordinal")
     if kind in ("categorical", "binary"):
-        raise _refusal(tally, kind, "numbers, short text, or true and false", f"cells of type {tally.type}")
+        if tally.family not in ("number", "truth", "text") or tally.cut:
+            raise _refusal(tally, kind, "numbers, short text, or true and false", f"cells of type {tally.type}")
+        if kind == "binary" and tally.distinct > 2:
+            raise _refusal(tally, kind, "two different values", f"{tally.distinct} or more")
+        return make_categorical(tally, kind)
+    if kind == "ordinal" and tally.levels:
+        return make_categorical(tally, kind)
     if kind == "datetime":
         if tally.family == "date":
             return make_datetime(tally)
@@ -76,12 +65,12 @@ def _make(frame: Frame, tally: Tally, kind: str) -> Column:
     if tally.family != "number":
         raise _refusal(tally, kind, "numbers", _no_number(frame, tally))
     if kind == "ordinal":
-        return make_categorical(tally, "ordinal")
+        return make_categorical(tally, kind)
     if kind in ("count", "positive"):
         _check(frame, tally, kind, "no negative numbers", lambda x: pc.less(x, 0))
     if kind == "count":
         _check(frame, tally, kind, "whole numbers", lambda x: pc.not_equal(x, pc.floor(x)))
-    return _MAKERS[kind](tally) if kind in _MAKERS else make_bounded(tally, *_bounds(tally))
+    return make_numbers(tally, kind, _bounds(tally) if kind == "bounded" else (None, None))
 
 
 def _bounds(tally: Tally) -> tuple[float, float]:
@@ -99,7 +88,7 @@ def _no_number(frame: Frame, tally: Tally) -> str:
     """Describe the first cell that is not a number."""
     if tally.family != "text":
         return f"cells of type {tally.type}"
-    found = first_cell(frame, tally.name, lambda x: pc.invert(pc.match_substring_regex(x, NUMBER)))
+    found = first_cell(frame, tally.name, is_no_number)
     return f"'{found[1]}' in row {found[0]}" if found else "numbers stored as text"
 
 

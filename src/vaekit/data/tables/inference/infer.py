@@ -6,7 +6,7 @@ import itertools
 import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -19,9 +19,9 @@ from vaekit.data.tables.inference.kinds import (
     is_coded,
     make_categorical,
     make_column,
-    make_count,
     make_datetime,
     make_number,
+    make_numbers,
     write_count,
     write_value,
 )
@@ -101,14 +101,12 @@ def _check_context(name: str, columns: Sequence[Column]) -> None:
         raise DataError("data.context must name columns of the data", f"'{name}'", did_you_mean(name, names))
     column = columns[names.index(name)]
     if column.kind in LEFT_OUT:
-        raise DataError(
-            "a column of data.context must vary, and hold numbers, dates or categories",
-            f"'{name}', {column.kind}: {column.reason}",
-            "Leave it out of data.context, or declare its kind with data.columns",
-        )
+        must = "a column of data.context must vary, and hold numbers, dates or categories"
+        mend = "Leave it out of data.context, or declare its kind with data.columns"
+        raise DataError(must, f"'{name}', {column.kind}: {column.reason}", mend)
 
 
-def _checked(declared: dict[str, str], frame: Frame) -> dict[str, str]:
+def _checked(declared: dict[str, str], frame: Frame) -> dict[str, Any]:
     known = [*get_args(ColumnKind), IGNORE]
     names = frozenset(frame.names)
     for name, kind in declared.items():
@@ -120,15 +118,9 @@ def _checked(declared: dict[str, str], frame: Frame) -> dict[str, str]:
 
 
 class _Inference:
-    """Infers columns, each in comparison with the others.
+    """Infers columns, each in comparison with the others."""
 
-    Args:
-        frame: the rows, which are read again to find a wrong cell.
-        tallies: the summary of each column.
-        declared: declared kinds by name.
-    """
-
-    def __init__(self, frame: Frame, tallies: Sequence[Tally], declared: Mapping[str, str]) -> None:
+    def __init__(self, frame: Frame, tallies: Sequence[Tally], declared: Mapping[str, Any]) -> None:
         self.frame, self.tallies, self.declared = frame, tallies, declared
         self.sampled = max((len(tally.sample) for tally in tallies if tally.family != "other"), default=0)
 
@@ -142,13 +134,9 @@ class _Inference:
         if not tally.rows and tally.family != "other":
             return make_column(tally, "constant", "no cell has a value")
         if tally.huge and kind is None:
-            name = tally.share > UNIQUE
-            reason = (
-                "whole numbers, hardly one of them twice"
-                if name
-                else "whole numbers too large for a double to tell apart"
-            )
-            return make_column(tally, "identifier" if name else "text", reason)
+            if tally.share > UNIQUE:
+                return make_column(tally, "identifier", "whole numbers, hardly one of them twice")
+            return make_column(tally, "text", "whole numbers too large for a double to tell apart")
         if tally.distinct == 1 and not tally.huge:
             value = next(iter(tally.counts))
             reason = f"always {write_value(value)}" + (", or empty" if tally.missing else "")
@@ -200,7 +188,7 @@ class _Inference:
             return make_column(tally, "identifier", "whole numbers, hardly one of them twice")
         few = tally.exact and tally.distinct <= FEW
         if few and tally.integer and _are_counted(tally):
-            return make_count(tally)
+            return make_numbers(tally, "count")
         if few and tally.integer and tally.rows >= REPEATS * tally.distinct:
             return make_categorical(tally, "ordinal" if self._is_ordered(tally) else "categorical")
         if few and tally.spacing and tally.rows >= 4 * REPEATS * tally.distinct:

@@ -80,39 +80,29 @@ def make_datetime(tally: Tally) -> Column:
 def make_number(tally: Tally) -> Column:
     """Make a column of numbers of the kind that they look like."""
     if tally.integer:
-        if tally.low < 0:
-            return make_real(tally)
-        return make_count(tally) if tally.high < LARGE_COUNT else make_positive(tally)
-    top = _end_reached(tally)
-    if top:
-        return make_bounded(tally, 0.0, top)
-    return make_positive(tally) if _is_skewed(tally) else make_real(tally)
+        return make_numbers(tally, "real" if tally.low < 0 else "count" if tally.high < LARGE_COUNT else "positive")
+    if top := _end_reached(tally):
+        return make_numbers(tally, "bounded", (0.0, top))
+    return make_numbers(tally, "positive" if _is_skewed(tally) else "real")
 
 
-def make_real(tally: Tally) -> Column:
-    """Make a column of real numbers."""
-    return make_column(tally, "real", _span(tally), spacing=tally.spacing, rounding=tally.rounding)
+def make_numbers(tally: Tally, kind: ColumnKind, bounds: tuple[float | None, float | None] = (None, None)) -> Column:
+    """Make a column of numbers of a kind.
 
-
-def make_count(tally: Tally) -> Column:
-    """Make a column of counts 0, 1, 2, …"""
-    return make_column(
-        tally, "count", _span(tally), spacing=tally.spacing or 1.0, rounding=tally.rounding or 1.0, lowest=0.0
-    )
-
-
-def make_positive(tally: Tally) -> Column:
-    """Make a column of amounts."""
-    lowest = 1.0 if tally.integer and tally.low == 1 else 0.0
-    return make_column(tally, "positive", _span(tally), spacing=tally.spacing, rounding=tally.rounding, lowest=lowest)
-
-
-def make_bounded(tally: Tally, low: float, high: float) -> Column:
-    """Make a column of numbers between bounds."""
-    reason = f"{_span(tally)}, within {low:g} and {high:g}"
-    return make_column(
-        tally, "bounded", reason, spacing=tally.spacing, rounding=tally.rounding, lowest=low, highest=high
-    )
+    Args:
+        tally: the summary of its cells.
+        kind: `real`, `count`, `positive` or `bounded`.
+        bounds: the bounds of bounded numbers.
+    """
+    reason, (low, high), unit = _span(tally), bounds, 0.0
+    if kind == "bounded":
+        reason = f"{reason}, within {low:g} and {high:g}"
+    elif kind == "count":
+        low, unit = 0.0, 1.0
+    elif kind == "positive":
+        low = 1.0 if tally.integer and tally.low == 1 else 0.0
+    spacing, rounding = tally.spacing or unit, tally.rounding or unit
+    return make_column(tally, kind, reason, spacing=spacing, rounding=rounding, lowest=low, highest=high)
 
 
 def _end_reached(tally: Tally) -> float:

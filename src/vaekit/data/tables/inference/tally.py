@@ -201,11 +201,9 @@ class Tally:
         self.low, self.high = min(self.low, float(x.min())), max(self.high, float(x.max()))
         if max(-self.low, self.high) > LARGEST:
             row = pc.index(pc.greater(pc.abs(cells), LARGEST), value=True).as_py()
-            raise DataError(
-                f"every number must be finite, and at most {LARGEST:g} in size",
-                f"{cells[row].as_py():g} in column '{self.name}', row {first_row + row}",
-                f"Correct the cell, or leave it empty; data.columns.{self.name}=ignore leaves the column out",
-            )
+            must = f"every number must be finite, and at most {LARGEST:g} in size"
+            mend = f"Correct the cell, or leave it empty; data.columns.{self.name}=ignore leaves the column out"
+            raise DataError(must, f"{cells[row].as_py():g} in column '{self.name}', row {first_row + row}", mend)
         self._grid.add(x)
         signs = np.sign(np.diff(x, prepend=self._last))
         if len(signs):

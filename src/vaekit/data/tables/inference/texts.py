@@ -58,13 +58,10 @@ def check_numbers(frame: Frame, tally: Tally) -> None:
         return
     if not _meant(tally, number | grouped):
         return
-    row, cell = first_cell(frame, tally.name, partial(_differs, pattern=NUMBER)) or (0, next(iter(tally.counts)))
-    written = re.fullmatch(GROUPED, cell) is not None
-    mend = (
-        "Write numbers with a decimal point and nothing else between or after the digits"
-        if written
-        else "Correct the cell"
-    )
+    row, cell = first_cell(frame, tally.name, is_no_number) or (0, next(iter(tally.counts)))
+    mend = "Correct the cell"
+    if re.fullmatch(GROUPED, cell):
+        mend = "Write numbers with a decimal point and nothing else between or after the digits"
     raise _refusal(tally, "a number as in 12.5", cell, row, mend)
 
 
@@ -86,7 +83,10 @@ def check_dates(frame: Frame, tally: Tally) -> None:
         zoned = _matches(values, ZONE)
         if form == "" and dates.all() and zoned.any():
             rare = zoned if _count_cells(tally, zoned) < _count_cells(tally, ~zoned) else ~zoned
-            row, cell = first_cell(frame, tally.name, _one_of(values.filter(pa.array(rare)))) or (0, "")
+            row, cell = first_cell(frame, tally.name, partial(pc.is_in, value_set=values.filter(pa.array(rare)))) or (
+                0,
+                "",
+            )
             must = f"all dates of column '{tally.name}' must have a zone, or none of them"
             how = "with a zone, while most have none" if rare is zoned else "without a zone, while most have one"
             raise DataError(must, f"{cell!r} {how}, in row {row}", f"Correct the cell, or {_declare(tally)}")
@@ -97,10 +97,6 @@ def check_dates(frame: Frame, tally: Tally) -> None:
             next(cell for cell, is_one in zip(tally.counts, dates, strict=True) if is_one) if form else "2020-12-31"
         )
         raise _refusal(tally, f"a date as in {example}", cell, row, "Correct the cell")
-
-
-def _one_of(values: Any) -> Callable[[Any], Any]:
-    return lambda cells: pc.is_in(cells, value_set=values)
 
 
 def _count_cells(tally: Tally, which: npt.NDArray[np.bool_]) -> int:
@@ -204,8 +200,9 @@ def _matches(values: Any, pattern: str) -> npt.NDArray[np.bool_]:
     return np.asarray(pc.match_substring_regex(values, pattern).to_numpy(zero_copy_only=False), dtype=bool)
 
 
-def _differs(cells: Any, pattern: str) -> Any:
-    return pc.invert(pc.match_substring_regex(cells, pattern))
+def is_no_number(cells: Any) -> Any:
+    """Return which cells of text are not numbers."""
+    return pc.invert(pc.match_substring_regex(cells, NUMBER))
 
 
 def first_cell(frame: Frame, name: str, wrong: Callable[[Any], Any]) -> tuple[int, Any] | None:

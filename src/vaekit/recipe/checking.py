@@ -1,0 +1,78 @@
+"""Checking a recipe: pydantic's errors in the user's terms, all at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from vaekit.errors import RecipeError, did_you_mean
+from vaekit.parts import unknown
+from vaekit.recipe.recipe import SECTIONS, Recipe, recipe_keys
+
+LISTS = {"tuple_type": "must be a list, as in [64, 32]", "too_short": "must be a list of one number or more"}
+"""What pydantic says in Python's terms, said in TOML's."""
+
+
+def check_recipe(content: Mapping[str, Any], errors: Iterable[str] = ()) -> Recipe:
+    """Return the recipe with these sections.
+
+    Args:
+        content: the sections.
+        errors: what was found to be wrong before.
+
+    Raises:
+        RecipeError: that tells all errors at once.
+    """
+    try:
+        recipe = Recipe.model_validate(content)
+    except ValidationError as error:
+        raise RecipeError("\n".join(dict.fromkeys([*errors, *_messages(error)]))) from error
+    if errors := list(errors):
+        raise RecipeError("\n".join(errors))
+    return recipe
+
+
+def _messages(error: ValidationError) -> list[str]:
+    keys, found = recipe_keys(), {}
+    sections = dict.fromkeys(key.partition(".")[0] for key in keys if "." in key)
+    for problem in error.errors():
+        loc = [str(part) for part in problem["loc"]]
+        if loc[0] in SECTIONS and len(loc) > 1:
+            del loc[1]  # the part that was chosen
+        path, kind = ".".join(loc), problem["type"]
+        key = next((k for k in sorted(keys, key=len, reverse=True) if path == k or path.startswith(f"{k}.")), path)
+        if kind.startswith("union_tag"):
+            tag = problem.get("ctx", {}).get("tag", repr(problem["input"]))
+            found[key] = str(
+                RecipeError(f"the {loc[0]} must be known", f"'{tag}'", unknown(tag, SECTIONS[loc[0]].kind))
+            )
+        elif kind == "extra_forbidden" and key in keys:
+            found[key] = str(_misplaced(loc[0], loc[-1], str(problem["loc"][1])))
+        elif kind == "extra_forbidden":
+            found[key] = str(RecipeError("a key must be known", f"'{path}'", did_you_mean(path, [*keys, *sections])))
+        elif kind != "too_short" or key not in found:  # a list is short of what was refused before, too
+            found[key] = str(RecipeError(_must(key, problem, found.get(key, "")), repr(problem["input"])))
+    return list(found.values())
+
+
+def _misplaced(section: str, key: str, name: str) -> RecipeError:
+    """Refuse an option that belongs to other parts."""
+    owners = [
+        f"{section}={part.name}" for part in SECTIONS[section].kind.known.values() if key in part.Options.model_fields
+    ]
+    fault = f"'{section}.{key}' cannot be set with {section}={name}: it belongs to {', '.join(owners)}"
+    return RecipeError(fault, mend=f"Leave it out, or choose {owners[0]}")
+
+
+def _must(key: str, problem: Any, before: str) -> str:
+    """Say what a value must be, in TOML's terms."""
+    must = (
+        "must have the form HxW, height and width in pixels"
+        if key == "data.size"
+        else LISTS.get(problem["type"])
+        or problem["msg"].replace("Input should be", "must be").replace("String should", "must")
+    )
+    alternative = f"{before.partition('. Got')[0].rstrip('.')}, or {must.removeprefix('must be ')}"
+    return alternative if before else f"'{key}' {must}"
