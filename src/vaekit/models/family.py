@@ -10,10 +10,10 @@ from vaekit.parts import Part, Plan
 
 
 class ModelFamily(Part):
-    """A way to build a model; `vae` and `autoencoder` are built of the parts that a recipe names.
+    """A way to build a model. The families `vae` and `autoencoder` build it from the parts that a recipe names.
 
-    The next family is a class with a `name` and with `build`, which returns the whole model: it can then be trained, resumed
-    and loaded by its name and its `Options`, from Python and from the command line.
+    To add a family, define a class with a `name` and with `build`, which returns the whole model. The model can then be
+    trained, resumed and loaded by this name and its `Options`, from Python and from the command line.
     """
 
     section = "model"

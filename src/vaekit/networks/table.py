@@ -14,7 +14,7 @@ REACH = 20.0
 
 
 class TableInput(nn.Module):
-    """Cells and measures (B, 2S) to features (B, width): a learned vector for each category, a linear map of the numbers.
+    """Map cells and measures (B, 2S) to features (B, width), by learned vectors of categories and a linear map of numbers.
 
     A missing category has its own vector. A missing number counts as 0, and the map also sees which numbers are observed.
 
