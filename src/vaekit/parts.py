@@ -33,7 +33,7 @@ from vaekit.errors import RecipeError, VaekitError, did_you_mean
 from vaekit.options import Options
 
 AUTO = "auto"
-"""The name of a choice that is made once the data are known."""
+"""The name to use for a part that is chosen once the data are known."""
 OBJECT = "object"
 """The name of a part that is passed as a Python object."""
 GROUP = "vaekit.parts"
@@ -103,7 +103,11 @@ class Plan:
         return sections
 
     def needs_diagonal(self, what: str) -> Iterator[RecipeError]:
-        """Yield a refusal if the posterior is not a diagonal Gaussian; `what` names what needs one, for the message."""
+        """Yield a refusal if the posterior is not a diagonal Gaussian.
+
+        Args:
+            what: the name of what needs a diagonal Gaussian, for the message.
+        """
         if getattr(self.part("posterior"), "name", "") != "diagonal":
             asked = f"layers={list(self.layers)}" if self.layers else f"posterior={self.options['posterior'].name}"
             mend = "Leave layers out" if self.layers else "Choose posterior=diagonal"

@@ -15,7 +15,7 @@ from torch.distributions import Distribution, constraints
 from vaekit.distributions.logit_bernoulli import LogitBernoulli
 
 MEAN_DRAWS, MOST_NUMBERS = 32, 1 << 22
-"""Draws that estimate the mean, and how many numbers are held in memory at a time."""
+"""Number of draws that estimate the mean, and number of values held in memory at a time."""
 
 
 class AutoregressiveBernoulli(Distribution):
@@ -41,7 +41,7 @@ class AutoregressiveBernoulli(Distribution):
         return LogitBernoulli(logits=self.logits + before, validate_args=False).log_prob(value)
 
     def sample(self, sample_shape: Size | list[int] | tuple[int, ...] = Size()) -> Tensor:  # noqa: B008
-        """Return draws of shape (*sample_shape, ..., *event), made feature by feature."""
+        """Draw feature by feature; the draws have shape (*sample_shape, ..., *event)."""
         shape = Size((*sample_shape, *self.batch_shape))
         uniform = torch.rand(shape, dtype=self.logits.dtype, device=self.logits.device)
         return self._draw_in_order(uniform)[0]

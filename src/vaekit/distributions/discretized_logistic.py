@@ -13,7 +13,7 @@ from torch import Size, Tensor
 from torch.distributions import Distribution, constraints
 
 FEW = 256
-"""Most levels that the mean sums one by one."""
+"""Greatest number of levels that the mean sums one by one."""
 NARROW, REACH = 4.0, 64
 """Below the scale NARROW, P(x ≥ k) is 0 or 1 to within 1e-7 except for the REACH levels on each side of μ."""
 

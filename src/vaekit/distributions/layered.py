@@ -49,7 +49,7 @@ class Layered(Distribution):
         return torch.stack(torch.broadcast_tensors(*each)).sum(0)
 
     def sample(self, sample_shape: Size | list[int] | tuple[int, ...] = Size()) -> Tensor:  # noqa: B008
-        """Return draws of shape (*sample_shape, *batch, d), made layer by layer, without gradients."""
+        """Draw layer by layer, without gradients; the draws have shape (*sample_shape, *batch, d)."""
         first = self.order[0]  # the others take the sample shape from the layer before
         with torch.no_grad():
             return self._draw_in_order(lambda index, p: p.sample(Size(sample_shape) if index == first else Size()))

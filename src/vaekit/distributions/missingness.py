@@ -151,7 +151,9 @@ class MaskedCells(TableCells):
         for number, tilted, own in zip(self.numbers, self.tilted, self._positions(), strict=True):
             a, b = self.missingness.lines[own].unbind(-1)
             present = F.logsigmoid(-(a + b * known[..., number.cells]))
-            alone = self.missingness.selectors[own] < 0  # the others are missing with their selector, which counts it
+            alone = (
+                self.missingness.selectors[own] < 0
+            )  # other scores are missing together with their selector, where they are counted
             missing = torch.where(alone, tilted.mixture.log_total, 0.0)  # type: ignore[attr-defined]
             parts.append(torch.where(observed[..., number.cells], present, missing))
         return self.plain.log_prob(value) + torch.cat(_broadcast(parts), -1)

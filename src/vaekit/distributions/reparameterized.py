@@ -12,7 +12,7 @@ from torch import Size, Tensor
 from torch.distributions import Distribution
 
 MOMENT_DRAWS = 64
-"""Draws that estimate moments without a closed form, in pairs of opposite noise."""
+"""Number of draws, in pairs of opposite noise, that estimate a mean and a variance without a closed form."""
 
 
 class Reparameterized(Distribution):

@@ -18,9 +18,9 @@ class ModelFamily(Part):
 
     section = "model"
     has_likelihood: ClassVar[bool] = True
-    """Whether its models bound log p(x)."""
+    """Whether models of the family have a likelihood, so that log p(x) is bounded."""
     parts: ClassVar[tuple[str, ...]] = ()
-    """The sections of the recipe in which its parts are chosen."""
+    """The sections of a recipe that choose the parts of the model."""
 
     @classmethod
     @abstractmethod

@@ -21,11 +21,11 @@ class LatentModel(nn.Module, ABC):
     """
 
     title: ClassVar[str]
-    """What the model is called in a text."""
+    """The name of the model in a sentence."""
     score_name: ClassVar[str]
-    """What the score of a row is, as the name of a column."""
+    """The name of a column of scores, which says what the score of a row is."""
     has_likelihood: ClassVar[bool]
-    """Whether the model has p(x|z): it bounds log p(x), and x can be drawn. Else z only gives a mean of x."""
+    """Whether the model has p(x|z), so that log p(x) is bounded and x can be drawn. Otherwise z only gives a mean of x."""
     encoder: nn.Module
     decoder: nn.Module
     prior: nn.Module
@@ -40,7 +40,7 @@ class LatentModel(nn.Module, ABC):
 
     @abstractmethod
     def run_once(self, x: Tensor) -> None:
-        """Evaluate once, for each row, everything that a measurement evaluates, to find how much memory a row needs.
+        """Evaluate, once for each row, everything that a measurement evaluates. This shows how much memory a row needs.
 
         Args:
             x: data as the model sees them, shape (B, *event).

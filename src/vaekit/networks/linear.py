@@ -23,7 +23,7 @@ from vaekit.networks.base import Network
 from vaekit.parts import Plan
 
 MOST_AXES = 512
-"""Most principal axes kept; the optimum of a linear-Gaussian model lies within the first `latent_dim` of them."""
+"""Greatest number of principal axes kept; the optimum of a linear-Gaussian model lies within the first `latent_dim` of them."""
 
 
 @dataclass(frozen=True)

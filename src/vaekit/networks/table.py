@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from vaekit.data import Layout
 
 REACH = 20.0
-"""Normal scores are clamped to ± this, as the squares of larger ones would overflow."""
+"""Normal scores are clamped to ±REACH, because the squares of larger ones would overflow."""
 
 
 class TableInput(nn.Module):

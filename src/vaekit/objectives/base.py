@@ -37,7 +37,7 @@ class Objective(Part, nn.Module):
     draws: ClassVar[int] = 1
     """Draws of z for each example if `objective.samples` is auto."""
     importance_weighted: ClassVar[bool] = False
-    """Whether it maximises the importance-weighted bound of several draws; that bound then chooses the weights."""
+    """Whether the objective raises the importance-weighted bound of several draws, which then also chooses the weights."""
 
     class Options(PartOptions):
         """Options of every objective."""

@@ -19,11 +19,11 @@ Array = npt.NDArray[np.float64]
 DRAWS = 20_000
 """Draws that are compared with a density."""
 ERRORS = 5.0
-"""Standard errors by which the mean of draws may be off: by chance once in a million."""
+"""Permitted error of a mean over draws, in standard errors. Chance alone exceeds it about once in a million times."""
 EXACT, ROUGH = 1e-7, 0.02
-"""By how much an integral may be off beyond what the grid is unsure of, and how unsure it may be."""
+"""Permitted error of an integral beyond the uncertainty of the grid, and the greatest permitted uncertainty."""
 PACES = (0.5, 1.0, 2.0)
-"""Frequencies of the waves, in half interquartile ranges of the draws."""
+"""Frequencies ω, in radians per half interquartile range of the draws."""
 
 
 @dataclass(frozen=True)

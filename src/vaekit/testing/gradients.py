@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from vaekit.testing.contract import ContractError, check_finite
 
 WIDTHS = (1e-4, 1e-5, 1e-6)
-"""Steps of the differences, of which the closest counts: rounding and curvature spoil some of them."""
+"""Steps of the differences. The closest difference counts, because rounding and curvature spoil some of them."""
 CLOSE = 1e-4
-"""By how much a derivative may be off, relative to itself or to 1, whichever is greater."""
+"""Permitted error of a derivative, relative to its size or to 1, whichever is greater."""
 
 
 def parameters_of(part: nn.Module, **others: Tensor) -> dict[str, Tensor]:

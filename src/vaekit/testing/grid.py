@@ -18,9 +18,9 @@ import numpy.typing as npt
 Array = npt.NDArray[np.float64]
 
 MOST_POINTS = 60_000
-"""Points of a grid."""
+"""Greatest number of points of a grid."""
 ON_A_LINE = 6003
-"""Points of a grid on one real line."""
+"""Number of points of a grid on one real line."""
 
 
 @dataclass(frozen=True)

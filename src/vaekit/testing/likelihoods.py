@@ -19,7 +19,7 @@ from vaekit.testing.support import Support
 ROWS = 3
 """Rows of the network's output."""
 SPREAD, EXTREME = 0.7, 30.0
-"""Size of usual outputs of a network, and of those at which everything still has to be finite."""
+"""Size of usual outputs of a network, and of extreme outputs, at which everything must still be finite."""
 STARTED = 200
 """Rows for `start`."""
 
@@ -92,7 +92,7 @@ def _check_density(likelihood: Likelihood, moved: Likelihood, raw: Tensor, suppo
 
 @torch.no_grad()
 def _check_broadcast(likelihood: Likelihood, moved: Likelihood, raw: Tensor, x: Tensor) -> None:
-    """Check log p(x|z) for several draws of z for each row: outputs (M, B, *event, p) and rows (B, *event)."""
+    """Check log p(x|z) if each row has several draws of z: outputs (M, B, *event, p) and rows (B, *event)."""
     several = torch.stack([raw, raw.flip(0)])
     found = moved(several).log_prob(x)
     expected = torch.stack([moved(each).log_prob(x) for each in several])

@@ -19,9 +19,9 @@ from vaekit.testing.gradients import check_gradients, check_rows_apart, check_us
 ROWS = 5
 """Rows of a batch."""
 LEADING = "flatten the leading dimensions of z, and restore them in the output"
-"""What to do for a decoder that does not keep them."""
+"""How to mend a decoder that does not keep leading dimensions."""
 MOST = 1000
-"""Numbers of an example above which the checks would take minutes."""
+"""Greatest size of an example; with more numbers the checks would take minutes."""
 
 
 def check_network(
@@ -99,7 +99,7 @@ def _check_start(part: type[Network], which: str, network: nn.Module, x: Tensor)
 
 @torch.no_grad()
 def _check_leading(part: type[Network], decoder: nn.Module, z: Tensor) -> None:
-    """Check that z with any leading dimensions gives the same as one row after another."""
+    """Check that the decoder gives the same for z with leading dimensions as for one row after another."""
     whole = decoder(z)
     for lead in ((), (1, ROWS), (ROWS, 1, 1)):
         what = f"what the decoder returns for z of shape {(*lead, z.shape[-1])}"

@@ -30,13 +30,13 @@ from vaekit.testing.density import ERRORS
 from vaekit.testing.gradients import check_used, parameters_of
 
 ROWS, FEATURES, VARIANCE = 6, 4, 0.5
-"""Rows, numbers of each, and the noise of the linear model on which objectives are judged."""
+"""Number of rows and of features, and the noise variance, of the linear model on which objectives are checked."""
 REPEATS, BATCHES = 64, 20
 """Copies of each row in a batch, and batches, over which bounds are averaged."""
 BOUND_ERRORS = 4.0
-"""Standard errors by which a bound may be above log p(x)."""
+"""How far a bound may be above log p(x), in standard errors."""
 MORE = 32
-"""How many times more draws a bound is judged with, too: what is below log p(x) for few draws may be above it for many."""
+"""Factor on the number of draws in a second check of a bound, which may hold for few draws and fail for many."""
 
 
 def check_objective(

@@ -31,10 +31,10 @@ from vaekit.testing.priors import check_latent_dim
 ROWS, MEASURED = 3, 2
 """Rows of features, and how many of them are measured on a grid."""
 SPREAD, EXTREME = 0.7, 30.0
-"""Size of usual features, and of those at which everything still has to be finite."""
+"""Size of usual features, and of extreme features, at which everything must still be finite."""
 STEP, CLOSE = 1e-4, 1e-3
-"""Step of the numerical Jacobian, whose error is of fourth order, and by how many nats log q(z) may be off: a map may be one by
-quadrature or iteration."""
+"""Step of the numerical Jacobian, whose error is of fourth order, and permitted error of log q(z) in nats, which leaves room for
+maps that use quadrature or iteration."""
 
 
 def check_posterior(posterior: Posterior, *, moment_draws: int = 0, seed: int = 0) -> None:

@@ -18,7 +18,7 @@ from vaekit.testing.gradients import check_gradients, parameters_of
 from vaekit.testing.grid import Grid, real_axis
 
 FAR = (0.0, 1.0, 3.0, 10.0, 30.0)
-"""Distances from the origin at which log p(z) has to be finite."""
+"""Distances from the origin at which log p(z) must be finite."""
 
 
 def check_latent_dim(what: str, event_shape: Size) -> int:

@@ -1,4 +1,4 @@
-"""The contract that a part survives being saved to a run folder and loaded from it."""
+"""The contract that a part does not change when it is saved to a run folder and loaded from it."""
 
 from __future__ import annotations
 

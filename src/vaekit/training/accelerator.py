@@ -18,7 +18,7 @@ from vaekit.training.options import TrainingOptions
 LAUNCHED = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 """Variables that `accelerate launch` and `torchrun` set for each process."""
 _CHANGING = threading.Lock()
-"""Held while Accelerate is set up, as all threads share its state."""
+"""Lock to hold while Accelerate is set up, because all threads share its state."""
 
 
 def processes() -> Any:

@@ -19,7 +19,7 @@ from vaekit.errors import RunError, shorten
 from vaekit.folder import COPY, Count, RunFolder
 
 GOOD, LATEST = "state/good.safetensors", "state/latest.safetensors"
-"""The state at the last validation, to which training falls back, and a later one if training was interrupted after it."""
+"""The state at the last validation, to which training goes back, and a later state if training was interrupted since."""
 UNBOUNDED = ("optimizer.", "sums")
 """Prefixes of tensors that are not weights, and may have any size."""
 

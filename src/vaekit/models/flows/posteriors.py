@@ -43,7 +43,7 @@ class FlowPosterior(Posterior):
     name = "flow"
     two_dimensions = True
     passes: ClassVar[int | None] = 2
-    """Passes of a transform's network for its inverse; None for as many as dimensions."""
+    """Number of passes through a transform's network to invert it; None for one pass for each dimension."""
 
     class Options(Posterior.Options):
         """Options of a flow posterior."""

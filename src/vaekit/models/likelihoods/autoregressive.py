@@ -19,7 +19,7 @@ from vaekit.models.likelihoods.bernoulli import Bernoulli
 from vaekit.parts import Plan
 
 MOST_FEATURES = 4096
-"""Most features of an example: the matrix W has a weight for each pair of them."""
+"""Greatest number of features of an example, since W has a weight for each pair of features."""
 TOO_MANY = f"an example must have at most {MOST_FEATURES:,} numbers for likelihood=autoregressive_bernoulli"
 
 

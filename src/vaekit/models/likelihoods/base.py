@@ -29,7 +29,7 @@ class Likelihood(Part, nn.Module):
 
     section = "likelihood"
     kinds: ClassVar[frozenset[str]]
-    """Kinds of data that the likelihood can be used for: some of binary, levels, counts and real."""
+    """Kinds of data that the likelihood can be used for, out of binary, levels, counts and real."""
     density: ClassVar[bool] = False
     """Whether `log_prob` is a density on the reals, not a probability."""
 

@@ -15,7 +15,7 @@ from vaekit.models.likelihoods.base import Likelihood
 from vaekit.parts import Plan
 
 MOST_CATEGORIES = 256
-"""Most levels: the network has an output for each of them."""
+"""Greatest number of levels, since the network has an output for each level."""
 
 
 class Categorical(Likelihood):

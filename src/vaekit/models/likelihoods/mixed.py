@@ -157,7 +157,7 @@ def _mixture(parameters: Tensor) -> LogisticMixture:
 
 
 def _groups(sizes: tuple[int, ...]) -> list[list[int]]:
-    """Group cells by their numbers of categories, in increasing order, such that these differ by about 2× within a group."""
+    """Group increasing numbers of categories, such that the numbers within a group differ by a factor of at most about 2."""
     groups: list[list[int]] = []
     for size in sizes:
         if groups and size <= 2 * max(4, groups[-1][0]):

@@ -23,11 +23,11 @@ class Posterior(Part, nn.Module):
 
     section = "posterior"
     features: int
-    """Number of outputs of the encoder's network that it needs."""
+    """Number of outputs of the encoder's network that the posterior needs."""
     detachable: ClassVar[bool] = False
-    """Whether its distributions have `detached()`, which path gradients need."""
+    """Whether the distributions have a method `detached()`, which path gradients need."""
     layered: ClassVar[bool] = False
-    """Whether it is a posterior of several layers."""
+    """Whether this is a posterior of several layers."""
 
     class Options(PartOptions):
         """Options of every posterior."""
@@ -40,7 +40,7 @@ class Posterior(Part, nn.Module):
         )
 
     two_dimensions: ClassVar[bool] = False
-    """Whether it needs at least two latent dimensions."""
+    """Whether the posterior needs at least two latent dimensions."""
 
     @classmethod
     def needs(cls, options: Any, plan: Plan, section: str) -> Iterator[RecipeError]:  # noqa: ARG003

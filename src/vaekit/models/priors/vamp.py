@@ -72,7 +72,7 @@ class VampPrior(Prior):
         if components < 1:
             raise VaekitError("components must be at least 1", str(components))
         self.inputs = nn.Parameter(0.01 * torch.randn(components, *event_shape))
-        self._encoder = (encoder,)  # in a tuple, lest its weights be counted and saved twice
+        self._encoder = (encoder,)  # in a tuple, so that its weights are not counted and saved twice
 
     def start(self, x: Tensor) -> None:
         """Start at evenly spaced rows of x, shape (n, *event), with noise to separate equal rows."""
