@@ -39,7 +39,7 @@ from vaekit.training.optimizers import Optimizer
 
 SMALL = {"components": 3, "transforms": 2, "hidden": (8,), "context": 3, "rank": 1, "channels": (4,), "free_bits": 0.05}
 VARIANCES = (0.3, "learned", "per_feature", "predicted")
-LAYOUT = Layout(sizes=(3,), lattice=(True, False), edges=((-1.0, 1.0), (0.0, 0.0)), gates=(-1, -1))
+LAYOUT = Layout(sizes=(3,), on_grid=(True, False), edges=((-1.0, 1.0), (0.0, 0.0)), lists=(-1, -1))
 FLOWING = ("flow", "inverse_autoregressive_flow", "bottom_up", "top_down")
 """Posteriors whose moments are estimated by 64 draws."""
 
@@ -194,7 +194,7 @@ class Bounded(StandardNormal):
         (Offset(1), r"exp\(log_prob\) sums to 1.105\d* instead of 1 over all z, .* lacks a constant"),
         (Offset(2), r"exp\(log_prob\) sums to 1.105"),
         (Elsewhere(1), r"the mean of (cos|sin)\(.*\) is .* over 20,000 draws and .* under exp\(log_prob\)"),
-        (CutOff(2), r"the gradient of log_prob by shift is 0 along a random direction, and differences give"),
+        (CutOff(2), r"the gradient of log_prob by shift is 0 along a random direction, but central differences give"),
         (Bounded(1), r"log_prob is -inf at z = "),
     ],
     ids=lambda value: type(value).__name__,
@@ -475,10 +475,10 @@ def test_broken_networks(network, message):
 @pytest.mark.parametrize(
     ("check", "message"),
     [
-        (lambda: check_prior(StandardNormal(3)), "a prior to be checked must have 1 or 2 latent dimensions"),
-        (lambda: check_posterior(Diagonal(3)), "a posterior to be checked must have 1 or 2 latent dimensions"),
-        (lambda: check_likelihood(Gaussian((3,))), "of examples of 1 to 3 numbers, at most 2 of them real"),
-        (lambda: check_likelihood(Bernoulli((4,))), "of examples of 1 to 3 numbers"),
+        (lambda: check_prior(StandardNormal(3)), "the prior must have 1 or 2 latent dimensions"),
+        (lambda: check_posterior(Diagonal(3)), "the posterior must have 1 or 2 latent dimensions"),
+        (lambda: check_likelihood(Gaussian((3,))), "must have 1 to 3 numbers, at most 2 of them real"),
+        (lambda: check_likelihood(Bernoulli((4,))), "must have 1 to 3 numbers"),
         (lambda: check_likelihood(Categorical((3,), levels=60)), "216,000 combinations of levels"),
         (lambda: check_network(MLPNetwork, event_shape=(40, 40)), "at most 1,000 numbers"),
     ],

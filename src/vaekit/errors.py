@@ -8,7 +8,7 @@ from collections.abc import Iterable
 MOST_SHOWN = 200
 """How many characters of a given value a message shows."""
 MOST_SAID = 1000
-"""How many characters a clause of our own may have; it may list names."""
+"""How many characters of a clause of the package's own a message shows; such a clause may list names."""
 MOST_COMPARED = 2000
 """How many known words a misspelt word is compared with."""
 
@@ -28,8 +28,8 @@ class VaekitError(Exception):
     """A problem that the user can solve.
 
     A wrong value is reported as a rule, the value and a remedy; any other problem as a sentence and a remedy.
-    A message names Python arguments in backquotes, as in ``Choose another folder with `out=` ``: the command line
-    replaces them with its own flags.
+    A message names Python arguments in backquotes, as in ``Choose another folder with `out=` ``. The command line
+    replaces these names with its flags.
 
     Args:
         must: the rule that the value breaks, a clause with "must" ("latent_dim must be at least 1"); or, without
@@ -57,7 +57,7 @@ def _sentences(*parts: str) -> str:
 
 
 class DataError(VaekitError, ValueError):
-    """The data cannot be read, or do not fit the data that the model was trained on."""
+    """The data cannot be read, or do not match the model's training data."""
 
 
 class RecipeError(VaekitError, ValueError):
@@ -75,7 +75,7 @@ class TrainingError(VaekitError, RuntimeError):
 class Interrupted(KeyboardInterrupt):
     """Training was asked to stop and has saved its state.
 
-    It is a KeyboardInterrupt so that `except Exception` does not catch it: a loop over many fits ends, too.
+    It is a KeyboardInterrupt, which `except Exception` does not catch, so that a loop over many fits ends too.
 
     Args:
         happened: what happened, a clause without its full stop.
@@ -89,11 +89,11 @@ class Interrupted(KeyboardInterrupt):
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Suggest the known word that is closest to a misspelt one, or list all of them.
+    """Suggest the known word closest to a misspelt word, or list all known words.
 
     Args:
         word: the misspelt word.
-        known: the words that are understood.
+        known: the known words.
 
     Returns:
         ``"Did you mean 'x'?"``, or ``"Choose from: x, y"`` if no word is close.

@@ -1,4 +1,4 @@
-"""Parts of a model or of its training, classes that declare their name, their options and their requirements.
+"""Parts of a model or of its training: classes that declare a name, options and requirements.
 
 A part (a prior, a posterior, a likelihood, a network, an objective or an optimiser) is one class:
 
@@ -8,8 +8,8 @@ A part (a prior, a posterior, a likelihood, a network, an objective or an optimi
         class Options(PartOptions):
             scale: float = Field(1.0, gt=0, description="Width of the distribution.")
 
-Defining the class registers it. From then on a recipe may say `prior=cauchy` and `prior.scale=2`, and `prior.scale` is refused
-with another prior. A part is one file, in this package or in another.
+Defining the class registers it. A recipe may then say `prior=cauchy` and `prior.scale=2`. A recipe with `prior.scale` is refused
+if its prior does not have this option. Each part has a file of its own, in this package or in another.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from vaekit.errors import RecipeError, VaekitError, did_you_mean
 from vaekit.options import Options
 
 AUTO = "auto"
-"""The name of a choice that is made once the data are known."""
+"""The name to use for a part that is chosen once the data are known."""
 OBJECT = "object"
 """The name of a part that is passed as a Python object."""
 GROUP = "vaekit.parts"
@@ -41,7 +41,7 @@ GROUP = "vaekit.parts"
 
 
 class PartOptions(Options):
-    """Options of a part, a section of a recipe."""
+    """Options of a part, which form a section of a recipe."""
 
     part: ClassVar[type[Any]]
     """The class of the part."""
@@ -57,7 +57,7 @@ class PartOptions(Options):
 
 @dataclass(frozen=True)
 class Plan:
-    """What is known about a model before it is built. Parts check their requirements against it and are built from it.
+    """Hold what is known about a model before it is built. Parts check their requirements against the plan.
 
     Args:
         kind: kind of data: binary, levels, counts, real or mixed.
@@ -65,11 +65,11 @@ class Plan:
         levels: number of levels of ordered data; 0 for other data.
         picture: whether an example is a picture.
         rows: number of training rows.
-        latent_dim: number of latent dimensions, of all layers together.
+        latent_dim: total number of latent dimensions of all layers.
         layers: sizes of the layers of latent variables from the data upwards; empty for one layer.
         context: names of the columns that the model is conditional on.
         options: the chosen options by section (`prior`, `posterior`, …).
-        built: parts that exist already, by section, because they were passed as objects or are built first.
+        built: parts that exist already, by section: those passed as objects and those built earlier.
         training: the `training` section of the recipe.
         layout: the cells of a row of a mixed table.
         context_layout: the cells of the context.
@@ -97,27 +97,31 @@ class Plan:
 
     @property
     def sections(self) -> tuple[str, ...]:
-        """Return the sections in which the parts of the model are chosen; a model built by hand has none."""
+        """Return the sections that choose the parts of the model (empty for a model built by hand)."""
         model = self.part("model")
         sections: tuple[str, ...] = getattr(model, "parts", ())
         return sections
 
     def needs_diagonal(self, what: str) -> Iterator[RecipeError]:
-        """Yield a refusal if the posterior is not a diagonal Gaussian, which `what` needs."""
+        """Yield a refusal if the posterior is not a diagonal Gaussian.
+
+        Args:
+            what: the name of what needs a diagonal Gaussian, for the message.
+        """
         if getattr(self.part("posterior"), "name", "") != "diagonal":
             asked = f"layers={list(self.layers)}" if self.layers else f"posterior={self.options['posterior'].name}"
             mend = "Leave layers out" if self.layers else "Choose posterior=diagonal"
-            yield RecipeError(f"{what} needs a diagonal posterior, which {asked} is not", mend=mend)
+            yield RecipeError(f"{what} needs a diagonal posterior, but the recipe has {asked}", mend=mend)
 
 
 class Part:
-    """The base of all parts.
+    """The base class of all parts.
 
-    A subclass with a `section` is a kind of part, such as `Prior`. A subclass with a `name` is a part of that kind, registered
-    under its name when the class is defined.
+    A subclass with a `section` is a kind of part, such as `Prior`. A subclass of a kind, with a `name`, is a part. It is
+    registered under its name when the class is defined.
 
     Raises:
-        VaekitError: if another part of the kind already has the name of a new class.
+        VaekitError: if another part of the same kind already has this name.
     """
 
     section: ClassVar[str]
@@ -142,7 +146,7 @@ class Part:
     def _register(cls) -> None:
         former = cls.known.get(cls.name)
         if cls.name in (AUTO, OBJECT) or (former and former.__qualname__ != cls.__qualname__):
-            raise VaekitError(f"the name of a {cls.section} must be unique", f"'{cls.name}'", "Choose another name")
+            raise VaekitError(f"The {cls.section} name '{cls.name}' is already taken", mend="Choose another name")
         kind = next(base for base in cls.__mro__ if "section" in base.__dict__)
         inherited = kind.__dict__.get("Options", PartOptions)
         bases = cls.Options if issubclass(cls.Options, inherited) else (cls.Options, inherited)
@@ -153,10 +157,10 @@ class Part:
 
     @classmethod
     def named(cls, name: str) -> type[Self]:
-        """Return the part of this kind that has a name.
+        """Return the part of this kind with the given name.
 
         Raises:
-            RecipeError: if there is no such part.
+            RecipeError: if the name is not registered.
         """
         if name not in cls.known:
             raise RecipeError(f"the {cls.section} must be known", f"'{name}'", unknown(name, cls))
@@ -193,7 +197,7 @@ def _options(title: str, bases: Any, part: type[Part], fields: dict[str, Any]) -
 
 
 def unknown(name: str, kind: type[Part]) -> str:
-    """Suggest what to do about an unknown name of a part."""
+    """Suggest what to do about an unknown part name."""
     near = did_you_mean(name, [AUTO, *kind.known])
     return near if near.startswith("Did") else f"{near}. If it is your own part, import its module first"
 
@@ -211,7 +215,7 @@ class Choice:
     default: str
 
     def fields(self) -> dict[str, Any]:
-        """Return the fields of all parts of the kind by key; if several parts have a key, the first one's field."""
+        """Return the fields of all parts of the kind by key. Where several parts share a key, the first part's field is kept."""
         found: dict[str, Any] = {}
         for part in self.kind.known.values():
             for key, field_info in part.Options.model_fields.items():
@@ -219,7 +223,7 @@ class Choice:
         return found
 
     def open_options(self) -> type[PartOptions]:
-        """Return the options of a part that is not chosen yet, which may have any key of the kind."""
+        """Return the options for a part that is not chosen yet: every key of the kind is allowed."""
         fields: dict[str, Any] = {"name": (Literal[AUTO], AUTO)}
         for key, info in self.fields().items():
             kept = Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
@@ -227,12 +231,12 @@ class Choice:
         return _options(f"Open{self.kind.__name__}Options", self.kind.Options, self.kind, fields)
 
     def object_options(self) -> type[PartOptions]:
-        """Return the options of a part that is passed as an object: the options common to the kind, and its type."""
+        """Return the options of a part that is passed as an object: those common to the kind, and the object's type."""
         fields = {"name": (Literal[OBJECT], OBJECT), "type": (str, "")}
         return _options(f"{self.kind.__name__}ObjectOptions", self.kind.Options, self.kind, fields)
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Return the schema of the union; it is rebuilt after each registration of a part."""
+        """Return the schema of the union, which is rebuilt whenever a part is registered."""
         options = {name: part.Options for name, part in self.kind.known.items()}
         options |= {AUTO: self.open_options(), OBJECT: self.object_options()}
         choices = {name: handler.generate_schema(each) for name, each in options.items()}
@@ -240,7 +244,7 @@ class Choice:
         return core_schema.no_info_before_validator_function(self._expand_name, union)
 
     def _expand_name(self, value: Any) -> Any:
-        """Return the section that a name alone stands for."""
+        """Expand a bare name into a section."""
         return {"name": value} if isinstance(value, str) else value
 
     def _name(self, value: Any) -> Any:
@@ -261,13 +265,13 @@ def import_parts(package: str, path: Iterable[str]) -> None:
 
 
 def import_own(name: str) -> None:
-    """Import the module in which somebody defines parts of their own.
+    """Import a user's module that defines parts.
 
     Args:
-        name: a module that Python finds, as `mypkg.parts`, or the path of a file that ends in `.py`.
+        name: an importable module, such as `mypkg.parts`, or the path of a `.py` file.
 
     Raises:
-        VaekitError: if there is no such module, or it cannot be imported.
+        VaekitError: if the module does not exist or cannot be imported.
     """
     try:
         if not name.endswith(".py"):
@@ -287,7 +291,7 @@ def import_own(name: str) -> None:
 
 @cache
 def import_installed() -> None:
-    """Import the modules of parts that installed packages list, once; a module that fails is skipped with a warning."""
+    """Import, once, the part modules that installed packages list. Skip a module that fails, with a warning."""
     for entry in entry_points(group=GROUP):
         try:
             entry.load()

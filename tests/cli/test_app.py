@@ -202,7 +202,7 @@ def test_an_autoencoder_has_neither_gap_nor_curve(call, tmp_path, tiny, option):
     vaekit.train("digits", recipe="autoencoder", settings=tiny, out=tmp_path / "plain")
     outcome = call("evaluate", tmp_path / "plain", option)
     assert outcome.code == 2
-    assert "An autoencoder has no likelihood, which the " in outcome.err
+    assert "An autoencoder has no likelihood, but the " in outcome.err
 
 
 @pytest.mark.parametrize("ending", ["npy", "npz", "csv", "parquet"])

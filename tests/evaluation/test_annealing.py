@@ -139,5 +139,5 @@ def test_a_run_is_measured_by_annealing(tmp_path):
     with pytest.raises(VaekitError, match="temperatures must be at least 1"):
         run.evaluate(temperatures=0)
     plain = vaekit.train("digits", recipe="autoencoder", settings=settings, out=tmp_path / "plain")
-    with pytest.raises(VaekitError, match="An autoencoder has no likelihood, which annealing needs"):
+    with pytest.raises(VaekitError, match="An autoencoder has no likelihood, but annealing needs one"):
         plain.evaluate(temperatures=5)

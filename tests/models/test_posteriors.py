@@ -314,8 +314,8 @@ def test_path_gradients_have_the_expectation_of_the_usual_ones(kind, usual, othe
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"posterior": "flow", "latent_dim": 1}, "at least 2 latent"),
-        ({"posterior": "von_mises_fisher", "latent_dim": 1}, "at least 2 latent"),
+        ({"posterior": "flow", "latent_dim": 1}, "latent_dim must be at least 2"),
+        ({"posterior": "von_mises_fisher", "latent_dim": 1}, "latent_dim must be at least 2"),
         ({"posterior": "von_mises_fisher", "prior": "vamp"}, "prior=vamp"),
         ({"posterior": "flow", "objective": "stl"}, "objective=stl cannot be used"),
         ({"posterior": "low_rank", "objective": "tc"}, "objective=tc needs a diagonal posterior"),
@@ -325,7 +325,7 @@ def test_path_gradients_have_the_expectation_of_the_usual_ones(kind, usual, othe
         ({"layers": [4]}, "two or more"),
         ({"layers": [4, 2], "latent_dim": 5}, "sum of the layers"),
         ({"layers": [4, 2], "prior": "vamp"}, "prior=vamp"),
-        ({"layers": [4, 1], "prior": "flow"}, "at least 2 latent"),
+        ({"layers": [4, 1], "prior": "flow"}, "latent_dim must be at least 2"),
         ({"layers": [4, 2], "model": "autoencoder"}, "autoencoder"),
     ],
 )
@@ -337,7 +337,7 @@ def test_what_does_not_go_together_is_refused(tmp_path, settings, message):
 
 @pytest.mark.parametrize("name", [*FLOWS, "von_mises_fisher"])
 def test_one_dimension_is_refused(name):
-    with pytest.raises(VaekitError, match="at least 2 latent dimensions"):
+    with pytest.raises(VaekitError, match="latent_dim must be at least 2"):
         made(name, 1)
 
 

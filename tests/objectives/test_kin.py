@@ -210,7 +210,7 @@ def test_capacity_by_hand(linear_gaussian):
 
 
 def test_groups_must_divide_the_draws(linear_gaussian):
-    with pytest.raises(VaekitError, match=r"groups must divide the number of draws. Got 3 groups of 4 draws"):
+    with pytest.raises(VaekitError, match=r"groups must divide the number of draws. Got 3 groups for 4 draws"):
         terms(Loss(model_of(linear_gaussian, 4), NegativeMIWAE(3)), linear_gaussian[1])
 
 

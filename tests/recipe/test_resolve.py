@@ -233,9 +233,9 @@ def test_the_choice_does_not_depend_on_the_row_count_but_for_the_length():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (["objective=miwae", "objective.samples=8", "objective.groups=3"], "3 groups of 8 draws"),
+        (["objective=miwae", "objective.samples=8", "objective.groups=3"], "3 groups for 8 draws"),
         (["objective=piwae", "training.draws_warmup=0.5"], "draws_warmup must be 0 for objective=piwae"),
-        (["objective=piwae", "objective.samples=4", "objective.groups=8"], "8 groups of 4 draws"),
+        (["objective=piwae", "objective.samples=4", "objective.groups=8"], "8 groups for 4 draws"),
         (["objective=free_bits", "prior=mixture"], "free_bits objective needs prior=standard_normal"),
         (["objective=reconstruction"], "model must be autoencoder where objective=reconstruction"),
         (
@@ -250,10 +250,10 @@ def test_the_choice_does_not_depend_on_the_row_count_but_for_the_length():
         ),
         (
             ["encoder=linear", "layers=[3, 2]"],
-            r"encoder=linear needs a diagonal posterior, which layers=\[3, 2\] is not",
+            r"encoder=linear needs a diagonal posterior, but the recipe has layers=\[3, 2\]",
         ),
-        (["posterior=low_rank", "objective=tc"], "which posterior=low_rank is not. Choose posterior=diagonal."),
-        (["layers=[3, 2]", "objective=tc"], r"which layers=\[3, 2\] is not. Leave layers out."),
+        (["posterior=low_rank", "objective=tc"], "but the recipe has posterior=low_rank. Choose posterior=diagonal."),
+        (["layers=[3, 2]", "objective=tc"], r"but the recipe has layers=\[3, 2\]. Leave layers out."),
         (["posterior=flow", "objective=stl"], "Choose objective=elbo."),
         (["posterior=flow", "objective=dreg"], "Choose objective=iwae."),
         (["encoder=linear", "latent_dim=8"], "at most 7 for a linear encoder of these data. Got 8"),
@@ -268,7 +268,8 @@ def test_what_does_not_go_together_is_refused_before_anything_is_written(setting
 def test_a_number_for_each_of_so_many_levels_is_refused():
     deep = Schema(kind="levels", shape=(8, 8, 1), levels=4096, picture=True, dtype="uint16")
     with pytest.raises(
-        RecipeError, match=r"at most 256 levels.*Got 4096, which would be 262,144 outputs for a single row"
+        RecipeError,
+        match=r"at most 256 levels, but the data have 4096: the decoder would have 262,144 outputs for each row",
     ):
         choose(deep, "likelihood=categorical")
     assert choose(deep)[0].likelihood.name == "discretized_logistic"

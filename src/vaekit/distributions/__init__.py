@@ -1,4 +1,4 @@
-"""Probability distributions that `torch.distributions` does not have, or not with the properties needed here."""
+"""Probability distributions that `torch.distributions` does not offer, or offers without properties needed here."""
 
 from vaekit.distributions.autoregressive_bernoulli import AutoregressiveBernoulli
 from vaekit.distributions.cholesky_normal import CholeskyNormal

@@ -15,7 +15,7 @@ from torch.distributions import Distribution, constraints
 from vaekit.distributions.logit_bernoulli import LogitBernoulli
 
 MEAN_DRAWS, MOST_NUMBERS = 32, 1 << 22
-"""Draws that estimate the mean, and how many numbers are held in memory at a time."""
+"""Number of draws that estimate the mean, and number of values held in memory at a time."""
 
 
 class AutoregressiveBernoulli(Distribution):
@@ -23,8 +23,8 @@ class AutoregressiveBernoulli(Distribution):
 
     Args:
         logits: a, shape (..., *event).
-        weight: W, strictly lower triangular, shape (d, d), d the number of features.
-        event_dims: number of dimensions of the event; features are numbered in the order of memory.
+        weight: W, strictly lower triangular, shape (d, d) for d features.
+        event_dims: number of dimensions of the event, whose features are numbered in row-major order.
     """
 
     arg_constraints: ClassVar = {}
@@ -41,16 +41,17 @@ class AutoregressiveBernoulli(Distribution):
         return LogitBernoulli(logits=self.logits + before, validate_args=False).log_prob(value)
 
     def sample(self, sample_shape: Size | list[int] | tuple[int, ...] = Size()) -> Tensor:  # noqa: B008
-        """Draw feature by feature, shape (*sample_shape, ..., *event)."""
+        """Draw feature by feature; the draws have shape (*sample_shape, ..., *event)."""
         shape = Size((*sample_shape, *self.batch_shape))
         uniform = torch.rand(shape, dtype=self.logits.dtype, device=self.logits.device)
         return self._draw_in_order(uniform)[0]
 
     @property
     def mean(self) -> Tensor:
-        """Return E[x], estimated by the mean conditional probabilities of a few draws; the same on every call.
+        """Return an estimate of E[x]: the conditional probabilities of ones, averaged over a few draws.
 
-        E[x] has no closed form. The draws share fixed numbers, spread evenly over [0, 1] for each feature.
+        E[x] has no closed form. The draws use fixed uniform numbers, spread evenly over [0, 1] for each feature, so the
+        estimate is the same on every call.
         """
         generator = torch.Generator().manual_seed(0)
         ranks = torch.rand(MEAN_DRAWS, math.prod(self.event), generator=generator).argsort(0)
@@ -62,7 +63,7 @@ class AutoregressiveBernoulli(Distribution):
 
     @torch.no_grad()
     def _draw_in_order(self, uniform: Tensor) -> tuple[Tensor, Tensor]:
-        """Map numbers in [0, 1) to values and to the conditional probabilities of ones; no gradient passes."""
+        """Map uniform numbers in [0, 1) to draws; return these and the conditional probabilities of ones, without gradients."""
         noise = uniform.flatten(-len(self.event))
         logits = self.logits.flatten(-len(self.event)).expand(noise.shape)
         drawn, probabilities = torch.zeros_like(logits), torch.zeros_like(logits)

@@ -14,7 +14,7 @@ from vaekit.distributions.reparameterized import Reparameterized
 
 
 class DiagonalNormal(Reparameterized, Independent):  # type: ignore[type-arg]  # torch's class has no subscript at run time
-    """A Gaussian over vectors with independent coordinates, as a map of standard normal noise.
+    """A Gaussian over vectors with independent coordinates, defined as a map of standard normal noise.
 
     Args:
         mean: μ, shape (..., d).
@@ -46,7 +46,7 @@ class DiagonalNormal(Reparameterized, Independent):  # type: ignore[type-arg]  #
             noise: ε, shape (samples, ..., d).
 
         Returns:
-            z of the noise's shape; gradients reach μ and σ.
+            z, of the same shape as the noise; gradients reach μ and σ.
         """
         return self.base_dist.loc + self.base_dist.scale * noise
 

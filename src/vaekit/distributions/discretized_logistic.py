@@ -13,7 +13,7 @@ from torch import Size, Tensor
 from torch.distributions import Distribution, constraints
 
 FEW = 256
-"""Most levels that the mean sums one by one."""
+"""Greatest number of levels that the mean sums one by one."""
 NARROW, REACH = 4.0, 64
 """Below the scale NARROW, P(x ≥ k) is 0 or 1 to within 1e-7 except for the REACH levels on each side of μ."""
 
@@ -64,7 +64,7 @@ class DiscretizedLogistic(Distribution):
         return torch.where(value <= 0, below, torch.where(value >= self.levels - 1, above, inner))
 
     def sample(self, sample_shape: Size | list[int] | tuple[int, ...] = Size()) -> Tensor:  # noqa: B008
-        """Draw a logistic value by its quantile function and round it into 0 … L−1."""
+        """Draw logistic values by the quantile function, and round them to the levels 0 … L−1."""
         with torch.no_grad():
             shape = Size(sample_shape) + self.location.shape
             u = torch.rand(shape, dtype=self.location.dtype, device=self.location.device).clamp(1e-7, 1 - 1e-7)

@@ -1,7 +1,7 @@
 """A standard normal distribution carried through an invertible map.
 
-zuko's `NormalizingFlow` does the same for a chain of its transforms. This one takes any pair of functions, so the prior's
-couplings keep the halves of z apart and take log |det| from their scales without an exponential.
+zuko's `NormalizingFlow` does the same for a chain of its transforms. This class takes any pair of functions. The prior's
+couplings can therefore keep the halves of z apart and sum their log-scales to log |det|.
 
 log p(z) = log N(f(z); 0, I) + log |det ∂f/∂z|
 """
@@ -40,11 +40,11 @@ class Flow(Distribution):
         self.to_base, self.from_base, self.like = to_base, from_base, like
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Return log p(z) of vectors of shape (..., d), a tensor of shape (...)."""
+        """Return log p(z), shape (...), of vectors of shape (..., d)."""
         u, log_det = self.to_base(value)
         return -0.5 * (u.square().sum(-1) + u.shape[-1] * math.log(2 * math.pi)) + log_det
 
     def rsample(self, sample_shape: Size | list[int] | tuple[int, ...] = Size()) -> Tensor:  # noqa: B008
-        """Draw z = f⁻¹(u); gradients reach the map."""
+        """Draw z = f⁻¹(u); gradients reach the parameters of f."""
         shape = (*sample_shape, *self.event_shape)
         return self.from_base(torch.randn(shape, dtype=self.like.dtype, device=self.like.device))

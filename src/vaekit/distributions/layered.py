@@ -24,7 +24,7 @@ class Layered(Distribution):
     Args:
         sizes: lengths of the parts in the order of the vector.
         order: indices of the parts in the order of drawing.
-        conditionals: one for each part, in the order of drawing.
+        conditionals: for each part, in the order of drawing, a function from the part drawn before to its distribution.
         batch_shape: batch shape of the distribution.
 
     Examples:
@@ -49,13 +49,13 @@ class Layered(Distribution):
         return torch.stack(torch.broadcast_tensors(*each)).sum(0)
 
     def sample(self, sample_shape: Size | list[int] | tuple[int, ...] = Size()) -> Tensor:  # noqa: B008
-        """Draw layer by layer, shape (*sample_shape, *batch, d); no gradient passes."""
+        """Draw layer by layer, without gradients; the draws have shape (*sample_shape, *batch, d)."""
         first = self.order[0]  # the others take the sample shape from the layer before
         with torch.no_grad():
             return self._draw_in_order(lambda index, p: p.sample(Size(sample_shape) if index == first else Size()))
 
     def _draw_in_order(self, draw: Callable[[int, Any], Tensor]) -> Tensor:
-        """Draw each layer from its index and its distribution, and return all layers in one vector."""
+        """Draw each layer by `draw(index, distribution)`, and return all layers in one vector."""
         drawn: dict[int, Tensor] = {}
         before = None
         for index, conditional in zip(self.order, self.conditionals, strict=True):
@@ -71,14 +71,14 @@ class Layered(Distribution):
 
 
 class LayeredNormal(DrawnMoments, Layered):
-    """A chain of Gaussians over the parts of one vector, as a map of standard normal noise.
+    """A chain of Gaussians over the parts of one vector, defined as a map of standard normal noise.
 
         z_l = μ_l(z_<l) + σ_l(z_<l) ⊙ ε_l
 
     Args:
         sizes: lengths of the parts in the order of the vector.
         order: indices of the parts in the order of drawing.
-        conditionals: one for each part, in the order of drawing; each returns a `DiagonalNormal`.
+        conditionals: as in `Layered`; each returns a `DiagonalNormal`.
         batch_shape: batch shape of the distribution.
         like: any tensor of the distribution's dtype and device.
         frozen: the same conditionals with detached parameters.

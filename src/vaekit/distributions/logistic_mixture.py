@@ -70,7 +70,7 @@ class LogisticMixture(Distribution):
         return torch.logsumexp(each + self.log_weights, -1)
 
     def draw(self, uniform: Tensor) -> Tensor:
-        """Map uniform numbers (..., 2) to draws (...): the first chooses the component, the second its quantile."""
+        """Map uniform numbers (..., 2) to draws (...): the first chooses a component, the second a quantile of it."""
         cumulative = self.log_weights.exp().cumsum(-1)
         last = cumulative.shape[-1] - 1
         chosen = (cumulative < uniform[..., :1]).sum(-1, keepdim=True).clamp(max=last)

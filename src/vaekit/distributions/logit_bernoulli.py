@@ -1,4 +1,4 @@
-"""The Bernoulli distribution by its logits."""
+"""The Bernoulli distribution, parameterised by its logits."""
 
 from __future__ import annotations
 

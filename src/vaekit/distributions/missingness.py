@@ -5,8 +5,8 @@
     log p(x_o, mask|z) = Σ_observed log p(x_j|z)(1 − P(missing|x_j)) + Σ_missing log ∫ p(x_j|z) P(missing|x_j) dx_j
 
 Given z the columns are independent, so each integral is over a single cell: a sum over its categories, or a quadrature over
-the quantiles of each logistic component. It needs no draws. The quadrature is accurate for gentle slopes b. If a threshold
-beyond the outermost quantiles decides (b·s ≫ 1), the integral is an approximation, and so is the bound.
+the quantiles of each logistic component. Draws are not needed. The quadrature is accurate for gentle slopes b. If the slope is
+steep (b·s ≫ 1) and its threshold −a/b lies beyond the outermost quantiles, the integral and the bound are only approximate.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ class Missingness:
     """The missingness logits of the cells of a row.
 
     Args:
-        categories: ℓ of every category, for each group of categories, shape (k, longest).
-        lines: a and b of every normal score, shape (R, 2).
-        selectors: for each normal score, the cell whose last category selects it ("none of the point masses"); −1 if it
-            has no such cell.
+        categories: for each `CategoryGroup`, ℓ of every category, shape (k, n) for k cells of at most n categories.
+        lines: a and b of each of R normal scores, shape (R, 2).
+        selectors: for each normal score, the cell whose last category ("none of the point masses") selects it, or −1 if
+            there is no such cell.
     """
 
     categories: Sequence[Tensor]
@@ -46,7 +46,7 @@ def nodes(mixture: LogisticMixture, within: Tensor | None = None) -> Tensor:
 
     Args:
         mixture: batch shape (...).
-        within: position of each quantile within its Q-th of the distribution, in (0, 1); the middle by default.
+        within: position of each quantile within its slice of probability 1/Q, in (0, 1); the middle by default.
     """
     start = torch.arange(QUANTILES, device=mixture.location.device)
     u = (start + (0.5 if within is None else within)) / QUANTILES
@@ -55,7 +55,7 @@ def nodes(mixture: LogisticMixture, within: Tensor | None = None) -> Tensor:
 
 
 class TiltedMixture(LogisticMixture):
-    """f(y) σ(a + b·y), normalised: the distribution of a missing normal score, approximated by quantiles of f.
+    """The distribution of a missing normal score, ∝ f(y) σ(a + b·y), approximated by quantiles of f.
 
     Args:
         mixture: f.
@@ -71,7 +71,7 @@ class TiltedMixture(LogisticMixture):
         self.log_nodes = joint.flatten(-2).log_softmax(-1)
 
     def draw(self, uniform: Tensor) -> Tensor:
-        """Map uniform numbers (..., 2) to draws (...): the first chooses a node, the second the point around it."""
+        """Map uniform numbers (..., 2) to draws (...): the first chooses a node, the second a point around it."""
         cumulative = self.log_nodes.exp().cumsum(-1)
         last = cumulative.shape[-1] - 1
         chosen = (cumulative < uniform[..., :1]).sum(-1, keepdim=True).clamp(max=last)
@@ -116,7 +116,7 @@ class MaskedCells(TableCells):
         return same.any(1), same.long().argmax(1)
 
     def _log_missing(self, i: int, group: CategoryGroup) -> Tensor:
-        """Return log P(missing|category); for a category that selects a normal score, the average over that score."""
+        """Return log P(missing|category), averaged over the normal score if the category selects one."""
         own = F.logsigmoid(self.missingness.categories[i])
         selects, which = self._selected(group)
         if not selects.any():
@@ -125,7 +125,7 @@ class MaskedCells(TableCells):
         return torch.where(self._last(group) & selects.unsqueeze(1), totals.unsqueeze(-1), own)
 
     def _last(self, group: CategoryGroup) -> Tensor:
-        """Mark the last category of each list, shape (k, longest)."""
+        """Mark the last category of each of k cells, shape (k, n)."""
         there = (
             torch.isfinite(group.log_probs.flatten(0, -3)[0])
             if group.log_probs.dim() > 2
@@ -151,7 +151,9 @@ class MaskedCells(TableCells):
         for number, tilted, own in zip(self.numbers, self.tilted, self._positions(), strict=True):
             a, b = self.missingness.lines[own].unbind(-1)
             present = F.logsigmoid(-(a + b * known[..., number.cells]))
-            alone = self.missingness.selectors[own] < 0  # the others are missing with their selector, which counts it
+            alone = (
+                self.missingness.selectors[own] < 0
+            )  # other scores are missing together with their selector, where they are counted
             missing = torch.where(alone, tilted.mixture.log_total, 0.0)  # type: ignore[attr-defined]
             parts.append(torch.where(observed[..., number.cells], present, missing))
         return self.plain.log_prob(value) + torch.cat(_broadcast(parts), -1)

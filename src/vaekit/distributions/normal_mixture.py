@@ -4,7 +4,7 @@ p(z) = Σ_c π_c N(z; m_c, diag s_c²)
 
 The exponents of all vectors under all components are matrix products:
 
-    −½ Σ_j (z_j − m_cj)²/s_cj² = −½ z² · s⁻² + z · (m/s²) − ½ Σ_j m²/s²,
+    −½ Σ_j (z_j − m_cj)²/s_cj² = −½ z² · s⁻² + z · (m/s²) − ½ Σ_j m²/s².
 
 They are computed in double precision, because the three terms nearly cancel for narrow components.
 """
@@ -51,7 +51,7 @@ class NormalMixture(Distribution):
         return self.log_weights.exp() @ second - self.mean.square()
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Return log p(z) of vectors of shape (..., d), a tensor of shape (...)."""
+        """Return log p(z), shape (...), of vectors of shape (..., d)."""
         z, mean, std = value.double(), self.component_mean.double(), self.component_std.double()
         precision = std.square().reciprocal()
         constant = -0.5 * (mean.square() * precision).sum(-1) - std.log().sum(-1)
@@ -59,7 +59,7 @@ class NormalMixture(Distribution):
         return (exponent.logsumexp(-1) - 0.5 * mean.shape[-1] * math.log(2 * math.pi)).to(value.dtype)
 
     def sample(self, sample_shape: Size | list[int] | tuple[int, ...] = Size()) -> Tensor:  # noqa: B008
-        """Draw a component, then a vector from it, shape (*sample_shape, d); no gradient passes."""
+        """Draw a component and then a vector from it, shape (*sample_shape, d), without gradients."""
         with torch.no_grad():
             count = math.prod(sample_shape)
             chosen = torch.multinomial(self.log_weights.exp(), count, replacement=True)

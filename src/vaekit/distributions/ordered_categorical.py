@@ -1,4 +1,4 @@
-"""The categorical distribution over ordered levels 0 … L−1, with a mean and a variance, which torch's does not define."""
+"""The categorical distribution over ordered levels 0 … L−1, with the mean and variance that torch's class does not define."""
 
 from __future__ import annotations
 

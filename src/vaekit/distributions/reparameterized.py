@@ -1,4 +1,4 @@
-"""Distributions whose draws are an invertible map of standard normal noise, as every posterior needs it.
+"""Distributions whose draws are an invertible map of standard normal noise. Every posterior is of this kind.
 
 z = g(ε),  ε ~ N(0, I),      log q(z) = log N(g⁻¹(z); 0, I) − log |det ∂g/∂ε|
 """
@@ -12,11 +12,11 @@ from torch import Size, Tensor
 from torch.distributions import Distribution
 
 MOMENT_DRAWS = 64
-"""Draws that estimate moments without a closed form, in pairs of opposite noise."""
+"""Number of draws, in pairs of opposite noise, that estimate a mean and a variance without a closed form."""
 
 
 class Reparameterized(Distribution):
-    """A distribution over vectors of length d, as an invertible map of d standard normal numbers."""
+    """A distribution over vectors of length d, defined as an invertible map of d standard normal numbers."""
 
     like: Tensor
     """Any tensor of the distribution's dtype and device."""
@@ -40,7 +40,7 @@ class Reparameterized(Distribution):
 
 
 class DrawnMoments(Reparameterized):
-    """A reparameterized distribution whose mean and variance are estimated from 64 draws, the same at every call."""
+    """A reparameterized distribution whose mean and variance are estimated from 64 draws that are the same at every call."""
 
     @property
     def mean(self) -> Tensor:

@@ -18,11 +18,11 @@ from vaekit.distributions.logistic_mixture import LogisticMixture
 
 @dataclass(frozen=True)
 class CategoryGroup:
-    """Neighbouring cells whose lists of categories have about the same length, computed together.
+    """Neighbouring cells with similar numbers of categories, computed together.
 
     Args:
         cells: the k cells.
-        log_probs: log-probability of each category, shape (..., k, longest); −∞ beyond the end of a shorter list.
+        log_probs: log-probability of each category, shape (..., k, n) for at most n categories; −∞ where a cell has fewer.
     """
 
     cells: slice
@@ -31,7 +31,7 @@ class CategoryGroup:
 
 @dataclass(frozen=True)
 class NumberGroup:
-    """Neighbouring cells of normal scores, all on a grid or all real, computed together.
+    """Neighbouring cells of normal scores, computed together. Either all are on a grid or all are real.
 
     Args:
         cells: the r cells.
@@ -45,7 +45,7 @@ class NumberGroup:
 
 
 class TableCells(Distribution):
-    """Independent cells of a row. A cell that is NaN is not observed and adds nothing.
+    """Independent cells of a row. A NaN cell is unobserved and adds nothing to the log-probability.
 
         log p(x) = Σ_categories [log π_x + ℓ] + Σ_reals [log f(y) + ℓ] + Σ_grid log P(y ± e^ℓ/2)
 
@@ -54,7 +54,7 @@ class TableCells(Distribution):
     Args:
         categories: groups of cells that hold categories, in order.
         numbers: groups of cells that hold normal scores, in order; they follow the categories.
-        count: S.
+        count: number S of cells.
     """
 
     arg_constraints = {}  # noqa: RUF012
@@ -67,7 +67,7 @@ class TableCells(Distribution):
         super().__init__(Size([*batch, count]), validate_args=False)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Return the log-probability of each cell in nats, 0 where it is not observed: (..., 2S) to (..., S)."""
+        """Return the log-probability of each cell in nats, shape (..., S), from (..., 2S) values; it is 0 for unobserved cells."""
         cells, measure = value[..., : self.count], value[..., self.count :]
         observed = ~torch.isnan(cells)
         cells, measure = torch.where(observed, cells, 0.0), torch.where(observed, measure, 0.0)
@@ -105,18 +105,18 @@ class TableCells(Distribution):
         return drawn
 
     def sample(self, sample_shape: Size | list[int] | tuple[int, ...] = Size()) -> Tensor:  # noqa: B008
-        """Draw every cell; categories are drawn by their probabilities, not set to the most probable one."""
+        """Draw every cell at random; a category is not set to the most probable one."""
         with torch.no_grad():
             like = self.categories[0].log_probs if self.categories else self.numbers[0].mixture.location
             return self.draw(torch.rand([*sample_shape, *self.batch_shape, 2], device=like.device))
 
     def of_missing(self) -> TableCells:
-        """Return p(x_j|z, cell j missing) for every cell: here p(x_j|z), since missingness does not depend on x_j."""
+        """Return p(x_j|z, cell j missing) for every cell. This is p(x_j|z), since missingness does not depend on x_j here."""
         return self
 
     @property
     def mean(self) -> Tensor:
-        """Return a typical row, the most probable category or the mean normal score of each cell, shape (..., S)."""
+        """Return a typical row, shape (..., S): each cell's most probable category or mean normal score."""
         like = self.categories[0].log_probs if self.categories else self.numbers[0].mixture.location
         typical = like.new_empty(self.batch_shape)
         for group in self.categories:

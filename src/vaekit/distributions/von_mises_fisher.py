@@ -5,11 +5,11 @@ q(z) = N(z; 0, I) · e^{κ t} Z(0)/Z(κ),   t = μᵀz/‖z‖,   Z(κ) = ∫_{�
 The direction z/‖z‖ has the von Mises–Fisher distribution with mean direction μ and concentration κ. The length is
 independent of it and distributed as under N(0, I). The prior N(0, I) has a uniform direction, and the ratio of the two
 densities is the ratio on the sphere. With a decoder that sees only the direction, this is the hyperspherical model, and a
-draw is still an invertible map of noise. The map keeps the length and the component across μ. It moves the cosine t so
-that the distribution function has the same value as at κ = 0.
+draw is still an invertible map of noise. The map keeps the length and the direction orthogonal to μ. It changes the cosine
+from t₀ to t so that F_κ(t) = F_0(t₀), where F_κ is the distribution function of the cosine.
 
 Integrals are over x = artanh t. The integrand exp(κ tanh x) sech(x)^{d−1} is analytic and falls exponentially, so the
-trapezoidal rule is exact up to rounding. All of it is in double precision.
+trapezoidal rule is exact up to rounding. All integrals are computed in double precision.
 
 KL[q ‖ N(m, diag s²)] = κ (E t − 1) − log e^{−κ} Z(κ)/Z(0) − ½ d + ½ Σ_i (E z_i² − 2 m_i E z_i + m_i²)/s_i² + Σ_i log s_i
 
@@ -46,7 +46,7 @@ class _Cosine:
         dims: d.
         nodes: x_i, evenly spaced, shape (*batch, n).
         log_total: log Z(κ), shape (*batch,).
-        density: at the nodes, shape (*batch, n).
+        density: density at the nodes, shape (*batch, n).
         slope: derivative of the density at the nodes, shape (*batch, n).
         cumulative: distribution function at the nodes, shape (*batch, n).
     """
@@ -94,7 +94,7 @@ class _Cosine:
         return log.exp()
 
     def interpolate(self, x: Tensor, cell: Tensor) -> Tensor:
-        """Return P(X ≤ x) within an interval: the quintic with its values, slopes and curvatures at both ends."""
+        """Interpolate P(X ≤ x) between two nodes by the quintic that matches values, slopes and curvatures at both."""
         left, right = self.nodes.gather(-1, cell), self.nodes.gather(-1, cell + 1)
         step = right - left
         s = (x - left) / step
@@ -208,7 +208,7 @@ class VonMisesFisher(Reparameterized):
         return (normal - self.concentration.double() * gap - self.normalizer).to(value.dtype)
 
     def reparameterize(self, noise: Tensor) -> Tensor:
-        """Return the vector of length ‖ε‖ with cosine t from μ, where F_κ(t) = F_0(ε₁/‖ε‖)."""
+        """Return the vector of length ‖ε‖ whose cosine with μ is t, where F_κ(t) = F_0(ε₁/‖ε‖)."""
         moved = self._move(noise.double(), self.even, self.law)
         return self._turn(moved, 1.0).to(noise.dtype)
 
@@ -217,7 +217,7 @@ class VonMisesFisher(Reparameterized):
         return self._move(self._turn(z.double(), -1.0), self.law, self.even).to(z.dtype)
 
     def _move(self, y: Tensor, old: _Cosine, new: _Cosine) -> Tensor:
-        """Change the cosine with the first axis from one distribution to another; length and remaining direction stay."""
+        """Map the cosine with the first axis from one distribution to another; keep the length and the remaining direction."""
         along, across = y[..., 0], y[..., 1:]
         width = across.norm(dim=-1)
         x = torch.asinh(along / width)  # artanh of the cosine, also exact near the poles
@@ -227,7 +227,7 @@ class VonMisesFisher(Reparameterized):
         return torch.cat([(length * torch.tanh(moved)).unsqueeze(-1), across * scale.unsqueeze(-1)], -1)
 
     def _turn(self, y: Tensor, sense: float) -> Tensor:
-        """Rotate in the plane of the first axis e and μ: e to μ if `sense` is positive, else μ to e."""
+        """Rotate in the plane of the first axis e and μ, from e to μ if `sense` is positive, else from μ to e."""
         mu = self.direction.double()
         e = torch.zeros_like(mu)
         e[..., 0] = 1

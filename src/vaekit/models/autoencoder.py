@@ -15,7 +15,7 @@ from vaekit.networks import Rescale
 
 
 class FittedGaussian(nn.Module):
-    """Hold a Gaussian that is fitted to codes after training, so that an autoencoder can be sampled without a prior.
+    """Hold a Gaussian that is fitted to codes after training, so that an autoencoder, which has no prior, can be sampled.
 
     Args:
         latent_dim: number of latent dimensions, ≥ 1.
@@ -30,7 +30,7 @@ class FittedGaussian(nn.Module):
         self.register_buffer("cholesky", torch.eye(latent_dim))
 
     def fit(self, codes: Tensor) -> None:
-        """Set mean and covariance to those of codes of shape (N, latent_dim), N ≥ 2."""
+        """Set the mean and the covariance to those of the codes, shape (N, latent_dim), N ≥ 2."""
         codes = codes.double()
         covariance = torch.atleast_2d(torch.cov(codes.T))
         jitter = 1e-6 * covariance.diagonal().mean().clamp(min=1e-12)  # unused codes have no variance of their own
@@ -45,7 +45,7 @@ class FittedGaussian(nn.Module):
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """What an autoencoder makes of a batch.
+    """A batch and its reconstruction by an autoencoder.
 
     Args:
         x: data as the model sees them, shape (B, *event).

@@ -1,4 +1,4 @@
-"""Models that somebody built by hand: any encoder, decoder and prior whose forward returns a distribution."""
+"""Models built by hand: an encoder, a decoder and a prior, each a module that returns a distribution."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vaekit.models.variational import VariationalAutoEncoder
 
 
 class TorchGaussian(nn.Module):
-    """q(z|x) of an encoder that returns a diagonal Gaussian of torch's, as a `DiagonalNormal`.
+    """Wrap an encoder that returns torch's diagonal Gaussian, so that it returns a `DiagonalNormal`.
 
     Args:
         encoder: x ↦ `Normal` or `Independent(Normal, 1)`, with means of shape (B, latent_dim).
@@ -31,9 +31,9 @@ class TorchGaussian(nn.Module):
         base = q.base_dist if isinstance(q, Independent) else q
         if not isinstance(base, Normal):
             raise VaekitError(
-                "An encoder must return a Gaussian of torch's with independent dimensions, or a distribution of vaekit's",
+                "An encoder must return torch's Normal, or a distribution of vaekit",
                 type(q).__name__,
-                "Return a vaekit.distributions.Reparameterized, which says how noise becomes z",
+                "For another posterior, return a vaekit.distributions.Reparameterized, which defines z as a map of noise",
             )
         return DiagonalNormal(base.mean, base.stddev)
 
@@ -46,7 +46,7 @@ def as_latent_model(model: Any, x: Tensor) -> LatentModel:
         x: some rows as the model sees them, shape (B, *event); the encoder is tried on them.
 
     Raises:
-        VaekitError: if the model does not have the three modules, or they return something else than distributions.
+        VaekitError: if one of the three modules is missing, or does not return a distribution.
 
     Examples:
         >>> from torch.distributions import Bernoulli

@@ -10,17 +10,17 @@ from vaekit.parts import Part, Plan
 
 
 class ModelFamily(Part):
-    """A way to build a model; `vae` and `autoencoder` are built of the parts that a recipe names.
+    """A way to build a model. The families `vae` and `autoencoder` build it from the parts that a recipe names.
 
-    The next family is a class with a `name` and with `build`, which returns the whole model: it can then be trained, resumed
-    and loaded by its name and its `Options`, from Python and from the command line.
+    To add a family, define a class with a `name` and with `build`, which returns the whole model. The model can then be
+    trained, resumed and loaded by this name and its `Options`, from Python and from the command line.
     """
 
     section = "model"
     has_likelihood: ClassVar[bool] = True
-    """Whether its models bound log p(x)."""
+    """Whether models of the family have a likelihood, so that log p(x) is bounded."""
     parts: ClassVar[tuple[str, ...]] = ()
-    """The sections of the recipe in which its parts are chosen."""
+    """The sections of a recipe that choose the parts of the model."""
 
     @classmethod
     @abstractmethod

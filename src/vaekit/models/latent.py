@@ -1,4 +1,4 @@
-"""What all models share: they encode x into latent vectors z and decode z into x."""
+"""The base class of all models, which encode x into latent vectors z and decode z into x."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class LatentModel(nn.Module, ABC):
     """
 
     title: ClassVar[str]
-    """What the model is called in a text."""
+    """The name of the model in a sentence."""
     score_name: ClassVar[str]
-    """What the score of a row is, as the name of a column."""
+    """The name of a column of scores, which says what the score of a row is."""
     has_likelihood: ClassVar[bool]
-    """Whether the model has p(x|z): it bounds log p(x), and x can be drawn. Else z only gives a mean of x."""
+    """Whether the model has p(x|z), so that log p(x) is bounded and x can be drawn. Otherwise z only gives a mean of x."""
     encoder: nn.Module
     decoder: nn.Module
     prior: nn.Module
@@ -40,7 +40,7 @@ class LatentModel(nn.Module, ABC):
 
     @abstractmethod
     def run_once(self, x: Tensor) -> None:
-        """Evaluate once all that measuring a row evaluates, for each of these rows.
+        """Evaluate, once for each row, everything that a measurement evaluates. This shows how much memory a row needs.
 
         Args:
             x: data as the model sees them, shape (B, *event).
@@ -48,30 +48,30 @@ class LatentModel(nn.Module, ABC):
 
     @abstractmethod
     def draw(self, x: Tensor, samples: int | None = None) -> Any:
-        """Return the terms of M draws for each of these rows, from which an objective makes its loss."""
+        """Draw M times for each row, and return the terms from which an objective computes its loss."""
 
     def given(self, context: Tensor | None) -> LatentModel:  # noqa: ARG002 - for models that are not conditional
-        """Return the model at the contexts of some rows; a model that is not conditional is the same for all rows."""
+        """Return the model at the contexts of some rows. A model that is not conditional returns itself."""
         return self
 
     def with_likelihood(self, what: str) -> VariationalAutoEncoder:
         """Return the model itself if it has a likelihood.
 
         Args:
-            what: what needs the likelihood, for the message.
+            what: the name of what needs the likelihood, for the message.
 
         Raises:
             VaekitError: if the model has no likelihood.
         """
         raise VaekitError(
-            f"An {self.title} has no likelihood, which {what} needs", mend="Use a variational autoencoder"
+            f"An {self.title} has no likelihood, but {what} needs one", mend="Use a variational autoencoder"
         )
 
     def finish(self, codes: Callable[[], Tensor]) -> bool:  # noqa: ARG002 - for models that need nothing more
-        """Do what follows training.
+        """Complete the model after training.
 
         Args:
-            codes: returns the codes of all training rows, shape (N, latent_dim), if they are needed.
+            codes: a function that returns the codes of all training rows, shape (N, latent_dim); called only if needed.
 
         Returns:
             Whether the weights changed.

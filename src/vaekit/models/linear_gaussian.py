@@ -61,7 +61,9 @@ class ProbabilisticPCA:
         data = np.asarray(X, dtype=np.float64)
         n, p = data.shape
         if not 1 <= latent_dim < p:
-            raise VaekitError("latent_dim must be at least 1 and below the number of features", f"{latent_dim} for {p}")
+            raise VaekitError(
+                "latent_dim must be at least 1 and below the number of features", f"{latent_dim} for {p} features"
+            )
         bias = data.mean(0)
         centred = data - bias
         if p <= n:

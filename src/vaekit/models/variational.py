@@ -4,10 +4,10 @@
     ELBO     = E_q[log p(x|z)] − KL[q(z|x) ‖ p(z)]
              =      −D         −        R              (distortion and rate, in nats)
 
-log-probabilities sum over the features of an example and are kept apart for each example.
+Log-probabilities are summed over the features of an example; there is one value for each example.
 
-A conditional model p(x, z|c) = p(x|z, c) p(z) is, at each c, a model like any other: all that is said of p(x) then holds of
-p(x|c), with q(z|x, c) as its posterior.
+At each c, a conditional model p(x, z|c) = p(x|z, c) p(z) is an ordinary model. Every statement about p(x) then holds for
+p(x|c), with the posterior q(z|x, c).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ CLOSED_FORM = (DiagonalNormal, CholeskyNormal, VonMisesFisher)
 
 @dataclass(frozen=True)
 class Draws:
-    """What M draws z ~ q(z|x) tell of a batch: the terms from which every bound is made.
+    """Hold M draws z ~ q(z|x) for a batch, and the terms from which every bound is computed.
 
     Args:
         posterior: q(z|x), batch shape (B,).
@@ -40,7 +40,7 @@ class Draws:
         z: draws, shape (M, B, latent_dim).
         likelihood: p(x|z), batch shape (M, B).
         log_likelihood: log p(x|z), shape (M, B).
-        drawn: z as the posterior sees it, where an objective gives this path a gradient of its own; z by default.
+        drawn: z as used in log q(z|x), if an objective changes the gradient of this path; z by default.
     """
 
     posterior: Reparameterized
@@ -51,21 +51,24 @@ class Draws:
     drawn: Tensor | None = None
 
     def distortion(self) -> Tensor:
-        """D = −(1/M) Σ_m log p(x|z_m), shape (B,)."""
+        """Return D = −(1/M) Σ_m log p(x|z_m), shape (B,)."""
         return -self.log_likelihood.mean(0)
 
     def rate(self) -> Tensor:
-        """R = KL[q(z|x) ‖ p(z)], shape (B,): in closed form where the prior is N(0, I) and there is one, else by the M draws."""
+        """Return R = KL[q(z|x) ‖ p(z)], shape (B,).
+
+        It has a closed form for some posteriors if the prior is N(0, I). Otherwise it is estimated from the M draws.
+        """
         if isinstance(self.prior, DiagonalNormal) and isinstance(self.posterior, CLOSED_FORM):
             return kl_divergence(self.posterior, self.prior)
         return self.log_ratio().mean(0)
 
     def log_ratio(self) -> Tensor:
-        """log q(z_m|x) − log p(z_m), whose mean over draws is the rate, shape (M, B)."""
+        """Return log q(z_m|x) − log p(z_m), shape (M, B); the mean over draws estimates the rate."""
         return self.posterior.log_prob(self.z if self.drawn is None else self.drawn) - self.prior.log_prob(self.z)
 
     def log_weights(self) -> Tensor:
-        """log w_m = log p(x|z_m) + log p(z_m) − log q(z_m|x), shape (M, B)."""
+        """Return log w_m = log p(x|z_m) + log p(z_m) − log q(z_m|x), shape (M, B)."""
         return self.log_likelihood + self.prior.log_prob(self.z) - self.posterior.log_prob(self.z)
 
 
@@ -91,14 +94,14 @@ class VariationalAutoEncoder(LatentModel):
 
         loss = D + kl_weight · R
 
-    averaged over examples. With `kl_weight` = 1 the loss is −ELBO; any other value is a training device, and every
-    reported bound still has weight 1.
+    averaged over examples. With `kl_weight` = 1 the loss is −ELBO. Other values change only the training: every reported
+    bound has weight 1.
 
     Args:
         encoder: x ↦ q(z|x), or (x, c) ↦ q(z|x, c) of a conditional model.
         decoder: z ↦ p(x|z), or (z, c) ↦ p(x|z, c).
-        prior: p(z); a module returning a distribution, or an int: N(0, I) of that many dimensions.
-        kl_weight: β ≥ 0 of the loss.
+        prior: p(z), a module that returns a distribution, or an int, the number of dimensions of N(0, I).
+        kl_weight: β ≥ 0, the weight of the rate in the loss.
         samples: M ≥ 1 draws of z for each example.
 
     Raises:
@@ -147,7 +150,7 @@ class VariationalAutoEncoder(LatentModel):
         self.kl_weight, self.samples = kl_weight, samples
 
     def given(self, context: Tensor | None) -> VariationalAutoEncoder:
-        """Return the model of x and z at the contexts of some rows, p(x, z|c), with the same weights.
+        """Return the model p(x, z|c) at the contexts of some rows, with the same weights.
 
         Args:
             context: c, shape (B, ...), moved to the model's device; None for a model that is not conditional.
@@ -201,7 +204,7 @@ class VariationalAutoEncoder(LatentModel):
             x: data as the model sees them, shape (B, *event).
             samples: M draws for each example; the model's own number by default.
             noise: ε of shape (M, B, latent_dim), to draw z = g(ε) deterministically.
-            posterior: q(z|x), where it is known already.
+            posterior: q(z|x), if it is already computed.
 
         Returns:
             The terms for each draw and example.

@@ -1,7 +1,7 @@
 """Networks, which map tensors to tensors and know nothing of probability.
 
 An encoder's network maps pictures or rows (B, *event) to features (B, n). A decoder's network maps latent vectors (..., d)
-to parameters (..., *event, p), p for each feature.
+to parameters (..., *event, p), with p parameters for each feature.
 """
 
 from vaekit.networks.base import Network

@@ -1,4 +1,4 @@
-"""The base of all networks: their options, and how they are built as encoder and as decoder."""
+"""The base class of all networks: their options, and how they are built as encoder and as decoder."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from vaekit.parts import Part
 class Network(Part):
     """A family of networks between data and latent variables, for encoders and for decoders.
 
-    To add a network, define a class with a `name`, `Options` and the two methods below. The modules that they return may have
+    To add a network, define a class with a `name`, `Options` and the two methods below. The modules that these return may have
     a method `start(x)`, which is called with some training rows before training. An encoder gets the rows as its network sees
-    them. A decoder gets the rows themselves, and may return the variance that it leaves to the noise.
+    them. A decoder gets the rows themselves, and its `start` may return the variance of the noise around its output.
     """
 
     section = "network"

@@ -37,12 +37,12 @@ def stage_sizes(height: int, width: int, stages: int) -> list[tuple[int, int]]:
 
 
 def _norm(channels: int) -> nn.GroupNorm:
-    """Return a normalisation of groups of several channels; a group of one channel and one pixel would become zero."""
+    """Return a normalisation of groups of several channels, because a group of one channel and one pixel would become zero."""
     return nn.GroupNorm(math.gcd(channels, 8) if channels >= 32 else 1, channels)
 
 
 class SqueezeExcite(nn.Module):
-    """x ⊙ 2σ(V f(W m) + b), a weight for each channel from the means m of all channels over the picture.
+    """x ⊙ 2σ(V f(W m) + b), where each channel gets a weight that depends on the means m of all channels over the picture.
 
     Args:
         channels: number of channels, ≥ 1.

@@ -69,7 +69,7 @@ class Direction(nn.Module):
 class Rescale(nn.Module):
     """x ↦ (f(x) − shift)/scale, a module that standardises a network's input; f(x) = log(1 + x) for counts, else x.
 
-    Only the network's input changes. The likelihood is of x itself, so it has no log-determinant.
+    Only the network's input changes. The likelihood is that of x itself, so a log-determinant is not needed.
 
     Args:
         shift: the number to subtract.

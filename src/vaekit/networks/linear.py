@@ -4,7 +4,7 @@
 
 U and Λ are the eigenvectors and eigenvalues of the data's covariance, measured once and then fixed. A and b are learned.
 The maps can express the same functions as without U and Λ, but correlated columns or columns of very different scale no
-longer make the optimisation ill-conditioned. Training starts from probabilistic principal component analysis. Far from it,
+longer make the optimisation ill-conditioned. Training starts from probabilistic principal component analysis. Far from there,
 the gradient noise of the stiffest direction (λ_1/σ² may be 10⁶) would hide the gradients of all others.
 """
 
@@ -23,7 +23,7 @@ from vaekit.networks.base import Network
 from vaekit.parts import Plan
 
 MOST_AXES = 512
-"""Most principal axes kept; the optimum of a linear-Gaussian model lies within the first `latent_dim` of them."""
+"""Greatest number of principal axes kept; the optimum of a linear-Gaussian model lies within the first `latent_dim` of them."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class PrincipalAxes:
         return left.clamp(min=1e-9 * float(self.total)) / max(1, len(self.mean) - latent_dim)
 
     def share(self, latent_dim: int) -> Tensor:
-        """Return σ²/λ_j of the leading axes, at most 1, which is the posterior variance of each latent dimension."""
+        """Return σ²/λ_j of each leading axis, at most 1: the posterior variance of its latent dimension."""
         return (self.noise(latent_dim) / self.std[:latent_dim].square()).clamp(max=1.0)
 
 
@@ -88,7 +88,7 @@ class LinearEncoder(nn.Module):
 
     @torch.no_grad()
     def start(self, x: Tensor) -> None:
-        """Take the axes from rows as the network sees them, and start at the posterior of probabilistic PCA.
+        """Compute the axes of rows as the network sees them, and start at the posterior of probabilistic PCA.
 
         Args:
             x: rows, shape (n, *event).
@@ -109,7 +109,7 @@ class LinearEncoder(nn.Module):
 
 
 class LinearDecoder(nn.Module):
-    """A linear map from (..., latent_dim) to (..., *out_shape), learned in the data's principal coordinates.
+    """A linear map from (..., latent_dim) to (..., *event, parameters), learned in the data's principal coordinates.
 
     Args:
         latent_dim: number of latent dimensions.
@@ -129,13 +129,13 @@ class LinearDecoder(nn.Module):
 
     @torch.no_grad()
     def start(self, x: Tensor) -> float:
-        """Take the axes from rows, in units of their root mean square deviation, and start at W of probabilistic PCA.
+        """Compute the axes of rows, in units of their root mean square deviation, and start at W of probabilistic PCA.
 
         Args:
             x: rows, shape (n, *event).
 
         Returns:
-            σ², the variance that W leaves to the noise.
+            σ², the variance that W does not explain.
         """
         found = principal_axes(x, self.colour.shape[1])
         unit = (found.total / len(self.colour)).sqrt()
@@ -157,7 +157,7 @@ class LinearNetwork(Network):
 
     @classmethod
     def needs(cls, options: Any, plan: Plan, section: str) -> Iterator[RecipeError]:  # noqa: ARG003
-        """Yield a refusal if z has more dimensions than the data, or if posterior or context do not go with a linear map."""
+        """Yield a refusal if z has more dimensions than the data, the posterior is not diagonal or there is a context."""
         most = min(math.prod(plan.event_shape), MOST_AXES)
         if plan.kind != "mixed" and plan.latent_dim > most:
             yield RecipeError(
@@ -169,7 +169,7 @@ class LinearNetwork(Network):
             yield from plan.needs_diagonal("encoder=linear")
         if plan.context:
             yield RecipeError(
-                f"{section} must not be linear where data.context gives columns",
+                f"{section} must not be linear if the model has a context (data.context)",
                 ", ".join(plan.context),
                 f"Choose {section}=mlp",
             )

@@ -69,8 +69,8 @@ BLOCKS: dict[str, type[nn.Module]] = {"plain": Plain, "gated": Gated, "residual"
 class MLP(nn.Module):
     """A multilayer perceptron between tensors of any shape.
 
-    With residual blocks, a linear map to the first width comes before them, and a norm and an activation after them, so each
-    width is one block. Without hidden layers the network is linear.
+    Residual blocks are preceded by a linear map to the first width, and followed by a norm and an activation, so each width
+    is one block. Without hidden layers the network is linear.
 
     Args:
         in_shape: shape of one input; it is flattened.

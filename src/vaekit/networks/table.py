@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from vaekit.data import Layout
 
 REACH = 20.0
-"""Normal scores are clamped to ± this, as the squares of larger ones would overflow."""
+"""Normal scores are clamped to ±REACH, because the squares of larger ones would overflow."""
 
 
 class TableInput(nn.Module):
-    """Cells and measures (B, 2S) to features (B, width): a learned vector for each category, a linear map of the numbers.
+    """Map cells and measures (B, 2S) to features (B, width), by learned vectors of categories and a linear map of numbers.
 
     A missing category has its own vector. A missing number counts as 0, and the map also sees which numbers are observed.
 

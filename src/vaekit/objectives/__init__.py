@@ -1,4 +1,4 @@
-"""Objectives, which map draws from a model to the terms of its loss, one number for each example.
+"""Objectives, which map draws from a model to a loss, a distortion and a rate for each example.
 
 A model does not depend on an objective, and an objective does not depend on an optimiser.
 """

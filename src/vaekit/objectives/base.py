@@ -1,4 +1,4 @@
-"""The base of all objectives, and the module that holds a model and its objective in training."""
+"""The base class of all objectives, and the module that holds a model and its objective in training."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Objective(Part, nn.Module):
     draws: ClassVar[int] = 1
     """Draws of z for each example if `objective.samples` is auto."""
     importance_weighted: ClassVar[bool] = False
-    """Whether it maximises the importance-weighted bound of several draws; that bound then chooses the weights."""
+    """Whether the objective raises the importance-weighted bound of several draws, which then also chooses the weights."""
 
     class Options(PartOptions):
         """Options of every objective."""
@@ -57,7 +57,7 @@ class Objective(Part, nn.Module):
 
     @classmethod
     def beta(cls, options: Any) -> float | None:
-        """Return the weight of the rate in the loss, or None if the loss does not have one."""
+        """Return the weight β of the rate in the loss, or None if the loss has no such weight."""
         weight: float = options.kl_weight
         return weight
 
@@ -78,7 +78,7 @@ class Objective(Part, nn.Module):
 
     @abstractmethod
     def terms(self, draws: Any, beta: Tensor) -> Terms:
-        """Return loss, D and R of each example.
+        """Return three terms for each example: loss, distortion D and rate R.
 
         Args:
             draws: draws for a batch of B rows, such as `vaekit.models.Draws`.
@@ -87,7 +87,7 @@ class Objective(Part, nn.Module):
 
 
 class Loss(nn.Module):
-    """A model and its objective in one module, because a data-parallel wrapper needs the loss within a forward.
+    """Join a model and its objective in one module, because a data-parallel wrapper needs the loss to be a forward pass.
 
     Args:
         model: the model to train.

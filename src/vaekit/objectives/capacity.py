@@ -58,7 +58,7 @@ class Capacity(Objective):
         self.weight, self.capacity = weight, capacity
 
     def terms(self, draws: Draws, beta: Tensor) -> Terms:
-        """Return the loss, D and R; C rises as β rises to γ."""
+        """Return three terms: loss, distortion D and rate R. The capacity is C·β/γ while β rises to γ in the warm-up."""
         distortion, rate = draws.distortion(), draws.rate()
         now = self.capacity * beta / max(self.weight, 1e-30)
         force = self.weight * (rate.mean() - now).abs()

@@ -4,7 +4,7 @@
 
     decoder, prior:  Σ_k w̃_k  ∂ log w_k/∂θ          encoder:  Σ_k w̃_k² (∂ log w_k/∂z_k)(∂z_k/∂φ)
 
-If β ≠ 1 weights log p(z) − log q(z|x) in log w_k, the encoder's factor is (1 − β)·w̃ + β·w̃² instead of w̃².
+If log p(z) − log q(z|x) has a weight β ≠ 1 in log w_k, the encoder's factor is (1 − β)·w̃ + β·w̃² instead of w̃².
 
 The signal-to-noise ratio of the usual encoder gradient vanishes as K grows. This gradient has the same expectation, and its
 signal-to-noise ratio does not vanish.
@@ -42,7 +42,7 @@ class DoublyReparameterizedIWAE(NegativeIWAE):
         yield from needs_detached("dreg", "iwae", plan)
 
     def weigh(self, draws: Draws, beta: Tensor) -> tuple[Tensor, Tensor]:
-        """Return log w and log q(z|x) − log p(z) with path gradients, where the gradient of z has another factor w̃."""
+        """Return log w and log q(z|x) − log p(z) with path gradients; the gradient by z is multiplied by w̃ once more."""
         log_ratio = log_ratio_along_path(draws)
         log_weights = draws.log_likelihood - beta * log_ratio
         share = 1 - beta + beta * log_weights.detach().softmax(0)

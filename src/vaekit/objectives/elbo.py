@@ -2,7 +2,7 @@
 
     loss = D + β·R,   D = −(1/M) Σ_m log p(x|z_m),  z_m ~ q(z|x),   R = KL[q(z|x) ‖ p(z)]
 
-With β = 1, −loss is a lower bound of log p(x) in expectation. With β > 1 it is a looser bound, and with β < 1 not a bound.
+With β = 1, −loss is a lower bound of log p(x) in expectation. With β > 1 it is a looser bound. With β < 1 it is not a bound.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ class NegativeELBO(Objective):
 
     @classmethod
     def bounds(cls, options: Any) -> bool:
-        """Tell whether β ≥ 1, where D + βR ≥ −ELBO."""
+        """Tell whether β ≥ 1, so that D + β·R ≥ −ELBO."""
         return options.kl_weight >= 1
 
     def terms(self, draws: Draws, beta: Tensor) -> Terms:
-        """Return D + β·R, D and R."""
+        """Return three terms: D + β·R, D and R."""
         distortion, rate = draws.distortion(), draws.rate()
         return Terms(distortion + beta * rate, distortion, rate)

@@ -8,7 +8,7 @@
 
     whose minimum is at h(z) = log q(z)/Π_j q(z_j)
 
-It needs only draws from posterior and prior. In each step of the optimiser the model gets the gradient of the loss, and h the
+The penalty needs only draws from the posterior. In each step of the optimiser the model gets the gradient of the loss, and h the
 gradient of the cross-entropy. −loss is not a bound, because E[h(z)] may be negative.
 """
 
@@ -75,7 +75,7 @@ class FactorPenalty(Objective):
 
     @classmethod
     def build(cls, options: Any, plan: Plan) -> Self:
-        """Return the objective with a discriminator for codes of the plan's latent dimension."""
+        """Return the objective, with a discriminator for codes of the plan's latent dimension."""
         return cls(plan.latent_dim, options.tc_weight)
 
     def __init__(self, latent_dim: int, tc_weight: float = 10.0) -> None:
@@ -84,7 +84,7 @@ class FactorPenalty(Objective):
         self.discriminator = MLP((latent_dim,), (1,), HIDDEN)
 
     def terms(self, draws: Draws, beta: Tensor) -> Terms:
-        """Return the loss, D and R; the cross-entropy adds its gradient to the loss, but not its value."""
+        """Return three terms: loss, D and R. The cross-entropy adds its gradient to the loss, but not its value."""
         distortion, rate, z = draws.distortion(), draws.rate(), draws.z[0]
         fixed = {name: parameter.detach() for name, parameter in self.discriminator.named_parameters()}
         correlation: Tensor = functional_call(self.discriminator, fixed, (z,)).squeeze(-1)

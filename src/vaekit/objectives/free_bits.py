@@ -23,7 +23,7 @@ from vaekit.objectives.base import Objective, Terms
 from vaekit.objectives.elbo import NegativeELBO
 from vaekit.parts import Plan
 
-NEEDED = "The free_bits objective needs prior=standard_normal, whose rate has a part for each dimension"
+NEEDED = "The free_bits objective needs prior=standard_normal and a diagonal posterior"
 
 
 class FreeBits(NegativeELBO):
@@ -58,7 +58,7 @@ class FreeBits(NegativeELBO):
         self.free_bits, self.free_together = free_bits, free_together
 
     def terms(self, draws: Draws, beta: Tensor) -> Terms:
-        """Return the loss, D and R, where R is the rate without free bits.
+        """Return three terms: loss, D and R, where R is the rate without free bits.
 
         Raises:
             VaekitError: if the prior or the posterior is not a diagonal Gaussian.

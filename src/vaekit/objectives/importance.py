@@ -39,7 +39,7 @@ def log_mean_exp(log_weights: Tensor, dim: int = 0) -> Tensor:
 
 
 def log_ratio_along_path(draws: Draws) -> Tensor:
-    """Return log q(z|x) − log p(z) with path gradients, which reach the encoder only through z, shape (M, B).
+    """Return log q(z|x) − log p(z), shape (M, B), with path gradients, which reach the encoder only through z.
 
     Args:
         draws: draws from a posterior that has `detached()`.
@@ -67,6 +67,6 @@ class NegativeWeightedBound(Objective):
         return draws.log_likelihood - beta * log_ratio, log_ratio
 
     def terms(self, draws: Draws, beta: Tensor) -> Terms:
-        """Return −bound, D and R; β weights log p(z) − log q(z|x) in the log-weights."""
+        """Return three terms: −bound, D and R, where β is the weight of log p(z) − log q(z|x) in the log-weights."""
         log_weights, log_ratio = self.weigh(draws, beta)
         return Terms(-self.bound(log_weights), draws.distortion(), log_ratio.mean(0))

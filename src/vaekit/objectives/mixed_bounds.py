@@ -24,7 +24,7 @@ class NegativeCIWAE(NegativeWeightedBound):
     """−CIWAE of each example for K draws.
 
     Args:
-        elbo_share: γ in [0, 1]; 0 is the importance-weighted bound, 1 the evidence lower bound with its rate from draws.
+        elbo_share: γ in [0, 1]; 0 is the importance-weighted bound, 1 the evidence lower bound with its rate estimated from draws.
 
     References:
         Rainforth et al., "Tighter Variational Bounds are Not Necessarily Better", 2018.
@@ -47,7 +47,7 @@ class NegativeCIWAE(NegativeWeightedBound):
 
 
 class NegativeMIWAE(NegativeWeightedBound):
-    """−MIWAE of each example, minus the average importance-weighted bound over groups of draws.
+    """−MIWAE of each example: minus the importance-weighted bounds of groups of draws, averaged over the groups.
 
     Args:
         groups: G ≥ 1, a divisor of the number K of draws; 1 is the importance-weighted bound, K the evidence lower bound.
@@ -71,14 +71,14 @@ class NegativeMIWAE(NegativeWeightedBound):
         """Yield a refusal if the draws cannot be divided into groups at every step."""
         if plan.training.draws_warmup:
             yield RecipeError(
-                f"training.draws_warmup must be 0 for objective={cls.name}, whose groups must divide the draws",
+                f"training.draws_warmup must be 0 for objective={cls.name}, which divides a fixed number of draws into groups",
                 str(plan.training.draws_warmup),
                 "Leave it out",
             )
         if options.samples % options.groups:
             yield RecipeError(
                 "objective.groups must divide objective.samples",
-                f"{options.groups} groups of {options.samples} draws",
+                f"{options.groups} groups for {options.samples} draws",
                 f"Choose objective.samples={options.groups * -(-options.samples // options.groups)}",
             )
 
@@ -95,7 +95,7 @@ class NegativeMIWAE(NegativeWeightedBound):
             VaekitError: if the draws cannot be divided into the groups.
         """
         if draws % self.groups:
-            raise VaekitError("groups must divide the number of draws", f"{self.groups} groups of {draws} draws")
+            raise VaekitError("groups must divide the number of draws", f"{self.groups} groups for {draws} draws")
         return draws // self.groups
 
     def bound(self, log_weights: Tensor) -> Tensor:

@@ -3,8 +3,8 @@
     loss = D + β·R + λ·MMD²(q(z), p(z)),   MMD² = E k(z, z′) + E k(y, y′) − 2 E k(z, y)
 
 z are codes of the batch and y draws from the prior. The kernel is k(a, b) = Σ_s s/(s + ‖a − b‖²) with widths s around 2d. The
-penalty compares the distribution of all codes with the prior, so single codes may keep their information. With β = 0 it is
-the Wasserstein autoencoder, and −loss is not a bound.
+penalty compares the distribution of all codes with the prior, so a single code may keep its information about x. With β = 0
+the model is a Wasserstein autoencoder. −loss is not a bound.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class MMDPenalty(Objective):
 
     @classmethod
     def needs(cls, options: Any, plan: Plan, section: str) -> Iterator[RecipeError]:  # noqa: ARG003
-        """Yield a refusal if the prior is learned and β = 0, where the loss has no rate."""
+        """Yield a refusal if the prior is learned and β = 0, because the loss then has no rate."""
         if not options.kl_weight and getattr(plan.part("prior"), "name", "") != "standard_normal":
             yield RecipeError(
                 "the prior must be standard_normal with objective=mmd and objective.kl_weight=0",
@@ -88,7 +88,7 @@ class MMDPenalty(Objective):
         self.mmd_weight = mmd_weight
 
     def terms(self, draws: Draws, beta: Tensor) -> Terms:
-        """Return the loss, D and R; each row has the penalty of the whole batch."""
+        """Return three terms: loss, D and R. Each row's loss includes the penalty of the whole batch."""
         distortion, rate, z = draws.distortion(), draws.rate(), draws.z[0]
         penalty = squared_mmd(z, draws.prior.sample((len(z),))) if len(z) > 1 else rate.new_zeros(())
         return Terms(distortion + beta * rate + self.mmd_weight * penalty, distortion, rate)

@@ -20,7 +20,7 @@ class ReconstructionError(Objective):
 
     @classmethod
     def needs(cls, options: Any, plan: Plan, section: str) -> Iterator[RecipeError]:  # noqa: ARG003
-        """Yield a refusal if options are set that only a probabilistic model has."""
+        """Yield a refusal if the recipe sets options that only a probabilistic model has."""
         if options.kl_weight != 1 or options.samples not in ("auto", 1):
             yield RecipeError(
                 "objective.kl_weight and objective.samples cannot be set for an autoencoder, which has no rate and no draws",
@@ -33,6 +33,6 @@ class ReconstructionError(Objective):
         return False
 
     def terms(self, draws: Reconstruction, beta: Tensor) -> Terms:  # noqa: ARG002 - there is no rate to weigh
-        """Return the error, the error and zero."""
+        """Return three terms: the squared error as loss and as distortion, and a rate of zero."""
         error = draws.distortion()
         return Terms(error, error, error.new_zeros(error.shape))

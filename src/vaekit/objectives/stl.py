@@ -2,8 +2,8 @@
 
     loss = D + β·(1/M) Σ_m [log q(z_m|x) − log p(z_m)],   z_m ~ q(z|x)
 
-The value is that of the bound with its rate from draws. The gradient leaves out the part through the parameters of log q. Its
-expectation is zero, and without it the variance of the gradient vanishes if q is the true posterior.
+The loss is the negative bound with its rate estimated from draws. The gradient leaves out the term through the parameters of
+log q. This term has expectation zero. Without it, the variance of the gradient vanishes if q is the true posterior.
 """
 
 from __future__ import annotations
@@ -20,17 +20,16 @@ from vaekit.parts import Plan
 
 
 def needs_detached(objective: str, otherwise: str, plan: Plan) -> Iterator[RecipeError]:
-    """Yield a refusal if the posterior's parameters cannot be detached, as those of a flow."""
+    """Yield a refusal if the posterior's parameters cannot be detached, as is the case for a flow."""
     if not plan.part("posterior").detachable:
         yield RecipeError(
-            f"objective={objective} cannot be used with this posterior",
-            f"posterior={plan.options['posterior'].name}",
-            f"Choose objective={otherwise}",
+            f"objective={objective} cannot be used with posterior={plan.options['posterior'].name}",
+            mend=f"Choose objective={otherwise}",
         )
 
 
 class StickingTheLanding(NegativeWeightedBound):
-    """D + β·R with R from draws and path gradients.
+    """D + β·R with R estimated from draws, and with path gradients.
 
     References:
         Roeder, Wu and Duvenaud, "Sticking the Landing", 2017.
@@ -47,7 +46,7 @@ class StickingTheLanding(NegativeWeightedBound):
 
     @classmethod
     def bounds(cls, options: Any) -> bool:
-        """Tell whether β ≥ 1, where D + βR ≥ −ELBO."""
+        """Tell whether β ≥ 1, so that D + β·R ≥ −ELBO."""
         return options.kl_weight >= 1
 
     def bound(self, log_weights: Tensor) -> Tensor:

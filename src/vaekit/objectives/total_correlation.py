@@ -25,7 +25,7 @@ from vaekit.parts import Plan
 
 
 def stratified_log_weights(batch: int, rows: int, like: Tensor) -> Tensor:
-    """Return the log-weights of the rows of a batch in the estimate of q(z) for each row, shape (B, B).
+    """Return, for each row of a batch, the log-weights of all its rows in the estimate of q(z), shape (B, B).
 
     The weights of each row sum to 1:
 
@@ -80,7 +80,7 @@ class TotalCorrelation(Objective):
         self.rows = rows
 
     def terms(self, draws: Draws, beta: Tensor) -> Terms:
-        """Return the loss, D and R, where R is the full rate."""
+        """Return three terms: loss, D and R, where R is the full rate."""
         distortion, rate, z = draws.distortion(), draws.rate(), draws.z[0]
         if len(z) < 2:
             return Terms(distortion + rate, distortion, rate)

@@ -1,8 +1,8 @@
-"""The contracts of parts, as functions that judge a part of your own as they judge the package's.
+"""The contracts of parts: functions that check your own parts as they check the package's.
 
 Each function takes a part of small size and returns if the part keeps its contract. Otherwise it raises a `ContractError` that
-says what does not hold, how far off it is, at which input, and what is likely wrong. What is judged is compared with sums,
-quadrature and differences in numpy and scipy.
+says what does not hold, how far off it is, at which input, and what is likely wrong. Values are compared with sums, quadrature
+and finite differences in numpy and scipy.
 """
 
 from vaekit.testing.contract import ContractError

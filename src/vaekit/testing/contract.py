@@ -17,8 +17,8 @@ class ContractError(AssertionError):
 
     Args:
         part: the part, or its class.
-        broken: what does not hold, how far off and at which input; a clause.
-        likely: what is likely wrong; a clause.
+        broken: what does not hold, how far off and at which input, as a clause.
+        likely: what is likely wrong or how to mend it, as a clause.
 
     Examples:
         >>> print(ContractError(torch.nn.Identity(), "the density integrates to 2 instead of 1", "a constant is missing"))
@@ -37,7 +37,7 @@ def to_array(values: Tensor) -> Array:
 
 
 def write_numbers(values: npt.ArrayLike) -> str:
-    """Write an input as it stands in a message.
+    """Format numbers for a message.
 
     Examples:
         >>> write_numbers([0.25, -1.0])
@@ -56,16 +56,16 @@ def check_close(
     tolerance: npt.ArrayLike = 1e-6,
     at: tuple[str, Array] | None = None,
 ) -> None:
-    """Compare what a part says with what it should say.
+    """Check that a part's values are the expected ones.
 
     Args:
         part: the part.
         what: the name of the values.
-        found: what the part says, any shape.
-        expected: what it should say, of the same shape or one that can be broadcast to it.
+        found: the part's values, any shape.
+        expected: the expected values, of the same shape or one that can be broadcast to it.
         likely: what is likely wrong if they differ.
-        tolerance: the largest difference that is no fault, ≥ 0.
-        at: name of the inputs, and the inputs, one for each value or row of values.
+        tolerance: the largest permitted difference, ≥ 0.
+        at: the name and the values of the inputs, one input for each value or row of values.
 
     Raises:
         ContractError: if a value is off by more than the tolerance, or not a number.
@@ -82,10 +82,10 @@ def check_close(
 
 
 def check_finite(part: Any, what: str, values: Tensor | None, likely: str, at: tuple[str, Array] | None = None) -> None:
-    """Look for values that are infinite or not a number; arguments as in `check_close`.
+    """Check that all values are finite. The arguments are those of `check_close`.
 
     Raises:
-        ContractError: if there is one.
+        ContractError: if a value is infinite or not a number.
     """
     if values is None or torch.isfinite(values).all():
         return
@@ -96,7 +96,7 @@ def check_finite(part: Any, what: str, values: Tensor | None, likely: str, at: t
 
 
 def check_shape(part: Any, what: str, found: tuple[int, ...], expected: tuple[int, ...], likely: str) -> None:
-    """Compare a shape with the one it should be.
+    """Check that a shape is the expected one.
 
     Raises:
         ContractError: if they differ.

@@ -1,4 +1,4 @@
-"""Copies of parts on which contracts are checked, so that the part itself stays as it is."""
+"""Copies of parts on which contracts are checked, so that the part itself does not change."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from torch import nn
 M = TypeVar("M", bound=nn.Module)
 
 MOVED = 0.2
-"""Standard deviation of what is added to each weight: many parts start as the identity, which would hide faults."""
+"""Standard deviation of the number added to each weight. Many parts start as the identity, which would hide faults."""
 
 
 def moved_copy(part: M) -> M:
-    """Return a copy in float64 and in evaluation mode, whose trained weights are moved at random.
+    """Return a copy in float64 and in evaluation mode, with trainable weights moved at random.
 
-    So are modules that the part shares with others and holds in a tuple, lest they be counted twice.
+    Shared modules, which the part holds in a tuple so that their weights are not counted twice, are copied and moved too.
     """
     copied = copy.deepcopy(part)
     everything: list[nn.Module] = [copied, *_shared(copied)]

@@ -1,4 +1,4 @@
-"""What a distribution says of its density, its draws and its moments, against sums over a grid."""
+"""Checks of a distribution's density, draws, mean and variance against sums over a grid."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ Array = npt.NDArray[np.float64]
 DRAWS = 20_000
 """Draws that are compared with a density."""
 ERRORS = 5.0
-"""Standard errors by which the mean of draws may be off: by chance once in a million."""
+"""Permitted error of a mean over draws, in standard errors. Chance alone exceeds it about once in a million times."""
 EXACT, ROUGH = 1e-7, 0.02
-"""By how much an integral may be off beyond what the grid is unsure of, and how unsure it may be."""
+"""Permitted error of an integral beyond the uncertainty of the grid, and the greatest permitted uncertainty."""
 PACES = (0.5, 1.0, 2.0)
-"""Frequencies of the waves, in half interquartile ranges of the draws."""
+"""Frequencies ω, in radians per half interquartile range of the draws."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Density:
         log_p: log p at the points, shape (n,).
         draws: shape (m, d).
         name: what a point is called, `z` or `x`.
-        given: at which input the distribution is, for messages; empty if there is none.
+        given: the input that the distribution depends on, for messages; empty if there is none.
     """
 
     part: Any
@@ -47,7 +47,7 @@ class Density:
     given: str = ""
 
     def check(self) -> None:
-        """Check the total and the draws.
+        """Check that the density sums to 1 and that the draws follow it.
 
         Raises:
             ContractError: if the total is not 1, or the draws do not follow the density.
@@ -62,7 +62,7 @@ class Density:
             first = bad.argmax()
             at = f"{self.name} = {write_numbers(self.grid.points[first])}{self.given}"
             broken = f"log_prob is {self.log_p[first]:g} at {at}"
-            raise ContractError(self.part, broken, "it has to be a number for every value that the data can have")
+            raise ContractError(self.part, broken, "log_prob must be a number for every possible value")
 
     def _check_total(self) -> None:
         total, unsure = self.grid.integrate(np.exp(self.log_p))
@@ -71,14 +71,14 @@ class Density:
             f"over all {self.name}, on a grid of {len(self.log_p):,} points around {self.name} = {centre}{self.given}"
         )
         if unsure > ROUGH * max(1.0, float(total)):
-            broken = f"exp(log_prob) cannot be integrated {where}, as a third of the points gives {total - unsure:.4g} or {total + unsure:.4g} and all of them give {total:.4g}"
+            broken = f"exp(log_prob) cannot be integrated {where}, because a third of the points gives {total - unsure:.4g} or {total + unsure:.4g} and all of them give {total:.4g}"
             raise ContractError(self.part, broken, "the density has jumps or spikes, or lies far from its own draws")
         if abs(total - 1) > EXACT + 3 * unsure:
             likely = "log_prob probably lacks a constant, or the determinant of a Jacobian"
             raise ContractError(self.part, f"exp(log_prob) sums to {total:.7g} instead of 1 {where}", likely)
 
     def _check_draws(self) -> None:
-        """Compare the means of waves cos ω·y and sin ω·y, which determine a distribution, over draws and density."""
+        """Compare means of cos ω·y and sin ω·y over the draws with those under the density; all ω determine a distribution."""
         centre, scale = self._unit()
         dimensions = self.draws.shape[1]
         steps = [s for s in product((-1, 0, 1), repeat=dimensions) if s > (0,) * dimensions]
@@ -104,15 +104,15 @@ class Density:
             raise ContractError(self.part, broken, "drawing and log_prob probably use different parameters")
 
     def check_moments(self, mean: Callable[[], Any], variance: Callable[[], Any], moment_draws: int) -> None:
-        """Check mean and variance, where the distribution has them.
+        """Check the mean and the variance, if the distribution has them.
 
         Args:
             mean: returns the mean of shape (d,), or raises NotImplementedError.
-            variance: returns the variance, likewise.
-            moment_draws: draws by which they are estimated; 0 for closed forms.
+            variance: returns the variance of shape (d,), or raises NotImplementedError.
+            moment_draws: number of draws from which the distribution estimates them; 0 for closed forms.
 
         Raises:
-            ContractError: if one of them is off.
+            ContractError: if one of them is wrong.
         """
         first, unsure = self._expect(self.grid.points)
         centred = self.grid.points - first
@@ -130,13 +130,13 @@ class Density:
             except (NotImplementedError, AttributeError):
                 continue
             named = f"{what} of {self.name}{self.given}"
-            check_shape(self.part, named, found.shape, expected.shape, "it has to have the shape of an example")
+            check_shape(self.part, named, found.shape, expected.shape, "it must have the shape of an example")
             kept = np.isfinite(found)  # a distribution may have no variance, or no mean
             likely = f"the closed form of {what} does not belong to log_prob"
             check_close(self.part, named, found[kept], expected[kept], likely, tolerance[kept])
 
     def _expect(self, values: Array) -> tuple[Array, Array]:
-        """Return the mean of functions (n, k) of the points under the density, and how unsure it is."""
+        """Return the means of k functions under the density, from their values (n, k) at the points, and their errors."""
         p = np.exp(self.log_p)
         total, doubt = self.grid.integrate(p)
         mean, unsure = self.grid.integrate(p[:, None] * values)

@@ -1,10 +1,10 @@
 """Grids on which densities are integrated and probabilities are summed.
 
-A real line is covered by z = c + s·tan(π(u − ½)) on equal steps of u, so that
+Points z = c + s·tan(π(u − ½)) at equal steps of u cover a real line. The sum for the integral
 
     ∫ f(z) dz = ∫₀¹ f(z(u)) · π s (1 + tan²) du
 
-reaches into tails as heavy as Cauchy's.
+then reaches into tails as heavy as Cauchy's.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import numpy.typing as npt
 Array = npt.NDArray[np.float64]
 
 MOST_POINTS = 60_000
-"""Points of a grid."""
+"""Greatest number of points of a grid."""
 ON_A_LINE = 6003
-"""Points of a grid on one real line."""
+"""Number of points of a grid on one real line."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,9 @@ class Axis:
 
     Args:
         points: shape (n,).
-        weights: of the sum over all points, shape (n,).
-        coarse: of the three sums over every third point, shape (3, n), whose distance from the first tells how exact it is.
+        weights: weights of the sum over all points, shape (n,).
+        coarse: weights of three sums over every third point, shape (3, n). How far these are from the sum over all points
+            tells how exact that sum is.
     """
 
     points: Array
@@ -39,11 +40,11 @@ class Axis:
 
 
 def real_axis(draws: Array, dimensions: int) -> Axis:
-    """Cover the real line.
+    """Return points that cover the real line.
 
     Args:
-        draws: numbers that say where most of the mass is, shape (m,).
-        dimensions: number of real lines in the grid, which decides how many points it can have on each.
+        draws: draws, which show where most of the mass is, shape (m,).
+        dimensions: number of real lines in the grid; more lines have fewer points each.
 
     Returns:
         An axis with median and half interquartile range of the draws as c and s.
@@ -69,7 +70,7 @@ class Grid:
     Args:
         points: shape (n, d).
         weights: shape (n,).
-        coarse: as of `Axis`, shape (3, n).
+        coarse: as in `Axis`, shape (3, n).
 
     Examples:
         >>> grid = Grid.of([real_axis(np.linspace(-1, 1, 9), 1)])
@@ -93,13 +94,13 @@ class Grid:
         return cls(points, weights, coarse)
 
     def integrate(self, values: Array) -> tuple[Array, Array]:
-        """Integrate, or sum.
+        """Integrate functions over the real axes, and sum them over the others.
 
         Args:
-            values: of functions at the points, shape (n,) or (n, k).
+            values: values of k functions at the points, shape (n,) or (n, k).
 
         Returns:
-            The k integrals, and how far the farthest of those over every third point are from them.
+            The k integrals, and for each the largest distance to an estimate from every third point.
         """
         whole = self.weights @ values
         return whole, np.abs(self.coarse @ values - whole).max(0)

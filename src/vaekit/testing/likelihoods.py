@@ -19,24 +19,24 @@ from vaekit.testing.support import Support
 ROWS = 3
 """Rows of the network's output."""
 SPREAD, EXTREME = 0.7, 30.0
-"""Size of usual outputs of a network, and of those at which everything still has to be finite."""
+"""Size of usual outputs of a network, and of extreme outputs, at which everything must still be finite."""
 STARTED = 200
 """Rows for `start`."""
 
 
 def check_likelihood(likelihood: Likelihood, *, x: Tensor | None = None, moment_draws: int = 0, seed: int = 0) -> None:
-    """Check that a likelihood is a distribution over the data that its draws follow.
+    """Check that a likelihood is a proper distribution over the data, and that its draws follow it.
 
-    Checked are the total of p(x|z) over all x, by enumeration or quadrature; the means of bounded functions over 20,000 draws;
-    mean and variance where the distribution has them; gradients by every weight and by the network's output against central
-    differences; that rows do not see each other; finite numbers at extreme outputs; and that `start(x)` does not make the
-    constant likelihood of x worse. Weights are moved at random first, in a copy.
+    The checks use a copy with weights moved at random. They compare the total of p(x|z) over all x with 1, by enumeration or
+    quadrature. They compare 20,000 draws, the mean and the variance (if there are any) with the density, and gradients by
+    every weight and by the network's output with central differences. Rows must not depend on each other, numbers must be
+    finite at extreme outputs, and `start(x)` must not make the constant likelihood of x worse.
 
     Args:
-        likelihood: of examples of 1 to 3 numbers, or 1 or 2 where they are real.
-        x: rows for its `start`, shape (n, *event), of data that it suits; by default its own draws.
-        moment_draws: draws by which its mean and variance are estimated; 0 if they are closed forms.
-        seed: decides all that is random.
+        likelihood: a likelihood of examples of 1 to 3 numbers, or of 1 or 2 if they are real.
+        x: rows of suitable data for `start`, shape (n, *event); by default the likelihood's own draws.
+        moment_draws: number of draws from which its mean and variance are estimated; 0 if they have closed forms.
+        seed: seed of all random numbers.
 
     Raises:
         ContractError: if the likelihood does not keep its contract.
@@ -81,7 +81,7 @@ def _check_density(likelihood: Likelihood, moved: Likelihood, raw: Tensor, suppo
     grid = support.grid(values)
     log_p = p.log_prob(support.encode(grid.points).unsqueeze(1))
     check_shape(
-        likelihood, "log_prob of n examples", log_p.shape, (len(grid.points), 1), "log_prob has to sum over an example"
+        likelihood, "log_prob of n examples", log_p.shape, (len(grid.points), 1), "log_prob must sum over an example"
     )
     given = f" (network's output {write_numbers(to_array(raw[0]))})"
     density = Density(likelihood, grid, to_array(log_p[:, 0]), values, "x", given)
@@ -92,11 +92,11 @@ def _check_density(likelihood: Likelihood, moved: Likelihood, raw: Tensor, suppo
 
 @torch.no_grad()
 def _check_broadcast(likelihood: Likelihood, moved: Likelihood, raw: Tensor, x: Tensor) -> None:
-    """Several draws of z for each row: log p(x|z) of outputs (M, B, *event, p) and rows (B, *event)."""
+    """Check log p(x|z) if each row has several draws of z: outputs (M, B, *event, p) and rows (B, *event)."""
     several = torch.stack([raw, raw.flip(0)])
     found = moved(several).log_prob(x)
     expected = torch.stack([moved(each).log_prob(x) for each in several])
-    likely = "leading dimensions of the network's output have to be kept"
+    likely = "leading dimensions of the network's output must be kept"
     check_shape(likelihood, "log_prob of two draws for each row", found.shape, (2, ROWS), likely)
     check_close(likelihood, "log_prob of two draws for each row", found, to_array(expected), likely)
 
@@ -113,7 +113,7 @@ def _check_rows(likelihood: Likelihood, moved: Likelihood, raw: Tensor, x: Tenso
 
 
 def _check_extremes(likelihood: Likelihood, x: Tensor) -> None:
-    """Look for infinities where the network's output is large, in the likelihood's own precision."""
+    """Check that values are finite if the network's output is large, in the likelihood's own precision."""
     own = copy.deepcopy(likelihood)
     dtype = own.offset.dtype
     signs = torch.randint(-1, 2, (16, *likelihood.event_shape, likelihood.parameters_per_feature))
@@ -130,7 +130,7 @@ def _check_extremes(likelihood: Likelihood, x: Tensor) -> None:
 
 @torch.no_grad()
 def _check_start(likelihood: Likelihood, x: Tensor) -> None:
-    """Compare the constant model, in which the network says nothing, before and after its start."""
+    """Compare the constant model, with a network's output of 0, before and after `start`."""
     own = copy.deepcopy(likelihood).double().eval()
     constant = x.new_zeros(*likelihood.event_shape, likelihood.parameters_per_feature)
     before = float(own(constant).log_prob(x).mean())
@@ -142,4 +142,4 @@ def _check_start(likelihood: Likelihood, x: Tensor) -> None:
     after = float(own(constant).log_prob(x).mean())
     if not after >= before - 1e-9 or not math.isfinite(after):
         broken = f"the mean of log p(x) of {len(x)} rows is {before:.5g} before start(x) and {after:.5g} after it, with a network's output of 0"
-        raise ContractError(likelihood, broken, "start has to set `offset` to the best constant parameters")
+        raise ContractError(likelihood, broken, "start must set `offset` to the best constant parameters")

@@ -18,10 +18,10 @@ from vaekit.testing.gradients import check_gradients, check_rows_apart, check_us
 
 ROWS = 5
 """Rows of a batch."""
-LEADING = "flatten the leading dimensions of z, and restore them"
-"""What to do for a decoder that does not keep them."""
+LEADING = "flatten the leading dimensions of z, and restore them in the output"
+"""How to mend a decoder that does not keep leading dimensions."""
 MOST = 1000
-"""Numbers of an example above which the checks would take minutes."""
+"""Greatest size of an example; with more numbers the checks would take minutes."""
 
 
 def check_network(
@@ -35,18 +35,18 @@ def check_network(
 ) -> None:
     """Check a family of networks as encoder and as decoder.
 
-    Checked are the shapes: (B, *event) to (B, features), and any leading dimensions of z kept by the decoder; that in
-    evaluation mode the numbers of a row come from this row and no other; that every weight is used; gradients by every weight
-    and by the input against central differences; and that `start(x)`, where there is one, leaves finite weights. Weights are
-    moved at random first, in a copy.
+    The checks use a copy with weights moved at random, in evaluation mode. The encoder must map (B, *event) to (B, features),
+    and the decoder must keep any leading dimensions of z. The output of a row must depend on this row alone, and on every
+    weight. Gradients by every weight and by the input must agree with central differences. If there is a `start(x)`, it must
+    leave finite weights.
 
     Args:
         part: the class of the network.
-        options: what is set of it; by default the default options, which may be large and slow.
+        options: its options; the default options may be large and slow.
         event_shape: shape of an example.
         latent_dim: number of latent dimensions.
-        parameters: numbers for each feature that the decoder returns.
-        seed: decides all that is random.
+        parameters: number of parameters that the decoder returns for each feature.
+        seed: seed of all random numbers.
 
     Raises:
         ContractError: if the networks do not keep their contract.
@@ -57,7 +57,7 @@ def check_network(
         >>> check_network(MLPNetwork, MLPNetwork.Options(hidden=[8]))
     """
     if math.prod(event_shape) > MOST:
-        raise VaekitError(f"event_shape must be of at most {MOST:,} numbers", str(tuple(event_shape)))
+        raise VaekitError(f"an example must have at most {MOST:,} numbers", f"event_shape={tuple(event_shape)}")
     options, event, features = part.Options() if options is None else options, tuple(event_shape), 2 * latent_dim
     with seeded(seed):
         x, z = torch.randn(ROWS, *event, dtype=torch.float64), torch.randn(ROWS, latent_dim, dtype=torch.float64)
@@ -94,12 +94,12 @@ def _check_start(part: type[Network], which: str, network: nn.Module, x: Tensor)
     for name, values in (*network.named_parameters(), *network.named_buffers()):
         check_finite(part, f"{name} of {which} after start(x)", values, "start divides by a spread that may be zero")
     if noise is not None and not 0 < float(noise) < math.inf:
-        raise ContractError(part, f"start(x) of {which} returns {float(noise):g}", "it has to be a variance, or None")
+        raise ContractError(part, f"start(x) of {which} returns {float(noise):g}", "it must return a variance or None")
 
 
 @torch.no_grad()
 def _check_leading(part: type[Network], decoder: nn.Module, z: Tensor) -> None:
-    """Compare inputs of any leading dimensions with one row after the other."""
+    """Check that the decoder gives the same for z with leading dimensions as for one row after another."""
     whole = decoder(z)
     for lead in ((), (1, ROWS), (ROWS, 1, 1)):
         what = f"what the decoder returns for z of shape {(*lead, z.shape[-1])}"

@@ -30,13 +30,13 @@ from vaekit.testing.density import ERRORS
 from vaekit.testing.gradients import check_used, parameters_of
 
 ROWS, FEATURES, VARIANCE = 6, 4, 0.5
-"""Rows, numbers of each, and the noise of the linear model on which objectives are judged."""
+"""Number of rows and of features, and the noise variance, of the linear model on which objectives are checked."""
 REPEATS, BATCHES = 64, 20
 """Copies of each row in a batch, and batches, over which bounds are averaged."""
 BOUND_ERRORS = 4.0
-"""Standard errors by which a bound may be above log p(x)."""
+"""How far a bound may be above log p(x), in standard errors."""
 MORE = 32
-"""How many times more draws a bound is judged with, too: what is below log p(x) for few draws may be above it for many."""
+"""Factor on the number of draws in a second check of a bound, which may hold for few draws and fail for many."""
 
 
 def check_objective(
@@ -47,18 +47,18 @@ def check_objective(
     model: Literal["vae", "autoencoder"] = "vae",
     seed: int = 0,
 ) -> None:
-    """Check what an objective says of a linear model with Gaussian noise, of which every number is known.
+    """Check an objective's values on a linear-Gaussian model, for which every quantity is known exactly.
 
-    Checked are the shapes of loss, D and R; that they are finite, for a single row, too; D and R against their exact values;
-    that every weight of the model and of the objective has a gradient; that the same seed gives the same numbers; and, where
-    the class says that minus its loss is a bound, that its mean over many draws is not above the exact log p(x).
+    Loss, D and R must have the right shapes and be finite, also for a single row. D and R must have their exact values. Every
+    weight of the model and of the objective must have a gradient, and the same seed must give the same numbers. If the class
+    says that minus its loss is a bound, the mean over many draws must not be above the exact log p(x).
 
     Args:
-        objective: what is judged.
-        options: the options that it was built with, which say whether minus its loss is a bound; by default the default ones.
-        latent_dim: number of latent dimensions, 1 to 4, where an objective is built for some.
-        model: `autoencoder` for an objective of deterministic autoencoders, of which D, R and bounds are not judged.
-        seed: decides all that is random.
+        objective: the objective to check.
+        options: the options that it was built with, which say whether minus its loss is a bound; the default options if unset.
+        latent_dim: number of latent dimensions, 1 to 4; that of the objective if it was built for a certain number.
+        model: `autoencoder` for an objective of deterministic autoencoders, for which D, R and bounds are not checked.
+        seed: seed of all random numbers.
 
     Raises:
         ContractError: if the objective does not keep its contract.
@@ -84,7 +84,7 @@ def check_objective(
 
 @dataclass(frozen=True)
 class KnownModel:
-    """x = Wz + b + N(0, λI), z ~ N(0, I), W of orthogonal columns, with an encoder so near the true posterior that bounds are tight.
+    """x = Wz + b + N(0, λI), z ~ N(0, I), where W has orthogonal columns, and an encoder near the true posterior.
 
     Args:
         model: the model, float64.
@@ -98,7 +98,7 @@ class KnownModel:
 
     @classmethod
     def random(cls, latent_dim: int) -> KnownModel:
-        """Return one with weights from torch's generator."""
+        """Return a model with weights from torch's generator."""
         encoder = MLP((FEATURES,), (2 * latent_dim,))
         decoder = MLP((latent_dim,), (FEATURES, 1))
         parts = Encoder(encoder, Diagonal(latent_dim)), Decoder(decoder, Gaussian((FEATURES,), variance=VARIANCE))
@@ -184,4 +184,4 @@ def _check_values(objective: Objective, loss: Loss, known: KnownModel, draws: in
                 f"minus the loss is {-mean[0][row]:.5g} on average over {len(found[0]):,} times {number} draws, above log p(x) = "
                 f"{known.log_p[row]:.5g} by {above[row]:.0f} standard errors at x = {write_numbers(known.x[row])}"
             )
-            raise ContractError(objective, broken, "let bounds(options) return False, or mend the loss")
+            raise ContractError(objective, broken, "correct the loss, or let bounds(options) return False")

@@ -31,24 +31,24 @@ from vaekit.testing.priors import check_latent_dim
 ROWS, MEASURED = 3, 2
 """Rows of features, and how many of them are measured on a grid."""
 SPREAD, EXTREME = 0.7, 30.0
-"""Size of usual features, and of those at which everything still has to be finite."""
+"""Size of usual features, and of extreme features, at which everything must still be finite."""
 STEP, CLOSE = 1e-4, 1e-3
-"""Step of the numerical Jacobian, whose error is of fourth order, and by how many nats log q(z) may be off: a map may be one by
-quadrature or iteration."""
+"""Step of the numerical Jacobian, whose error is of fourth order, and permitted error of log q(z) in nats, which leaves room for
+maps that use quadrature or iteration."""
 
 
 def check_posterior(posterior: Posterior, *, moment_draws: int = 0, seed: int = 0) -> None:
-    """Check that a posterior is an invertible map of noise, with the density of that map.
+    """Check that a posterior's draws are an invertible map of noise, and that log q(z|x) is the density of this map.
 
-    Checked are standardize(reparameterize(ε)) = ε; log q(z) = log N(ε; 0, I) − log |det ∂z/∂ε| with a numerical Jacobian; the
-    total of q(z|x), mean, variance and `Draws.rate()` from N(0, I) against quadrature; draws against the density; gradients
-    against central differences; `detached()` where the class is `detachable`; and that rows do not see each other.
-    Weights are moved at random first, in a copy.
+    The checks use a copy with weights moved at random. They check standardize(reparameterize(ε)) = ε, and log q(z) =
+    log N(ε; 0, I) − log |det ∂z/∂ε| with a numerical Jacobian. They compare the total of q(z|x), the mean, the variance and
+    the rate from N(0, I) (`Draws.rate()`) with quadrature, draws with the density, and gradients with central differences. They
+    check `detached()` if the class is `detachable`, and that rows do not depend on each other.
 
     Args:
-        posterior: of 1 or 2 latent dimensions.
-        moment_draws: draws by which its mean and variance are estimated; 0 if they are closed forms.
-        seed: decides all that is random.
+        posterior: a posterior of 1 or 2 latent dimensions.
+        moment_draws: number of draws from which its mean and variance are estimated; 0 if they have closed forms.
+        seed: seed of all random numbers.
 
     Raises:
         ContractError: if the posterior does not keep its contract.
@@ -64,7 +64,7 @@ def check_posterior(posterior: Posterior, *, moment_draws: int = 0, seed: int = 
         q = moved(features)
         if not isinstance(q, Reparameterized):
             broken = f"forward returns a {type(q).__name__}"
-            raise ContractError(posterior, broken, "it has to return a vaekit.distributions.Reparameterized")
+            raise ContractError(posterior, broken, "it must return a vaekit.distributions.Reparameterized")
         dimensions = check_latent_dim("posterior", q.event_shape)
         check_shape(posterior, "the batch of forward()", q.batch_shape, (ROWS,), "features are the last dimension only")
         noise = torch.randn(ROWS, dimensions, dtype=torch.float64)
@@ -115,7 +115,7 @@ def _check_density(
 
 
 def _check_rate(posterior: Posterior, q: Any, z: Tensor, grid: Grid, log_q: Array) -> None:
-    """Compare the rate from N(0, I) with ∫ q (log q − log p), exactly where it is a closed form."""
+    """Compare the rate from N(0, I) with ∫ q (log q − log p). A closed form must be exact."""
     prior = StandardNormal(z.shape[-1]).double()
     draws = Draws(q, prior(), z, q, q.log_prob(z))
     rate, ratios = to_array(draws.rate()), to_array(draws.log_ratio()[:, 0])
@@ -135,11 +135,9 @@ def _check_detached(posterior: Posterior, moved: Posterior, features: Tensor, no
     q = moved(leaf)
     z = q.reparameterize(noise).detach().requires_grad_()
     if not hasattr(q, "detached"):
-        raise ContractError(
-            posterior, "its distribution has no detached()", "leave `detachable` False where there is none"
-        )
+        raise ContractError(posterior, "its distribution has no detached()", "define it, or set `detachable` to False")
     plain, apart = q.log_prob(z), q.detached().log_prob(z)
-    likely = "detached() has to return the same distribution"
+    likely = "detached() must return the same distribution"
     check_close(posterior, "log_prob of detached()", apart, to_array(plain), likely, 1e-9, ("z", to_array(z)))
     own = parameters_of(moved, features=leaf)
     gradients = torch.autograd.grad(apart.sum(), list(own.values()), allow_unused=True, retain_graph=True)
@@ -148,9 +146,7 @@ def _check_detached(posterior: Posterior, moved: Posterior, features: Tensor, no
             broken = f"log_prob of detached() has a gradient of {float(gradient.abs().max()):.3g} by {name}"
             raise ContractError(posterior, broken, "detached() keeps a parameter that it should detach")
     if torch.autograd.grad(apart.sum(), z, allow_unused=True)[0] is None:
-        raise ContractError(
-            posterior, "log_prob of detached() has no gradient by z", "only parameters are to be detached"
-        )
+        raise ContractError(posterior, "log_prob of detached() has no gradient by z", "detach the parameters alone")
 
 
 def _check_rows(posterior: Posterior, moved: Posterior, features: Tensor, noise: Tensor) -> None:
@@ -187,7 +183,7 @@ def _check_gradients(posterior: Posterior, moved: Posterior, features: Tensor, n
 
 
 def _check_extremes(posterior: Posterior, dimensions: int) -> None:
-    """Look for infinities where the features are large, in the posterior's own precision."""
+    """Check that values are finite if the features are large, in the posterior's own precision."""
     own = copy.deepcopy(posterior)
     signs = torch.randint(-1, 2, (16, posterior.features))
     dtype = next((p.dtype for p in own.parameters()), torch.get_default_dtype())

@@ -18,32 +18,32 @@ from vaekit.testing.gradients import check_gradients, parameters_of
 from vaekit.testing.grid import Grid, real_axis
 
 FAR = (0.0, 1.0, 3.0, 10.0, 30.0)
-"""Distances from the origin at which log p(z) has to be finite."""
+"""Distances from the origin at which log p(z) must be finite."""
 
 
 def check_latent_dim(what: str, event_shape: Size) -> int:
-    """Return the number of latent dimensions, which a grid has to cover.
+    """Return the number of latent dimensions, at most two so that a grid can cover them.
 
     Raises:
         VaekitError: if there are more than two.
     """
     if len(event_shape) != 1 or event_shape[0] > 2:
-        must = f"a {what} to be checked must have 1 or 2 latent dimensions, which a grid can cover"
-        raise VaekitError(must, f"event shape {tuple(event_shape)}", "Build a smaller one; its code is the same")
+        must = f"the {what} must have 1 or 2 latent dimensions, because it is checked on a grid"
+        raise VaekitError(must, f"event shape {tuple(event_shape)}", "Build a smaller one, which runs the same code")
     return event_shape[0]
 
 
 def check_prior(prior: Prior, *, x: Tensor | None = None, seed: int = 0) -> None:
-    """Check that a prior is a density that its draws follow and through which gradients pass.
+    """Check that a prior's density sums to 1, that its draws follow this density, and that its gradients are right.
 
-    Compared with quadrature over all z: the total of p(z), the means of bounded functions over 20,000 draws, and mean and
-    variance where the distribution has them. Compared with central differences: the gradients of log p(z) by z and by every
-    weight. Weights are moved at random first, in a copy.
+    The checks use a copy with weights moved at random. They compare the total of p(z), 20,000 draws, the mean and the variance
+    (if there are any) with quadrature over all z. They compare gradients of log p(z) by z and by every weight with central
+    differences.
 
     Args:
-        prior: of 1 or 2 latent dimensions.
-        x: rows for its `start`, shape (n, *event); without them `start` is not called.
-        seed: decides all that is random.
+        prior: a prior of 1 or 2 latent dimensions.
+        x: rows for `start`, shape (n, *event); without rows, `start` is not called.
+        seed: seed of all random numbers.
 
     Raises:
         ContractError: if the prior does not keep its contract.
@@ -63,7 +63,7 @@ def check_prior(prior: Prior, *, x: Tensor | None = None, seed: int = 0) -> None
         p = moved()
         if not isinstance(p, Distribution):
             raise ContractError(
-                prior, f"forward returns a {type(p).__name__}", "it has to return a torch.distributions.Distribution"
+                prior, f"forward returns a {type(p).__name__}", "it must return a torch.distributions.Distribution"
             )
         dimensions = check_latent_dim("prior", p.event_shape)
         check_shape(prior, "the batch of forward()", p.batch_shape, (), "wrap p(z) in torch.distributions.Independent")
@@ -78,9 +78,7 @@ def _check_density(prior: Prior, p: Distribution, dimensions: int) -> None:
     z = to_array(draws)
     grid = Grid.of([real_axis(z[:, i], dimensions) for i in range(dimensions)])
     log_p = p.log_prob(torch.from_numpy(grid.points))
-    check_shape(
-        prior, "log_prob of (n, d)", log_p.shape, (len(grid.points),), "log_prob has to sum over z's dimensions"
-    )
+    check_shape(prior, "log_prob of (n, d)", log_p.shape, (len(grid.points),), "log_prob must sum over z's dimensions")
     density = Density(prior, grid, to_array(log_p), z, "z")
     density.check()
     density.check_moments(lambda: to_array(p.mean), lambda: to_array(p.variance), 0)
@@ -90,7 +88,7 @@ def _check_gradients(prior: Prior, moved: Prior, dimensions: int) -> None:
     direction = torch.nn.functional.normalize(torch.randn(len(FAR), dimensions, dtype=torch.float64), dim=-1)
     z = (torch.tensor(FAR, dtype=torch.float64).unsqueeze(1) * direction).requires_grad_()
     log_p = moved().log_prob(z)
-    likely = "a prior has to give each z some density, however small"
+    likely = "a prior must have a positive density at every z"
     check_finite(prior, "log_prob", log_p, likely, ("z", to_array(z)))
     if log_p.requires_grad:
         for gradient in torch.autograd.grad(log_p.sum(), list(parameters_of(moved, z=z).values()), allow_unused=True):

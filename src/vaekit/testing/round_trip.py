@@ -1,4 +1,4 @@
-"""The way of a part into a run folder and back."""
+"""The contract that a part does not change when it is saved to a run folder and loaded from it."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ TINY: dict[str, Any] = {
 def check_round_trip(
     options: PartOptions, source: object = "digits", settings: Mapping[str, Any] | None = None, *, seed: int = 0
 ) -> None:
-    """Train a tiny model with a part for an epoch, read the run folder, and compare weights and scores bit for bit.
+    """Train a tiny model with a part for one epoch, load it from its folder, and compare weights and scores bit for bit.
 
     Args:
-        options: of the part, which say its class and thereby its section; a network serves as encoder and as decoder.
-        source: data that go with the part, as `vaekit.train` takes them, whose first rows are scored.
+        options: options of the part, whose class determines the part. A network is used both as encoder and as decoder.
+        source: suitable data for the part, in any form that `vaekit.train` takes.
         settings: dotted keys and values of the recipe that the part needs, such as `data.binarize`.
-        seed: decides all that is random.
+        seed: seed of all random numbers.
 
     Raises:
-        ContractError: if something differs after the way through the folder.
-        VaekitError: if the part does not go with the data or the rest of the recipe.
+        ContractError: if the loaded run differs from the trained one.
+        VaekitError: if the part cannot be used with the data or the rest of the recipe.
 
     Examples:
         >>> from vaekit.models import GaussianMixture
@@ -60,7 +60,7 @@ def check_round_trip(
             kept = getattr(again.recipe, section)
             if kept != getattr(run.recipe, section):
                 broken = f"the recipe of the run says {section}: {kept} after loading, and {getattr(run.recipe, section)} before"
-                raise ContractError(part, broken, "an option is not written as it was given")
+                raise ContractError(part, broken, "an option is not saved as it was given")
         _compare(part, run, again, source)
 
 
@@ -68,13 +68,11 @@ def _compare(part: type[Any], run: Any, again: Any, source: object) -> None:
     before, after = run.model.state_dict(), again.model.state_dict()
     for name in sorted(before.keys() | after.keys()):
         if name not in before or name not in after:
-            raise ContractError(
-                part, f"{name} is lost on the way through the run folder", "build has to make the same modules"
-            )
+            raise ContractError(part, f"{name} is missing after loading", "build must make the same modules")
         if not torch.equal(before[name], after[name]):
             off = float((before[name].double() - after[name].double()).abs().max())
             raise ContractError(
-                part, f"{name} differs by {off:.3g} after loading", "it is not saved, or changed by loading"
+                part, f"{name} differs by {off:.3g} after loading", "it is not saved, or loading changes it"
             )
     for name, one, other in (
         ("sample", run.sample(5, seed=1), again.sample(5, seed=1)),

@@ -1,4 +1,4 @@
-"""Which examples a likelihood is a distribution of, as a grid of their numbers."""
+"""The examples over which a likelihood is a distribution, as a grid of their numbers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Support:
     Args:
         values: for each number, its possible values: a list, `counts` for 0, 1, 2, …, or `real`.
         event_shape: shape of an example.
-        measures: of a mixed table, the logarithm of each cell's width, which follow its cells.
+        measures: for a mixed table, the logarithms of the cells' widths, which follow the cells in an example.
     """
 
     values: tuple[Values, ...]
@@ -38,7 +38,7 @@ class Support:
 
     @classmethod
     def of(cls, likelihood: Likelihood) -> Support:
-        """Return the support of a likelihood by the kinds of data that it is for.
+        """Return the support of a likelihood, according to the kinds of data that it is for.
 
         Raises:
             VaekitError: if its examples are too large for a grid.
@@ -56,9 +56,9 @@ class Support:
             support = cls((each,) * math.prod(likelihood.event_shape), likelihood.event_shape)
         levels = math.prod(len(each) for each in support.values if not isinstance(each, str))
         if not 1 <= len(support.values) <= 3 or support.values.count("real") > 2 or levels > MOST_POINTS:
-            must = "a likelihood to be checked must be of examples of 1 to 3 numbers, at most 2 of them real, which a grid can cover"
-            given = f"{len(support.values)} numbers of {levels:,} combinations of levels"
-            raise VaekitError(must, given, "Build a smaller one; its code is the same")
+            must = "an example must have 1 to 3 numbers, at most 2 of them real, because the likelihood is checked on a grid"
+            given = f"{len(support.values)} numbers with {levels:,} combinations of levels"
+            raise VaekitError(must, given, "Build a smaller one, which runs the same code")
         return support
 
     @classmethod
@@ -72,11 +72,11 @@ class Support:
 
     @property
     def typical(self) -> bool:
-        """Whether the distribution's mean is a typical row of a table rather than a mean."""
+        """Tell whether the distribution's `mean` is a typical row of a table instead of the mean."""
         return bool(self.measures)
 
     def grid(self, draws: Array) -> Grid:
-        """Return all examples, or as many as matter.
+        """Return a grid of all examples, or of those with most of the probability if there are infinitely many.
 
         Args:
             draws: examples, shape (n, numbers).
@@ -89,13 +89,15 @@ class Support:
         if each == "counts":
             most = int(MOST_POINTS ** (1 / len(self.values)))
             if 2 * draws.max() + 20 > most:
-                must = "the counts of a likelihood to be checked must be small enough to enumerate"
-                raise VaekitError(must, f"a draw of {draws.max():.0f}", "Check it for examples of one number")
+                must = "the likelihood's counts must be small enough to enumerate"
+                raise VaekitError(
+                    must, f"a draw of {draws.max():.0f}", "Check the likelihood for examples of one number"
+                )
             return listed_axis(np.arange(min(most, 4 * int(draws.max()) + 40)))
         return listed_axis(each)
 
     def settle(self, draws: Array) -> Array:
-        """Move draws of a table's numbers to the nearest level, where a column has levels."""
+        """Move the draws of a table's numbers to the nearest level if their column has levels."""
         settled = draws.copy()
         for i, each in enumerate(self.values):
             if self.measures and not isinstance(each, str):
@@ -103,7 +105,7 @@ class Support:
         return settled
 
     def encode(self, numbers: Array) -> Tensor:
-        """Return examples as the likelihood takes them, shape (n, *event), from (n, numbers)."""
+        """Convert examples of shape (n, numbers) to the shape (n, *event) that the likelihood takes."""
         numbers = self.settle(numbers)
         if self.measures:
             numbers = np.concatenate([numbers, np.broadcast_to(self.measures, numbers.shape)], 1)

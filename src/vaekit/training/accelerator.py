@@ -18,7 +18,7 @@ from vaekit.training.options import TrainingOptions
 LAUNCHED = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 """Variables that `accelerate launch` and `torchrun` set for each process."""
 _CHANGING = threading.Lock()
-"""Held while Accelerate is set up, as all threads share its state."""
+"""Lock to hold while Accelerate is set up, because all threads share its state."""
 
 
 def processes() -> Any:
@@ -35,7 +35,7 @@ def make_accelerator(options: TrainingOptions, folder: RunFolder) -> Any:
     """Return Accelerate's handle on device, processes and trackers.
 
     Raises:
-        TrainingError: if the package of a tracker is not installed; and as `processes` does.
+        TrainingError: if the package of a tracker is not installed, or if `processes` raises it.
     """
     from accelerate import Accelerator
 
@@ -60,7 +60,7 @@ def _processes() -> Any:
 
 @contextlib.contextmanager
 def _as_launched() -> Iterator[None]:
-    """Hide LOCAL_RANK if there is only one process: some containers set it, and Accelerate would wait for others."""
+    """Hide LOCAL_RANK if there is only one process: some containers set it, and Accelerate would wait for more processes."""
     rank = os.environ.get("LOCAL_RANK")
     if rank is None or torch.distributed.is_initialized():
         yield

@@ -98,7 +98,7 @@ class Trainer:
 
         Raises:
             Interrupted: on Ctrl-C, after the state is saved; on SIGTERM if the caller handles it.
-            TrainingError: if numbers are not finite again and again.
+            TrainingError: if a number is still not finite after several attempts.
             RunError: if the folder cannot be written; the last saved state stays.
         """
         validations = validation_steps(self.steps, self.options.validations)
@@ -144,7 +144,7 @@ class Trainer:
         self.reporter.begin(self.state.counters.step, self.steps, self.order.batch_size)
 
     def _step(self, step: int) -> bool:
-        """Take one step, or return False after going back because a number was not finite."""
+        """Take one step and return True. If a number is not finite, go back instead and return False."""
         latent_seed, data_seed = self._noise_seeds(step)
         rate = self.state.counters.rate_scale * learning_rate(step, self.steps, self.options)
         for group in self.optimizer.param_groups:
@@ -178,7 +178,7 @@ class Trainer:
         return True
 
     def _noise_seeds(self, step: int) -> tuple[int, int]:
-        """Return the seeds of the noise in latent space and in the data: two, so that the noises are independent."""
+        """Return separate seeds for the noise in latent space and the noise in the data, so that these are independent."""
         place = repr((self.seed, step, self.accelerator.process_index)).encode()
         digest = hashlib.blake2b(place, digest_size=16).digest()
         return int.from_bytes(digest[:8]) >> 1, int.from_bytes(digest[8:]) >> 1
@@ -190,9 +190,8 @@ class Trainer:
         counters.recoveries += 1
         if counters.recoveries > MOST_RECOVERIES:
             raise TrainingError(
-                "every loss and gradient must be finite",
-                f"{culprit} at step {step}, after {MOST_RECOVERIES} attempts, the last with {counters.rate_scale:g} of the learning rate",
-                "Try a smaller training.learning_rate or training.gradient_clip, look for extreme values in the data, or choose a likelihood with heavier tails",
+                f"Training fails at step {step}: {culprit} was not finite, even with {counters.rate_scale:g} times the learning rate",
+                mend="Try a smaller training.learning_rate or training.gradient_clip, look for extreme values in the data, or choose a likelihood with heavier tails",
             )
         self.state.load(self.folder, GOOD)
         self.state.counters.recoveries = counters.recoveries
@@ -200,7 +199,7 @@ class Trainer:
         self.folder.remove(LATEST)
         self._save(GOOD)
         self.reporter.say(
-            f"Step {step}: {culprit} was not finite. Back to step {self.state.counters.step} with {self.state.counters.rate_scale:g} of the learning rate."
+            f"Step {step}: {culprit} was not finite. Training goes back to step {self.state.counters.step}, with {self.state.counters.rate_scale:g} times the learning rate."
         )
 
     def _culprit(self, terms: Terms) -> str:
@@ -250,7 +249,7 @@ class Trainer:
         self.reporter.validated(self.metrics[-1])
 
     def _choose(self, step: int, score: float | None) -> None:
-        """Keep the weights if they are the best so far; weights without a score are replaced by any later ones."""
+        """Keep the weights if they are the best so far. Weights without a score are always replaced by later ones."""
         counters = self.state.counters
         if score is not None and counters.best is not None and score <= counters.best:
             counters.stale += 1

@@ -1,4 +1,4 @@
-"""Progress of training for whoever wants it; the library itself prints nothing."""
+"""Reporters, which receive the progress of training. The library itself prints nothing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ logger = logging.getLogger("vaekit")
 
 
 class Reporter:
-    """Receives sentences, steps and validations. A subclass overrides what it wants to know.
+    """Receive the messages, steps and validations of training. A subclass overrides the methods that it needs.
 
     Examples:
         >>> class Lines(Reporter):
@@ -21,13 +21,13 @@ class Reporter:
         logger.info(text)
 
     def begin(self, step: int, steps: int, rows_per_step: int) -> None:
-        """Training starts at step `step` of `steps`."""
+        """Receive the start of training, at step `step` of `steps`."""
 
     def advance(self, step: int) -> None:
-        """Step `step` is done."""
+        """Receive the end of step `step`."""
 
     def validated(self, row: dict[str, float]) -> None:
-        """A validation is done; `row` holds its figures, as a row of metrics.csv."""
+        """Receive the figures of a validation; `row` is a row of metrics.csv."""
 
     def end(self) -> None:
-        """Training has ended, with or without an error."""
+        """Receive the end of training, with or without an error."""

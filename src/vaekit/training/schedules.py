@@ -1,4 +1,4 @@
-"""Schedules over the planned steps. Each is a function of the step alone and ends at its final value for any length."""
+"""Schedules over the planned steps. Each depends on the step alone, and ends at its final value for any number of steps."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def draws(step: int, steps: int, final: int, warmup: float) -> int:
 
 
 def validation_steps(steps: int, validations: int) -> set[int]:
-    """Return the steps after which the validation bound is measured, which include the last step.
+    """Return the steps after which the validation bound is measured; the last step is one of them.
 
     Examples:
         >>> sorted(validation_steps(10, 4))

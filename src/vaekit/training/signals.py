@@ -22,7 +22,7 @@ class Stop:
         self.former: dict[int, Callable[[int, FrameType | None], Any] | int] = {}
 
     def __call__(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        """Note the signal, and restore the former handler for a second one."""
+        """Note the signal, and restore the former handler for a second signal."""
         self.signal = number
         signal.signal(number, self.former[number])
 
@@ -31,7 +31,7 @@ class Stop:
 def asked_to_stop() -> Iterator[Stop]:
     """Turn SIGINT and SIGTERM into a request that the loop answers after its step.
 
-    Only the main thread may set handlers; in other threads signals keep their effect. A signal that the caller ignores
+    Only the main thread may set handlers. In other threads this has no effect. A signal that the caller ignores
     stays ignored.
     """
     stop = Stop()
@@ -51,7 +51,7 @@ def asked_to_stop() -> Iterator[Stop]:
 
 @contextlib.contextmanager
 def leave_signals_alone() -> Iterator[None]:
-    """Catch no signals while training writes to a temporary folder, whose state would not survive."""
+    """Leave signal handlers unchanged while training writes to a temporary folder, whose state would not survive."""
     token = _caught.set(False)
     try:
         yield

@@ -1,6 +1,6 @@
 """The state of training: tensors and counters from which a run resumes bit for bit.
 
-Noise and the order of batches are functions of seed and step, so they are not part of it.
+Noise and the order of batches are functions of seed and step, so they are not saved.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from vaekit.errors import RunError, shorten
 from vaekit.folder import COPY, Count, RunFolder
 
 GOOD, LATEST = "state/good.safetensors", "state/latest.safetensors"
-"""The state at the last validation, to which training falls back, and a later one if training was interrupted after it."""
+"""The state at the last validation, to which training goes back, and a later state if training was interrupted since."""
 UNBOUNDED = ("optimizer.", "sums")
 """Prefixes of tensors that are not weights, and may have any size."""
 
@@ -32,8 +32,8 @@ class Counters(BaseModel):
         rate_scale: factor on the learning rate, halved at each recovery.
         recoveries: number of times training went back after a number that was not finite.
         best: greatest validation bound so far (for an autoencoder, minus the error); None before the first choice.
-        best_step: step at which it was measured.
-        stale: number of validations since then.
+        best_step: step at which `best` was measured.
+        stale: number of validations since `best_step`.
         finished: whether training has ended.
     """
 
@@ -54,8 +54,8 @@ class TrainingState:
 
     Args:
         model: the model in training.
-        loss: the model and its objective, with what this learns besides.
-        average: its averaged parameters, in the model's order.
+        loss: the model and its objective in one module, which includes weights of the objective's own.
+        average: averaged parameters, in the model's order.
         optimizer: the optimiser.
         sums: totals since the last validation: distortion, rate, number of examples.
         counters: the counters.
@@ -80,7 +80,7 @@ class TrainingState:
         folder.write_tensors(name, tensors | {"sums": self.sums}, {"counters": json.dumps(self.counters.model_dump())})
 
     def load_newest(self, folder: RunFolder) -> None:
-        """Read the state of the last validation, or the interrupted one if it is later."""
+        """Read the state of the last validation, or that of an interruption if it is later."""
         self.load(folder, GOOD)
         if (folder.path / LATEST).exists():
             good = self.counters.step

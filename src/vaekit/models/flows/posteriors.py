@@ -43,7 +43,7 @@ class FlowPosterior(Posterior):
     name = "flow"
     two_dimensions = True
     passes: ClassVar[int | None] = 2
-    """Passes of a transform's network for its inverse; None for as many as dimensions."""
+    """Number of passes through a transform's network to invert it; None for one pass for each dimension."""
 
     class Options(Posterior.Options):
         """Options of a flow posterior."""
@@ -59,7 +59,7 @@ class FlowPosterior(Posterior):
     def __init__(self, latent_dim: int, transforms: int = 2, context: int = 64, hidden: Sequence[int] = (256,)) -> None:
         super().__init__()
         if latent_dim < 2:
-            raise VaekitError("a flow must have at least 2 latent dimensions", str(latent_dim), "Choose a Gaussian")
+            raise VaekitError("latent_dim must be at least 2 for a flow", str(latent_dim), "Choose a Gaussian")
         from zuko.flows import MaskedAutoregressiveTransform
         from zuko.lazy import LazyComposedTransform
 
@@ -90,7 +90,7 @@ class FlowPosterior(Posterior):
 class InverseAutoregressivePosterior(FlowPosterior):
     """q(z|x) as in `FlowPosterior`, where f is a chain of autoregressive maps: each dimension depends on those before it.
 
-    A draw and its density take one pass of each network. The density of any other point takes as many passes as dimensions.
+    A draw and its density take one pass of each network. The density of any other point takes one pass for each dimension.
 
     Args:
         latent_dim: d ≥ 2.

@@ -28,7 +28,7 @@ STEEPEST = 3.0
 
 def _check(latent_dim: int) -> None:
     if latent_dim < 2:
-        raise VaekitError("a flow must have at least 2 latent dimensions", str(latent_dim), "Choose a mixture")
+        raise VaekitError("latent_dim must be at least 2 for a flow", str(latent_dim), "Choose a mixture")
 
 
 def start_as_identity(network: nn.Module) -> None:
@@ -39,7 +39,7 @@ def start_as_identity(network: nn.Module) -> None:
 
 
 class _FlowPrior(Prior):
-    """A flow prior, with options and a requirement that all flow priors share."""
+    """The base class of flow priors, with the options and the requirement that they share."""
 
     class Options(PartOptions):
         """Options of a flow prior."""
@@ -53,7 +53,7 @@ class _FlowPrior(Prior):
     def needs(cls, options: Any, plan: Plan, section: str) -> Iterator[RecipeError]:  # noqa: ARG003
         """Yield a refusal if there is only one latent dimension."""
         if (plan.layers[-1] if plan.layers else plan.latent_dim) == 1:
-            yield RecipeError(f"prior={cls.name} needs at least 2 latent dimensions", "1", "Choose prior=mixture")
+            yield RecipeError(f"latent_dim must be at least 2 for prior={cls.name}", "1", "Choose prior=mixture")
 
 
 class CouplingPrior(_FlowPrior):
@@ -171,7 +171,7 @@ class SplinePrior(_ZukoPrior):
 class AutoregressiveFlowPrior(_ZukoPrior):
     """A prior of masked autoregressive flows: each dimension has an affine map that depends on the dimensions before it.
 
-    It starts as N(0, I). A draw takes as many passes as dimensions.
+    It starts as N(0, I). A draw takes one pass for each dimension.
 
     Args:
         latent_dim: number of latent dimensions, ≥ 2.

@@ -58,7 +58,7 @@ class BottomUp(LayeredPosterior):
 
     @classmethod
     def decoder_input(cls, plan: Plan) -> tuple[nn.Module | None, int]:
-        """Return the module that leaves the lowest layer of z, and the size of that layer."""
+        """Return a module from z to its lowest layer, and the size of that layer."""
         return Slice(plan.layers[0]), plan.layers[0]
 
     def __init__(self, layers: Sequence[int], hidden: Sequence[int]) -> None:
@@ -76,7 +76,7 @@ class BottomUp(LayeredPosterior):
 
 
 class TopDown(LayeredPosterior):
-    """q(z|x) = q(z_L|x) Π_l q(z_l|z_{l+1}, x), where each layer combines a Gaussian from the data with its prior.
+    """q(z|x) = q(z_L|x) Π_l q(z_l|z_{l+1}, x), where each layer multiplies a Gaussian from the data by the layer's prior.
 
         q(z_l|z_{l+1}, x) ∝ N(z_l; μ̂_l(x), diag σ̂_l(x)²) · p(z_l|z_{l+1})
 

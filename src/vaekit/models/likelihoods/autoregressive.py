@@ -19,16 +19,16 @@ from vaekit.models.likelihoods.bernoulli import Bernoulli
 from vaekit.parts import Plan
 
 MOST_FEATURES = 4096
-"""Most features of an example: the matrix W has a weight for each pair of them."""
-TOO_MANY = f"the autoregressive_bernoulli likelihood must have examples of at most {MOST_FEATURES:,} numbers"
+"""Greatest number of features of an example, since W has a weight for each pair of features."""
+TOO_MANY = f"an example must have at most {MOST_FEATURES:,} numbers for likelihood=autoregressive_bernoulli"
 
 
 class AutoregressiveBernoulli(Bernoulli):
     """p(x|z) = Π_i Bernoulli(x_i; sigmoid(network_i(z) + Σ_{j<i} W_ij (x_j − m_j))), m the frequencies of ones.
 
-    Neighbouring features explain each other, and z keeps what they have in common. W starts at zero, where this is
-    `Bernoulli`. A log-probability costs one more layer. A draw goes feature by feature, and so do the 32 draws that estimate
-    the mean of p(x|z), which has no gradient. The decoder may learn to ignore z, so watch the rate.
+    Neighbouring features explain each other, and z keeps what they have in common. W starts at zero, so the likelihood starts
+    as `Bernoulli`. A log-probability costs as much as one more layer. Draws are slower, since they are made feature by feature.
+    The mean of p(x|z) is estimated from 32 draws and has no gradient. The decoder may learn to ignore z, so watch the rate.
 
     Args:
         event_shape: shape of one example, of at most 4,096 numbers.
@@ -58,7 +58,7 @@ class AutoregressiveBernoulli(Bernoulli):
         """Yield a refusal if an example has too many numbers."""
         if (features := math.prod(plan.event_shape)) > MOST_FEATURES:
             yield RecipeError(
-                TOO_MANY, f"{features:,}", "Choose likelihood=bernoulli, or smaller pictures by data.size"
+                TOO_MANY, f"{features:,}", "Choose likelihood=bernoulli, or shrink pictures with data.size"
             )
 
     def __init__(self, event_shape: Sequence[int], levels: int = 0) -> None:

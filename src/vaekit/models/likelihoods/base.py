@@ -1,4 +1,4 @@
-"""The base of all likelihoods: parameters from a network, and a start at the best constant model."""
+"""The base class of all likelihoods: parameters from a network, and a start at the best constant model."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Likelihood(Part, nn.Module):
 
     section = "likelihood"
     kinds: ClassVar[frozenset[str]]
-    """Kinds of data that the likelihood can be used for: some of binary, levels, counts and real."""
+    """Kinds of data that the likelihood can be used for, out of binary, levels, counts and real."""
     density: ClassVar[bool] = False
     """Whether `log_prob` is a density on the reals, not a probability."""
 
@@ -58,11 +58,11 @@ class Likelihood(Part, nn.Module):
         """Set the offset (and scales) to the best constant model of x, shape (n, *event)."""
 
     def start_noise(self, variance: float) -> None:
-        """Start at the noise variance that a linear decoder leaves at its start; most likelihoods ignore it."""
+        """Start at the noise variance that a linear decoder's `start` returns; most likelihoods ignore it."""
 
     @abstractmethod
     def distribution(self, parameters: Tensor) -> Distribution:
-        """Return the distribution of each feature from its parameters (..., *event, p), batch shape (..., *event)."""
+        """Return the distribution of each feature, batch shape (..., *event), from parameters of shape (..., *event, p)."""
 
     def forward(self, raw: Tensor) -> Independent[Distribution]:
         """Return the distribution over x from the network's output, shape (..., *event, p).

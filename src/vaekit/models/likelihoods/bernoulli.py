@@ -30,10 +30,10 @@ class Bernoulli(Likelihood):
         return 1
 
     def start(self, x: Tensor) -> None:
-        """Start at the frequency of ones, smoothed as by one more example of each kind."""
+        """Start at the frequency of ones, smoothed as if there were one more example of each value."""
         frequency = (x.sum(0) + 1) / (len(x) + 2)
         self.offset.data.copy_(torch.logit(frequency).unsqueeze(-1))
 
     def distribution(self, parameters: Tensor) -> Distribution:
-        """Bernoulli with these logits."""
+        """Return the Bernoulli distribution with these logits."""
         return LogitBernoulli(logits=parameters.squeeze(-1), validate_args=False)

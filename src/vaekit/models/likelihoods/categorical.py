@@ -1,4 +1,4 @@
-"""The categorical likelihood of data with L levels, which assumes no shape of the distribution."""
+"""The categorical likelihood of data with L levels, which can fit a distribution of any shape."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from vaekit.models.likelihoods.base import Likelihood
 from vaekit.parts import Plan
 
 MOST_CATEGORIES = 256
-"""Most levels: the network has an output for each of them."""
+"""Greatest number of levels, since the network has an output for each level."""
 
 
 class Categorical(Likelihood):
     """p(x|z) = Π_i softmax(network(z)_i)_{x_i} over the levels 0 … L−1.
 
-    The network has L outputs for each feature, so it is meant for few levels.
+    The network has L outputs for each feature, so the likelihood is meant for few levels.
 
     Examples:
         >>> p = Categorical((3,), levels=4)(torch.zeros(2, 3, 4))
@@ -38,9 +38,9 @@ class Categorical(Likelihood):
         if plan.kind == "levels" and plan.levels > MOST_CATEGORIES:
             outputs = plan.levels * math.prod(plan.event_shape)
             yield RecipeError(
-                f"the categorical likelihood has an output for each level, and takes at most {MOST_CATEGORIES} levels",
-                f"{plan.levels}, which would be {outputs:,} outputs for a single row",
-                "Choose likelihood=discretized_logistic or discretized_logistic_mixture",
+                f"likelihood=categorical takes at most {MOST_CATEGORIES} levels, but the data have {plan.levels}: "
+                f"the decoder would have {outputs:,} outputs for each row",
+                mend="Choose likelihood=discretized_logistic or discretized_logistic_mixture",
             )
 
     @property
@@ -49,7 +49,7 @@ class Categorical(Likelihood):
         return self.levels
 
     def start(self, x: Tensor) -> None:
-        """Start at the frequency of each level, smoothed as by one more example."""
+        """Start at the frequency of each level, smoothed as if one more example were spread evenly over the levels."""
         counts = torch.stack([(x == level).sum(0) for level in range(self.levels)], -1)
         self.offset.data.copy_(((counts + 1 / self.levels) / (len(x) + 1)).log())
 

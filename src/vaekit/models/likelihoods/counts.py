@@ -11,7 +11,7 @@ from vaekit.networks import soft_clamp
 
 
 class ExactPoisson(TorchPoisson):
-    """A Poisson distribution with its log-probability in float64; in float32 the terms of a large count cancel."""
+    """A Poisson distribution with its log-probability in float64, because in float32 the terms of a large count cancel."""
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Return log P(x = value) in float64."""
@@ -60,7 +60,7 @@ class Poisson(Likelihood):
 class NegativeBinomial(Likelihood):
     """p(x|z) = Π_i Γ(x_i + r_i)/(Γ(r_i) x_i!) · (r_i/(r_i + μ_i))^{r_i} (μ_i/(r_i + μ_i))^{x_i}.
 
-    The mean is μ and the variance μ + μ²/r, larger than Poisson's. As r grows, it tends to Poisson.
+    The mean is μ. The variance is μ + μ²/r, larger than Poisson's. As r grows, the distribution tends to Poisson.
 
     References:
         Lopez et al., "Deep generative modeling for single-cell transcriptomics", 2018.
@@ -81,7 +81,7 @@ class NegativeBinomial(Likelihood):
         return 2
 
     def start(self, x: Tensor) -> None:
-        """Start at the mean count and at the moment estimate of r."""
+        """Start at the mean count and at the method-of-moments estimate of r."""
         mean = (x.sum(0) + 0.5) / (len(x) + 1)
         excess = (x.var(0, correction=0) - mean).clamp(min=0.01 * mean)
         r = (mean.square() / excess).clamp(0.01, 1000.0)

@@ -25,7 +25,7 @@ from vaekit.parts import PartOptions
 
 Variance = Annotated[float, Field(gt=0, allow_inf_nan=False)] | Literal["learned", "per_feature", "predicted"]
 LOG_RATIO = (-9.0, 4.0)
-"""Bounds of log √λ relative to the spread of the data: no spike on a repeated value, no flat density."""
+"""Bounds of log √λ relative to the spread of the data, which prevent spikes on repeated values and flat densities."""
 
 
 class LocationScale(Likelihood):

@@ -55,7 +55,7 @@ class DiscretizedLogistic(Likelihood):
         self.offset.data[..., 1].copy_(spread.log())
 
     def component(self, location: Tensor, log_scale: Tensor) -> Discretized:
-        """Return a discretised logistic from a log-scale and a location, which is in [−1, 1] within the levels."""
+        """Return a discretised logistic from a log-scale and a location; locations in [−1, 1] span the levels."""
         low, high = LOG_SCALE
         low -= max(0.0, math.log(self.half_range / BYTE))  # the smallest scale in levels is at most that of bytes
         scale = self.half_range * soft_clamp(log_scale, low, high).exp()

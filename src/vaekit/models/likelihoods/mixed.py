@@ -23,13 +23,13 @@ class Mixed(Likelihood):
     """p(x|z) = Π_categories softmax(network(z))_x · Π_numbers Σ_m w_m logistic(y; μ_m, s_m), over the observed cells.
 
     A cell that holds a category, an ordered level or a point mass has a categorical distribution. A number is mapped to its
-    normal score by a monotone map (`Marginal`). Normal scores have a mixture of logistics: a density, or on a grid the
-    probability of an interval. The likelihood is that of the data in their own units.
+    normal score by a monotone map (`Marginal`). A normal score has a mixture of logistics. Its term is the density, or the
+    probability of an interval if the number is on a grid. The likelihood is that of the data in their own units.
 
     Args:
         layout: the cells of a row.
         components: number M of components of each number's mixture.
-        missing: "ignored", or "modelled" if the probability that a cell is missing depends on its value.
+        missing: "ignored", or "modelled" to let the probability that a cell is missing depend on its value.
 
     References:
         Nazábal, Olmos, Ghahramani and Valera, "Handling Incomplete Heterogeneous Data using VAEs", 2020;
@@ -157,7 +157,7 @@ def _mixture(parameters: Tensor) -> LogisticMixture:
 
 
 def _groups(sizes: tuple[int, ...]) -> list[list[int]]:
-    """Group increasing lengths of lists of categories, such that the lengths within a group differ by a factor of about 2."""
+    """Group increasing numbers of categories, such that the numbers within a group differ by a factor of at most about 2."""
     groups: list[list[int]] = []
     for size in sizes:
         if groups and size <= 2 * max(4, groups[-1][0]):

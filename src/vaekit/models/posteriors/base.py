@@ -1,4 +1,4 @@
-"""The base of all approximate posteriors."""
+"""The base class of all approximate posteriors."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class Posterior(Part, nn.Module):
 
     section = "posterior"
     features: int
-    """Number of outputs of the encoder's network that it needs."""
+    """Number of outputs of the encoder's network that the posterior needs."""
     detachable: ClassVar[bool] = False
-    """Whether its distributions have `detached()`, which path gradients need."""
+    """Whether the distributions have a method `detached()`, which path gradients need."""
     layered: ClassVar[bool] = False
-    """Whether it is a posterior of several layers."""
+    """Whether this is a posterior of several layers."""
 
     class Options(PartOptions):
         """Options of every posterior."""
@@ -40,26 +40,30 @@ class Posterior(Part, nn.Module):
         )
 
     two_dimensions: ClassVar[bool] = False
-    """Whether it needs at least two latent dimensions."""
+    """Whether the posterior needs at least two latent dimensions."""
 
     @classmethod
     def needs(cls, options: Any, plan: Plan, section: str) -> Iterator[RecipeError]:  # noqa: ARG003
-        """Yield a refusal if the posterior does not go with the layers, the latent dimension or the data."""
-        if cls.layered != bool(plan.layers):
+        """Yield a refusal if the posterior cannot be used with the layers, the latent dimension or the data."""
+        if cls.layered and not plan.layers:
             yield RecipeError(
-                "the posterior must be top_down or bottom_up if there are several layers, and only then",
-                f"posterior={options.name} for {len(plan.layers) or 1} {'layers' if plan.layers else 'layer'}",
-                "Choose posterior=top_down or posterior=bottom_up, and layers=[50, 20], say",
+                f"posterior={options.name} needs several layers of latent variables",
+                mend="Set layers, such as layers=[50, 20], or choose posterior=diagonal",
+            )
+        if plan.layers and not cls.layered:
+            yield RecipeError(
+                f"posterior={options.name} cannot be used with several layers, but the recipe has layers={list(plan.layers)}",
+                mend="Choose posterior=top_down or posterior=bottom_up, or leave layers out",
             )
         if cls.two_dimensions and plan.latent_dim == 1:
             yield RecipeError(
-                f"posterior={options.name} needs at least 2 latent dimensions", "1", "Choose posterior=diagonal"
+                f"latent_dim must be at least 2 for posterior={options.name}", "1", "Choose posterior=diagonal"
             )
         if options.corruption and plan.kind == "mixed":
             yield RecipeError(
-                "posterior.corruption must be 0 for a mixed table, where data.hide hides cells",
+                "posterior.corruption must be 0 for a mixed table",
                 str(options.corruption),
-                "Choose data.hide=0.25, say",
+                "Hide cells with data.hide, such as data.hide=0.25",
             )
 
     @abstractmethod
@@ -73,5 +77,5 @@ class Posterior(Part, nn.Module):
 
     @classmethod
     def decoder_input(cls, plan: Plan) -> tuple[nn.Module | None, int]:
-        """Return a module from z to the decoder's input (None for all of z) and the length of that input."""
+        """Return a module from z to the decoder's input (None if this is all of z), and the length of this input."""
         return None, plan.latent_dim

@@ -43,14 +43,14 @@ class Directional(Posterior):
 
     @classmethod
     def decoder_input(cls, plan: Plan) -> tuple[nn.Module | None, int]:
-        """Return the module that leaves the direction of z, and the latent dimension."""
+        """Return a module from z to its direction, and the length of the direction vector."""
         return Direction(), plan.latent_dim
 
     def __init__(self, latent_dim: int) -> None:
         super().__init__()
         if latent_dim < 2:
             raise VaekitError(
-                "a direction must have at least 2 latent dimensions", str(latent_dim), "Choose a Gaussian"
+                "latent_dim must be at least 2 for a directional posterior", str(latent_dim), "Choose a Gaussian"
             )
         self.latent_dim, self.features = latent_dim, latent_dim + 1
 

@@ -1,4 +1,4 @@
-"""The base of all priors."""
+"""The base class of all priors."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 p(z) = (1/C) Σ_c q(z|u_c)
 
-The prior that maximises the bound is the average of q(z|x) over the data. This one replaces the data by a few learned rows.
+The prior that maximises the bound is the average of q(z|x) over the data. A VampPrior replaces the data by a few learned rows.
 """
 
 from __future__ import annotations
@@ -54,11 +54,11 @@ class VampPrior(Prior):
         """Yield a refusal if inputs cannot be learned, or if the posterior is not a diagonal Gaussian."""
         if plan.kind == "mixed":
             yield RecipeError(
-                "The vamp prior learns inputs, and the categories of a mixed table cannot be learned",
+                "prior=vamp cannot be used with a mixed table: it learns inputs, and categories cannot be learned",
                 mend="Choose prior=mixture or prior=flow",
             )
         if plan.context:
-            must = "prior must not be vamp where data.context gives columns"
+            must = "prior must not be vamp if the model has a context (data.context)"
             yield RecipeError(must, ", ".join(plan.context), "Choose prior=mixture")
         yield from plan.needs_diagonal("prior=vamp")
 
@@ -72,10 +72,10 @@ class VampPrior(Prior):
         if components < 1:
             raise VaekitError("components must be at least 1", str(components))
         self.inputs = nn.Parameter(0.01 * torch.randn(components, *event_shape))
-        self._encoder = (encoder,)  # in a tuple, lest its weights be counted and saved twice
+        self._encoder = (encoder,)  # in a tuple, so that its weights are not counted and saved twice
 
     def start(self, x: Tensor) -> None:
-        """Start at evenly spaced rows of x, shape (n, *event), with noise to separate equal ones."""
+        """Start at evenly spaced rows of x, shape (n, *event), with noise to separate equal rows."""
         rows = x[torch.linspace(0, len(x) - 1, len(self.inputs)).round().long()]
         self.inputs.data.mul_(float(x.std())).add_(rows)
 

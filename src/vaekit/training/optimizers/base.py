@@ -1,4 +1,4 @@
-"""The base of all optimisers."""
+"""The base class of all optimisers."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from torch.optim import AdamW
 from vaekit.training.optimizers.base import Optimizer
 
 LEAST_WIDTH = 32
-"""Smaller matrices have few directions, and Adam's update is as good for them."""
+"""Least width of a matrix for Muon. Smaller matrices have few directions, and Adam's update is as good for them."""
 ITERATION = (3.4445, -4.7750, 2.0315)
 """Coefficients of the iteration that makes a matrix orthogonal; it is steep at zero, so small singular values grow fast."""
 
@@ -45,7 +45,7 @@ def orthogonal(matrices: Tensor, iterations: int = 5) -> Tensor:
 
 
 def _is_hidden(layer: nn.Module) -> bool:
-    """Tell whether Muon updates the layer's weights: it has as many outputs as inputs and is wide enough."""
+    """Tell whether Muon updates the layer's weights, because it has as many outputs as inputs and is wide enough."""
     return isinstance(layer, nn.Linear | nn.Conv2d) and layer.weight.shape[0] == layer.weight.shape[1] >= LEAST_WIDTH
 
 
