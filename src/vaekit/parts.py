@@ -213,7 +213,7 @@ class Choice:
         return _options(f"Open{self.kind.__name__}Options", self.kind.Options, self.kind, fields)
 
     def object_options(self) -> type[PartOptions]:
-        """Return the options of a part that is passed as an object: its type and the options that all parts of its kind have."""
+        """Return the options of a part that is passed as an object: the options common to the kind, and its type."""
         fields = {"name": (Literal[OBJECT], OBJECT), "type": (str, "")}
         return _options(f"{self.kind.__name__}ObjectOptions", self.kind.Options, self.kind, fields)
 

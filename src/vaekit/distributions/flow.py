@@ -1,7 +1,7 @@
 """A standard normal distribution carried through an invertible map.
 
-zuko's `NormalizingFlow` does the same for zuko's transforms. This one takes any pair of functions: the prior's couplings split
-z by position, which compiles into one graph, and take log |det| from their scales without an exponential.
+zuko's `NormalizingFlow` does the same for a chain of its transforms. This one takes any pair of functions, so the prior's
+couplings keep the halves of z apart and take log |det| from their scales without an exponential.
 
 log p(z) = log N(f(z); 0, I) + log |det ∂f/∂z|
 """

@@ -80,7 +80,7 @@ class TiltedMixture(LogisticMixture):
 
     @property
     def mean(self) -> Tensor:
-        """Return E[y] by quadrature."""
+        """Return E[y] by the quadrature."""
         return (self.log_nodes.exp() * self.nodes.flatten(-2)).sum(-1)
 
 
@@ -110,7 +110,7 @@ class MaskedCells(TableCells):
         return [slice(group.cells.start - first, group.cells.stop - first) for group in self.numbers]
 
     def _selected(self, group: CategoryGroup) -> tuple[Tensor, Tensor]:
-        """Return which cells of a group select a normal score by their last category, and which score they select."""
+        """Tell whether the last category of each cell selects a normal score, and which one."""
         cells = torch.arange(group.cells.start, group.cells.stop, device=self.missingness.selectors.device)
         same = cells.unsqueeze(1) == self.missingness.selectors.unsqueeze(0)
         return same.any(1), same.long().argmax(1)

@@ -1,4 +1,4 @@
-"""The base of all posterior distributions: draws are an invertible map of standard normal noise.
+"""Distributions whose draws are an invertible map of standard normal noise, as every posterior needs it.
 
 z = g(ε),  ε ~ N(0, I),      log q(z) = log N(g⁻¹(z); 0, I) − log |det ∂g/∂ε|
 """

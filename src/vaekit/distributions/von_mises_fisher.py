@@ -217,7 +217,7 @@ class VonMisesFisher(Reparameterized):
         return self._move(self._turn(z.double(), -1.0), self.law, self.even).to(z.dtype)
 
     def _move(self, y: Tensor, old: _Cosine, new: _Cosine) -> Tensor:
-        """Map the cosine with the first axis from one distribution to another; keep the length and the rest of the direction."""
+        """Change the cosine with the first axis from one distribution to another; length and remaining direction stay."""
         along, across = y[..., 0], y[..., 1:]
         width = across.norm(dim=-1)
         x = torch.asinh(along / width)  # artanh of the cosine, also exact near the poles

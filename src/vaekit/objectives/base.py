@@ -67,7 +67,7 @@ class Objective(Part, nn.Module):
         return cls(**{k: v for k, v in options.values().items() if k not in ("samples", "kl_weight")})
 
     def draw(self, model: Any, x: Tensor, samples: int | None = None) -> Any:
-        """Draw from the model what `terms` needs.
+        """Return the draws for `terms`.
 
         Args:
             model: the model, with the context of these rows.

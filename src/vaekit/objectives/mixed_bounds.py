@@ -47,7 +47,7 @@ class NegativeCIWAE(NegativeWeightedBound):
 
 
 class NegativeMIWAE(NegativeWeightedBound):
-    """−MIWAE of each example, where MIWAE is the average of the importance-weighted bounds of groups of draws.
+    """−MIWAE of each example, minus the average importance-weighted bound over groups of draws.
 
     Args:
         groups: G ≥ 1, a divisor of the number K of draws; 1 is the importance-weighted bound, K the evidence lower bound.
