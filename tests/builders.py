@@ -13,6 +13,7 @@ from vaekit.data import Part, Rows, Transform, open_source
 from vaekit.distributions import DiagonalNormal
 from vaekit.folder import RunFolder
 from vaekit.folder.digests import seal_text, unseal_text
+from vaekit.folder.parsing import NOTES
 from vaekit.models import Decoder, Diagonal, Encoder, VariationalAutoEncoder
 from vaekit.models.likelihoods import Bernoulli, Gaussian, Mixed
 from vaekit.networks import MLP, Concatenated, TableInput
@@ -112,17 +113,17 @@ def rows_of(X, *steps, seed=0, context=None):
 
 
 def without_digests(folder):
-    """Make of a run one of format 1, before files had digests."""
+    """Remove the digests from all files of a run."""
     for name in ("provenance.json", "schema.json"):
         content = json.loads((folder / name).read_text())
-        content.pop("digest", None)
-        (folder / name).write_text(json.dumps(content | ({"format": 1} if "format" in content else {})))
+        del content["digest"]
+        (folder / name).write_text(json.dumps(content))
     for name in ("recipe.toml", "metrics.csv"):
         lines = (folder / name).read_text().splitlines(keepends=True)
         (folder / name).write_text("".join(line for line in lines if not line.startswith("# sha256")))
     for path in (*folder.glob("*.safetensors"), *folder.glob("state/*.safetensors")):
         tensors, noted = RunFolder(folder).read_tensors(str(path.relative_to(folder)))
-        save_file(tensors, path, noted)
+        save_file(tensors, path, {NOTES: json.dumps(noted)})
 
 
 def write_sealed(path, text):

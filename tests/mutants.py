@@ -132,15 +132,15 @@ MUTANTS = [
     Mutant(
         "the held-out bound draws z by the noise that dequantises",
         "evaluation/bounds.py",
-        "RowStream.POSTERIOR, start",
-        "RowStream.TRANSFORM, start",
+        "width, RowStream.POSTERIOR)",
+        "width, RowStream.TRANSFORM)",
         LOOP,
     ),
     Mutant(
         "a posterior is measured by the noise it was fitted to",
-        "evaluation/fitting.py",
-        "RowStream.GAP_MEASURE",
-        "RowStream.GAP_FIT",
+        "evaluation/bounds.py",
+        "stream: RowStream = RowStream.GAP_MEASURE",
+        "stream: RowStream = RowStream.GAP_FIT",
         STREAMS,
     ),
     Mutant(
@@ -165,11 +165,11 @@ MUTANTS = [
         STREAMS,
     ),
     Mutant(
-        "the prior is left out of what defines a run",
-        "runs/load.py",
-        '"decoder", "prior", "posterior")',
-        '"decoder", "posterior")',
-        "tests/test_definition.py",
+        "the rows that chose the weights may be exchanged",
+        "runs/base.py",
+        "found = split.train.fingerprint(), split.validation.fingerprint()",
+        'found = split.train.fingerprint(), self.provenance["validation_fingerprint"]',
+        "tests/test_damage.py",
     ),
     Mutant(
         "the resolution's sign in a marginal",

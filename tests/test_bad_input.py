@@ -16,6 +16,7 @@ import vaekit
 from builders import read_numbers, write_sealed
 from vaekit.data import open_source
 from vaekit.folder import run_folder
+from vaekit.folder.parsing import METRICS
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(40, 3))
@@ -262,17 +263,22 @@ def test_grey_data_have_no_bernoulli_likelihood(train):
         (["--recipe", "nothing.toml"], ["nothing.toml"]),
         (["--set", "latent_dims=3"], ["'latent_dims'", "Did you mean 'latent_dim'?"]),
         (["--set", "likelihood=gausian"], ["'gausian'", "Did you mean 'gaussian'?"]),
-        (["--set", "encoder=mpl"], ["'encoder.name' must be", "'mpl'"]),
+        (["--set", "encoder=mpl"], ["the encoder must be known", "'mpl'"]),
         (["--set", "latent_dim=0"], ["'latent_dim' must be greater than 0", "Got 0"]),
         (["--set", "latent_dim=-3"], ["'latent_dim' must be greater than 0", "Got -3"]),
         (["--set", "latent_dim=two"], ["'latent_dim' must be", "'two'"]),
         (["--set", "latent_dim"], ["key=value", "'latent_dim'"]),
         (["--seed", "9999999999"], ["'seed' must be"]),
-        (["--set", "encoder=convolutional"], ["a convolutional encoder must be given pictures", "encoder=mlp"]),
+        (["--set", "encoder=convolutional"], ["'encoder.hidden'", "belongs to encoder=mlp"]),
     ],
 )
 def test_recipes_that_are_none(train, table, options, words):
     train(table, *options, words=words)
+
+
+def test_a_network_that_does_not_fit_the_data(expect_refusal, table):
+    words = ["a convolutional encoder must be given pictures", "encoder=mlp"]
+    expect_refusal("train", table, "--out", "run", "--set", "encoder=convolutional", words=words)
 
 
 def test_several_mistakes_are_told_at_once(train, table):
@@ -386,7 +392,7 @@ def test_damaged_descriptions(expect_refusal, copied, name, damage):
         ("recipe.toml", 'name = "gaussian"', 'name = "gausian"'),
         ("recipe.toml", 'name = "gaussian"', 'name = "auto"'),
         ("recipe.toml", 'name = "gaussian"', 'name = "bernoulli"'),
-        ("recipe.toml", 'network = "mlp"', 'network = "convolutional"'),
+        ("recipe.toml", 'name = "mlp"', 'name = "convolutional"'),
         ("schema.json", '"real"', '"unreal"'),
         ("schema.json", '"float64"', '"floaty"'),
         ("schema.json", '"affine"', '"magic"'),
@@ -406,7 +412,7 @@ def test_descriptions_that_were_meddled_with(expect_refusal, copied, name, old, 
 
 @pytest.mark.parametrize("verb", ["evaluate", "describe", "train"])
 def test_a_provenance_that_lacks_what_it_should_tell(expect_refusal, copied, verb):
-    (copied / "provenance.json").write_text('{"format": 1}')
+    (copied / "provenance.json").write_text('{"format": 3}')
     expect_refusal(verb, *(["--resume"] if verb == "train" else []), copied, words=["provenance.json"])
 
 
@@ -418,7 +424,7 @@ def test_a_folder_from_a_newer_version(expect_refusal, copied):
 
 
 def test_damaged_metrics(expect_refusal, copied):
-    write_sealed(copied / "metrics.csv", "step,elbo\n1,many\n")
+    write_sealed(copied / "metrics.csv", f"{','.join(METRICS)}\n1,many\n")
     expect_refusal("describe", copied, words=["is not a row of numbers"])
 
 

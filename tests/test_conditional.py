@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import math
-import tomllib
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +10,6 @@ import pyarrow as pa
 import pytest
 
 import vaekit
-from builders import without_digests
 from vaekit.data import Source, encode_rows, open_both
 from vaekit.data.options import DataOptions
 from vaekit.errors import DataError, RecipeError, RunError, VaekitError
@@ -311,22 +308,6 @@ def test_labels_of_an_array_are_a_column_of_its_table(tmp_path):
     filled = run.impute(Source(holes, labels))
     np.testing.assert_array_equal(filled[~np.isnan(holes)], holes[~np.isnan(holes)])
     assert np.isfinite(filled).all()
-
-
-def test_a_run_of_before_there_were_conditions_loads(digits_run, tmp_path):
-    described = json.loads((digits_run.path / "schema.json").read_text())
-    assert described["transform"].pop("context") == []
-    old = tmp_path / "old"
-    old.mkdir()
-    for file in digits_run.path.iterdir():
-        if file.is_file():
-            (old / file.name).write_bytes(file.read_bytes())
-    (old / "schema.json").write_text(json.dumps(described))
-    text = (old / "recipe.toml").read_text()
-    assert tomllib.loads(text)["data"]["context"] == []
-    (old / "recipe.toml").write_text("".join(line for line in text.splitlines(True) if "context =" not in line))
-    without_digests(old)
-    np.testing.assert_array_equal(vaekit.load(old).sample(3), digits_run.sample(3))
 
 
 def test_reports_give_what_was_given_with_the_held_out_rows(labelled, table_run, tmp_path):

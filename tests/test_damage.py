@@ -16,11 +16,12 @@ import torch
 
 import vaekit
 from builders import without_digests, write_sealed
-from vaekit.data import known_rows, open_source
-from vaekit.errors import RunError, VaekitError, did_you_mean
+from vaekit.data import Source, known_rows, open_source
+from vaekit.errors import DataError, RunError, VaekitError, did_you_mean
 from vaekit.estimator import VAE
 from vaekit.files import atomic_folder, atomic_path, hold_lock
 from vaekit.folder import RunFolder
+from vaekit.folder.parsing import METRICS
 from vaekit.training import Reporter
 from vaekit.training.state import GOOD, LATEST, read_state
 
@@ -98,17 +99,19 @@ def test_no_flipped_bit_changes_a_number_without_a_word(run, name):
 
 
 @pytest.mark.parametrize("name", [*TEXTS, *TENSORS])
-def test_a_file_without_its_digest_is_damaged_but_for_runs_of_before(run, name):
-    expected = everything(run)
+def test_a_file_without_its_digest_is_damaged(run, name):
     old = shutil.copytree(run, run.parent / "old")
     without_digests(old)
-    assert everything(old) == expected
     shutil.copy(old / name, run / name)
-    if name == "provenance.json":  # which says itself of what format it is
-        assert everything(run) == expected
-    else:
-        with pytest.raises(RunError, match=rf"{name}' is damaged: its digest is missing"):
-            everything(run)
+    with pytest.raises(RunError, match=rf"{name}' is damaged: its digest is missing"):
+        everything(run)
+
+
+def test_a_run_of_an_earlier_version_is_refused(run):
+    content = json.loads((run / "provenance.json").read_text())
+    write_sealed(run / "provenance.json", json.dumps(content | {"format": 2}, indent=2))
+    with pytest.raises(RunError, match=r"made by an earlier version of vaekit \(format 2\). Train a new run"):
+        vaekit.load(run)
 
 
 def test_a_digest_can_be_told_with_the_tools_of_every_system(run):
@@ -282,7 +285,8 @@ def test_a_model_larger_than_its_weights_is_not_made(run, name, old, new):
     ],
 )
 def test_metrics_are_not_believed(run, line, words):
-    write_sealed(run / "metrics.csv", f"step,epoch,elbo\n1,2,3\n{line}\n")
+    rest = ",".join("0" * (len(METRICS) - 3))
+    write_sealed(run / "metrics.csv", f"{','.join(METRICS)}\n1,{rest},2,3\n{line.replace(',', f',{rest},', 1)}\n")
     with pytest.raises(RunError, match=words) as error:
         RunFolder(run).read_metrics()
     assert len(str(error.value)) < 500
@@ -511,6 +515,15 @@ def test_rows_that_are_equal_by_chance_are_not_taken_for_training_rows(tmp_path)
     assert trained(read, table.sample(frac=1.0, random_state=1)) > 0
 
 
+def test_rows_that_chose_the_weights_cannot_be_exchanged(tmp_path):
+    source = Source(ROWS[:80], validation=Source(ROWS[80:]))
+    trained = vaekit.train(source, settings=SMALL | {"training.epochs": 1}, out=tmp_path / "run")
+    trained.source = Source(ROWS[:80], validation=Source(ROWS[81:])), None
+    trained.__dict__.pop("_split", None)
+    with pytest.raises(DataError, match="The rows are not those that the run was trained on"):
+        trained.split()
+
+
 def test_of_many_rows_a_sample_is_known(made, tmp_path, monkeypatch):
     monkeypatch.setattr(known_rows, "MOST_HASHES", 30)
     read = vaekit.train(made / "rows.npy", settings=SMALL | {"training.epochs": 1}, out=tmp_path / "run")
@@ -519,10 +532,3 @@ def test_of_many_rows_a_sample_is_known(made, tmp_path, monkeypatch):
     index = read.split().train.index
     assert trained(read, ROWS[index]) == len(index)  # all of those whose hash is small enough
     assert trained(read, np.random.default_rng(1).normal(size=(100, 3))) == 0
-
-
-def test_runs_of_before_know_their_rows_where_the_source_is(made, run):
-    (run / "rows.safetensors").unlink()
-    read = vaekit.load(run)
-    assert read.known is None
-    assert trained(read, ROWS) == read.provenance["rows"]["train"]

@@ -12,10 +12,12 @@ from builders import write_sealed
 from vaekit.errors import RunError
 from vaekit.files import atomic_path
 from vaekit.folder import FORMAT, RunFolder
+from vaekit.folder.parsing import METRICS
 
 PROVENANCE = {
     "source": "digits",
     "test_source": None,
+    "validation_fingerprint": "1" * 64,
     "fingerprint": 64 * "0",
     "rows": {"train": 9, "validation": 2, "test": 0},
     "threads": 1,
@@ -131,8 +133,9 @@ def test_a_run_is_never_written_over(tmp_path):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ('{"format": 3}', r"made by a newer version of vaekit \(format 3\). Install a newer vaekit"),
-        ('{"format": 2}', "its digest is missing"),
+        ('{"format": 4}', r"made by a newer version of vaekit \(format 4\). Install a newer vaekit"),
+        ('{"format": 2}', r"made by an earlier version of vaekit \(format 2\). Train a new run"),
+        ('{"format": 3}', "its digest is missing"),
         ('{"format": true}', "its format is True"),
         ('{"format": 0}', "its format is 0"),
         ('{"format": "1"}', "its format is '1'"),
@@ -207,14 +210,16 @@ def test_metrics_return_to_the_last_digit(tmp_path):
     assert folder.read_metrics() == []
     folder.write_metrics([])
     assert names(tmp_path) == []
-    rows = [{"step": 1, "elbo": -math.pi * 100}, {"step": 2, "elbo": math.nan}]
+    rows = [dict.fromkeys(METRICS, -math.pi * 100) | {"step": 1}, dict.fromkeys(METRICS, math.nan) | {"step": 2}]
     folder.write_metrics(rows)
     read = folder.read_metrics()
-    assert {name: read[0][name] for name in rows[0]} == rows[0]
+    assert read[0] == rows[0]
     assert read[1]["step"] == 2
     assert math.isnan(read[1]["elbo"])
-    assert math.isnan(read[0]["bound"])  # a column that was not there
-    write_sealed(tmp_path / "metrics.csv", "step,elbo\n1,many\n")
+    write_sealed(tmp_path / "metrics.csv", "step,elbo\n1,2\n")
+    with pytest.raises(RunError, match=r"metrics\.csv' is damaged: its columns are 'step,elbo', which are not 'step,"):
+        folder.read_metrics()
+    write_sealed(tmp_path / "metrics.csv", f"{','.join(METRICS)}\n1,many\n")
     with pytest.raises(RunError, match=r"metrics\.csv' is damaged: the line '1,many' is not a row of numbers"):
         folder.read_metrics()
 

@@ -7,7 +7,7 @@ from torch.distributions import kl_divergence
 
 import oracles
 import vaekit
-from builders import linear, rows_of, without_digests
+from builders import linear, rows_of, write_sealed
 from vaekit.distributions import CholeskyNormal, DiagonalNormal, VonMisesFisher
 from vaekit.errors import RecipeError, RunError, VaekitError
 from vaekit.evaluation import annealed_bound, measure
@@ -381,8 +381,7 @@ def test_a_run_whose_posterior_is_not_told_is_refused(tmp_path):
     path = tmp_path / "run" / "recipe.toml"
     text = path.read_text()
     kept = [part for part in text.split("\n\n") if not part.startswith("[posterior]")]
-    path.write_text("\n\n".join(line for line in kept).replace("layers = []\n", ""))
-    without_digests(tmp_path / "run")
+    write_sealed(path, "\n\n".join(kept))
     assert path.read_text() != text
     with pytest.raises(RunError, match=r"recipe.toml.* is damaged, or was changed"):
         vaekit.load(tmp_path / "run")

@@ -177,7 +177,7 @@ def test_two_runs_are_measured_on_the_same_cells(folder, source, run):
     figures = other.evaluate(cells)
     row = re.search(r'<th scope="row">ELBO</th>(.*?)</tr>', page.html)[1]
     assert re.findall(r'<td class="value"[^>]*>([^<]*)</td>', row)[1] == nats(figures.elbo)
-    assert "columns to be of other kinds" in page.text  # stars were declared for one of them
+    assert "columns for different kinds" in page.text  # stars were declared for one of them
     assert "The generated rows come from run." in page.text
     assert "error of <i>other" in page.text
     heads = re.search(r"<bdi>group</bdi></th>(.*?)</tr>", section(page, "Hidden cells"))[1]

@@ -59,27 +59,23 @@ def format_metrics(rows: list[dict[str, float]]) -> str:
 
 
 def parse_metrics(text: str) -> list[dict[str, float]]:
-    """Parse metrics.csv; columns that later versions added are NaN."""
+    """Parse metrics.csv."""
     header, *lines = text.splitlines() or [""]
-    columns = header.split(",")
-    if "step" not in columns or len(set(columns)) < len(columns) or not set(columns) <= set(METRICS):
-        raise ValueError(f"its columns are '{header}', which are not {', '.join(METRICS)}")
-    return [dict.fromkeys(METRICS, math.nan) | _parse_row(columns, line) for line in lines]
+    if header != (columns := ",".join(METRICS)):
+        raise ValueError(f"its columns are '{header}', which are not '{columns}'")
+    return [_parse_row(line) for line in lines]
 
 
-def _parse_row(columns: list[str], line: str) -> dict[str, float]:
+def _parse_row(line: str) -> dict[str, float]:
     cells = line.split(",")
-    whole = len(cells) == len(columns) and all(map(NUMBER.fullmatch, cells))
-    if not whole or not cells[columns.index("step")].isdigit():
+    if len(cells) != len(METRICS) or not all(map(NUMBER.fullmatch, cells)) or not cells[0].isdigit():
         raise ValueError(f"the line '{line}' is not a row of numbers")
-    return {name: int(cell) if cell.isdigit() else float(cell) for name, cell in zip(columns, cells, strict=True)}
+    return {name: int(cell) if cell.isdigit() else float(cell) for name, cell in zip(METRICS, cells, strict=True)}
 
 
 def parse_notes(metadata: dict[str, str]) -> dict[str, str]:
-    """Parse the notes beside tensors; in files of format 1 they are the metadata itself."""
-    if NOTES not in metadata:
-        return metadata
-    notes = parse_json(metadata[NOTES])
+    """Parse the notes beside tensors."""
+    notes = parse_json(metadata.get(NOTES, "{}"))
     if not all(isinstance(value, str) for value in notes.values()):
         raise ValueError("its notes are not texts")
     return notes

@@ -33,7 +33,7 @@ class Provenance(BaseModel):
         source: where the rows came from.
         test_source: where separate held-out rows came from.
         fingerprint: digest of the training rows.
-        validation_fingerprint: digest of the validation rows; None for runs saved before it was noted.
+        validation_fingerprint: digest of the validation rows.
         rows: number of rows in each part.
         threads: number of threads when training began.
         choices: what the recipe left open, what was chosen, and why.
@@ -42,7 +42,6 @@ class Provenance(BaseModel):
         start: path of the run whose weights the training started from.
         library: library of the data frame that an estimator was fitted to.
         pattern: digest of row.parquet.
-        defined_by: digest of a part of the recipe, for runs whose files have no digests.
     """
 
     model_config = ConfigDict(strict=True, frozen=True)
@@ -51,7 +50,7 @@ class Provenance(BaseModel):
     source: Text
     test_source: Text | None
     fingerprint: Digest
-    validation_fingerprint: Digest | None = None
+    validation_fingerprint: Digest
     rows: RowCounts
     threads: Annotated[int, Field(ge=1, lt=1 << 20)]
     choices: list[Text]
@@ -60,4 +59,3 @@ class Provenance(BaseModel):
     start: Text | None = None
     library: Annotated[str, StringConstraints(max_length=40)] | None = None
     pattern: Text | None = None
-    defined_by: Text | None = None

@@ -24,8 +24,8 @@ from vaekit.folder.digests import digest_tensors, seal_text, unseal_text
 from vaekit.folder.parsing import NOTES, format_metrics, parse_json, parse_metrics, parse_notes, parse_toml
 from vaekit.folder.provenance import Provenance
 
-FORMAT = 2
-"""Version of the folder's format; folders of later versions are refused. The files of format 1 had no digests."""
+FORMAT = 3
+"""Version of the folder's format; folders of other versions are refused."""
 WEIGHTS, KNOWN, ROW, LOCK = "weights.safetensors", "rows.safetensors", "row.parquet", "training.lock"
 MOST_BYTES = {"recipe.toml": 1 << 20, "metrics.csv": 1 << 26, "schema.json": 1 << 26} | {
     "provenance.json": 1 << 24, ROW: 1 << 26,
@@ -47,7 +47,6 @@ class RunFolder:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self.format = FORMAT
         self._continue = f"continue with `resume={str(path)!r}`"
 
     def create(
@@ -125,10 +124,9 @@ class RunFolder:
         version = self._parse(name, self._text(name), parse_json).get("format")
         if type(version) is not int or version < 1:
             raise self.damage_error(name, f"its format is {version!r}")
-        if version > FORMAT:
-            fault = f"'{self.path}' was made by a newer version of vaekit (format {version})"
-            raise RunError(fault, mend="Install a newer vaekit")
-        self.format = version
+        if version != FORMAT:
+            age, mend = ("a newer", "Install a newer vaekit") if version > FORMAT else ("an earlier", "Train a new run")
+            raise RunError(f"'{self.path}' was made by {age} version of vaekit (format {version})", mend=mend)
         try:
             known = Provenance.model_validate(self.read(name))
         except ValidationError as error:
@@ -172,8 +170,8 @@ class RunFolder:
         return text
 
     def _check_intact(self, name: str, intact: bool | None) -> None:
-        """Refuse a file whose digest is wrong, or missing (None); files of format 1 have none."""
-        if intact is None and self.format > 1:
+        """Refuse a file whose digest is wrong, or missing (None)."""
+        if intact is None:
             raise self.damage_error(name, "its digest is missing")
         if intact is False:
             raise self.change_error(name)
@@ -249,12 +247,12 @@ class RunFolder:
             told = f"'{key}' is {found.get(key, 'missing')} rather than {wanted.get(key, 'missing')}"
             raise RunError(f"'{self.path / name}' does not fit recipe.toml: {told}", mend="Restore both from a copy")
 
-    def chosen_step(self) -> int | None:
-        """Return the step at which the weights were chosen; None for runs of earlier versions."""
-        text = self.read_tensors(WEIGHTS)[1].get("step")
-        if text is not None and not re.fullmatch(r"\d{1,15}", text):
+    def chosen_step(self) -> int:
+        """Return the step at which the weights were chosen."""
+        text = self.read_tensors(WEIGHTS)[1].get("step", "")
+        if not re.fullmatch(r"\d{1,15}", text):
             raise self.damage_error(WEIGHTS, f"it was chosen at step '{text}'")
-        return None if text is None else int(text)
+        return int(text)
 
     def size(self, name: str) -> int:
         """Return the bytes of a file; 0 if it does not exist."""
@@ -271,7 +269,7 @@ class RunFolder:
             self.write("metrics.csv", seal_text(format_metrics(rows), ".csv"))
 
     def read_metrics(self) -> list[dict[str, float]]:
-        """Read metrics.csv; columns that later versions added are NaN.
+        """Read metrics.csv.
 
         Returns:
             A row for each validation; an empty list before the first one.

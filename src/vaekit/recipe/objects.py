@@ -96,7 +96,7 @@ def check_known(written: Mapping[str, Any], path: Path) -> None:
         chosen = written.get(section)
         name = chosen.get("name") if isinstance(chosen, Mapping) else chosen
         if isinstance(name, str) and name not in (AUTO, OBJECT, *choice.kind.known):
-            fault = f"'{path}' has the {section} '{name}', which is not known here"
+            fault = f"'{path / 'recipe.toml'}' has the {section} '{name}', which is not known here"
             raise RunError(fault, mend="Import the module that defines it first. A run folder never imports anything")
 
 

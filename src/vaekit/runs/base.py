@@ -40,11 +40,11 @@ class History:
 
     Args:
         validations: figures of each validation, as in metrics.csv.
-        step: step at which the weights were chosen; None for runs of earlier versions.
+        step: step at which the weights were chosen.
     """
 
     validations: list[dict[str, float]]
-    step: int | None
+    step: int
 
 
 @dataclass
@@ -58,7 +58,7 @@ class KeptRun:
         transform: maps data as given to data as the model sees them.
         model: the model with its best weights.
         provenance: versions, seed, source and fingerprint of the data, choices and their reasons.
-        known: hashes of the training rows; None for runs saved before they were kept.
+        known: hashes of the training rows; None in an estimator that was pickled.
         row: a row of the data frame that an estimator was fitted to, as the content of a Parquet file.
         history: figures of the training; None if they are read from the folder when they are needed.
         objects: the parts that training was given as Python objects, by section.
@@ -108,8 +108,7 @@ class KeptRun:
 
         def write_trained(made: RunFolder) -> None:
             made.write_metrics(history.validations)
-            note = {} if history.step is None else {"step": str(history.step)}
-            made.write_tensors(WEIGHTS, self.model.state_dict(), note)
+            made.write_tensors(WEIGHTS, self.model.state_dict(), {"step": str(history.step)})
             for name, (tensors, notes) in state.items():
                 made.write_tensors(name, tensors, notes)
 
@@ -176,9 +175,8 @@ class KeptRun:
     def _split(self) -> Split:
         source, test = self.source
         split = split_source(source.in_order(self.schema.columns), test, self.recipe.seed, self.recipe.data)
-        noted = self.provenance.get("validation_fingerprint")
-        chosen_by_others = noted is not None and split.validation.fingerprint() != noted
-        if split.train.fingerprint() != self.provenance["fingerprint"] or chosen_by_others:
+        found = split.train.fingerprint(), split.validation.fingerprint()
+        if found != (self.provenance["fingerprint"], self.provenance["validation_fingerprint"]):
             name = self.provenance["source"]
             told = "The rows are not those" if name == "memory" else f"'{name}' no longer holds the rows"
             mend = "Restore them, pass the rows to measure, or train a new run"

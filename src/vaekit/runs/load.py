@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import os
 from collections.abc import Mapping
@@ -26,8 +25,6 @@ LARGEST_WEIGHT = 1e18
 """Squares of greater weights overflow float32."""
 SPARE = 1 << 26
 """How many bytes building a model may take besides its weights."""
-DEFINING = ("model", "latent_dim", "layers", "seed", "data", "likelihood", "encoder", "decoder", "prior", "posterior")
-"""The keys of a recipe that define the model and the held-out rows; runs without digests note a digest of them."""
 
 
 def load(path: str | Path, **parts: object) -> Run:
@@ -77,8 +74,6 @@ def read_run(folder: RunFolder, objects: Mapping[str, Any] | None = None) -> Run
         check_objects(recipe, objects or {}, folder.path)
         described = folder.read("schema.json")
         schema, transform = Schema.model_validate(described["schema"]), Transform.model_validate(described["transform"])
-        if provenance.get("defined_by", digest_recipe(written)) != digest_recipe(written):
-            raise ValueError("recipe.toml was changed in a part that defines the model; train a new run with it")
         objects = adapt_model(objects or {}, schema)
         with _SizeLimit(folder.size(WEIGHTS) or folder.size(GOOD)):
             run = make_run(folder, recipe, schema, transform, provenance, objects)
@@ -139,12 +134,6 @@ def _read_row(folder: RunFolder, provenance: Mapping[str, Any]) -> bytes | None:
     if provenance.get("library") is None:
         return None
     content = folder.read_bytes(ROW)
-    if folder.format > 1 and provenance.get("pattern") != hashlib.sha256(content).hexdigest():
+    if provenance.get("pattern") != hashlib.sha256(content).hexdigest():
         raise folder.change_error(ROW)
     return content
-
-
-def digest_recipe(recipe: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of the part of a recipe that defines the model."""
-    defining = {key: recipe[key] for key in DEFINING if key in recipe}
-    return hashlib.sha256(json.dumps(defining, sort_keys=True).encode()).hexdigest()

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from vaekit.data import KnownRows, Part, Rows, seeded
+from vaekit.data import Part, Rows, seeded
 from vaekit.data.readers.factors import open_factors
 from vaekit.errors import DataError, RunError, VaekitError, at_least_one
 from vaekit.evaluation import (
@@ -242,14 +242,11 @@ class Run(KeptRun):
         if known is not None:
             scores = disentanglement(found.measured.mean, known, self.recipe.seed)
             asked["disentanglement"] = FactorScores(**asdict(scores), factors=known.shape[1], examples=len(rows))
-        return replace(found, training_rows=0 if X is None else self._count_trained(rows, train), **asked)
-
-    def _count_trained(self, rows: Rows, train: Rows | None) -> int | None:
-        """Count the rows that trained the run; None where that cannot be known."""
-        known = self.known
-        if known is None and train is not None:
-            known = KnownRows.of(train.part, self.schema.dtype)
-        return None if known is None else known.among(rows.part)
+        return replace(
+            found,
+            training_rows=0 if X is None else None if self.known is None else self.known.among(rows.part),
+            **asked,
+        )
 
     def _to_measure(self, X: object | None) -> tuple[Rows, Rows | None]:
         """Open the rows to measure, and the training rows where they can be had."""
