@@ -216,7 +216,7 @@ def test_given_cells_are_matched_too(folder, write):
         assert run.score_samples(read(write([ROW]))) == pytest.approx(expected, rel=1e-5)
     as_text = run.sample(3, given={"insured": "TRUE", "room": "007", "flag": "TRUE"})
     assert run.sample(3, given={"insured": True, "room": 7, "flag": True}).equals(as_text)
-    with pytest.raises(DataError, match=r"another in row 1"):
+    with pytest.raises(DataError, match=r"its value in row 1 is not in the training data"):
         run.score_samples(write([ROW, ["maybe", *ROW[1:]]]))
 
 

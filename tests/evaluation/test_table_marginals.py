@@ -74,13 +74,13 @@ def test_frequent_values_stand_alone_and_all_others_together():
 RNG = np.random.default_rng(5)
 SAMPLES = {
     "real": (numbers(), RNG.normal(size=500), RNG.standard_t(1, 400)),
-    "grid": (numbers(kind="count", step=1.0), RNG.poisson(60, 500), RNG.poisson(50, 300)),
-    "few": (numbers(kind="count", step=1.0), RNG.poisson(2, 500), RNG.poisson(2, 300)),
+    "grid": (numbers(kind="count", spacing=1.0), RNG.poisson(60, 500), RNG.poisson(50, 300)),
+    "few": (numbers(kind="count", spacing=1.0), RNG.poisson(2, 500), RNG.poisson(2, 300)),
     "skewed": (numbers(kind="positive"), np.exp(3 * RNG.normal(size=500)), np.exp(3 * RNG.normal(size=400))),
-    "amounts": (numbers(kind="positive", step=1.0), np.ceil(np.exp(3 * RNG.normal(size=500))), np.ones(9)),
+    "amounts": (numbers(kind="positive", spacing=1.0), np.ceil(np.exp(3 * RNG.normal(size=500))), np.ones(9)),
     "constant": (numbers(), np.full(30, 7.0), np.full(40, 7.0)),
     "single": (numbers(), np.array([1e15]), np.array([-1e15, 0.0])),
-    "date": (numbers(kind="datetime", step=86_400e6), np.round(RNG.normal(18000, 50, 300)) * 86_400e6, np.zeros(5)),
+    "date": (numbers(kind="datetime", spacing=86_400e6), np.round(RNG.normal(18000, 50, 300)) * 86_400e6, np.zeros(5)),
 }
 
 
@@ -104,7 +104,7 @@ def test_histograms_add_up(name, apart):
 
 
 def test_bins_of_a_grid_hold_equally_many_values():
-    edges, axis = bin_edges(numbers(step=0.5), np.arange(-50.0, 51.0) / 2, np.array([0.0]))
+    edges, axis = bin_edges(numbers(spacing=0.5), np.arange(-50.0, 51.0) / 2, np.array([0.0]))
     counts = np.histogram(np.arange(-200, 200) / 2, edges)[0]
     assert axis == "linear"
     assert set(counts) == {math.ceil(101 / 30)}

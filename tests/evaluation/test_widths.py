@@ -74,7 +74,7 @@ def test_a_conditional_model_and_one_of_a_mixed_table():
     U = np.ones((4, 3))
     model = conditional_vae(oracle, U, V, c, np.sqrt(np.diag(covariance)))
     assert widest(model, X.double(), torch.zeros(3, 3).double()) == 4 + 3
-    layout = Layout(sizes=(3,), lattice=(False,), edges=((0, 0),))
+    layout = Layout(sizes=(3,), on_grid=(False,), edges=((0, 0),))
     assert widest(mixed_vae(layout), torch.zeros(1, 4)) > 8
 
 
@@ -91,6 +91,7 @@ def test_the_model_and_the_random_state_are_left_alone():
 def test_a_model_is_measured_once_and_forgotten_with_it():
     model, seen = perceptron(), []
     model.decoder.register_forward_hook(lambda *_: seen.append(1))
+    gc.collect()  # models of other tests
     count = len(bounds._WIDTHS)
     assert widest(model, X) == widest(model, X[:1]) == 5
     assert len(seen) == 2  # for one row, and for two

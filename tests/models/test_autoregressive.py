@@ -107,5 +107,5 @@ def test_weights_learn_from_what_stands_before_only():
 
 
 def test_examples_of_too_many_pairs_are_refused():
-    with pytest.raises(VaekitError, match=r"at most 4,096 numbers. Got 4,225 instead"):
+    with pytest.raises(VaekitError, match=r"at most 4,096 numbers for likelihood=autoregressive_bernoulli. Got 4,225"):
         AutoregressiveBernoulli((65, 65, 1))

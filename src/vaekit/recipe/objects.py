@@ -58,7 +58,9 @@ def sort_parts(**parts: object) -> tuple[dict[str, Any], dict[str, Any]]:
             part = part.Options()
         if isinstance(part, str | PartOptions):
             if isinstance(part, PartOptions) and not issubclass(part.part, kind):
-                raise RecipeError(f"`{section}` must not be the options of a {part.part.section}", f"'{part.name}'")
+                raise RecipeError(
+                    f"`{section}` must not be options of another section", f"{part.part.section}={part.name}"
+                )
             named[f"{section}.name"] = part
             continue
         must, words = MUST_BE[section]
