@@ -4,7 +4,7 @@ import torch
 
 from vaekit.data import Schema, Transform
 from vaekit.models import Autoencoder, Likelihood
-from vaekit.recipe import build_model, load_recipe, resolve, start_model
+from vaekit.recipe import build_model, load_recipe, resolve
 
 SCHEMAS = {
     "binary": Schema(kind="binary", shape=(6,), levels=2),
@@ -37,7 +37,7 @@ def build(kind, *settings, recipe="auto"):
 def test_each_kind_of_data_is_given_a_model_of_its_own_likelihood(kind):
     model = build(kind)
     x = data(kind)
-    start_model(model, x)
+    model.start(x)
     y, loss = model(x)
     assert y.shape == x.shape
     assert torch.isfinite(loss)
@@ -70,7 +70,7 @@ def test_binarised_levels_are_two():
 def test_what_the_network_sees_has_mean_zero_and_unit_spread(kind):
     model = build(kind)
     x = data(kind)
-    start_model(model, x)
+    model.start(x)
     seen = model.encoder.rescale(x)
     assert abs(float(seen.mean())) < 1e-4
     assert float(seen.std()) == pytest.approx(1.0, abs=1e-4)
@@ -81,7 +81,7 @@ def test_training_starts_where_knowing_nothing_of_z_would_end(kind):
     """The first bound is within a few nats of the best model of independent features."""
     model = build(kind)
     x = data(kind)
-    start_model(model, x)
+    model.start(x)
     with torch.no_grad():
         bound = -float(model.draw(x, 1).distortion().mean())
     flat = x.flatten(1).double().numpy()
@@ -95,7 +95,7 @@ def test_training_starts_where_knowing_nothing_of_z_would_end(kind):
 
 def test_a_start_does_not_divide_by_nothing():
     model = build("real")
-    start_model(model, torch.ones(10, 5))
+    model.start(torch.ones(10, 5))
     assert all(torch.isfinite(p).all() for p in model.parameters())
 
 
@@ -103,7 +103,7 @@ def test_an_autoencoder_is_built_and_started():
     model = build("levels", recipe="autoencoder")
     assert isinstance(model, Autoencoder)
     x = data("levels") / 16
-    start_model(model, x)
+    model.start(x)
     seen = model.rescale(x)
     assert float(seen.std()) == pytest.approx(1.0, abs=1e-4)
     assert model(x)[0].shape == x.shape

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import MultivariateNormal
 
-from vaekit.models.latent import LatentModel
+from vaekit.models.latent import LatentModel, start_part
 from vaekit.networks import Rescale
 
 
@@ -107,6 +107,12 @@ class Autoencoder(LatentModel):
         """Return the reconstruction from codes, shape (..., *event)."""
         y = self.decoder(z).squeeze(-1)
         return y.to(torch.promote_types(y.dtype, torch.float32))
+
+    @torch.no_grad()
+    def start(self, x: Tensor) -> None:
+        """Standardise the encoder's input, and start both networks on some rows."""
+        start_part(self.encoder, self.rescale.start(x))
+        start_part(self.decoder, x)
 
     def run_once(self, x: Tensor) -> None:
         """Reconstruct x."""

@@ -6,12 +6,19 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from vaekit.errors import VaekitError
 
 if TYPE_CHECKING:
     from vaekit.models.variational import VariationalAutoEncoder
+
+
+def start_part(part: nn.Module, x: Tensor) -> float | None:
+    """Start a part on some rows if it has a method `start`, and return the noise variance that a linear decoder finds."""
+    start: Any = getattr(part, "start", None)
+    return None if start is None else start(x)
 
 
 class LatentModel(nn.Module, ABC):
@@ -49,6 +56,14 @@ class LatentModel(nn.Module, ABC):
     @abstractmethod
     def draw(self, x: Tensor, samples: int | None = None) -> Any:
         """Draw M times for each row, and return the terms from which an objective computes its loss."""
+
+    @torch.no_grad()
+    def start(self, x: Tensor) -> None:
+        """Set the first weights to values that suit some training rows; by default they stay as they are.
+
+        Args:
+            x: rows as the model sees them, shape (n, *event).
+        """
 
     def given(self, context: Tensor | None) -> LatentModel:  # noqa: ARG002 - for models that are not conditional
         """Return the model at the contexts of some rows. A model that is not conditional returns itself."""

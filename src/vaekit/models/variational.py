@@ -23,7 +23,7 @@ from vaekit.distributions import CholeskyNormal, DiagonalNormal, Reparameterized
 from vaekit.errors import VaekitError
 from vaekit.models.decoders import Decoder
 from vaekit.models.encoders import Encoder
-from vaekit.models.latent import LatentModel
+from vaekit.models.latent import LatentModel, start_part
 from vaekit.models.priors import StandardNormal
 
 CLOSED_FORM = (DiagonalNormal, CholeskyNormal, VonMisesFisher)
@@ -229,6 +229,22 @@ class VariationalAutoEncoder(LatentModel):
     def with_likelihood(self, what: str) -> VariationalAutoEncoder:  # noqa: ARG002 - it has one
         """Return the model itself."""
         return self
+
+    @torch.no_grad()
+    def start(self, x: Tensor) -> None:
+        """Start every part on some rows, unless the encoder is a custom module. The networks of a mixed table start as built."""
+        encoder: nn.Module = self.encoder
+        if not isinstance(encoder, Encoder):
+            return
+        likelihood = self.decoder.likelihood
+        likelihood.start(x)
+        if not likelihood.starts_networks:
+            return
+        start_part(self.prior, x)
+        start_part(encoder.network, encoder.rescale.start(x))
+        noise = start_part(self.decoder.network, x)
+        if noise is not None:
+            likelihood.start_noise(noise)
 
     def run_once(self, x: Tensor) -> None:
         """Evaluate the terms of the bound at one z for each x."""

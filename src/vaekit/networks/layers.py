@@ -86,6 +86,14 @@ class Rescale(nn.Module):
         self.register_buffer("scale", torch.tensor(float(scale)))
         self.logarithm = logarithm
 
+    @torch.no_grad()
+    def start(self, x: Tensor) -> Tensor:
+        """Set shift and scale to the mean and the spread of f(x), and return the rescaled x."""
+        seen = self(x)  # still without shift and scale
+        self.shift.copy_(seen.mean())
+        self.scale.copy_(seen.std().clamp(min=torch.finfo(torch.float32).tiny))
+        return self(x)
+
     def forward(self, x: Tensor) -> Tensor:
         """Rescale x, any shape."""
         return ((torch.log1p(x.clamp_min(0)) if self.logarithm else x) - self.shift) / self.scale

@@ -1,6 +1,6 @@
 """Recipes: typed configuration, the choices that data decide, and the model that comes of it."""
 
-from vaekit.recipe.build import build_model, build_part, check_fit, is_density, make_plan, start_model
+from vaekit.recipe.build import build_model, build_part, check_fit, is_density, make_plan
 from vaekit.recipe.keys import describe_keys
 from vaekit.recipe.reading import load_recipe, recipe_names
 from vaekit.recipe.recipe import Recipe
@@ -17,5 +17,4 @@ __all__ = [
     "make_plan",
     "recipe_names",
     "resolve",
-    "start_model",
 ]

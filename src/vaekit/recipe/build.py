@@ -1,4 +1,4 @@
-"""From a complete recipe and a schema to a model, and the model's start from its first look at the data."""
+"""From a complete recipe and a schema to a model."""
 
 from __future__ import annotations
 
@@ -24,7 +24,6 @@ from vaekit.models import (
     VariationalAutoEncoder,
 )
 from vaekit.models.by_hand import is_density as is_density_of
-from vaekit.models.likelihoods import Mixed
 from vaekit.networks import Concatenated, Rescale, TableInput
 from vaekit.parts import OBJECT, Plan
 from vaekit.recipe.recipe import SECTIONS, Recipe
@@ -72,8 +71,6 @@ def is_density(recipe: Recipe, plan: Plan) -> bool:
     """Tell whether the likelihood is a density on the reals rather than a probability."""
     if "model" in plan.built:
         return is_density_of(plan.built["model"])
-    if not recipe.model.part.has_likelihood:
-        return False
     if "likelihood" in recipe.model.part.parts:
         density: bool = plan.part("likelihood").density
         return density
@@ -216,37 +213,6 @@ def _generator(plan: Plan, likelihood: Likelihood) -> nn.Module:
     return network if first is None else nn.Sequential(first, network)
 
 
-@torch.no_grad()
-def start_model(model: LatentModel, x: Tensor) -> None:
-    """Set what the network sees to mean zero and unit spread, and every part to where the data suggest.
-
-    Args:
-        model: as built.
-        x: some training rows as the model sees them, shape (n, *event).
-    """
-    if isinstance(model, VariationalAutoEncoder):
-        encoder: nn.Module = model.encoder
-        if not isinstance(encoder, Encoder):
-            return  # a model that was built in a way of its own starts as it is
-        rescale, network, decoder = encoder.rescale, encoder.network, model.decoder.network
-        model.decoder.likelihood.start(x)
-        if isinstance(model.decoder.likelihood, Mixed):  # normal scores need no rescaling
-            return
-    elif isinstance(model, Autoencoder):
-        rescale, network, decoder = model.rescale, model.encoder, model.decoder
-    else:
-        return
-    seen = rescale(x)  # still without shift and scale, but with its logarithm
-    rescale.shift.copy_(seen.mean())
-    rescale.scale.copy_(seen.std().clamp(min=torch.finfo(torch.float32).tiny))
-    if isinstance(model, VariationalAutoEncoder):
-        _start(model.prior, x)
-    _start(network, rescale(x))
-    noise = _start(decoder, x)
-    if noise is not None and isinstance(model, VariationalAutoEncoder):
-        model.decoder.likelihood.start_noise(noise)
-
-
 def check_fit(model: LatentModel, x: Tensor) -> None:
     """Try parts that were passed as objects on some rows.
 
@@ -267,9 +233,3 @@ def check_fit(model: LatentModel, x: Tensor) -> None:
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
         fault = f"The parts do not fit together: {shorten(str(error))}"
         raise RecipeError(fault, mend="Compare their sizes") from error
-
-
-def _start(network: nn.Module, x: Tensor) -> float | None:
-    """Start a part that has a start; return the variance that it leaves to the noise."""
-    start: Any = getattr(network, "start", None)
-    return None if start is None else start(x)

@@ -87,6 +87,11 @@ class Subject:
             self.rows(self.held_out), self.rows(self.train) if self.train else None
         )
 
+    @property
+    def log_probability(self) -> str:
+        """Return what log p(x) is called."""
+        return "log-probability" if self.run.schema.discrete else "log-density"
+
     @cached_property
     def squared_error(self) -> float:
         """Measure (x − reconstruction)², averaged over held-out rows and values, in squared units of the data as given."""
@@ -119,6 +124,8 @@ class TableSubject(Subject):
         """Return another run on the same held-out rows, coded in its own way."""
         source = other.open(self.cells())
         return TableSubject(other, all_rows(source), other.evaluate(source.frame), source)
+
+    log_probability = "log-probability (log-density of continuous columns)"
 
     def cells(self) -> Any:
         """Return the held-out rows as they were given, as an Arrow table."""

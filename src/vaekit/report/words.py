@@ -24,14 +24,11 @@ def table(subjects: list[Subject]) -> list[Row]:
 
 def _meanings(subject: Subject) -> dict[str, str]:
     of = f"nats per example of {data_unit(subject)}"
-    kind = "log-probability" if subject.run.schema.discrete else "log-density"
-    if subject.mixed:
-        kind = "log-probability (log-density of continuous columns)"
     return {
         "held-out examples": "rows that were named for this report"
         if subject.named
         else "rows that neither trained nor chose the model",
-        "log-likelihood": f"{of}: a lower bound of the mean {kind} of a held-out example (± one standard error)",
+        "log-likelihood": f"{of}: a lower bound of the mean {subject.log_probability} of a held-out example (± one standard error)",
         "draws K": "draws of z for each log-likelihood; more draws make the bound tighter",
         "bits per dimension": "bits per value: a code based on the model needs at most this many",
         "ELBO": f"{of}: a looser bound, −(distortion + rate)",

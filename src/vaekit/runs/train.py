@@ -36,7 +36,7 @@ from vaekit.data.tables.cells import fit_cells
 from vaekit.errors import RecipeError, RunError, VaekitError, shorten
 from vaekit.evaluation import measure
 from vaekit.folder import WEIGHTS, RunFolder
-from vaekit.recipe import Recipe, build_part, check_fit, is_density, load_recipe, make_plan, resolve, start_model
+from vaekit.recipe import Recipe, build_part, check_fit, is_density, load_recipe, make_plan, resolve
 from vaekit.recipe.objects import adapt_model, optimizer_maker, sort_parts
 from vaekit.runs.load import make_run, read_run
 from vaekit.runs.run import Run
@@ -199,7 +199,7 @@ def _start(run: Run, split: Split, start: Run | None = None) -> None:
         return
     x = Rows(_sample_rows(split.train, run.recipe.seed), run.transform, run.recipe.seed).tensor()
     if "model" not in run.objects:
-        start_model(run.model, x)
+        run.model.start(x)
     if run.objects and not run.schema.context:
         check_fit(run.model, x[:2])
 

@@ -32,6 +32,8 @@ class Likelihood(Part, nn.Module):
     """Kinds of data that the likelihood can be used for, out of binary, levels, counts and real."""
     density: ClassVar[bool] = False
     """Whether `log_prob` is a density on the reals, not a probability."""
+    starts_networks: ClassVar[bool] = True
+    """Whether the networks start from the training rows, and not only the likelihood. Normal scores need no rescaling."""
 
     @classmethod
     def build(cls, options: Any, plan: Plan) -> Self:

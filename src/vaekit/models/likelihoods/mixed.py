@@ -45,6 +45,7 @@ class Mixed(Likelihood):
 
     name = "mixed"
     kinds = frozenset({"mixed"})
+    starts_networks = False
 
     class Options(PartOptions):
         """Options of the likelihood of a mixed table."""
