@@ -99,7 +99,8 @@ def check_known(written: Mapping[str, Any], path: Path) -> None:
         name = chosen.get("name") if isinstance(chosen, Mapping) else chosen
         if isinstance(name, str) and name not in (AUTO, OBJECT, *choice.kind.known):
             fault = f"'{path / 'recipe.toml'}' has the {section} '{name}', which is not known here"
-            raise RunError(fault, mend="Import the module that defines it first. A run folder never imports anything")
+            mend = "Import the module that defines it first; the command line has `--import MODULE` for this"
+            raise RunError(fault, mend=mend)
 
 
 def optimizer_maker(recipe: Recipe, objects: Mapping[str, Any]) -> Maker:
