@@ -87,7 +87,9 @@ def as_latent_model(model: Any, x: Tensor) -> LatentModel:
         posterior = encoder(x)  # type: ignore[misc]
     if not isinstance(posterior, Reparameterized):
         encoder = TorchGaussian(encoder)  # type: ignore[arg-type]
-    return VariationalAutoEncoder(encoder, decoder, prior)  # type: ignore[arg-type]
+    adapted = VariationalAutoEncoder(encoder, decoder, prior)  # type: ignore[arg-type]
+    adapted.built_from = type(model)
+    return adapted
 
 
 def is_density(model: LatentModel) -> bool:

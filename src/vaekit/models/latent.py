@@ -33,6 +33,8 @@ class LatentModel(nn.Module, ABC):
     """The name of a column of scores, which says what the score of a row is."""
     has_likelihood: ClassVar[bool]
     """Whether the model has p(x|z), so that log p(x) is bounded and x can be drawn. Otherwise z only gives a mean of x."""
+    built_from: type | None = None
+    """The class of the torch module with three parts that the model was made of; None for models of vaekit's own classes."""
     encoder: nn.Module
     decoder: nn.Module
     prior: nn.Module

@@ -47,7 +47,8 @@ def resolve(
     for section, part in objects.items():
         shared = SECTIONS[section].kind.Options.model_fields
         kept = {key: value for key, value in content[section].items() if key in shared and value is not None}
-        content[section] = kept | {"name": OBJECT, "type": f"{type(part).__module__}.{type(part).__qualname__}"}
+        built = getattr(part, "built_from", None) or type(part)
+        content[section] = kept | {"name": OBJECT, "type": f"{built.__module__}.{built.__qualname__}"}
     notes += _for_data(content, recipe, schema, objects)
     _latents(content, schema, objects, notes)
     if content["objective"]["name"] == AUTO:
