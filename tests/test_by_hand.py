@@ -75,7 +75,9 @@ def test_a_model_is_trained_in_place_and_read_with_its_owner_s_help(tmp_path):
     assert figures.elbo <= figures.log_likelihood.value
     assert figures.baselines.ppca is not None
     assert (run.recipe.model.name, run.recipe.latent_dim, run.recipe.objective.name) == ("object", 2, "elbo")
-    with pytest.raises(RunError, match=r"trained with parts that were passed as objects: model \(test_by_hand\.Torch\).*model=…"):
+    with pytest.raises(
+        RunError, match=r"trained with parts that were passed as objects: model \(test_by_hand\.Torch\).*model=…"
+    ):
         vaekit.load(tmp_path / "run")
     with pytest.raises(RunError, match=r"weights.safetensors"):
         vaekit.load(tmp_path / "run", model=bernoulli_vae())
