@@ -189,7 +189,7 @@ def test_what_cannot_be_conditional_is_refused(pictures, tmp_path, setting, word
     [
         (people(), ["agee"], "data.context must name columns of the data. Got 'agee' instead. Did you mean 'age'"),
         (people().append_column("id", pa.array(np.arange(1200))), ["id"], "'id', identifier"),
-        (people(), people().column_names, "No column is left to model, because data.context names all 4"),
+        (people(), people().column_names, "data.context names all 4 columns, so no column is left to model"),
         (pa.table({"a": [0, 1] * 9, "b": [1, 0] * 9}), ["c"], "data.context must name columns of the data. Got 'c'"),
         (people(), ["income"], "every cell of column 'income' must have a value"),
         (
@@ -261,7 +261,7 @@ def test_covariates_must_be_there(table_run):
             verb(table.drop(["sex"]))
     with pytest.raises(DataError, match=r"every cell of column 'age' must have a value.*an empty cell in row 3"):
         table_run.score_samples(table.set_column(0, "age", pa.array([1, 2, 3, None] + [4] * 16)))
-    with pytest.raises(DataError, match="Column 'sex' is given to the model, but its value in row 0"):
+    with pytest.raises(DataError, match="The model is conditional on column 'sex', but its value in row 0"):
         table_run.score_samples(table.set_column(1, "sex", pa.array(["x"] * 20)))
     with pytest.raises(DataError, match=r"The model is conditional on age, sex, but 'sex' is missing"):
         table_run.sample(5, given={"age": 40})

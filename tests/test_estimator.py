@@ -582,7 +582,7 @@ def test_the_bound_is_weighted(people):
     ("weights", "message"),
     [
         (np.zeros(120), "at least one weight must be above 0"),
-        (np.ones(7), "a weight for each of the 120 rows"),
+        (np.ones(7), "one number for each of the 120 rows"),
         (np.full(120, -1.0), "finite and not negative"),
         (np.full(120, np.nan), "finite and not negative"),
     ],
@@ -674,7 +674,7 @@ def test_masked_cells_are_missing_whatever_stands_beneath_them(whole):
 def test_too_few_rows(people):
     with pytest.raises(ValueError, match=r"1 sample\(s\).*minimum of 2"):
         small().fit([[1.0, 2.0]])
-    with pytest.raises(DataError, match="at least two rows to train on"):
+    with pytest.raises(DataError, match="Too few rows are left for training"):
         small().fit(people.head(2))
     assert small(settings=SMALL | {"data.validation": 0}).fit(people.head(2)).n_iter_ == 1
 

@@ -412,7 +412,7 @@ def test_a_run_of_a_database_takes_files_too(tmp_path):
     assert run.score_samples(tmp_path / "x.csv") == pytest.approx(
         run.score_samples(pd.DataFrame(cells, columns=["a", "x"])), rel=1e-6
     )
-    with pytest.raises(DataError, match=r"data\.query must go with a database"):
+    with pytest.raises(DataError, match=r"data\.query must be used with a database"):
         vaekit.train(tmp_path / "x.csv", settings=settings, out=tmp_path / "no")
 
 
@@ -421,7 +421,7 @@ def test_a_run_of_a_database_takes_files_too(tmp_path):
     [
         ({"t": pd.NaT}, "the value of 't' must be given"),
         ({"t": float("nan")}, "the value of 't' must be given"),
-        ({"n": 10**30}, "the value of 'n' must be of its type, int8"),
+        ({"n": 10**30}, "the value of 'n' must have the type int8"),
         ({"n": 3.5}, "the value of 'n' must be a multiple of 1"),
     ],
 )

@@ -35,7 +35,7 @@ def test_parts_are_the_same_when_a_run_is_opened_again(workplace):
         save(workplace / "set" / name / "dog", values[1::2])
     run = train("set")
     assert run.provenance["rows"] == {"train": 20, "validation": 5, "test": 4}
-    assert "The 5 pictures of 'val' choose the model." in run.provenance["choices"]
+    assert "The 5 pictures of 'val' are used to choose the best weights." in run.provenance["choices"]
     again = vaekit.load("run")
     split = again.split()
     np.testing.assert_array_equal(
@@ -58,7 +58,7 @@ def test_grey_pictures_in_a_colour_run_score_as_among_colours(workplace):
     for alone in ("grey", values[:3], values[:3, ..., None], [Image.fromarray(v) for v in values[:3]]):
         np.testing.assert_allclose(run.score_samples(alone), among, rtol=1e-5)
     np.testing.assert_allclose(run.encode("grey/01.png"), run.encode("mixed")[1:2], rtol=1e-4, atol=1e-5)
-    with pytest.raises(DataError, match="Leave out the fourth channel"):
+    with pytest.raises(DataError, match="Drop the fourth channel"):
         run.score_samples(np.zeros((2, 6, 6, 4), np.uint8))
     (workplace / "both" / "train").mkdir(parents=True)
     for i, v in enumerate(values):
@@ -93,7 +93,7 @@ def test_black_and_white_is_binary_whatever_its_files_are(workplace):
     np.testing.assert_array_equal(run.score_samples("bits"), run.score_samples("bytes"))
     grey = train("bytes", "grey")
     assert any(
-        note.startswith("All values are 0 or 255: data.binarize=threshold") for note in grey.provenance["choices"]
+        note.startswith("All values are 0 or 255. With data.binarize=threshold") for note in grey.provenance["choices"]
     )
     np.testing.assert_array_equal(grey.score_samples("bits"), grey.score_samples("bytes"))
     told = train("bytes", "told", **{"data.binarize": "threshold"})
@@ -112,7 +112,7 @@ def test_a_density_of_bytes_is_allowed_with_a_word(workplace):
 def test_axes_that_could_be_read_otherwise_are_said(workplace):
     run = train(RNG.integers(0, 256, (24, 2, 6, 6)).astype(np.uint8))
     assert run.schema.shape == (6, 6, 2)
-    assert run.provenance["choices"][0].startswith("Channels come first in (24, 2, 6, 6)")
+    assert run.provenance["choices"][0].startswith("The shape (24, 2, 6, 6) was read as channels first")
 
 
 @pytest.mark.parametrize("dtype", [float, int])

@@ -77,7 +77,7 @@ def test_training_and_refusals(say, table, workplace, tiny_set):
     assert " %  bound " in err or "100 %" in err
     code, _, err = say("ascii", "describe", "no…where×2.csv")
     assert code == 2
-    assert "the source must exist. Got 'no...wherex2.csv' instead" in err
+    assert "The source 'no...wherex2.csv' does not exist" in err
 
 
 def test_names_and_cells_of_the_data(say, workplace):

@@ -57,7 +57,8 @@ def test_a_header_can_be_declared(tmp_path):
     (tmp_path / "x.csv").write_text("".join(f"{'ab'[i % 2]},{'xyz'[i % 3]}\n" for i in range(60)))
     said = describe(tmp_path / "x.csv")
     assert (
-        "Line 1 names the columns, though some names also occur as cells. data.header=false reads it as a row." in said
+        "Line 1 was read as column names, although some names also occur as cells. To read it as a row, set data.header=false."
+        in said
     )
     said = describe(tmp_path / "x.csv", "--set", "data.header=false")
     assert "no line names the columns" in said

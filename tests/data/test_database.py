@@ -301,7 +301,7 @@ def test_postgresql_is_only_read(server):
     assert read_query(server.uri(), "delete from kept returning x").to_pydict() == {"x": [1, 2, 3]}
     for query in ("delete from kept", "drop table kept", "insert into kept values (4)", "commit"):
         refusal(server.uri(), query, "The query returned no columns")
-    refusal(server.uri(), "delete from kept; commit", "one statement of valid SQL")
+    refusal(server.uri(), "delete from kept; commit", "single valid statement of SQL")
     assert read_query(server.uri(), "select x from kept").to_pydict() == {"x": [1, 2, 3]}
 
 
@@ -310,8 +310,8 @@ def test_postgresql_is_only_read(server):
     [
         ("select * from nothing", "must name tables that exist. Got 'relation \"nothing\" does not exist' from"),
         ("select height from animals", "must name columns that exist. Got 'column \"height\" does not exist'"),
-        ("select legs\nfrom animals\nwher legs > 3", "valid SQL. Got 'syntax error at or near \"legs\"' from"),
-        ("select 1 as x; select 2 as x", "one statement of valid SQL. Got 'cannot insert multiple commands"),
+        ("select legs\nfrom animals\nwher legs > 3", "statement of SQL. Got 'syntax error at or near \"legs\"' from"),
+        ("select 1 as x; select 2 as x", "single valid statement of SQL. Got 'cannot insert multiple commands"),
         ("select nosuch(1)", "without an error. Got 'function nosuch.integer. does not exist'.*type casts.$"),
         ("select 1 / 0 as x", "must run without an error. Got 'division by zero' from 'postgresql://tester:"),
         ("select 1 / (legs - 3) as x from animals", "must run without an error. Got 'division by zero' from"),
@@ -350,15 +350,15 @@ def test_a_user_who_may_not_read(server):
     refusal(
         server.uri("guest", "guest"),
         "select * from animals",
-        "must be allowed to read what the query names. Got 'permission denied for table animals'",
+        "must have the right to read the tables in the query. Got 'permission denied for table animals'",
     )
 
 
 def test_a_wrong_password_is_told_and_not_shown(server):
-    message = refusal(server.uri(password="wrong-one"), match="the user's name and password must be right")
+    message = refusal(server.uri(password="wrong-one"), match="the user name and the password must be correct")
     assert f'password authentication failed for user "{USER}"' in message
     assert f"from 'postgresql://{USER}:***@127.0.0.1:{server.port}/postgres'" in message
-    refusal(f"postgresql://{USER}@127.0.0.1:{server.port}/postgres", match="password must be right.*no password suppl")
+    refusal(f"postgresql://{USER}@127.0.0.1:{server.port}/postgres", match="password must be correct.*no password suppl")
     refusal(f"postgresql://127.0.0.1:{server.port}/postgres?user={USER}&password=wrong-one", match="must be right")
 
 
@@ -371,7 +371,7 @@ def test_a_server_that_cannot_be_reached():
     with socket.socket() as free:  # bound, and not listened at
         free.bind(("127.0.0.1", 0))
         uri = f"postgresql://user:wrong-one@127.0.0.1:{free.getsockname()[1]}/db"
-        message = refusal(uri, match="the database's server must be reachable")
+        message = refusal(uri, match="the database server must be reachable")
     assert "Connection refused" in message
     assert f"'{without_password(uri)}'" in message
     assert "Check the host and the port" in message
@@ -453,7 +453,7 @@ def test_sqlite_rows_become_a_source(sqlite):
     source = Source.of_frame(frame_of_table(read_query(uri, "select a, b from t where b >= 10"))).as_numbers()
     assert source.columns == ("a", "b")
     np.testing.assert_array_equal(source.values, [(i / 8, i) for i in range(10, 2000)])
-    with pytest.raises(DataError, match=r"an empty cell in column 'c', row 5 \(1995 of 2000"):
+    with pytest.raises(DataError, match=r"an empty cell in column 'c', row 5 \(1995 of its 2000"):
         Source.of_frame(
             frame_of_table(read_query(uri, "select a, case when b < 5 then b end as c from t"))
         ).as_numbers()
@@ -492,13 +492,13 @@ def test_sqlite_is_only_read(sqlite, tmp_path):
     uri = sqlite("create table t (x)", rows=[(1,), (2,)])
     before = (tmp_path / "x.db").read_bytes()
     for query in ("delete from t returning x", "insert into t values (3)", "create table u (x)", "drop table t"):
-        refusal(uri, query, "the query must only read. Got 'attempt to write a readonly database'")
+        refusal(uri, query, "the query must only read data. Got 'attempt to write a readonly database'")
     for query in (
         "select x from t; delete from t",
         "select x from t; select 1",
         "select ';' as x; /* and */ select 1;",
     ):
-        refusal(uri, query, "one statement of valid SQL. Got 'You can only execute one statement at a time")
+        refusal(uri, query, "single valid statement of SQL. Got 'You can only execute one statement at a time")
     assert (tmp_path / "x.db").read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["x.db"]
 
@@ -507,7 +507,7 @@ def test_sqlite_is_only_read(sqlite, tmp_path):
 def test_sqlite_makes_no_other_file(sqlite, tmp_path, monkeypatch, query):
     monkeypatch.chdir(tmp_path)
     uri = sqlite("create table t (x)", rows=[(1,), (2,)])
-    refusal(uri, query, "the query must only read. Got 'too many attached databases")
+    refusal(uri, query, "the query must only read data. Got 'too many attached databases")
     assert [p.name for p in tmp_path.iterdir()] == ["x.db"]
 
 
@@ -526,8 +526,8 @@ def test_rows_that_another_program_has_just_written(sqlite, tmp_path):
     [
         ("select * from absent", "must name tables that exist. Got 'no such table: absent' from 'sqlite:///.*x.db'"),
         ("select y from t", "must name columns that exist. Got 'no such column: y' from"),
-        ("selct x from t", "valid SQL. Got 'near \"selct\": syntax error' from"),
-        ("select (1", "valid SQL. Got 'incomplete input'"),
+        ("selct x from t", "statement of SQL. Got 'near \"selct\": syntax error' from"),
+        ("select (1", "statement of SQL. Got 'incomplete input'"),
         ("select abs(-9223372036854775807 - 1) as x", "must run without an error. Got 'integer overflow'"),
         ("select x from t where x > 9", "The query returned no rows from 'sqlite:///"),
         ("select x, 1 as x from t", "different names. Got 'x' twice"),
@@ -587,14 +587,14 @@ ENDLESS = "with recursive c(x) as (select 1 union all select x + 1 from c) selec
 def test_an_answer_of_sqlite_without_end_is_refused_with_the_way_to_lift_it(sqlite, monkeypatch, query):
     monkeypatch.setenv("VAEKIT_LARGEST", "2e6")
     uri = sqlite("create table t (x)", rows=[(i,) for i in range(60)])
-    message = refusal(uri, query, "at most 1.9 MiB after unpacking. Got .* in the answer to the query, so far")
+    message = refusal(uri, query, "at most 1.9 MiB after unpacking. Got .* in the result of the query so far")
     assert "set the environment variable VAEKIT_LARGEST=" in message
 
 
 def test_an_answer_of_postgresql_without_end_is_refused_likewise(server, monkeypatch):
     monkeypatch.setenv("VAEKIT_LARGEST", "2e6")
     query = "select a.legs from animals a, animals b, animals c"
-    refusal(server.uri(), query, "at most 1.9 MiB.*in the answer to the query, so far.*VAEKIT_LARGEST=")
+    refusal(server.uri(), query, "at most 1.9 MiB.*in the result of the query so far.*VAEKIT_LARGEST=")
 
 
 @pytest.mark.parametrize("query", ["select zeroblob(500000000) as x", "select hex(zeroblob(200000000)) as x from t"])

@@ -169,7 +169,7 @@ def test_a_decimal_comma_leaves_semicolons_to_separate(write):
         ("a,b,a\n1,2,3\n", "x.csv", r"different names.*'a' twice"),
         ("a,b\n", "x.csv", "has a line of names but no rows"),
         ("a,b", "x.csv", "has a line of names but no rows"),
-        ("\n \n", "x.csv", "The source is an empty file"),
+        ("\n \n", "x.csv", "The source .* is an empty file"),
         ("größe,b\n1,2\n".encode("latin-1"), "x.csv", r"encoded in UTF-8.*x\.csv.*Save it as UTF-8"),
         (b"a,b\n" + b"1,2\n" * 9000 + "größe,2\n".encode("latin-1"), "x.csv", "encoded in UTF-8"),
         ("a,b\n1,2\n".encode("utf-16"), "x.csv", "encoded in UTF-8"),
@@ -193,7 +193,7 @@ def test_a_file_that_changes_between_readings_is_refused(write):
     path = write("a\n1\n2\n")
     frame = open_csv(path)
     path.write_text("a\n1\nword\n")
-    with pytest.raises(DataError, match=r"must not change.*x\.csv"):
+    with pytest.raises(DataError, match=r"x\.csv' changed while it was read"):
         frame.table()
 
 
@@ -353,11 +353,11 @@ def test_narwhals_is_imported_only_when_needed():
     [
         (
             pd.DataFrame({"a": [1, 2, 3, "x"]}),
-            r"column 'a' must be of one type. Got 'x' in row 3, text among numbers instead\. .*pandas\.to_numeric\(frame\['a'\]",
+            r"column 'a' must have the same type. Got 'x' in row 3, text among numbers instead\. .*pandas\.to_numeric\(frame\['a'\]",
         ),
         (
             pd.DataFrame({"a": ["x", None, 7, "y"]}),
-            r"column 'a' must be of one type. Got 7 in row 2, a number among text .* frame\['a'\].astype\(str\)",
+            r"column 'a' must have the same type. Got 7 in row 2, a number among text .* frame\['a'\].astype\(str\)",
         ),
         (pd.DataFrame({"a": [1 + 2j]}), "column 'a' of type complex128"),
         (pd.DataFrame([[1, 2]], columns=["a", "a"]), "'a' twice"),
@@ -380,7 +380,7 @@ def test_numbers_side_by_side():
     assert source.values.tolist() == [[1, 1, 0.25], [2, 0, 3]]
     assert source.columns == ("a", "b", "c")
     assert open_source(pl.DataFrame({"a": [1, 2]}, schema={"a": pl.Int16})).as_numbers().values.dtype == np.int16
-    with pytest.raises(DataError, match=r"an empty cell in column 'a', row 1 \(1 of 2 cells"):
+    with pytest.raises(DataError, match=r"an empty cell in column 'a', row 1 \(1 of its 2 cells"):
         open_source(pd.DataFrame({"a": [0.5, np.nan]})).as_numbers()
     with pytest.raises(DataError, match=r"every column must hold numbers\. Got column 'b' of type string instead"):
         open_source(pa.table({"a": [1], "b": ["x"]})).as_numbers()

@@ -382,7 +382,7 @@ def test_labels_of_odd_categories():
         "1 day, 0:00:00",
         None,
     ]
-    with pytest.raises(DataError, match=r"must differ in how they are written\. Got '1' twice"):
+    with pytest.raises(DataError, match=r"must differ when written as text\. Got '1' twice"):
         open_frame(pd.DataFrame({"c": pd.Categorical([1, "1"])}))
 
 
@@ -451,8 +451,8 @@ def test_casts_that_lose_something_are_none(found, kind):
         (
             [1, 2.5, Decimal(3), np.int8(4), "n/a"],
             None,
-            r"column 'c' must be of one type\. Got 'n/a' in row 4, text among numbers instead\. "
-            r"Make other cells missing, as with frame\['c'\] = pandas\.to_numeric\(frame\['c'\], errors=\"coerce\"\)",
+            r"column 'c' must have the same type\. Got 'n/a' in row 4, text among numbers instead\. "
+            r"Make the other cells missing, as with frame\['c'\] = pandas\.to_numeric\(frame\['c'\], errors=\"coerce\"\)",
         ),
         ([1, 2.5, None, True], None, "Got True in row 3, a truth value among numbers"),
         (["a", np.nan, 7, "b"], list("wxyz"), r"Got 7 in row 2 \(index 'y'\), a number among text .*astype\(str\)"),
@@ -463,7 +463,7 @@ def test_casts_that_lose_something_are_none(found, kind):
         (
             [NOON.replace(tzinfo=dt.UTC), None, NOON],
             None,
-            r"a time zone, or none of them\. Got datetime.*in row 2, without one",
+            r"a time zone, or all be without one\. Got datetime.*without a time zone in row 2",
         ),
     ],
 )
@@ -473,7 +473,7 @@ def test_the_odd_cell_is_blamed(cells, index, words):
 
 
 def test_objects_of_polars_are_refused():
-    with pytest.raises(DataError, match=r"type that Arrow supports\. Got column 'o' of objects"):
+    with pytest.raises(DataError, match=r"type that Arrow supports\. Got column 'o' of Python objects"):
         open_frame(pl.DataFrame({"o": pl.Series([{1}, {2}], dtype=pl.Object)}))
 
 

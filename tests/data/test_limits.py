@@ -51,5 +51,5 @@ def test_room_beyond_memory_is_a_file_whose_space_is_taken_first(monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "posix_fallocate", full)
-    with pytest.raises(DataError, match=r"480 bytes free on disk.*No space left on device"):
+    with pytest.raises(DataError, match=r"480 bytes on disk.*No space left on device"):
         allocate((30, 4), np.float32)

@@ -87,7 +87,7 @@ def test_an_empty_cell_in_the_first_row_does_not_make_it_a_header(csv):
 
 
 def test_empty_cells_are_told_with_their_column_and_first_row(csv):
-    with pytest.raises(DataError, match=r"an empty cell in column 'b', row 1 \(2 of 3 cells"):
+    with pytest.raises(DataError, match=r"an empty cell in column 'b', row 1 \(2 of its 3 cells"):
         open_csv(csv("a,b\n1,2\n3,\n5,\n"))
 
 
@@ -135,7 +135,7 @@ def test_parquet_keeps_values_and_names(parquet):
 
 
 def test_parquet_with_nulls_is_refused(parquet):
-    with pytest.raises(DataError, match=r"an empty cell in column 'b', row 2 \(1 of 3 cells"):
+    with pytest.raises(DataError, match=r"an empty cell in column 'b', row 2 \(1 of its 3 cells"):
         open_parquet(parquet(a=[1.0, 2.0, 3.0], b=[1, 2, None]))
 
 

@@ -133,7 +133,7 @@ def test_which_steps_are_fresh_in_training():
 
 @pytest.mark.parametrize("step", [Binarize(levels=4), Dequantize()])
 def test_noise_that_is_needed_must_be_given(step):
-    with pytest.raises(VaekitError, match="The transform needs uniform noise"):
+    with pytest.raises(VaekitError, match="The transform is random and needs uniform noise"):
         step.forward(torch.ones(1, 2), None)
 
 

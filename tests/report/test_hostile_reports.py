@@ -134,7 +134,7 @@ def test_a_run_whose_source_is_gone_is_reported_on_named_rows(tmp_path, people, 
         np.save(source, vaekit.data.open_source("digits").values[:90])
     vaekit.train(source, settings=SMALL, out=tmp_path / "run")
     source.rename(there := source.with_stem("moved"))
-    message = r"The run's own data cannot be read: the source must exist.*Pass the rows to measure\."
+    message = r"The run's own data cannot be read: The source .* does not exist.*Pass the rows to measure\."
     for verb in ("evaluate", "report"):
         outcome = call(verb, tmp_path / "run")
         assert re.search(message, outcome.err)

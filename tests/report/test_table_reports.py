@@ -125,7 +125,7 @@ def test_columns_say_what_is_missing_and_what_is_left_out(run, page):
     missing = [np.isnan(part.take(0, 10**4)[:, 2]).mean() for part in (run.split().test, run.split().train)]
     row = re.search(r"<bdi>温度</bdi></th>(.*?)</tr>", shown)[1]
     assert re.findall(r"</span>([^<]+)</span></td>", row) == [percent(share) for share in missing]
-    for name, reason in (("steady", "always"), ("empty", "no cell has a value"), ("id", "hardly one of them twice")):
+    for name, reason in (("steady", "always"), ("empty", "no cell has a value"), ("id", "almost all different")):
         row = re.search(rf"<bdi>{name}</bdi></th>(.*?)</tr>", shown)[1]
         assert "left out" in row
         assert reason in row

@@ -1,4 +1,4 @@
-"""Data: a file on disk, its schema, invertible transforms, batches of tensors."""
+"""Data on the way to a model: readers, schema, split, transforms and batches of tensors."""
 
 from vaekit.data.batches import BatchOrder, Rows
 from vaekit.data.description import infer_schema, make_notes, make_schema, table_schema

@@ -1,4 +1,4 @@
-"""Batches of tensors: each is read by one index into rows in memory or in a memory-mapped file."""
+"""Batches of rows as tensors, read from memory or from a memory-mapped file."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from vaekit.data.transforms import Transform
 
 
 def to_tensor(rows: Values) -> Tensor:
-    """Return rows as float32 if they are small integers, which it holds exactly, else as float64."""
+    """Convert an array of rows to a tensor: float32 for integers of at most 16 bits, else float64."""
     small = rows.dtype in (np.uint8, np.int8, np.uint16, np.int16)
     return torch.from_numpy(rows.astype(np.float32 if small else np.float64))
 
 
 MOST_RESIDENT = 1 << 23
-"""Most numbers of a part that are kept in memory, transformed, for training."""
+"""Training rows with at most this many numbers are transformed once and kept in memory."""
 
 
 class BatchOrder:
-    """Chooses the rows of each batch as a function of the seed and the step, so that nothing has to be stored.
+    """Chooses the rows of each training batch from the seed and the step alone, so the order need not be stored.
 
-    Rows are shuffled again in each epoch. Rows that do not fill a last batch are skipped in that epoch.
+    Rows are shuffled in each epoch. An incomplete last batch is skipped.
 
     Args:
         rows: number of training rows.
-        batch_size: number of rows of a batch; at most all rows.
+        batch_size: number of rows in a batch; a larger number means all rows.
         seed: decides the order.
-        weights: expected number of times that a row comes, up to a common factor; by default once in each epoch.
+        weights: weight of each row, which is drawn in proportion to it; by default all weights are equal.
 
     Examples:
         >>> order = BatchOrder(10, 4, seed=0)
@@ -51,14 +51,14 @@ class BatchOrder:
         self._epoch, self._order = -1, np.empty(0, np.int64)
 
     def index(self, step: int) -> npt.NDArray[np.int64]:
-        """Return the positions of the rows of this step, counted from 0."""
+        """Return the row numbers, from 0, of the batch at a training step."""
         epoch, position = divmod(step, self.steps_per_epoch)
         if epoch != self._epoch:
             self._epoch, self._order = epoch, self._shuffled(SeedStream.BATCHES.rng(self.seed, epoch))
         return self._order[position * self.batch_size : (position + 1) * self.batch_size]
 
     def _shuffled(self, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-        """Return all rows in a new order; a weighted row comes as often as it should, rounded up or down at random."""
+        """Return row numbers in random order, each repeated in proportion to its weight, with random rounding."""
         order = rng.permutation(self.rows)
         if self._reached is None:
             return order
@@ -67,13 +67,13 @@ class BatchOrder:
 
 
 class Rows:
-    """Gives the rows of a part as the model sees them.
+    """Transforms rows of data into the tensors that a model is trained and evaluated on.
 
     Args:
         part: the rows as given.
         transform: the map from data as given to data as the model sees them.
         seed: chooses the noise of evaluation.
-        hide: share of the rows of a training batch whose cells are hidden at random (mixed tables only).
+        hide: share of the rows in a training batch that have cells hidden at random (mixed tables only).
     """
 
     def __init__(self, part: Part, transform: Transform, seed: int = 0, hide: float = 0.0) -> None:
@@ -83,17 +83,17 @@ class Rows:
         return len(self.part)
 
     def unhidden(self, batch: int) -> int:
-        """Return how many rows of a training batch have no hidden cells; these rows come first."""
+        """Return the number of rows at the start of a training batch that have no hidden cells."""
         return batch - int(self.hide * batch)
 
     @cached_property
     def _resident(self) -> Tensor | None:
-        """Return all rows as the model sees them; None if they change with the noise or need too much memory."""
+        """Return all transformed rows, or None if the transform is random or the rows need too much memory."""
         still = not self.transform.needs_noise and len(self) * math.prod(self.part.event_shape) <= MOST_RESIDENT
         return self.tensor() if still else None
 
     def training_batch(self, index: npt.NDArray[np.int64], generator: torch.Generator) -> Tensor:
-        """Return rows at these positions with fresh noise, float32, shape (B, *event).
+        """Return the transformed rows of a training batch, with fresh noise, float32, shape (B, *event).
 
         Fixed binarisation uses the noise of evaluation.
         """
@@ -106,26 +106,26 @@ class Rows:
         return self._hidden(self.transform.draw(x, generator).float(), generator)
 
     def _hidden(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """Hide cells of the last rows of a batch, so that the model learns to predict any cells from any others."""
+        """Hide random cells in the last rows of a training batch, so that the model learns to predict missing cells."""
         cells = self.transform.cells
         return x if cells is None or not self.hide else cells.hide(x, self.unhidden(len(x)), generator)
 
     def context(self, index: npt.NDArray[np.int64] | slice = slice(None)) -> Tensor | None:
-        """Return the context of rows at these positions, float32, shape (B, ...); None if the model has no context."""
+        """Return the context (covariates) of selected rows, float32, shape (B, ...); None without a context."""
         if self.part.context is None:
             return None
         given = self.part.context[self.part.index[index]]
         return self.transform.encode_context(torch.from_numpy(given)).float()
 
     def blocks(self, size: int) -> Iterator[tuple[Tensor, RowNoise, Tensor | None]]:
-        """Iterate over all rows in order, `size` rows at a time, as (x, noise, context)."""
+        """Iterate over the transformed rows in order, in blocks of `size` rows, as (x, noise, context)."""
         for start in range(0, len(self), size):
             rows = self.part.take(start, start + size)
             noise = RowNoise(rows, self.seed)
             yield self._fixed(rows, noise), noise, self.context(slice(start, start + size))
 
     def tensor(self) -> Tensor:
-        """Return all rows at once, with the noise of evaluation."""
+        """Return all transformed rows as one tensor, with the noise of evaluation."""
         rows = self.part.take(0, len(self))
         return self._fixed(rows, RowNoise(rows, self.seed))
 

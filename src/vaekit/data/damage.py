@@ -1,4 +1,4 @@
-"""Errors of readers: whatever they raise for a damaged file becomes a refusal that names the file."""
+"""Damaged files: any error that a library raises becomes a refusal that names the file."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ RAISED: tuple[type[Exception], ...] = (
     *(OSError, EOFError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, MemoryError),
     *(RuntimeError, AssertionError, SyntaxError, struct.error, zlib.error, zipfile.BadZipFile, tokenize.TokenError),
 )
-"""Errors that readers raise for unexpected bytes."""
+"""Errors that libraries raise when they read a damaged file."""
 
 
 @contextlib.contextmanager
 def naming(path: Path, must: str, mend: str = "", also: tuple[type[Exception], ...] = ()) -> Iterator[None]:
-    """Turn an error of a reader into a refusal.
+    """Turn an error raised while a file is read into a refusal that names the file.
 
     Args:
         path: the file that is read.
-        must: what must be true of the file.
-        mend: how to mend it.
-        also: further classes of errors that the reader raises.
+        must: the rule that the file breaks.
+        mend: what the user can do.
+        also: further errors that the library raises.
 
     Raises:
-        DataError: in place of the error of the reader.
+        DataError: instead of the library's error.
 
     Examples:
         >>> with naming(Path("x.npy"), "a .npy file must be undamaged"):
         ...     raise EOFError("no data left")
         Traceback (most recent call last):
         ...
-        vaekit.errors.DataError: a .npy file must be undamaged. Got 'x.npy': no data left instead.
+        vaekit.errors.DataError: a .npy file must be undamaged. Got 'x.npy' (no data left) instead.
     """
     try:
         yield
@@ -45,4 +45,4 @@ def naming(path: Path, must: str, mend: str = "", also: tuple[type[Exception], .
         raise
     except (*RAISED, *also) as error:
         said = " ".join(str(error).split())[:200] or type(error).__name__
-        raise DataError(must, f"'{path}': {said}", mend) from error
+        raise DataError(must, f"'{path}' ({said})", mend) from error

@@ -1,4 +1,4 @@
-"""The description of data, inferred from their values: kind, levels, constant columns, and notes for the user."""
+"""The inference of a schema from data: kind, levels, constant columns, and notes for the user."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ POSSIBLE: dict[Kind, tuple[Kind, ...]] = {
     "real": ("real",),
     "mixed": ("mixed",),
 }
-"""Kinds that values of an inferred kind may be declared to be."""
+"""For each inferred kind of values, the kinds that a user may declare."""
 
 
 def infer_kind(part: Part, picture: bool, levels: int) -> tuple[Kind, int]:
-    """Infer the kind and the number of levels: bytes and pictures of 16 bits are levels, other integers counts, the rest reals."""
+    """Infer the kind of values (binary, levels, counts or real) and their number of levels, 0 for counts and reals."""
     low, high, integer = math.inf, -math.inf, True
     for _, block in part.blocks():
         low, high = min(low, float(block.min())), max(high, float(block.max()))
@@ -40,12 +40,12 @@ def infer_kind(part: Part, picture: bool, levels: int) -> tuple[Kind, int]:
 
 
 def only_extremes(part: Part) -> bool:
-    """Return whether all values are 0 or 255, as in masks and drawings that were saved as bytes."""
+    """Return whether all values are 0 or 255, as in black-and-white pictures saved as bytes."""
     return all(bool(((block == 0) | (block == 255)).all()) for _, block in part.blocks())
 
 
 def constant_columns(part: Part) -> dict[int, float]:
-    """Return the flat index and the value of each constant feature."""
+    """Find the features that are constant in all rows, and return their values by flat index."""
     first = part.take(0, 1).reshape(1, -1)
     varies = np.zeros(first.shape[1], dtype=bool)
     for _, block in part.blocks():
@@ -54,15 +54,15 @@ def constant_columns(part: Part) -> dict[int, float]:
 
 
 def table_schema(table: tuple[Column, ...], array: bool) -> Schema:
-    """Return the schema of a mixed table.
+    """Make the schema of a mixed table from its columns.
 
     Raises:
-        DataError: if no column is left to be modelled.
+        DataError: if no column can be modelled.
     """
     names = tuple(column.name for column in table if column.modelled)
     if not names:
         left_out = "; ".join(f"'{column.name}' is {column.kind}" for column in table[:5])
-        raise DataError(f"The table has no column that varies and can be modelled: {left_out}")
+        raise DataError(f"No column of the table can be modelled: {left_out}")
     return Schema(kind="mixed", shape=(len(names),), columns=names, table=table, array=array)
 
 
@@ -79,17 +79,17 @@ def infer_schema(
 
     Args:
         part: training rows.
-        picture: whether they are pictures (n, H, W, C).
+        picture: whether the rows are pictures (n, H, W, C).
         levels: number of levels if the source knows it, else 0.
         columns: names of the columns of a table.
         kind: the declared kind of the values; by default it is inferred.
-        everything: all rows of the source, which the kind is inferred from, so that it does not depend on the split.
+        everything: all rows of the source; the kind is inferred from these, so that it does not depend on the split.
 
     Returns:
         The schema.
 
     Raises:
-        DataError: if a value is not finite, nothing varies, or pixels were divided by 255.
+        DataError: if a value is not finite, all rows are identical, or pixels were rescaled.
     """
     dtype = str(part.values.dtype)
     schema = Schema(kind="real", shape=part.event_shape, picture=picture, columns=columns, dtype=dtype)
@@ -101,11 +101,11 @@ def infer_schema(
     if declared not in POSSIBLE[found]:
         raise DataError(f"data.kind must be one of {', '.join(POSSIBLE[found])} for these values", f"'{declared}'")
     if declared == "levels" and not levels:
-        raise DataError("data.kind=levels must be used with bytes or pictures", f"values of type {dtype}")
+        raise DataError("values declared as data.kind=levels must be bytes or pictures", f"values of type {dtype}")
     constant = constant_columns(part)
     if len(constant) == math.prod(schema.shape):
         raise DataError(f"All {len(part)} training examples are identical, so there is nothing to learn")
-    # Constant pixels stay: a picture needs all of them, and the probability of their level is proper.
+    # Constant pixels stay, because a picture needs all of its pixels; their levels have proper probabilities.
     dtype = "float64" if declared == "real" and part.values.dtype.kind in "ui" else dtype
     levels = levels if declared in ("binary", "levels") else 0
     found_out = {"dtype": dtype, "kind": declared, "levels": levels, "constant": {} if picture else constant}
@@ -113,7 +113,7 @@ def infer_schema(
 
 
 def make_schema(source: Source, train: Part, kind: Kind | Literal["auto"] = "auto") -> Schema:
-    """Describe the training rows of an encoded source; only their kind is inferred from all rows.
+    """Make the schema of an encoded source from its training rows; only the kind depends on all rows.
 
     Args:
         source: all rows.
@@ -121,7 +121,7 @@ def make_schema(source: Source, train: Part, kind: Kind | Literal["auto"] = "aut
         kind: the declared kind of the values; by default it is inferred.
 
     Raises:
-        DataError: as `infer_schema`, or if no column of a mixed table can be modelled.
+        DataError: in the cases of `infer_schema`, and if no column of a mixed table can be modelled.
     """
     if source.frame is not None:
         return table_schema(source.table, source.frame.array)
@@ -132,11 +132,11 @@ def make_schema(source: Source, train: Part, kind: Kind | Literal["auto"] = "aut
 
 
 def make_notes(source: Source, schema: Schema) -> list[str]:
-    """Return sentences about how the rows of a source were read, and what they look like."""
+    """Return notes for the user on how the rows of a source were read and what their values look like."""
     if schema.kind == "real" and schema.picture and (scale := find_disguise(all_rows(source), True)):
-        told = f"The values look like {scale}. A density of such values is not a likelihood, because it can grow without bound."
-        return [*source.notes, told]
+        note = f"The values look like {scale}. A density of such values is not a likelihood, because it can grow without bound."
+        return [*source.notes, note]
     if schema.kind != "levels" or schema.levels != 256 or not only_extremes(all_rows(source)):
         return list(source.notes)
-    told = "All values are 0 or 255: data.binarize=threshold models them as zeros and ones, and returns 0 and 255."
-    return [*source.notes, told]
+    note = "All values are 0 or 255. With data.binarize=threshold they are modelled as zeros and ones, and samples are 0 or 255."
+    return [*source.notes, note]

@@ -1,6 +1,6 @@
 """Rescaled levels: bytes that were divided, centred or standardised before they were passed.
 
-A density of such values is not a likelihood: they lie on a few points, at which a density can grow without bound.
+Such values lie on a few points, where a density can grow without bound and so is not a likelihood.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ from vaekit.data.part import CHUNK, Part
 from vaekit.errors import DataError
 
 FEW, MANY = 256, 1 << 16
-"""Levels of one byte, and of two bytes; the latter are searched for on the usual scales only."""
+"""Levels of one byte and of two bytes. More than `FEW` levels are only recognised on the usual scales."""
 REPEATS = 8
-"""From this many numbers for each different value on, repeated values are not a coincidence."""
+"""Repeated values are not a coincidence if there are this many numbers for each different value."""
 ENOUGH, SOME = 60, 16
-"""Fewest numbers of a picture or a pixel that are examined alone, since each may have its own scale; and how many are."""
+"""A picture or a pixel with at least `ENOUGH` numbers may have its own scale; `SOME` of each are examined."""
 ROWS = 1000
-"""Rows that are examined."""
+"""Most rows that are examined."""
 
 
 @dataclass(frozen=True)
 class Scale:
-    """A scale of values k·spacing + lowest for k = 0 … levels − 1.
+    """Describes rescaled levels: the values k·spacing + lowest for k = 0, …, levels − 1.
 
     Args:
         lowest: the least value.
         spacing: distance between neighbouring values; 0 if the distances differ.
         levels: number of values.
-        usual: whether they are the levels of a file, rescaled to [0, 1] or [-1, 1].
+        usual: whether the values are the levels of a picture file, rescaled to [0, 1] or [-1, 1].
     """
 
     lowest: float
@@ -42,9 +42,9 @@ class Scale:
     usual: bool = False
 
     def __str__(self) -> str:
-        """Describe how the levels were rescaled."""
+        """Describe in words how levels were rescaled."""
         if not self.spacing:
-            return f"values of which only {self.levels} differ"
+            return f"rescaled levels ({self.levels} different values)"
         if self.usual:
             called = "bytes" if self.levels == FEW else f"levels of {self.levels.bit_length() - 1} bits"
             return f"{called} rescaled to [-1, 1]" if self.lowest else f"{called} divided by {1 / self.spacing:.6g}"
@@ -55,24 +55,24 @@ class Scale:
 
     @property
     def mend(self) -> str:
-        """Say how to restore the levels."""
+        """Return an instruction for restoring the original levels."""
         shifted = f"(x - {self.lowest:.6g})" if self.lowest > 0 else f"(x + {-self.lowest:.6g})" if self.lowest else "x"
         kind = "uint8" if self.levels <= FEW else "uint16"
         if not self.spacing:
-            way = "the levels as they were"
+            way = "the original levels"
         elif abs(self.spacing - 1) < 1e-6:
             way = f"{shifted} as {kind}"
         else:
             way = f"({shifted} * {1 / self.spacing:.6g}).round() as {kind}"
-        return f"Give {way}, or declare data.kind=real if a density is really meant"
+        return f"Pass {way}, or set data.kind=real to fit a density anyway"
 
 
 def refuse_disguise(part: Part, picture: bool) -> None:
-    """Refuse rescaled levels.
+    """Refuse data that are rescaled levels, such as pixels divided by 255.
 
     Args:
         part: rows that look like reals, shape (n, H, W, C) for pictures, else (n, columns).
-        picture: whether they are pictures; for other rows only the usual scales, common to all columns, are refused.
+        picture: whether the rows are pictures; other rows are refused only if all columns share a usual scale.
 
     Raises:
         DataError: names the scale and says how to restore the levels.
@@ -83,10 +83,12 @@ def refuse_disguise(part: Part, picture: bool) -> None:
 
 
 def find_disguise(part: Part, picture: bool) -> Scale | None:
-    """Return the scale of rows that are rescaled levels, by the rules of `refuse_disguise`; None if they are reals."""
+    """Find the scale of rows that are rescaled levels (see `refuse_disguise`); return None for real numbers."""
     rows = max(2, min(ROWS, CHUNK // max(1, math.prod(part.event_shape))))
     sample = part.take(0, rows)
-    if picture and (sample == np.floor(sample)).all():  # some are negative, else they would be levels or counts
+    if (
+        picture and (sample == np.floor(sample)).all()
+    ):  # some values are negative; otherwise they would be levels or counts
         low, high = float(sample.min()), float(sample.max())
         return Scale(low, 1, int(high - low) + 1)
     for values in np.moveaxis(sample, -1, 0) if picture else [sample]:
@@ -104,19 +106,19 @@ def find_disguise(part: Part, picture: bool) -> Scale | None:
 
 
 def _scale_of_each(parts: npt.NDArray[np.generic]) -> Scale | None:
-    """Return the scale of the first of several arrays, if each array has one."""
+    """Find the scale of each array, and return the first one if all arrays have a scale."""
     each = [find_scale(part) for part in parts]
     return each[0] if each and all(each) else None
 
 
 def find_scale(values: npt.NDArray[np.generic]) -> Scale | None:
-    """Find the scale on which all numbers lie.
+    """Find the scale of numbers that lie on equally spaced levels or repeat a few values.
 
     Args:
         values: numbers of any shape.
 
     Returns:
-        At most 256 levels, or up to 65,536 on one of the usual scales; None if there is no such scale, or only one value.
+        A scale of at most 256 levels, or of up to 65,536 if it is a usual one; None if there is no such scale.
 
     Examples:
         >>> print(find_scale(np.arange(256) / 127.5 - 1))
@@ -135,7 +137,7 @@ def find_scale(values: npt.NDArray[np.generic]) -> Scale | None:
 
 
 def _precision(different: npt.NDArray[np.float64]) -> float:
-    """Return the relative rounding error of numbers, by the narrowest precision that holds them all."""
+    """Return the relative rounding error of the narrowest floating type that holds all numbers."""
     with np.errstate(over="ignore"):
         for kind, error in ((np.float16, 2.0**-11), (np.float32, 2.0**-24)):
             if (different.astype(kind) == different).all():
@@ -144,7 +146,7 @@ def _precision(different: npt.NDArray[np.float64]) -> float:
 
 
 def _grid(different: npt.NDArray[np.float64], error: float) -> Scale | None:
-    """Return the grid of increasing numbers, up to their rounding error."""
+    """Find the equally spaced levels on which increasing numbers lie, up to rounding; None if there are none."""
     slack = error * float(np.abs(different).max())
     gaps = np.diff(different)
     gaps = gaps[gaps > slack]  # smaller gaps are rounding errors
@@ -166,7 +168,7 @@ def _grid(different: npt.NDArray[np.float64], error: float) -> Scale | None:
 
 
 def _usual_scale(different: npt.NDArray[np.float64], error: float) -> Scale | None:
-    """Return the scale of [0, 1] or [-1, 1] that fits increasing numbers best, up to their rounding error."""
+    """Find the bit depth at which increasing numbers are levels rescaled to [0, 1] or [-1, 1], up to rounding."""
     found: list[tuple[float, int, Scale]] = []
     for bits, less, start in itertools.product(range(8, 17), (1, 0), (0.0, -1.0)):
         divisor = (2**bits - less) / (1 - start)

@@ -1,4 +1,4 @@
-"""The encoding of opened rows as numbers. Only this module decides whether a table is mixed."""
+"""The encoding of opened rows as numbers, and the decision whether a table is mixed."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ def open_both(
     progress: Progress | None = None,
     columns: tuple[Column, ...] | None = None,
 ) -> tuple[Source, Source | None]:
-    """Open a source and its separate test source, if there is one, and encode both in the same way.
+    """Open training data and, if given, test data, and encode both as numbers in the same way.
 
     Args:
-        source: rows as `open_source` takes them.
+        source: rows in any form that `open_source` takes.
         test: held-out rows in the same form, or None.
         options: how data are read, and the declared kinds of columns.
         mixed: whether each column has its own kind; None lets the rows decide.
-        progress: is told how many pictures are decoded.
+        progress: called with the number of decoded pictures and of all pictures.
         columns: the columns if they are known; by default they are inferred.
 
     Raises:
         DataError: if rows cannot be opened or encoded.
     """
     if options.query and not any(isinstance(rows, str) and is_database(rows) for rows in (source, test)):
-        must = "data.query must go with a database"
-        raise DataError(must, f"the source '{source}'", "Name postgresql://… or sqlite:///…")
+        must = "data.query must be used with a database"
+        raise DataError(must, f"the source '{source}'", "Pass an address such as postgresql://… or sqlite:///…")
     known = columns if columns and not all(column.context for column in columns) else ()
     opened = open_source(source, options, progress, known)
     opened = encode_rows(opened, find_columns(opened, options, mixed) if columns is None else columns, options.marks)
@@ -57,13 +57,13 @@ def open_both(
 
 
 def find_columns(source: Source, options: DataOptions, mixed: bool | None = None) -> tuple[Column, ...]:
-    """Infer the columns of a mixed table; for other data only the columns that are given to the model.
+    """Infer the columns of a mixed table, or only the context columns of other data.
 
     Args:
         source: rows as they were opened.
-        options: the declared kinds of columns, and the columns that are given to the model.
-        mixed: whether each column has its own kind; None lets the rows decide: they are a mixed table unless they are
-            pictures, levels, counts, or all zeros and ones.
+        options: the declared kinds of columns, and the context columns (covariates).
+        mixed: whether each column has its own kind; by default all rows do, except pictures, levels, counts, and
+            zeros and ones.
 
     Raises:
         DataError: if pictures are declared to be a mixed table, or cells do not fit the declared kind of their column.
@@ -72,7 +72,7 @@ def find_columns(source: Source, options: DataOptions, mixed: bool | None = None
     if LABEL in context and source.labels is not None and source.labels.dtype.kind != "f":
         declared = {LABEL: "categorical", **declared}  # integers that name classes
     if mixed and source.picture:
-        raise DataError("a mixed table must have an example per row: (n, columns)", "pictures")
+        raise DataError("a mixed table must have an example per row, shape (n, columns)", "pictures")
     mixed = _looks_mixed(source) if mixed is None else mixed
     if not mixed and not context:
         return ()
@@ -80,7 +80,7 @@ def find_columns(source: Source, options: DataOptions, mixed: bool | None = None
         return infer_columns(source.context_frame(context), declared, context)
     columns = infer_columns(source.as_frame(LABEL in context), declared, context)
     if all(column.context for column in columns):
-        raise DataError(f"No column is left to model, because data.context names all {len(columns)}")
+        raise DataError(f"data.context names all {len(columns)} columns, so no column is left to model")
     return columns if mixed else tuple(column for column in columns if column.context)
 
 
@@ -101,12 +101,12 @@ def _all_binary(frame: Frame) -> bool:
 
 
 def encode_rows(source: Source, columns: Sequence[Column], marks: tuple[str, ...] = MISSING) -> Source:
-    """Encode rows as numbers: a mixed table column by column, other tables as one array.
+    """Encode opened rows as numbers: a mixed table column by column, other tables as one array.
 
     Args:
-        source: rows as they were opened; encoded rows are returned unchanged.
-        columns: the columns of a mixed table; for other data only those that are given to the model.
-        marks: words for a missing cell, for columns that were read from a text file in training.
+        source: opened rows; encoded rows are returned unchanged.
+        columns: the columns of a mixed table, or the context columns of other data.
+        marks: words that mean a missing cell, for columns that came from a text file in training.
 
     Raises:
         DataError: if a column is missing, or a cell does not fit its column.
@@ -131,7 +131,7 @@ def encode_rows(source: Source, columns: Sequence[Column], marks: tuple[str, ...
 
 
 def _matched(frame: Frame, columns: Sequence[Column], marks: tuple[str, ...]) -> Frame:
-    """Prepare a table to be read as the training rows were: by their words for missing cells, and by position if unnamed."""
+    """Match a new table to the training table: set words for missing cells, and match unnamed columns by position."""
     if frame.written is None and any(column.written for column in columns):
         frame = replace(frame, words=marks)
     if frame.named and are_numbered(columns) and len(frame.names) == len(columns):

@@ -1,4 +1,4 @@
-"""Training rows, recognised by their hashes in whatever file they come. Of many rows only the smallest hashes are kept."""
+"""The recognition of training rows in any file by their hashes."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from vaekit.data.noise import RowNoise, mix
 from vaekit.data.part import Part
 
 MOST_HASHES = 1 << 16
-"""Most hashes that are kept, half a megabyte. The rows with the smallest hashes are a random sample of all rows."""
+"""Most hashes that are kept (half a megabyte). The smallest are kept, which belong to a random sample of rows."""
 CHANCE = 1e-3
-"""Largest probability that new rows of the same distribution are taken for training rows."""
+"""Largest probability that new rows from the same distribution are mistaken for training rows."""
 
 UInt = npt.NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
 class KnownRows:
-    """Hashes of training rows.
+    """Recognises training rows by their hashes.
 
     Args:
-        hashes: hashes of different rows, increasing, shape (k,).
+        hashes: the different hashes that are kept, increasing, shape (k,).
         rows: how many training rows have one of these hashes.
-        repeated: how many of these rows have an equal row among the training rows.
+        repeated: how many of these rows occur more than once among the training rows.
         total: the sum of the hashes of all rows of the source, modulo 2⁶⁴; it does not depend on their order.
-        dtype: type of the values that are hashed.
+        dtype: type to which values are converted before they are hashed.
     """
 
     hashes: UInt
@@ -39,11 +39,11 @@ class KnownRows:
 
     @classmethod
     def of(cls, train: Part, dtype: str) -> KnownRows:
-        """Hash training rows.
+        """Compute the hashes by which training rows are recognised.
 
         Args:
-            train: the training rows; the array behind them holds all rows of the source.
-            dtype: type in which values are hashed, whatever type they have.
+            train: the training rows; their array holds all rows of the source.
+            dtype: type to which values are converted before they are hashed.
         """
         hashes = _hashes(replace(train, index=np.arange(len(train.values))), dtype)
         total = int(hashes.sum(dtype=np.uint64))
@@ -52,16 +52,16 @@ class KnownRows:
         return cls(found, int(counts.sum()), int(counts[counts > 1].sum()), total, dtype)
 
     def among(self, rows: Part) -> int:
-        """Count the rows that were training rows; 0 if that many equal rows can be chance.
+        """Count the new rows that were training rows; return 0 if chance can explain the matches.
 
-        New rows can equal training rows if there are few different rows. The share of such rows is estimated from the training
-        rows that have an equal row. If it explains the count, only the complete source is recognised.
+        New rows can equal training rows by chance if few different rows are possible. The probability is estimated from
+        repeated training rows. If it explains the matches, only the complete source is recognised.
 
         Args:
             rows: rows encoded as in training.
 
         Returns:
-            Their number, which is an estimate if only some hashes were kept.
+            The number of training rows, an estimate if only some hashes were kept.
         """
         from scipy.stats import betabinom  # slow to import
 
@@ -70,23 +70,23 @@ class KnownRows:
         kept = hashes if len(self.hashes) < MOST_HASHES else hashes[hashes <= self.hashes[-1]]
         different = np.unique(kept)
         equal = int(np.isin(different, self.hashes).sum())
-        alike, other = self.repeated + 1, self.rows - self.repeated + 1
-        if not equal or (betabinom.sf(equal - 1, len(different), alike, other) > CHANCE and not is_source):
+        repeated, single = self.repeated + 1, self.rows - self.repeated + 1
+        if not equal or (betabinom.sf(equal - 1, len(different), repeated, single) > CHANCE and not is_source):
             return 0
         return max(1, round(len(rows) * float(np.isin(kept, self.hashes).mean())))
 
     def content(self) -> tuple[npt.NDArray[np.int64], dict[str, str]]:
-        """Return what is saved: the hashes as signed numbers, and the rest as text."""
+        """Return the contents to save: the hashes as signed integers, and all other fields as text."""
         noted = {"rows": self.rows, "repeated": self.repeated, "total": self.total, "dtype": self.dtype}
         return self.hashes.view(np.int64), {key: str(value) for key, value in noted.items()}
 
     @classmethod
     def read(cls, hashes: npt.NDArray[np.int64], noted: dict[str, str]) -> KnownRows:
-        """Read what `content` returned.
+        """Restore the hashes of training rows from the saved output of `content`.
 
         Raises:
-            ValueError: if it is damaged.
-            KeyError: if a part is missing.
+            ValueError: if the output is damaged.
+            KeyError: if a field is missing.
         """
         rows, repeated, total = (int(noted[key][:20]) for key in ("rows", "repeated", "total"))
         unsigned = hashes.view(np.uint64)
@@ -96,7 +96,7 @@ class KnownRows:
 
 
 def _hashes(rows: Part, dtype: str) -> UInt:
-    """Return a hash of 64 bits for each row and its context, shape (n,)."""
+    """Return a 64-bit hash of each row and its context, shape (n,)."""
     parts = []
     for start, block in rows.blocks():
         hashes = RowNoise(_normalise(block, dtype)).keys
@@ -108,7 +108,7 @@ def _hashes(rows: Part, dtype: str) -> UInt:
 
 
 def _normalise(values: npt.NDArray[Any], dtype: str) -> npt.NDArray[Any]:
-    """Return values in one type, in which zero and missing have one form each."""
+    """Convert values to a type in which equal values have equal bytes, including −0 and 0, or two NaNs."""
     values = values.astype(dtype)
     if values.dtype.kind == "f":
         values = np.where(np.isnan(values), values.dtype.type(np.nan), values + 0)

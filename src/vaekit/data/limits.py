@@ -15,7 +15,7 @@ import numpy.typing as npt
 from vaekit.errors import DataError
 
 USUAL = 1 << 32
-"""Bytes that unpacked rows may take by default."""
+"""Default limit on the bytes of unpacked rows."""
 RATIO = 50
 """Files may always unpack to this many times their size on disk."""
 MOST_IN_MEMORY = 1 << 28
@@ -23,7 +23,7 @@ MOST_IN_MEMORY = 1 << 28
 
 
 def largest() -> int:
-    """Return how many bytes unpacked rows may take: `$VAEKIT_LARGEST` or 4 GiB.
+    """Return the limit on the bytes of unpacked rows: `$VAEKIT_LARGEST`, or 4 GiB by default.
 
     Raises:
         DataError: if the variable is not a positive number.
@@ -40,12 +40,12 @@ def largest() -> int:
 
 
 def check_size(needed: int, what: str, files: Iterable[Path] = ()) -> None:
-    """Refuse rows that would take too much memory; it is called before memory is taken, or while a stream grows.
+    """Refuse rows that need too much memory, before the memory is allocated or while a stream is read.
 
     Args:
         needed: bytes of the unpacked rows (in a stream, so far).
-        what: what the refusal calls them, with the name of the file.
-        files: the files that they come from. `RATIO` times the size of these on disk is always allowed.
+        what: name of the rows in the refusal, such as that of their file.
+        files: the files that the rows come from; `RATIO` times their size on disk is always allowed.
 
     Raises:
         DataError: if the rows need more bytes than are allowed.
@@ -61,18 +61,18 @@ def check_size(needed: int, what: str, files: Iterable[Path] = ()) -> None:
 
 
 def how_to_allow(needed: int) -> str:
-    """Say how to allow this many bytes."""
-    return f"If that is meant, set the environment variable VAEKIT_LARGEST={1 << needed.bit_length()} (bytes)"
+    """Return an instruction for raising the limit on unpacked rows to this many bytes."""
+    return f"To allow this, set the environment variable VAEKIT_LARGEST={1 << needed.bit_length()} (bytes)"
 
 
 def _on_disk(path: Path) -> int:
-    """Return the bytes of a file on disk, without the holes of a sparse file."""
+    """Return the bytes that a file occupies on disk, without the holes of a sparse file."""
     stat = path.stat()
     return min(stat.st_size, stat.st_blocks * 512) if hasattr(stat, "st_blocks") else stat.st_size
 
 
 def write_size(count: int) -> str:
-    """Write a number of bytes in a readable unit.
+    """Format a number of bytes in a readable unit, such as MiB.
 
     Examples:
         >>> write_size(512), write_size(5 << 20), write_size(20 * 10**9)
@@ -92,7 +92,7 @@ def allocate(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
         dtype: type of its numbers.
 
     Raises:
-        DataError: if the disk is full. The space is taken here, since a full disk would later end the process.
+        DataError: if the disk is full. Space is reserved now, because a full disk would later crash the process.
     """
     needed = math.prod(shape) * np.dtype(dtype).itemsize
     if needed <= MOST_IN_MEMORY:
@@ -114,5 +114,5 @@ def take_space(descriptor: int, count: int, where: str | Path) -> None:
         else:
             os.truncate(descriptor, count)
     except OSError as error:
-        must = f"there must be {write_size(count)} free on disk for the unpacked data"
-        raise DataError(must, f"{error.strerror} in '{where}'") from error
+        fault = f"Cannot reserve {write_size(count)} on disk for the unpacked data in '{where}': {error.strerror}"
+        raise DataError(fault) from error

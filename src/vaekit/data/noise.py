@@ -1,14 +1,14 @@
-"""Noise as a function of the row that it is drawn for, which makes evaluation deterministic.
+"""Noise that is a function of the bytes of a row, so that evaluation is deterministic.
 
-Each row's bytes give a 64-bit key, and the i-th number of a stream is a mix of key and i. So a row has the same noise
-in every call, at every position and in every batch: `score(x)` is a function of x.
+Each row's bytes give a 64-bit key, and the i-th number of a stream is a hash of the key and i. So a row has the same
+noise in every call, at every position and in every batch: `score(x)` is a function of x.
 
 References:
     Salmon, Moraes, Dror and Shaw, "Parallel Random Numbers: As Easy as 1, 2, 3", 2011, for counter-based generators;
     Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators", 2014, for the mixing function.
 
-All streams of noise are listed here: `RowStream` has those of a row, `SeedStream` those of a seed alone. Each purpose has its
-own number. The noise of training does not need one: it is a hash of seed, step and process.
+`RowStream` lists all streams of noise for a row, `SeedStream` all streams from a seed alone. Each purpose has its own
+number. The noise of training is not listed: it depends on seed, step and process.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 @unique
 class RowStream(IntEnum):
-    """The purposes of `RowNoise`. A new purpose takes a new number; the number of a purpose never changes."""
+    """Numbers the purposes of noise for a row; a number is never changed or used again."""
 
     TRANSFORM = 0
     """Binarises and dequantises in evaluation."""
@@ -39,32 +39,32 @@ class RowStream(IntEnum):
     FILL = 2
     """Draws values of cells from p(x|z)."""
     CHOICE = 3
-    """Chooses the z that a filled row follows."""
+    """Chooses the z from which the missing cells of a row are filled."""
     RARE = 4
-    """Chooses the rare value that the shared category of a column stands for."""
+    """Chooses a rare value in place of the shared category of a column."""
     AGGREGATE = 5
     """Draws ε of z ~ q(z), for the decomposition of the rate."""
     TUNE_MOVES = 10
     """Draws starts and momenta of the chains that tune annealing."""
     TUNE_ACCEPTANCE = 11
-    """Accepts their moves."""
+    """Accepts moves of the chains that tune annealing."""
     FORWARD_MOVES = 13
     """Draws starts and momenta of the chains from q(z|x) to p(x, z)."""
     FORWARD_ACCEPTANCE = 14
-    """Accepts their moves."""
+    """Accepts moves of the chains from q(z|x) to p(x, z)."""
     BACKWARD_MOVES = 16
     """Draws momenta of the chains from p(x, z) back to q(z|x)."""
     BACKWARD_ACCEPTANCE = 17
-    """Accepts their moves."""
+    """Accepts moves of the chains from p(x, z) back to q(z|x)."""
     GAP_FIT = 20
-    """Draws ε that fits a posterior to each row."""
+    """Draws ε to fit a posterior to each row."""
     GAP_MEASURE = 21
-    """Draws ε that measures this posterior."""
+    """Draws ε to evaluate the posterior fitted to each row."""
 
 
 @unique
 class SeedStream(IntEnum):
-    """The purposes of generators made from a seed alone, numbered as in `RowStream`."""
+    """Numbers the purposes of random generators made from a seed; a number is never changed or used again."""
 
     SPLIT = 1
     """Divides the rows into training, validation and test."""
@@ -79,14 +79,14 @@ class SeedStream(IntEnum):
     HIDE = 7
     """Chooses the cells that the report hides and predicts."""
     FACTOR_ROWS = 8
-    """Chooses rows whose codes are scored against known factors."""
+    """Chooses rows for scoring codes against known factors."""
     FACTOR_VOTES = 9
     """Draws the votes of the FactorVAE score."""
     CONDITION_RARE = 10
-    """Chooses rare categories of rows that are sampled with some cells given."""
+    """Chooses rare categories of rows that are sampled conditional on some cells."""
 
     def rng(self, seed: int, *more: int) -> np.random.Generator:
-        """Return the generator of this stream.
+        """Make the random generator for this purpose from a seed.
 
         Args:
             seed: the same seed gives the same numbers.
@@ -100,21 +100,22 @@ class SeedStream(IntEnum):
 
 
 def mix(value: UInt) -> UInt:
-    """Apply the finalizer of splitmix64, a bijection of 64-bit integers that scatters neighbours."""
+    """Hash 64-bit integers by the finalizer of splitmix64, which is a bijection."""
     value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return value ^ (value >> np.uint64(31))
 
 
 _GENERATOR = threading.RLock()
-"""The lock of the thread that draws from torch's global generator."""
+"""Lock held by the thread that draws from torch's global generator."""
 
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """Seed torch's global generator within a block, and restore it afterwards.
 
-    All layers and distributions of torch draw from this generator. Other threads wait, so each draws the same as alone.
+    All layers and distributions of torch draw from this generator. Other threads wait, so that each draws the same
+    numbers as if it ran alone.
 
     Args:
         seed: the same seed gives the same draws.
@@ -128,14 +129,14 @@ def seeded(seed: int) -> Iterator[None]:
     """
     cuda = torch.cuda.is_initialized()
     with _GENERATOR, torch.random.fork_rng([torch.cuda.current_device()] if cuda else []):
-        torch.default_generator.manual_seed(seed)  # torch.manual_seed takes a third of a millisecond
+        torch.default_generator.manual_seed(seed)  # much faster than torch.manual_seed
         if cuda:
             torch.cuda.manual_seed(seed)
         yield
 
 
 class RowNoise:
-    """Makes uniform and normal numbers for each row of a batch.
+    """Makes uniform and normal noise for each row of a batch, as a function of the row's bytes and a seed.
 
     Args:
         rows: data as given, shape (B, ...); only their bytes matter.
@@ -155,12 +156,12 @@ class RowNoise:
         self.keys: UInt = np.frombuffer(digests, dtype=np.uint64)
 
     def uniform(self, shape: Sequence[int], stream: RowStream, start: int = 0) -> Tensor:
-        """Return uniform numbers in the open interval (0, 1), shape (B, *shape), float64.
+        """Return uniform noise in the open interval (0, 1) for each row, shape (B, *shape), float64.
 
         Args:
-            shape: shape of the numbers of a row.
-            stream: their purpose; different streams are independent.
-            start: how many numbers of the stream are skipped.
+            shape: shape of the noise for one row.
+            stream: purpose of the noise; different streams are independent.
+            start: how many numbers of the stream to skip.
         """
         count = int(np.prod(shape, dtype=np.int64))
         with np.errstate(over="ignore"):
@@ -170,5 +171,5 @@ class RowNoise:
         return torch.from_numpy((bits.astype(np.float64) + 0.5) * 2.0**-52).reshape(len(keys), *shape)
 
     def normal(self, shape: Sequence[int], stream: RowStream, start: int = 0) -> Tensor:
-        """Return standard normal numbers, shape (B, *shape), float32, by the inverse distribution function."""
+        """Return standard normal noise for each row, shape (B, *shape), float32; for the arguments see `uniform`."""
         return torch.special.ndtri(self.uniform(shape, stream, start)).float()

@@ -12,52 +12,52 @@ from vaekit.options import Options
 
 
 class DataOptions(Options):
-    """The options of reading, describing and transforming data."""
+    """Lists the options for reading, describing and transforming data."""
 
     size: str = Field(
         "auto",
         pattern=r"^(auto|[1-9]\d*x[1-9]\d*)$",
-        description="Size HxW to which pictures of a folder are resampled.",
+        description="Height and width (HxW) to which pictures are resampled; `auto` keeps their size.",
     )
     kind: Literal["auto", "binary", "levels", "counts", "real", "mixed"] = Field(
         "auto",
-        description="What the values are; `auto` infers it. Integers may be declared real; in a mixed table each column has its own kind.",
+        description="Kind of the values; `auto` infers it. Integers may be declared real. In a mixed table each column has its own kind.",
     )
     columns: dict[str, ColumnKind | Literal["ignore"]] = Field(
         {},
-        description="Kinds of columns of a mixed table that replace the inferred ones: data.columns.NAME=categorical, or ignore.",
+        description="Declared kinds of columns, in place of the inferred ones: data.columns.NAME=KIND, or ignore to leave the column out.",
     )
     hide: Annotated[float, Field(ge=0, lt=1)] | Literal["auto"] = Field(
         "auto",
-        description="Share of the training rows of a mixed table whose cells are hidden at random, so that the model learns to predict any cells from any others.",
+        description="Share of training rows with cells hidden at random, so that the model learns to predict missing cells (mixed tables only).",
     )
 
     context: tuple[str, ...] = Field(
         (),
-        description="Columns that are given and not modelled, so that the model is p(x|c); `label` means the labels of pictures and arrays.",
+        description="Columns that the model p(x|c) is conditional on and does not model; `label` means the labels of pictures and arrays.",
     )
     header: bool | Literal["auto"] = Field(
         "auto", description="Whether the first line of a CSV file names the columns; `auto` infers it."
     )
     missing: tuple[str, ...] | Literal["auto"] = Field(
         "auto",
-        description="Words in a text file that mean a missing cell; an empty cell is always missing. `auto` is NA, N/A, nan, null, None, ?, - and similar words.",
+        description="Words in a text file that mean a missing cell; an empty cell is always missing. `auto` means NA, N/A, nan, null, None, ?, - and similar words.",
     )
-    query: str = Field("", description="The SQL query whose rows are the data, where the source is a database.")
+    query: str = Field("", description="SQL query that returns the rows, if the source is a database.")
     binarize: Literal["auto", "none", "dynamic", "fixed", "threshold"] = Field(
         "auto",
-        description="How grey levels become zeros and ones: drawn again at each visit (`dynamic`), drawn once (`fixed`), by a "
+        description="How grey levels become zeros and ones: drawn again in each epoch (`dynamic`), drawn once (`fixed`), by a "
         "threshold at the middle (`threshold`), or not at all (`none`).",
     )
     scaling: Literal["auto", "none", "centre", "standardize", "unit"] = Field(
         "auto",
-        description="Shift and scale before the model, undone afterwards; densities remain those of the data as given.",
+        description="Shift and scale of the data before the model. Results are scaled back, and densities are those of the original data.",
     )
     validation: float = Field(
         0.1,
         ge=0,
         lt=1,
-        description="Share of the training rows that chooses the best weights (at most 5,000 rows); 0 keeps the last weights.",
+        description="Share of the training rows used to choose the best weights (at most 5,000 rows); 0 keeps the last weights.",
     )
     test: float = Field(
         0.1,
@@ -68,12 +68,12 @@ class DataOptions(Options):
 
     @property
     def marks(self) -> tuple[str, ...]:
-        """Return the words for a missing cell."""
+        """Return the words that mean a missing cell in a text file."""
         return MISSING if self.missing == "auto" else self.missing
 
     @property
     def height_width(self) -> tuple[int, int] | None:
-        """Return `size` as numbers."""
+        """Return the height and width to which pictures are resampled, or None if `size` is auto."""
         if self.size == "auto":
             return None
         height, width = self.size.split("x")
@@ -81,4 +81,4 @@ class DataOptions(Options):
 
 
 DEFAULTS = DataOptions()
-"""The defaults of all options."""
+"""The default options for data."""

@@ -15,19 +15,19 @@ from vaekit.data.source import Source
 from vaekit.data.tables.arrays import Values
 
 CHUNK = 1 << 22
-"""Numbers that are read at once, so that a memory-mapped file is never in memory as a whole."""
+"""Most numbers that are read at once, so that a memory-mapped file is never completely in memory."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """A subset of the rows of an array.
+    """Holds a subset of the rows of an array, without copying the array.
 
     Args:
         values: the array, shape (n, *event). It is never copied, so it may be memory-mapped.
         index: positions of the rows, in order.
         labels: classes of all rows of the array.
         weights: weight of each row of the array in training; 1 by default.
-        context: codes of what is given with each row of the array, shape (n, ...).
+        context: encoded context (covariates) of each row of the array, shape (n, ...).
     """
 
     values: Values
@@ -45,40 +45,40 @@ class Part:
         return self.values.shape[1:]
 
     def take(self, start: int, stop: int) -> Values:
-        """Return the rows from one position up to another, shape (stop − start, *event)."""
+        """Return the rows at positions start, …, stop − 1 of this part, shape (stop − start, *event)."""
         return self.values[self.index[start:stop]]
 
     def crop(self, start: int, stop: int) -> Part:
-        """Return the part that holds the rows from one position up to another."""
+        """Return a smaller part with the rows at positions start, …, stop − 1 of this part."""
         return replace(self, index=self.index[start:stop])
 
     def take_context(self) -> Values | None:
-        """Return the context of these rows."""
+        """Return the encoded context of the rows in this part, or None if the data have no context."""
         return None if self.context is None else self.context[self.index]
 
     def blocks(self) -> Iterator[tuple[int, Values]]:
-        """Iterate over all rows in blocks of bounded size, each with the position of its first row."""
+        """Iterate over the rows in this part in blocks of bounded size, as (position of the first row, rows)."""
         rows = max(1, CHUNK // max(1, math.prod(self.event_shape)))
         for start in range(0, len(self), rows):
             yield start, self.take(start, start + rows)
 
     def classes(self) -> Values | None:
-        """Return the labels of these rows."""
+        """Return the labels of the rows in this part, or None if the data have no labels."""
         return None if self.labels is None else self.labels[self.index]
 
     def weight(self) -> Values | None:
-        """Return the weights of these rows."""
+        """Return the training weights of the rows in this part, or None if all are 1."""
         return None if self.weights is None else self.weights[self.index]
 
     def subset(self, limit: int, seed: int) -> Part:
-        """Return at most `limit` of the rows, drawn at random by a seed."""
+        """Return a random subset of at most `limit` rows, chosen by a seed."""
         if len(self) <= limit:
             return self
         chosen = SeedStream.SUBSET.rng(seed).choice(len(self), limit, replace=False)
         return replace(self, index=self.index[np.sort(chosen)])
 
     def fingerprint(self) -> str:
-        """Return the SHA-256 of the shape, type and bytes of the rows, of their weights and of their context."""
+        """Return a SHA-256 hash of the rows (shape, type and bytes), their weights and their context."""
         digest = hashlib.sha256(repr((len(self), self.event_shape, str(self.values.dtype))).encode())
         for _, block in self.blocks():
             digest.update(np.ascontiguousarray(block).tobytes())

@@ -1,4 +1,4 @@
-"""The description of the data: kind, shape, levels, names and constant columns, saved with a run and checked for new rows."""
+"""The schema of data (kind, shape, levels, names, constant columns), which is saved with a run and checks new rows."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DTYPES = (*(f"{kind}{bits}" for kind in ("uint", "int") for bits in (8, 16, 32, 
 
 
 class Schema(BaseModel):
-    """Describes one example of the data.
+    """Describes the examples of a data set: their kind, shape, levels and columns.
 
     Args:
         kind: `binary` (0 and 1), `levels` (0 … levels−1), `counts` (0, 1, 2, …), `real`, or `mixed`: each column has its own kind.
@@ -31,8 +31,8 @@ class Schema(BaseModel):
         columns: names of the columns of a table; empty for pictures and unnamed arrays.
         constant: index and value of the columns that do not vary in training; the likelihood does not include them.
         dtype: type of the data as given, and of samples; a floating type for reals.
-        table: all columns of a mixed table, of which `shape` and `columns` count the modelled ones; for other data only the
-            columns that are given to the model.
+        table: all columns of a mixed table (`shape` and `columns` count only modelled ones), or the context columns of
+            other data.
         array: whether a mixed table was passed as an array, so that samples are returned as an array.
     """
 
@@ -70,7 +70,7 @@ class Schema(BaseModel):
 
     @property
     def discrete(self) -> bool:
-        """Return whether the data have probabilities rather than densities."""
+        """Return whether the data are discrete, so that their likelihood is a probability and not a density."""
         return self.kind not in ("real", "mixed")
 
     @property
@@ -80,19 +80,19 @@ class Schema(BaseModel):
 
     @property
     def context(self) -> tuple[Column, ...]:
-        """Return the columns that are given to the model and not modelled."""
+        """Return the context columns, which the model is conditional on and does not model."""
         return tuple(column for column in self.table if column.context)
 
     @property
     def cells(self) -> tuple[Column, ...]:
-        """Return the columns of a text file with such rows: those of a mixed table, else numbers and the context."""
+        """Return the columns of a text file with such data: those of a mixed table, or the numbers and the context."""
         if self.kind == "mixed" or len(self.shape) > 1:
             return self.table if self.kind == "mixed" else ()
         names = self.columns or numbered_names(self.shape[0])
         return (*(Column(name=name, kind="real", type="double") for name in names), *self.context)
 
     def name(self, index: int) -> str:
-        """Return the name of the feature with this flat index for messages."""
+        """Name the feature at a flat index for messages, such as a column or a pixel."""
         if self.columns:
             return f"column '{self.columns[index]}'"
         if self.picture:
@@ -110,7 +110,7 @@ class Schema(BaseModel):
             The values, as (n, *shape).
 
         Raises:
-            DataError: if the shape or a value does not fit; the message names the first value.
+            DataError: if the shape or a value does not fit; the message names the first wrong value.
         """
         if self.picture and values.shape[1:] == self.shape[:-1] and self.shape[-1] == 1:
             values = values[..., None]
@@ -121,7 +121,7 @@ class Schema(BaseModel):
         return values.astype(self.dtype, copy=False)
 
     def check_part(self, part: Part) -> None:
-        """Refuse rows of another shape or range, reading one block at a time.
+        """Refuse rows that differ from the training data in shape or range, reading one block at a time.
 
         Raises:
             DataError: names the first value that does not fit.
@@ -139,13 +139,13 @@ class Schema(BaseModel):
             self._check_constants(part)
 
     def _check_constants(self, part: Part) -> None:
-        """Warn if a column varies that was constant in training, because the likelihood does not include it."""
+        """Warn if a column that was constant in training varies, because the likelihood ignores it."""
         index, value = list(self.constant), np.array(list(self.constant.values()))
         if (found := _first(part, lambda block: block[:, index] != value)) is not None:
             row, i, block = found
             warnings.warn(
-                f"{self.name(index[i])} was {value[i]:g} in all training rows, so the likelihood does not include it, but it is "
-                f"{block[index[i]]:g} in row {row}: scores do not show that this is unusual",
+                f"{self.name(index[i])} is {block[index[i]]:g} in row {row}, but was {value[i]:g} in all training rows. The "
+                f"likelihood does not include it, so scores do not show that this row is unusual",
                 stacklevel=2,
             )
 
@@ -160,18 +160,18 @@ class Schema(BaseModel):
 
 
 def check_finite(part: Part, schema: Schema) -> None:
-    """Refuse NaN and infinity; the message names the first row and column that hold one."""
+    """Refuse rows with NaN, infinity or extremely large numbers; the message names the first such cell."""
     if part.values.dtype.kind != "f":
         return
     if (found := _first(part, lambda block: ~(np.abs(block) <= LARGEST))) is not None:
         row, index, values = found
         must = f"every value must be a finite number, at most {LARGEST:g} in size"
-        mend = "Remove these rows, or fill the cells, before training"
+        mend = "Remove such rows, or fill the cells, before training"
         raise DataError(must, f"{values[index]} in row {row}, {schema.name(index)}", mend)
 
 
 def _first(part: Part, wrong: Callable[[Values], Values]) -> tuple[int, int, Values] | None:
-    """Return the number of the first row with a wrong value, where it is in the row, and the values of the row."""
+    """Find the first wrong value, and return its row number, its flat index in the row, and the values of the row."""
     for start, block in part.blocks():
         flat = block.reshape(len(block), -1)
         if (bad := wrong(flat)).any():
@@ -181,13 +181,13 @@ def _first(part: Part, wrong: Callable[[Values], Values]) -> tuple[int, int, Val
 
 
 def _to_shape(given: tuple[int, ...], wanted: tuple[int, ...]) -> str:
-    """Say how to bring pictures to the shape that a model was trained on."""
+    """Return an instruction for bringing pictures to the shape that the model was trained on."""
     if len(given) != 3 or given[:-1] != wanted[:-1]:
         return "Pictures can be resampled with data.size when they are read"
     if (given[-1], wanted[-1]) == (4, 3):
         return (
-            "Leave out the fourth channel, as in x[..., :3], or give files, whose transparent parts are laid on white"
+            "Drop the fourth channel, as in x[..., :3], or pass picture files, in which transparent pixels become white"
         )
     if wanted[-1] == 1:
-        return "Make them grey, as with PIL.Image.convert('L'), or take one channel, as in x[..., :1]"
-    return "Give pictures with the same channels"
+        return "Convert them to grey, as with PIL.Image.convert('L'), or take one channel, as in x[..., :1]"
+    return "Pass pictures with the same number of channels"

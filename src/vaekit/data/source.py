@@ -1,4 +1,4 @@
-"""Opened rows: the one type for rows from files, databases and memory, before and after they are encoded as numbers."""
+"""Opened rows: a single type for rows from files, databases and memory, both before and after encoding."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from vaekit.data.tables.frame import Frame, frame_of_table
 from vaekit.errors import DataError
 
 Progress = Callable[[int, int], None]
-"""A callback that is told how many of all pictures are decoded."""
+"""Callback for the number of decoded pictures and the number of all pictures."""
 
 
 DEPTHS = (8, 10, 12, 14, 16)
-"""Bit depths of cameras and scanners. A file has 8 or 16 bits."""
+"""Bit depths of cameras and scanners, which are stored in files of 8 or 16 bits."""
 
 
 def levels_of(greatest: float) -> int:
-    """Return the number of levels of graded values: two to the power of the smallest usual bit depth that holds them.
+    """Return the number of levels of pictures: 2 to the power of the smallest usual bit depth that holds their values.
 
     Args:
         greatest: the greatest value, < 65,536.
@@ -38,24 +38,24 @@ def levels_of(greatest: float) -> int:
 
 @dataclass(frozen=True)
 class Source:
-    """Holds opened rows and what their source says about them.
+    """Holds rows opened from any source, with their labels, column names and other properties.
 
     Args:
-        values: numbers, shape (n, *event), which may be memory-mapped. Pictures have shape (n, H, W, C), and a table that is
-            not encoded yet (n, 0).
+        values: numbers, shape (n, *event); they may be memory-mapped. Pictures have shape (n, H, W, C), and a table has
+            shape (n, 0) before it is encoded.
         labels: class of each row, shape (n,). Labels colour the report and can be given to the model.
         columns: names of the columns of a table.
         picture: whether the rows are pictures.
         levels: number of levels of the values if the source knows it, else 0.
-        table: all columns of an encoded mixed table, whose codes are in `values` and `context`; for other data only the
-            columns that are given to the model.
+        table: all columns of an encoded mixed table, with codes in `values` and `context`; or the context columns of
+            other data.
         frame: the table as it was opened; None for arrays, pictures, and tables that were turned into one array.
         test: held-out rows, if the source has its own.
         validation: validation rows, if the source has its own.
         notes: sentences about how the rows were read, for `train` and `describe`.
         origin: where the rows come from: an absolute path, a name, an address, or `memory`.
         weights: weight of each row in training, > 0, shape (n,); 1 by default.
-        context: codes of what is given with each row and not modelled, shape (n, ...).
+        context: encoded context (covariates) of each row, shape (n, ...).
     """
 
     values: Values
@@ -74,14 +74,14 @@ class Source:
 
     @classmethod
     def of_frame(cls, frame: Frame) -> Source:
-        """Wrap a table that is not encoded yet."""
+        """Make a source from a table that is not yet encoded."""
         return cls(np.empty((frame.rows, 0)), frame=frame, notes=frame.notes)
 
     def as_frame(self, labels: bool = False) -> Frame:
-        """Return the rows as a table: the opened one, or the columns of an array.
+        """Return the rows as a table, which is made from the columns of an array if necessary.
 
         Args:
-            labels: whether the labels of an array become a column, too.
+            labels: whether to add the labels of an array as a column.
 
         Raises:
             DataError: for pictures.
@@ -91,10 +91,10 @@ class Source:
         return frame_of_array(self.values, self.columns, self.labels if labels else None)
 
     def as_numbers(self, without: Collection[str] = ()) -> Source:
-        """Return the rows as one array of numbers.
+        """Return a source with its table of numbers converted to one array.
 
         Args:
-            without: columns of a table that are left out.
+            without: columns of the table to leave out.
 
         Raises:
             DataError: if a column of the table does not hold numbers, or a cell is empty.
@@ -106,7 +106,7 @@ class Source:
         return replace(self, values=numbers_of(kept), columns=kept.names if kept.named else (), frame=None)
 
     def context_frame(self, names: Sequence[str]) -> Frame:
-        """Return the columns that are given to the model: those of a table, or the labels of pictures and arrays.
+        """Return the context columns of a table, or the labels of pictures and arrays, as a table.
 
         Raises:
             DataError: if they are missing.
@@ -117,13 +117,13 @@ class Source:
             raise DataError(f"data.context must be ['{LABEL}'] for pictures and arrays", str(list(names)))
         if self.labels is None:
             raise DataError(
-                f"The model is given labels (data.context), but the {len(self.values)} rows have no labels",
-                mend="Pass an .npz file with `labels`, a folder of IDX files or of a folder for each class, or a vaekit.data.Source",
+                f"The model is conditional on labels (data.context), but the {len(self.values)} rows have no labels",
+                mend="Pass an .npz file with `labels`, a folder of IDX files, a folder with a sub-folder for each class, or a vaekit.data.Source",
             )
         return frame_of_table(pa.table({LABEL: pa.array(self.labels)}))
 
     def in_order(self, columns: tuple[str, ...]) -> Source:
-        """Return the rows with their columns in this order.
+        """Return the rows with only the named columns, in the given order.
 
         Raises:
             DataError: if one of the columns is missing.
@@ -135,14 +135,14 @@ class Source:
         return replace(self, values=values, columns=columns)
 
     def drawn_as(self, shape: tuple[int, ...], levels: int) -> Source:
-        """Return the pictures in the form of a training set: its number of channels, and its levels.
+        """Convert pictures to the number of channels and the levels of the training pictures.
 
         Args:
             shape: shape of a training picture, (H, W, C).
             levels: number of levels in training, 2 for zeros and ones, 0 if it is unknown.
 
         Raises:
-            DataError: if these pictures have 8 bits and the training pictures had more, or the other way round.
+            DataError: if these pictures have 8 bits and the training pictures 16, or the reverse.
         """
         if not self.picture or len(shape) != 3:
             return self
@@ -161,7 +161,7 @@ class Source:
         return replace(self, values=values, levels=depth)
 
     def weighted(self, weights: npt.ArrayLike) -> Source:
-        """Return the rows with weights, without rows of weight 0.
+        """Attach training weights to the rows, and drop rows of weight 0.
 
         Args:
             weights: weight of each row, ≥ 0, shape (n,).
@@ -171,7 +171,9 @@ class Source:
         """
         given = np.ma.filled(np.ma.asarray(weights, dtype=np.float64), np.nan)
         if given.shape != (len(self.values),):
-            raise DataError(f"there must be a weight for each of the {len(self.values)} rows", f"shape {given.shape}")
+            raise DataError(
+                f"the weights must be one number for each of the {len(self.values)} rows", f"shape {given.shape}"
+            )
         if not (np.isfinite(given) & (given >= 0)).all():
             raise DataError("weights must be finite and not negative", f"{given[~(given >= 0)][:1]}")
         kept = given > 0

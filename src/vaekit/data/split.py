@@ -1,4 +1,4 @@
-"""The split of the rows into training, validation and test rows by a seed."""
+"""The random split of rows into training, validation and test rows."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ MOST_VALIDATION = 5000
 
 @dataclass(frozen=True)
 class Split:
-    """Holds training, validation and test rows, which do not overlap.
+    """Holds the training, validation and test rows of a run.
 
     Args:
         train: rows that the model is fitted to.
-        validation: rows whose bound chooses the best weights; may be empty.
-        test: rows that only evaluation uses; may be empty.
+        validation: rows used to choose the best weights; may be empty.
+        test: rows used for evaluation only; may be empty.
     """
 
     train: Part
@@ -31,11 +31,11 @@ class Split:
 
 
 def split_source(source: Source, test: Source | None, seed: int, options: DataOptions = DEFAULTS) -> Split:
-    """Divide the rows of a source.
+    """Split the rows of a source into training, validation and test rows.
 
     Args:
         source: the training rows, and the validation and test rows if the source has its own.
-        test: separate held-out rows; by default those of the source, or else a random share.
+        test: separate test rows; by default the source's own test rows, or a random share of its rows.
         seed: decides the split.
         options: the shares of `validation` and `test` rows. If the source has its own validation rows, a `validation` of 0
             ignores them, and any other value uses at most 5,000 of them.
@@ -55,9 +55,8 @@ def split_source(source: Source, test: Source | None, seed: int, options: DataOp
     n_train = rest - n_validation
     if n_train < 2:
         raise DataError(
-            "there must be at least two rows to train on besides those held out",
-            f"{len(order)} rows, of which {n_test} for the test and {n_validation} for validation",
-            "Give more rows",
+            f"Too few rows are left for training: of {len(order)}, {n_test} are for the test and {n_validation} for validation",
+            mend="Pass more rows, so that at least two are left",
         )
     sections = np.split(order, [n_test, n_test + n_validation])
     drawn, chosen, trained = (replace(all_rows(source), index=np.sort(s)) for s in sections)
@@ -67,7 +66,7 @@ def split_source(source: Source, test: Source | None, seed: int, options: DataOp
 
 
 def _as_trained(part: Source | None, source: Source) -> Source | None:
-    """Return the rows of another part in the form of the training rows."""
+    """Match test or validation rows to the columns, channels and levels of the training rows."""
     if part is None:
         return None
     return part.in_order(source.columns).drawn_as(source.values.shape[1:], source.levels)

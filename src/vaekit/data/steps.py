@@ -1,6 +1,6 @@
 """The steps from data as given to data as the model sees them.
 
-Steps that need noise (binarisation, dequantisation) take uniform numbers and do not draw any themselves.
+Random steps (binarisation, dequantisation) take uniform noise, or draw it from a generator.
 """
 
 from __future__ import annotations
@@ -21,37 +21,37 @@ from vaekit.errors import VaekitError
 
 
 class Step(BaseModel, ABC):
-    """Defines a step, invertible or noisy, whose fields are saved in the run folder."""
+    """Defines a step of the transform from data to the model's input; its fields are saved with the run."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     needs_noise: ClassVar[bool] = False
 
     @abstractmethod
     def forward(self, x: Tensor, uniform: Tensor | None) -> Tensor:
-        """Map x (B, *event); a noisy step needs `uniform` numbers in (0, 1) of x's shape."""
+        """Map data x (B, *event) towards the model's input; a random step needs `uniform` noise of x's shape."""
 
     @abstractmethod
     def inverse(self, y: Tensor) -> Tensor:
-        """Map y back, with any leading dimensions."""
+        """Map the model's values y, with any leading dimensions, back towards the data."""
 
     def draw(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """Map training rows (B, *event) with fresh noise."""
+        """Map training rows (B, *event) towards the model's input; a random step draws fresh noise."""
         x = x if x.is_floating_point() else x.float()
         return self.forward(x, torch.rand(x.shape, generator=generator) if self.needs_noise else None)
 
     def inverse_mean(self, y: Tensor) -> Tensor:
-        """Map the mean of y back to the mean of x."""
+        """Map the mean of y = step(x) back to the mean of x."""
         return self.inverse(y)
 
     def log_det(self) -> float:
-        """Return log |det ∂y/∂x| of an example, which is the same for all, since the steps are affine."""
+        """Return log |det ∂y/∂x|, which is the same for every example because the step is affine."""
         return 0.0
 
 
 def require_noise(uniform: Tensor | None) -> Tensor:
-    """Return the noise of a step, or refuse to go on without it."""
+    """Return the noise of a random step, or raise an error if it is missing."""
     if uniform is None:
-        raise VaekitError("The transform needs uniform noise")
+        raise VaekitError("The transform is random and needs uniform noise")
     return uniform
 
 
@@ -79,7 +79,7 @@ def uniform_bytes(below: int, shape: Sequence[int], generator: torch.Generator) 
 
 
 class Binarize(Step):
-    """Turns grey levels 0 … L−1 into zeros and ones with P(y = 1) = x/(L−1), with fresh noise in training (dynamic binarisation).
+    """Turns grey levels x = 0, …, L−1 into random zeros and ones, P(y = 1) = x/(L−1), redrawn in training if `dynamic`.
 
     References:
         Salakhutdinov and Murray, "On the Quantitative Analysis of Deep Belief Networks", 2008.
@@ -95,13 +95,13 @@ class Binarize(Step):
         return (require_noise(uniform) < x / (self.levels - 1)).to(x.dtype)
 
     def draw(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """Draw with the same probabilities by integers: P(r < x) = x/(L−1) for r uniform in {0, …, L−2}."""
+        """Draw zeros and ones by comparing x with integers r, uniform on {0, …, L−2}: P(r < x) = x/(L−1)."""
         if self.levels > 256:
             return super().draw(x, generator)
         return (uniform_bytes(self.levels - 1, x.shape, generator) < x).float()
 
     def inverse(self, y: Tensor) -> Tensor:
-        """Turn zeros and ones, or probabilities, into levels."""
+        """Map zeros and ones, or their probabilities, back to grey levels."""
         return y * (self.levels - 1)
 
 
@@ -116,12 +116,12 @@ class Threshold(Step):
         return (x >= (self.levels - 1) / 2).to(x.dtype)
 
     def inverse(self, y: Tensor) -> Tensor:
-        """Turn zeros and ones, or probabilities, into levels."""
+        """Map zeros and ones, or their probabilities, back to grey levels."""
         return y * (self.levels - 1)
 
 
 class Dequantize(Step):
-    """Turns integers into reals, y = x + u with u uniform in (0, 1), so that a density of y bounds the probability of x.
+    """Adds uniform noise u in (0, 1) to integers, y = x + u, so that a density of y gives a lower bound on log P(x).
 
         log P(x) = log ∫ p(x + u) du ≥ E_u[log p(x + u)]
 
@@ -139,7 +139,7 @@ class Dequantize(Step):
         return torch.minimum(x + require_noise(uniform).to(x.dtype), torch.nextafter(x + 1, x))
 
     def inverse(self, y: Tensor) -> Tensor:
-        """Round down, and clip to the known levels."""
+        """Map reals back to integers by rounding down, and clip them to the known levels."""
         return y.floor().clamp(self.lowest, self.highest if self.highest is not None else math.inf)
 
     def inverse_mean(self, y: Tensor) -> Tensor:
@@ -154,7 +154,7 @@ def _constants(values: tuple[float, ...], shape: tuple[int, ...]) -> Tensor:
 
 
 class Affine(Step):
-    """Shifts and scales, y = (x − shift)/scale, each feature by its own numbers or all by the same."""
+    """Shifts and scales data, y = (x − shift)/scale, with one shift and scale for each feature or for all."""
 
     kind: Literal["affine"] = "affine"
     shift: tuple[float, ...]
@@ -184,7 +184,7 @@ class Affine(Step):
 
 
 class Select(Step):
-    """Drops the constant columns, and puts them back in the inverse."""
+    """Drops the constant columns of a table; the inverse puts them back."""
 
     kind: Literal["select"] = "select"
     keep: tuple[int, ...]
@@ -192,11 +192,11 @@ class Select(Step):
     constants: tuple[float, ...]
 
     def forward(self, x: Tensor, uniform: Tensor | None) -> Tensor:  # noqa: ARG002
-        """Return the kept columns of (B, columns)."""
+        """Return the columns that vary, from x (B, columns)."""
         return x[:, list(self.keep)]
 
     def inverse(self, y: Tensor) -> Tensor:
-        """Return all columns, with the values of the constant ones."""
+        """Return all columns, with the constant ones put back."""
         full = y.new_empty(*y.shape[:-1], self.columns)
         left_out = [i for i in range(self.columns) if i not in set(self.keep)]
         full[..., list(self.keep)] = y

@@ -1,4 +1,4 @@
-"""The map from data as given to data as the model sees them, its inverse, and the log-determinant that densities need.
+"""The transform from data as given to data as the model sees them, with its inverse and its log-determinant.
 
 log p(x as given) = log p(t(x)) + log |det ∂t/∂x|
 """
@@ -23,7 +23,7 @@ class Transform(BaseModel):
 
     Args:
         steps: the steps, applied in order.
-        context: the steps for what is given with the rows, applied in order.
+        context: the steps for the context of the rows, applied in order.
 
     Examples:
         >>> t = Transform(steps=(Affine(shift=(1.0,), scale=(2.0,), shape=(3,)),))
@@ -48,17 +48,17 @@ class Transform(BaseModel):
 
     @property
     def needs_noise(self) -> bool:
-        """Return whether a step is noisy."""
+        """Return whether a step of the transform is random."""
         return any(step.needs_noise for step in self.steps)
 
     @property
     def fresh_noise(self) -> bool:
-        """Return whether training draws new noise at each visit of a row, as it does unless binarisation is fixed."""
+        """Return whether training draws new noise whenever it uses a row; False only for fixed binarisation."""
         return not any(isinstance(step, Binarize) and not step.dynamic for step in self.steps)
 
     @property
     def binarizes(self) -> bool:
-        """Return whether grey levels become zeros and ones."""
+        """Return whether the transform turns grey levels into zeros and ones."""
         return any(isinstance(step, Binarize | Threshold) for step in self.steps)
 
     def forward(self, x: Tensor, uniform: Tensor | None = None) -> Tensor:
@@ -66,7 +66,7 @@ class Transform(BaseModel):
 
         Args:
             x: data as given.
-            uniform: numbers in (0, 1) of x's shape, if `needs_noise`.
+            uniform: noise in (0, 1) of x's shape, if `needs_noise`.
         """
         for step in self.steps:
             x = step.forward(x, uniform)
@@ -75,7 +75,7 @@ class Transform(BaseModel):
         return x
 
     def encode_context(self, codes: Tensor) -> Tensor:
-        """Map codes of the context, float64 (B, ...), to the context that the networks see."""
+        """Map the encoded context (covariates), float64 (B, ...), to the input of the networks."""
         for step in self.context:
             codes = step.forward(codes, None)
         return codes
@@ -92,31 +92,31 @@ class Transform(BaseModel):
         return x
 
     def inverse(self, y: Tensor) -> Tensor:
-        """Map back to data as given: binary steps return levels, and dequantisation rounds down."""
+        """Map the model's values y back to data as given; dequantised values are rounded down."""
         for step in reversed(self.steps):
             y = step.inverse(y)
         return y
 
     def inverse_mean(self, y: Tensor) -> Tensor:
-        """Map means back to the units of the data as given, without rounding."""
+        """Map means of the model's values y back to the units of the data as given, without rounding."""
         for step in reversed(self.steps):
             y = step.inverse_mean(y)
         return y
 
     def log_det(self) -> float:
-        """Return log |det ∂y/∂x| of an example."""
+        """Return log |det ∂y/∂x| of the whole transform, which is the same for every example."""
         return sum(step.log_det() for step in self.steps)
 
 
 def choose_transforms(schema: Schema, rows: Tensor, *, binarize: str, scaling: str, density: bool) -> Transform:
-    """Choose the steps for data of this schema.
+    """Choose the transform for data from their schema and the options.
 
     Args:
-        schema: what the data are.
-        rows: training rows as given, float64 (n, *event), that shifts and scales are measured on.
+        schema: the schema of the data.
+        rows: training rows as given, float64 (n, *event), for measuring shifts and scales.
         binarize: `none`, `dynamic`, `fixed` or `threshold`.
         scaling: `none`, `centre`, `standardize` or `unit` (levels to [0, 1]).
-        density: whether the likelihood is a density, which needs dequantised integers.
+        density: whether the likelihood is a density, so that integers must be dequantised.
 
     Returns:
         The transform.
@@ -141,7 +141,7 @@ def choose_transforms(schema: Schema, rows: Tensor, *, binarize: str, scaling: s
     elif scaling in ("centre", "standardize"):
         mean = rows.mean(0).flatten()
         std = (rows.var(0, correction=0).flatten() + extra).sqrt()
-        varies = std > 1e-12 * mean.abs()  # a pixel may be constant, to rounding
+        varies = std > 1e-12 * mean.abs()  # a pixel may be constant up to rounding
         scale = torch.where(varies, std, std.max()) if scaling == "standardize" else torch.ones_like(std)
         steps.append(Affine(shift=tuple(mean.tolist()), scale=tuple(scale.tolist()), shape=shape))
     return TypeAdapter(Transform).validate_python({"steps": steps})

@@ -1,4 +1,4 @@
-"""Addresses of databases, whose passwords are never shown, and the refusals of databases."""
+"""Addresses of databases, and refusals of their errors that do not show passwords."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ _OTHERS = (
     *("mysql", "mariadb", "mssql", "sqlserver", "oracle", "db2", "duckdb", "snowflake", "bigquery", "redshift"),
     *("clickhouse", "cockroachdb", "databricks", "trino", "presto", "hive", "teradata", "mongodb"),
 )
-"""Databases whose addresses are recognised, so that they are refused as databases and not as missing files."""
+"""Databases that are not supported; they are refused as databases, not as missing files."""
 
 _SECRET = ("password", "sslpassword")
 
-_REFUSALS = (  # pattern of the SQLSTATE and the words of a database, what must hold, how to mend it
+_REFUSALS = (  # pattern of the SQLSTATE and the message, rule that was broken, instruction
     (r"^42P01|no such table", "the query must name tables that exist", ""),
     (r"^42703|no such column", "the query must name columns that exist", ""),
-    (r"^42501", "the user must be allowed to read what the query names", ""),
+    (r"^42501", "the user must have the right to read the tables in the query", ""),
     (
         r"^42601|syntax error|incomplete input|unrecognized token|one statement at a time",
-        "the query must be one statement of valid SQL",
+        "the query must be a single valid statement of SQL",
         "",
     ),
-    (r"readonly database|attached databases", "the query must only read", ""),
+    (r"readonly database|attached databases", "the query must only read data", ""),
     (r"not a database|unsupported file format", "the file must be a SQLite database", ""),
     (r"failed to open|unable to open", "the SQLite file must be readable", ""),
     (
@@ -38,19 +38,19 @@ _REFUSALS = (  # pattern of the SQLSTATE and the words of a database, what must 
     ),
     (
         r"too big",
-        "a cell of the query must not be longer than 1/64 of what data may take",
-        "Leave the column out, or set the environment variable VAEKIT_LARGEST (bytes)",
+        "a cell in the result of the query must not be longer than 1/64 of the limit on data",
+        "Leave the column out, or raise the limit with the environment variable VAEKIT_LARGEST (bytes)",
     ),
     (r"[Dd]ecode", "text must be encoded in UTF-8", "Leave the column out, or turn it into numbers in the query"),
     (
         r"password authentication failed|no password supplied",
-        "the user's name and password must be right",
-        "Check them in the address; a password may also be left out of it, and given in PGPASSWORD",
+        "the user name and the password must be correct",
+        "Check them in the address, or leave the password out and set PGPASSWORD",
     ),
-    (r'FATAL:\s+database ".*" does not exist', "the database must exist", "Check its name, the end of the address"),
+    (r'FATAL:\s+database ".*" does not exist', "the database must exist", "Check its name at the end of the address"),
     (
         r"Failed to connect",
-        "the database's server must be reachable",
+        "the database server must be reachable",
         "Check the host and the port in the address, and that the server runs and accepts connections",
     ),
     (r"", "the query must run without an error", ""),
@@ -58,7 +58,7 @@ _REFUSALS = (  # pattern of the SQLSTATE and the words of a database, what must 
 
 
 def is_database(source: str) -> bool:
-    """Return whether a source is the address of a database, also of a kind that cannot be read.
+    """Return whether a source is the address of a database, supported or not.
 
     Args:
         source: the source as the user passed it.
@@ -74,9 +74,9 @@ def is_database(source: str) -> bool:
 
 
 def without_password(uri: str) -> str:
-    """Replace the passwords of an address by `***`, so that it can be shown and saved.
+    """Replace passwords in the address of a database by `***`, so that the address can be shown and saved.
 
-    Where an address is ambiguous, more is replaced rather than less.
+    If an address is ambiguous, more of it is replaced rather than less.
 
     Args:
         uri: the address.
@@ -89,7 +89,7 @@ def without_password(uri: str) -> str:
 
 
 def _mask(uri: str) -> tuple[str, set[str]]:
-    """Return an address without its passwords, and the passwords."""
+    """Return the address of a database with masked passwords, and the set of these passwords."""
     secrets: set[str] = set()
 
     def hide(found: re.Match[str]) -> str:
@@ -101,22 +101,22 @@ def _mask(uri: str) -> tuple[str, set[str]]:
     scheme, mark, rest = uri.partition("://")
     if not mark or kind_of(scheme) == "sqlite":  # a file may have any name
         return uri, secrets
-    # up to the last @, since a password may contain an @ that is not encoded
+    # up to the last @, because a password may contain an unencoded @
     rest = re.sub(r"^([^:]*:)()(.*)(?=@)", hide, rest, flags=re.DOTALL)
     rest = re.sub(r"((?<=[?&])([^=&]+)=)([^&]*)", hide, rest)
     return f"{scheme}{mark}{rest}", {text for secret in secrets for text in (secret, unquote(secret)) if text}
 
 
 def kind_of(scheme: str) -> str:
-    """Return the kind of database that a scheme names, without a driver as in `postgresql+psycopg`."""
+    """Return the kind of database from the scheme of an address: `postgresql` for `postgresql+psycopg`."""
     return scheme.lower().partition("+")[0]
 
 
 def postgresql_address(uri: str, rest: str) -> str:
-    """Return the address in the form that the driver accepts.
+    """Return the address of a PostgreSQL database in the form that its driver accepts.
 
     Raises:
-        DataError: if the driver would misread the address, because its error would show parts of the password.
+        DataError: if the driver would misread the address, and so show parts of the password in its error.
     """
     authority, _, parameters = rest.partition("?")
     user = authority.rpartition("@")[0]
@@ -133,7 +133,7 @@ def postgresql_address(uri: str, rest: str) -> str:
 
 
 def sqlite_file(rest: str) -> Path:
-    """Return the file that an address names after `sqlite://`."""
+    """Return the path of a SQLite file from the part of its address after `sqlite://`."""
     slash, given = rest[:1], rest[1:]
     if slash != "/" or not given:
         raise DataError("the address of a SQLite file must be of the form sqlite:///file.db", f"'sqlite://{rest}'")
@@ -146,12 +146,12 @@ def sqlite_file(rest: str) -> Path:
 
 
 def refuse(error: Exception, uri: str) -> DataError:
-    """Turn an error of a database or its driver into a refusal without the password."""
+    """Turn an error of a database or its driver into a refusal that does not show the password."""
     details = dict(getattr(error, "details", None) or [])
     hint = details.get(b"PG_DIAG_MESSAGE_HINT", b"").decode(errors="replace")
     found = details.get(b"PG_DIAG_MESSAGE_PRIMARY", b"").decode(errors="replace")
-    first = str(error).strip().partition("\n")[0]  # the query comes after
-    if not found:  # without a connection, amid the rows, and always with SQLite
+    first = str(error).strip().partition("\n")[0]  # later lines repeat the query
+    if not found:  # no details: before the connection, while rows are read, and always with SQLite
         found = re.sub(r"^(.*\bERROR: +|([A-Z_]+: )?(\[\w+\] )?(Failed to [a-z ]+: )?)", "", first)
     told = f"{getattr(error, 'sqlstate', None) or ''} {first}"
     must, mend = next((must, mend) for pattern, must, mend in _REFUSALS if re.search(pattern, told))

@@ -25,7 +25,7 @@ CHANNELS = (1, 3, 4)
 
 
 def from_object(source: object) -> Source:
-    """Open an array, a tensor or a nested list."""
+    """Open an array, a tensor or a nested list as a source."""
     if isinstance(source, Tensor):
         source = _of_tensor(source)
     try:
@@ -33,7 +33,7 @@ def from_object(source: object) -> Source:
     except (ValueError, TypeError, RuntimeError) as error:
         if isinstance(error, DataError):
             raise
-        raise DataError("the array must be rectangular", str(error)) from error
+        raise DataError(f"The data cannot be read as a rectangular array: {error!s:.200}") from error
 
 
 def _of_tensor(tensor: Tensor) -> npt.NDArray[Any]:
@@ -57,13 +57,13 @@ def from_array(
 
     Args:
         values: numbers or booleans; three or four dimensions mean pictures. Channels come first if the last two dimensions
-            are equal and the one before is smaller, or if only that one is a usual number of channels.
+            are equal and the second is smaller, or if only the second is a usual number of channels.
         labels: class of each row.
         columns: names of the columns.
-        where: what an error calls the array.
+        where: name of the array in messages.
 
     Returns:
-        The source, with pictures as (n, H, W, C), and a note about their axes if they are ambiguous.
+        The source, with pictures as (n, H, W, C), and a note if the order of their axes is ambiguous.
 
     Raises:
         DataError: for objects, text, complex numbers, fewer than two or more than four dimensions, or an array without rows.
@@ -73,10 +73,10 @@ def from_array(
         told = kind or f"values of type {values.dtype!s:.100}"
         raise DataError(f"{where} must hold real numbers", told, _way(values))
     if values.ndim not in (2, 3, 4):
-        must = f"{where} must have an example per row: (n, columns), (n, H, W) or (n, H, W, C)"
+        must = f"{where} must have an example per row, in the shape (n, columns), (n, H, W) or (n, H, W, C)"
         raise DataError(must, f"shape {values.shape}")
     if 0 in values.shape:
-        raise DataError(f"{where} must hold examples", f"shape {values.shape}")
+        raise DataError(f"{where} must not be empty", f"shape {values.shape}")
     if not values.dtype.isnative:
         values = values.astype(values.dtype.newbyteorder("="))
     if values.dtype.kind == "b":
@@ -92,30 +92,32 @@ def from_array(
 
 
 def _way(values: npt.NDArray[Any]) -> str:
-    """Say how to pass an array that does not hold numbers."""
+    """Return an instruction for passing an array that does not hold numbers."""
     return {
-        "U": "Numpy makes text of rows of several types: give a data frame, or an array of dtype=object",
-        "V": "A structured array is read from memory and from a .npy file",
-        "c": "Give real and imaginary parts, or sizes and angles",
+        "U": "numpy turns rows of several types into text. Pass a data frame, or an array of dtype=object",
+        "V": "Pass the structured array itself, or save it as a .npy file",
+        "c": "Pass real and imaginary parts, or magnitudes and angles",
     }.get(values.dtype.kind, "")
 
 
 def _channels_last(values: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], tuple[str, ...]]:
-    """Return pictures as (n, H, W, C), and a sentence about their axes if these are ambiguous."""
+    """Return pictures as (n, H, W, C), and a note for the user if the order of their axes is ambiguous."""
     first, height, width = values.shape[1:]
     square = height == width and first < height
     if square or (width not in CHANNELS and first in CHANNELS):
-        told = f"Channels come first in {values.shape}: pictures of {height}×{width} with {first}."
-        other = " If they come last, give vaekit.data.Source(x, picture=True)." if square and width in CHANNELS else ""
+        told = f"The shape {values.shape} was read as channels first: {height}×{width} pixels, {first} channels."
+        other = (
+            " If channels come last, pass vaekit.data.Source(x, picture=True)." if square and width in CHANNELS else ""
+        )
         return np.moveaxis(values, 1, -1), (told + other,)
     if width in CHANNELS and first not in CHANNELS:
         return values, ()
-    told = f"Channels come last in {values.shape}: pictures of {first}×{height} with {width}."
-    return values, (f"{told} If they come first, give numpy.moveaxis(x, 1, -1).",)
+    told = f"The shape {values.shape} was read as channels last: {first}×{height} pixels, {width} channels."
+    return values, (f"{told} If channels come first, pass numpy.moveaxis(x, 1, -1).",)
 
 
 def read_npy(path: Path) -> npt.NDArray[Any]:
-    """Open the array of a `.npy` file, memory-mapped.
+    """Open a `.npy` file as a memory-mapped array.
 
     Raises:
         DataError: if the file is damaged, holds objects, or is sparse and would take too much memory.
@@ -135,7 +137,7 @@ TEST_LABEL_NAMES = ("y_test", "test_labels")
 
 
 def open_npz(path: Path) -> Source:
-    """Open a `.npz` file, whose rows have a usual name (`X`, `x_train`, …) or are the only array.
+    """Open a `.npz` file; its rows are the array with a usual name (`X`, `x_train`, …), or the only array.
 
     Raises:
         DataError: if the file is damaged, would take too much memory, or no array has a usual name.
@@ -143,27 +145,27 @@ def open_npz(path: Path) -> Source:
     must = "a .npz file must hold plain numeric arrays"
     with naming(path, must):
         if not zipfile.is_zipfile(path):
-            raise DataError(must, f"'{path}', which is not a zip archive, or is damaged")
+            raise DataError(must, f"'{path}' (not a zip archive, or damaged)")
         with zipfile.ZipFile(path) as archive:
             names = [name.removesuffix(".npy") for name in archive.namelist()]
             return from_archive(names, lambda name: _member(archive, name, path), f"'{path.name}'")
 
 
 def from_archive(names: Sequence[str], read: Callable[[str], npt.NDArray[Any]], where: str) -> Source:
-    """Open a collection of named arrays: the rows, their labels, and the held-out parts.
+    """Open a collection of named arrays as a source: training rows, held-out rows, and their labels.
 
     Args:
         names: names of the arrays.
-        read: returns the array with a name.
-        where: what an error calls the collection.
+        read: reads an array by its name.
+        where: name of the collection in messages.
 
     Raises:
         DataError: if no array has a usual name, or an array cannot be read as rows.
     """
     first = next((n for n in TRAIN_NAMES if n in names), names[0] if len(names) == 1 else None)
     if first is None:
-        told = ", ".join(names) or "none"
-        raise DataError(f"{where} must name its rows one of {', '.join(TRAIN_NAMES)}", f"{told:.200}")
+        told = ", ".join(names) or "no arrays"
+        raise DataError(f"{where} must hold rows under one of the names {', '.join(TRAIN_NAMES)}", f"{told:.200}")
 
     def part(rows: str, beside: Sequence[str], called: str) -> Source:
         values, label = read(rows), next((n for n in beside if n in names), None)
@@ -182,7 +184,7 @@ def from_archive(names: Sequence[str], read: Callable[[str], npt.NDArray[Any]], 
 
 
 def _member(archive: zipfile.ZipFile, name: str, path: Path) -> npt.NDArray[Any]:
-    """Unpack an array of an archive block by block, after a check of the size in its header."""
+    """Unpack an array from a `.npz` archive block by block, after checking the size in its header."""
     listed = archive.namelist()
     with archive.open(f"{name}.npy" if f"{name}.npy" in listed else name) as file:
         version = np.lib.format.read_magic(file)
@@ -194,7 +196,7 @@ def _member(archive: zipfile.ZipFile, name: str, path: Path) -> npt.NDArray[Any]
             raise ValueError(f"'{name}' of type {dtype}")
         count = math.prod(shape) * dtype.itemsize
         if count + file.tell() != archive.getinfo(file.name).file_size:
-            raise EOFError(f"'{name}' has other than the {count} bytes of shape {shape}")
+            raise EOFError(f"'{name}' does not have the {count} bytes of shape {shape}")
         check_size(count, f"'{name}' in '{path.name}'", [path])
         values = allocate(shape[::-1] if fortran else shape, dtype)
         fill(values, file)
@@ -220,5 +222,5 @@ def fill(values: npt.NDArray[Any], file: IO[bytes]) -> None:
 
 
 def labels_of(labels: npt.NDArray[Any] | None, rows: int) -> npt.NDArray[Any] | None:
-    """Return labels as one for each row; None if their number does not fit."""
+    """Return labels as a flat array with one label for each row, or None if their number is wrong."""
     return labels.ravel() if labels is not None and labels.size == rows else None

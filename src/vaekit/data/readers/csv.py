@@ -28,10 +28,10 @@ CELL_BYTES = 4096
 
 
 def open_csv(path: Path, header: bool | None = None, marks: tuple[str, ...] = MISSING) -> Frame:
-    """Open a file of cells separated by commas, semicolons, tabs or bars; a first line of names is recognised.
+    """Open a CSV file with cells separated by commas, semicolons, tabs or bars, with or without a line of names.
 
-    A column becomes integers, numbers, truth values or dates if all of its cells are and nothing is lost: 02116 stays text. The
-    text is available as `Frame.written`.
+    A column becomes integers, numbers, truth values or dates if all of its cells fit without loss: 02116 stays text.
+    The original text is available as `Frame.written`.
 
     Args:
         path: the file, which may be gzipped.
@@ -58,7 +58,7 @@ def open_csv(path: Path, header: bool | None = None, marks: tuple[str, ...] = MI
             try:
                 columns = [present(table[name], marks).cast(types[name]) for name in kept]
             except pa.ArrowInvalid as error:
-                raise DataError("a CSV file must not change while it is read", f"'{path}': {error}") from error
+                raise DataError(f"The CSV file '{path}' changed while it was read: {error!s:.200}") from error
             yield pa.Table.from_arrays(columns, schema=schema)
 
     nameless = form.names[:1] if form.nameless else ()
@@ -72,12 +72,12 @@ def open_csv(path: Path, header: bool | None = None, marks: tuple[str, ...] = MI
 
 
 def open_written(path: Path, known: Sequence[Column], header: bool | None, marks: tuple[str, ...]) -> Frame:
-    """Open a CSV file as text, because its columns are known.
+    """Open a CSV file as text, for a model with columns that are known from training.
 
     Args:
         path: the file, which may be gzipped.
         known: the columns.
-        header: whether the first line names the columns, if its names do not show it.
+        header: whether the first line names the columns, if the known names do not decide it.
         marks: words for a missing cell.
 
     Returns:
@@ -104,7 +104,7 @@ def _written(form: Form, rows: int, marks: tuple[str, ...]) -> Frame:
 
 
 def _survey(form: Form, marks: tuple[str, ...]) -> tuple[list[Survey], int, bool]:
-    """Return a survey of each column, the number of rows, and whether the first column only numbers them."""
+    """Return a survey of each column of a CSV file, the number of rows, and whether the first column only numbers them."""
     surveys, rows, counts = [Survey(marks) for _ in form.names], 0, form.nameless
     start = None
     for block in _blocks(form):
@@ -119,7 +119,7 @@ def _survey(form: Form, marks: tuple[str, ...]) -> tuple[list[Survey], int, bool
 
 
 def _blocks(form: Form) -> Iterator[Any]:
-    """Iterate over the file in record batches of text."""
+    """Iterate over a CSV file in record batches of text."""
     numbered = [str(i) for i in range(len(form.names))]
     options = {
         "read_options": pyarrow.csv.ReadOptions(
@@ -153,22 +153,21 @@ def _blocks(form: Form) -> Iterator[Any]:
 
 
 def _check_quotes(path: Path, packed: str | None) -> None:
-    """Refuse a file with a quote that is never closed, because the cell would contain all following lines."""
+    """Refuse a CSV file with an unclosed quote, because one cell would contain all following lines."""
     quotes = 0
     with pa.input_stream(str(path), compression=packed) as file:
         while chunk := file.read(BLOCK):
             quotes += chunk.count(b'"')
     if quotes % 2:
-        must = "every quote of a CSV file must be closed"
-        raise DataError(must, f"{quotes} quotes in '{path}', of which the last is open")
+        raise DataError(f"The last of the {quotes} quotes in the CSV file '{path}' is not closed")
 
 
 def _refusal(path: Path, error: Exception) -> DataError:
-    """Turn an error of Arrow into a refusal."""
+    """Turn an error of Arrow for a CSV file into a refusal that names the file."""
     if "UTF8" in str(error):
         return bad_encoding(path, error)
     if "straddling" in str(error):
-        return DataError(f"a line of a CSV file must be shorter than {BLOCK:,} bytes", f"a longer one in '{path}'")
+        return DataError(f"a line of a CSV file must be shorter than {BLOCK:,} bytes", f"a longer line in '{path}'")
     if isinstance(error, pa.ArrowInvalid):
-        return DataError("each line of a CSV file must have the same number of cells", f"'{path}': {error}")
-    return DataError("a CSV file must be undamaged", f"'{path}': {error}")
+        return DataError("each line of a CSV file must have the same number of cells", f"'{path}' ({error})")
+    return DataError("a CSV file must be undamaged", f"'{path}' ({error})")

@@ -1,4 +1,4 @@
-"""Tables from databases: the answer of PostgreSQL or SQLite to a SQL query."""
+"""A reader of tables from PostgreSQL and SQLite databases by SQL queries."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _ROWS, _TEXT = 1 << 14, 1 << 26
-"""Rows, and characters of their text, that are held as Python objects before they become Arrow arrays."""
+"""Most rows, and most characters of text, that are held as Python objects at once."""
 _ARROW = {int: "int64", float: "float64", str: "string"}
-"""Types of SQLite's cells."""
+"""Arrow types for the Python types of SQLite's cells."""
 
 
 def read_query(uri: str, query: str) -> pa.Table:
-    """Read the answer of a database to a query.
+    """Run a SQL query in a database, and return the resulting rows as an Arrow table.
 
     The query is run as given, with the rights of the user in the address. A SQLite file is opened read-only and never created.
     Changes in PostgreSQL are rolled back, but functions that a query calls may have other effects: use a user who may only read.
@@ -48,7 +48,7 @@ def read_query(uri: str, query: str) -> pa.Table:
 
     Raises:
         DataError: if the address is malformed, unknown or unreachable; if the query is empty, wrong or not allowed; if the
-            answer is empty, too large, or has two columns with the same name or a column of an unsupported type; if a
+            result is empty, too large, or has two columns with the same name or a column of an unsupported type; if a
             package is missing.
 
     Examples:
@@ -72,7 +72,7 @@ def read_query(uri: str, query: str) -> pa.Table:
 
 
 def _import(driver: str) -> Any:
-    """Import a driver, if it is installed."""
+    """Import the driver of a database, or refuse with the command that installs it."""
     try:
         return importlib.import_module(driver)
     except ImportError as error:
@@ -81,7 +81,7 @@ def _import(driver: str) -> Any:
 
 
 def _read_postgresql(uri: str, rest: str, query: str) -> pa.Table:
-    """Read the answer of PostgreSQL batch by batch, until it is complete or too large."""
+    """Read the result of a query from PostgreSQL in batches, and refuse it if it becomes too large."""
     manager, driver = _import("adbc_driver_manager"), _import("adbc_driver_postgresql.dbapi")
     import pyarrow as pa
 
@@ -89,7 +89,7 @@ def _read_postgresql(uri: str, rest: str, query: str) -> pa.Table:
 
     try:
         with driver.connect(postgresql_address(uri, rest)) as connection, connection.cursor() as cursor:
-            # The new line ends a possible comment, since the driver puts the query into another one.
+            # The new line ends a comment in the query, because the driver embeds the query in another one.
             query = query.strip().rstrip(";") + "\n"
             schema = cursor.adbc_execute_schema(query)
             _check_names(schema.names)
@@ -110,12 +110,12 @@ def _read_postgresql(uri: str, rest: str, query: str) -> pa.Table:
 
 
 def _is_numeric(kind: Any) -> bool:
-    """Return whether a type is PostgreSQL's `numeric`, which the driver gives as text so that no digit is lost."""
+    """Return whether an Arrow type is PostgreSQL's `numeric`, which the driver passes as text to keep all digits."""
     return getattr(kind, "extension_name", "") == "arrow.opaque" and kind.type_name == "numeric"
 
 
 def _read_sqlite(uri: str, rest: str, query: str) -> pa.Table:
-    """Read the answer of a SQLite file, which is opened read-only, in blocks until it is complete or too large."""
+    """Read the result of a query from a read-only SQLite file in blocks, and refuse it if it becomes too large."""
     import pyarrow as pa
 
     from vaekit.data.limits import largest
@@ -138,7 +138,7 @@ def _read_sqlite(uri: str, rest: str, query: str) -> pa.Table:
 
 
 def _blocks(rows: Iterable[tuple[Any, ...]], path: Path) -> Iterator[list[tuple[Any, ...]]]:
-    """Iterate over rows in lists of bounded size, until there are no more or too many."""
+    """Group the rows of a query into lists of bounded size, and refuse the result if it becomes too large."""
     block: list[tuple[Any, ...]] = []
     used = text = 0
     for row in rows:
@@ -154,16 +154,16 @@ def _blocks(rows: Iterable[tuple[Any, ...]], path: Path) -> Iterator[list[tuple[
 
 
 def _within(used: int, rows: int, columns: int, files: Sequence[Path] = ()) -> int:
-    """Return the bytes of an answer with further rows, as they are read and as numbers, if these are not too many."""
+    """Add the memory for further rows to that of a query's result, and refuse the result if it is too large."""
     from vaekit.data.limits import check_size
 
     used += 16 * rows * (columns + 1)
-    check_size(used, "the answer to the query, so far", files)
+    check_size(used, "the result of the query so far", files)
     return used
 
 
 def _by_type(name: str, cells: Sequence[Any]) -> dict[type, pa.Array]:
-    """Return the cells of each type as an Arrow array that is null where a cell is of another type."""
+    """Split cells by Python type into Arrow arrays, with null where a cell has another type."""
     import pyarrow as pa
 
     kinds = set(map(type, cells)) - {type(None)}
@@ -174,13 +174,13 @@ def _by_type(name: str, cells: Sequence[Any]) -> dict[type, pa.Array]:
 
 
 def _join_types(blocks: Sequence[dict[type, pa.Array]]) -> pa.ChunkedArray:
-    """Return one column of integers, or else floats, or else text: the first type that holds all cells unchanged."""
+    """Join the blocks of a column in the first of integers, floats and text that holds all cells unchanged."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     kinds = {kind for block in blocks for kind in block} - {type(None)}
     ends = [pc.min_max(block[int]).as_py() for block in blocks if int in block]
-    exact = all(end["min"] >= -(2**53) and end["max"] <= 2**53 for end in ends)  # a float holds all integers
+    exact = all(end["min"] >= -(2**53) and end["max"] <= 2**53 for end in ends)  # floats hold all of these integers
     text = str in kinds or (len(kinds) == 2 and not exact)
     target = pa.string() if text else pa.float64() if float in kinds else pa.int64() if kinds else pa.null()
 
@@ -202,7 +202,7 @@ def _check_names(names: Sequence[str]) -> None:
 
 def _exotic(name: str, kind: str) -> DataError:
     return DataError(
-        "every column of the query must be of numbers, truth values, text, dates or times",
+        "every column of the query must hold numbers, truth values, text, dates or times",
         f"column '{name}' of type {kind}",
         "Leave it out, or turn it into numbers in the query",
     )

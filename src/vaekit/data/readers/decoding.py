@@ -24,7 +24,7 @@ ORIENTATION, SUBFILE = 0x0112, 0x00FE
 PREVIEW_OR_MASK = 0b101
 """Bits of the TIFF tag: the page is a reduced copy of another page, or a transparency mask."""
 PIXELS, NUMBERS = 48, 256
-"""Divisors of `largest()`: the first gives the most pixels of a picture, the second the most numbers of a row."""
+"""Divisors of `largest()` that limit the pixels of a picture and the numbers of a row."""
 
 PAGE = 256
 """Bytes of memory for the description of a page."""
@@ -38,12 +38,12 @@ BOMBS: tuple[type[Exception], ...] = (Image.DecompressionBombError, Image.Decomp
 
 @dataclass(frozen=True)
 class Page:
-    """Describes a picture in a file.
+    """Describes one picture (page) in a file.
 
     Args:
         path: the file.
         frame: its position in the file.
-        size: its height and width, after it is turned to its orientation.
+        size: its height and width in the right orientation.
         form: its form.
     """
 
@@ -54,15 +54,15 @@ class Page:
 
 
 def _named(path: Path) -> AbstractContextManager[None]:
-    """Refuse a file that cannot be read; the message names it."""
+    """Turn an error of Pillow into a refusal that names the picture file."""
     return naming(path, "every picture must be readable", "Repair or remove it", BOMBS)
 
 
 def pages_of(path: Path) -> list[Page]:
     """Find the pictures in a file, without decoding them.
 
-    Each page of a TIFF and each frame of an animation is a picture. Previews and masks are not, and neither are further
-    pictures in a JPEG, which are previews, depth maps or other views of the first.
+    Each page of a TIFF and each frame of an animation is a picture. Previews, masks and the
+    further pictures in a JPEG are skipped.
 
     Args:
         path: the file.
@@ -100,13 +100,13 @@ def _page(path: Path, picture: Image.Image, frame: int, animated: bool = False) 
 
 
 def _orientation(picture: Image.Image) -> int:
-    """Return the orientation of a picture, without decoding a whole PNG to look for EXIF data at its end."""
+    """Return the EXIF orientation of a picture, without decoding a whole PNG to look for it."""
     late = picture.format == "PNG" and "exif" not in picture.info and not _exif_at_the_end(picture)
     return int((Image.Image.getexif(picture) if late else picture.getexif()).get(ORIENTATION, 1))
 
 
 def _exif_at_the_end(picture: Image.Image) -> bool:
-    """Return whether a PNG file has EXIF data after its pixels, judged from the heads of its chunks."""
+    """Return whether a PNG file has EXIF data after its pixels, by reading only the headers of its chunks."""
     path = getattr(picture, "filename", "")
     if not path or getattr(picture, "is_animated", False):
         return False
@@ -120,11 +120,11 @@ def _exif_at_the_end(picture: Image.Image) -> bool:
 
 
 def form_of(picture: Image.Image, name: str) -> Form:
-    """Return the form of a picture, from its mode and the encoding of its file.
+    """Return the form (bits and channels) of a picture from its mode and the encoding of its file.
 
     Args:
         picture: the opened picture.
-        name: what a refusal calls it.
+        name: name of the picture in a refusal.
 
     Raises:
         DataError: if it has too many bits.
@@ -135,21 +135,23 @@ def form_of(picture: Image.Image, name: str) -> Form:
         return "deep"
     if picture.mode in ("F", "I"):
         must = "a picture must have 8 or 16 bits for each channel"
-        raise DataError(must, f"{name} of mode {picture.mode}", "Save its values as .npy instead")
+        raise DataError(must, f"{name} of mode {picture.mode}", "Save its values as a .npy file")
     if ";16" in raw or (picture.format == "PPM" and _maxval(picture) > 255):
-        must = "a picture of several channels must have 8 bits for each, because Pillow does not read more"
-        raise DataError(must, f"{name} with 16", "Save the values as a .npy file of uint16, or the picture with 8 bits")
+        must = "a picture with several channels must have 8 bits for each channel, because Pillow does not read more"
+        raise DataError(
+            must, f"{name} with 16 bits", "Save the values as a .npy file of uint16, or the picture with 8 bits"
+        )
     return "bit" if picture.mode == "1" else "grey" if picture.mode in ("L", "LA") else "colour"
 
 
 def _maxval(picture: Image.Image) -> int:
-    """Return the greatest value of a PPM or PGM file that Pillow rescales; 0 for other files."""
+    """Return the greatest possible value in a PPM or PGM file that Pillow rescales, or 0 for other files."""
     args = next((tile.args for tile in getattr(picture, "tile", [])), ())
     return args[1] if isinstance(args, tuple) and len(args) == 2 and isinstance(args[1], int) else 0
 
 
 def common_form(pages: Sequence[Page]) -> Form:
-    """Return the form that holds all pictures; among colour pictures, grey ones get three channels.
+    """Return the common form of pictures; grey pictures among colour pictures become colour.
 
     Raises:
         DataError: if only some pictures have 16 bits.
@@ -161,26 +163,26 @@ def common_form(pages: Sequence[Page]) -> Form:
         deep = next(page for page in pages if page.form == "deep")
         flat = next(page for page in pages if page.form != "deep")
         raise DataError(
-            "pictures must all have 8 bits for each channel, or all 16 and one channel",
-            f"'{flat.path.name}' with {1 if flat.form == 'bit' else 8} and '{deep.path.name}' with 16",
-            "Save them all alike",
+            "all pictures must have 8 bits for each channel, or all must have 16 bits and one channel",
+            f"'{flat.path.name}' ({1 if flat.form == 'bit' else 8} bits) and '{deep.path.name}' (16 bits)",
+            "Save all pictures with the same number of bits",
         )
     return "colour" if "colour" in forms else "grey"
 
 
 def depth(form: Form, values: npt.NDArray[np.generic]) -> int:
-    """Return the number of levels of pictures; with 16 bits it depends on the values, since cameras use fewer bits."""
+    """Return the number of levels of pictures; for 16 bits it is inferred, because cameras use fewer bits."""
     if form == "deep":
         return levels_of(int(values.max()))
     return 2 if form == "bit" else 256
 
 
 def decode(pages: Sequence[Page], size: Size, form: Form) -> Iterator[npt.NDArray[np.generic]]:
-    """Decode pages of one file, in order.
+    """Decode pages of a picture file, in order, and yield the pixels of each.
 
     Args:
         pages: pages of one file, in order.
-        size: size that pages of another size are resampled to.
+        size: size that pages are resampled to.
         form: form of the result.
 
     Yields:
@@ -195,7 +197,7 @@ def decode(pages: Sequence[Page], size: Size, form: Form) -> Iterator[npt.NDArra
 
 
 def pixels_of(picture: Image.Image, size: Size, form: Form) -> npt.NDArray[np.generic]:
-    """Return the pixels of an opened picture, turned and resampled, with transparent pixels on white.
+    """Return the pixels of an opened picture in its right orientation, resampled, on a white background.
 
     Args:
         picture: the picture.

@@ -1,4 +1,4 @@
-"""A reader of known factors of variation, which codes are scored against."""
+"""A reader of known factors of variation, for scoring codes against them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vaekit.errors import DataError
 
 
 def open_factors(factors: object, rows: int) -> npt.NDArray[np.int64]:
-    """Open known factors of variation, and number the values of each.
+    """Open known factors of variation, and number the different values of each factor.
 
     Args:
         factors: a file, an array (n, f) or a data frame with a column for each factor: integers or names.
@@ -44,6 +44,6 @@ def _numbered(name: str, cells: pa.ChunkedArray) -> npt.NDArray[np.int64]:
     values = np.asarray(cells.to_pylist())
     if values.dtype.kind == "f" and (values != np.floor(values)).any():
         must = "factors must be integers or names"
-        mend = "Discretise it, into classes of equal width or equal frequency"
+        mend = "Discretise the column into bins of equal width or equal frequency"
         raise DataError(must, f"{values[values != np.floor(values)][0]:g} in column '{name}'", mend)
     return np.unique(values, return_inverse=True)[1]

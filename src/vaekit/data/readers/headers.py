@@ -19,17 +19,17 @@ from vaekit.data.tables.written import MISSING
 from vaekit.errors import DataError
 
 HEAD, HEAD_BYTES = 100, 1 << 20
-"""Rows after the first, and characters, that the form of a file is inferred from."""
+"""Most rows after the first, and most characters, from which the form of a file is inferred."""
 EARLIEST, LATEST = 1900, 2100
-"""First and last year that can be the name of a column."""
-SEPARATORS = {"\t": "tabs", ";": "semicolons", "|": "vertical bars", ",": "commas", " ": "blanks"}
+"""First and last year that can name a column."""
+SEPARATORS = {"\t": "tabs", ";": "semicolons", "|": "vertical bars", ",": "commas", " ": "spaces"}
 """Separators of cells, and their names."""
-SEPARATED = "Separate the cells by commas, semicolons or tabs, and begin the file with the line of names"
+SEPARATED = "Separate the cells by commas, semicolons or tabs, and put the column names on the first line"
 
 
 @dataclass(frozen=True)
 class Form:
-    """Describes the form of a text file.
+    """Describes the form of a CSV file: its separator, column names and first row.
 
     Args:
         path: the file.
@@ -51,20 +51,20 @@ class Form:
 
     @property
     def said(self) -> str:
-        """Return the form in words."""
+        """Describe the form of a CSV file in words, such as 'line 1 names the columns'."""
         line = f"line {self.skip} names the columns" if self.named else "no line names the columns"
         cells = f", cells are separated by {SEPARATORS.get(self.delimiter, repr(self.delimiter))}"
         return line + (cells if len(self.names) > 1 else "")
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Return notes about the form for the user."""
-        told = f"Line {self.skip} names the columns, though some names also occur as cells"
-        return (f"{told}. data.header=false reads it as a row.",) if self.doubtful else ()
+        """Return notes for the user if it is doubtful that the first line names the columns."""
+        told = f"Line {self.skip} was read as column names, although some names also occur as cells"
+        return (f"{told}. To read it as a row, set data.header=false.",) if self.doubtful else ()
 
 
 def find_form(path: Path, header: bool | None = None, known: Sequence[Column] = ()) -> Form:
-    """Infer the separator, the names and the first row from the first lines of a file.
+    """Infer the separator, the column names and the first row of a CSV file from its first lines.
 
     Args:
         path: the file, which is gzipped if its name ends in `.gz`.
@@ -76,7 +76,7 @@ def find_form(path: Path, header: bool | None = None, known: Sequence[Column] = 
     """
     lines = _first_lines(path)
     if not any(line.strip() for line in lines):
-        raise DataError(f"The source is an empty file, '{path}'")
+        raise DataError(f"The source '{path}' is an empty file")
     try:
         above, delimiter = _above(lines, known)
         reader, start = csv.reader(lines[above:], delimiter=delimiter), above
@@ -89,7 +89,7 @@ def find_form(path: Path, header: bool | None = None, known: Sequence[Column] = 
     except StopIteration:
         raise DataError(f"The source '{path}' holds no examples") from None
     except csv.Error as error:  # a cell that is too long
-        raise DataError("a CSV file must have cells of a reasonable length", f"'{path}': {error}") from error
+        raise DataError("a CSV file must have cells of a reasonable length", f"'{path}' ({error})") from error
     _check_first(path, first, rows, skip)
     cells = [cell.strip() for cell in first]
     named = _names_columns(cells, rows, header, known)
@@ -110,7 +110,7 @@ def find_form(path: Path, header: bool | None = None, known: Sequence[Column] = 
 
 
 def _first_lines(path: Path) -> list[str]:
-    """Return the first lines of a file, of which the last may be cut."""
+    """Read the first lines of a CSV file; the last line may be incomplete."""
     opened: Any = gzip.open if path.suffix.lower() == ".gz" else open
     try:
         with opened(path, "rt", encoding="utf-8-sig", newline="") as file:
@@ -118,14 +118,14 @@ def _first_lines(path: Path) -> list[str]:
     except UnicodeDecodeError as error:
         raise bad_encoding(path, error) from error
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError("a CSV file must be undamaged", f"'{path}': {error}") from error
+        raise DataError("a CSV file must be undamaged", f"'{path}' ({error})") from error
     lines = list(itertools.islice(io.StringIO(text, newline=""), 10 * HEAD))
     return lines[:-1] if len(text) == HEAD_BYTES and len(lines) > 1 else lines
 
 
 def bad_encoding(path: Path, error: Exception) -> DataError:
-    """Return the refusal of a file that is not UTF-8."""
-    return DataError("a CSV file must be encoded in UTF-8", f"'{path}': {error}", "Save it as UTF-8")
+    """Make the refusal of a CSV file that is not UTF-8."""
+    return DataError("a CSV file must be encoded in UTF-8", f"'{path}' ({error})", "Save it as UTF-8")
 
 
 def _above(lines: list[str], known: Sequence[Column]) -> tuple[int, str]:
@@ -146,7 +146,7 @@ def _rows(lines: list[str], mark: str) -> Iterator[list[str]]:
 
 
 def _delimiter(lines: list[str], known: Sequence[Column]) -> str:
-    """Return the separator that divides all lines alike; the comma is tried last, since numbers may contain it."""
+    """Find the separator that gives all lines equally many cells; the comma is last, as numbers may contain it."""
     tables = {mark: list(itertools.islice(_rows(lines, mark), HEAD)) or [[]] for mark in "\t;|,"}
     names = {column.name for column in known}
     for mark, rows in tables.items():
@@ -157,34 +157,33 @@ def _delimiter(lines: list[str], known: Sequence[Column]) -> str:
         if mark != "," and len(widths) == 1 and widths != {1}:
             return mark
     found = max(",;\t|", key=lambda mark: len(tables[mark][0]))
-    return " " if len(tables[found][0]) == 1 and _in_blanks(lines) else found
+    return " " if len(tables[found][0]) == 1 and _separated_by_spaces(lines) else found
 
 
-def _in_blanks(lines: list[str]) -> bool:
-    """Return whether blanks divide all lines alike, and a column of numbers shows that they are not text."""
+def _separated_by_spaces(lines: list[str]) -> bool:
+    """Return whether single spaces give all lines equally many cells, and one column holds only numbers."""
     rows = [line.split() for line in lines[: HEAD + 1] if line.strip()]
     if len(rows) < 2 or len(rows[0]) < 2 or {len(row) for row in rows} != {len(rows[0])}:
         return False
     if not any(all(map(_is_number, cells)) for cells in zip(*rows[1:], strict=True)):
         return False
     if any(line.strip().split(" ") != row for line, row in zip(filter(str.strip, lines), rows, strict=False)):
-        raise DataError(f"The cells in '{lines[0].strip():.100}' are separated by several blanks", mend=SEPARATED)
+        raise DataError(f"The cells in '{lines[0].strip():.100}' are separated by several spaces", mend=SEPARATED)
     return True
 
 
 def _check_first(path: Path, first: list[str], rows: list[list[str]], line: int) -> None:
-    """Refuse a file with a title above the table, which is a first line that is shorter than all others."""
+    """Refuse a CSV file with a title above the table, that is, a first line with fewer cells than all others."""
     widths = {len(row) for row in rows}
     if len(rows) > 1 and len(widths) == 1 and len(first) < min(widths):
         raise DataError(
-            "each line of a CSV file must have the same number of cells",
-            f"{len(first)} in line {line} of '{path}' ('{first[0]}') and {min(widths)} in the lines after it",
-            f"Remove line {line} if it is a title. {SEPARATED}",
+            f"The number of cells is {len(first)} in line {line} of '{path}' ('{first[0]:.100}'), but {min(widths)} in the lines after it",
+            mend=f"Remove line {line} if it is a title. {SEPARATED}",
         )
 
 
 def _names_columns(cells: list[str], rows: list[list[str]], header: bool | None, known: Sequence[Column]) -> bool:
-    """Return whether the first line names the columns; for known columns it does if it has all of their names."""
+    """Return whether the first line names the columns, judged from the known columns and the cells below."""
     if known and {column.name for column in known if column.kind not in LEFT_OUT} <= set(cells):
         return True
     if known and len(cells) == len(known):
@@ -197,10 +196,10 @@ def _names_columns(cells: list[str], rows: list[list[str]], header: bool | None,
 
 
 def is_header(cells: list[str], rows: list[list[str]]) -> bool:
-    """Return whether a first line names columns.
+    """Return whether the first line of a table names the columns, judged from the cells below it.
 
-    It does if a name is above numbers, or if its numbers are consecutive: 0, 1, 2, … or years. It does not if another number is
-    above numbers, or a date above dates. In all other cases it does.
+    It does if a name stands above numbers, or if its numbers are consecutive (0, 1, 2, … or years). It does not if any
+    other number stands above numbers, or a date above dates. Otherwise it does if it has a name.
 
     Args:
         cells: the cells of the first line.
@@ -223,7 +222,7 @@ def is_header(cells: list[str], rows: list[list[str]]) -> bool:
 
 
 def _counts(cells: list[str], rows: list[list[str]]) -> bool:
-    """Return whether integers are consecutive like the names of years or of many columns, and the rows below are not."""
+    """Return whether cells are consecutive integers that can be names (years, or 0, 1, …), unlike the rows below."""
     if not _ascends(cells) or all(map(_ascends, rows)):
         return False
     first, last = int(cells[0]), int(cells[-1])
@@ -231,7 +230,7 @@ def _counts(cells: list[str], rows: list[list[str]]) -> bool:
 
 
 def _ascends(cells: list[str]) -> bool:
-    """Return whether at least two integers are consecutive."""
+    """Return whether cells are two or more consecutive integers."""
     if len(cells) < 2 or not all(cell.isdecimal() for cell in cells):
         return False
     return all(int(after) == int(before) + 1 for before, after in itertools.pairwise(cells))

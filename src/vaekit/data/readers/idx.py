@@ -1,4 +1,4 @@
-"""A reader of folders of IDX files, gzipped or not, the form of MNIST and similar sets."""
+"""A reader of folders of IDX files, gzipped or not, the format of MNIST and similar data sets."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ TYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 VALIDATION = re.compile(r"(^|[-_.])(val|valid|validation)[-_.]")
 MOST_DIMENSIONS = 4
 MOST_RATIO = 1040
-"""Most times its size that a gzipped file can unpack to."""
+"""Largest possible ratio of the unpacked to the gzipped size of a file."""
 
 
 def _files(folder: Path) -> list[Path]:
-    """Return the IDX files of a folder; of a gzipped and an unpacked copy, the unpacked one."""
+    """Return the IDX files in a folder, without gzipped files that also exist unpacked."""
     found = sorted(
         p for p in folder.iterdir() if p.is_file() and NAME.search(p.name) and p.suffix.lower() not in ENDINGS
     )
@@ -38,7 +38,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def is_idx_folder(folder: Path) -> bool:
-    """Return whether a folder has files with names of IDX files."""
+    """Return whether a folder contains files named like IDX files."""
     return bool(_files(folder))
 
 
@@ -53,7 +53,7 @@ def read_idx(path: Path) -> npt.NDArray[Any]:
         shape, dtype = _header(file, path)
         count, body = math.prod(shape) * dtype.itemsize, path.stat().st_size - file.tell()
         if count > MOST_RATIO * path.stat().st_size or (path.suffix != ".gz" and count != body):
-            raise DataError("an IDX file must be undamaged", f"'{path}' with {body} bytes of data for shape {shape}")
+            raise DataError("an IDX file must be undamaged", f"'{path}' ({body} bytes of data for shape {shape})")
         check_size(count, f"'{path.name}'", [path])
         if path.suffix == ".gz":
             values = allocate(shape, dtype)
@@ -64,28 +64,28 @@ def read_idx(path: Path) -> npt.NDArray[Any]:
 
 
 def _header(file: IO[bytes], path: Path) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Read the shape and the type of the numbers that follow."""
+    """Read the header of an IDX file, and return the shape and the type of its numbers."""
     magic = file.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in TYPES:
         must = "an IDX file must begin with its magic number"
         raise DataError(must, f"'{path}' beginning {magic.hex() or 'with nothing'}")
     dimensions = magic[3]
     if not 0 < dimensions <= MOST_DIMENSIONS:
-        must = f"an IDX file must be undamaged, with 1 to {MOST_DIMENSIONS} dimensions"
-        raise DataError(must, f"'{path}' with {dimensions}")
+        must = f"an IDX file must have 1 to {MOST_DIMENSIONS} dimensions"
+        raise DataError(must, f"'{path}' with {dimensions} dimensions")
     sizes = file.read(4 * dimensions)
     if len(sizes) < 4 * dimensions:
-        raise DataError("an IDX file must be undamaged", f"'{path}', which ends in its header")
+        raise DataError("an IDX file must be undamaged", f"'{path}' (it ends within its header)")
     return tuple(int(size) for size in np.frombuffer(sizes, ">u4")), np.dtype(TYPES[magic[2]])
 
 
 def open_idx(folder: Path) -> Source:
-    """Open the pictures and labels of a folder.
+    """Open the pictures and labels in a folder of IDX files.
 
     Files with `t10k` or `test` in their names are test data, those with `val`, `valid` or `validation` validation data.
 
     Raises:
-        DataError: if there are no training pictures, two files are the same part, or a file is damaged.
+        DataError: if there are no training pictures, two files hold the same part, or a file is damaged.
     """
     parts: dict[str, dict[str, Path]] = {"train": {}, "validation": {}, "test": {}}
     for path in _files(folder):
@@ -93,12 +93,12 @@ def open_idx(folder: Path) -> Source:
         held_out = "t10k" in path.name or "test" in path.name
         part = parts["test" if held_out else "validation" if VALIDATION.search(path.name) else "train"]
         if kind in part:
-            must = "a folder must hold one IDX file of each part"
-            raise DataError(must, f"'{part[kind].name}' and '{path.name}'", "Put them into folders of their own")
+            must = "a folder must hold at most one IDX file of each part"
+            raise DataError(must, f"'{part[kind].name}' and '{path.name}'", "Move one of them to another folder")
         part[kind] = path
     if "images" not in parts["train"]:
-        mend = "Name their file train-images-idx3-ubyte"
-        raise DataError(f"The folder '{folder}' holds IDX files, but not training images", mend=mend)
+        mend = "Name the file of training images train-images-idx3-ubyte"
+        raise DataError(f"The folder '{folder}' holds IDX files, but no training images", mend=mend)
     sources = {name: _open_part(part, folder) for name, part in parts.items() if "images" in part}
     return replace(sources["train"], validation=sources.get("validation"), test=sources.get("test"))
 

@@ -1,4 +1,4 @@
-"""Data frames of any library as Arrow tables, and results in their library, with their types and row labels."""
+"""Conversion of data frames of any library to Arrow tables, and of results back, with their types and row labels."""
 
 from __future__ import annotations
 
@@ -19,37 +19,37 @@ INDEX = re.compile(r"__index_level_\d+__")
 
 
 class Library(Protocol):
-    """Reads a data frame in memory, and converts results to its library."""
+    """Reads a data frame as an Arrow table, and converts results back to the library of the data frame."""
 
     @property
     def table(self) -> pa.Table:
-        """Return the rows as a model reads them."""
+        """Return the rows of the data frame as an Arrow table that a model can read."""
 
     def answer(self, found: pa.Table) -> Any:
-        """Convert results for the given rows, with their types, order of columns and row labels; equal cells stay as given.
+        """Convert results for the same rows to a data frame with its types, column order and row labels.
 
         Args:
-            found: as many rows as were given.
+            found: as many rows as the data frame has; cells equal to the given ones stay as given.
         """
 
     def convert(self, found: pa.Table) -> Any:
-        """Convert any number of further rows to the types of the given rows."""
+        """Convert any number of new rows, such as samples, to a data frame with the original types."""
 
     def add_labels(self, found: pa.Table) -> Any:
-        """Convert figures of the given rows, with their column names and row labels, without changing types."""
+        """Convert figures for the same rows, such as codes, to a data frame with the original row labels."""
 
     def part(self, first: int, rows: int) -> Library:
-        """Return a range of the rows."""
+        """Return the library of a slice of the data frame: `rows` rows, starting at row `first`."""
 
 
 def library_of(value: object) -> Library | None:
-    """Recognise a data frame.
+    """Recognise a data frame, and return the reader for its library.
 
     Args:
         value: anything.
 
     Returns:
-        Its library; None if the value is not a data frame.
+        The reader; None if the value is not a data frame.
 
     Raises:
         DataError: if two columns have the same name, or a column has cells of mixed or unknown types.
@@ -59,7 +59,7 @@ def library_of(value: object) -> Library | None:
     if isinstance(value, pa.Table):
         return ArrowLibrary(value)
     if isinstance(value, np.ndarray | Sequence) or type(value).__module__.startswith(("numpy", "torch")):
-        return None  # without the slow import
+        return None  # avoids the slow import
     import narwhals as nw
 
     try:
@@ -80,7 +80,7 @@ def library_of(value: object) -> Library | None:
 
 
 def open_frame(value: object) -> Frame | None:
-    """Open a data frame in memory.
+    """Open a data frame of any library as a table.
 
     Args:
         value: anything.
@@ -108,7 +108,7 @@ def open_frame(value: object) -> Frame | None:
 
 
 class ArrowLibrary:
-    """Reads an Arrow table; row labels of pandas in it are not columns, and are added to results."""
+    """Reads an Arrow table; unnamed pandas indices in it are not modelled, but are added back to results."""
 
     def __init__(self, data: pa.Table) -> None:
         check_columns(data.schema, data.num_rows)
@@ -119,22 +119,22 @@ class ArrowLibrary:
         self.table = pa.table({name: column.seen for name, column in self._columns.items()})
 
     def answer(self, found: pa.Table) -> pa.Table:
-        """Convert results for the given rows to their types, with their metadata."""
+        """Convert results for the same rows to their types, and add the index and the metadata of the table."""
         rows = restore_types(found, self._columns, self._data.schema, RawColumn.answer)
         for name, field in zip(self._index.column_names, self._index.schema, strict=True):
             rows = rows.append_column(field, self._index[name])
         return rows.replace_schema_metadata(self._data.schema.metadata)
 
     def convert(self, found: pa.Table) -> pa.Table:
-        """Convert further rows to the types of the given rows."""
+        """Convert new rows to the types of the given table."""
         return restore_types(found, self._columns, self._data.schema, RawColumn.fit)
 
     def add_labels(self, found: pa.Table) -> pa.Table:
-        """Return figures of the given rows unchanged."""
+        """Return figures for the same rows unchanged, because an Arrow table has no row labels."""
         return found
 
     def part(self, first: int, rows: int) -> ArrowLibrary:
-        """Return a range of the rows."""
+        """Return the library of a slice of the table: `rows` rows, starting at row `first`."""
         return ArrowLibrary(self._whole.slice(first, rows))
 
 
@@ -147,7 +147,9 @@ class NarwhalsLibrary:
         check_columns(pa.schema([(name, pa.null()) for name in data.columns]), len(data))
         unknown = next((name for name, kind in data.schema.items() if kind == nw.Object), None)
         if unknown is not None:
-            raise DataError("every column must be of a type that Arrow supports", f"column '{unknown}' of objects")
+            raise DataError(
+                "every column must be of a type that Arrow supports", f"column '{unknown}' of Python objects"
+            )
         self._data = data
         try:
             exported = data.to_arrow()
@@ -159,25 +161,25 @@ class NarwhalsLibrary:
         self.table = pa.table({name: column.seen for name, column in self._columns.items()})
 
     def answer(self, found: pa.Table) -> Any:
-        """Convert results for the given rows to their types, with row labels if the library has them."""
+        """Convert results for the same rows to their types, with row labels if the library has them."""
         return self._labelled(self._typed(found, RawColumn.answer))
 
     def convert(self, found: pa.Table) -> Any:
-        """Convert further rows to the types of the given rows."""
+        """Convert new rows to the types of the given data frame."""
         return self._typed(found, RawColumn.fit).to_native()
 
     def add_labels(self, found: pa.Table) -> Any:
-        """Convert figures of the given rows, with row labels if the library has them."""
+        """Convert figures for the same rows to a data frame, with row labels if the library has them."""
         import narwhals as nw
 
         return self._labelled(nw.from_arrow(found, backend=self._data.implementation))
 
     def part(self, first: int, rows: int) -> NarwhalsLibrary:
-        """Return a range of the rows."""
+        """Return the library of a slice of the data frame: `rows` rows, starting at row `first`."""
         return NarwhalsLibrary(self._data[first : first + rows])
 
     def _typed(self, found: pa.Table, fit: Fit) -> Any:
-        """Return a narwhals data frame, with the types of the library that Arrow does not have, such as enumerations."""
+        """Convert results to a narwhals data frame, with types that Arrow lacks, such as enumerations."""
         import narwhals as nw
 
         rows = restore_types(found, self._columns, self._schema, fit)

@@ -1,4 +1,4 @@
-"""Values in memory as arrays and tables: masked and sparse arrays, records, lists of pictures, annotated data."""
+"""Conversion of objects in memory to arrays and tables: masked and sparse arrays, records, pictures, AnnData."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from vaekit.errors import DataError
 
 
 def arrange(value: Any) -> Any:
-    """Convert an object to an array, a table, a frame or a source, if it is in another form.
+    """Convert an object that holds rows to an array, a table, a frame or a source.
 
     Args:
         value: anything.
@@ -99,7 +99,7 @@ def unmask(values: Values) -> Values:
 
 
 def _array_of_list(value: Sequence[Any]) -> Any:
-    """Convert a list of rows to an array, masked if a row is; rows of several types become objects, not text as in numpy."""
+    """Convert a list of rows to an array, masked if a row is masked; rows of mixed types become objects, not text."""
     first = value[0] if value else None
     if type(first).__module__.partition(".")[0] == "PIL":
         return _source_of_pictures(value)
@@ -107,17 +107,15 @@ def _array_of_list(value: Sequence[Any]) -> Any:
         raise DataError(
             "pictures must be passed as a folder, or as opened pictures",
             f"a list of {len(value)} paths ('{Path(str(first)).name:.100}', …)",
-            "Give the folder, or [PIL.Image.open(path) for path in paths]",
+            "Pass the folder, or [PIL.Image.open(path) for path in paths]",
         )
     if isinstance(first, Tensor):
         with contextlib.suppress(RuntimeError, TypeError):  # the reader of arrays refuses several shapes
             return torch.stack(list(value))
         return value
     if hasattr(first, "__dataframe__") or isinstance(first, pa.Table):
-        must = "a data frame must be given by itself"
-        raise DataError(
-            must, f"a list of {len(value)} {type(first).__name__}s", "Put them together, as pandas.concat does"
-        )
+        must, mend = "a data frame must be passed on its own", "Combine the data frames, as with pandas.concat"
+        raise DataError(must, f"a list of {len(value)} {type(first).__name__}s", mend)
     try:
         array = np.ma.array(value) if _is_masked(value) else np.asarray(value)
     except (ValueError, TypeError, RuntimeError):  # the reader of arrays refuses several lengths
@@ -126,13 +124,13 @@ def _array_of_list(value: Sequence[Any]) -> Any:
 
 
 def _source_of_pictures(pictures: Sequence[Any]) -> Source:
-    """Open Pillow pictures as their files would be opened."""
+    """Open a list of Pillow pictures as a source, in the same way as picture files."""
     pages = [
         Page(Path(f"picture {i}"), 0, (p.height, p.width), form_of(p, f"picture {i}")) for i, p in enumerate(pictures)
     ]
     other = next((page for page in pages if page.size != pages[0].size), None)
     if other is not None:
-        raise DataError("pictures must all be of one size", f"{pages[0].size} and {other.size} ({other.path})")
+        raise DataError("all pictures must have the same size", f"{pages[0].size} and {other.size} ({other.path})")
     form = common_form(pages)
     values = np.stack([pixels_of(picture, pages[0].size, form) for picture in pictures])
     return Source(values, picture=True, levels=depth(form, values))
@@ -142,8 +140,8 @@ def _dense(matrix: Any) -> Values:
     """Convert a sparse matrix to a dense array, block by block."""
     shape, dtype = matrix.shape, matrix.dtype
     if len(shape) != 2 or dtype.kind not in "buif":
-        must = "a sparse matrix must hold real numbers, with an example per row: (n, columns)"
-        raise DataError(must, f"{dtype}, shape {shape}")
+        must = "a sparse matrix must hold real numbers, with an example per row, shape (n, columns)"
+        raise DataError(must, f"type {dtype} and shape {shape}")
     check_size(math.prod(shape) * dtype.itemsize, f"the sparse matrix of shape {shape}")
     rows, values = matrix.tocsr(), allocate(shape, dtype)
     step = max(1, CHUNK // max(1, shape[1]))
@@ -153,18 +151,18 @@ def _dense(matrix: Any) -> Values:
 
 
 def _annotated(data: Any) -> Source:
-    """Open the matrix of annotated data, with the names of its variables."""
+    """Open the matrix X of an AnnData object, with the names of its variables as column names."""
     names = tuple(str(name) for name in data.var_names)
     values = arrange(data.X)
     if not isinstance(values, np.ndarray):
         values = np.asarray(values)
     if values.ndim != 2 or values.dtype.kind not in "buif":
-        raise DataError("annotated data must have a matrix X of numbers", f"X of type {type(data.X).__name__}")
+        raise DataError("an AnnData object must have a matrix X of numbers", f"X of type {type(data.X).__name__}")
     return Source(values, columns=names if len(set(names)) == len(names) else ())
 
 
 def _table_of_records(records: Sequence[Any]) -> pa.Table:
-    """Convert a list of dictionaries to a table; absent keys are missing cells."""
+    """Convert a list of dictionaries to a table; absent keys become missing cells."""
     odd = next((i for i, record in enumerate(records) if not isinstance(record, Mapping)), None)
     if odd is not None:
         raise DataError("records must all be dictionaries", f"a {type(records[odd]).__name__} in row {odd}")
@@ -173,25 +171,25 @@ def _table_of_records(records: Sequence[Any]) -> pa.Table:
 
 
 def _table_of_mapping(columns: Mapping[Any, Any]) -> Any:
-    """Convert a dictionary of columns to a table, or one of named arrays to a source."""
+    """Convert a dictionary of columns to a table, or a dictionary of named arrays to a source."""
     from vaekit.data.readers.arrays import TRAIN_NAMES, from_archive
 
     if any(np.ndim(columns[name]) >= 2 for name in TRAIN_NAMES if name in columns):
         return from_archive(list(columns), lambda name: arrange(np.asanyarray(columns[name])), "the dictionary")
     odd = next((name for name, column in columns.items() if np.ndim(column) != 1), None)
     if odd is not None or not columns:
-        given = f"{type(columns[odd]).__name__} for '{odd!s:.100}'" if columns else "an empty one"
+        given = f"{type(columns[odd]).__name__} for '{odd!s:.100}'" if columns else "an empty dictionary"
         raise DataError("a dictionary must hold columns, each a list of cells", given)
     if len({len(column) for column in columns.values()}) > 1:
-        told = ", ".join(f"{len(column)} of '{name}'" for name, column in list(columns.items())[:5])
-        raise DataError("columns must have the same number of cells", told)
+        told = ", ".join(f"{len(column)} in '{name}'" for name, column in list(columns.items())[:5])
+        raise DataError("all columns must have the same number of cells", told)
     return _table(columns)
 
 
 def _table_of_fields(values: Values) -> pa.Table:
     """Convert a structured array to a table with a column for each field."""
     if values.ndim != 1:
-        raise DataError("a structured array must have one dimension, a record per row", f"shape {values.shape}")
+        raise DataError("a structured array must have one dimension, with a record per row", f"shape {values.shape}")
     for name in values.dtype.names or ():
         if values.dtype[name].shape or values.dtype[name].names:
             must = "each field of a structured array must hold one value"
@@ -200,7 +198,7 @@ def _table_of_fields(values: Values) -> pa.Table:
 
 
 def _of_objects(values: Values) -> Any:
-    """Convert an array of objects to an array if all are numbers or None, else to a table without names."""
+    """Convert an array of objects to numbers if all cells are numbers or None, else to a table without column names."""
     numbers: Any = (bool, int, float, np.integer, np.floating, np.bool_)
     if all(cell is None or (isinstance(cell, numbers) and not abs(cell) > EXACT) for cell in values.flat):
         return values.astype(np.float64)
@@ -213,7 +211,7 @@ def _table(columns: Mapping[Any, Iterable[Any]]) -> pa.Table:
 
 
 def _column(name: str, cells: Any) -> pa.Array:
-    """Convert cells to an Arrow array; NaN is missing, and integers that are too large for any type become text."""
+    """Convert the cells of a column to an Arrow array; NaN becomes missing, and very large integers become text."""
     cells = cells.numpy() if isinstance(cells, Tensor) else cells
     mask = np.ma.getmaskarray(cells) if isinstance(cells, np.ma.MaskedArray) else None
     cells = cells if mask is None else np.ma.getdata(cells)
@@ -228,13 +226,13 @@ def _column(name: str, cells: Any) -> pa.Array:
         usual = types.most_common(1)[0][0]
         odd = next(((i, c) for i, c in enumerate(cells) if c is not None and type(c).__name__ != usual), None)
         if odd is None:
-            must = f"column '{name}' must hold numbers, truth values, texts or dates"
+            must = f"column '{name}' must hold numbers, truth values, text or dates"
             raise DataError(must, f"cells of type {usual}", "Leave it out, or encode it as numbers") from error
         row, cell = odd
         raise DataError(
-            f"every cell of column '{name}' must be of one type",
-            f"{cell!r:.100}, a {type(cell).__name__}, in row {row} among cells that are {usual}",
-            "Turn them all into one type, as with [str(cell) for cell in column]",
+            f"all cells of column '{name}' must have the same type",
+            f"{cell!r:.100} of type {type(cell).__name__} in row {row} among cells of type {usual}",
+            "Convert all cells to one type, as with [str(cell) for cell in column]",
         ) from error
 
 
@@ -243,7 +241,7 @@ ARRAYS = ("__array__", "__array_interface__")
 
 
 def refuse_sequence(value: object) -> None:
-    """Refuse an object that has items but is not an array, since numpy would misread it item by item.
+    """Refuse an object with items that is not an array, because numpy would misread it item by item.
 
     Args:
         value: a value that is neither a data frame nor a list.
@@ -259,14 +257,14 @@ def refuse_sequence(value: object) -> None:
             count = len(held.tensors)
             what, way = f"{what} of {count} tensor{'s' if count > 1 else ''}", f"{way}.tensors[0]"
         else:
-            way = f"torch.stack([x for x, *_ in {way}]), or the part of the items that holds the rows"
+            way = f"torch.stack([x for x, *_ in {way}]), or the part of each item that holds a row"
     elif (
         not isinstance(value, list | tuple | str | bytes | memoryview | Tensor)
         and (hasattr(value, "__getitem__") or hasattr(value, "__iter__"))
         and not any(hasattr(value, name) for name in ARRAYS)
     ):
         what = type(value).__name__ + (f" of {len(value)} items" if hasattr(value, "__len__") else "")
-        way = "numpy.stack([row for row in it]), or the part of the items that holds the rows"
+        way = "numpy.stack([row for row in it]), or the part of each item that holds a row"
     else:
         return
     raise DataError("data must be an array or a table", f"a {what}", f"Pass {way}")

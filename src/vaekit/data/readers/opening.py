@@ -1,4 +1,4 @@
-"""The opening of data by name, path or value, with the reader that fits."""
+"""The opening of data from a name, a path, an address or an object, with the right reader."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ def open_source(
     progress: Progress | None = None,
     known: tuple[Column, ...] = (),
 ) -> Source:
-    """Open data by name, path or value.
+    """Open data from a name, a path, the address of a database, or an object in memory.
 
     Args:
         source: `digits`; the path of a `.npy`, `.npz`, `.csv` or `.parquet` file, of a folder of IDX files or of
-            pictures, or of a picture; the address of a database; an array, also a masked or sparse one; a data frame; a list
-            of dictionaries or a dictionary of columns; or a `Source` or `Frame`.
+            pictures, or of a picture; the address of a database; an array, which may be masked or sparse; a data frame;
+            a list of dictionaries or a dictionary of columns; or a `Source` or `Frame`.
         options: how files are read: size of pictures, header and missing cells of text, query of a database.
-        progress: is told how many pictures are decoded.
-        known: the columns of a text file, if they are known; its cells are then opened as text.
+        progress: called with the number of decoded pictures and of all pictures.
+        known: the columns of a text file if they are known; its cells then stay text.
 
     Returns:
         The rows. A table is not encoded yet, because its columns may have any type.
@@ -47,7 +47,7 @@ def open_source(
         return _open_object(source)
     if not str(source).strip():
         fault = "The name of the source is empty"
-        raise DataError(fault, mend="Pass 'digits', a file or a folder ('.' is the current one)")
+        raise DataError(fault, mend="Pass 'digits', a file or a folder ('.' is the current folder)")
     if str(source) == "digits":
         return digits()
     if is_database(str(source)):
@@ -59,9 +59,9 @@ def open_source(
         path = Path(source).expanduser().resolve()
         exists = path.exists()
     except (OSError, RuntimeError) as error:  # the name is too long, or the user unknown
-        raise DataError("the source must be a path", f"'{source}': {error}") from error
+        raise DataError("the source must be a path", f"'{source}' ({error})") from error
     if not exists:
-        raise DataError("the source must exist", f"'{source}'", _nearby(path))
+        raise DataError(f"The source '{source}' does not exist", mend=_nearby(path))
     if path.is_dir():
         found = _open_folder(path, options.height_width, progress)
     else:
@@ -72,7 +72,7 @@ def open_source(
 
 
 def _open_object(value: object) -> Source:
-    """Open rows in memory."""
+    """Open an object in memory as a source."""
     from vaekit.data.readers import libraries, objects  # slow to import
 
     value = value if isinstance(value, Frame) else objects.arrange(value)
@@ -116,23 +116,23 @@ def _open_file(path: Path, options: DataOptions, progress: Progress | None, know
     }
     ending = "".join(path.suffixes[-2:]).lower() if path.suffix.lower() == ".gz" else path.suffix.lower()
     if not path.is_file():
-        raise DataError("a source must be a file or a folder", f"'{path}', which is a pipe or a device")
+        raise DataError("a source must be a file or a folder", f"'{path}' (a pipe or a device)")
     if path.stat().st_size == 0:
-        raise DataError(f"The source is an empty file, '{path}'")
+        raise DataError(f"The source '{path}' is an empty file")
     if ending in decoding.ENDINGS:
         return pictures.open_pictures(path, options.height_width, progress)
     if ending not in openers:
-        must = f"a file must end in one of {', '.join(openers)}"
-        mend = "Pictures may be given one by one, or as a folder; a folder may hold IDX files, too"
+        must = f"the name of a file must end in one of {', '.join(openers)}"
+        mend = "A picture, or a folder of pictures or IDX files, can be passed too"
         raise DataError(must, f"'{path.name}'", mend)
     return openers[ending](path)
 
 
 def _open_npy(path: Path) -> Source:
-    """Open an array, or a structured array as a table."""
+    """Open a `.npy` file; a structured array becomes a table."""
     values = arrays.read_npy(path)
     if values.dtype.names is not None and values.ndim != 1:
-        must = "a structured array must have one dimension, a record per row"
+        must = "a structured array must have one dimension, with a record per row"
         raise DataError(must, f"shape {values.shape} in '{path.name}'")
     return arrays.from_array(values, where=f"'{path.name}'") if values.dtype.names is None else _open_object(values)
 
@@ -142,11 +142,11 @@ PARTS = {
     "validation": ("val", "valid", "validation", "dev"),
     "test": ("test", "testing"),
 }
-"""Names of the folders of parts, in lower case."""
+"""Names of the folders of training, validation and test pictures, in lower case."""
 
 
 def _open_folder(path: Path, size: tuple[int, int] | None, progress: Progress | None) -> Source:
-    """Open a folder of IDX files, of pictures, or of parts with pictures."""
+    """Open a folder of IDX files, or of pictures that may be divided into sub-folders such as train and test."""
     from vaekit.data.readers import pictures
 
     if idx.is_idx_folder(path):
@@ -160,9 +160,9 @@ def _open_folder(path: Path, size: tuple[int, int] | None, progress: Progress | 
     told = [f"{len(source.values)} pictures of '{parts[name].name}'" for name, source in others.items()]
     notes = [*train.notes, *(note for source in others.values() for note in source.notes)]
     if "validation" in parts:
-        notes.append(f"The {told[list(parts).index('validation')]} choose the model.")
+        notes.append(f"The {told[list(parts).index('validation')]} are used to choose the best weights.")
     if training != path and (aside := len(pictures.picture_files(path, [training, *parts.values()]))):
-        notes.append(f"Left aside: {aside} pictures in '{path.name}' that are in none of its parts.")
+        notes.append(f"Skipped {aside} pictures in '{path.name}' that are outside of its parts.")
     levels = max(source.levels for source in (train, *others.values())) if train.levels > 256 else train.levels
     return replace(
         train, levels=levels, validation=others.get("validation"), test=others.get("test"), notes=tuple(notes)
@@ -170,7 +170,7 @@ def _open_folder(path: Path, size: tuple[int, int] | None, progress: Progress | 
 
 
 def _parts(path: Path) -> dict[str, Path]:
-    """Return the folders of the parts of a folder of pictures; without training pictures, `val` is the name of a class."""
+    """Find the sub-folders of training, validation and test pictures; the result is empty if these are classes."""
     folders = {p.name.lower(): p for p in sorted(path.iterdir()) if p.is_dir() and not p.name.startswith(".")}
     named = {part: [folders[name] for name in names if name in folders] for part, names in PARTS.items()}
     found = {part: paths[0] for part, paths in named.items() if paths}
@@ -184,8 +184,10 @@ def _parts(path: Path) -> dict[str, Path]:
             return {}
     elif found:
         told = " and ".join(f"'{part.name}'" for part in found.values())
-        raise DataError("a folder of parts must have one named train", f"only {told} in '{path}'")
+        raise DataError("a folder divided into parts must have a sub-folder named train", f"only {told} in '{path}'")
     for part, paths in named.items():
         if len(paths) > 1:
-            raise DataError(f"there must be one folder for the {part} part", f"'{paths[0].name}' and '{paths[1].name}'")
+            raise DataError(
+                f"there must be only one folder for the {part} part", f"'{paths[0].name}' and '{paths[1].name}'"
+            )
     return found

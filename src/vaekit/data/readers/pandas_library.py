@@ -1,4 +1,4 @@
-"""Data frames of pandas as Arrow tables, and results in their types, with their row labels and column names."""
+"""Conversion of pandas data frames to Arrow tables, and of results back, with their types, row labels and names."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from vaekit.data.tables.checks import check_columns
 from vaekit.data.tables.types import to_plain
 
 REPEATED = 2
-"""Least mean number of rows of an interval in a column of categories; other intervals are text."""
+"""Intervals that occur at least this often, on average, are categories; other intervals are text."""
 
 
 @dataclass(frozen=True)
 class PandasColumn:
-    """Holds a column of pandas.
+    """Converts a pandas column to an Arrow array, and results back to a pandas series.
 
     Args:
         series: the column as given.
         raw: its cells in Arrow.
-        build: converts a chunked Arrow array of the type of `raw.cells` to the type of the series; None if that is
-            impossible.
+        build: converts a chunked Arrow array of the type of `raw.cells` to the type of the series, or returns None if
+            that is impossible.
     """
 
     series: Any
@@ -38,23 +38,23 @@ class PandasColumn:
     build: Callable[[Any], Any]
 
     def part(self, first: int, rows: int) -> PandasColumn:
-        """Return a range of its cells."""
+        """Return a slice of the column: `rows` rows, starting at row `first`."""
         return replace(self, series=self.series.iloc[first : first + rows], raw=self.raw.part(first, rows))
 
     @property
     def tells_nothing(self) -> bool:
-        """Return whether it is empty, with a type that pandas gives to any empty column."""
+        """Return whether all cells are missing and pandas gives the column's type to any empty column."""
         kind = self.series.dtype
         usual = isinstance(kind, np.dtype) and kind.kind in "Of"
         return self.raw.tells_nothing or (usual and bool(self.series.isna().all()))
 
     def convert(self, found: Any) -> Any:
-        """Convert cells of a model to a series, in the type of this column if that can hold them."""
+        """Convert new cells to a pandas series, in the type of this column if it can hold them."""
         built = self._built(self.raw.fit(found))
         return found.to_pandas() if built is None else pd.Series(built)
 
     def answer(self, found: Any) -> Any:
-        """Convert as many cells to a series; cells that equal the given ones are the same objects."""
+        """Convert results for the same rows to a pandas series; cells equal to the given ones stay the same objects."""
         if found.equals(self.raw.seen):
             return self.series.reset_index(drop=True)
         built = None if self.tells_nothing else self._built(self.raw.answer(found))
@@ -69,30 +69,30 @@ class PandasColumn:
 
 
 class PandasLibrary:
-    """Reads a data frame of pandas."""
+    """Reads a pandas data frame as an Arrow table, and converts results back."""
 
     def __init__(self, data: Any) -> None:
         names = [str(name) for name in data.columns]
         check_columns(pa.schema([(name, pa.null()) for name in names]), len(data))
         self._columns = {name: open_column(name, data.iloc[:, i]) for i, name in enumerate(names)}
-        self._places = {name: i for i, name in enumerate(names)}
+        self._positions = {name: i for i, name in enumerate(names)}
         self._header, self._index = data.columns, data.index
         self.table = pa.table({name: column.raw.seen for name, column in self._columns.items()})
 
     def answer(self, found: pa.Table) -> Any:
-        """Convert results for the given rows, with their row labels."""
+        """Convert results for the same rows to a pandas data frame with its types and row labels."""
         return self._frame(self._typed(found, PandasColumn.answer), self._index)
 
     def convert(self, found: pa.Table) -> Any:
-        """Convert further rows to the types of the given rows."""
+        """Convert new rows to a pandas data frame with the original types."""
         return self._frame(self._typed(found, PandasColumn.convert), pd.RangeIndex(len(found)))
 
     def add_labels(self, found: pa.Table) -> Any:
-        """Convert figures of the given rows, with their row labels."""
+        """Convert figures for the same rows to a pandas data frame with the original row labels."""
         return self._frame({name: found[name].to_pandas() for name in found.column_names}, self._index)
 
     def part(self, first: int, rows: int) -> PandasLibrary:
-        """Return a range of the rows, with columns read as in the whole frame."""
+        """Return a slice of `rows` rows, starting at row `first`, with columns read as in the whole data frame."""
         some = copy.copy(self)
         some._columns = {name: column.part(first, rows) for name, column in self._columns.items()}
         some._index, some.table = self._index[first : first + rows], self.table.slice(first, rows)
@@ -107,8 +107,8 @@ class PandasLibrary:
 
     def _frame(self, cells: dict[str, Any], index: Any) -> Any:
         made = pd.concat([cell.reset_index(drop=True) for cell in cells.values()], axis=1)
-        known = [self._places[name] for name in cells if name in self._places]
-        further = [name for name in cells if name not in self._places]
+        known = [self._positions[name] for name in cells if name in self._positions]
+        further = [name for name in cells if name not in self._positions]
         header = self._header[known]
         made.columns = header.append(pd.Index(further)) if further else header
         made.index = index
@@ -116,14 +116,14 @@ class PandasLibrary:
 
 
 def open_column(name: str, series: Any) -> PandasColumn:
-    """Read a column of pandas.
+    """Read a pandas column as an Arrow array.
 
     Args:
         name: its name.
         series: the column.
 
     Raises:
-        DataError: if its cells have several types, or one that Arrow does not have.
+        DataError: if its cells have several types, or a type that Arrow does not have.
     """
     kind = series.dtype
     if isinstance(kind, pd.SparseDtype):
@@ -145,7 +145,7 @@ def _then(cells: Any, kind: Any) -> Any:
 
 
 def _in_dtype(cells: Any, kind: Any) -> Any:
-    """Convert cells to a type that Arrow also has; None if numpy integers or truth values would have a missing cell."""
+    """Convert Arrow cells to a pandas type; return None if a cell is missing and the type cannot hold that."""
     if hasattr(kind, "__from_arrow__"):
         return kind.__from_arrow__(cells)
     if cells.null_count and kind.kind in "iub":
@@ -154,7 +154,7 @@ def _in_dtype(cells: Any, kind: Any) -> Any:
 
 
 def _categories(name: str, series: Any) -> PandasColumn:
-    """Read a categorical; categories other than numbers, text or truth values are represented by labels."""
+    """Read a categorical pandas column; categories other than numbers, text or truth values become text labels."""
     kind = series.dtype
     values = kind.categories
     families = set(families_of(values)) if values.dtype == np.dtype(object) else set()
@@ -184,7 +184,7 @@ def _categories(name: str, series: Any) -> PandasColumn:
 
 
 def _intervals(series: Any) -> PandasColumn:
-    """Read intervals as text; intervals that repeat are ordered categories."""
+    """Read a pandas column of intervals as text, or as ordered categories if intervals repeat."""
     kind = series.dtype
     listed = pd.Categorical(series, ordered=True)
     written = np.array([*label_categories(list(listed.categories)), None], dtype=object)
@@ -199,7 +199,7 @@ def _intervals(series: Any) -> PandasColumn:
 
 
 def _read_intervals(cells: Any, kind: Any) -> Any:
-    """Convert text as in (0.5, 1.0] to intervals; None if a text does not fit the type."""
+    """Convert text such as (0.5, 1.0] to pandas intervals, or return None if a text does not fit the type."""
     opening, closing = "[" if kind.closed in ("left", "both") else "(", "]" if kind.closed in ("right", "both") else ")"
     different = cells.unique().drop_null().to_pylist()
     if not all(text.startswith(opening) and text.endswith(closing) and text.count(", ") == 1 for text in different):
@@ -215,11 +215,11 @@ def _read_intervals(cells: Any, kind: Any) -> Any:
 
 
 _UNITS = dict.fromkeys(("h", "min", "s"), "s") | dict.fromkeys(("ms", "us", "ns"), "ns")
-"""Unit of the first moment of a period, by its frequency; the unit of other periods is a day."""
+"""Unit of the start of a period, by its frequency; for other frequencies the unit is a day."""
 
 
 def _periods(series: Any) -> PandasColumn:
-    """Read periods as their first day or moment."""
+    """Read a pandas column of periods as the dates or times at which they start."""
     kind = series.dtype
     unit = _UNITS.get(kind.freq.name, "D")
     starts = pd.PeriodIndex(series).asfreq(unit, how="start")
@@ -238,7 +238,7 @@ def _periods(series: Any) -> PandasColumn:
 
 
 def _objects(name: str, series: Any) -> PandasColumn:
-    """Read a column of Python objects, which may be intervals or periods."""
+    """Read a pandas column of Python objects, such as text, numbers, intervals or periods."""
     check_objects(name, series)
     inferred = series.infer_objects()
     if isinstance(inferred.dtype, pd.IntervalDtype | pd.PeriodDtype):
@@ -249,7 +249,7 @@ def _objects(name: str, series: Any) -> PandasColumn:
 
 
 def _same(given: Any, found: Any) -> npt.NDArray[np.bool_]:
-    """Return where two Arrow arrays of one family have the same cell or are both missing."""
+    """Compare two Arrow arrays of one family cell by cell; missing cells are equal."""
     given, found = to_plain(given), to_plain(found)
     both_missing = pc.and_(given.is_null(), found.is_null())
     equal = pc.fill_null(pc.equal(found, given), fill_value=False)

@@ -1,4 +1,4 @@
-"""Cells of pandas as Arrow arrays; Python objects are classified by family, not by width."""
+"""Conversion of pandas cells to Arrow arrays; Python objects are grouped into families, such as numbers or dates."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _SINGLE = {
 
 
 def export(name: str, cells: Any) -> Any:
-    """Convert cells of pandas to a chunked Arrow array.
+    """Convert a pandas series or index to a chunked Arrow array.
 
     Args:
-        name: the column.
+        name: name of the column.
         cells: a series or an index.
 
     Raises:
@@ -43,7 +43,7 @@ def export(name: str, cells: Any) -> Any:
 def export_objects(name: str, series: Any) -> Any:
     """Convert Python objects of one family to a chunked Arrow array.
 
-    Numbers that do not share an Arrow type become floats, and days among moments become moments.
+    Numbers that do not share an Arrow type become floats, and dates among timestamps become timestamps.
     """
     families = set(families_of(series.dropna()))
     if families == {"dates"}:
@@ -57,21 +57,21 @@ def export_objects(name: str, series: Any) -> Any:
 
 
 def _with_missing(series: Any) -> Any:
-    """Pair each cell with whether it is missing."""
+    """Pair each cell of a series with a flag for a missing cell."""
     return zip(series, series.isna(), strict=True)
 
 
 def _moments(name: str, series: Any) -> Any:
-    """Convert dates to moments if one of them is a moment, since Arrow would truncate them to the type of the first."""
+    """Convert dates to timestamps if one of them is a timestamp; Arrow would convert all to the type of the first."""
     moments = [isinstance(cell, datetime.datetime | np.datetime64) and not gone for cell, gone in _with_missing(series)]
     if not any(moments):
         return series
     zones = [getattr(cell, "tzinfo", None) is not None for cell in series]
     if any(zones) and not all(zones[row] or gone for row, gone in enumerate(series.isna())):
         row = next(row for row, (_, gone) in enumerate(_with_missing(series)) if not gone and not zones[row])
-        must = f"all moments of column '{name}' must have a time zone, or none of them"
-        mend = f"Bring them to one, as with pandas.to_datetime(frame[{name!r}], utc=True)"
-        raise DataError(must, f"{series.iloc[row]!r} in {_place(series, row)}, without one", mend)
+        must = f"the timestamps of column '{name}' must all have a time zone, or all be without one"
+        mend = f"Convert them, as with pandas.to_datetime(frame[{name!r}], utc=True)"
+        raise DataError(must, f"{series.iloc[row]!r} without a time zone in {_name_row(series, row)}", mend)
     return pd.Series([_moment(cell) for cell in series], dtype=object)
 
 
@@ -84,7 +84,7 @@ def _moment(cell: Any) -> Any:
 
 
 def check_objects(name: str, series: Any) -> None:
-    """Refuse Python objects of several families.
+    """Refuse a pandas column with Python objects of several families, such as numbers and text.
 
     Raises:
         DataError: names the first cell of the rarest family.
@@ -96,16 +96,16 @@ def check_objects(name: str, series: Any) -> None:
     row = next(i for i, (cell, gone) in enumerate(_with_missing(series)) if not gone and _family(type(cell)) == odd)
     reader = {"numbers": "to_numeric", "dates": "to_datetime", "lengths of time": "to_timedelta"}.get(usual)
     raise DataError(
-        f"every cell of column '{name}' must be of one type",
-        f"{series.iloc[row]!r} in {_place(series, row)}, {_SINGLE.get(odd, odd)} among {usual}",
-        f'Make other cells missing, as with frame[{name!r}] = pandas.{reader}(frame[{name!r}], errors="coerce")'
+        f"all cells of column '{name}' must have the same type",
+        f"{series.iloc[row]!r} in {_name_row(series, row)}, {_SINGLE.get(odd, odd)} among {usual}",
+        f'Make the other cells missing, as with frame[{name!r}] = pandas.{reader}(frame[{name!r}], errors="coerce")'
         if reader
-        else f"Turn them all into one type, as with frame[{name!r}].astype(str)",
+        else f"Convert all cells to one type, as with frame[{name!r}].astype(str)",
     )
 
 
-def _place(series: Any, row: int) -> str:
-    """Write the number of a row, and its label if that is different."""
+def _name_row(series: Any, row: int) -> str:
+    """Name a row of a series for a message by its number, and by its label if that differs."""
     label = series.index[row]
     counted = isinstance(series.index, pd.RangeIndex) and label == row
     shown = label.item() if isinstance(label, np.generic) else label
@@ -113,7 +113,7 @@ def _place(series: Any, row: int) -> str:
 
 
 def families_of(cells: Any) -> Counter[str]:
-    """Count the Python objects of each family."""
+    """Count Python objects by family, such as numbers, text or dates."""
     found: Counter[str] = Counter()
     for kind, count in Counter(map(type, cells)).items():
         found[_family(kind)] += count

@@ -1,4 +1,4 @@
-"""A reader of Parquet files, in batches and bounded memory; any error of the library becomes a refusal."""
+"""A reader of Parquet files, in batches and bounded memory."""
 
 from __future__ import annotations
 
@@ -22,32 +22,32 @@ from vaekit.data.tables.types import value_type
 from vaekit.errors import DataError
 
 PIECE = 1 << 26
-"""Bytes of text that are unpacked at once."""
+"""Most bytes of text that are unpacked at once."""
 NESTED = 1 << 10
-"""Rows that are read at once if cells are lists."""
+"""Most rows that are read at once if cells are lists."""
 FAULTS = (pa.ArrowException, OSError, MemoryError, UnicodeDecodeError, OverflowError)
-"""Errors of pyarrow for a damaged file, whose lengths may ask for any amount of memory."""
+"""Errors of pyarrow for a damaged file, which may request any amount of memory."""
 _LONG = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary)
 
 
 @dataclass(frozen=True)
 class _Form:
-    """Describes how a file is read."""
+    """Describes how a Parquet file is read."""
 
     schema: pa.Schema
     rows: int
-    packed: list[str]  # columns of text, whose values may be stored once and used in many rows
+    packed: list[str]  # columns of text, in which many rows may share one stored value
     batch: int
 
 
 def open_parquet(path: Path) -> Frame:
-    """Open a Parquet file, whose rows are read in batches.
+    """Open a Parquet file as a table that is read in batches.
 
     Args:
         path: the file.
 
     Returns:
-        The rows, without an unnamed index.
+        The rows, without an unnamed pandas index.
 
     Raises:
         DataError: if the file is damaged, has no rows or columns, two columns with the same name, or more cells or text
@@ -62,20 +62,22 @@ def open_parquet(path: Path) -> Frame:
 
 @contextlib.contextmanager
 def _refused(path: Path) -> Iterator[None]:
-    """Turn errors of the library into a refusal."""
+    """Turn an error of pyarrow into a refusal that names the Parquet file."""
     try:
         yield
     except FAULTS as error:
-        raise DataError("a Parquet file must be undamaged", f"'{path}': {error!s:.200}") from error
+        raise DataError("a Parquet file must be undamaged", f"'{path}' ({error!s:.200})") from error
 
 
 def _form(file: Any, path: Path) -> _Form:
-    """Check the columns and the size of a file before it is unpacked."""
+    """Check the columns and the size of a Parquet file before it is unpacked, and plan how to read it."""
     schema, rows = file.schema_arrow.remove_metadata(), file.metadata.num_rows
     check_columns(schema, rows)
-    # Sizes are those of groups of rows, since pyarrow ends the process if a column is damaged.
+    # Only sizes of groups of rows are read, because pyarrow ends the process if a column is damaged.
     groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
-    needed = max(8 * rows * len(schema.names), sum(group.total_byte_size for group in groups))  # encoded, and unpacked
+    needed = max(
+        8 * rows * len(schema.names), sum(group.total_byte_size for group in groups)
+    )  # as codes, and as unpacked cells
     check_size(needed, f"'{path.name}'", [path])
     batch = min((4 * PIECE * group.num_rows // max(group.total_byte_size, 1) for group in groups), default=1)
     if any(pa.types.is_nested(kind) for kind in schema.types):  # text in lists cannot be read as a dictionary
@@ -85,9 +87,9 @@ def _form(file: Any, path: Path) -> _Form:
 
 
 def _read(path: Path, form: _Form) -> Iterator[pa.Table]:
-    """Iterate over the rows in tables with at most 64 MiB of text, or with a single row."""
+    """Read the rows of a Parquet file as tables, each with at most 64 MiB of text or with a single row."""
     row = text = 0
-    # without a buffer, which would hold the whole file
+    # a buffer would hold the whole file
     with _refused(path), pyarrow.parquet.ParquetFile(path, pre_buffer=False, read_dictionary=form.packed) as file:
         for batch in file.iter_batches(min(form.batch, BATCH), use_threads=False):
             lengths = _text_lengths(batch)
@@ -102,11 +104,11 @@ def _read(path: Path, form: _Form) -> Iterator[pa.Table]:
                 row += len(piece)
                 yield piece
     if row != form.rows:
-        raise DataError("a Parquet file must be undamaged", f"'{path}': {row} rows instead of {form.rows}")
+        raise DataError("a Parquet file must be undamaged", f"'{path}' ({row} rows, where its header says {form.rows})")
 
 
 def _text_lengths(batch: Any) -> npt.NDArray[np.int64]:
-    """Return the bytes of unpacked text in each row, shape (rows,)."""
+    """Return the bytes of unpacked text in each row of a batch, shape (rows,)."""
     found = np.zeros(len(batch), np.int64)
     for column in batch.columns:
         if pa.types.is_dictionary(column.type):
@@ -121,7 +123,7 @@ def _text_lengths(batch: Any) -> npt.NDArray[np.int64]:
 
 
 def _pieces(lengths: npt.NDArray[np.int64]) -> Iterator[tuple[int, int]]:
-    """Iterate over the first and last rows of pieces with at most `PIECE` bytes, or with a single row."""
+    """Split rows into pieces of at most `PIECE` bytes or a single row, and yield the start and end of each piece."""
     reached, start = np.cumsum(lengths), 0
     while start < len(lengths):
         before = int(reached[start - 1]) if start else 0
@@ -131,5 +133,5 @@ def _pieces(lengths: npt.NDArray[np.int64]) -> Iterator[tuple[int, int]]:
 
 
 def _unpacked(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
-    """Convert a column whose text was read as a dictionary to the type in the file."""
+    """Convert a column that was read as a dictionary back to its type in the Parquet file."""
     return column if column.type == kind else column.cast(value_type(column.type)).cast(kind)

@@ -1,4 +1,4 @@
-"""A reader of folders of pictures, which are decoded once, in parallel, into a memory-mapped cache."""
+"""A reader of folders of pictures. They are decoded once, in parallel, into a memory-mapped cache."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def cache_folder() -> Path:
 
 
 def picture_files(folder: Path, without: Sequence[Path] = ()) -> list[Path]:
-    """Return the picture files below a folder in order of their paths, without hidden files and the folders `without`."""
+    """Return the picture files below a folder, sorted by path, without hidden files and the folders in `without`."""
     return sorted(
         p
         for p in folder.rglob("*")
@@ -49,13 +49,13 @@ def picture_files(folder: Path, without: Sequence[Path] = ()) -> list[Path]:
 def open_pictures(
     source: Path, size: Size | None = None, progress: Progress | None = None, without: Sequence[Path] = ()
 ) -> Source:
-    """Open all pictures below a folder, or in a file, as (n, H, W, C); names of class sub-folders become labels.
+    """Open all pictures in a file or below a folder as an array (n, H, W, C), with the names of sub-folders as labels.
 
     Args:
         source: a folder, which is searched with its sub-folders, or a file. Each page of a file is a picture.
         size: (H, W) that pictures are resampled to; by default all must have the same size.
-        progress: is told how many pictures are decoded.
-        without: folders that are left out.
+        progress: called with the number of decoded pictures and of all pictures.
+        without: folders to skip.
 
     Returns:
         The source: bytes, with C = 3 unless all pictures are grey; uint16 for 16 bits; zeros and ones for one bit.
@@ -95,7 +95,7 @@ def _notes(pages: list[Page]) -> tuple[str, ...]:
     if not counts:
         return ()
     told = f"{len(counts)} files hold" if len(counts) > 1 else "One file holds"
-    return (f"{told} several pictures, {sum(counts)} in all: each is a row.",)
+    return (f"{told} several pictures, {sum(counts)} in all. Each picture is a row.",)
 
 
 def _one_size(pages: list[Page]) -> Size:
@@ -103,7 +103,7 @@ def _one_size(pages: list[Page]) -> Size:
     other = next((page for page in pages if page.size != first.size), None)
     if other is not None:
         raise DataError(
-            "pictures must all be of one size",
+            "all pictures must have the same size",
             f"{first.size[0]}x{first.size[1]} ('{first.path.name}') and {other.size[0]}x{other.size[1]} ('{other.path.name}')",
             f"Resample them to one size (height x width) with data.size={first.size[0]}x{first.size[1]}",
         )
@@ -139,7 +139,7 @@ def _cached(
         return np.load(target, mmap_mode="r", allow_pickle=False)
     except OSError as error:  # a RunError, too
         must = "the cache of decoded pictures must be writable"
-        raise DataError(must, f"'{target.parent}': {error}", "Name another folder with VAEKIT_CACHE") from error
+        raise DataError(must, f"'{target.parent}' ({error})", "Choose another folder with VAEKIT_CACHE") from error
 
 
 def _decode_all(

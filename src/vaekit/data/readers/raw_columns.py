@@ -1,4 +1,4 @@
-"""Columns of data frames as a model reads them, and cells of a model in the types of these columns."""
+"""Conversion of columns of data frames to a form that a model reads, and of results back to their types."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from vaekit.errors import DataError
 
 @dataclass(frozen=True)
 class RawColumn:
-    """Holds a column as given.
+    """Holds a column of a data frame in its original Arrow type and in the form that a model reads.
 
     Args:
         cells: its cells in the Arrow type of their library.
@@ -29,22 +29,22 @@ class RawColumn:
     seen: Any
 
     def part(self, first: int, rows: int) -> RawColumn:
-        """Return a range of its cells."""
+        """Return a slice of the column: `rows` rows, starting at row `first`."""
         return RawColumn(self.cells.slice(first, rows), self.seen.slice(first, rows))
 
     @property
     def tells_nothing(self) -> bool:
-        """Return whether it has neither a cell nor a type."""
+        """Return whether the column has neither a value nor a type."""
         return bool(pa.types.is_null(self.cells.type))
 
     def fit(self, found: Any) -> Any:
-        """Convert other cells to the type of the given cells.
+        """Convert cells that a model returns to the original type of the column.
 
         Args:
-            found: an Arrow array of cells of a model.
+            found: an Arrow array.
 
         Returns:
-            A chunked Arrow array; None if the type is of another family, or cannot hold a cell.
+            A chunked Arrow array; None if the original type is of another family or cannot hold a cell.
         """
         kind = self.cells.type
         if found.equals(self.seen):
@@ -58,11 +58,13 @@ class RawColumn:
             return self._categorise(found)
         cells = cast_exactly(found, kind)
         if cells is None and pa.types.is_integer(kind) and cast_exactly(self.cells, found.type) is None:
-            return cast_exactly(pc.round(found), kind)  # fractions are rounded only if given numbers lose no digits
+            return cast_exactly(
+                pc.round(found), kind
+            )  # fractions are rounded only if floats cannot hold the given integers
         return cells
 
     def answer(self, found: Any) -> Any:
-        """Convert as `fit`, for the same rows; a cell that equals the given one keeps all of its digits."""
+        """Convert results for the same rows as `fit` does; a cell equal to the given one keeps all of its digits."""
         cells = self.fit(found)
         kind = self.cells.type
         if cells is None or family(kind) not in ("number", "date") or pa.types.is_dictionary(kind):
@@ -71,7 +73,7 @@ class RawColumn:
         return pc.if_else(pa.chunked_array([same]), self.cells, cells)
 
     def _categorise(self, found: Any) -> Any:
-        """Convert cells to indices of the categories of the type; unordered categories of text are extended by new ones."""
+        """Convert cells to the categories of the column; new values are added to unordered categories of text."""
         kind = self.cells.type
         values = self.cells.chunk(0).dictionary
         found = to_plain(found)
@@ -89,14 +91,14 @@ class RawColumn:
 
 
 def raw_column(cells: Any) -> RawColumn:
-    """Make a column from its cells in the Arrow type of their library."""
+    """Make a `RawColumn` from the cells of a column in their original Arrow type."""
     if pa.types.is_dictionary(cells.type) and cells.num_chunks != 1:
         cells = pa.chunked_array([cells.unify_dictionaries().combine_chunks()], cells.type)
     return RawColumn(cells, see(cells))
 
 
 def see(cells: Any) -> Any:
-    """Convert cells to a form that a model reads.
+    """Convert the cells of a column to a form that a model reads.
 
     Categories of text and numbers do not change. Categories true and false become truth values, and all others (dates, periods,
     intervals, bytes) become labels, in the order of the type.
@@ -125,7 +127,7 @@ def see(cells: Any) -> Any:
 
 
 def _readable(values: Any) -> Any:
-    """Convert the categories of a type to a form that a model reads."""
+    """Convert the values of a categorical type to a form that a model reads."""
     kind = values.type
     if pa.types.is_decimal(kind):
         return values.cast(pa.float64())
@@ -133,14 +135,14 @@ def _readable(values: Any) -> Any:
 
 
 def label_categories(values: Sequence[Any]) -> list[str | None]:
-    """Return a label for each category of another type, which is the same in any library and process.
+    """Write each category that is neither text nor a number as a text label, the same in any library.
 
     Raises:
         DataError: if two categories have the same label.
     """
     found = [None if value is None else _label(value) for value in values]
     if (double := first_repeated(text for text in found if text is not None)) is not None:
-        raise DataError("categories must differ in how they are written", f"'{double}' twice")
+        raise DataError("the categories of a column must differ when written as text", f"'{double}' twice")
     return found
 
 
@@ -153,7 +155,7 @@ def _label(value: Any) -> str:
 
 
 def cast_exactly(found: Any, kind: pa.DataType) -> Any:
-    """Convert cells to another type if that can hold them; only floats and decimals are rounded.
+    """Convert cells to another Arrow type if it can hold them; only floats and decimals may be rounded.
 
     Args:
         found: an Arrow array.
@@ -180,7 +182,7 @@ Fit = Callable[[RawColumn, Any], Any]
 
 
 def restore_types(found: pa.Table, columns: dict[str, RawColumn], schema: pa.Schema, fit: Fit) -> pa.Table:
-    """Convert cells to the given types if these can hold them; given columns come first, in their order.
+    """Convert the columns of a table to their original types where these can hold the cells, original columns first.
 
     Args:
         found: cells of a model.

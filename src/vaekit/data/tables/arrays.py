@@ -1,4 +1,4 @@
-"""Arrays as tables, and tables of numbers as arrays."""
+"""Conversion of arrays to tables, and of tables of numbers to arrays."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NUMBERS = (pa.int64(), pa.float64(), pa.bool_())
 
 
 def frame_of_array(values: Values, columns: Sequence[str] = (), labels: Values | None = None) -> Frame:
-    """Return an array (n, C) as a table; results for such a table are converted back to arrays.
+    """Convert an array (n, C) to a table; results for this table are converted back to arrays.
 
     Args:
         values: numbers, shape (n, C).
@@ -35,7 +35,7 @@ def frame_of_array(values: Values, columns: Sequence[str] = (), labels: Values |
         DataError: if the array does not have two dimensions.
     """
     if values.ndim != 2:
-        raise DataError("a mixed table must have an example per row: (n, columns)", f"shape {values.shape}")
+        raise DataError("a mixed table must have an example per row, shape (n, columns)", f"shape {values.shape}")
     names = columns or numbered_names(values.shape[1])
     table = pa.table({name: pa.array(np.asarray(cells)) for name, cells in zip(names, values.T, strict=True)})
     if labels is None:
@@ -45,17 +45,17 @@ def frame_of_array(values: Values, columns: Sequence[str] = (), labels: Values |
 
 
 def as_array(table: pa.Table) -> npt.NDArray[np.float64]:
-    """Return a table of numbers as an array (n, C), NaN where a cell is missing."""
+    """Convert a table of numbers to an array (n, C), with NaN for missing cells."""
     return np.column_stack([c.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False) for c in table.columns])
 
 
 def without_labels(table: pa.Table) -> npt.NDArray[np.float64]:
-    """Return a table of numbers as an array, without its column of labels."""
+    """Convert a table of numbers to an array, without its column of labels."""
     return as_array(table.drop_columns([LABEL]))
 
 
 def numbers_of(frame: Frame) -> Values:
-    """Return a table of numbers as one array, of integers if all columns are integers.
+    """Convert a table of numbers to one array, which holds integers if all columns do.
 
     Args:
         frame: the table; all of its rows are read.
@@ -64,7 +64,7 @@ def numbers_of(frame: Frame) -> Values:
         An array (n, C).
 
     Raises:
-        DataError: if a column does not hold numbers, or a cell is empty; the message names it.
+        DataError: if a column does not hold numbers, or a cell is empty; the message names the column.
 
     Examples:
         >>> numbers_of(frame_of_table(pa.table({"a": [1, 2], "b": [0.5, 1.5]}))).tolist()
@@ -80,8 +80,8 @@ def _numbers(name: str, column: Any, written: bool) -> Values:
         row = pc.index(column.is_null(), value=True).as_py()
         raise DataError(
             "every cell must hold a finite number",
-            f"an empty cell in column '{name}', row {row} ({column.null_count} of {len(column)} cells of the column are empty)",
-            "Remove these rows, or fill the cells, before training",
+            f"an empty cell in column '{name}', row {row} ({column.null_count} of its {len(column)} cells are empty)",
+            "Remove such rows, or fill the cells, before training",
         )
     readings = (as_type(column, number) for number in NUMBERS) if written else ()
     column = next((read for read in readings if read is not None), column)

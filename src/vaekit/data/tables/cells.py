@@ -1,12 +1,12 @@
-"""The step from encoded rows of a table to what the model sees: categories, normal scores, and a measure of each cell.
+"""The step from encoded cells of a table to the model's input: categories, normal scores, and the measure of each cell.
 
-Each column becomes one or two slots. A slot holds a category (of a list, or a point mass of a column of numbers) or the normal
-score of a number that is not a point mass. A row consists of its S slots, followed by the logarithms of their S measures:
+Each column becomes one or two slots. A slot holds a category, the index of the point mass of a number, or the normal
+score of any other number. A row consists of its S slots, followed by the logarithms of their S measures:
 
     category   log P(value | category), which is 0 unless rare values share the category
     score      log t'(x), or on a grid the log width of the interval of a value
 
-With these measures the likelihood is one of the data as given. A missing cell is NaN in all of its slots.
+With these measures the likelihood is that of the data as given. A missing cell is NaN in all of its slots.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ Array = npt.NDArray[np.float64]
 
 
 class Categories(BaseModel):
-    """Describes a column of values from a list.
+    """Describes a categorical column: its number of categories, and how values share them.
 
     Args:
         n_categories: how many categories the model has for the values.
-        known: how many of these stand for values that were seen; only these are drawn.
+        known: how many of these stand for values in the training data; only these are sampled.
         log_share: log P(value | category) by code; codes from `n_categories` − 1 on share the last category.
     """
 
@@ -49,9 +49,9 @@ class Layout(BaseModel):
 
     Args:
         sizes: the number of categories of each of the first K slots, increasing.
-        on_grid: for each score, whether its values lie on a grid; these scores come first.
+        on_grid: for each score, whether its values lie on a grid; such scores come first.
         edges: for each score, the scores of the least and the greatest value of the grid, whose intervals include the tails.
-        lists: for each score, the slot whose last category says that the number is not a point mass; −1 if there is none.
+        lists: for each score, the slot with the point masses of its column and a last category for other numbers, or −1.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -63,21 +63,21 @@ class Layout(BaseModel):
 
     @property
     def slots(self) -> int:
-        """Return S = K + R."""
+        """Return the number of slots of a row, S = K + R."""
         return len(self.sizes) + len(self.on_grid)
 
 
 class Cells(Step):
-    """Maps codes (B, C), NaN where missing, to slots and measures (B, 2S), and slots (…, S) back to codes (…, C)."""
+    """Maps the codes (B, C) of a table to slots and log-measures (B, 2S), and slots (…, S) back to codes (…, C)."""
 
     kind: Literal["cells"] = "cells"
     columns: tuple[Categories | Marginal, ...]
 
     @cached_property
     def _slots(self) -> list[tuple[int, int]]:
-        """Return for each column the slot of its category and the slot of its score; −1 if it does not have one.
+        """Return the category slot and the score slot of each column, with −1 for an absent slot.
 
-        Categories are sorted by the length of their lists, and scores on a grid come before reals: each family is a slice.
+        Category slots are sorted by number of categories, and scores on a grid come first: each family is a slice.
         """
         listed = [i for i, c in enumerate(self.columns) if isinstance(c, Categories) or c.point_masses]
         listed.sort(key=lambda i: self.columns[i].n_categories)
@@ -89,13 +89,13 @@ class Cells(Step):
 
     @cached_property
     def slot_columns(self) -> npt.NDArray[np.int64]:
-        """Return the column that each of the S slots belongs to."""
+        """Return the index of the column that each slot belongs to, shape (S,)."""
         pairs = [(slot, i) for i, both in enumerate(self._slots) for slot in both if slot >= 0]
         return np.array([column for _, column in sorted(pairs)])
 
     @cached_property
     def layout(self) -> Layout:
-        """Return the meaning of the slots."""
+        """Return the layout of the slots: numbers of categories, grids and their edges."""
         sizes = sorted(
             c.n_categories for c, (category, _) in zip(self.columns, self._slots, strict=True) if category >= 0
         )
@@ -108,7 +108,7 @@ class Cells(Step):
         )
 
     def forward(self, x: Tensor, uniform: Tensor | None = None) -> Tensor:  # noqa: ARG002
-        """Map codes (B, C) to slots and measures (B, 2S), float32."""
+        """Map the codes (B, C) of a table to slots and log-measures (B, 2S), float32."""
         codes, slots = x.double().numpy(), self.layout.slots
         seen = np.full((len(codes), 2 * slots), np.nan)
         for column, (category, score), code in zip(self.columns, self._slots, codes.T, strict=True):
@@ -135,7 +135,7 @@ class Cells(Step):
         return np.stack(columns, 1) if columns else codes
 
     def inverse(self, y: Tensor) -> Tensor:
-        """Map slots (…, S) to codes (…, C), float64; a shared category becomes its most frequent value."""
+        """Map slots (…, S) back to codes (…, C), float64; a shared category becomes its most frequent value."""
         slots = y.double().numpy()
         codes = np.empty((*slots.shape[:-1], len(self.columns)))
         for i, (column, (category, score)) in enumerate(zip(self.columns, self._slots, strict=True)):
@@ -150,11 +150,11 @@ class Cells(Step):
         return torch.from_numpy(codes)
 
     def hide(self, x: Tensor, unhidden: int, generator: torch.Generator) -> Tensor:
-        """Hide cells at random, each row at a rate of its own.
+        """Hide random cells of a batch, with a different random rate for each row.
 
         Args:
             x: slots and measures, shape (B, 2S).
-            unhidden: how many rows, from the first, are left as they are.
+            unhidden: number of rows at the start that are left unchanged.
             generator: the source of randomness.
         """
         rest = len(x) - unhidden
@@ -165,7 +165,7 @@ class Cells(Step):
 
 
 def fit_cells(columns: Sequence[Column], codes: Array) -> Cells:
-    """Fit the step of a table to coded training rows.
+    """Fit the `Cells` step of a table to encoded training rows.
 
     Args:
         columns: the C modelled columns.

@@ -1,4 +1,4 @@
-"""Checks of tables: refusals of columns and cells that later steps could not process."""
+"""Checks of tables, which refuse columns and cells that later steps cannot process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOST_LISTED = 20
 
 
 def check_names(names: Collection[str], wanted: Sequence[str]) -> None:
-    """Refuse data without the columns of a model.
+    """Refuse data that lack a column of the training data.
 
     Args:
         names: the columns of the data.
@@ -28,12 +28,12 @@ def check_names(names: Collection[str], wanted: Sequence[str]) -> None:
     """
     missing = [repr(name) for name in wanted if name not in names]
     if missing:
-        must = f"the data must have the columns the model was trained on: {_listed(wanted)}"
-        raise DataError(must, f"data without {_listed(missing)}")
+        fault = f"The data lack columns that the model was trained on: {_listed(missing)}"
+        raise DataError(fault, mend=f"Pass all of its columns: {_listed(wanted)}")
 
 
 def _listed(names: Sequence[str]) -> str:
-    """Join the first of some names for a message, and count the others."""
+    """Join names of columns for a message: the first 20, and the number of all if there are more."""
     first = ", ".join(f"{name:.200}" for name in names[:MOST_LISTED])
     return first if len(names) <= MOST_LISTED else f"{first}, … ({len(names):,} in total)"
 
@@ -54,13 +54,13 @@ def check_columns(schema: pa.Schema, rows: int) -> None:
         DataError: if it has no rows or columns, two columns with the same name, or dates of an unknown time zone.
     """
     if not rows or not schema.names:
-        raise DataError(f"The source holds no examples: {rows} rows of {len(schema.names)} columns")
+        raise DataError(f"The source holds no examples: it has {rows} rows and {len(schema.names)} columns")
     if (double := first_repeated(schema.names)) is not None:
         raise DataError("columns must have different names", f"'{double:.200}' twice")
     for zone in {zone for kind in schema.types if (zone := getattr(value_type(kind), "tz", None)) is not None}:
         if not _is_zone(zone):
             name = next(field.name for field in schema if getattr(value_type(field.type), "tz", None) == zone)
-            raise DataError(f"the dates of column '{name:.200}' must be of a known time zone", f"'{zone:.200}'")
+            raise DataError(f"the dates of column '{name:.200}' must have a known time zone", f"'{zone:.200}'")
 
 
 def _is_zone(name: str) -> bool:
@@ -73,7 +73,7 @@ def _is_zone(name: str) -> bool:
 
 
 def check_cells(table: pa.Table, first_row: int = 0) -> None:
-    """Refuse cells that later steps could not process.
+    """Refuse invalid cells: text that is not UTF-8, and dates outside the years 1 to 9999.
 
     Args:
         table: rows from any reader.
@@ -93,8 +93,8 @@ def check_cells(table: pa.Table, first_row: int = 0) -> None:
             column.validate(full=True)
         except pa.ArrowInvalid as error:
             row = next((row for row in range(len(column)) if not _is_valid(column.slice(row, 1))), 0)
-            must = f"every cell of column '{name:.200}' must be of its type, {column.type!s:.80}"
-            raise DataError(must, f"{error!s:.200} in row {first_row + row}") from error
+            must = f"every cell of column '{name:.200}' must be valid for its type, {column.type!s:.80}"
+            raise DataError(must, f"an invalid cell in row {first_row + row} ({error!s:.150})") from error
         _check_dates(name, column, first_row)
 
 

@@ -1,4 +1,4 @@
-"""The encoding of tables as numbers, and tables made of numbers. Large codes are kept in a temporary file."""
+"""The encoding of tables as numbers, and the decoding of these numbers. Large codes are kept in a temporary file."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def encode_frame(frame: Frame, columns: Sequence[Column]) -> tuple[Values, Value
         DataError: if a column is missing, a cell does not fit its column, or a cell of the context is empty.
     """
     modelled, context = [c for c in columns if c.modelled], [c for c in columns if c.context]
-    as_written = frame.written or frame  # in training and later, a cell is read in one way
+    as_written = frame.written or frame  # so that cells are read in the same way in training and later
     ordered = as_written.in_order([c.name for c in ([*modelled, *context] if frame.named else columns)])
     values, beside = (allocate((frame.rows, len(some)), np.float64) for some in (modelled, context))
     row = 0
@@ -52,26 +52,26 @@ def encode_frame(frame: Frame, columns: Sequence[Column]) -> tuple[Values, Value
 
 
 def _check_context(column: Column, codes: npt.NDArray[np.float64], first: int) -> None:
-    """Refuse a context that the networks have not learned to read: a missing cell, or an unseen category without a shared one."""
+    """Refuse a context that the networks were not trained on: a missing cell, or a category without training rows."""
     if len(missing := np.flatnonzero(np.isnan(codes))):
         raise DataError(
-            f"every cell of column '{column.name}' must have a value, because the column is given to the model (data.context)",
+            f"every cell of column '{column.name}' must have a value, because the model is conditional on it (data.context)",
             f"an empty cell in row {first + missing[0]}",
             "Fill it, or remove the column from data.context",
         )
     unknown = np.flatnonzero(codes == column.unseen)
     if len(unknown) and column.categories and not column.rare:
-        fault = f"Column '{column.name}' is given to the model, but its value in row {first + unknown[0]} is not in the training data"
-        raise DataError(fault, mend=f"Give one of: {', '.join(_known(column)[:10])}")
+        fault = f"The model is conditional on column '{column.name}', but its value in row {first + unknown[0]} is not in the training data"
+        raise DataError(fault, mend=f"Pass one of: {', '.join(_known(column)[:10])}")
 
 
 def _known(column: Column) -> list[str]:
-    """Return the categories of a column as its cells are written."""
+    """Return the categories of a column as text, for messages."""
     return [str(cell) for cell in column.decode(np.arange(len(column.categories), dtype=np.float64)).to_pylist()]
 
 
 def code_values(column: Column, values: Sequence[Any]) -> npt.NDArray[np.float64]:
-    """Encode values of a column that a user passes.
+    """Encode the values that a user passes for a column.
 
     Raises:
         DataError: if a value has another type, is impossible, or is an unknown category.
@@ -81,7 +81,7 @@ def code_values(column: Column, values: Sequence[Any]) -> npt.NDArray[np.float64
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         if isinstance(error, DataError):
             raise
-        raise DataError(f"the value of '{column.name}' must be of its type, {column.type}", f"{values[0]!r}") from error
+        raise DataError(f"the value of '{column.name}' must have the type {column.type}", f"{values[0]!r}") from error
     for value, code in zip(values, codes, strict=True):
         if (impossible := column.impossible(code)) is not None:
             raise DataError(f"the value of '{column.name}' must be {impossible}", f"{value!r}")
@@ -92,7 +92,7 @@ def code_values(column: Column, values: Sequence[Any]) -> npt.NDArray[np.float64
 
 
 def _cells_of(values: Sequence[Any], column: Column) -> Any:
-    """Return values that a user passes as an Arrow array; intervals and similar objects become text, `03:30` becomes a time."""
+    """Convert values that a user passes to an Arrow array; intervals become text, and `03:30` becomes a time."""
     kind, text = column.arrow_type, family(column.arrow_type) == "text"
     plain = [value.item() if isinstance(value, np.generic) else value for value in values]
     plain = [None if value != value else value for value in plain]  # NaN or NaT
@@ -109,7 +109,7 @@ def _cells_of(values: Sequence[Any], column: Column) -> Any:
 def draw_rare(
     codes: npt.NDArray[np.float64], columns: Sequence[Column], uniform: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
-    """Replace the shared category in drawn codes by one of its rare values.
+    """Replace each shared category in sampled codes by one of the rare values that share it.
 
     Args:
         codes: shape (..., C).
@@ -120,12 +120,12 @@ def draw_rare(
 
 
 def write_back(codes: npt.NDArray[np.float64], table: Sequence[Column], raw: pa.Table | None = None) -> pa.Table:
-    """Decode rows as a table with the names, order and types of the columns.
+    """Decode encoded rows to a table with the original column names, order and types.
 
     Args:
         codes: codes of the modelled columns, shape (n, C).
         table: all columns; a constant column has its value in every row.
-        raw: rows that provide the cells of the other columns; without them identifiers and text are left out.
+        raw: rows with the cells of all other columns; without them identifiers and text are left out.
 
     Returns:
         An Arrow table.
@@ -158,15 +158,15 @@ def fill(column: Column, given: Any, empty: Any, filled: Any, written: bool) -> 
         written: whether the given cells are text as written in a file.
 
     Returns:
-        An Arrow array in the type of the column if no given cell is changed by it, else in the given type.
+        An Arrow array in the type of the column if that changes no given cell, else in the given type.
     """
     if written:
         return pc.if_else(empty, column.write(filled), given)
     given = given.cast(given.type.value_type) if pa.types.is_dictionary(given.type) else given
     if given.type == filled.type or pc.all(empty).as_py():
         return pc.if_else(empty, filled, given) if given.type == filled.type else filled
-    alike = family(given.type) == family(filled.type)
-    for kind, cells in ((filled.type, given if alike else column.reader.read(given)), (given.type, given)):
+    same_family = family(given.type) == family(filled.type)
+    for kind, cells in ((filled.type, given if same_family else column.reader.read(given)), (given.type, given)):
         try:
             kept = cells.cast(kind)
             if kept.cast(cells.type).equals(cells):
@@ -177,7 +177,7 @@ def fill(column: Column, given: Any, empty: Any, filled: Any, written: bool) -> 
 
 
 def as_types(found: pa.Table, table: Sequence[Column], marks: tuple[str, ...]) -> pa.Table:
-    """Convert columns of text to the types that they had in training, if all their cells can be converted.
+    """Convert the text columns of a table to their types in training, where all cells can be converted.
 
     Args:
         found: rows; some of their columns are text as written in a file.
@@ -212,7 +212,7 @@ def _as_type(text: Any, column: Column) -> Any:
 
 
 def as_written(found: pa.Table, table: Sequence[Column]) -> pa.Table:
-    """Write dates and truth values as text in the form that they had in the training file.
+    """Write the dates and truth values of a table as text, in the form of the training file.
 
     Args:
         found: rows.

@@ -1,8 +1,8 @@
-"""Columns of a table, and the codes of their cells: the numbers that the transform starts from.
+"""Columns of a table, and the encoding of their cells as numbers (codes).
 
-The code of a categorical cell is the position of its value in a list: first the values with a category of their own, then
-rare values, which share one category, and last all unseen values. The code of a date is its microseconds since 1970, that of
-any other cell its number, and that of a missing cell NaN.
+The code of a categorical cell is the index of its value: first come values with their own category, then rare values,
+which share one category, and last all unseen values. The code of a date is its microseconds since 1970, the code of any
+other cell is its number, and the code of a missing cell is NaN.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ ColumnKind = Literal[
     "text",
 ]
 CATEGORICAL: tuple[ColumnKind, ...] = ("binary", "categorical", "ordinal")
-"""Kinds whose values come from a list."""
+"""Kinds of columns that have categories."""
 LEFT_OUT: tuple[ColumnKind, ...] = ("constant", "identifier", "text")
 """Kinds that are not modelled."""
 NEAR = 1e-3
 """Numbers within this share of the spacing count as values on the grid."""
 FALSE = {"TRUE": "FALSE", "True": "False"}
-"""How false is written, by the way in which true is written."""
+"""Spelling of false for each spelling of true."""
 MOST_WORDS = 4
 """Most words for missing cells that are shown."""
 LARGEST = 1e30
@@ -53,37 +53,37 @@ Category = bool | float | str
 
 
 def numbered_names(count: int) -> tuple[str, ...]:
-    """Return names for unnamed columns: `column0`, `column1`, …"""
+    """Make the names of unnamed columns: `column0`, `column1`, …"""
     return tuple(f"column{i}" for i in range(count))
 
 
 def round_to(x: Array, spacing: float) -> Array:
-    """Round numbers to the nearest multiple of a spacing; three times 1/10 is 3/10, and not 3 · 0.1, a different double."""
+    """Round numbers to the nearest multiple of a spacing, without the rounding error of a product such as 3 · 0.1."""
     count, parts = np.round(x / spacing), round(1 / spacing)
     return count / parts if parts and np.isclose(parts * spacing, 1, rtol=1e-12) else count * spacing
 
 
 class Column(BaseModel):
-    """Describes a column of a table.
+    """Describes a column of a table, and encodes and decodes its cells.
 
     Args:
         name: its name.
         kind: the kind of its values.
-        type: its Arrow type as given, which results have, too.
-        categories: the values with a category of their own, in order of their codes.
+        type: its Arrow type in the training data and in results.
+        categories: the values with their own category, in order of their codes.
         rare: values that share one further category, with their counts; unseen values share it, too.
         spacing: distance between neighbouring numbers in the likelihood; 0 for a continuous column.
-        rounding: distance between neighbouring numbers in results; 0 if they are not rounded. It can be finer than the
-            likelihood distinguishes.
+        rounding: distance between neighbouring numbers in results; 0 if they are not rounded. It can be finer than
+            the grid of the likelihood.
         form: how its cells are written in text: a `strftime` format for dates, the word for true for truth values.
         missing: the words for its missing cells, with their counts.
-        written: whether it was read from a text file, where blanks around cells are ignored and words mean missing cells.
+        written: whether it came from a text file, where spaces around cells are ignored and words mean missing cells.
         lowest: the least possible value, if it is known.
         highest: the greatest possible value, if it is known.
         value: the only value of a constant column (None if all cells are missing).
         reason: why the kind was chosen, for `vaekit describe`.
         note: what the user should know about its cells, as a clause; empty if there is nothing to say.
-        context: whether it is given to the model rather than modelled: a covariate.
+        context: whether the model is conditional on the column (a covariate) and does not model it.
 
     Examples:
         >>> colour = Column(name="colour", kind="categorical", type="string", categories=("blue", "red"))
@@ -117,7 +117,7 @@ class Column(BaseModel):
 
     @property
     def words(self) -> tuple[tuple[str, int], ...]:
-        """Return the words for missing cells, in quotes or `empty`, with their counts; nothing if all missing cells are empty."""
+        """Return the words for missing cells with their counts, or nothing if all missing cells are empty."""
         if all(not mark for mark, _ in self.missing):
             return ()
         return tuple((f"'{mark}'" if mark else "empty", count) for mark, count in self.missing[:MOST_WORDS])
@@ -134,7 +134,7 @@ class Column(BaseModel):
 
     @property
     def arrow_type(self) -> Any:
-        """Return the Arrow type as given."""
+        """Return the Arrow type of the column in the training data."""
         return parse_type(self.type)
 
     @cached_property
@@ -144,13 +144,13 @@ class Column(BaseModel):
 
     @cached_property
     def reader(self) -> CellReader:
-        """Return a reader of cells of other types."""
+        """Return a reader that converts cells of other types to the type of the column."""
         wanted = "date" if self.kind == "datetime" else family(self.arrow_type)
         texts = (value for value in self._codes if isinstance(value, str))
         return CellReader(self.name, wanted, self.form, KnownTexts(texts, self.name))
 
     def code(self, cells: Any, first_row: int = 0) -> Array:
-        """Encode cells as numbers.
+        """Encode cells of the column as numbers.
 
         Args:
             cells: an Arrow array of a type that can be read as that of the column.
@@ -181,7 +181,7 @@ class Column(BaseModel):
         return numbers
 
     def _code_categories(self, cells: Any, narrow: Narrow | None) -> Array:
-        """Return positions in the list; numbers are compared in the narrower precision of training data and cells."""
+        """Encode categorical cells; numbers are compared in the lower precision of training cells and new cells."""
         codes, encoded = np.full(len(cells), np.nan), cells.dictionary_encode()
         positions, values = self._codes, encoded.dictionary.to_pylist()
         if narrow is not None:
@@ -193,7 +193,7 @@ class Column(BaseModel):
         return codes
 
     def decode(self, codes: Array) -> Any:
-        """Decode numbers as cells of the type as given.
+        """Decode codes to cells of the column in its original type.
 
         Args:
             codes: shape (n,), NaN for a missing cell.
@@ -225,7 +225,7 @@ class Column(BaseModel):
         return pa.array(codes, mask=missing).cast(kind, safe=False)
 
     def write(self, cells: Any) -> Any:
-        """Write cells as text in the form of the column.
+        """Write cells of the column as text, in the form of the training file.
 
         Args:
             cells: an Arrow array of the type of the column, or text, which is returned unchanged.
@@ -239,7 +239,7 @@ class Column(BaseModel):
         return cells.cast(pa.string())
 
     def impossible(self, code: float) -> str | None:
-        """Say what a value would have to be, if it is impossible in this column; None if it is possible."""
+        """Describe the values that the column allows if a code is impossible, or return None if it is possible."""
         if np.isnan(code):
             return "given"
         if self.kind in CATEGORICAL:
@@ -257,10 +257,10 @@ class Column(BaseModel):
         return None
 
     def draw_rare(self, codes: Array, uniform: Array) -> Array:
-        """Replace the shared category in codes by one of the rare values, drawn in proportion to their counts.
+        """Replace the shared category in codes by rare values, drawn in proportion to their counts.
 
         Args:
-            codes: codes that a model drew, any shape; the shared category comes after the last one.
+            codes: sampled codes, any shape; the shared category has the code `len(categories)`.
             uniform: numbers in [0, 1) of the same shape.
         """
         if self.kind not in CATEGORICAL or len(self.rare) < 2:
@@ -270,11 +270,11 @@ class Column(BaseModel):
         return np.where(codes == len(self.categories), codes + rare, codes)
 
     def log_share(self) -> Array:
-        """Return log P(value | category) by code: 0 for a value with its own category, else by counts (1 for all unseen values)."""
+        """Return log P(value | category) by code: 0 for values with their own category, from counts for rare values."""
         counts = np.array([*(count for _, count in self.rare), 1.0])
         return np.concatenate([np.zeros(len(self.categories)), np.log(counts / counts.sum())])
 
 
 def are_numbered(columns: Sequence[Column]) -> bool:
-    """Return whether columns are unnamed, and so are called by numbers."""
+    """Return whether all columns are unnamed, that is, called `column0`, `column1`, …"""
     return bool(columns) and tuple(column.name for column in columns) == numbered_names(len(columns))

@@ -1,4 +1,4 @@
-"""Dates in text: the form of a column of dates, and conversions between text and moments.
+"""Dates in text: the form of a column of dates, and conversions between text and timestamps.
 
 A form is a `strftime` format, such as `%d.%m.%Y` for 31.12.2020. The empty form means ISO 8601 of any length, from 2020-12-31
 to 2020-12-31T23:59:59.5Z.
@@ -31,7 +31,7 @@ OTHERS = (
     *("%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%d-%m-%Y", "%m-%d-%Y", "%m.%d.%Y"),
     *("%d %b %Y", "%d-%b-%Y", "%b %d, %Y", "%b %d %Y", "%d %B %Y", "%B %d, %Y", "%B %d %Y"),
 )
-"""Further forms. One form must fit all cells; if two do, the first is more likely."""
+"""Further forms, the more likely first. One form must fit all cells of a column."""
 CLOCKS = ("", " %H:%M", " %H:%M:%S", "T%H:%M", "T%H:%M:%S", " %I:%M %p", " %I:%M:%S %p", ", %H:%M", ", %H:%M:%S")
 ZONED = tuple(f"%Y-%m-%d{mark}{clock}Z" for mark in "T " for clock in ("%H:%M:%S", "%H:%M"))
 ISO = r"^\d{4}-\d\d-\d\d"
@@ -51,7 +51,7 @@ _TOKENS = {
 
 
 def read_dates(text: Any, form: str = "") -> Any:
-    """Convert text to moments.
+    """Convert text to Arrow timestamps.
 
     Args:
         text: an Arrow array.
@@ -87,7 +87,7 @@ def in_calendar(dates: Any) -> bool:
 
 
 def is_date(text: Any, form: str = "") -> npt.NDArray[np.bool_]:
-    """Return for each cell of an Arrow array of text whether it is a valid date; an empty cell counts as one."""
+    """Return which cells of an Arrow array of text are valid dates; missing cells count as valid."""
     if form:
         found = pc.or_(pc.is_valid(_parse(text, form)), pc.is_null(text))
         return np.asarray(found.to_numpy(zero_copy_only=False), dtype=bool)
@@ -109,7 +109,7 @@ def _is_iso(cell: str) -> bool:
 
 
 def write_dates(dates: Any, spacing: float, form: str = "") -> Any:
-    """Write Arrow timestamps in microseconds as text: in the given form if it loses nothing, else in ISO 8601."""
+    """Write Arrow timestamps in microseconds as text: in the given form if that loses nothing, else in ISO 8601."""
     if form:
         text = pc.strftime(dates.cast(pa.timestamp("s"), safe=False), form)
         if read_dates(text, form).equals(dates):
@@ -121,7 +121,7 @@ def write_dates(dates: Any, spacing: float, form: str = "") -> Any:
 
 
 def date_text(date: datetime.date, kind: Any) -> str:
-    """Write a single date as text that Arrow can convert back to its type."""
+    """Write a single date as text that Arrow can convert back to the given type."""
     if pa.types.is_date(kind):
         return date.isoformat()[:10]
     moment = date if isinstance(date, datetime.datetime) else datetime.datetime(date.year, date.month, date.day)
@@ -129,7 +129,7 @@ def date_text(date: datetime.date, kind: Any) -> str:
 
 
 def forms_of(texts: Sequence[str]) -> tuple[str, ...]:
-    """Find the forms in which all texts are dates, one for each different reading, the most likely first.
+    """Find the date forms that fit all texts, the most likely first, without forms that give the same dates again.
 
     Args:
         texts: the texts.
@@ -148,7 +148,7 @@ def forms_of(texts: Sequence[str]) -> tuple[str, ...]:
 
 
 def moment_of(text: str) -> datetime.datetime | None:
-    """Convert a single text to a moment, if it has exactly one reading."""
+    """Convert a text to a date and time if it can be read in exactly one way, else return None."""
     forms = ("",) if _is_iso(text) else forms_of([text])
     return read_dates(pa.array([text]), forms[0])[0].as_py() if len(forms) == 1 else None
 
@@ -160,7 +160,7 @@ def looks_like_date(text: str) -> bool:
 
 @lru_cache(maxsize=256)
 def _pattern(form: str) -> str:
-    """Return the regular expression of a form."""
+    """Return the regular expression that matches dates written in a form."""
     parts = re.split(r"(%[A-Za-z])", form)
     months = r"(?P<m>\d{2})", r"(?P<d>\d{2})"  # without separators, numbers must have all their digits
     tokens = _TOKENS if "%Y%m" not in form else {**_TOKENS, "%m": months[0], "%d": months[1]}
@@ -202,18 +202,18 @@ def _parse(text: Any, form: str) -> Any:
 
 
 def is_length(kind: pa.DataType) -> bool:
-    """Return whether an Arrow type is a length of time or a time of day, which are encoded as seconds."""
+    """Return whether an Arrow type is a duration or a time of day; both are encoded as seconds."""
     return bool(pa.types.is_duration(kind) or pa.types.is_time(kind))
 
 
 def seconds_of(cells: Any) -> Any:
-    """Convert lengths of time, or times of day, to seconds, float64."""
+    """Convert durations or times of day to seconds, float64."""
     counted = cells.cast(pa.int32() if pa.types.is_time32(cells.type) else pa.int64())
     return pc.divide(counted.cast(pa.float64(), safe=False), float(PER_SECOND[cells.type.unit]))
 
 
 def length_of(seconds: npt.NDArray[np.float64], kind: Any) -> Any:
-    """Convert seconds, NaN where missing, to an Arrow type of lengths of time or times of day."""
+    """Convert seconds, NaN where missing, to an Arrow type of durations or times of day."""
     missing, unit = np.isnan(seconds), PER_SECOND[kind.unit]
     counts = np.round(np.where(missing, 0, seconds) * unit)
     low, high = (0, DAY // 10**6 * unit - 1) if pa.types.is_time(kind) else (-(2.0**62), 2.0**62)

@@ -20,7 +20,7 @@ Native = Callable[[pa.Table], Any]
 
 
 def as_arrow(table: pa.Table) -> Any:
-    """Return the table unchanged."""
+    """Return an Arrow table of results unchanged."""
     return table
 
 
@@ -45,7 +45,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class Frame:
-    """Gives the rows of a table with named columns, batch by batch.
+    """Holds a table that is read batch by batch, with the names and types of its columns.
 
     Args:
         schema: names and Arrow types of the columns.
@@ -56,13 +56,13 @@ class Frame:
             row labels and given cells.
         array: whether the rows came as an array.
         first: number of the first row, if this is a piece of a larger frame.
-        marks: words for a missing cell if all cells are text as written in a file; None if they have types.
+        marks: words for a missing cell if all cells are text as written in a file; None if columns have types.
         words: words for a missing cell in columns of text, if the model was trained on a text file.
         written: the same rows as text, if they were read from a text file; None for text itself and for a piece.
         seen: what the reader noticed about columns, by name.
-        said: how the reader understood the source, for people.
+        said: how the source was read, in words for the user.
         notes: sentences about the source, for `train` and `describe`.
-        part: returns `native` for a piece, from the position of its first row and its length; by default `native` itself.
+        part: returns `native` for a piece, given its first row and its number of rows; by default `native` itself.
     """
 
     schema: pa.Schema
@@ -86,7 +86,7 @@ class Frame:
         return tuple(self.schema.names)
 
     def pieces(self) -> Iterator[Frame]:
-        """Iterate over the rows as frames of at most `BATCH` rows."""
+        """Iterate over the table in frames of at most `BATCH` rows."""
         first = 0
         for table in self.read():
             native = self.native if self.part is None else self.part(first, len(table))
@@ -102,7 +102,7 @@ class Frame:
             first += len(table)
 
     def cells(self, piece: pa.Table, name: str) -> Any:
-        """Return a column of a piece of these rows, null where a cell is missing."""
+        """Return a column of an Arrow table of these rows, with null in missing cells."""
         cells, words = piece[name], self.words if self.marks is None else self.marks
         kind = value_type(cells.type)
         if words is None or not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
@@ -110,14 +110,14 @@ class Frame:
         return present(cells.cast(pa.string()), words)
 
     def table(self) -> pa.Table:
-        """Return all rows at once."""
+        """Read all rows into one Arrow table."""
         return pa.concat_tables([self.schema.empty_table(), *self.read()])
 
     def in_order(self, names: Sequence[str]) -> Frame:
-        """Select columns in the given order.
+        """Return the table with only the named columns, in the given order.
 
         Args:
-            names: the columns. An unnamed frame of as many columns is matched by position.
+            names: names of the columns; if the frame has as many unnamed columns, they are matched by position.
 
         Raises:
             DataError: if a column is missing.
@@ -155,7 +155,7 @@ def frame_of_table(
     array: bool = False,
     part: Callable[[int, int], Native] | None = None,
 ) -> Frame:
-    """Return an Arrow table in memory as a frame; further arguments are those of `Frame`.
+    """Make a frame from an Arrow table in memory; further arguments are those of `Frame`.
 
     Raises:
         DataError: if `check_columns` or `check_cells` refuses the table.

@@ -8,9 +8,9 @@ distribution of y gives the distribution of x exactly:
     density of a real column               log p(x) = log f(y) + log t'(x)
     probability on a grid of spacing h     P(x) = F(t(x + h/2)) − F(t(x − h/2))
 
-Values that many rows share ("92 % are 0") are point masses, with their own probability beside the continuum. A density and a
-probability cannot be compared. So in a real column with point masses, any other number has the probability of an interval of
-the usual distance between neighbouring values, the resolution of the column.
+Values that many rows share ("92 % are 0") are point masses, with their own probability. A density and a probability
+cannot be compared. So in a real column with point masses, any other number has the probability of an interval. The
+width of this interval is the resolution of the column, the median distance between neighbouring values.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ Array = npt.NDArray[np.float64]
 
 MOST_MASSES, LEAST_COUNT = 40, 10
 RARE_MASS, COMMON_MASS = 0.01, 0.05
-"""Least share of the rows of a point mass: in a column of many values, and in one where each value has its own knot."""
+"""Least share of the rows for a point mass: in columns of many values, and in columns with knots for each value."""
 NEIGHBOURS, PROMINENT = 5, 3
-"""Neighbours on either side that a value on a grid is compared with, and how many times as many rows a point mass has."""
+"""A point mass on a grid has `PROMINENT` times as many rows as the mean of `NEIGHBOURS` values on either side."""
 FEW_VALUES = 256
-"""Up to this many different values on a grid have their own knots."""
+"""A column on a grid with at most this many different values has knots for each value."""
 MOST_BINS, ROWS_PER_BIN, ROWS_BEYOND = 32, 50, 5
-"""Most bins between quantiles, least rows of a bin, and least rows beyond a halved outermost bin."""
+"""Most bins between quantiles, least rows in a bin, and least rows beyond an outer knot."""
 OUTER = 0.1
-"""Share of the rows at either end that the slope of a tail is measured on."""
+"""Share of the rows at either end used to measure the slope of a tail."""
 LEAST_GAP = 1e-200
-"""Least distance of knots, below which the slope between them overflows."""
+"""Least distance between knots; with a smaller one the slope would overflow."""
 FARTHEST = 1e30
-"""Larger scores would overflow in single precision."""
+"""Largest score; larger scores would overflow in single precision."""
 FINEST = 8
 """Least spacing of a grid in units in the last place of its greatest number; a finer grid counts as continuous."""
 
@@ -77,7 +77,7 @@ class Marginal(BaseModel):
 
     @property
     def n_categories(self) -> int:
-        """Return the number of categories that a value chooses from: the point masses, and one for all other values."""
+        """Return the number of categories of a value: one for each point mass, and one for all other values."""
         return len(self.point_masses) + 1
 
     @cached_property
@@ -87,24 +87,24 @@ class Marginal(BaseModel):
         return knots, scores, np.concatenate([self.tails[:1], np.diff(scores) / np.diff(knots), self.tails[1:]])
 
     def forward(self, x: Array) -> Array:
-        """Return t(x), any shape."""
+        """Map values x of any shape to normal scores t(x)."""
         knots, scores, slopes = self._lines
         piece = np.searchsorted(knots, x, side="right")
         anchor = np.maximum(piece - 1, 0)
         return scores[anchor] + (x - knots[anchor]) * slopes[piece]
 
     def log_slope(self, x: Array) -> Array:
-        """Return log t'(x)."""
+        """Return log t'(x), the log-slope of the map at values x."""
         knots, _, slopes = self._lines
         found: Array = np.log(slopes[np.searchsorted(knots, x, side="right")])
         return found
 
     def score_cells(self, x: Array) -> tuple[Array, Array]:
-        """Return scores and log-measures of values: (y, log(t′ · resolution)) for reals, (middle, log width) on a grid."""
+        """Return scores and log-measures: y and log(t′ · resolution) for reals, middle and log width of an interval on a grid."""
         if not self.spacing:
             return self.forward(x).clip(-FARTHEST, FARTHEST), self.log_slope(x) + np.log(self.resolution)
         below, above = self.forward(x - self.spacing / 2), self.forward(x + self.spacing / 2)
-        cancelled = self.spacing * np.exp(self.log_slope(x))  # far out, x ± spacing/2 is x
+        cancelled = self.spacing * np.exp(self.log_slope(x))  # far out, x ± spacing/2 rounds to x
         width = np.where(above > below, above - below, cancelled)
         return ((below + above) / 2).clip(-FARTHEST, FARTHEST), np.log(width)
 
@@ -123,14 +123,14 @@ class Marginal(BaseModel):
         return round_to(x, self.spacing)
 
     def point_mass(self, x: Array) -> npt.NDArray[np.int64]:
-        """Return the index of the point mass that a value is; the number of point masses for other values."""
+        """Return the index of each value among the point masses, or the number of point masses if it is not one."""
         masses, slack = np.array(self.point_masses), NEAR * self.spacing
         index = np.searchsorted(masses, x - slack).clip(max=len(masses) - 1)
         return np.where(np.abs(masses[index] - x) <= slack, index, len(masses))
 
     @property
     def edge_scores(self) -> tuple[float, float]:
-        """Return the scores of the least and the greatest value on the grid, whose intervals include the tails; ±inf without an end."""
+        """Return the scores of the least and the greatest possible value on the grid, or ±inf where it has no end."""
         if not self.spacing:
             return -np.inf, np.inf
         ends = [
@@ -141,7 +141,7 @@ class Marginal(BaseModel):
 
 
 def fit_marginal(column: Column, x: Array) -> Marginal:
-    """Fit the map of a column to its training cells.
+    """Fit the map from a column to normal scores to its training cells.
 
     Args:
         column: the column, with its spacing and bounds.
@@ -182,7 +182,7 @@ def fit_marginal(column: Column, x: Array) -> Marginal:
 
 
 def _stands_out(values: Array, counts: npt.NDArray[np.int64], spacing: float) -> npt.NDArray[np.bool_]:
-    """Return whether far more rows have a value than have, on average, a neighbouring value on the grid."""
+    """Return which values have far more rows than their neighbours on the grid have on average."""
     index, below = np.arange(len(values)), np.append(0, np.cumsum(counts))
     first, last = np.maximum(index - NEIGHBOURS, 0), np.minimum(index + NEIGHBOURS, len(values) - 1)
     levels = np.maximum((values[last] - values[first]) / spacing, 1)
@@ -190,13 +190,13 @@ def _stands_out(values: Array, counts: npt.NDArray[np.int64], spacing: float) ->
 
 
 def _resolution(values: Array) -> float:
-    """Return the median distance of neighbouring values; for a single value its size."""
+    """Return the median distance between neighbouring values, or the size of a single value."""
     gaps = np.diff(values)
     return float(np.median(gaps)) if len(gaps) else max(abs(float(values[0])), 1.0)
 
 
 def _level_knots(values: Array, counts: npt.NDArray[np.int64], spacing: float) -> tuple[Array, Array]:
-    """Return both edges of every value on the grid, and the share of rows below each; all absent values share one row."""
+    """Return knots at both edges of each value on the grid, and the share of rows below each; gaps share one row."""
     edges = np.stack([values - spacing / 2, values + spacing / 2], 1).ravel()
     gaps = np.maximum(np.diff(np.append(values, values[-1])) / spacing - 1, 0)
     gaps[gaps < 0.5] = 0
@@ -207,7 +207,7 @@ def _level_knots(values: Array, counts: npt.NDArray[np.int64], spacing: float) -
 
 
 def _quantile_knots(values: Array, counts: npt.NDArray[np.int64], spacing: float) -> tuple[Array, Array]:
-    """Return quantiles, on edges of the grid if there is one, and the share of rows below each."""
+    """Return knots at quantiles (on a grid, between its values), and the share of rows below each knot."""
     total = counts.sum()
     bins = int(np.clip(total // ROWS_PER_BIN, 4, MOST_BINS))
     reached = np.cumsum(counts) / total
@@ -227,6 +227,6 @@ def _quantile_knots(values: Array, counts: npt.NDArray[np.int64], spacing: float
 
 
 def _tail(knots: Array, scores: Array, outer: npt.NDArray[np.bool_]) -> float:
-    """Return the slope of a tail: that of the outermost tenth of the rows, or of all rows if that is a single knot."""
+    """Return the slope of a tail over the outermost tenth of the rows, or over all rows if that is a single knot."""
     some = outer if outer.sum() > 1 else np.ones_like(outer)
     return float((scores[some][-1] - scores[some][0]) / (knots[some][-1] - knots[some][0]))

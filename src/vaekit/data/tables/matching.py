@@ -1,4 +1,4 @@
-"""Cells of other types read as cells of a column, since libraries may read 007, TRUE or 2020-01-01 as other types."""
+"""Conversion of cells to the type of a column, because libraries may read 007, TRUE or 2020-01-01 as other types."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from vaekit.errors import DataError
 
 
 class KnownTexts:
-    """Finds the texts of a column by the numbers, truth values and dates that they mean.
+    """Finds the text of a column that means a number, a truth value or a date, such as '007' for 7.
 
     Args:
         texts: the texts, all different.
@@ -50,14 +50,14 @@ class KnownTexts:
         if len(same) > 1:
             raise DataError(
                 f"cells of column '{self.name}' must be text, as in training, because {same[0]!r} and {same[1]!r} are different values",
-                f"{value!r}, which may be either",
+                f"{value!r} (it may mean either)",
                 "Read the column as text",
             )
         forms = _forms(value)
         return same[0] if same else next((form for form in forms if form in self.texts), forms[0])
 
     def _same(self, value: Any) -> list[str]:
-        """Return the texts that mean a value."""
+        """Return the known texts that mean a value."""
         if isinstance(value, bool):
             return sorted(text for text in self.texts if text.lower() == str(value).lower())
         if isinstance(value, int | float | Decimal):
@@ -103,20 +103,20 @@ def _forms(value: Any) -> tuple[str, ...]:
 
 
 class CellReader:
-    """Reads cells of any type as cells of a column, if they have the same meaning.
+    """Converts cells of any type to the type of a column, if they keep their meaning.
 
     Args:
         name: name of the column, for refusals.
         wanted: the family of its type.
         form: how its cells are written (see `Column.form`).
-        known: its texts.
+        known: the texts of the column.
     """
 
     def __init__(self, name: str, wanted: Family, form: str, known: KnownTexts) -> None:
         self.name, self.wanted, self.form, self.known = name, wanted, form, known
 
     def read(self, cells: Any, first_row: int = 0) -> Any:
-        """Read cells as the family of the column: numbers, dates, truth values or text.
+        """Convert cells to the family of the column: numbers, dates, truth values or text.
 
         Args:
             cells: an Arrow array.

@@ -17,12 +17,12 @@ Narrow = type[np.floating[Any]]
 
 
 def value_type(kind: pa.DataType) -> pa.DataType:
-    """Return the type of the cells, which of a dictionary type is that of its values."""
+    """Return the type of the values of a dictionary type; any other Arrow type is returned unchanged."""
     return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
 def family(kind: pa.DataType) -> Family:
-    """Return the family of an Arrow type, whatever its width."""
+    """Return the family of an Arrow type: number, truth, date, text or other."""
     kind = value_type(kind)
     if pa.types.is_boolean(kind):
         return "truth"
@@ -35,13 +35,13 @@ def family(kind: pa.DataType) -> Family:
 
 
 def to_plain(cells: Any) -> Any:
-    """Convert cells to bool, float64 (seconds for lengths of time), string or timestamps in microseconds; NaN becomes missing.
+    """Convert cells to the plain type of their family: bool, float64 (durations in seconds), string or timestamp[us].
 
     Args:
         cells: an Arrow array, chunked or not.
 
     Returns:
-        An Arrow array in one piece.
+        An Arrow array in one piece; NaN becomes missing.
 
     Raises:
         pyarrow.ArrowInvalid: if a cell cannot be converted.
@@ -60,7 +60,7 @@ def to_plain(cells: Any) -> Any:
 
 
 def with_own_digits(numbers: Any) -> Any:
-    """Convert numbers so that they are written with the digits of their own precision."""
+    """Convert floats to float64 by their decimal digits (float32 0.1 becomes 0.1); other numbers do not change."""
     kind = value_type(numbers.type)
     if not pa.types.is_floating(kind):
         return numbers
@@ -70,7 +70,7 @@ def with_own_digits(numbers: Any) -> Any:
 
 
 def narrower(given: Any, own: Any) -> Narrow | None:
-    """Return the narrower of two types of numbers; None if both have double precision."""
+    """Return the less precise of two Arrow types of numbers; None if both have double precision."""
     kinds = [value_type(kind) for kind in (given, own)]
     return np.float16 if pa.float16() in kinds else np.float32 if pa.float32() in kinds else None
 
@@ -98,6 +98,6 @@ def parse_type(text: str) -> Any:
 
 
 def integer_range(kind: Any) -> tuple[float, float]:
-    """Return the least and the greatest double that fit into an integer type."""
+    """Return the least and the greatest double that fit into an Arrow integer type."""
     info = np.iinfo(kind.to_pandas_dtype())
     return float(info.min), float(info.max) if info.max < 2**53 else float(np.nextafter(float(info.max), 0))

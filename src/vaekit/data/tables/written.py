@@ -1,4 +1,4 @@
-"""Cells as written in a text file: missing cells, and the types of columns.
+"""Cells of a text file: which cells are missing, and which types the columns have.
 
 Text that looks like numbers is converted only if nothing is lost. Codes keep their leading zeros and all their digits.
 """
@@ -21,15 +21,15 @@ LADDERS = (
     (pa.date32(), pa.timestamp("s"), pa.timestamp("us")),
     (pa.timestamp("us", "UTC"),),
 )
-"""Types that text is converted to: the first of a ladder that fits all cells. Text that fits no type stays text."""
+"""Types that text is converted to: the first type of a ladder that fits all cells. Other text stays text."""
 EXACT = 2**53
-"""The greatest integer below which a double holds every integer."""
+"""A double holds every integer up to this one."""
 FEW, COUNTED = 20, 1000
-"""Most different cells of a column in which 1.10 and 1.1 are two codes, and most cells that are examined."""
+"""Most different cells of a column for 1.10 and 1.1 to be two codes, and most different cells that are examined."""
 
 
 def present(cells: Any, marks: tuple[str, ...]) -> Any:
-    """Trim cells of text, and set missing cells to null.
+    """Trim spaces around cells of text, and set missing cells to null.
 
     Args:
         cells: an Arrow array of text.
@@ -40,7 +40,7 @@ def present(cells: Any, marks: tuple[str, ...]) -> Any:
 
 
 def as_type(cells: Any, kind: Any) -> Any:
-    """Convert text to an Arrow type; None if a cell does not fit."""
+    """Convert text to an Arrow type, or return None if a cell does not fit."""
     if kind == pa.bool_() and not pc.all(pc.is_in(pc.utf8_lower(cells), value_set=pa.array(["true", "false", None]))).as_py():  # fmt: skip
         return None
     if kind == pa.int64() and pc.any(pc.match_substring(cells, "0x", ignore_case=True)).as_py():
@@ -53,7 +53,7 @@ def as_type(cells: Any, kind: Any) -> Any:
 
 
 class Survey:
-    """Records what the cells of a column of text look like, block by block.
+    """Surveys a text column, block by block, to infer its type and the form of its cells.
 
     Args:
         marks: words for a missing cell.
@@ -72,7 +72,7 @@ class Survey:
         self._written: set[str] = set()
 
     def add(self, cells: Any) -> None:
-        """Add further cells, an Arrow array of text."""
+        """Add a block of cells of the column, an Arrow array of text."""
         found = present(cells, self.marks)
         if found.null_count:
             counts = pc.value_counts(pc.utf8_trim_whitespace(cells.filter(found.is_null())))
@@ -98,7 +98,7 @@ class Survey:
 
     @property
     def type(self) -> Any:
-        """Return the Arrow type that holds all cells without loss."""
+        """Return the Arrow type that holds all cells of the column without loss."""
         if self._kind == pa.null():
             return pa.string()
         if self._kind not in LADDERS[0]:
@@ -116,18 +116,20 @@ class Survey:
 
     @property
     def remark(self) -> str:
-        """Return a remark if two different cells are the same number, else an empty text."""
+        """Return a remark for the user if differently written cells are the same number, else an empty text."""
         if not self._doubled or self.type == pa.string():
             return ""
         return f"{' and '.join(self._doubled)} are the same number"
 
     @property
     def _doubled(self) -> tuple[str, ...]:
-        """Return two different cells that are the same number; empty if there are no such cells."""
+        """Return two differently written cells that are the same number, or nothing if there are no such cells."""
         if self._kind not in LADDERS[0]:
             return ()
         seen: dict[float, str] = {}
-        for cell in sorted(cell for cell in self._written if float(cell)):  # -0.0 beside 0.0 is rounding
+        for cell in sorted(
+            cell for cell in self._written if float(cell)
+        ):  # zeros are left out: -0.0 and 0.0 differ by rounding
             other = seen.setdefault(float(cell), cell)
             if other != cell:
                 return other, cell
@@ -140,7 +142,7 @@ class Survey:
 
 
 def _widened(kind: Any, cells: Any) -> Any:
-    """Return the first type that fits both earlier cells and these cells."""
+    """Return the first type, from the type so far, that also fits new cells."""
     if cells.null_count == len(cells) or kind == pa.string():
         return kind
     ladders = LADDERS if kind == pa.null() else [ladder[ladder.index(kind) :] for ladder in LADDERS if kind in ladder]

@@ -1,4 +1,4 @@
-"""Columns whose kind is declared by the user, and the checks of their cells."""
+"""Columns of a kind that the user declares, and checks of their cells."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from vaekit.errors import DataError
 
 
 def declare(frame: Frame, tally: Tally, kind: ColumnKind) -> Column:
-    """Make a column of the declared kind.
+    """Make a column of the kind that the user declares, and check its cells.
 
     Args:
         frame: the rows, which are read again to find a wrong cell.
@@ -74,7 +74,7 @@ def _make(frame: Frame, tally: Tally, kind: ColumnKind) -> Column:
 
 
 def _bounds(tally: Tally) -> tuple[float, float]:
-    """Return 0 and 1, or 0 and 100, or else the least and the greatest number."""
+    """Return the bounds of bounded numbers: 0 and 1, 0 and 100, or the least and the greatest number."""
     return next(((0.0, top) for top in (1.0, 100.0) if tally.low >= 0 and tally.high <= top), (tally.low, tally.high))
 
 
@@ -85,7 +85,7 @@ def _check(frame: Frame, tally: Tally, kind: str, wanted: str, wrong: Callable[[
 
 
 def _no_number(frame: Frame, tally: Tally) -> str:
-    """Describe the first cell that is not a number."""
+    """Describe for a refusal the first cell of a column that is not a number."""
     if tally.family != "text":
         return f"cells of type {tally.type}"
     found = first_cell(frame, tally.name, is_no_number)
@@ -93,7 +93,7 @@ def _no_number(frame: Frame, tally: Tally) -> str:
 
 
 def _no_date(frame: Frame, tally: Tally) -> str:
-    """Describe the first cell that is not a date in the most frequent form."""
+    """Describe for a refusal the first cell of a column that is not a date in the most frequent form."""
     if tally.family != "text":
         return f"cells of type {tally.type}"
     values = pa.array(tally.counts, pa.string())

@@ -1,4 +1,4 @@
-"""The grid of the numbers of a column, such as integers, cents, halves or days."""
+"""The search for the grid on which the numbers of a column lie, such as integers, cents, halves or days."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ FINEST = 9
 COARSE = 1e6
 """A grid with this many points between the quartiles counts as continuous."""
 FEW = 10
-"""Fewer different values have no spacing but that of their decimals."""
+"""Fewer different values have the spacing of their decimals."""
 TOLERANCE, DENSITY = 1e-5, 50
-"""Tolerance of multiples of a spacing that is not decimal, and most points of its grid for each different value."""
+"""Tolerance of multiples, and most grid points for each different value, for a spacing that is not decimal."""
 MOSTLY = 0.5
 """Least share of numbers that are exact enough to show whether they lie on a grid."""
 UNITS = (86_400_000_000, 3_600_000_000, 60_000_000, 1_000_000, 1_000, 1)
@@ -23,7 +23,7 @@ UNITS = (86_400_000_000, 3_600_000_000, 60_000_000, 1_000_000, 1_000, 1)
 
 
 class GridFinder:
-    """Finds the number of decimals and the common divisor of all numbers, block by block.
+    """Finds the grid of the numbers of a column, block by block, from their decimals and common divisor.
 
     Args:
         kind: Arrow type of the numbers, which determines their precision.
@@ -39,7 +39,7 @@ class GridFinder:
         self._divisor = 0
 
     def add(self, x: npt.NDArray[np.float64]) -> None:
-        """Add further numbers, shape (n,)."""
+        """Add a block of numbers of the column, shape (n,)."""
         while self.decimals is not None:
             scaled = np.abs(x) * 10.0**self.decimals
             near, slack = np.round(scaled), 4 * self._error * scaled
@@ -62,7 +62,7 @@ class GridFinder:
         self._divisor = int(np.gcd(self._divisor, np.gcd.reduce(integers)) if len(integers) else 1)
 
     def spacing(self, values: npt.NDArray[np.float64], distinct: int) -> float:
-        """Return the spacing of the grid; 0 if there is none.
+        """Return the spacing of the grid on which all numbers lie; 0 if there is no grid.
 
         Args:
             values: all different values, increasing; empty if there are too many.
@@ -76,17 +76,17 @@ class GridFinder:
 
 
 def drop_if_fine(spacing: float, spread: float) -> float:
-    """Return the spacing of a grid if it matters to the likelihood, else 0.
+    """Return the spacing of a grid, or 0 if the grid is so fine that the column counts as continuous.
 
     Args:
         spacing: distance of neighbouring values; 0 if there is no grid.
-        spread: distance of the quartiles.
+        spread: distance between the quartiles.
     """
     return spacing if spacing and spread / spacing < COARSE else 0.0
 
 
 def spacing_of_dates(microseconds: npt.NDArray[np.int64]) -> tuple[float, float]:
-    """Return the spacing of dates (a day, an hour, …) and the distance of their quartiles, in microseconds."""
+    """Return the spacing of dates (a day, an hour, …) and the distance between their quartiles, in microseconds."""
     low, high = np.quantile(microseconds, (0.25, 0.75))
     return _unit(int(np.gcd.reduce(microseconds))), float(high - low)
 
@@ -108,15 +108,15 @@ def _round_divisor(divisor: int) -> int:
 
 
 def _common_spacing(values: npt.NDArray[np.float64]) -> float:
-    """Return the spacing whose multiples are all values, such as 1/3 or 1/255; 0 if there is none."""
+    """Return a spacing of which all values are multiples, such as 1/3 or 1/255; 0 if there is none."""
     if len(values) < FEW:
         return 0.0
     spacing = float(np.diff(values).min())
     if (values[-1] - values[0]) / spacing > DENSITY * len(values):
         return 0.0
     largest = float(np.abs(values).max())
-    for parts in (1, 2):  # odd multiples of half the distance, as of bytes rescaled to [-1, 1]
-        unit = largest / round(parts * largest / spacing)  # the spacing with a smaller error
+    for parts in (1, 2):  # bytes rescaled to [-1, 1] are odd multiples of half the distance
+        unit = largest / round(parts * largest / spacing)  # the spacing, with a smaller error
         multiples = values / unit
         if (np.abs(multiples - np.round(multiples)) < TOLERANCE).all():
             return unit

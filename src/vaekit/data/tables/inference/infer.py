@@ -49,28 +49,28 @@ FEWEST, THIN = 4, 0.05
 REPEATS = 5
 """How often, on average, a code must occur."""
 LEAST = 10
-"""Least rows from which an identifier can be recognised."""
+"""Fewest rows in which an identifier can be recognised."""
 WORDS, LENGTH = 4, 40
 """Text of this many words, or more characters, on average, is not an identifier."""
 PROFILE = 200
 """Most features of the other columns in the test of order."""
 MANY = 0.5
-"""If more than this share of the cells are different, text is categorical only if as many cells hold repeated values."""
+"""Text with a larger share of different cells is categorical only if at least this share has frequent values."""
 _ID = re.compile(r"(?i:(^|[\W_])(id|uuid|guid|key|row_?id|row_?names?|index)$|^unnamed)|[a-z]I[dD]$")
 
 
 def infer_columns(
     frame: Frame, declared: Mapping[str, str] | None = None, context: Sequence[str] = ()
 ) -> tuple[Column, ...]:
-    """Infer the columns of a table.
+    """Infer the kind and the categories of each column of a table.
 
     Args:
         frame: the rows, which are all read once.
         declared: declared kinds of columns by name, which replace inferred kinds; `ignore` leaves a column out.
-        context: names of columns that are given to the model rather than modelled.
+        context: names of columns that the model is conditional on and does not model.
 
     Returns:
-        One for each column of the frame, in order.
+        A description of each column of the frame, in order.
 
     Raises:
         DataError: if a declared kind or a column is unknown, cells do not fit a declared kind, a number is infinite, a few
@@ -103,7 +103,7 @@ def _check_context(name: str, columns: Sequence[Column]) -> None:
     if column.kind in LEFT_OUT:
         must = "a column of data.context must vary, and hold numbers, dates or categories"
         mend = "Leave it out of data.context, or declare its kind with data.columns"
-        raise DataError(must, f"'{name}', {column.kind}: {column.reason}", mend)
+        raise DataError(must, f"'{name}' ({column.kind}: {column.reason})", mend)
 
 
 def _checked(declared: dict[str, str], frame: Frame) -> dict[str, Any]:
@@ -118,14 +118,14 @@ def _checked(declared: dict[str, str], frame: Frame) -> dict[str, Any]:
 
 
 class _Inference:
-    """Infers columns, each in comparison with the others."""
+    """Infers the kinds of the columns of a table, also by comparing them."""
 
     def __init__(self, frame: Frame, tallies: Sequence[Tally], declared: Mapping[str, Any]) -> None:
         self.frame, self.tallies, self.declared = frame, tallies, declared
         self.sampled = max((len(tally.sample) for tally in tallies if tally.family != "other"), default=0)
 
     def column(self, tally: Tally) -> Column:
-        """Infer one column."""
+        """Infer the kind of a column from the summary of its cells."""
         kind = self.declared.get(tally.name)
         if kind in (IGNORE, *LEFT_OUT):
             return make_column(tally, "text" if kind == "text" else "identifier", "declared")
@@ -135,7 +135,7 @@ class _Inference:
             return make_column(tally, "constant", "no cell has a value")
         if tally.huge and kind is None:
             if tally.share > UNIQUE:
-                return make_column(tally, "identifier", "whole numbers, hardly one of them twice")
+                return make_column(tally, "identifier", "whole numbers, almost all different")
             return make_column(tally, "text", "whole numbers too large for a double to tell apart")
         if tally.distinct == 1 and not tally.huge:
             value = next(iter(tally.counts))
@@ -169,7 +169,7 @@ class _Inference:
         words, length = mean_length(tally)
         enough = tally.rows >= LEAST
         if enough and tally.share > UNIQUE and words < WORDS and length <= LENGTH:
-            return make_column(tally, "identifier", f"{write_count(tally)} text values, hardly one of them twice")
+            return make_column(tally, "identifier", f"{write_count(tally)} text values, almost all different")
         column = make_categorical(tally, "categorical")
         own = sum(tally.counts[value] for value in column.categories)
         if tally.cut or (enough and tally.share > MANY and (words >= WORDS or own < MANY * tally.rows)):
@@ -185,7 +185,7 @@ class _Inference:
         if holds_dates(tally):
             return make_text_dates(tally, WHOLE_DATE)
         if tally.integer and _is_identifier(tally):
-            return make_column(tally, "identifier", "whole numbers, hardly one of them twice")
+            return make_column(tally, "identifier", "whole numbers, almost all different")
         few = tally.exact and tally.distinct <= FEW
         if few and tally.integer and _are_counted(tally):
             return make_numbers(tally, "count")
@@ -196,13 +196,13 @@ class _Inference:
         return make_number(tally)
 
     def _is_ordered(self, tally: Tally) -> bool:
-        """Return whether a few integers are ordered levels: negative, not consecutive from 0 or 1, or ordered by other columns."""
+        """Return whether a few integers are ordered levels, judged from their range and from the other columns."""
         if tally.low < 0 or tally.low > 1 or tally.high - tally.low + 1 > 1.5 * tally.distinct:
             return True
         return shows_order(tally.numbers, self._profile(tally))
 
     def _profile(self, without: Tally) -> Array:
-        """Return features of all other columns in the sampled rows."""
+        """Return features of all columns but one in the sampled rows, for the test of order."""
         features, room = [np.empty((self.sampled, 0))], PROFILE
         for tally, feature in self._features:
             if tally is not without and room > 0:
@@ -212,7 +212,7 @@ class _Inference:
 
     @cached_property
     def _features(self) -> list[tuple[Tally, Array]]:
-        """Return features of the first columns, as many as are needed when one of these columns is left out."""
+        """Return features of the first columns, enough for the test of order without one of these columns."""
         found, room = [], PROFILE + FEW
         for tally in self.tallies:
             if room > 0 and tally.rows and (feature := self._feature(tally)).shape[1]:
@@ -230,7 +230,7 @@ class _Inference:
 
 
 def _are_counted(tally: Tally) -> bool:
-    """Return whether a few integers are counts: from 0 without gaps, each rarer than the one before, to a thin tail."""
+    """Return whether a few integers are counts: 0, 1, 2, …, each rarer than the one before, and the last one rare."""
     counts = [tally.counts[value] for value in sorted(tally.counts)]
     gapless = tally.low == 0 and tally.high == tally.distinct - 1
     falls = all(after <= before for before, after in itertools.pairwise(counts))
@@ -238,7 +238,7 @@ def _are_counted(tally: Tally) -> bool:
 
 
 def _is_identifier(tally: Tally) -> bool:
-    """Return whether integers identify the rows: they number them, only rise, have such a name, or are unnamed and all differ."""
+    """Return whether integers identify rows: they number rows, only rise or fall, or have a name like `id` or no name."""
     if (tally.seen.nameless or not tally.name) and tally.share == 1 and tally.rows >= LEAST:
         return True
     rows, gapless = tally.rows, tally.high - tally.low == tally.rows - 1

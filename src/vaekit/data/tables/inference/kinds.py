@@ -12,22 +12,22 @@ from vaekit.data.tables.columns import Category, Column, ColumnKind
 from vaekit.data.tables.dates import DAY, is_length
 from vaekit.data.tables.inference.tally import DISTINCT, Tally
 
-MOST_PLACES, LEAST_COUNT, LEAST_SHARE = 200, 2, 2e-4
-"""Most values with a category of their own, and the least number and share of rows of each."""
+MOST_CATEGORIES, LEAST_COUNT, LEAST_SHARE = 200, 2, 2e-4
+"""Most values with their own category, and the least number and share of rows of each."""
 LARGE_COUNT = 1000
-"""Least maximum of integers that are amounts rather than counts."""
+"""Integers that reach this number are amounts rather than counts."""
 SKEW, RANGE = 1.0, 20.0
-"""Least skewness, and least ratio of the 99 % to the 1 % quantile, of positive numbers that are modelled by ratios."""
+"""Least skewness, and least ratio of the 99 % to the 1 % quantile, of numbers of the kind `positive`."""
 FILLED = 0.22
 """Numbers fill a range if their 10 % and 90 % quantiles are within this share of its ends."""
 ZEROS = 0.01
-"""Least share of zeros that are a point mass beside positive numbers."""
+"""Least share of zeros for a point mass at 0 among positive numbers."""
 FREQUENT = 0.2
-"""Least share of the cells of a value that the reason mentions."""
+"""The reason mentions a value with at least this share of the cells."""
 
 
 def make_column(tally: Tally, kind: ColumnKind, reason: str, **parts: Any) -> Column:
-    """Make a column of any kind.
+    """Make a column of any kind from the summary of its cells.
 
     Args:
         tally: the summary of its cells.
@@ -41,7 +41,7 @@ def make_column(tally: Tally, kind: ColumnKind, reason: str, **parts: Any) -> Co
 
 
 def make_categorical(tally: Tally, kind: ColumnKind, reason: str = "") -> Column:
-    """Make a column of values from a list: numbers and ordered types in order, text by frequency.
+    """Make a categorical column; categories of numbers and ordered types are in order, and those of text by frequency.
 
     Rare values of a categorical column share a category.
     """
@@ -51,8 +51,8 @@ def make_categorical(tally: Tally, kind: ColumnKind, reason: str = "") -> Column
     else:
         ordered = list(counts) if tally.family == "text" else sorted(counts)
     least = max(LEAST_COUNT, LEAST_SHARE * tally.rows) if kind == "categorical" else 0
-    frequent = [value for value, count in counts.items() if count >= least][:MOST_PLACES]
-    own = set(frequent or list(counts)[:MOST_PLACES])
+    frequent = [value for value, count in counts.items() if count >= least][:MOST_CATEGORIES]
+    own = set(frequent or list(counts)[:MOST_CATEGORIES])
     return make_column(
         tally,
         kind,
@@ -70,7 +70,7 @@ def _values(tally: Tally, kind: ColumnKind) -> str:
 
 
 def make_datetime(tally: Tally) -> Column:
-    """Make a column of dates."""
+    """Make a column of dates from the summary of its cells."""
     first, last = (str(np.datetime64(int(end), "us")) for end in (tally.low, tally.high))
     days = tally.rounding % DAY == 0
     reason = " to ".join(end[:10] if days else end[:19] for end in (first, last))
@@ -78,7 +78,7 @@ def make_datetime(tally: Tally) -> Column:
 
 
 def make_number(tally: Tally) -> Column:
-    """Make a column of numbers of the kind that they look like."""
+    """Make a column of numbers, and infer whether they are counts, positive, bounded or real."""
     if tally.integer:
         return make_numbers(tally, "real" if tally.low < 0 else "count" if tally.high < LARGE_COUNT else "positive")
     if top := _end_reached(tally):
@@ -87,7 +87,7 @@ def make_number(tally: Tally) -> Column:
 
 
 def make_numbers(tally: Tally, kind: ColumnKind, bounds: tuple[float | None, float | None] = (None, None)) -> Column:
-    """Make a column of numbers of a kind.
+    """Make a column of numbers of a given kind.
 
     Args:
         tally: the summary of its cells.
@@ -106,7 +106,7 @@ def make_numbers(tally: Tally, kind: ColumnKind, bounds: tuple[float | None, flo
 
 
 def _end_reached(tally: Tally) -> float:
-    """Return 1 or 100 if numbers fill the range from 0 to it, else 0. Quantiles decide, as extremes depend on chance."""
+    """Return the bound, 1 or 100, if numbers fill the range from 0 to it, else 0; quantiles decide, not extremes."""
     low, high = np.nanquantile(tally.numbers, (0.1, 0.9))
     tops = (
         t for t in (1.0, 100.0) if tally.low >= 0 and low <= FILLED * t and (1 - FILLED) * t <= high and tally.high <= t
@@ -115,7 +115,7 @@ def _end_reached(tally: Tally) -> float:
 
 
 def _is_skewed(tally: Tally) -> bool:
-    """Return whether numbers are positive, but for a point mass at 0, and less skewed in logarithms."""
+    """Return whether numbers are positive, apart from a point mass at 0, and less skewed on a logarithmic scale."""
     x = tally.numbers[~np.isnan(tally.numbers)]
     if tally.low < 0 or (tally.low == 0 and (x == 0).mean() < ZEROS):
         return False
@@ -128,14 +128,14 @@ def _is_skewed(tally: Tally) -> bool:
 
 
 def _skewness(x: npt.NDArray[np.float64]) -> float:
-    """Return the third standardised moment; 0 for numbers that hardly differ."""
+    """Return the skewness of numbers, or 0 if they hardly differ."""
     apart = x - x.mean()
     spread = apart.std()
     return float(((apart / spread) ** 3).mean()) if spread > 1e-9 * np.abs(x).max() else 0.0
 
 
 def _span(tally: Tally) -> str:
-    """Describe the range of numbers, and a frequent value."""
+    """Describe in words the range of a column of numbers, and a frequent value."""
     what = "whole numbers" if tally.integer else "numbers"
     if tally.integer and tally.exact:
         what = f"{tally.distinct} {what}"
@@ -146,7 +146,7 @@ def _span(tally: Tally) -> str:
 
 
 def write_value(value: Any) -> str:
-    """Write a value for people.
+    """Format a value for a message.
 
     Examples:
         >>> write_value(99999.0), write_value(0.25), write_value("Bonn")
@@ -158,10 +158,10 @@ def write_value(value: Any) -> str:
 
 
 def write_count(tally: Tally) -> str:
-    """Write the number of different values, as far as they were counted."""
+    """Format the number of different values of a column, such as '12' or 'more than 20,000'."""
     return str(tally.distinct) if tally.exact else f"more than {DISTINCT:,}"
 
 
 def is_coded(tally: Tally) -> bool:
-    """Return whether the type is categorical, as in a data frame."""
+    """Return whether a column has a categorical type, as in a data frame."""
     return bool(pa.types.is_dictionary(tally.type))

@@ -1,7 +1,7 @@
 """A test of whether the codes of a column are ordered levels or names of categories, judged from the other columns.
 
 Rows of neighbouring levels resemble each other. So the sum of the distances between the mean profiles of neighbours is smaller
-than for nearly all other orders of the codes. The codes of categories have no order, and any order is as good as theirs.
+than for nearly all other orders of the codes. Codes of categories have no order, so their sum is not unusually small.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ Array = npt.NDArray[np.float64]
 CHANCE = 0.02
 """Probability that unordered codes are taken for levels. Fewer than five codes have too few orders to tell."""
 RARE = 1e-3
-"""Codes with a smaller share of the rows are ignored: "unknown" is often rare, unlike all others, and the last."""
+"""Codes with a smaller share of the rows are ignored, because a rare last code often means "unknown"."""
 ORDERS = 5040
 """Orders that are compared: all orders of up to seven codes, else this many random ones."""
 
 
 def shows_order(codes: Array, profile: Array) -> bool:
-    """Test whether the other columns show that codes are in order.
+    """Test whether the codes of a column are ordered levels, judged from the other columns.
 
     Args:
         codes: shape (n,), NaN where missing.
@@ -69,7 +69,7 @@ def normal_scores(numbers: Array) -> Array:
 
 
 def indicators(cells: Sequence[object], values: Sequence[object]) -> Array:
-    """Return for each value whether a cell (n,) equals it: shape (n, values), of mean 0 and variance 1."""
+    """Return standardised indicators of the value of each cell, shape (n, values), of mean 0 and variance 1."""
     found = np.equal(np.array(cells, object)[:, None], np.array(values, object)).astype(np.float64)
     spread = found.std(0)
     return (found - found.mean(0)) / np.where(spread > 0, spread, 1.0)

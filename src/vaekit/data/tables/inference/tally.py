@@ -1,4 +1,4 @@
-"""Summaries of columns that their kinds are inferred from, gathered in one pass and bounded memory."""
+"""Summaries of the cells of columns, gathered in one pass and bounded memory, to infer their kinds."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from vaekit.data.tables.written import EXACT
 from vaekit.errors import DataError
 
 DISTINCT = 20_000
-"""Most different values of a column that are counted; if there are more, the most frequent are."""
+"""Most different values of a column that are counted; of more values, the most frequent are counted."""
 SAMPLE, SAMPLE_CELLS = 20_000, 4_000_000
 """Most rows, and most cells, of the random sample."""
 UNIQUE = 0.95
-"""Least share of different cells with which nearly all cells are different."""
+"""With a larger share of different cells, nearly all cells of a column count as different."""
 LONGEST = 200
 """Characters after which text is cut; longer cells are not categories."""
 
@@ -32,7 +32,7 @@ Array = npt.NDArray[np.float64]
 
 @dataclass
 class Tally:
-    """Summarises the cells of a column.
+    """Summarises the cells of a column, to infer its kind.
 
     Args:
         name: its name.
@@ -43,7 +43,7 @@ class Tally:
         high: the greatest number.
         monotone: whether the numbers only increase, or only decrease.
         exact: whether all different values were counted.
-        share: share of the cells that differ from all earlier cells, while all were counted.
+        share: share of different values among the cells, as long as all were counted.
         cut: whether a text was cut.
         levels: the values of an ordered categorical type, in order.
         seen: what the reader noticed.
@@ -74,12 +74,12 @@ class Tally:
 
     @property
     def family(self) -> Literal["number", "truth", "date", "text", "other"]:
-        """Return the family of its type."""
+        """Return the family of the column's type."""
         return family(self.type)
 
     @cached_property
     def counts(self) -> dict[Any, int]:
-        """Return values and their counts, by descending count, then value."""
+        """Return the different values and their counts, sorted by descending count and then by value."""
         if self._values is None:
             return {}
         table = pa.table({"v": self._values, "n": self._counts.astype(np.int64)})
@@ -127,13 +127,13 @@ class Tally:
 
     @cached_property
     def rounding(self) -> float:
-        """Return the spacing of the grid of the numbers; 0 if there is none."""
+        """Return the spacing of the grid on which all numbers lie; 0 if there is no grid."""
         values = np.array(sorted(self.counts)) if self.exact and self.family == "number" else np.empty(0)
         return self._grid.spacing(values, self.distinct)
 
     @property
     def spacing(self) -> float:
-        """Return the spacing of the grid in the likelihood; 0 if there is none, or it is too fine to matter."""
+        """Return the spacing of the grid in the likelihood; 0 if there is no grid or it is too fine to matter."""
         return drop_if_fine(self.rounding, self.quantiles[4] - self.quantiles[2] or self.high - self.low)
 
     @property
@@ -147,7 +147,7 @@ class Tally:
         return pa.types.is_integer(self.type) and max(-self.low, self.high) > EXACT
 
     def add(self, cells: Any, first_row: int, drawn: npt.NDArray[np.int64]) -> None:
-        """Add further rows.
+        """Add a block of cells to the summary.
 
         Args:
             cells: an Arrow array.
@@ -187,9 +187,9 @@ class Tally:
         if self.exact and self.rows:
             self.share = len(values) / self.rows
             self.exact = len(values) <= DISTINCT
-            # Numbers do not become a list, and neither do values that hardly ever repeat.
+            # Counting ends for numbers of many values, and for text that hardly ever repeats.
             self._counting = self.exact or (self.family == "text" and self.share < UNIQUE)
-        if len(values) > 2 * DISTINCT:  # a frequent value comes again
+        if len(values) > 2 * DISTINCT:  # frequent values occur again later
             most = np.sort(np.argsort(-counts, kind="stable")[:DISTINCT])
             values, counts = values.take(pa.array(most)), counts[most]
         self._values, self._counts = values, counts
@@ -213,7 +213,7 @@ class Tally:
 
 
 def tally_columns(frame: Frame, ignored: set[str]) -> list[Tally]:
-    """Summarise each column of a table from all rows.
+    """Summarise the cells of each column of a table in one pass over all rows.
 
     Args:
         frame: the rows.

@@ -35,15 +35,15 @@ DATELIKE = (
 )
 """Text that may be meant as a date."""
 MOSTLY, MANY = 0.5, 20
-"""Least share of the cells, and least number of different cells, for which numbers or dates are meant."""
+"""Least share of the cells, and least number of different cells, for text to be meant as numbers or dates."""
 TRIED = 200
-"""Most different cells that forms of dates are tried on."""
+"""Most different cells used to find forms of dates."""
 WHOLE_DATE, FIRST_DATE, LAST_DATE = "%Y%m%d", 19000101, 21001231
-"""Integers that are all valid dates between these are dates."""
+"""Integers are dates if all are valid in this form and lie between these two dates."""
 
 
 def check_numbers(frame: Frame, tally: Tally) -> None:
-    """Refuse text that is mostly numbers.
+    """Refuse a text column in which most cells are numbers but some are not.
 
     Args:
         frame: the rows, which are read again to find a wrong cell.
@@ -54,7 +54,7 @@ def check_numbers(frame: Frame, tally: Tally) -> None:
     """
     values = pa.array(tally.counts, pa.string())
     number, code, grouped = (_matches(values, pattern) for pattern in (NUMBER, CODE, GROUPED))
-    if number.all() or (number & code).any():  # text by the choice of the type, or codes
+    if number.all() or (number & code).any():  # numbers that are stored as text on purpose, or codes
         return
     if not _meant(tally, number | grouped):
         return
@@ -62,11 +62,11 @@ def check_numbers(frame: Frame, tally: Tally) -> None:
     mend = "Correct the cell"
     if re.fullmatch(GROUPED, cell):
         mend = "Write numbers with a decimal point and nothing else between or after the digits"
-    raise _refusal(tally, "a number as in 12.5", cell, row, mend)
+    raise _refusal(tally, "numbers such as 12.5", cell, row, mend)
 
 
 def check_dates(frame: Frame, tally: Tally) -> None:
-    """Refuse text that is mostly dates of one form.
+    """Refuse a text column in which most cells are dates of one form but some are not.
 
     Args:
         frame: the rows, which are read again to find a wrong cell.
@@ -87,16 +87,20 @@ def check_dates(frame: Frame, tally: Tally) -> None:
                 0,
                 "",
             )
-            must = f"all dates of column '{tally.name}' must have a zone, or none of them"
-            how = "with a zone, while most have none" if rare is zoned else "without a zone, while most have one"
-            raise DataError(must, f"{cell!r} {how}, in row {row}", f"Correct the cell, or {_declare(tally)}")
+            must = f"the dates of column '{tally.name}' must all have a time zone, or all be without one"
+            how = "with" if rare is zoned else "without"
+            raise DataError(
+                must,
+                f"{cell!r} in row {row}, {how} a time zone unlike most cells",
+                f"Correct the cell, or {_declare(tally)}",
+            )
         if dates.all():
             return
         row, cell = first_cell(frame, tally.name, lambda x, form=form: pa.array(~is_date(x, form))) or (0, "")  # type: ignore[misc]
         example = (
             next(cell for cell, is_one in zip(tally.counts, dates, strict=True) if is_one) if form else "2020-12-31"
         )
-        raise _refusal(tally, f"a date as in {example}", cell, row, "Correct the cell")
+        raise _refusal(tally, f"dates such as {example}", cell, row, "Correct the cell")
 
 
 def _count_cells(tally: Tally, which: npt.NDArray[np.bool_]) -> int:
@@ -104,7 +108,7 @@ def _count_cells(tally: Tally, which: npt.NDArray[np.bool_]) -> int:
 
 
 def _meant(tally: Tally, which: npt.NDArray[np.bool_]) -> bool:
-    """Return whether these values are most of the cells, and not just a few repeated values."""
+    """Return whether the marked values make up most cells of a column, and are not just a few repeated values."""
     cells, different = _count_cells(tally, which), int(which.sum())
     return cells > MOSTLY * tally.rows and not (different <= MANY and 2 * different <= cells)
 
@@ -115,14 +119,13 @@ def _declare(tally: Tally) -> str:
 
 def _refusal(tally: Tally, word: str, cell: str, row: int, mend: str) -> DataError:
     return DataError(
-        f"every cell of column '{tally.name}' must be {word}, or empty, as most are",
-        f"{cell!r} in row {row}",
-        f"{mend}, or {_declare(tally)}",
+        f"Most cells of column '{tally.name}' are {word}, but the cell in row {row} is {cell!r}",
+        mend=f"{mend}, or {_declare(tally)}",
     )
 
 
 def date_forms(tally: Tally) -> tuple[str, ...] | None:
-    """Find the forms in which all cells of a column of text are dates; None if they do not look like dates.
+    """Find the date forms that fit all cells of a text column; return None if they do not look like dates.
 
     Args:
         tally: the summary of a column of text.
@@ -164,7 +167,7 @@ def with_note(column: Column, forms: tuple[str, ...] | None) -> Column:
 
 
 def holds_dates(tally: Tally) -> bool:
-    """Return whether integers are dates as in 20201231: at least three, and all valid dates."""
+    """Return whether integers are dates such as 20201231: at least three different ones, and all valid."""
     if not (
         tally.integer and tally.exact and tally.distinct > 2 and tally.low >= FIRST_DATE and tally.high <= LAST_DATE
     ):
@@ -173,7 +176,7 @@ def holds_dates(tally: Tally) -> bool:
 
 
 def _as_text(tally: Tally) -> Any:
-    """Return the different cells of a column as text, integers without a decimal point."""
+    """Return the different cells of a column as text, with integers written without a decimal point."""
     values = list(tally.counts)
     return pa.array([str(int(value)) if isinstance(value, float) else value for value in values], pa.string())
 
@@ -206,7 +209,7 @@ def is_no_number(cells: Any) -> Any:
 
 
 def first_cell(frame: Frame, name: str, wrong: Callable[[Any], Any]) -> tuple[int, Any] | None:
-    """Return the row and the content of the first wrong cell; None if there is none.
+    """Find the first wrong cell of a column, and return its row and its content; return None if all are right.
 
     Args:
         frame: the rows, which are read again.
@@ -224,7 +227,7 @@ def first_cell(frame: Frame, name: str, wrong: Callable[[Any], Any]) -> tuple[in
 
 
 def mean_length(tally: Tally) -> tuple[float, float]:
-    """Return the mean number of words, and of characters, of the different values of a text."""
+    """Return the mean number of words, and of characters, of the different values of a text column."""
     values = pa.array(tally.counts)
     words = pc.add(pc.count_substring(pc.utf8_trim_whitespace(values), " "), 1)
     return float(pc.mean(words).as_py()), float(pc.mean(pc.utf8_length(values)).as_py())
