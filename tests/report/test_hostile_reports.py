@@ -141,7 +141,7 @@ def test_a_run_whose_source_is_gone_is_reported_on_named_rows(tmp_path, people, 
     assert call("report", tmp_path / "run", there).code == 0
     page = Page((tmp_path / "run" / "report.html").read_text(encoding="utf-8"))
     assert f"{there}, instead of the rows held out from the source" in page.text
-    assert re.search(r"7\d of these 90 rows trained the model", page.text)
+    assert re.search(r"trained on 7\d of these 90 rows", page.text)
     assert ("The training rows are gone" in page.text) == (kind == "table")
     assert "ELBO on training rows" not in page.text
 
