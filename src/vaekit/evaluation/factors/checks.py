@@ -39,7 +39,7 @@ def check(codes: Codes, factors: Factors, least_factors: int = 1) -> tuple[Array
     if not fits or 0 in codes.shape or 0 in factors.shape:
         raise DataError(
             "Codes and factors must be tables with the same number of rows, of shapes (n, d) and (n, f)",
-            f"{codes.shape} and {factors.shape}",
+            f"shapes {codes.shape} and {factors.shape}",
             "Pass a single factor as `factors[:, None]`",
         )
     numeric = codes.dtype.kind in "fiu"
