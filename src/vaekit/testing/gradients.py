@@ -1,4 +1,4 @@
-"""Checks of gradients against central differences, and of rows, which must not depend on each other."""
+"""Checks that gradients agree with central differences, and that rows do not depend on each other."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _differences(value: Callable[[], Tensor], tensor: Tensor, direction: Tensor)
 
 
 def check_used(part: Any, what: str, value: Tensor, inputs: Mapping[str, Tensor]) -> None:
-    """Check that a value depends on every input.
+    """Check that a value computed by a part depends on every input.
 
     Raises:
         ContractError: if the gradient by an input is missing, zero everywhere or not finite.

@@ -115,7 +115,7 @@ def _check_density(
 
 
 def _check_rate(posterior: Posterior, q: Any, z: Tensor, grid: Grid, log_q: Array) -> None:
-    """Compare the rate from N(0, I) with ∫ q (log q − log p). A closed form must be exact."""
+    """Compare the rate KL[q ‖ N(0, I)] with its integral over a grid; a closed form must be exact."""
     prior = StandardNormal(z.shape[-1]).double()
     draws = Draws(q, prior(), z, q, q.log_prob(z))
     rate, ratios = to_array(draws.rate()), to_array(draws.log_ratio()[:, 0])
