@@ -19,7 +19,7 @@ class Record:
 
 
 def to_json(value: Any) -> Any:
-    """Convert records to dictionaries, arrays and tuples to lists, and numbers that are not finite to None."""
+    """Convert a record or an array to dictionaries and lists for JSON, with None for NaN and infinity."""
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: to_json(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, np.ndarray):

@@ -102,7 +102,7 @@ class Evaluator:
 
 
 def _factorize(prior: Distribution, posterior: DiagonalNormal) -> DiagonalNormal:
-    """Return a prior that is a diagonal Gaussian, or else the diagonal Gaussian with the mean and variance of all codes."""
+    """Return the prior if it is a diagonal Gaussian, else one with the mean and variance of all codes."""
     if isinstance(prior, DiagonalNormal):
         return prior
     variance = posterior.mean.var(0, correction=0) + posterior.variance.mean(0)

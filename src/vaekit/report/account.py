@@ -178,7 +178,7 @@ class BoundAccount(Account):
         return Panel(LADDER, caption, [charts.ladder(bounds, errors, nats, "nats per example")])
 
     def costs(self) -> list[Panel]:
-        """Return charts of the KL by latent dimension and of the parts of the rate, if the dimensions are independent."""
+        """Return charts of the KL by latent dimension and of the parts of the rate, if dimensions are independent."""
         f, kl = self.figures, self.figures.kl_per_dimension
         if kl is None or f.mutual_information is None or f.marginal_kl is None or f.mutual_information_ceiling is None:
             return []

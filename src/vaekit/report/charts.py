@@ -1,4 +1,4 @@
-"""Draw the charts of a report; the page shows names from the data, as the charts' font lacks letters of many languages."""
+"""Draw the charts of a report; the page shows names from the data, since the charts' font lacks many letters."""
 
 from __future__ import annotations
 

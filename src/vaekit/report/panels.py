@@ -149,7 +149,7 @@ def project(code: Array) -> tuple[Array, tuple[str, str]]:
 
 
 def column_panels(subjects: list[Subject]) -> list[Panel]:
-    """Compare for each column samples with held-out values, and reconstructed with observed values."""
+    """Draw for each column its samples against held-out values, and reconstructed against observed values."""
     schema = subjects[0].run.schema
     rows = subjects[0].subset(TABLE_ROWS)
     scattered = replace(rows, index=rows.index[:: max(1, len(rows) // SCATTERED)])

@@ -39,7 +39,7 @@ class Strip:
 
 
 def columns_for(width: int) -> int:
-    """Return how many pictures of a width in pixels fit side by side on the page."""
+    """Return how many pictures fit side by side on the page, given their width in pixels."""
     return min(12, max(3, SHEET // max(width, 72)))
 
 
@@ -54,7 +54,7 @@ def make_strip(label: str, pictures: Array, scale: Scale, columns: int) -> Strip
 
 
 def to_rgba(pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Convert pictures with any number of channels to RGBA; channels that are not RGB or RGBA become their mean, in grey."""
+    """Convert pictures with any number of channels to RGBA; channels other than RGB and RGBA are averaged to grey."""
     channels = pictures.shape[-1]
     if channels == 4:
         return pictures

@@ -89,7 +89,7 @@ class Subject:
 
     @cached_property
     def squared_error(self) -> float:
-        """Measure the mean of (x − reconstruction)² over held-out rows and values, in squared units of the data as given."""
+        """Measure the mean of (x − reconstruction)² over held-out rows and values, in squared units of the data."""
         total = 0.0
         for first, block in self.held_out.blocks():
             made = self.run.reconstruct(self.source(self.held_out.crop(first, first + len(block))))

@@ -51,7 +51,7 @@ def _names(text: str, names: list[str]) -> list[tuple[str, list[str]]]:
 
 
 def marginal_section(table: TableFigures, columns: tuple[Column, ...], whose: str) -> Section:
-    """Compare for each column the distributions of held-out and generated cells."""
+    """Compare the distributions of held-out and generated cells of each column."""
     shown = table.marginals[:MOST_COLUMNS]
     far = sorted((m for m in shown if m.distance > FAR * m.by_chance), key=lambda m: -m.distance)
     text = (

@@ -84,7 +84,7 @@ def check_objective(
 
 @dataclass(frozen=True)
 class KnownModel:
-    """A linear-Gaussian model x = Wz + b + N(0, λI), where W has orthogonal columns, and an encoder near its true posterior.
+    """A model x = Wz + b + N(0, λI), where W has orthogonal columns, and an encoder near its true posterior.
 
     Args:
         model: the model, float64.

@@ -114,7 +114,7 @@ def concentration(importance: Array) -> tuple[float, float]:
 
 
 def _focus(importance: Array) -> Array:
-    """Return 1 − H for each row, with H the entropy of its shares relative to the largest entropy; 0 for zero rows."""
+    """Return 1 − H of each row of importances, with H its normalised entropy; 0 for a row of zeros."""
     total = importance.sum(axis=1, keepdims=True)
     shares = np.divide(importance, total, out=np.zeros_like(importance), where=total > 0)
     entropy = entr(shares).sum(axis=1) / math.log(max(importance.shape[1], 2))

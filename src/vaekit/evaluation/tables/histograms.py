@@ -22,10 +22,11 @@ RANGE = 30.0
 
 @dataclass(frozen=True)
 class Histogram(Record):
-    """Hold the histograms of a column's held-out and generated cells in common bins; the outer bins count all cells beyond.
+    """Hold the histograms of a column's held-out and generated cells in common bins.
 
     Args:
-        edges: edges of the bins in units of the column (dates in microseconds since 1970), shape (b + 1,), increasing.
+        edges: edges of the bins in units of the column (dates in microseconds since 1970), shape (b + 1,), increasing;
+            the outermost bins also count the cells beyond them.
         held_out: share of the held-out cells in each bin, shape (b,).
         generated: share of the generated cells, shape (b,).
         axis: the scale of the axis that suits the bins.

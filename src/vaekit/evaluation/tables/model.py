@@ -33,7 +33,7 @@ class TableModel(TablePosterior):
     """
 
     def impute(self, rows: Rows) -> tuple[Array, Array]:
-        """Fill missing numbers with their conditional mean, and missing categories with the likeliest (ordered: median) one.
+        """Fill missing cells of a mixed table with conditional means and most probable categories (medians if ordered).
 
         Args:
             rows: coded rows, NaN where a cell is missing.
@@ -90,7 +90,7 @@ class TableModel(TablePosterior):
         return mean, spread
 
     def _categories(self, found: Weighted) -> dict[int, Array]:
-        """Return the probability given x_o of each known category, by categorical column, shape (B, known categories)."""
+        """Return p(category|x_o) of each categorical column's known categories, shape (B, known categories)."""
         weights = found.log_weights.exp()[..., None, None]
         result = {}
         for group in found.likelihood.of_missing().categories:

@@ -74,7 +74,7 @@ class TablePosterior:
     samples: int
 
     def blocks(self, rows: Rows) -> Iterator[tuple[Self, Tensor, Array, RowNoise]]:
-        """Yield blocks of rows: this posterior given their context, the model's inputs, the codes and the noise."""
+        """Yield for each block of rows the posterior given the context, the model's inputs, the codes and the noise."""
         width = widest(self.model, *first_row(rows))
         size = max(1, min(block_rows(width), BUDGET // (8 * self.samples * width)))
         start = 0
@@ -113,7 +113,7 @@ class TablePosterior:
 
 
 def sum_by_column(parts: Tensor, columns: npt.NDArray[np.int64]) -> Tensor:
-    """Sum the values of the S parts of a row within each of its C columns, since a column may have several parts.
+    """Sum the values of the S parts of a row within each of its C columns.
 
     Args:
         parts: values of the parts, shape (…, S).
