@@ -277,7 +277,7 @@ def test_recipes_that_are_none(train, table, options, words):
 
 
 def test_a_network_that_does_not_fit_the_data(expect_refusal, table):
-    words = ["a convolutional encoder must be given pictures", "encoder=mlp"]
+    words = ["encoder=convolutional takes pictures, not tables", "encoder=mlp"]
     expect_refusal("train", table, "--out", "run", "--set", "encoder=convolutional", words=words)
 
 

@@ -174,9 +174,9 @@ def test_convolutional_networks_and_several_layers_are_given_labels_too(pictures
     ("setting", "words"),
     [
         ("model=autoencoder", "model must not be autoencoder"),
-        ("encoder=linear", "encoder must not be linear"),
-        ("decoder=linear", "decoder must not be linear"),
-        ("prior=vamp", "prior must not be vamp"),
+        ("encoder=linear", "encoder=linear cannot be used with a context"),
+        ("decoder=linear", "decoder=linear cannot be used with a context"),
+        ("prior=vamp", "prior=vamp cannot be used with a context"),
     ],
 )
 def test_what_cannot_be_conditional_is_refused(pictures, tmp_path, setting, words):

@@ -358,7 +358,9 @@ def test_a_wrong_password_is_told_and_not_shown(server):
     message = refusal(server.uri(password="wrong-one"), match="the user name and the password must be correct")
     assert f'password authentication failed for user "{USER}"' in message
     assert f"from 'postgresql://{USER}:***@127.0.0.1:{server.port}/postgres'" in message
-    refusal(f"postgresql://{USER}@127.0.0.1:{server.port}/postgres", match="password must be correct.*no password suppl")
+    refusal(
+        f"postgresql://{USER}@127.0.0.1:{server.port}/postgres", match="password must be correct.*no password suppl"
+    )
     refusal(f"postgresql://127.0.0.1:{server.port}/postgres?user={USER}&password=wrong-one", match="must be right")
 
 

@@ -301,15 +301,15 @@ HOLED = np.where(np.arange(24)[:, None] == 5, [np.nan, np.inf], CODES)
 @pytest.mark.parametrize(
     ("codes", "factors", "message"),
     [
-        (CODES[:-1], FACTORS, r"as many rows.*shapes \(23, 2\) and \(24, 2\)"),
+        (CODES[:-1], FACTORS, r"same number of rows.*shapes \(23, 2\) and \(24, 2\)"),
         (CODES[:, 0], FACTORS, r"shapes \(24,\) and \(24, 2\)"),
         (CODES, FACTORS[:, 0], r"factors\[:, None\]"),
         (CODES[:0], FACTORS[:0], r"shapes \(0, 2\)"),
         (CODES[:, :0], FACTORS, r"shapes \(24, 0\)"),
-        (HOLED, FACTORS, "finite numbers. Got 2 that are not"),
-        (CODES.astype(str), FACTORS, "finite numbers. Got <U"),
+        (HOLED, FACTORS, "finite numbers. Got 2 NaN or infinite values"),
+        (CODES.astype(str), FACTORS, "finite numbers. Got an array of <U"),
         (CODES, FACTORS / 2, r"must be integers. Got an array of float64.*np\.unique"),
-        (CODES, FACTORS * [1, 0] + 3, r"at least two values.*Got 3 in all 24 rows of factors\[:, 1\].*Leave that"),
+        (CODES, FACTORS * [1, 0] + 3, r"at least two values.*Got only the value 3 in factors\[:, 1\].*Leave that"),
     ],
 )
 def test_what_cannot_be_scored(score, codes, factors, message):

@@ -151,7 +151,7 @@ def test_printed_they_are_a_table():
     assert shown["log-likelihood"] == "≥ -4.50 ± 0.25 nats (K = 7, 9 examples)"
     assert (
         shown["annealed, T = 10"]
-        == "≥ -4.00 ± 0.10 nats (9 examples), 0.50 ± 0.20 above the bound by K draws of the same rows"
+        == "≥ -4.00 ± 0.10 nats (9 examples), 0.50 ± 0.20 above the bound from K draws on the same rows"
     )
     assert shown["effective β"] == "4 in training; all figures have weight 1"
     assert shown["active latent dimensions"] == "1 of 2"

@@ -146,7 +146,7 @@ def test_the_model_is_left_as_it_was(linear):
 
 @pytest.mark.parametrize("betas", [[], [-0.1], [1.0, math.nan], [math.inf]])
 def test_weights_that_are_none_are_refused(linear, betas):
-    with pytest.raises(VaekitError, match="betas must be finite numbers of at least 0"):
+    with pytest.raises(VaekitError, match="betas must be one or more finite numbers, each at least 0"):
         rate_distortion(linear[2], rows_of(linear[1]), betas)
 
 

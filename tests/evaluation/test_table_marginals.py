@@ -10,7 +10,7 @@ from scipy.stats import ks_2samp
 
 from mixed_frames import numbers, table_rows, words
 from vaekit.evaluation.tables.histograms import bin_edges, make_histogram
-from vaekit.evaluation.tables.marginals import compare_marginals, list_shares
+from vaekit.evaluation.tables.marginals import category_shares, compare_marginals
 from vaekit.report.table_charts import histogram
 
 
@@ -59,15 +59,15 @@ def test_frequent_values_stand_alone_and_all_others_together():
     column = words(20, rare=(("seldom", 2), ("once", 1)))
     rng = np.random.default_rng(0)
     real, generated = rng.dirichlet(np.ones(21), 2)
-    shares = list_shares(column, real, generated)
+    shares = category_shares(column, real, generated)
     assert len(shares) == 13
     assert sum(s.held_out for s in shares) == pytest.approx(1)
     assert sum(s.generated for s in shares) == pytest.approx(1)
     assert [s.held_out for s in shares[:-1]] == sorted(real[:20], reverse=True)[:12]
     assert shares[-1].others == 20 - 12 + 2
-    ordered = list_shares(words(20, "ordinal"), real, generated)
+    ordered = category_shares(words(20, "ordinal"), real, generated)
     assert [int(s.value[1:]) for s in ordered[:-1]] == sorted(np.argsort(-real[:20])[:12])
-    whole = list_shares(words(3), np.array([0.5, 0.25, 0.25, 0]), np.array([1.0, 0, 0, 0]))
+    whole = category_shares(words(3), np.array([0.5, 0.25, 0.25, 0]), np.array([1.0, 0, 0, 0]))
     assert [s.others for s in whole] == [0, 0, 0]
 
 

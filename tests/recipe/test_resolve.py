@@ -81,7 +81,7 @@ def test_the_network_follows_the_size(schema, network):
 
 
 def test_convolutions_over_a_table_are_refused():
-    with pytest.raises(RecipeError, match=r"a convolutional decoder must be given pictures. Got a table.*decoder=mlp"):
+    with pytest.raises(RecipeError, match=r"decoder=convolutional takes pictures, not tables.*decoder=mlp"):
         choose(REAL, "decoder=convolutional")
 
 

@@ -98,7 +98,7 @@ def test_weights_that_are_all_equal_are_reported(run, value):
     folder.write_tensors("weights.safetensors", {k: torch.full_like(v, value) for k, v in tensors.items()}, noted)
     page = write_report(vaekit.load(run)).read_text(encoding="utf-8")
     assert "All figures" in page
-    assert ("Not drawn: its numbers are infinite, missing or beyond 1e30" in page) == (value == 0)
+    assert ("This chart is not drawn: some numbers are missing, infinite or above 1e30" in page) == (value == 0)
 
 
 @pytest.mark.parametrize("value", [math.nan, -math.inf, 1e38, -1e38])
@@ -116,12 +116,12 @@ def test_metrics_that_no_axis_can_show_are_named(run, cell):
     rows = [lines[0], *(",".join([line.split(",")[0], *[cell] * (len(line.split(",")) - 1)]) for line in lines[1:])]
     write_sealed(run / "metrics.csv", "\n".join(rows) + "\n")
     page = write_report(vaekit.load(run)).read_text(encoding="utf-8")
-    assert ("Not drawn" in page) == (cell in ("1e38", "inf", "1e308"))
+    assert ("This chart is not drawn" in page) == (cell in ("1e38", "inf", "1e308"))
 
 
 def test_a_chart_of_numbers_that_are_none_is_left_out():
     drawn = charts.ladder({"a": math.nan, "b": 1.0}, {}, str, "nats")
-    assert drawn == '<p class="soft">Not drawn: its numbers are infinite, missing or beyond 1e30.</p>'
+    assert drawn == '<p class="soft">This chart is not drawn: some numbers are missing, infinite or above 1e30.</p>'
     assert charts.ladder({"a": 2.0, "b": 1.0}, {}, str, "nats").startswith("<svg")
 
 
@@ -141,8 +141,8 @@ def test_a_run_whose_source_is_gone_is_reported_on_named_rows(tmp_path, people, 
     assert call("report", tmp_path / "run", there).code == 0
     page = Page((tmp_path / "run" / "report.html").read_text(encoding="utf-8"))
     assert f"{there}, instead of the rows held out from the source" in page.text
-    assert re.search(r"7\d of these 90 rows trained the model", page.text)
-    assert ("The training rows are gone" in page.text) == (kind == "table")
+    assert re.search(r"trained on 7\d of these 90 rows", page.text)
+    assert ("The training rows are not available" in page.text) == (kind == "table")
     assert "ELBO on training rows" not in page.text
 
 

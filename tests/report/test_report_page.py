@@ -148,7 +148,7 @@ def test_autoencoder_has_no_bound(autoencoder):
     assert page.cell("reconstruction error") == significant(f.reconstruction_error)
     assert page.cell("reconstruction error on training rows") == significant(f.train_reconstruction_error)
     assert len(page.pictures("decoded")) == 1
-    assert "Codes are drawn from a Gaussian fitted to those of the training rows" in page.text
+    assert "Codes are drawn from a Gaussian fitted to the codes of the training rows" in page.text
 
 
 def test_beside_shows_both(vae, autoencoder, evaluation):
@@ -171,7 +171,7 @@ def test_beside_shows_both(vae, autoencoder, evaluation):
 def test_beside_of_another_split_says_so(vae, folder):
     other = replace(vae, folder=RunFolder(folder / "other"), provenance=vae.provenance | {"fingerprint": "another"})
     page = report(vae, other)
-    assert "Some held-out rows may have trained other" in page.text
+    assert "If other was trained on some of the held-out rows" in page.text
     assert "log-likelihoods are bounds for the same rows" in page.text
 
 
@@ -209,7 +209,7 @@ def test_table_shows_its_varying_columns(table):
 
 
 def test_runs_of_other_shape_are_refused(vae, table):
-    with pytest.raises(RunError, match=re.escape("different shapes: (8, 8, 1), and (5,) in ")):
+    with pytest.raises(RunError, match=re.escape("different shapes: (8, 8, 1) and (5,)")):
         write_report(vae, table)
 
 
@@ -236,7 +236,7 @@ def test_one_dimension_has_a_histogram_for_a_map(folder):
 
 
 LEARNED = (
-    "learned prior has no parts by dimension",
+    "learned prior does not split by dimension",
     "drawn from the learned prior",
     "three standard deviations below the mean of all codes",
 )
@@ -298,7 +298,7 @@ def test_too_many_classes_are_counted(vae, evaluation):
     many = Part(part.values, part.index, np.arange(len(part.values)))
     panel = map_panel(Subject(vae, many, evaluation))
     assert not panel.legend
-    assert "as there are 20 classes" in panel.caption
+    assert "too many classes (20)" in panel.caption
 
 
 def test_binary_pictures_are_drawn_as_zeros_and_ones(folder):

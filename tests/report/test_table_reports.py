@@ -177,7 +177,7 @@ def test_two_runs_are_measured_on_the_same_cells(folder, source, run):
     figures = other.evaluate(cells)
     row = re.search(r'<th scope="row">ELBO</th>(.*?)</tr>', page.html)[1]
     assert re.findall(r'<td class="value"[^>]*>([^<]*)</td>', row)[1] == nats(figures.elbo)
-    assert "columns for different kinds" in page.text  # stars were declared for one of them
+    assert "columns as different kinds" in page.text  # stars were declared for one of them
     assert "The generated rows come from run." in page.text
     assert "error of <i>other" in page.text
     heads = re.search(r"<bdi>group</bdi></th>(.*?)</tr>", section(page, "Hidden cells"))[1]
@@ -188,8 +188,8 @@ def test_a_model_of_why_cells_are_missing(folder, source, run):
     settings = SMALL | {"training.epochs": 2, "likelihood.missing": "modelled", "data.hide": 0.0}
     other = vaekit.train(source, settings=settings, out=folder / "modelled")
     page = report(run, other)
-    assert "only one of the models includes which cells are missing" in page.text
-    assert "Missing cells count in no figure" in page.text
+    assert "only one of the models predicts which cells are missing" in page.text
+    assert "The figures ignore missing cells" in page.text
     assert "also predicts which cells are missing" in report(other).text
 
 

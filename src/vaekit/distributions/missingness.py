@@ -1,4 +1,4 @@
-"""Cells whose missingness depends on their value: the mask is part of the observation.
+"""Distributions of cells that may go missing depending on their value; the mask is part of the observation.
 
     P(cell j missing | x_j) = σ(ℓ_j(x_j))           ℓ: one logit for each category, a + b·y for a normal score y
 
@@ -85,7 +85,7 @@ class TiltedMixture(LogisticMixture):
 
 
 class MaskedCells(TableCells):
-    """Cells of a row whose missingness depends on their values.
+    """The distribution of a row's cells that may go missing depending on their values.
 
     Args:
         cells: p(x|z).

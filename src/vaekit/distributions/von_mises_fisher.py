@@ -39,7 +39,7 @@ NEWTON = 8
 
 @dataclass(frozen=True)
 class _Cosine:
-    """The distribution of x = artanh t, tabulated at evenly spaced nodes.
+    """The distribution of x = artanh t, with t the cosine to the mean direction, tabulated at evenly spaced nodes.
 
     Args:
         kappa: κ, shape (*batch,).
@@ -213,7 +213,7 @@ class VonMisesFisher(Reparameterized):
         return self._turn(moved, 1.0).to(noise.dtype)
 
     def standardize(self, z: Tensor) -> Tensor:
-        """Return ε = g⁻¹(z)."""
+        """Return the noise ε = g⁻¹(z) of vectors z."""
         return self._move(self._turn(z.double(), -1.0), self.law, self.even).to(z.dtype)
 
     def _move(self, y: Tensor, old: _Cosine, new: _Cosine) -> Tensor:

@@ -1,14 +1,14 @@
-"""Annealed importance sampling: a bound of log p(x) where plain importance weights are too uneven.
+"""Annealed importance sampling: a lower bound on log p(x) for rows with very uneven importance weights.
 
     f_t(z) = q(z|x)^{1 − β_t} p(x, z)^{β_t},   0 = β_0 < … < β_T = 1
     log w  = Σ_t (β_t − β_{t−1}) [log p(x, z_{t−1}) − log q(z_{t−1}|x)],   z_0 ~ q,  z_t from z_{t−1} by HMC on f_t
 
-log (1/K) Σ_k w_k is a lower bound of log p(x) in expectation, and converges to it as T or K grows. Run backwards from a
-draw of the true posterior, −log of the average weight is an upper bound. Rows simulated by the model, z ~ p(z),
-x ~ p(x|z), come with such a draw. The distance of the two bounds shows how far off the estimate can be.
+log (1/K) Σ_k w_k is a lower bound on log p(x) in expectation, and converges to it as T or K grows. If the chain runs
+backwards from a draw of the true posterior, −log of the average weight is an upper bound. Rows simulated by the model,
+z ~ p(z), x ~ p(x|z), come with such a draw. The distance between the two bounds shows how far off the estimate can be.
 
-A separate run with its own noise tunes the step size of the leapfrog for each row and temperature: chains that tuned
-their own moves would bias the weights.
+A separate run with its own noise tunes the leapfrog step size for each row and temperature. Chains that tuned their own
+step sizes would bias the weights.
 
 References:
     Neal, "Annealed Importance Sampling", 2001; Wu, Burda, Salakhutdinov and Grosse, "On the Quantitative Analysis of
@@ -39,29 +39,29 @@ Array = npt.NDArray[np.float64]
 TUNE = (RowStream.TUNE_MOVES, RowStream.TUNE_ACCEPTANCE)
 FORWARD = (RowStream.FORWARD_MOVES, RowStream.FORWARD_ACCEPTANCE)
 BACKWARD = (RowStream.BACKWARD_MOVES, RowStream.BACKWARD_ACCEPTANCE)
-"""Streams of each run: one for starts and momenta, one for acceptance."""
+"""Noise streams of each run: one for starting points and momenta, one for acceptance."""
 LEAPFROG, ACCEPTED, FIRST_STEP = 10, 0.65, 0.1
-"""Leapfrog steps of a move, the target share of accepted moves, and the first step size."""
+"""Leapfrog steps per move, the target acceptance rate, and the initial step size."""
 CHAINS, TUNING_CHAINS = 16, 8
-"""Chains for each row that measure, and that tune."""
+"""Chains per row for measuring, and for tuning."""
 SIMULATED = 100
-"""Rows that are simulated at a time; it does not depend on the blocks, so that a seed always gives the same rows."""
+"""Rows simulated at a time. It does not depend on the block size, so a seed always gives the same rows."""
 
 
 @dataclass(frozen=True)
 class Annealed:
-    """Hold log p(x) by annealed importance sampling, averaged over rows, in nats; errors are None for a single row.
+    """Hold an estimate of the mean log p(x) of rows, in nats, made by annealed importance sampling.
 
     Args:
         value: the mean of the lower bound.
-        standard_error: over the rows.
-        gain: how far it lies above the importance-weighted bound of the same rows.
+        standard_error: standard error of `value` over the rows; all errors are None for a single row.
+        gain: how far `value` lies above the importance-weighted bound on the same rows.
         gain_error: standard error of the gain.
-        gap: mean distance of an upper and a lower bound, for as many rows simulated by the model; None for mixed tables,
-            of which no rows are simulated.
+        gap: mean distance between an upper and a lower bound, on as many rows simulated by the model; None for mixed
+            tables, for which no rows are simulated.
         gap_error: standard error of the gap.
-        examples: how many rows were measured.
-        chains: chains for each row.
+        examples: the number of rows measured.
+        chains: chains per row.
         temperatures: T.
     """
 
@@ -77,14 +77,14 @@ class Annealed:
 
     def __str__(self) -> str:
         value, gain = Estimate(self.value, self.standard_error), Estimate(self.gain, self.gain_error)
-        text = f"≥ {value} nats ({self.examples} examples), {gain} above the bound by K draws of the same rows"
+        text = f"≥ {value} nats ({self.examples} examples), {gain} above the bound from K draws on the same rows"
         if self.gap is None:
             return text
         return f"{text}; on rows simulated by the model, upper and lower bound are {Estimate(self.gap, self.gap_error)} apart"
 
 
 def schedule(temperatures: int) -> list[float]:
-    """Return β_0 … β_T, a sigmoid from −4 to 4: dense at both ends, where the densities change most.
+    """Return the temperatures β_0 … β_T along a sigmoid: dense at both ends, where the densities change most.
 
     Examples:
         >>> [round(b, 3) for b in schedule(4)]
@@ -96,7 +96,7 @@ def schedule(temperatures: int) -> list[float]:
 
 @dataclass
 class Chains:
-    """Run K chains for each of B rows, in the coordinates u = g⁻¹(z) of the posterior's noise.
+    """Run K annealing chains for each of B rows, in the coordinates u = g⁻¹(z) of the posterior's noise.
 
     Args:
         model: gives the joint density p(x, z).
@@ -104,7 +104,7 @@ class Chains:
         posterior: q(z|x).
         prior: p(z).
         noise: the rows' own noise.
-        streams: one for starts and momenta, one for acceptance.
+        streams: the noise streams, one for starting points and momenta, one for acceptance.
         count: K.
     """
 
@@ -117,28 +117,28 @@ class Chains:
     count: int
 
     def normal(self, turn: int) -> Tensor:
-        """Draw the standard normal noise of one turn, shape (K, B, d)."""
+        """Draw standard normal noise for one move of all chains, shape (K, B, d)."""
         shape = (self.count, self.posterior.event_shape[0])
         return self.noise.normal(shape, self.streams[0], turn * math.prod(shape)).movedim(1, 0).to(self.x)
 
     def uniform(self, turn: int) -> Tensor:
-        """Draw the uniform noise of one turn, shape (K, B)."""
+        """Draw uniform noise for one move of all chains, shape (K, B)."""
         return self.noise.uniform((self.count,), self.streams[1], turn * self.count).T.to(self.x)
 
     def log_ratio(self, u: Tensor) -> Tensor:
-        """Return log p(x, z) − log q(z|x) of each chain, shape (K, B)."""
+        """Return log p(x, z) − log q(z|x) at the position of each chain, shape (K, B)."""
         z = self.posterior.reparameterize(u)
         posterior: Distribution = self.posterior
         return self.model.decoder(z).log_prob(self.x) + self.prior.log_prob(z) - posterior.log_prob(z)
 
     def move(self, u: Tensor, beta: float, step: Tensor, turn: int) -> tuple[Tensor, Tensor]:
-        """Make one Hamiltonian move on q^{1−β} p(x, z)^β.
+        """Move every chain once by Hamiltonian Monte Carlo on the density q^{1−β} p(x, z)^β.
 
         Args:
             u: positions, shape (K, B, d).
             beta: β.
             step: step sizes, shape (B,).
-            turn: chooses the noise.
+            turn: the number of the move, which selects its noise.
 
         Returns:
             The new positions, and whether each move was accepted, shape (K, B).
@@ -165,12 +165,12 @@ class Chains:
         return torch.where(accepted.unsqueeze(-1), position, u), accepted
 
     def anneal(self, u: Tensor, betas: list[float], steps: Callable[[int, Tensor], Tensor]) -> Tensor:
-        """Return log w of each chain along these temperatures, from the first to the last, shape (K, B).
+        """Move all chains through the temperatures, and return the log weight log w of each chain, shape (K, B).
 
         Args:
             u: positions at the first temperature, shape (K, B, d).
             betas: the temperatures, in either direction.
-            steps: maps the number of a temperature and the last share of accepted moves to step sizes, shape (B,).
+            steps: returns step sizes, shape (B,), for the index of a temperature and the latest acceptance rates.
         """
         total = torch.zeros(u.shape[:2], dtype=torch.float64, device=u.device)
         accepted = torch.full(u.shape[:2], ACCEPTED, device=u.device)
@@ -183,11 +183,11 @@ class Chains:
 
 
 def tune(chains: Chains, betas: list[float]) -> list[Tensor]:
-    """Tune the step sizes of each temperature, shape (B,) each, by the share of accepted moves."""
+    """Tune the step sizes of each temperature, shape (B,), towards the target acceptance rate."""
     step = torch.full((len(chains.x),), FIRST_STEP, device=chains.x.device)
     found = [step]
 
-    def follow(t: int, accepted: Tensor) -> Tensor:  # noqa: ARG001 - the list keeps count
+    def follow(t: int, accepted: Tensor) -> Tensor:  # noqa: ARG001 - `found` grows by one per temperature
         found.append((found[-1] * torch.exp(accepted - ACCEPTED)).clamp(1e-4, 2.0))
         return found[-1]
 
@@ -196,13 +196,13 @@ def tune(chains: Chains, betas: list[float]) -> list[Tensor]:
 
 
 def anneal(model: VariationalAutoEncoder, rows: Rows, temperatures: int, samples: int) -> Annealed:
-    """Average log p(x) by annealed importance sampling, and show on simulated rows how far off it can be.
+    """Estimate the mean log p(x) of rows by annealed importance sampling, and its possible error on simulated rows.
 
     Args:
         model: the model.
-        rows: the rows; each takes as long as thousands of draws.
+        rows: the rows; annealing takes as long for each as thousands of draws of z.
         temperatures: T ≥ 1.
-        samples: K ≥ 1 draws of the importance-weighted bound to compare with.
+        samples: K ≥ 1, the draws of z for the importance-weighted bound to compare with.
 
     Returns:
         The average over the rows.
@@ -219,7 +219,7 @@ def anneal(model: VariationalAutoEncoder, rows: Rows, temperatures: int, samples
 
 
 def annealed_bound(model: VariationalAutoEncoder, rows: Rows, chains: int, temperatures: int) -> Array:
-    """Bound log p(x) of each row from below, in expectation, by annealed importance sampling.
+    """Compute a lower bound on log p(x) of each row by annealed importance sampling; it holds in expectation.
 
     Args:
         model: the model.
@@ -246,15 +246,15 @@ def bracket(
     seed: int = 0,
     context: Tensor | None = None,
 ) -> tuple[Array, Array]:
-    """Bound log p(x) from below and above for rows that the model simulates, in the units that it sees.
+    """Bound log p(x) from below and above on rows simulated by the model, in the units that the model sees.
 
     Args:
         model: the model.
         examples: how many rows to simulate.
         chains: K ≥ 1 for each row.
         temperatures: T ≥ 1.
-        seed: of the rows.
-        context: c of each row, where the model is conditional, shape (examples, ...).
+        seed: seed of the simulated rows.
+        context: c of each row if the model is conditional, shape (examples, ...).
 
     Returns:
         The lower and the upper bound, which hold in expectation, shape (examples,) each.
@@ -283,7 +283,7 @@ def _block(width: int, chains: int) -> int:
 
 
 def _chains(model: VariationalAutoEncoder, x: Tensor, noise: RowNoise) -> Chains:
-    """Set up the chains that tune; those that measure differ in streams and number."""
+    """Set up the tuning chains; the measuring chains differ only in their noise streams and their number."""
     return Chains(model, x, model.encoder(x), model.prior(), noise, TUNE, TUNING_CHAINS)
 
 

@@ -1,9 +1,9 @@
-"""Simple models of the same data, to tell what the network gains.
+"""Simple models of the same data, for comparison with the network.
 
-Probabilistic PCA and factor analysis with as many latent dimensions are fitted to training rows and measured on held-out
-rows. Both are densities. Discrete data x become x + u with u uniform in (0, 1): the mean log-density then is a lower bound
-of the log-probability (Theis et al. 2016), in the units of the model's own figures. For a mixed table the simple model is
-the model's likelihood without z, under which the columns are independent.
+Probabilistic PCA and factor analysis, with as many latent dimensions as the model, are fitted to training rows and
+measured on held-out rows. Both are densities. Discrete data x become x + u, with u uniform in (0, 1). The mean log-density
+is then a lower bound on the log-probability (Theis et al. 2016), in the units of the model's own figures. For a mixed
+table, the simple model is the model's likelihood without z: its columns are independent.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Array = npt.NDArray[np.float64]
 MOST_ROWS = 10_000
 MOST_FEATURES = 4096
 CONSTANT_STEPS = 60
-"""Steps of the optimiser that fits the constant model, which starts near its optimum."""
+"""Optimiser steps for the constant model, which starts near its optimum."""
 
 
 @dataclass(frozen=True)
@@ -32,22 +32,22 @@ class Baselines:
     """Hold the mean log-likelihoods of simple models on held-out rows, in nats per row of the data as given."""
 
     def known(self) -> dict[str, float]:
-        """Return the log-likelihoods that are defined, by the name of the simple model."""
+        """Return the log-likelihood of each simple model that could be fitted, by the model's name."""
         named = {each.metadata["name"]: getattr(self, each.name) for each in fields(self)}
         return {name: value for name, value in named.items() if value is not None}
 
     def best(self) -> tuple[str, float] | None:
-        """Return the name and the log-likelihood of the best simple model; None where none is defined."""
+        """Return the name and the log-likelihood of the best simple model, or None if none could be fitted."""
         return max(self.known().items(), key=lambda pair: pair[1], default=None)
 
 
 @dataclass(frozen=True)
 class LinearBaselines(Baselines):
-    """Hold the log-likelihoods of the linear models; None where one is not defined.
+    """Hold the mean held-out log-likelihoods of two linear models, None for a model that could not be fitted.
 
     Args:
-        ppca: of probabilistic PCA.
-        factor_analysis: of factor analysis.
+        ppca: log-likelihood of probabilistic PCA.
+        factor_analysis: log-likelihood of factor analysis.
     """
 
     ppca: float | None = field(default=None, metadata={"name": "probabilistic PCA"})
@@ -56,34 +56,35 @@ class LinearBaselines(Baselines):
 
 @dataclass(frozen=True)
 class TableBaselines(Baselines):
-    """Hold the log-likelihood of a mixed table with independent columns.
+    """Hold the mean held-out log-likelihood of a mixed table under a model with independent columns.
 
     Args:
-        independent: of the likelihood without z.
+        independent: log-likelihood under the model's likelihood without z.
     """
 
     independent: float = field(metadata={"name": "independent columns"})
 
 
 def _matrix(rows: Rows, dequantize: bool, part: int) -> Array:
-    """Return rows as numbers; equal rows get different noise, as a density could otherwise exceed every probability."""
+    """Return rows as a matrix of floats, with added uniform noise if they are to be dequantised."""
     some = Rows(rows.part.subset(MOST_ROWS, rows.seed), rows.transform, rows.seed)
     matrix: Array = some.tensor().flatten(1).double().numpy()
+    # equal rows get different noise: with the same noise, a density could exceed every probability
     return matrix + SeedStream.BASELINE.rng(rows.seed, part).random(matrix.shape) if dequantize else matrix
 
 
 def measure_baselines(train: Rows, test: Rows, schema: Schema, density: bool, latent_dim: int) -> LinearBaselines:
-    """Measure the mean held-out log-likelihood of the two linear models.
+    """Fit probabilistic PCA and factor analysis to training rows, and measure their mean held-out log-likelihoods.
 
     Args:
-        train: rows to fit (10,000 at most are used).
-        test: rows to measure (10,000 at most are used).
-        schema: what the data are.
-        density: whether the model has densities of reals, whose rows need no noise.
-        latent_dim: latent dimensions of the linear models, at most; fewer where rows or features are too few.
+        train: rows to fit; at most 10,000 are used.
+        test: rows to measure; at most 10,000 are used.
+        schema: the schema of the data.
+        density: whether the model's likelihood is a density; its rows then get no noise.
+        latent_dim: the most latent dimensions of the linear models; they have fewer if rows or features are too few.
 
     Returns:
-        Both in nats per row of the data as given.
+        Both log-likelihoods in nats per row of the data as given.
     """
     if np.prod(schema.event_shape) > MOST_FEATURES:
         return LinearBaselines()
@@ -101,12 +102,12 @@ def measure_baselines(train: Rows, test: Rows, schema: Schema, density: bool, la
 
 
 def measure_independent(train: Rows, test: Rows, likelihood: Mixed) -> TableBaselines:
-    """Measure the mean held-out log-likelihood of the best constant p(x), with independent columns.
+    """Fit a model with independent columns to rows of a mixed table, and measure its mean held-out log-likelihood.
 
     Args:
-        train: rows to fit (10,000 at most are used).
-        test: rows to measure (10,000 at most are used).
-        likelihood: the model's own; its layout and options are used.
+        train: rows to fit; at most 10,000 are used.
+        test: rows to measure; at most 10,000 are used.
+        likelihood: the likelihood of the trained model, which gives the layout and the options.
 
     Returns:
         The log-likelihood in nats per row of the data as given.
@@ -134,13 +135,15 @@ def _fit_ppca(train: Array, test: Array, latent_dim: int) -> float | None:
 
 
 def _fit_factors(train: Array, test: Array, latent_dim: int) -> float | None:
-    if len(train) <= train.shape[1]:  # then its variances have no maximum-likelihood value
+    if len(train) <= train.shape[1]:  # its variances then have no maximum-likelihood estimate
         return None
     from sklearn.decomposition import FactorAnalysis
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # an unfinished fit is still a model
         model = FactorAnalysis(latent_dim, max_iter=200, tol=1e-3, random_state=0).fit(train)
-        if (model.noise_variance_ < 1e-6 * train.var(axis=0)).any():  # a column without noise has no bounded density
+        if (
+            model.noise_variance_ < 1e-6 * train.var(axis=0)
+        ).any():  # the density of a column without noise is unbounded
             return None
         return float(model.score(test))

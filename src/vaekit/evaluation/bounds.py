@@ -1,10 +1,10 @@
-"""Held-out bounds of each row: deterministic, and in bounded memory for any number of rows and draws.
+"""Measure bounds on log p(x) of each row, deterministically and in bounded memory.
 
     D = −(1/K) Σ_k log p(x|z_k)      R = KL[q(z|x) ‖ p(z)]      ELBO = −(D + R)
     IWAE_K = log (1/K) Σ_k p(x, z_k)/q(z_k|x)
 
-The noise ε_k of a draw z_k = μ + σ ⊙ ε_k is a function of the row (`RowNoise`), so neither the order of the rows nor the
-size of the blocks matters. Where data were rescaled, log |det J| is added: bounds are of the data as given.
+The noise ε_k of a draw z_k = μ + σ ⊙ ε_k is a function of the row (`RowNoise`), so the order of the rows and the block
+size do not matter. If the data were rescaled, log |det J| is added: the bounds are for the data as given.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Measured(ABC):
-    """Hold what was measured of each of n rows.
+    """Hold the measurements of n rows under a trained model.
 
     Args:
-        distortion: what reconstruction leaves open, shape (n,).
-        rate: what the code costs, shape (n,).
+        distortion: the error of the reconstruction, shape (n,).
+        rate: the cost of the code, shape (n,).
         mean: posterior means, or codes, shape (n, latent_dim).
     """
 
@@ -55,21 +55,21 @@ class Measured(ABC):
     @property
     @abstractmethod
     def score(self) -> Array:
-        """Return the score of each row, the greater the better, shape (n,)."""
+        """Return a score for each row, shape (n,); greater is better."""
 
 
 @dataclass(frozen=True)
 class Bounds(Measured):
-    """Hold the bounds of each of n rows, in nats of the data as given.
+    """Hold bounds on log p(x) of each of n rows, in nats of the data as given.
 
     Args:
         distortion: D, shape (n,).
         rate: R, shape (n,).
         mean: posterior means, shape (n, latent_dim).
         std: posterior standard deviations, shape (n, latent_dim).
-        log_likelihood: IWAE_K, a lower bound of log p(x) in expectation, shape (n,).
+        log_likelihood: IWAE_K, a lower bound on log p(x) in expectation, shape (n,).
         samples: K, the draws of z for each row.
-        independent: whether the posterior is a Gaussian of independent dimensions.
+        independent: whether the posterior is a Gaussian with independent dimensions.
     """
 
     std: Array
@@ -79,27 +79,27 @@ class Bounds(Measured):
 
     @property
     def elbo(self) -> Array:
-        """Return −(distortion + rate), shape (n,)."""
+        """Return the ELBO of each row, −(distortion + rate), shape (n,)."""
         return -(self.distortion + self.rate)
 
     @property
     def score(self) -> Array:
-        """Return the bound of log p(x), shape (n,)."""
+        """Return the importance-weighted bound on log p(x) of each row, shape (n,)."""
         return self.log_likelihood
 
 
 @dataclass(frozen=True)
 class Errors(Measured):
-    """Hold the squared error ‖x − y‖² of each of n rows as its distortion, in the model's units; the rate is 0."""
+    """Hold the squared reconstruction error ‖x − y‖² of each of n rows, in the model's units, as its distortion."""
 
     @property
     def score(self) -> Array:
-        """Return minus the squared error, shape (n,)."""
+        """Return minus the squared error of each row, shape (n,)."""
         return -self.distortion
 
 
 class _Sizes(TorchFunctionMode):
-    """Note how many numbers each operation on tensors returns, in `found`."""
+    """Record in `found` how many numbers each tensor operation returns."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -119,15 +119,15 @@ def first_row(rows: Rows) -> tuple[Tensor, Tensor | None]:
 
 
 def widest(model: LatentModel, x: Tensor, context: Tensor | None = None) -> int:
-    """Return how many numbers the widest tensor holds for each example.
+    """Return how many numbers the widest tensor of a model holds for each example.
 
-    One example goes through the model, then two. Every operation on tensors is watched: the difference between the sizes of
-    its two results is what one example needs, and results that all examples share cancel out. A model is measured once.
+    One example goes through the model, then two. The result of each tensor operation grows by what one example needs, and
+    not at all if all examples share it. The width of a model is measured only once.
 
     Args:
-        model: in evaluation mode or not; it is left as it was.
+        model: in training or evaluation mode, which is restored.
         x: an example as the model sees it, shape (B, *event) with B ≥ 1.
-        context: c of the example, where the model is conditional.
+        context: c of the example, if the model is conditional.
     """
     if model not in _WIDTHS:
         found = []
@@ -142,7 +142,7 @@ def widest(model: LatentModel, x: Tensor, context: Tensor | None = None) -> int:
 
 
 def block_rows(width: int) -> int:
-    """Return how many rows of this width go through a model at a time.
+    """Return how many rows go through a model at a time, given the width of its widest tensor for one row.
 
     Examples:
         >>> block_rows(784), block_rows(1 << 20)
@@ -153,7 +153,7 @@ def block_rows(width: int) -> int:
 
 @contextmanager
 def evaluating(model: torch.nn.Module) -> Iterator[torch.device]:
-    """Turn off dropout and gradients, and yield the model's device; modules get their modes back at the end."""
+    """Turn off dropout and gradients, and yield the model's device; the modules' modes are restored at the end."""
     modes = [(module, module.training) for module in model.modules()]
     try:
         with torch.no_grad():
@@ -165,12 +165,12 @@ def evaluating(model: torch.nn.Module) -> Iterator[torch.device]:
 
 
 def measure(model: LatentModel, rows: Rows, samples: int = 1) -> Measured:
-    """Measure every row: bounds of log p(x), or squared errors of an autoencoder.
+    """Measure bounds on log p(x) of every row, or its squared error if the model is an autoencoder.
 
     Args:
-        model: in evaluation mode or not; it is measured without dropout and left as it was.
+        model: in training or evaluation mode, which is restored; dropout is turned off.
         rows: the rows.
-        samples: K ≥ 1 draws of z for each row; an autoencoder draws nothing.
+        samples: K ≥ 1 draws of z for each row; an autoencoder makes no draws.
 
     Returns:
         The measurements.
@@ -181,7 +181,7 @@ def measure(model: LatentModel, rows: Rows, samples: int = 1) -> Measured:
 
 
 def measure_bounds(model: VariationalAutoEncoder, rows: Rows, samples: int = 1) -> Bounds:
-    """Measure the bounds of every row, as `measure` does."""
+    """Measure bounds on log p(x) of every row, with K = `samples` draws of z for each."""
     log_det, width = rows.transform.log_det(), widest(model, *first_row(rows))
     with evaluating(model) as device:
         parts = [
@@ -203,13 +203,13 @@ def _measure_block(
 
 @dataclass(frozen=True)
 class Drawn:
-    """Hold the bounds of q by K draws for each of B rows, in nats of the data as the model sees them.
+    """Hold bounds on log p(x) from K draws of a posterior q for each of B rows, in the units that the model sees.
 
     Args:
-        elbo: (1/K) Σ_k log w_k, shape (B,); without noise where q is the true posterior.
+        elbo: (1/K) Σ_k log w_k, shape (B,); free of noise if q is the true posterior.
         log_likelihood: log (1/K) Σ_k w_k, shape (B,).
         distortion: D, shape (B,).
-        rate: R, shape (B,); in closed form between diagonal Gaussians.
+        rate: R, shape (B,); in closed form if q and p(z) are diagonal Gaussians.
     """
 
     elbo: Tensor
@@ -221,7 +221,7 @@ class Drawn:
 def evaluate_draws(
     model: VariationalAutoEncoder, x: Tensor, prior: Distribution, q: Reparameterized, z: Tensor
 ) -> Draws:
-    """Evaluate the terms of the bound at draws of any q; the prior, which may be expensive to build, is passed in."""
+    """Evaluate the terms of the bound at draws z of a posterior q; the caller builds the prior once for all blocks."""
     p = model.decoder(z)
     return Draws(q, prior, z, p, p.log_prob(x))
 
@@ -236,7 +236,7 @@ def measure_posterior(
     width: int,
     stream: RowStream = RowStream.GAP_MEASURE,
 ) -> Drawn:
-    """Measure the bounds of any q, a chunk of its draws at a time.
+    """Measure bounds on log p(x) with draws of a posterior q, a chunk of draws at a time.
 
         log w_k = log p(x|z_k) + log p(z_k) − log q(z_k|x)
 
@@ -247,9 +247,8 @@ def measure_posterior(
         prior: p(z).
         q: q(z|x), batch shape (B,).
         samples: K ≥ 1.
-        width: numbers of the widest tensor for one example, which limits the draws made at a time.
-        stream: of the noise. The draws to which a q was fitted would overstate its bound, as would draws that chose between two
-            candidates.
+        width: numbers in the widest tensor for one example; it limits the draws made at a time.
+        stream: the noise stream. Draws that were used to fit q, or to choose it, would overstate its bound.
 
     Returns:
         The bounds, in float64.
@@ -264,14 +263,14 @@ def measure_posterior(
         log_weights = joint.log_weights().double()
         elbo += log_weights.sum(0)
         distortion -= joint.log_likelihood.double().sum(0)
-        rate += count * joint.rate().double()  # the same for each draw where it has a closed form
+        rate += count * joint.rate().double()  # a rate in closed form is the same for each draw
         total = torch.logaddexp(total, torch.logsumexp(log_weights, 0))
-    # one division by the number of draws, so that chunks do not matter
+    # divide once by the number of draws, so that the chunk size does not matter
     return Drawn(elbo / samples, total - math.log(samples), distortion / samples, rate / samples)
 
 
 def measure_errors(model: Autoencoder, rows: Rows) -> Errors:
-    """Measure the squared error and the code of every row."""
+    """Measure the squared reconstruction error and the code of every row with an autoencoder."""
     errors, codes = [], []
     with evaluating(model) as device:
         for x, _, _ in rows.blocks(block_rows(widest(model, *first_row(rows)))):

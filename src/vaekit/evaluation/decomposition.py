@@ -1,10 +1,10 @@
-"""The two parts of the rate.
+"""Split the rate into mutual information and marginal KL.
 
     E_x[KL(q(z|x) ‖ p(z))] = I_q(x; z) + KL(q(z) ‖ p(z)),     q(z) = (1/N) Σ_n q(z|x_n)
 
-The first part is information about x. The second is the distance of the aggregate posterior from the prior, which
-spoils samples. q(z) is the mixture over the N rows, so I_q ≤ log N: near that ceiling the split says only that the codes
-tell all rows apart.
+The first part is information about x. The second is the distance of the aggregate posterior from the prior; a large one
+spoils samples. q(z) is a mixture over the N rows, so I_q ≤ log N. Near that ceiling, the split shows only that the codes
+distinguish all rows.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from vaekit.distributions import NormalMixture
 
 Array = npt.NDArray[np.float64]
 MOST_ROWS = 10_000
-"""Rows of the mixture, at most; the work grows with their square."""
+"""Most rows in the mixture; the work grows with their square."""
 ACTIVE = 0.01
 """A latent dimension is active if the variance of its posterior mean exceeds this (Burda et al. 2016)."""
 
 
 @dataclass(frozen=True)
 class RateParts:
-    """Hold the two parts of the rate, averages over the rows, in nats.
+    """Hold the two parts of the rate, mutual information and marginal KL, averaged over rows, in nats.
 
     Args:
         mutual_information: I_q(x; z).
         marginal_kl: KL(q(z) ‖ p(z)).
-        standard_error: of the mutual information, over the rows.
+        standard_error: standard error of the mutual information over the rows.
         ceiling: log N, which the mutual information cannot exceed.
         draws: draws of z for each row.
     """
@@ -52,7 +52,7 @@ def active_units(mean: Array) -> npt.NDArray[np.bool_]:
         mean: posterior means, shape (n, latent_dim).
 
     Returns:
-        A truth value for each dimension.
+        Whether each dimension is active, shape (latent_dim,).
 
     References:
         Burda, Grosse and Salakhutdinov, "Importance Weighted Autoencoders", 2016.
@@ -65,7 +65,7 @@ def active_units(mean: Array) -> npt.NDArray[np.bool_]:
 
 
 def log_aggregate(z: Array, mean: Array, std: Array) -> Array:
-    """Return log q(z) = log (1/N) Σ_n N(z; μ_n, diag σ_n²) of each z, shape (m,), computed in float64."""
+    """Return the log-density of the aggregate posterior at each z, log (1/N) Σ_n N(z; μ_n, diag σ_n²), shape (m,)."""
     shares = torch.full((len(mean),), -math.log(len(mean)), dtype=torch.float64)
     mixture = NormalMixture(shares, torch.from_numpy(mean), torch.from_numpy(std))
     return mixture.log_prob(torch.from_numpy(z)).numpy()
@@ -82,7 +82,7 @@ def decompose_rate(mean: Array, std: Array, rate: Array, draws: int = 1, block: 
         block: rows that are processed at a time.
 
     Returns:
-        The two parts, which sum to the average rate; the mixture has 10,000 rows at most.
+        The two parts, which sum to the average rate. The mixture has at most 10,000 rows.
 
     References:
         Hoffman and Johnson, "ELBO surgery", 2016.

@@ -1,4 +1,4 @@
-"""What the figures mean and what to try: plain sentences with the figures they rest on."""
+"""Explain what the figures of an evaluation mean, and what to try next."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from vaekit.evaluation.figures import BoundFigures, ErrorFigures, Figures
 
 @dataclass(frozen=True)
 class Remedy:
-    """Name something to try.
+    """Hold a change that may improve a model, and the settings that bring it into a recipe.
 
     Args:
         name: what to try.
-        settings: dotted keys and values that bring it into a recipe; empty where no setting does.
-        in_place: tells whether a recipe has it, or more than it, already.
+        settings: dotted keys and their values; empty if no setting makes the change.
+        in_place: tells whether a recipe already has this change or a stronger one.
 
     Examples:
         >>> str(Remedy("free bits", {"objective.name": "free_bits"}))
@@ -37,7 +37,7 @@ def _tighter(recipe: Any) -> bool:
     return recipe.objective.part.importance_weighted and recipe.objective.samples >= 8
 
 
-# a remedy that a later one replaced counts as in place, so that repeated remedies never go back
+# a remedy also counts as in place if a later remedy replaced it, so that repeated remedies never go back
 WARM_UP = Remedy("KL warm-up", {"training.kl_warmup": 0.3}, lambda recipe: recipe.training.kl_warmup > 0)
 FREE_BITS = Remedy("free bits", {"objective.name": "free_bits"}, _tighter)
 TIGHTER_BOUND = Remedy("a tighter bound", {"objective.name": "dreg", "objective.samples": 8}, _tighter)
@@ -55,16 +55,16 @@ TRUE_WEIGHT = Remedy("a KL weight of 1", {"objective.kl_weight": 1.0})
 LONGER = Remedy("longer training (training.epochs)")
 
 Accepts = Callable[[Remedy], bool]
-"""Tells whether a run can take a remedy that is not in place."""
+"""A function that tells whether a remedy is possible for a run and not yet in place."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """Say what some figures mean.
+    """Hold a conclusion from the figures of an evaluation, and what to try next.
 
     Args:
         level: `good`, `note` or `warning`.
-        text: what it means.
+        text: the conclusion, in one or two sentences.
         remedies: what to try, in this order.
     """
 
@@ -74,7 +74,7 @@ class Reading:
 
     @property
     def advice(self) -> str:
-        """Return the remedies as a sentence, or an empty text."""
+        """Return the remedies as a sentence, or an empty string if there are none."""
         return f"Try: {'; '.join(map(str, self.remedies))}." if self.remedies else ""
 
 
@@ -82,14 +82,14 @@ _good, _note, _warning = partial(Reading, "good"), partial(Reading, "note"), par
 
 
 def diagnose(figures: Figures, accepts: Accepts = lambda _: True) -> list[Reading]:
-    """Read the figures of an evaluation.
+    """Explain what the figures of an evaluation mean, and suggest what to try next.
 
     Args:
         figures: as `Run.evaluate` returns them.
-        accepts: tells whether the run can take a remedy, as `Run.accepts` does; other remedies are left out.
+        accepts: tells whether a remedy is possible for the run, as `Run.accepts` does; others are left out.
 
     Returns:
-        Readings, the most important first.
+        The readings, most important first.
     """
     if isinstance(figures, BoundFigures):
         parts = (_collapse, _fit, _baseline, _estimate, _gap, _rate, _beta)
@@ -98,15 +98,15 @@ def diagnose(figures: Figures, accepts: Accepts = lambda _: True) -> list[Readin
         readings = _reconstruction(cast(ErrorFigures, figures))
     if figures.training_rows:
         text = (
-            f"{figures.training_rows:,} of these {figures.examples:,} rows trained the model, so the figures are not those "
-            "of held-out rows. Evaluate the run without naming rows to measure its held-out rows."
+            f"The model was trained on {figures.training_rows:,} of these {figures.examples:,} rows, so the figures are not "
+            "held-out figures. To measure held-out rows, evaluate the run without naming rows."
         )
         readings.insert(0, _warning(text))
     return [replace(r, remedies=tuple(m for m in r.remedies if not m.settings or accepts(m))) for r in readings]
 
 
 def first_remedy(readings: list[Reading]) -> Remedy | None:
-    """Return the first remedy that has settings, which `vaekit remedy` tries; None where no reading has one."""
+    """Return the first remedy that has settings, or None; this is the one that `vaekit remedy` tries."""
     return next((remedy for reading in readings for remedy in reading.remedies if remedy.settings), None)
 
 
@@ -118,7 +118,7 @@ def _reconstruction(f: ErrorFigures) -> list[Reading]:
         text = (
             f"The squared error is {error:.3g} on held-out rows and {train:.3g} on training rows: the model overfits."
         )
-        regularised = "a variational autoencoder, whose noise regularises"
+        regularised = "a variational autoencoder (its noise regularises)"
         readings.append(_warning(text, _named("a smaller latent_dim", "narrower layers", "dropout", regularised)))
     return readings
 
@@ -146,7 +146,7 @@ def _few_active(f: BoundFigures) -> Reading:
     if active == 0:
         return _warning(
             f"The posterior has collapsed onto the prior: {'the only latent dimension is' if total == 1 else f'all {total} latent dimensions are'} "
-            "inactive, and codes say nothing about the data.",
+            "inactive, and the codes carry no information about the data.",
             (*lighter, WARM_UP, FREE_BITS, TIGHTER_BOUND, FLOW_PRIOR, *_named("a less flexible likelihood"), LONGER),
         )
     fewer = Remedy("a smaller latent_dim, which trains faster", {"latent_dim": max(2, 2 * active)})
@@ -211,9 +211,9 @@ def _gap(f: BoundFigures) -> Reading | None:
     family, encoder = gap.approximation, gap.amortization
     if family.standard_error is None or encoder.standard_error is None:
         return _note("One row is too few to tell whether the encoder or the posterior family loses more.")
-    if encoder.value < -2 * encoder.standard_error:  # of a family richer than diagonal Gaussians
+    if encoder.value < -2 * encoder.standard_error:  # the family is richer than the diagonal Gaussians
         return _good(
-            "The posterior is better than diagonal Gaussians: even the best diagonal Gaussian of each row would lose "
+            "The posterior is better than diagonal Gaussians: even the best diagonal Gaussian for each row would lose "
             f"{-encoder.value:.2f} nats more."
         )
     if abs(family.value - encoder.value) <= 2 * (family.standard_error + encoder.standard_error):
@@ -222,12 +222,12 @@ def _gap(f: BoundFigures) -> Reading | None:
         )
     if encoder.value > family.value:
         return _note(
-            f"The encoder causes most of the inference gap, {encoder.value:.2f} nats: the best diagonal Gaussian of each row "
-            "would not lose them.",
+            "The encoder causes most of the inference gap: the best diagonal Gaussian for each row would save "
+            f"{encoder.value:.2f} nats.",
             (*_named("wider or deeper layers of the encoder"), LONGER),
         )
     return _note(
-        f"The posterior family causes most of the inference gap: even the best diagonal Gaussian of each row loses "
+        f"The posterior family causes most of the inference gap: even the best diagonal Gaussian for each row loses "
         f"{family.value:.2f} nats.",
         (FULL_COVARIANCE, FLOW_POSTERIOR, TIGHTER_BOUND),
     )
@@ -238,13 +238,13 @@ def _rate(f: BoundFigures) -> Reading | None:
         return None
     if f.mutual_information > 0.95 * f.mutual_information_ceiling:
         return _note(
-            f"The codes tell all rows apart: mutual information has reached its ceiling, log N = {f.mutual_information_ceiling:.2f} "
+            f"The codes distinguish all rows: mutual information has reached its ceiling, log N = {f.mutual_information_ceiling:.2f} "
             "nats. The marginal KL shown is therefore only an upper bound."
         )
     if f.marginal_kl > 0.5 * f.rate > 0.5:
         return _note(
-            f"Codes do not match the prior: the marginal KL is {f.marginal_kl:.2f} of {f.rate:.2f} nats of the rate. Samples fall "
-            "where there are no data.",
+            f"Codes do not match the prior: the marginal KL makes up {f.marginal_kl:.2f} of the rate's {f.rate:.2f} nats. "
+            "Samples fall where there are no data.",
             (FLOW_PRIOR, MIXTURE_PRIOR, LONGER),
         )
     return None

@@ -27,7 +27,7 @@ class Estimate:
 
     @classmethod
     def of(cls, values: npt.NDArray[np.float64]) -> Estimate:
-        """Average one value per example, shape (n,), n ≥ 1."""
+        """Average values, one per example, and estimate the standard error; shape (n,) with n ≥ 1."""
         error = float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else None
         return cls(float(values.mean()), error)
 
@@ -37,13 +37,13 @@ class Estimate:
 
 @dataclass(frozen=True)
 class LogLikelihood(Estimate):
-    """Hold the importance-weighted bound of log p(x), averaged over examples, in nats.
+    """Hold the importance-weighted bound on log p(x), averaged over examples, in nats.
 
     Args:
         value: the mean of IWAE_K.
-        standard_error: over the examples; None for a single example.
+        standard_error: standard error over the examples; None for a single example.
         samples: K, the draws of z for each example.
-        examples: how many examples were measured.
+        examples: the number of examples measured.
     """
 
     samples: int

@@ -1,4 +1,4 @@
-"""The figures of a trained model: frozen records, printed as rows for people or as JSON."""
+"""Records of the figures of a trained model, which print as rows of text or as JSON."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from vaekit.evaluation.record import to_json
 from vaekit.evaluation.tables import TableFigures
 
 ASKED = ("annealed", "inference_gap", "rate_distortion", "disentanglement", "tables")
-"""Figures that are measured on request; JSON leaves them out where nobody asked."""
+"""Figures that are measured only on request; JSON leaves out those that were not requested."""
 
 
 @dataclass(frozen=True)
 class FactorScores(Disentanglement):
-    """Hold the scores of codes against known factors, and what they rest on.
+    """Hold the disentanglement scores of codes, with the numbers of factors and of examples.
 
     Args:
-        factors: how many factors are known.
-        examples: rows that were scored.
+        factors: the number of known factors.
+        examples: the number of rows scored.
     """
 
     factors: int
@@ -47,19 +47,19 @@ class FactorScores(Disentanglement):
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Figures(ABC):
-    """Hold what every model has figures of; averages over examples.
+    """Hold the figures that every kind of model has, averaged over examples.
 
     Args:
-        examples: rows that were measured, n.
+        examples: the number of rows measured, n.
         active_units: latent dimensions whose posterior mean, or code, varies by more than 0.01.
         latent_dim: latent dimensions, d.
         measured: the measurements of each row.
-        training_rows: how many of the n rows trained the model; None where that is not known.
+        training_rows: how many of the n rows the model was trained on; None if unknown.
         baselines: log-likelihoods of simple models.
-        disentanglement: scores of the codes, where factors were given.
-        factorized: the prior if it is a Gaussian of independent dimensions, else the Gaussian of independent dimensions
-            with the moments of all codes; None unless there is a posterior of independent dimensions.
-        kl_per_dimension: mean KL of each latent dimension to that Gaussian, shape (d,); likewise None.
+        disentanglement: scores of the codes, if factors were given.
+        factorized: a Gaussian with independent dimensions: the prior if it is one, else one with the mean and variance
+            of all codes. None if the posterior's dimensions are not independent.
+        kl_per_dimension: mean KL of each latent dimension to `factorized`, shape (d,); None in the same case.
     """
 
     KEYS: ClassVar[tuple[str, ...]]
@@ -77,15 +77,15 @@ class Figures(ABC):
 
     @property
     def of_training_source(self) -> bool:
-        """Tell whether some of the rows trained the model."""
+        """Tell whether the model was trained on any of the measured rows."""
         return bool(self.training_rows)
 
     @abstractmethod
     def rows(self) -> list[tuple[str, str]]:
-        """Return names and values as `vaekit evaluate` prints them."""
+        """Return the name and the value of each figure, as `vaekit evaluate` prints them."""
 
     def as_json(self) -> dict[str, Any]:
-        """Return numbers, texts, lists and dictionaries as `vaekit evaluate --json` prints them."""
+        """Return the figures as a dictionary of JSON values, as `vaekit evaluate --json` prints them."""
         found = {key: to_json(getattr(self, key, None)) for key in self.KEYS}
         asked = {key: to_json(getattr(self, key, None)) for key in ASKED}
         return found | {key: value for key, value in asked.items() if value is not None}
@@ -108,18 +108,18 @@ class BoundFigures(Figures):
 
     Args:
         given: columns on which the model is conditional.
-        elbo: −(distortion + rate), with weight 1 whatever β training used.
+        elbo: −(distortion + rate); the weight of the rate is 1, whatever β was in training.
         distortion: D.
         rate: R.
         log_likelihood: IWAE_K.
-        bits_per_dim: −log_likelihood / (log 2 · features) of discrete data; None for continuous data.
-        effective_beta: β of the training loss; None where the rate had no weight of its own.
-        train_elbo: ELBO of training rows; None where there are no training rows at hand.
-        mutual_information: I_q(x; z); None unless the posterior's dimensions are independent.
-        mutual_information_ceiling: log n, likewise.
-        marginal_kl: KL(q(z) ‖ p(z)), likewise.
+        bits_per_dim: −log_likelihood / (log 2 · features) for discrete data; None for continuous data.
+        effective_beta: β of the training loss; None if the objective does not weight the rate.
+        train_elbo: ELBO on training rows; None if there are no training rows at hand.
+        mutual_information: I_q(x; z); None if the posterior's dimensions are not independent.
+        mutual_information_ceiling: log n, the largest possible mutual information; None in the same case.
+        marginal_kl: KL(q(z) ‖ p(z)); None in the same case.
         annealed: log p(x) by annealed importance sampling, on request.
-        inference_gap: what the ELBO loses, on request.
+        inference_gap: the distance of the ELBO from log p(x), on request.
         rate_distortion: the rate-distortion curve, on request.
         tables: figures of the columns of a mixed table, on request.
     """
@@ -148,7 +148,7 @@ class BoundFigures(Figures):
     tables: TableFigures | None = None
 
     def rows(self) -> list[tuple[str, str]]:
-        """Return names and values as `vaekit evaluate` prints them."""
+        """Return the name and the value of each figure, as `vaekit evaluate` prints them."""
         estimate = self.log_likelihood
         found = [("log-likelihood", f"≥ {estimate} nats (K = {estimate.samples}, {estimate.examples} examples)")]
         if self.bits_per_dim is not None:
@@ -182,7 +182,7 @@ class ErrorFigures(Figures):
 
     Args:
         reconstruction_error: mean of ‖x − y‖² in the model's units.
-        train_reconstruction_error: the same of training rows; None where there are no training rows at hand.
+        train_reconstruction_error: the same on training rows; None if there are no training rows at hand.
     """
 
     KEYS: ClassVar[tuple[str, ...]] = (
@@ -196,7 +196,7 @@ class ErrorFigures(Figures):
     train_reconstruction_error: float | None = None
 
     def rows(self) -> list[tuple[str, str]]:
-        """Return names and values as `vaekit evaluate` prints them."""
+        """Return the name and the value of each figure, as `vaekit evaluate` prints them."""
         train = self.train_reconstruction_error
         return [
             ("squared error per example", f"{self.reconstruction_error:.4g}"),

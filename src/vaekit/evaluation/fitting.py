@@ -1,8 +1,9 @@
-"""The best diagonal Gaussian of each row, and bounds measured by draws of any posterior.
+"""Fit the best diagonal Gaussian posterior to each row.
 
     q_β = argmin_q β·D[q] + R[q]
 
-Adam finds q_β for each row. Draws of another stream measure it: the draws to which it was fitted would overstate it.
+Adam finds q_β for each row. Draws from another noise stream measure its bound: the draws used in the fit would
+overstate it.
 """
 
 from __future__ import annotations
@@ -19,16 +20,17 @@ from vaekit.evaluation.bounds import BUDGET, evaluate_draws
 from vaekit.models import VariationalAutoEncoder
 
 STEPS, PAIRS = 500, 4
-"""Steps of Adam, and pairs of opposite draws for each of them: 4000 draws in all."""
+"""Steps of Adam, and pairs of opposite draws per step: 4000 draws in all."""
 FIRST_RATE, LAST_SHARE = 0.2, 0.1
-"""Adam's first learning rate, in standard deviations, and the share of it that is left at the last step."""
+"""Adam's initial learning rate, in standard deviations, and the share of it that remains at the last step."""
 FORGET = (0.9, 0.9)
 """Adam's decays. With the usual 0.999 the large gradients of a bad start would shorten all later steps: Adam would not
 reach narrow posteriors, and σ would end further from the optimum."""
 
 
 def fit_block_rows(width: int) -> int:
-    """Return how many rows of this width to fit at a time; gradients keep the numbers of every layer in memory."""
+    """Return how many rows to fit at a time, given the width of a model's widest tensor for one row."""
+    # gradients keep the activations of every layer in memory
     return max(1, min(1024, BUDGET // (8 * 2 * PAIRS * width)))
 
 
@@ -53,15 +55,15 @@ def fit_posterior(
         x: rows as the model sees them, shape (B, *event).
         noise: the rows' own noise.
         prior: p(z).
-        start: a posterior whose mean and standard deviation Adam starts from.
+        start: the posterior that gives Adam its initial mean and standard deviation.
         beta: β ≥ 0.
         steps: T ≥ 1 steps of Adam.
 
     Returns:
-        q_β, batch shape (B,): the average of μ and log σ over the last half of the steps.
+        q_β, batch shape (B,). Its μ and log σ are averages over the last half of the steps.
     """
     mean, log_std = start.mean.clone(), start.stddev.log().requires_grad_()
-    # μ moves in units of the current σ: one learning rate serves wide and narrow posteriors, and a start that is too narrow
+    # μ moves in units of the current σ, so one learning rate suits wide and narrow posteriors, and a start that is too narrow
     shift = torch.zeros_like(mean).requires_grad_()
     adam = torch.optim.Adam([shift, log_std], lr=FIRST_RATE, betas=FORGET)
     slower = torch.optim.lr_scheduler.LinearLR(adam, 1.0, LAST_SHARE, steps)
@@ -86,7 +88,7 @@ def _gradients(
     epsilon: Tensor,
     beta: float,
 ) -> tuple[Tensor, ...]:
-    """Differentiate β·D + R with respect to the shift of μ and to log σ."""
+    """Return the gradients of β·D + R with respect to the shift of μ and to log σ."""
     mean, shift, log_std = at
     with torch.enable_grad():
         std = log_std.exp()
@@ -98,8 +100,8 @@ def _gradients(
 
 
 def _pairs(noise: RowNoise, turn: int, like: Tensor) -> Tensor:
-    """Draw the noise of one step and its opposite, shape (2·PAIRS, B, d)."""
-    # each step has its own draws, as q would overfit a few and become too narrow; all β share them, for a smooth curve
+    """Draw the noise of one step of Adam, together with its negative, shape (2·PAIRS, B, d)."""
+    # each step has new draws: q would overfit a fixed few and become too narrow; all β share them, for a smooth curve
     shape = (PAIRS, like.shape[1])
     half = noise.normal(shape, RowStream.GAP_FIT, turn * math.prod(shape)).movedim(1, 0).to(like)
     return torch.cat([half, -half])

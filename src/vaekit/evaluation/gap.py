@@ -1,10 +1,10 @@
-"""The inference gap: how much of log p(x) the ELBO loses, and whether the posterior family or the encoder loses it.
+"""The inference gap: how far the ELBO lies below log p(x), and whether the posterior family or the encoder causes it.
 
     log p(x) − ELBO[q]  =  (log p(x) − ELBO[q*])  +  (ELBO[q*] − ELBO[q])
                             approximation gap         amortization gap
 
-q = q(z|x) is the encoder's posterior. q* is the diagonal Gaussian with the greatest ELBO for the row. Every encoder of
-diagonal Gaussians loses the approximation gap; a better encoder would not lose the amortization gap.
+q = q(z|x) is the encoder's posterior. q* is the diagonal Gaussian with the greatest ELBO for the row. Every encoder with
+diagonal Gaussians has the approximation gap; a better encoder would close the amortization gap.
 
 References:
     Cremer, Li and Duvenaud, "Inference Suboptimality in Variational Autoencoders", 2018.
@@ -33,7 +33,7 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class GapFigures:
-    """Hold the bounds and gaps averaged over rows; the errors of the gaps are of differences row by row.
+    """Hold the inference gap, its parts and the bounds behind them, averaged over rows.
 
     Args:
         log_likelihood: log p(x), estimated from below.
@@ -41,10 +41,10 @@ class GapFigures:
         best_elbo: ELBO of q*.
         approximation: log p(x) − ELBO[q*].
         amortization: ELBO[q*] − ELBO[q].
-        gap: log p(x) − ELBO[q], the sum of both.
-        estimate: which draws estimate log p(x), as in `InferenceGap`.
+        gap: log p(x) − ELBO[q], the sum of both; errors of gaps are those of the differences row by row.
+        estimate: how log p(x) was estimated, as in `InferenceGap`.
         samples: K, the draws of each posterior for each row.
-        examples: how many rows were measured.
+        examples: the number of rows measured.
     """
 
     log_likelihood: Estimate
@@ -64,7 +64,7 @@ class GapFigures:
 
 @dataclass(frozen=True)
 class InferenceGap:
-    """Hold the gap of each of n rows, in nats of the data as given.
+    """Hold the inference gap of each of n rows and the bounds behind it, in nats of the data as given.
 
     Args:
         log_likelihood: log p(x), estimated from below, shape (n,).
@@ -72,9 +72,9 @@ class InferenceGap:
         best_elbo: ELBO of q*, shape (n,).
         mean: means of q*, shape (n, latent_dim).
         std: standard deviations of q*, shape (n, latent_dim).
-        estimate: which draws estimate log p(x): importance weights of the "encoder", of the "best" q*, or "annealed".
-            Each half of the rows takes the estimate with the largest mean over the other half; two names are joined by
-            "and".
+        estimate: how log p(x) was estimated: by importance weights of q ("encoder") or of q* ("best"), or "annealed".
+            Each half of the rows uses the estimate with the largest mean over the other half; two names are joined
+            by "and".
         samples: K, the draws of each posterior for each row.
     """
 
@@ -88,16 +88,16 @@ class InferenceGap:
 
     @property
     def approximation(self) -> Array:
-        """Return log p(x) − ELBO[q*], shape (n,)."""
+        """Return the approximation gap of each row, log p(x) − ELBO[q*], shape (n,)."""
         return self.log_likelihood - self.best_elbo
 
     @property
     def amortization(self) -> Array:
-        """Return ELBO[q*] − ELBO[q], shape (n,)."""
+        """Return the amortization gap of each row, ELBO[q*] − ELBO[q], shape (n,)."""
         return self.best_elbo - self.elbo
 
     def figures(self) -> GapFigures:
-        """Average the bounds and the gaps over the rows.
+        """Average the gaps and the bounds over the rows, with standard errors.
 
         Examples:
             >>> row = np.zeros((1, 2))
@@ -120,22 +120,22 @@ def inference_gap(
     temperatures: int | None = None,
     chains: int = 16,
 ) -> InferenceGap:
-    """Split what the encoder's ELBO loses of log p(x) into the share of the family and the share of the encoder.
+    """Split the gap between log p(x) and the ELBO into a part of the posterior family and a part of the encoder.
 
         log p(x) − ELBO[q] = (log p(x) − ELBO[q*]) + (ELBO[q*] − ELBO[q])
 
-    The estimate of log p(x) is a lower bound, so the whole gap and the approximation gap are underestimated by as much
-    as log p(x) is. Where Adam has not reached q*, the amortization gap is too small and the approximation gap too large
-    by the same amount: see whether more steps change it. An encoder whose family is richer than the diagonal Gaussians
-    may have a negative amortization gap.
+    The estimate of log p(x) is a lower bound. The whole gap and the approximation gap are too small by the same amount as
+    this estimate. If Adam has not reached q*, the amortization gap is too small and the approximation gap too large by
+    the same amount: check whether more steps change them. The amortization gap may be negative if the encoder's family
+    is richer than the diagonal Gaussians.
 
     Args:
-        model: in evaluation mode or not; it is measured without dropout and left as it was.
+        model: in training or evaluation mode, which is restored; dropout is turned off.
         rows: the rows.
         samples: K ≥ 1 draws of each posterior for each row; they measure both ELBOs and estimate log p(x).
         steps: T ≥ 1 steps of Adam.
-        temperatures: ≥ 1, to estimate log p(x) by annealed importance sampling as well; None to leave that out.
-        chains: ≥ 1 chains of annealing for each row.
+        temperatures: T ≥ 1 to estimate log p(x) by annealed importance sampling too, or None.
+        chains: annealing chains for each row, ≥ 1.
 
     Returns:
         The bounds and gaps of each row, in nats of the data as given.
@@ -172,8 +172,8 @@ def inference_gap(
 
 
 def _choose(estimates: dict[str, Array]) -> tuple[Array, str]:
-    """Give each half of the rows the estimate with the largest mean over the other half, and name those estimates."""
-    # the largest of the rows themselves would be the luckiest, and not a lower bound in expectation
+    """Choose for each half of the rows the estimate with the largest mean over the other half."""
+    # a choice by the same rows would favour lucky draws, and would not be a lower bound in expectation
     found = np.empty_like(next(iter(estimates.values())))
     halves, names = (slice(0, None, 2), slice(1, None, 2)), []
     for half, other in zip(halves, halves[::-1], strict=True):

@@ -8,7 +8,7 @@ from vaekit.options import Options
 
 
 class EvaluationOptions(Options):
-    """Set how finely a trained model is measured."""
+    """Set how many draws of z the evaluation of a trained model uses."""
 
     samples: int = Field(
         100, ge=1, le=100_000, description="Draws K of the importance-weighted log-likelihood, for evaluate and score."

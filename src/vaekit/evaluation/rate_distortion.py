@@ -1,10 +1,10 @@
-"""The rate-distortion curve of a trained model: what its decoder and prior can reach at other weights of the rate.
+"""The rate-distortion curve of a trained model: which rates and distortions its decoder and prior can reach.
 
     R(D) = min_q E_x[KL[q(z|x) ‖ p(z)]]   with   E_x[−E_q[log p(x|z)]] ≤ D
 
 Decoder and prior stay as they are; only q varies. The minimum lies at q_β(z|x) ∝ p(z) p(x|z)^β for some β. Here q_β is
-the diagonal Gaussian that minimises β·D + R for each row. This q exists, so each point can be reached, and the points
-bound the model's curve from above. The distance is the approximation gap of the diagonal Gaussians.
+the diagonal Gaussian that minimises β·D + R for each row. Each point is reached by such a q, so the points bound the
+model's curve from above. Their distance from the curve is the approximation gap of the diagonal Gaussians.
 
 The curve belongs to the trained model. A model trained for another β has another curve.
 
@@ -32,7 +32,7 @@ from vaekit.models import VariationalAutoEncoder
 
 @dataclass(frozen=True)
 class RatePoint:
-    """Hold a rate and a distortion that the model can reach together, averages over rows, in nats.
+    """Hold a point of the rate-distortion curve: a rate and a distortion in nats, averaged over rows.
 
     Args:
         beta: β, the weight of the distortion; the curve has slope dR/dD = −β here.
@@ -51,12 +51,12 @@ class RatePoint:
 
 @dataclass(frozen=True)
 class RateDistortionCurve:
-    """Hold points of the rate-distortion curve.
+    """Hold points of the rate-distortion curve of a trained model.
 
     Args:
         points: one for each β.
         samples: K, the draws for each row and β.
-        examples: how many rows were measured.
+        examples: the number of rows measured.
     """
 
     points: tuple[RatePoint, ...]
@@ -64,7 +64,7 @@ class RateDistortionCurve:
     examples: int
 
     def rows(self) -> list[tuple[str, str]]:
-        """Return a name and a text for each point."""
+        """Return a name and a text for each point of the curve, as `vaekit evaluate` prints them."""
         return [
             (
                 f"rate-distortion, β = {point.beta:g}",
@@ -86,7 +86,7 @@ def rate_distortion(
     the distortion is that of codes drawn from the prior. All points share their noise.
 
     Args:
-        model: in evaluation mode or not; it is measured without dropout and left as it was.
+        model: in training or evaluation mode, which is restored; dropout is turned off.
         rows: the rows.
         betas: β ≥ 0, finite, in any order.
         samples: K ≥ 1 draws for each row and β; they measure D, and R where it has no closed form.
@@ -106,7 +106,9 @@ def rate_distortion(
         at_least_one(value, name)
     if not betas or not all(math.isfinite(beta) and beta >= 0 for beta in betas):
         raise VaekitError(
-            "betas must be finite numbers of at least 0", str(list(betas)), "Give a grid such as 0.1, 1, 10"
+            "betas must be one or more finite numbers, each at least 0",
+            str(list(betas)),
+            "Try a grid such as 0.1, 1, 10",
         )
     parts: list[list[Tensor]] = []
     width = widest(model, *first_row(rows))

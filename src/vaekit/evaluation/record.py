@@ -1,4 +1,4 @@
-"""Base of the records that hold figures."""
+"""The base class of records that hold figures, and their conversion to JSON."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Record:
-    """Hold named figures that cannot be changed and that turn themselves into JSON."""
+    """Hold named figures; a record is immutable and can be converted to JSON."""
 
     def as_json(self) -> Any:
-        """Return the fields as texts, numbers, lists and dictionaries, with None for numbers that are not finite."""
+        """Return the figures as JSON values (dictionaries, lists, strings, numbers), with None for NaN and infinity."""
         return to_json(self)
 
 
 def to_json(value: Any) -> Any:
-    """Return a record as a dictionary and an array or a tuple as a list; None for a number that is not finite."""
+    """Convert a record or an array to dictionaries and lists for JSON, with None for NaN and infinity."""
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: to_json(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, np.ndarray):

@@ -1,4 +1,4 @@
-"""The figures of a trained model on one set of rows."""
+"""Measure the figures of a trained model on one set of rows."""
 
 from __future__ import annotations
 
@@ -20,19 +20,18 @@ from vaekit.models.by_hand import is_density
 from vaekit.models.likelihoods import Mixed
 
 TRAIN_ROWS = 5000
-"""Training rows on which the bound is measured, for comparison with the held-out rows."""
+"""Most training rows on which the bound is measured, for comparison with held-out rows."""
 
 
 @dataclass(frozen=True)
 class Evaluator:
-    """Measure a trained model against the data it was trained on.
+    """Measure the figures of a trained model on rows, and compare them with training rows and simple models.
 
     Args:
         model: the model.
-        schema: what the data are.
-        train: training rows; None where they cannot be had, and then the model is not compared with training rows or
-            with simple models.
-        kl_weight: β of the training loss; None where the rate has no weight of its own.
+        schema: the schema of the data.
+        train: training rows; if None, there are no comparisons with training rows and simple models.
+        kl_weight: β of the training loss; None if the objective does not weight the rate.
     """
 
     model: LatentModel
@@ -41,7 +40,7 @@ class Evaluator:
     kl_weight: float | None
 
     def evaluate(self, rows: Rows, samples: int) -> Figures:
-        """Measure the model on rows with K = `samples` draws of z for each."""
+        """Measure the figures of the model on rows, with K = `samples` draws of z for each."""
         if isinstance(self.model, Autoencoder):
             return self._measure_errors(self.model, rows)
         return self._measure_bounds(self.model.with_likelihood("a bound"), rows, samples)
@@ -66,7 +65,7 @@ class Evaluator:
         measured, train = measure_bounds(model, rows, samples), self._some_training_rows()
         estimate, parts = Estimate.of(measured.log_likelihood), None
         factorized, per_dimension = None, None
-        if measured.independent:  # else q(z) is not a mixture of diagonal Gaussians
+        if measured.independent:  # otherwise q(z) is not a mixture of diagonal Gaussians
             parts = decompose_rate(measured.mean, measured.std, measured.rate)
             posterior = DiagonalNormal(torch.from_numpy(measured.mean), torch.from_numpy(measured.std))
             factorized = _factorize(model.prior(), posterior)
@@ -103,7 +102,7 @@ class Evaluator:
 
 
 def _factorize(prior: Distribution, posterior: DiagonalNormal) -> DiagonalNormal:
-    """Return the prior if it is a Gaussian of independent dimensions, else the Gaussian with the moments of all codes."""
+    """Return the prior if it is a diagonal Gaussian, else one with the mean and variance of all codes."""
     if isinstance(prior, DiagonalNormal):
         return prior
     variance = posterior.mean.var(0, correction=0) + posterior.variance.mean(0)

@@ -15,7 +15,7 @@ from vaekit.networks import Rescale
 
 
 class FittedGaussian(nn.Module):
-    """Hold a Gaussian that is fitted to codes after training, so that an autoencoder, which has no prior, can be sampled.
+    """Hold a Gaussian fitted to the codes of an autoencoder after training, to draw new codes without a prior.
 
     Args:
         latent_dim: number of latent dimensions, ≥ 1.
@@ -39,7 +39,7 @@ class FittedGaussian(nn.Module):
         self.cholesky.copy_(factor)
 
     def forward(self) -> MultivariateNormal:
-        """Return the fitted distribution, with event shape (latent_dim,)."""
+        """Return the fitted Gaussian, with event shape (latent_dim,)."""
         return MultivariateNormal(self.mean, scale_tril=self.cholesky, validate_args=False)
 
 

@@ -9,7 +9,7 @@ from vaekit.models.likelihoods import Likelihood
 
 
 class Decoder(nn.Module):
-    """p(x|z), a likelihood of x whose parameters a network computes from z.
+    """p(x|z), a likelihood with parameters that a network computes from z.
 
     Args:
         network: maps (..., latent_dim) to (..., *event, parameters); in a conditional model it also takes the context.

@@ -10,7 +10,7 @@ from vaekit.networks import Rescale
 
 
 class Encoder(nn.Module):
-    """q(z|x), an approximate posterior of z whose parameters a network computes from x.
+    """q(z|x), an approximate posterior with parameters that a network computes from x.
 
     Args:
         network: maps (B, *event) to (B, posterior.features); in a conditional model it also takes the context.

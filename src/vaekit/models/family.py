@@ -1,4 +1,4 @@
-"""Families of models: what a recipe builds when it says `model = …`."""
+"""Families of models, one for each value of `model` in a recipe."""
 
 from __future__ import annotations
 

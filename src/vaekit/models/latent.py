@@ -49,7 +49,7 @@ class LatentModel(nn.Module, ABC):
 
     @abstractmethod
     def run_once(self, x: Tensor) -> None:
-        """Evaluate, once for each row, everything that a measurement evaluates. This shows how much memory a row needs.
+        """Run all computations of a measurement once for each row, to show how much memory a row needs.
 
         Args:
             x: data as the model sees them, shape (B, *event).
@@ -57,7 +57,7 @@ class LatentModel(nn.Module, ABC):
 
     @abstractmethod
     def draw(self, x: Tensor, samples: int | None = None) -> Any:
-        """Draw M times for each row, and return the terms from which an objective computes its loss."""
+        """Draw M latent vectors for each row, and return the terms from which an objective computes its loss."""
 
     @torch.no_grad()
     def start(self, x: Tensor) -> None:
@@ -68,11 +68,11 @@ class LatentModel(nn.Module, ABC):
         """
 
     def given(self, context: Tensor | None) -> LatentModel:  # noqa: ARG002 - for models that are not conditional
-        """Return the model at the contexts of some rows. A model that is not conditional returns itself."""
+        """Return the model conditional on the contexts of some rows; a model without context returns itself."""
         return self
 
     def with_likelihood(self, what: str) -> VariationalAutoEncoder:
-        """Return the model itself if it has a likelihood.
+        """Return this model as a variational autoencoder, or raise an error if it has no likelihood.
 
         Args:
             what: the name of what needs the likelihood, for the message.

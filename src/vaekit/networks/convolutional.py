@@ -227,7 +227,7 @@ class ConvolutionalNetwork(Network):
     def needs(cls, options: Any, plan: Plan, section: str) -> Iterator[RecipeError]:  # noqa: ARG003
         """Yield a refusal if the examples are not pictures."""
         if not plan.picture:
-            yield RecipeError(f"a convolutional {section} must be given pictures", "a table", f"Choose {section}=mlp")
+            yield RecipeError(f"{section}=convolutional takes pictures, not tables", mend=f"Choose {section}=mlp")
 
     @classmethod
     def encoder(cls, options: Any, event_shape: Sequence[int], features: int, latent_dim: int) -> nn.Module:  # noqa: ARG003

@@ -168,11 +168,8 @@ class LinearNetwork(Network):
         if section == "encoder":
             yield from plan.needs_diagonal("encoder=linear")
         if plan.context:
-            yield RecipeError(
-                f"{section} must not be linear if the model has a context (data.context)",
-                ", ".join(plan.context),
-                f"Choose {section}=mlp",
-            )
+            fault = f"{section}=linear cannot be used with a context (data.context={','.join(plan.context)})"
+            yield RecipeError(fault, mend=f"Choose {section}=mlp")
 
     @classmethod
     def encoder(cls, options: Any, event_shape: Sequence[int], features: int, latent_dim: int) -> LinearEncoder:  # noqa: ARG003

@@ -52,7 +52,7 @@ class Objective(Part, nn.Module):
 
     @classmethod
     def bounds(cls, options: Any) -> bool:
-        """Tell whether −loss is a lower bound of log p(x) in expectation."""
+        """Tell whether −loss is a lower bound on log p(x) in expectation."""
         return options.kl_weight == 1
 
     @classmethod
@@ -67,7 +67,7 @@ class Objective(Part, nn.Module):
         return cls(**{k: v for k, v in options.values().items() if k not in ("samples", "kl_weight")})
 
     def draw(self, model: Any, x: Tensor, samples: int | None = None) -> Any:
-        """Return the draws for `terms`.
+        """Draw latent vectors from the model for a batch, as the objective needs them.
 
         Args:
             model: the model, with the context of these rows.

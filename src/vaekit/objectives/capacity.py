@@ -19,7 +19,7 @@ from vaekit.parts import Plan
 
 
 class Capacity(Objective):
-    """D + γ·|R̄ − C|, with C the capacity.
+    """D + γ·|R̄ − C|, the distortion and a penalty that keeps the mean rate R̄ near the capacity C.
 
     Args:
         weight: γ > 0, the `kl_weight` of the recipe.
@@ -40,7 +40,7 @@ class Capacity(Objective):
 
     @classmethod
     def bounds(cls, options: Any) -> bool:  # noqa: ARG003
-        """Return False, since a rate up to C costs nothing."""
+        """Return False: −loss is not a lower bound on log p(x), since a rate of C costs nothing."""
         return False
 
     @classmethod
@@ -58,7 +58,7 @@ class Capacity(Objective):
         self.weight, self.capacity = weight, capacity
 
     def terms(self, draws: Draws, beta: Tensor) -> Terms:
-        """Return three terms: loss, distortion D and rate R. The capacity is C·β/γ while β rises to γ in the warm-up."""
+        """Return three terms: loss, distortion D and rate R. During the warm-up, the capacity rises with β as C·β/γ."""
         distortion, rate = draws.distortion(), draws.rate()
         now = self.capacity * beta / max(self.weight, 1e-30)
         force = self.weight * (rate.mean() - now).abs()

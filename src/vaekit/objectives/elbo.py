@@ -26,7 +26,7 @@ class NegativeELBO(Objective):
 
     @classmethod
     def bounds(cls, options: Any) -> bool:
-        """Tell whether β ≥ 1, so that D + β·R ≥ −ELBO."""
+        """Tell whether −loss is a lower bound on log p(x), which holds for β ≥ 1."""
         return options.kl_weight >= 1
 
     def terms(self, draws: Draws, beta: Tensor) -> Terms:

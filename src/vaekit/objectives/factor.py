@@ -70,7 +70,7 @@ class FactorPenalty(Objective):
 
     @classmethod
     def bounds(cls, options: Any) -> bool:  # noqa: ARG003
-        """Return False, since the estimate of TC may be negative."""
+        """Return False: −loss may exceed log p(x), since the estimate of TC may be negative."""
         return False
 
     @classmethod

@@ -21,7 +21,7 @@ from vaekit.parts import Plan
 
 
 class NegativeCIWAE(NegativeWeightedBound):
-    """−CIWAE of each example for K draws.
+    """−CIWAE, minus a weighted mean of the evidence lower bound and the importance-weighted bound of K draws.
 
     Args:
         elbo_share: γ in [0, 1]; 0 is the importance-weighted bound, 1 the evidence lower bound with its rate estimated from draws.
@@ -47,7 +47,7 @@ class NegativeCIWAE(NegativeWeightedBound):
 
 
 class NegativeMIWAE(NegativeWeightedBound):
-    """−MIWAE of each example: minus the importance-weighted bounds of groups of draws, averaged over the groups.
+    """−MIWAE, minus the importance-weighted bound of each group of draws, averaged over the groups.
 
     Args:
         groups: G ≥ 1, a divisor of the number K of draws; 1 is the importance-weighted bound, K the evidence lower bound.

@@ -80,7 +80,7 @@ class MMDPenalty(Objective):
 
     @classmethod
     def bounds(cls, options: Any) -> bool:  # noqa: ARG003
-        """Return False, since the estimate of MMD² may be negative."""
+        """Return False: −loss may exceed log p(x), since the estimate of MMD² may be negative."""
         return False
 
     def __init__(self, mmd_weight: float = 100.0) -> None:

@@ -36,7 +36,7 @@ class NegativeRenyi(NegativeWeightedBound):
 
     @classmethod
     def bounds(cls, options: Any) -> bool:
-        """Tell whether α ≥ 0 and β = 1, so that −loss is a lower bound."""
+        """Tell whether −loss is a lower bound on log p(x), which holds for α ≥ 0 and β = 1."""
         return options.kl_weight == 1 and options.alpha >= 0
 
     def __init__(self, alpha: float = 0.5) -> None:

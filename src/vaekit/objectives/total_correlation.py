@@ -49,7 +49,7 @@ def stratified_log_weights(batch: int, rows: int, like: Tensor) -> Tensor:
 
 
 class TotalCorrelation(Objective):
-    """D + I + β·TC + K, for a diagonal posterior.
+    """D + I + β·TC + K, a negative evidence lower bound with weight β on the total correlation TC.
 
     Args:
         rows: N, the number of training rows.

@@ -1,4 +1,4 @@
-"""What a report shows of the two kinds of model: those with a likelihood, and autoencoders."""
+"""The parts of a report that depend on the kind of model: with a likelihood, or an autoencoder."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MISSING, LADDER = "–", "Training rows and held-out rows"
 
 @dataclass(frozen=True)
 class Account(ABC):
-    """Show what is particular to one kind of model.
+    """Make the parts of a report that depend on the kind of model.
 
     Args:
         subject: the run and the rows it is measured on.
@@ -28,49 +28,49 @@ class Account(ABC):
 
     subject: Subject
     CURVES: ClassVar[tuple[tuple[str, str, str, str], ...]]
-    """Curves of training: a title, a column of metrics.csv, a label and a caption."""
+    """Training curves, each as a title, a column of metrics.csv, an axis label and a caption."""
 
     @abstractmethod
     def describe(self) -> str:
-        """Return the kind of model, and its likelihood if it has one."""
+        """Name the kind of model, and its likelihood if it has one."""
 
     @abstractmethod
     def cards(self) -> list[Card]:
-        """Return the large numbers at the head of the page."""
+        """Return the main figures, which the head of the page shows in large type."""
 
     @abstractmethod
     def column(self) -> dict[str, str]:
-        """Return the figures as texts, by their names in the table."""
+        """Return all figures of the run as texts, by their names in the report's table."""
 
     @abstractmethod
     def ladder(self) -> Panel:
-        """Return the chart of training rows and held-out rows."""
+        """Return a chart that compares the figures on training rows and on held-out rows."""
 
     def costs(self) -> list[Panel]:
-        """Return what the latent dimensions cost; the codes of an autoencoder cost nothing."""
+        """Return charts of the rate of each latent dimension; there are none for an autoencoder."""
         return []
 
     @abstractmethod
-    def samples(self, alike: Part, by: str, scale: Scale, count: int) -> tuple[list[Strip], str]:
-        """Draw new pictures.
+    def samples(self, rows: Part, by: str, scale: Scale, count: int) -> tuple[list[Strip], str]:
+        """Draw new pictures from the model, and return them as strips with a caption.
 
         Args:
-            alike: as many rows as are drawn; a conditional model is given their context.
-            by: names the run where there are two.
-            scale: of the grey levels.
-            count: pictures in a strip.
+            rows: as many rows as pictures are drawn; a conditional model takes their context.
+            by: text that names the run if there are two.
+            scale: the scale of grey levels.
+            count: pictures side by side.
         """
 
     @abstractmethod
     def spread(self) -> str:
-        """Say how far codes of one dimension should spread."""
+        """Return a sentence on how far the codes of a single latent dimension should spread."""
 
     @property
     def _active(self) -> str:
         return f"{self.subject.figures.active_units} of {self.subject.figures.latent_dim}"
 
     def origin(self) -> str:
-        """Say where codes of new rows come from, if it is not a prior."""
+        """Return a sentence on where the codes of new rows come from; empty if they come from a prior."""
         return ""
 
     def _active_card(self) -> Card:
@@ -85,38 +85,38 @@ class Account(ABC):
 
 
 def account(subject: Subject) -> Account:
-    """Return the account of a run by its kind of model."""
+    """Return the `Account` for the kind of model that a run has."""
     f = subject.figures
     return BoundAccount(subject, f) if isinstance(f, BoundFigures) else ErrorAccount(subject, cast(ErrorFigures, f))
 
 
 def data_unit(subject: Subject) -> str:
-    """Return what the probabilities are of."""
+    """Say which data the probabilities in a report refer to."""
     return "the binarised data" if subject.run.transform.binarizes else "the data as given"
 
 
 @dataclass(frozen=True)
 class BoundAccount(Account):
-    """Show a model with a likelihood."""
+    """Make the parts of a report that are particular to a model with a likelihood."""
 
     figures: BoundFigures
     CURVES = (
         ("ELBO", "elbo", "ELBO in nats",
          "Both lines should rise and level out together. A held-out line that turns downwards means overfitting. The "
-         "kept weights have the greatest held-out bound of the kind that training raises. Training rows are measured "
-         "during training, with dropout if there is any."),
+         "weights that were kept have the greatest held-out value of the bound that training maximises. Training rows are "
+         "measured during training, with dropout if there is any."),
         ("Distortion", "distortion", "distortion in nats",
          "The lines should fall and level out: reconstruction improves."),
         ("Rate", "rate", "rate in nats",
-         "The lines should level out above zero: the code is used. A rate at zero is a collapsed posterior."),
+         "The lines should level out above zero: the code is used. A rate of zero means a collapsed posterior."),
     )  # fmt: skip
 
     def describe(self) -> str:
-        """Return the kind of model and its likelihood."""
+        """Name the kind of model and its likelihood."""
         return f"{self.subject.run.model.title}, {self.subject.run.recipe.likelihood_name} likelihood"
 
     def cards(self) -> list[Card]:
-        """Return the large numbers at the head of the page."""
+        """Return the main figures, which the head of the page shows in large type."""
         f, given = self.figures, ", ".join(self.figures.given)
         estimate = f.log_likelihood
         found = [
@@ -144,7 +144,7 @@ class BoundAccount(Account):
         return found
 
     def column(self) -> dict[str, str]:
-        """Return the figures as texts, by their names in the table."""
+        """Return all figures of the run as texts, by their names in the report's table."""
         f, estimate = self.figures, self.figures.log_likelihood
         values = {
             "ELBO": f.elbo,
@@ -166,7 +166,7 @@ class BoundAccount(Account):
         }
 
     def ladder(self) -> Panel:
-        """Return the chart of both bounds, the log-likelihood and the simple models."""
+        """Return a chart of both ELBOs, the log-likelihood and the simple models."""
         f, estimate = self.figures, self.figures.log_likelihood
         train = {} if f.train_elbo is None else {"ELBO, training rows": f.train_elbo}
         bounds = train | {"ELBO, held-out rows": f.elbo, "log-likelihood": estimate.value} | f.baselines.known()
@@ -178,20 +178,20 @@ class BoundAccount(Account):
         return Panel(LADDER, caption, [charts.ladder(bounds, errors, nats, "nats per example")])
 
     def costs(self) -> list[Panel]:
-        """Return the KL of each dimension and the parts of the rate; known for independent dimensions only."""
+        """Return charts of the KL by latent dimension and of the parts of the rate, if dimensions are independent."""
         f, kl = self.figures, self.figures.kl_per_dimension
         if kl is None or f.mutual_information is None or f.marginal_kl is None or f.mutual_information_ceiling is None:
             return []
         unused = (
-            "does not change with x. A learned prior has no parts by dimension, so each bar is the KL to the Gaussian with the "
-            "mean and the variance of all codes in that dimension. The bars need not sum to the rate"
+            "does not change with x. A learned prior does not split by dimension, so each bar is the KL to the Gaussian with "
+            "the mean and the variance of all codes in that dimension. The bars need not sum to the rate"
             if self.subject.learned_prior
             else "equals the prior and costs nothing"
         )
         return [
             Panel("KL of each latent dimension",
                   "There should be filled bars; some hatched bars near zero do no harm. An unused dimension "
-                  f"{unused}. Without any filled bar the posterior has collapsed.",
+                  f"{unused}. If no bar is filled, the posterior has collapsed.",
                   [charts.kl_bars(kl, active_units(f.measured.mean))]),
             Panel("Where the rate goes",
                   "Most of the rate should be mutual information, which is information about x. The rest is marginal KL, the "
@@ -199,12 +199,12 @@ class BoundAccount(Account):
                   [charts.rate_parts(f.mutual_information, f.marginal_kl, f.rate, f.mutual_information_ceiling)]),
         ]  # fmt: skip
 
-    def samples(self, alike: Part, by: str, scale: Scale, count: int) -> tuple[list[Strip], str]:
-        """Draw means of p(x|z) and samples from p(x|z), for z from the prior."""
+    def samples(self, rows: Part, by: str, scale: Scale, count: int) -> tuple[list[Strip], str]:
+        """Draw z from the prior, and return strips of the means of p(x|z) and of draws from p(x|z), with a caption."""
         s = self.subject
         strips = [
-            make_strip(f"means of p(x|z){by}", s.sample(alike, mean=True), scale, count),
-            make_strip(f"draws from p(x|z){by}", s.sample(alike), scale, count),
+            make_strip(f"means of p(x|z){by}", s.sample(rows, mean=True), scale, count),
+            make_strip(f"draws from p(x|z){by}", s.sample(rows), scale, count),
         ]
         grain = "draws are zeros and ones" if s.binary else "draws add independent noise to each value"
         caption = (
@@ -217,7 +217,7 @@ class BoundAccount(Account):
         return strips, caption + given
 
     def spread(self) -> str:
-        """Say how far codes of one dimension should spread."""
+        """Return a sentence on how far the codes of a single latent dimension should spread."""
         if self.subject.learned_prior:
             return "These posterior means should spread about as far as the learned prior, or less."
         return "These posterior means should spread as far as the prior N(0, I), between −3 and 3, or less."
@@ -228,7 +228,7 @@ class BoundAccount(Account):
 
 @dataclass(frozen=True)
 class ErrorAccount(Account):
-    """Show an autoencoder."""
+    """Make the parts of a report that are particular to an autoencoder."""
 
     figures: ErrorFigures
     CURVES = (
@@ -237,11 +237,11 @@ class ErrorAccount(Account):
     )  # fmt: skip
 
     def describe(self) -> str:
-        """Return the kind of model."""
+        """Name the kind of model."""
         return self.subject.run.model.title
 
     def cards(self) -> list[Card]:
-        """Return the large numbers at the head of the page."""
+        """Return the main figures, which the head of the page shows in large type."""
         f, train = self.figures, self.figures.train_reconstruction_error
         beside = "" if train is None else f"; {significant(train)} on training rows"
         return [
@@ -259,7 +259,7 @@ class ErrorAccount(Account):
         ]
 
     def column(self) -> dict[str, str]:
-        """Return the figures as texts, by their names in the table."""
+        """Return all figures of the run as texts, by their names in the report's table."""
         f, train = self.figures, self.figures.train_reconstruction_error
         return {
             **self._shared(),
@@ -268,25 +268,25 @@ class ErrorAccount(Account):
         }
 
     def ladder(self) -> Panel:
-        """Return the chart of both errors."""
+        """Return a chart of the squared errors on training rows and on held-out rows."""
         f, train = self.figures, self.figures.train_reconstruction_error
         known = ({} if train is None else {"training rows": train}) | {"held-out rows": f.reconstruction_error}
         caption = "Both errors should be close to each other; a held-out error far to the right means overfitting."
         return Panel(LADDER, caption, [charts.ladder(known, {}, significant, "squared error per example")])
 
-    def samples(self, alike: Part, by: str, scale: Scale, count: int) -> tuple[list[Strip], str]:
-        """Decode codes from the fitted Gaussian."""
-        strip = make_strip(f"decoded{by}", self.subject.sample(alike, mean=True), scale, count)
+    def samples(self, rows: Part, by: str, scale: Scale, count: int) -> tuple[list[Strip], str]:
+        """Decode codes drawn from a Gaussian fitted to the training codes, and return a strip with a caption."""
+        strip = make_strip(f"decoded{by}", self.subject.sample(rows, mean=True), scale, count)
         caption = (
-            "An autoencoder has no prior. Codes are drawn from a Gaussian fitted to those of the training rows; the pictures look "
-            "like the data if it fits them."
+            "An autoencoder has no prior. Codes are drawn from a Gaussian fitted to the codes of the training rows. The pictures "
+            "look like the data if this Gaussian fits well."
         )
         return [strip], caption
 
     def spread(self) -> str:
-        """Say how far codes of one dimension should spread."""
+        """Return a sentence on how far the codes of a single latent dimension should spread."""
         return "The codes of an autoencoder may be anywhere."
 
     def origin(self) -> str:
-        """Say where codes of new rows come from."""
+        """Return a sentence on where the codes of new rows come from."""
         return f" Samples of {self.subject.name} are decoded from a Gaussian fitted to its codes."

@@ -1,4 +1,4 @@
-"""Turn a matplotlib figure into inline SVG that uses the colours of the page and has the same bytes every time."""
+"""Turn matplotlib figures into inline SVG with the colours of the page; the same figure gives the same bytes."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ CLASSES = [f"#00ff{i:02x}" for i in range(0x10, 0x18)]
 VARIABLES = {INK: "--ink", FIRST: "--first", SECOND: "--second", THIRD: "--third"} | {
     colour: f"--class{i}" for i, colour in enumerate(CLASSES)
 }
-"""Placeholder colours, which the page replaces by a light or a dark theme."""
+"""Placeholder colours, which the page replaces with those of its light or dark theme."""
 
 LARGEST = 1e30
 """Larger numbers are not drawn: their sums and squares overflow the axes."""
-NOT_DRAWN = Markup('<p class="soft">Not drawn: its numbers are infinite, missing or beyond 1e30.</p>')
+NOT_DRAWN = Markup('<p class="soft">This chart is not drawn: some numbers are missing, infinite or above 1e30.</p>')
 
 STYLE = {
     "svg.hashsalt": "vaekit",
@@ -63,13 +63,13 @@ STYLE = {
 def chart(
     height: float, columns: int = 1, width: float = WIDTH, gaps: bool = False
 ) -> Callable[[Callable[Concatenate[Any, P], str]], Callable[P, Markup]]:
-    """Turn a function that paints axes and describes them into one that returns inline SVG.
+    """Decorate a function that paints axes and returns a description, so that it returns inline SVG.
 
     Args:
         height: of the chart in inches.
         columns: the number of axes side by side; the function gets an array of them if there are several.
         width: of the chart in inches; a smaller width makes the text of small charts larger.
-        gaps: whether arrays may hold NaN; otherwise a chart with NaN is not drawn, nor is one with numbers above 1e30.
+        gaps: whether arrays may hold NaN; if not, a chart with NaN is not drawn. Numbers above 1e30 are never drawn.
     """
 
     def decorate(paint: Callable[Concatenate[Any, P], str]) -> Callable[P, Markup]:
@@ -88,7 +88,7 @@ def chart(
 
 
 def _drawable(value: object, gaps: bool) -> bool:
-    """Tell whether numbers fit on an axis."""
+    """Tell whether all numbers of a chart's argument can be drawn on an axis."""
     if isinstance(value, Mapping):
         return all(_drawable(inner, gaps) for inner in value.values())
     if isinstance(value, np.ndarray):
@@ -97,7 +97,7 @@ def _drawable(value: object, gaps: bool) -> bool:
 
 
 def to_svg(figure: Any, described: str) -> Markup:
-    """Turn a figure into an SVG element.
+    """Turn a matplotlib figure into an SVG element of the page.
 
     Args:
         figure: a matplotlib figure, painted with the placeholder colours.

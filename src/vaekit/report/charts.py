@@ -1,4 +1,4 @@
-"""Draw charts without names from the data: their font lacks the letters of many languages, so the page shows the names."""
+"""Draw the charts of a report; the page shows names from the data, since the charts' font lacks many letters."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ MARKERS = {"●": "o", "■": "s", "▲": "^", "◆": "D", "▼": "v", "✚": "P
 
 
 def class_style(index: int) -> tuple[str, int]:
-    """Return the sign and the colour of a class; readers can go by either."""
+    """Return the sign and the colour number that mark a class in charts and legends."""
     return list(MARKERS)[index % len(MARKERS)], index % len(CLASSES)
 
 
 @chart(height=2.9, gaps=True)
 def curves(ax: Any, epochs: Array, train: Array, held_out: Array, best: int | None, label: str) -> str:
-    """Draw a figure against epochs, for training rows and for held-out rows.
+    """Draw the training curves of one figure against epochs, for training rows and for held-out rows.
 
     Args:
         ax: the axes to paint on.
         epochs: shape (n,).
         train: shape (n,).
         held_out: shape (n,), NaN where there are no held-out rows.
-        best: the epoch whose weights were kept; None if the last were.
+        best: the index of the epoch with the kept weights; None if the last weights were kept.
         label: the name of the figure, with its unit.
     """
     marker = "o" if len(epochs) < 3 else None  # one point makes no line
@@ -52,7 +52,7 @@ def _legend_above(ax: Any) -> None:
 
 
 def _frame(ax: Any, *lines: Array) -> None:
-    """Leave a steep start out of the frame if it would flatten the rest."""
+    """Limit the vertical axis to later epochs if a steep start would flatten the rest of the lines."""
     values, later = np.concatenate(lines), np.concatenate([line[len(line) // 5 :] for line in lines])
     if np.isnan(later).all():
         return
@@ -66,12 +66,12 @@ def _frame(ax: Any, *lines: Array) -> None:
 def ladder(
     ax: Any, values: dict[str, float], errors: dict[str, float], write: Callable[[float], str], label: str
 ) -> str:
-    """Draw figures of one kind as dots, one below the other, each with its value.
+    """Draw several figures as dots on a common axis, one below the other, each with its value.
 
     Args:
         ax: the axes to paint on.
         values: the figures by name.
-        errors: standard errors by name; figures without one are left out.
+        errors: standard errors by name, for the figures that have one.
         write: turns a value into text.
         label: the label of the axis, with its unit.
     """
@@ -135,7 +135,7 @@ def rate_parts(ax: Any, information: float, marginal: float, rate: float, ceilin
 
 @chart(height=4.2)
 def latent_map(ax: Any, points: Array, classes: Array | None, labels: tuple[str, str]) -> str:
-    """Draw latent means in the plane.
+    """Draw two-dimensional codes as points, with a sign and a colour for each class.
 
     Args:
         ax: the axes to paint on.
@@ -154,7 +154,7 @@ def latent_map(ax: Any, points: Array, classes: Array | None, labels: tuple[str,
 
 @chart(height=2.4)
 def code_histogram(ax: Any, codes: Array, label: str) -> str:
-    """Draw a histogram of a single latent dimension.
+    """Draw a histogram of codes with a single latent dimension.
 
     Args:
         ax: the axes to paint on.
@@ -168,7 +168,7 @@ def code_histogram(ax: Any, codes: Array, label: str) -> str:
 
 @chart(height=2.3, columns=2)
 def column(axes: Any, held_out: Array, sampled: Array, observed: Array, reconstructed: Array) -> str:
-    """Draw one column of a table: held-out values against samples, and observed against reconstructed values.
+    """Draw histograms of a column's held-out values and samples, and its reconstructed against its observed values.
 
     Args:
         axes: the two axes to paint on.
@@ -179,7 +179,7 @@ def column(axes: Any, held_out: Array, sampled: Array, observed: Array, reconstr
     """
     left, right = axes
     bins = _bins(held_out, sampled)
-    inside = np.clip(sampled, bins[0], bins[-1])  # rare far samples count in the outermost bins
+    inside = np.clip(sampled, bins[0], bins[-1])  # the outermost bins count the few samples beyond them
     left.hist(held_out, bins=bins, density=True, color=FIRST, alpha=0.55, label="held out")
     left.hist(inside, bins=bins, density=True, histtype="step", color=SECOND, linewidth=2, label="samples")
     left.set(xlabel="value", yticks=[])
@@ -195,7 +195,7 @@ def column(axes: Any, held_out: Array, sampled: Array, observed: Array, reconstr
 
 
 def _bins(held_out: Array, sampled: Array) -> Array:
-    """Return common bin edges: one bin for each integer if there are few, else 30 bins over held-out values and most samples."""
+    """Choose common bin edges for held-out values and samples: one bin per integer if there are few, else 30 bins."""
     integer = held_out.dtype.kind in "ui" or bool((held_out == np.floor(held_out)).all())
     low, high = np.quantile(np.concatenate([held_out, sampled]).astype(np.float64), [0.001, 0.999])
     low, high = min(low, float(held_out.min())), max(high, float(held_out.max()))

@@ -1,4 +1,4 @@
-"""Write numbers, and cells of a table, as the report shows them."""
+"""Format numbers and table cells for the report."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vaekit.report.panel import cut
 
 
 def nats(value: float) -> str:
-    """Write a number of nats with two decimals and a true minus sign.
+    """Format a number of nats with two decimals and a true minus sign.
 
     Examples:
         >>> nats(-1234.5678), nats(-0.001)
@@ -22,7 +22,7 @@ def nats(value: float) -> str:
 
 
 def significant(value: float) -> str:
-    """Write a number with four significant digits and a true minus sign.
+    """Format a number with four significant digits and a true minus sign.
 
     Examples:
         >>> significant(-0.00123456)
@@ -32,7 +32,7 @@ def significant(value: float) -> str:
 
 
 def with_error(value: float, error: float | None) -> str:
-    """Write a number of nats with its standard error, if there is one.
+    """Format a number of nats with its standard error, if there is one.
 
     Examples:
         >>> with_error(-90.123, 0.456), with_error(-90.123, None)
@@ -42,7 +42,7 @@ def with_error(value: float, error: float | None) -> str:
 
 
 def percent(share: float) -> str:
-    """Write a share from 0 to 1 in percent, with one decimal.
+    """Format a share from 0 to 1 as a percentage with one decimal.
 
     Examples:
         >>> percent(0.2512), percent(0.0), percent(0.00004)
@@ -54,11 +54,11 @@ def percent(share: float) -> str:
 
 
 def write_value(column: Column, value: str | float | bool, digits: int = 4) -> str:
-    """Write a value of a column.
+    """Format a value of a table column for the report.
 
     Args:
         column: the column.
-        value: the value; of a date its microseconds since 1970.
+        value: the value; for a date, microseconds since 1970.
         digits: significant digits of numbers that are not integers.
     """
     if isinstance(value, str):
@@ -72,7 +72,7 @@ def write_value(column: Column, value: str | float | bool, digits: int = 4) -> s
 
 
 def write_number(value: float, digits: int = 4) -> str:
-    """Write a number for readers: integers in full, others with `digits` significant digits.
+    """Format a number for readers: integers in full, others with `digits` significant digits.
 
     Examples:
         >>> write_number(215650.0), write_number(-0.123456)

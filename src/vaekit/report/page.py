@@ -16,11 +16,11 @@ from vaekit.report.subject import Subject
 from vaekit.report.table_panels import table_sections
 from vaekit.report.words import comparison, table
 
-FRAME = "Lines may begin outside the frame, where a steep start would flatten the rest."
+FRAME = "A line may begin outside the frame if its steep start would flatten the rest."
 
 
 def render(subject: Subject, beside: Subject | None = None) -> str:
-    """Render the page about a run.
+    """Render the report of a run as an HTML page.
 
     Args:
         subject: the run.

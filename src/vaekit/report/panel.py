@@ -9,11 +9,11 @@ from typing import Literal
 from vaekit.report.pictures import Strip
 
 LONGEST = 80
-"""Characters of a name from the data that are shown, at most."""
+"""Most characters shown of a name from the data."""
 
 
 def cut(name: str) -> str:
-    """Shorten a name from the data to a line or two, without control characters; say so where it is empty or blank.
+    """Shorten a name from the data, replace control characters, and mark an empty or a blank name.
 
     Examples:
         >>> cut("a\\tb"), cut(""), cut(" "), cut("x" * 100)[-3:]
@@ -27,12 +27,12 @@ def cut(name: str) -> str:
 
 @dataclass(frozen=True)
 class Card:
-    """Show a large number.
+    """Hold a main figure of a run, which the head of the page shows in large type.
 
     Args:
         name: what the number is.
         value: the number.
-        note: its unit, and what it rests on.
+        note: its unit, and how it was measured.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Card:
 
 @dataclass(frozen=True)
 class Row:
-    """Show a figure in the table.
+    """Hold a row of the report's table: a figure of each run and its meaning.
 
     Args:
         name: the figure.
@@ -57,7 +57,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Key:
-    """Name a class in a legend, with its sign and colour."""
+    """Hold an entry of a chart's legend: a class with its sign and colour."""
 
     label: str
     sign: str
@@ -66,7 +66,7 @@ class Key:
 
 @dataclass(frozen=True)
 class Line:
-    """Say something about held-out or generated rows, after the sign that they have in charts."""
+    """Hold a sentence about held-out or generated rows; the page puts their colour before it."""
 
     rows: Literal["real", "generated"]
     text: str
@@ -74,7 +74,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Bar:
-    """Draw two bars after a name from the data, for held-out and for generated rows.
+    """Hold two bars for one value of a column: its shares among held-out and among generated cells.
 
     Args:
         label: the name.
@@ -93,12 +93,12 @@ class Bar:
 
 @dataclass(frozen=True)
 class Meter:
-    """Show a number in a table after a bar.
+    """Hold a number in a cell of a table, with a bar that shows its size.
 
     Args:
         text: the number.
-        length: of the bar, from 0 to 1.
-        bad: whether it deserves caution.
+        length: the length of the bar, from 0 to 1.
+        bad: whether to mark the number as a warning.
     """
 
     text: str
@@ -108,11 +108,11 @@ class Meter:
 
 @dataclass(frozen=True)
 class Grid:
-    """Lay out a table.
+    """Hold a table of a panel: the titles of its columns, and its rows of texts and numbers.
 
     Args:
         head: titles of the columns; the first column has names from the data.
-        rows: a name, and a text or number for each further column.
+        rows: for each row, a name, and a text or a number for each further column.
     """
 
     head: list[str]
@@ -121,17 +121,17 @@ class Grid:
 
 @dataclass(frozen=True)
 class Panel:
-    """Lay out a chart, strips of pictures, bars or a table.
+    """Hold a panel of the page: charts, strips of pictures, bars or a table, with a title and a caption.
 
     Args:
         title: what is shown.
         caption: what a good model looks like here.
         charts: SVG elements, from top to bottom.
         strips: pictures.
-        legend: of classes.
-        wide: whether it takes the whole width.
-        lines: sentences about held-out and generated rows, above the chart.
-        bars: under the chart.
+        legend: the classes in the charts.
+        wide: whether the panel takes the whole width of the page.
+        lines: sentences about held-out and generated rows, above the charts.
+        bars: bars below the charts.
         grid: a table.
         note: a remark after the title.
         numbered: names from the data that charts refer to by number, from 1.
@@ -152,7 +152,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Section:
-    """Put panels under one heading.
+    """Hold the panels of the page under one heading.
 
     Args:
         title: the heading.

@@ -30,7 +30,7 @@ SCATTERED = 300
 
 
 def training_panels(subject: Subject) -> list[Panel]:
-    """Draw the curves of training from metrics.csv."""
+    """Draw the training curves of a run from its metrics.csv."""
     metrics = subject.run.folder.read_metrics()
     if not metrics:
         return []
@@ -45,7 +45,7 @@ def training_panels(subject: Subject) -> list[Panel]:
 
 
 def picture_panels(subjects: list[Subject]) -> list[Panel]:
-    """Show originals, reconstructions, samples and traversals."""
+    """Return panels of pictures: originals with reconstructions, samples, and traversals of latent dimensions."""
     first = subjects[0]
     count = columns_for(first.run.schema.shape[1])
     originals = first.subset(2 * count)
@@ -81,9 +81,9 @@ def _reconstructions(subjects: list[Subject], originals: Part, scale: Scale, cou
 
 def _samples(subjects: list[Subject], originals: Part, scale: Scale, count: int) -> Panel:
     strips, captions = [], []
-    alike = replace(originals, index=np.resize(originals.index, 2 * count))  # from the first again, if they are few
+    rows = replace(originals, index=np.resize(originals.index, 2 * count))  # rows repeat if there are too few
     for s in subjects:
-        drawn, caption = account(s).samples(alike, _by(s, subjects), scale, count)
+        drawn, caption = account(s).samples(rows, _by(s, subjects), scale, count)
         strips += drawn
         captions.append(f"{s.name}: {caption}" if len(subjects) > 1 else caption)
     return Panel("New samples", " ".join(captions), strips=strips, wide=True)
@@ -111,7 +111,7 @@ def _traversals(subject: Subject, kl: Array, spread: DiagonalNormal, example: Pa
 
 
 def map_panel(subject: Subject) -> Panel | None:
-    """Draw the codes in the plane, coloured by class where the source has classes."""
+    """Draw the codes of held-out rows as points in the plane, coloured by class if the source has classes."""
     code, labels = subject.figures.measured.mean, subject.held_out.classes()
     if len(code) < 3:
         return None
@@ -130,26 +130,26 @@ def map_panel(subject: Subject) -> Panel | None:
             keys = [Key(str(name), *charts.class_style(i)) for i, name in enumerate(names)]
             caption = "Each point is a held-out example. Classes that the codes tell apart form patches of one sign and colour."
         else:
-            groups, caption = None, f"{caption} Signs and colours are left out, as there are {len(names)} classes."
+            groups, caption = None, f"{caption} There are too many classes ({len(names)}) to mark them."
     shown = np.sort(np.random.default_rng(0).permutation(len(plane))[:MOST_POINTS])
     drawn = charts.latent_map(plane[shown], None if groups is None else groups[shown], axes)
     return Panel("Map of the codes", caption, [drawn], legend=keys)
 
 
 def project(code: Array) -> tuple[Array, tuple[str, str]]:
-    """Project codes (n, d ≥ 2) onto two principal components, unless d = 2; return the plane and labels of its axes."""
+    """Project codes (n, d ≥ 2) onto two principal components, unless d = 2; return the points and the axis labels."""
     if code.shape[1] == 2:
         return code, ("z, dimension 0", "z, dimension 1")
     centred = code - code.mean(0)
     _, singular, axes = np.linalg.svd(centred, full_matrices=False)
-    axes = axes[:2] * np.sign(axes[:2][np.arange(2), np.abs(axes[:2]).argmax(1)])[:, None]  # the sign is arbitrary
+    axes = axes[:2] * np.sign(axes[:2][np.arange(2), np.abs(axes[:2]).argmax(1)])[:, None]  # fix the arbitrary sign
     shares = 100 * singular[:2] ** 2 / max(float((singular**2).sum()), 1e-300)
     labels = [f"principal component {i + 1} ({share:.0f} %)" for i, share in enumerate(shares)]
     return centred @ axes.T, (labels[0], labels[1])
 
 
 def column_panels(subjects: list[Subject]) -> list[Panel]:
-    """Compare samples with held-out values, and reconstructions with observed values, column by column."""
+    """Draw for each column its samples against held-out values, and reconstructed against observed values."""
     schema = subjects[0].run.schema
     rows = subjects[0].subset(TABLE_ROWS)
     scattered = replace(rows, index=rows.index[:: max(1, len(rows) // SCATTERED)])

@@ -16,18 +16,18 @@ from vaekit.pictures import Scale, tile
 Array = npt.NDArray[Any]
 
 SHEET = 900
-"""Approximate width of a strip in pixels: that of the page, and more for large pictures."""
+"""Approximate width of a strip in pixels: the width of the page, and more for large pictures."""
 GAP = 4
 """Pixels between pictures."""
 
 
 @dataclass(frozen=True)
 class Strip:
-    """Hold pictures side by side, with a label.
+    """Hold a strip of pictures as an embedded PNG, with a label.
 
     Args:
         label: what the pictures are.
-        source: a data URI.
+        source: the PNG as a data URI.
         width: in pixels.
         height: in pixels.
     """
@@ -39,12 +39,12 @@ class Strip:
 
 
 def columns_for(width: int) -> int:
-    """Return how many pictures of this width fit side by side."""
+    """Return how many pictures fit side by side on the page, given their width in pixels."""
     return min(12, max(3, SHEET // max(width, 72)))
 
 
 def make_strip(label: str, pictures: Array, scale: Scale, columns: int) -> Strip:
-    """Make a strip of pictures (n, H, W, C), `columns` of them in each row."""
+    """Make a strip from pictures of shape (n, H, W, C), with `columns` pictures in each row."""
     zoom = max(1, round(SHEET / (columns * pictures.shape[2])))
     sheet = tile(to_rgba(scale.bytes(pictures)), columns, zoom, GAP)
     buffer = io.BytesIO()
@@ -54,7 +54,7 @@ def make_strip(label: str, pictures: Array, scale: Scale, columns: int) -> Strip
 
 
 def to_rgba(pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Turn pictures of any number of channels into RGBA; channels that are not colours are shown as their mean, in grey."""
+    """Convert pictures with any number of channels to RGBA; channels other than RGB and RGBA are averaged to grey."""
     channels = pictures.shape[-1]
     if channels == 4:
         return pictures

@@ -1,4 +1,4 @@
-"""The subject of a report: a run, its held-out rows, and what was measured on them."""
+"""The subject of a report: a run, its held-out rows, and its figures on them."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class Subject:
     Args:
         run: the run.
         held_out: the rows on which it is measured.
-        evaluation: its figures on them.
-        named: the rows as they were opened, if they are not held-out rows of the run's own source.
+        figures: the figures of the run on these rows.
+        named: the source of the rows, if the user named other rows than the run's held-out rows.
     """
 
     run: Run
@@ -40,7 +40,7 @@ class Subject:
 
     @classmethod
     def of(cls, run: Run, rows: object | None = None) -> Subject:
-        """Return a run on rows, by default on the held-out rows of its own source."""
+        """Evaluate a run on rows, by default its held-out rows, and return the subject of a report."""
         kind = TableSubject if run.reads_tables else Subject
         if rows is None:
             return kind(run, run.split().test, run.evaluate())
@@ -48,16 +48,16 @@ class Subject:
         return kind(run, run.prepare(named).part, run.evaluate(rows), named)
 
     def with_run(self, other: Run) -> Subject:
-        """Return another run on the same held-out rows."""
+        """Evaluate another run on the same held-out rows, and return the subject of its report."""
         return Subject(other, self.held_out, other.evaluate(self.source(self.held_out)), self.named)
 
     def sample(self, rows: Part, mean: bool = False) -> Array:
-        """Draw as many new rows as these, with their context; codes of a mixed table's rows."""
+        """Draw a new row for each given row, with the same context; rows of a mixed table are codes."""
         return self.run.sample_at(self.rows(rows).context(), len(rows), mean=mean)
 
     @cached_property
     def train(self) -> Part | None:
-        """Return the training rows; None if they are gone and other rows were named."""
+        """Return the training rows of the run; None if they are not available and other rows were named."""
         try:
             return self.run.split().train
         except DataError:
@@ -72,17 +72,17 @@ class Subject:
 
     @property
     def learned_prior(self) -> bool:
-        """Tell whether p(z) was learned, and so need not be N(0, I)."""
+        """Tell whether the prior p(z) was learned, rather than fixed as N(0, I)."""
         return not isinstance(self.run.model.prior, StandardNormal)
 
     @property
     def binary(self) -> bool:
-        """Tell whether p(x|z) is a distribution of zeros and ones."""
+        """Tell whether p(x|z) is a distribution over zeros and ones."""
         return self.run.schema.kind == "binary" or self.run.transform.binarizes
 
     @cached_property
     def table(self) -> TableFigures:
-        """Measure the columns of a mixed table."""
+        """Measure how well the run has learned the columns of a mixed table."""
         return self.run.as_table_run().table_figures(
             self.rows(self.held_out), self.rows(self.train) if self.train else None
         )
@@ -94,7 +94,7 @@ class Subject:
 
     @cached_property
     def squared_error(self) -> float:
-        """Measure (x − reconstruction)², averaged over held-out rows and values, in squared units of the data as given."""
+        """Measure the mean of (x − reconstruction)² over held-out rows and values, in squared units of the data."""
         total = 0.0
         for first, block in self.held_out.blocks():
             made = self.run.reconstruct(self.source(self.held_out.crop(first, first + len(block))))
@@ -102,36 +102,36 @@ class Subject:
         return total / (len(self.held_out) * math.prod(self.run.schema.shape))
 
     def subset(self, limit: int) -> Part:
-        """Return at most this many held-out rows, spread over all of them: sources are often sorted by class."""
+        """Return at most `limit` held-out rows, spread over all of them because sources are often sorted by class."""
         return self.held_out.subset(limit, self.run.recipe.seed)
 
     def rows(self, part: Part) -> Rows:
-        """Return rows as the model sees them, with their noise and context."""
+        """Convert rows to the form that the model sees, with their noise and context."""
         return Rows(part, self.run.transform, self.run.recipe.seed)
 
     def source(self, part: Part) -> Source:
-        """Return rows as the methods of a run take them, and say whether they are pictures, which a shape alone does not."""
+        """Wrap rows as a source that the methods of a run accept, marked as pictures if they are."""
         return Source(part.take(0, len(part)), picture=self.run.schema.picture, context=part.take_context())
 
 
 class TableSubject(Subject):
-    """Hold a run on a mixed table, whose rows are codes of cells, NaN where a cell is missing."""
+    """Hold a run on a mixed table, its figures, and its held-out rows as codes, NaN where a cell is missing."""
 
     mixed = True
     values_word = "columns"
 
     def with_run(self, other: Run) -> Subject:
-        """Return another run on the same held-out rows, coded in its own way."""
+        """Evaluate another run on the same held-out rows, with its own codes, and return the subject of its report."""
         source = other.open(self.cells())
         return TableSubject(other, all_rows(source), other.evaluate(source.frame), source)
 
     log_probability = "log-probability (log-density of continuous columns)"
 
     def cells(self) -> Any:
-        """Return the held-out rows as they were given, as an Arrow table."""
+        """Return the original cells of the held-out rows as an Arrow table."""
         given = self.named or self._own_source()
         if given.frame is None:
-            raise RunError(f"The rows of the run '{self.run.path}' are not a table", mend="Name the rows to report on")
+            raise RunError(f"The rows of the run '{self.run.path}' are not a table", mend="Pass the rows to report on")
         rows, first, parts = self.held_out.index, 0, []
         for piece in given.frame.read():
             inside = rows[(rows >= first) & (rows < first + len(piece))]
@@ -140,6 +140,6 @@ class TableSubject(Subject):
         return pa.concat_tables(parts)
 
     def _own_source(self) -> Source:
-        """Return the source that holds the held-out rows of the run."""
+        """Return the source that contains the held-out rows of the run."""
         source, test = self.run.source
         return test or source.test or source

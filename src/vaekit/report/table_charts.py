@@ -1,4 +1,4 @@
-"""Draw charts of tables without names from the data: columns are numbered, and the page lists their names."""
+"""Draw the charts of a mixed table; columns are numbered, and the page lists their names."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from vaekit.report.numbers import significant
 Array = npt.NDArray[np.float64]
 
 FAINTEST = 0.03
-"""Squares of the matrix below this share of the darkest are not drawn."""
+"""Squares fainter than this share of the darkest shade are not drawn."""
 FIRST_DAY, LAST_DAY = -719_162, 2_932_896
-"""The years 1 to 9999 in days since 1970: calendars have no names for others."""
+"""The years 1 to 9999 in days since 1970: other dates cannot be formatted."""
 
 
 @chart(height=1.75, width=3.3)
 def histogram(ax: Any, edges: Array, held_out: Array, generated: Array, axis: str) -> str:
-    """Draw the shares of held-out and of generated cells in common bins.
+    """Draw histograms of a column's held-out and generated cells in common bins.
 
     Args:
         ax: the axes to paint on.
         edges: edges of the bins, shape (b + 1,), increasing; dates are in microseconds since 1970.
-        held_out: shape (b,).
-        generated: shape (b,).
+        held_out: the share of held-out cells in each bin, shape (b,).
+        generated: the share of generated cells in each bin, shape (b,).
         axis: `linear`, `log` or `date`.
     """
     if axis == "date":
@@ -44,7 +44,7 @@ def histogram(ax: Any, edges: Array, held_out: Array, generated: Array, axis: st
         ax.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))
     elif axis == "log":
         ax.set_xscale("log")
-        near = edges[-1] < 100 * edges[0]  # powers of ten would be one or two
+        near = edges[-1] < 100 * edges[0]  # there would be only one or two powers of ten
         ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if near else (1.0,), numticks=7))
         ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: write_short(value, value)))
         ax.xaxis.set_minor_formatter(NullFormatter())
@@ -59,7 +59,7 @@ def histogram(ax: Any, edges: Array, held_out: Array, generated: Array, axis: st
 
 
 def write_short(value: float, spread: float) -> str:
-    """Write a number at an axis, in thousands, millions or billions if the axis is that long.
+    """Format a number for an axis, in thousands, millions or billions if the numbers on the axis are large.
 
     Examples:
         >>> write_short(-250_000.0, 1e6), write_short(2.5e6, 1e7), write_short(0.25, 1.0)
@@ -74,12 +74,12 @@ def write_short(value: float, spread: float) -> str:
 
 @chart(height=3.5, width=4.2, gaps=True)
 def matrix(ax: Any, values: Array, top: float) -> str:
-    """Draw the association of every pair of columns: the darker the square, the stronger.
+    """Draw the association between every pair of columns as a square: the darker, the stronger.
 
     Args:
         ax: the axes to paint on.
-        values: associations from 0 to 1, shape (C, C), NaN where they are not known; the diagonal is left out.
-        top: the association of the darkest shade.
+        values: associations from 0 to 1, shape (C, C), NaN where they are unknown; the diagonal is ignored.
+        top: the association that has the darkest shade.
     """
     count = len(values)
     shade = np.clip(values / top, 0, 1)
@@ -106,6 +106,6 @@ def matrix(ax: Any, values: Array, top: float) -> str:
 def _squares(
     ax: Any, rectangles: list[tuple[float, float, float, float]], shades: list[float], colour: str = FIRST
 ) -> None:
-    """Paint rectangles (left, top, width, height), each as opaque as its shade, which suits light and dark themes."""
+    """Paint rectangles (left, top, width, height); their shades set the opacity, which suits light and dark themes."""
     for (left, top, width, height), alpha in zip(rectangles, shades, strict=True):
         ax.add_patch(Rectangle((left, top), width, height, facecolor=colour, alpha=round(float(alpha), 2), linewidth=0))

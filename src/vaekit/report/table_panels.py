@@ -1,4 +1,4 @@
-"""Show what was measured of the columns of a mixed table: charts, bars and tables, each with what to look for."""
+"""Show the figures for the columns of a mixed table: charts, bars and tables, each with what to look for."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from vaekit.report.subject import Subject
 
 MOST_DIFFERENCES = 10
 MOST_NAMED = 100
-"""Names in a list, and columns in the table of all columns."""
+"""Most names in a list, and most columns in the table of columns."""
 FAR = 3.0
-"""A distance this many times as large as by chance is pointed out."""
+"""Distances more than this many times as large as by chance are pointed out."""
 SOME_MISSING = 0.01
-"""Share of missing cells from which on they may make a difference."""
+"""Share of missing cells above which they may matter."""
 IGNORED = (
-    "Missing cells count in no figure. The model assumes that the observed cells of a row explain why others are missing, "
-    "and that nothing else does."
+    "The figures ignore missing cells. The model assumes that they are missing at random: which cells are missing depends "
+    "only on the observed cells of a row."
 )
 MODELLED = (
-    "The model also predicts which cells are missing, from what they hold: the log-likelihood and its parts cover the observed "
-    "cells and the pattern of missing cells."
+    "The model also predicts which cells are missing, depending on their values: the log-likelihood and its parts cover the "
+    "observed cells and the pattern of missing cells."
 )
-NO_TRAINING_ROWS = "The training rows are gone, so figures that need them are left out."
+NO_TRAINING_ROWS = "The training rows are not available, so figures that need them are left out."
 MISSING = "–"
 
 
 def table_sections(subjects: list[Subject]) -> list[Section]:
-    """Return everything about the columns of a table; with two runs, the generated rows come from the first."""
+    """Return the sections about the columns of a mixed table; with two runs, generated rows come from the first."""
     first, table = subjects[0], subjects[0].table
     whose = f" The generated rows come from {first.name}." if len(subjects) > 1 else ""
     found = [marginal_section(table, first.run.schema.modelled, whose)]
@@ -51,13 +51,13 @@ def _names(text: str, names: list[str]) -> list[tuple[str, list[str]]]:
 
 
 def marginal_section(table: TableFigures, columns: tuple[Column, ...], whose: str) -> Section:
-    """Show each column on its own, generated cells against held-out ones."""
+    """Compare the distributions of held-out and generated cells of each column."""
     shown = table.marginals[:MOST_COLUMNS]
     far = sorted((m for m in shown if m.distance > FAR * m.by_chance), key=lambda m: -m.distance)
     text = (
         f"{table.compared_rows:,} held-out rows (filled) against {table.compared_rows:,} generated rows (outlined): the two should agree. "
-        "The distance of numbers and dates is the largest gap between distribution functions (Kolmogorov–Smirnov), that of lists "
-        "is the total variation: 0 means the same distribution, 1 means no overlap. The outermost bins also count the cells beyond "
+        "The distance of numbers and dates is the largest gap between distribution functions (Kolmogorov–Smirnov), that of categories "
+        "is the total variation distance: 0 means the same distribution, 1 means no overlap. The outermost bins also count the cells beyond "
         f"the axis. Frequent single values have bars under the histogram of the other values.{whose}"
     )
     missing = table.missing.held_out
@@ -66,7 +66,7 @@ def marginal_section(table: TableFigures, columns: tuple[Column, ...], whose: st
     names = [f"{cut(m.column)} ({m.distance:.2f})" for m in far]
     further = [cut(m.column) for m in table.marginals[MOST_COLUMNS:]]
     notes = [
-        *_names(f"Further apart than {FAR:g} times by chance:", names),
+        *_names(f"More than {FAR:g} times as far apart as by chance:", names),
         *_names(f"The first {MOST_COLUMNS} columns are shown. Not shown:", further),
     ]
     panels = [_marginal_panel(m, column) for m, column in zip(shown, columns, strict=False)]
@@ -106,12 +106,12 @@ def _bar(column: Column, share: ValueShare, longest: float) -> Bar:
 
 
 def association_section(found: Associations, whose: str) -> Section:
-    """Show the associations of all pairs of columns."""
+    """Show the associations between all pairs of columns, in held-out rows and in generated rows."""
     title = "Associations between columns"
     if len(found.columns) < 2:
         return Section(title)
     text = (
-        "Cramér's V without its bias (Bergsma 2013) measures the association of each pair of columns; numbers are cut into eight "
+        "Bias-corrected Cramér's V (Bergsma 2013) measures the association of each pair of columns; numbers are put into eight "
         "bins with about equally many held-out cells. With φ² = χ²/n less its value by chance, V = √(φ²/(min(rows, columns) − 1)) "
         f"for the table of counts: 0 for independent columns, 1 where one column determines the other.{whose}"
     )
@@ -124,12 +124,12 @@ def _association_panels(found: Associations) -> list[Panel]:
     caption = "The two pictures should look alike."
     if found.differences:
         caption += (
-            f" On average over pairs, V differs by {found.gap:.3f}. By chance it would differ by {found.gap_by_chance:.3f}, "
-            "as it does between held-out rows and as many training rows."
+            f" On average over pairs, V differs by {found.gap:.3f}. Between held-out rows and as many training rows, which "
+            f"differ only by chance, it differs by {found.gap_by_chance:.3f}."
         )
     differences = (
-        "The pairs that differ most in V or in Spearman's rank correlation, which exists where both columns have an order "
-        "and, unlike V, has a sign."
+        "The pairs that differ most in V or in Spearman's rank correlation. The rank correlation needs two ordered columns; "
+        "unlike V, it has a sign."
     )
     largest = [_difference(d) for d in found.differences[:MOST_DIFFERENCES]]
     head = ["columns", "V, held out → generated", "rank correlation, held out → generated"]
@@ -152,7 +152,7 @@ def hidden_section(hidden: list[tuple[HiddenCells, ...]], runs: list[str]) -> Se
     """Show how well each run predicts hidden cells.
 
     Args:
-        hidden: what was measured, for each run.
+        hidden: for each run, a record for each column.
         runs: the names of the runs.
     """
     by_name = [{each.column: each for each in found} for found in hidden]
@@ -163,17 +163,20 @@ def hidden_section(hidden: list[tuple[HiddenCells, ...]], runs: list[str]) -> Se
     text = (
         f"Observed cells of some held-out rows, at most {rows:,} of each column, are hidden once, a fifth of the cells at a time, and "
         f"predicted from the rest of their row (K = {SAMPLES} draws at most). The simple guess is the most frequent value, the median "
-        "level or the mean of training rows. The error of a list is the share of wrong predictions, that of ordered levels the mean "
-        "distance in levels, that of numbers the root mean squared error in standard deviations. log p is the mean log-probability "
-        "(of numbers without a grid, log-density) of the true cell; the gain is over the column's own distribution, "
-        "± one standard error."
+        "level or the mean of training rows. The error of categories is the share of wrong predictions; of ordered levels, the mean "
+        "distance in levels; of numbers, the root mean squared error in standard deviations. log p is the mean log-probability of "
+        "the true cell (log-density for numbers without a grid). The gain is the increase of log p over the column's own "
+        "distribution, ± one standard error."
     )
     model = runs[0] if len(runs) > 1 else "the model"
     verdict = (
-        f"From the rest of a row, {model} predicts {len(predicted)} of {len(own)} columns better than without it "
-        "(a gain above two standard errors)."
+        f"The rest of a row helps {model} to predict {len(predicted)} of {len(own)} columns "
+        "(their gain is above two standard errors)."
     )
-    notes = [(verdict, []), *_names("Not better:", [cut(each.column) for each in own if not each.is_predicted])]
+    notes = [
+        (verdict, []),
+        *_names("It does not help with:", [cut(each.column) for each in own if not each.is_predicted]),
+    ]
     head = ["column", "measure", "simple guess", *(word for run in runs for word in _heads(run, len(runs) > 1))]
     grid = Grid(head, [_hidden_row([found[each.column] for found in by_name]) for each in shown])
     return Section("Hidden cells", [Panel("", "", grid=grid, wide=True)], text, notes)
@@ -206,7 +209,7 @@ def _error(found: HiddenCells, value: float) -> str:
 
 
 def columns_section(subject: Subject) -> Section:
-    """Show the kind of each column, which cells are missing, and which columns are left out of the model."""
+    """Show the kind and the share of missing cells of each column, and the columns that are left out of the model."""
     columns, missing = subject.run.schema.table, subject.table.missing
     shares = [missing.held_out] if missing.train is None else [missing.held_out, missing.train]
     of_columns = iter(zip(*shares, strict=True))

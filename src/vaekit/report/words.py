@@ -9,11 +9,11 @@ from vaekit.report.numbers import significant
 from vaekit.report.panel import Row, cut
 from vaekit.report.subject import Subject
 
-COMPARABLE = "Both log-likelihoods are bounds for the same rows in the same units, and can be compared."
+COMPARABLE = "Both log-likelihoods are bounds for the same rows in the same units, so they can be compared."
 
 
 def table(subjects: list[Subject]) -> list[Row]:
-    """Return all figures with a column for each run; figures that no run has are left out."""
+    """Return the report's table of figures, with a column for each run; figures that no run has are left out."""
     columns = [account(subject).column() for subject in subjects]
     rows = [
         Row(name, [column.get(name, MISSING) for column in columns], meaning)
@@ -27,8 +27,8 @@ def _meanings(subject: Subject) -> dict[str, str]:
     return {
         "held-out examples": "rows that were named for this report"
         if subject.named
-        else "rows that neither trained nor chose the model",
-        "log-likelihood": f"{of}: a lower bound of the mean {subject.log_probability} of a held-out example (± one standard error)",
+        else "rows used neither for training nor for choosing the weights",
+        "log-likelihood": f"{of}: a lower bound on the mean {subject.log_probability} of a held-out example (± one standard error)",
         "draws K": "draws of z for each log-likelihood; more draws make the bound tighter",
         "bits per dimension": "bits per value: a code based on the model needs at most this many",
         "ELBO": f"{of}: a looser bound, −(distortion + rate)",
@@ -50,7 +50,7 @@ def _meanings(subject: Subject) -> dict[str, str]:
 
 
 def comparison(one: Subject, other: Subject) -> list[str]:
-    """Say what can be compared between two runs on the same held-out rows, and what cannot."""
+    """Explain which figures of two runs on the same held-out rows can be compared, and which cannot."""
     if one.mixed:
         return _compare_tables(one, other)
     sentences = [
@@ -68,7 +68,9 @@ def comparison(one: Subject, other: Subject) -> list[str]:
             "limits its codes, which makes reconstruction easier, so compare the samples too."
         )
     elif data_unit(one) != data_unit(other):
-        sentences.append("The log-likelihoods cannot be compared: only one of the models is of binarised data.")
+        sentences.append(
+            "The log-likelihoods cannot be compared: only one of the models was trained on binarised data."
+        )
     else:
         sentences.append(COMPARABLE)
     return [*sentences, *_trained_elsewhere(one, other)]
@@ -78,14 +80,15 @@ def _trained_elsewhere(one: Subject, other: Subject) -> list[str]:
     if one.run.provenance["fingerprint"] == other.run.provenance["fingerprint"]:
         return []
     return [
-        f"The runs were trained on different rows. Some held-out rows may have trained {other.name}, which then looks better than it is."
+        f"The runs were trained on different rows. If {other.name} was trained on some of the held-out rows, it looks better "
+        "than it is."
     ]
 
 
 def _compare_tables(one: Subject, other: Subject) -> list[str]:
-    """Compare likelihoods where each column has a probability in both runs, or a density in both."""
+    """Say whether the log-likelihoods of two runs on a mixed table can be compared."""
     if one.run.recipe.likelihood.values()["missing"] != other.run.recipe.likelihood.values()["missing"]:
-        return ["The log-likelihoods cannot be compared: only one of the models includes which cells are missing."]
+        return ["The log-likelihoods cannot be compared: only one of the models predicts which cells are missing."]
     columns = [{c.name: c for c in s.run.schema.modelled} for s in (one, other)]
     unlike = [cut(n) for n, c in columns[0].items() if _is_density(c) != _is_density(columns[1][n])]
     if unlike:
@@ -93,10 +96,10 @@ def _compare_tables(one: Subject, other: Subject) -> list[str]:
             f"The log-likelihoods cannot be compared: only one of the models has a density for {', '.join(unlike[:5])}"
             + (f" and {len(unlike) - 5} more." if len(unlike) > 5 else ".")
         ]
-    if columns[0] != columns[1]:  # other codes have another fingerprint, whatever the rows
+    if columns[0] != columns[1]:  # different codes give different fingerprints, even for the same rows
         return [
             COMPARABLE,
-            "The runs take columns for different kinds, so it is not known whether they were trained on the same rows.",
+            "The runs treat some columns as different kinds, so it is unknown whether they were trained on the same rows.",
         ]
     return [COMPARABLE, *_trained_elsewhere(one, other)]
 

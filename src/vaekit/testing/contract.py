@@ -1,4 +1,4 @@
-"""How a broken contract is reported, and the comparisons that find it."""
+"""The error for a broken contract of a part, and the comparisons that detect it."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def check_close(
     tolerance: npt.ArrayLike = 1e-6,
     at: tuple[str, Array] | None = None,
 ) -> None:
-    """Check that a part's values are the expected ones.
+    """Check that values of a part agree with the expected values.
 
     Args:
         part: the part.
@@ -82,7 +82,7 @@ def check_close(
 
 
 def check_finite(part: Any, what: str, values: Tensor | None, likely: str, at: tuple[str, Array] | None = None) -> None:
-    """Check that all values are finite. The arguments are those of `check_close`.
+    """Check that all values of a part are finite; the arguments are as in `check_close`.
 
     Raises:
         ContractError: if a value is infinite or not a number.
@@ -96,7 +96,7 @@ def check_finite(part: Any, what: str, values: Tensor | None, likely: str, at: t
 
 
 def check_shape(part: Any, what: str, found: tuple[int, ...], expected: tuple[int, ...], likely: str) -> None:
-    """Check that a shape is the expected one.
+    """Check that a result of a part has the expected shape.
 
     Raises:
         ContractError: if they differ.

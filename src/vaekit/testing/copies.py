@@ -15,7 +15,7 @@ MOVED = 0.2
 
 
 def moved_copy(part: M) -> M:
-    """Return a copy in float64 and in evaluation mode, with trainable weights moved at random.
+    """Return a copy of a part in float64 and in evaluation mode, with trainable weights moved at random.
 
     Shared modules, which the part holds in a tuple so that their weights are not counted twice, are copied and moved too.
     """

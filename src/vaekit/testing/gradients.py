@@ -1,4 +1,4 @@
-"""Checks of gradients against central differences, and of rows, which must not depend on each other."""
+"""Checks that gradients agree with central differences, and that rows do not depend on each other."""
 
 from __future__ import annotations
 
@@ -35,12 +35,14 @@ def check_gradients(part: Any, what: str, value: Callable[[], Tensor], inputs: M
     """
     gradients = torch.autograd.grad(value(), list(inputs.values()), allow_unused=True, materialize_grads=True)
     for (name, tensor), gradient in zip(inputs.items(), gradients, strict=True):
-        check_finite(part, f"the gradient of {what} by {name}", gradient, "an operation has no derivative there")
+        check_finite(
+            part, f"the gradient of {what} with respect to {name}", gradient, "an operation has no derivative there"
+        )
         direction = torch.randn_like(tensor)
         told = float((gradient * direction).sum())
         off, true = min((abs(told - d), d) for d in _differences(value, tensor, direction))
         if off > CLOSE * max(1.0, abs(true)):
-            broken = f"the gradient of {what} by {name} is {told:.6g} along a random direction, but central differences give {true:.6g}"
+            broken = f"the gradient of {what} with respect to {name} is {told:.6g} along a random direction, but central differences give {true:.6g}"
             raise ContractError(part, broken, "a path is cut (detach, no_grad, .data), or a backward formula is wrong")
 
 
@@ -56,17 +58,19 @@ def _differences(value: Callable[[], Tensor], tensor: Tensor, direction: Tensor)
 
 
 def check_used(part: Any, what: str, value: Tensor, inputs: Mapping[str, Tensor]) -> None:
-    """Check that a value depends on every input.
+    """Check that a value computed by a part depends on every input.
 
     Raises:
-        ContractError: if the gradient by an input is missing, zero everywhere or not finite.
+        ContractError: if the gradient with respect to an input is missing, zero everywhere or not finite.
     """
     gradients = torch.autograd.grad(value, list(inputs.values()), allow_unused=True, retain_graph=True)
     for name, gradient in zip(inputs, gradients, strict=True):
         if gradient is None or not gradient.any():
             told = "has no gradient" if gradient is None else "has a gradient of zero"
             raise ContractError(part, f"{name} {told} from {what}", "it is not used, or its gradient path is cut")
-        check_finite(part, f"the gradient of {what} by {name}", gradient, "an operation has no derivative there")
+        check_finite(
+            part, f"the gradient of {what} with respect to {name}", gradient, "an operation has no derivative there"
+        )
 
 
 def check_rows_apart(

@@ -25,7 +25,7 @@ ON_A_LINE = 6003
 
 @dataclass(frozen=True)
 class Axis:
-    """Points on a line, with the weights of four sums over them.
+    """Points on a line, with weights for a sum over all points and for three coarser sums.
 
     Args:
         points: shape (n,).
@@ -40,7 +40,7 @@ class Axis:
 
 
 def real_axis(draws: Array, dimensions: int) -> Axis:
-    """Return points that cover the real line.
+    """Return an axis with points that cover the real line, dense where the draws are.
 
     Args:
         draws: draws, which show where most of the mass is, shape (m,).
@@ -58,7 +58,7 @@ def real_axis(draws: Array, dimensions: int) -> Axis:
 
 
 def listed_axis(values: npt.ArrayLike) -> Axis:
-    """Return an axis of values whose probabilities are summed."""
+    """Return an axis of discrete values, over which probabilities are summed."""
     points = np.asarray(values, dtype=np.float64)
     return Axis(points, np.ones(len(points)), np.ones((3, len(points))))
 
@@ -85,7 +85,7 @@ class Grid:
 
     @classmethod
     def of(cls, axes: Sequence[Axis]) -> Grid:
-        """Return the grid of some axes."""
+        """Return the grid of all combinations of the points of several axes."""
         points = np.stack(np.meshgrid(*(axis.points for axis in axes), indexing="ij"), -1).reshape(-1, len(axes))
         weights, coarse = np.ones(1), np.ones((3, 1))
         for axis in axes:

@@ -125,7 +125,7 @@ def _check_extremes(likelihood: Likelihood, x: Tensor) -> None:
         likely = "bound what is exponentiated with vaekit.networks.soft_clamp"
         check_finite(likelihood, f"log_prob{at}", log_p, likely, ("network's output", to_array(raw)))
         gradient = torch.autograd.grad(log_p.sum(), raw, retain_graph=True)[0]
-        check_finite(likelihood, f"the gradient of log_prob{at} by the network's output", gradient, likely)
+        check_finite(likelihood, f"the gradient of log_prob{at} with respect to the network's output", gradient, likely)
 
 
 @torch.no_grad()

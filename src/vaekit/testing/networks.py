@@ -99,7 +99,7 @@ def _check_start(part: type[Network], which: str, network: nn.Module, x: Tensor)
 
 @torch.no_grad()
 def _check_leading(part: type[Network], decoder: nn.Module, z: Tensor) -> None:
-    """Check that the decoder gives the same for z with leading dimensions as for one row after another."""
+    """Check that the decoder gives the same outputs for z with leading dimensions as for single rows."""
     whole = decoder(z)
     for lead in ((), (1, ROWS), (ROWS, 1, 1)):
         what = f"what the decoder returns for z of shape {(*lead, z.shape[-1])}"

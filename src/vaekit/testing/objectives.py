@@ -84,7 +84,7 @@ def check_objective(
 
 @dataclass(frozen=True)
 class KnownModel:
-    """x = Wz + b + N(0, λI), z ~ N(0, I), where W has orthogonal columns, and an encoder near the true posterior.
+    """A model x = Wz + b + N(0, λI), where W has orthogonal columns, and an encoder near its true posterior.
 
     Args:
         model: the model, float64.
@@ -116,7 +116,7 @@ class KnownModel:
         return cls(model, x, np.atleast_1d(stats.multivariate_normal(b, covariance).logpdf(x)))
 
     def exact_terms(self) -> tuple[Array, Array]:
-        """Return D and R of each row, shape (ROWS,)."""
+        """Return the exact distortion D and rate R of each row, shape (ROWS,)."""
         with torch.no_grad():
             q = self.model.encoder(torch.from_numpy(self.x))
         mean, std = to_array(q.mean), to_array(q.stddev)

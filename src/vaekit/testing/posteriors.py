@@ -38,7 +38,7 @@ maps that use quadrature or iteration."""
 
 
 def check_posterior(posterior: Posterior, *, moment_draws: int = 0, seed: int = 0) -> None:
-    """Check that a posterior's draws are an invertible map of noise, and that log q(z|x) is the density of this map.
+    """Check that a posterior's draws are an invertible map of noise, and that log q(z|x) is their density.
 
     The checks use a copy with weights moved at random. They check standardize(reparameterize(ε)) = ε, and log q(z) =
     log N(ε; 0, I) − log |det ∂z/∂ε| with a numerical Jacobian. They compare the total of q(z|x), the mean, the variance and
@@ -115,7 +115,7 @@ def _check_density(
 
 
 def _check_rate(posterior: Posterior, q: Any, z: Tensor, grid: Grid, log_q: Array) -> None:
-    """Compare the rate from N(0, I) with ∫ q (log q − log p). A closed form must be exact."""
+    """Compare the rate KL[q ‖ N(0, I)] with its integral over a grid; a closed form must be exact."""
     prior = StandardNormal(z.shape[-1]).double()
     draws = Draws(q, prior(), z, q, q.log_prob(z))
     rate, ratios = to_array(draws.rate()), to_array(draws.log_ratio()[:, 0])
@@ -143,10 +143,14 @@ def _check_detached(posterior: Posterior, moved: Posterior, features: Tensor, no
     gradients = torch.autograd.grad(apart.sum(), list(own.values()), allow_unused=True, retain_graph=True)
     for name, gradient in zip(own, gradients, strict=True):
         if gradient is not None and gradient.any():
-            broken = f"log_prob of detached() has a gradient of {float(gradient.abs().max()):.3g} by {name}"
+            broken = (
+                f"log_prob of detached() has a gradient of {float(gradient.abs().max()):.3g} with respect to {name}"
+            )
             raise ContractError(posterior, broken, "detached() keeps a parameter that it should detach")
     if torch.autograd.grad(apart.sum(), z, allow_unused=True)[0] is None:
-        raise ContractError(posterior, "log_prob of detached() has no gradient by z", "detach the parameters alone")
+        raise ContractError(
+            posterior, "log_prob of detached() has no gradient with respect to z", "detach the parameters alone"
+        )
 
 
 def _check_rows(posterior: Posterior, moved: Posterior, features: Tensor, noise: Tensor) -> None:
@@ -196,5 +200,5 @@ def _check_extremes(posterior: Posterior, dimensions: int) -> None:
     for what, values in (("a draw", z.sum((0, -1))), ("log_prob of a draw", log_q.sum(0))):
         check_finite(posterior, what, values, likely, at)
     gradient = torch.autograd.grad(log_q.sum(), features, allow_unused=True)[0]
-    check_finite(posterior, "the gradient of log_prob of a draw by the features", gradient, likely, None)
+    check_finite(posterior, "the gradient of log_prob of a draw with respect to the features", gradient, likely, None)
     check_shape(posterior, "a draw", z.shape, (2, 16, dimensions), "a dimension is lost or added")

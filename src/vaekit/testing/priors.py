@@ -22,7 +22,7 @@ FAR = (0.0, 1.0, 3.0, 10.0, 30.0)
 
 
 def check_latent_dim(what: str, event_shape: Size) -> int:
-    """Return the number of latent dimensions, at most two so that a grid can cover them.
+    """Return the number of latent dimensions, and refuse more than two, because a grid must cover them.
 
     Raises:
         VaekitError: if there are more than two.

@@ -1,4 +1,4 @@
-"""The examples over which a likelihood is a distribution, as a grid of their numbers."""
+"""The possible examples of a likelihood, as a grid over their numbers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ STEPS = 4
 
 @dataclass(frozen=True)
 class Support:
-    """The values of each number of an example.
+    """The possible values of each number in an example of a likelihood.
 
     Args:
         values: for each number, its possible values: a list, `counts` for 0, 1, 2, …, or `real`.
@@ -38,7 +38,7 @@ class Support:
 
     @classmethod
     def of(cls, likelihood: Likelihood) -> Support:
-        """Return the support of a likelihood, according to the kinds of data that it is for.
+        """Return the support of a likelihood, which follows from its kinds of data.
 
         Raises:
             VaekitError: if its examples are too large for a grid.

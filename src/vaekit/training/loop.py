@@ -38,7 +38,7 @@ SAVE_SECONDS = 60.0
 
 @dataclass
 class Trainer:
-    """One training run.
+    """Train a model: take steps, validate, save the state and recover from numbers that are not finite.
 
     Args:
         model: the model; it holds the best weights at the end.

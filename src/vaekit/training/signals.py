@@ -22,7 +22,7 @@ class Stop:
         self.former: dict[int, Callable[[int, FrameType | None], Any] | int] = {}
 
     def __call__(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        """Note the signal, and restore the former handler for a second signal."""
+        """Record the signal, and restore the former handler for a second signal."""
         self.signal = number
         signal.signal(number, self.former[number])
 
@@ -51,7 +51,7 @@ def asked_to_stop() -> Iterator[Stop]:
 
 @contextlib.contextmanager
 def leave_signals_alone() -> Iterator[None]:
-    """Leave signal handlers unchanged while training writes to a temporary folder, whose state would not survive."""
+    """Leave signal handlers unchanged while training writes to a temporary folder, because its state would not survive."""
     token = _caught.set(False)
     try:
         yield

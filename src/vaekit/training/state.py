@@ -25,7 +25,7 @@ UNBOUNDED = ("optimizer.", "sums")
 
 
 class Counters(BaseModel):
-    """The counters of the training state.
+    """The numbers in the training state that are not tensors, such as steps, recoveries and the best bound.
 
     Args:
         step: number of steps done.
@@ -72,7 +72,7 @@ class TrainingState:
         self.parameters: list[Tensor] = list(self.model.parameters())
 
     def save(self, folder: RunFolder, name: str) -> None:
-        """Write the state to a file."""
+        """Write the training state to a file."""
         tensors = self.loss.state_dict()
         tensors |= {f"average.{key}": value for key, value in self.average.items()}
         for index, moments in self.optimizer.state_dict()["state"].items():
@@ -80,7 +80,7 @@ class TrainingState:
         folder.write_tensors(name, tensors | {"sums": self.sums}, {"counters": json.dumps(self.counters.model_dump())})
 
     def load_newest(self, folder: RunFolder) -> None:
-        """Read the state of the last validation, or that of an interruption if it is later."""
+        """Load the newer of two saved states: that of the last validation, or that of an interruption."""
         self.load(folder, GOOD)
         if (folder.path / LATEST).exists():
             good = self.counters.step
@@ -89,7 +89,7 @@ class TrainingState:
                 self.load(folder, GOOD)
 
     def load(self, folder: RunFolder, name: str) -> None:
-        """Read the state from a file.
+        """Load the training state from a file.
 
         Raises:
             RunError: if the file is damaged or belongs to another model.
@@ -153,7 +153,7 @@ def read_state(folder: RunFolder, name: str) -> tuple[dict[str, Tensor], Counter
 
 
 def mend_states(folder: RunFolder) -> str:
-    """Replace a damaged state by the other one if that is intact.
+    """Replace a damaged state file with the other state file of the run if that is intact.
 
     Returns:
         A sentence that says what was done; an empty text if both states are intact.

@@ -1,10 +1,10 @@
-"""Measure whether each code stands for one known factor of variation, and each factor for one code.
+"""Disentanglement scores: does each code stand for one known factor of variation, and each factor for one code?
 
-Four scores compare codes z, shape (n, d), with known factors v, shape (n, f). They ask different things and do not replace
-one another: MIG and SAP want each factor in one code only, DCI disentanglement and the FactorVAE score want each code to
-know one factor only. The scores do not depend on the origin, the scale or the order of the codes. A constant code changes
-only completeness, in which a factor is then predicted by a smaller share of the codes. All four assume that the factors are
-independent in the rows given: otherwise a code for one factor is confused with the factors that go with it.
+Four scores compare codes z, shape (n, d), with known factors v, shape (n, f). They measure different things: MIG and SAP
+are high if only one code predicts each factor; DCI disentanglement and the FactorVAE score are high if each code predicts
+only one factor. The scores do not depend on the origin, the scale or the order of the codes. A constant code changes only
+completeness: a smaller share of the codes then predicts each factor. All four assume that the factors are independent in
+the rows given. Otherwise, a code for one factor also predicts the factors that are associated with it.
 """
 
 from vaekit.evaluation.factors.forests import dci

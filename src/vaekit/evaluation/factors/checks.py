@@ -1,4 +1,4 @@
-"""Check arguments, choose held-out rows and compare the two best codes, for all scores against known factors."""
+"""Common steps of all disentanglement scores: check arguments, split rows, and compare the two best codes."""
 
 from __future__ import annotations
 
@@ -16,35 +16,36 @@ Codes = npt.NDArray[np.floating[Any]]
 Factors = npt.NDArray[np.integer[Any]]
 
 MOST_ROWS = 10_000
-"""Rows of which classifiers see one half and are tested on the other; MIG and the FactorVAE score take all rows."""
+"""Most rows for classifiers: one half trains them, the other tests them. MIG and the FactorVAE score use all rows."""
 
 
 def check(codes: Codes, factors: Factors, least_factors: int = 1) -> tuple[Array, Integers]:
-    """Check codes and factors, and bring them to one form.
+    """Check codes and factors, scale the codes to the range from 0 to 1, and number the values of each factor.
 
     Args:
         codes: shape (n, d), finite.
         factors: shape (n, f), integers.
-        least_factors: the number of factors that a score needs.
+        least_factors: the smallest number of factors that a score needs.
 
     Returns:
-        Codes scaled to the range from 0 to 1 (constant codes to 0), and factors with their values numbered from 0.
+        Scaled codes (0 for a constant code), and factors with their values numbered from 0.
 
     Raises:
-        DataError: if the shapes do not fit, a code is not finite, a factor is not an integer or is constant, or there are
-            too few factors.
+        DataError: if the shapes do not match, a code is not finite, a factor is not an integer or is constant, or there
+            are too few factors.
     """
     codes, factors = np.asarray(codes), np.asarray(factors)
     fits = codes.ndim == factors.ndim == 2 and len(codes) == len(factors)
     if not fits or 0 in codes.shape or 0 in factors.shape:
         raise DataError(
-            "Codes and factors must be tables with as many rows, (n, d) and (n, f)",
+            "Codes and factors must be tables with the same number of rows, of shapes (n, d) and (n, f)",
             f"shapes {codes.shape} and {factors.shape}",
             "Pass a single factor as `factors[:, None]`",
         )
-    if codes.dtype.kind not in "fiu" or not np.isfinite(codes).all():
-        wrong = codes.dtype if codes.dtype.kind not in "fiu" else f"{(~np.isfinite(codes)).sum()} that are not"
-        raise DataError("Codes must be finite numbers", str(wrong), "Leave out the rows without a code")
+    numeric = codes.dtype.kind in "fiu"
+    if not numeric or not np.isfinite(codes).all():
+        wrong = f"{(~np.isfinite(codes)).sum()} NaN or infinite values" if numeric else f"an array of {codes.dtype}"
+        raise DataError("Codes must be finite numbers", wrong, "Leave out the rows without a code")
     if factors.dtype.kind not in "iub":
         mend = "Number the values of each column with `np.unique(column, return_inverse=True)`"
         raise DataError("Factors must be integers", f"an array of {factors.dtype}", mend)
@@ -55,7 +56,7 @@ def check(codes: Codes, factors: Factors, least_factors: int = 1) -> tuple[Array
     if len(constant):
         raise DataError(
             "Each factor must take at least two values",
-            f"{factors[0, constant[0]]} in all {len(factors)} rows of factors[:, {constant[0]}]",
+            f"only the value {factors[0, constant[0]]} in factors[:, {constant[0]}]",
             "Leave that column out",
         )
     half = codes.astype(np.float64) / 2  # the range of codes near the greatest float stays finite
@@ -65,10 +66,10 @@ def check(codes: Codes, factors: Factors, least_factors: int = 1) -> tuple[Array
 
 
 def halves(rows: int, seed: int) -> tuple[Integers, Integers]:
-    """Choose rows to learn from and rows to test on at random, since rows are often sorted by their factors.
+    """Split row numbers at random into a training half and a test half, since rows are often sorted by their factors.
 
     Args:
-        rows: the number of rows; at most 10,000 of them are chosen.
+        rows: the number of rows; at most 10,000 of them are used.
         seed: the same seed gives the same rows.
     """
     order = SeedStream.FACTOR_ROWS.rng(seed).permutation(rows)[:MOST_ROWS]
@@ -76,11 +77,11 @@ def halves(rows: int, seed: int) -> tuple[Integers, Integers]:
 
 
 def best_gap(scores: Array, floor: Array) -> Array:
-    """Subtract the second best score of each factor from its best.
+    """Return for each factor how far the score of the best code is above that of the second best code.
 
     Args:
         scores: the score of each code for each factor, shape (d, f).
-        floor: the scores of a constant code, to which a single code is compared, shape (f,).
+        floor: the scores of a constant code, shape (f,); a single code is compared with it.
 
     Returns:
         Gaps, shape (f,), 0 or more.

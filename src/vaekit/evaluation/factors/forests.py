@@ -1,4 +1,4 @@
-"""Score by random forests whether each code predicts one factor, and whether each factor needs one code: DCI."""
+"""The DCI scores: random forests measure whether each code predicts one factor, and each factor needs one code."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from scipy.special import entr
 from vaekit.evaluation.factors.checks import Array, Codes, Factors, check, halves
 
 TREES, LEAF = 50, 5
-"""Trees of a forest, and the least rows in a leaf: smaller leaves spread importance over codes that know nothing."""
+"""Trees per forest, and the fewest rows in a leaf: smaller leaves give importance to uninformative codes."""
 
 
 def dci(codes: Codes, factors: Factors, seed: int = 0) -> tuple[float, float, float]:
-    """Measure disentanglement, completeness and informativeness, from how much a forest uses each code for each factor.
+    """Measure the DCI scores of codes (disentanglement, completeness, informativeness) with random forests.
 
         D = Σ_j ρ_j [1 − H_f(P_j·)],       P_jk = R_jk / Σ_k R_jk,   ρ_j = Σ_k R_jk / Σ_jk R_jk
         C = (1/f) Σ_k [1 − H_d(Q_·k)],     Q_jk = R_jk / Σ_j R_jk
@@ -23,7 +23,7 @@ def dci(codes: Codes, factors: Factors, seed: int = 0) -> tuple[float, float, fl
     rows, averaged over the factors.
 
     Args:
-        codes: shape (n, d), finite; with one code completeness is 1 if the code knows anything.
+        codes: shape (n, d), finite; with a single code, completeness is 1 if it predicts any factor.
         factors: shape (n, f) with f at least 2, integers.
         seed: 0 or more; chooses the held-out rows and the forests.
 
@@ -31,12 +31,12 @@ def dci(codes: Codes, factors: Factors, seed: int = 0) -> tuple[float, float, fl
         Disentanglement, completeness and informativeness, each from 0 to 1.
 
     Raises:
-        DataError: if the shapes do not fit, a code is not finite, a factor is not an integer or is constant, or there is
-            one factor only.
+        DataError: if the shapes do not match, a code is not finite, a factor is not an integer or is constant, or there
+            is only one factor.
 
     References:
-        Eastwood and Williams, "A Framework for the Quantitative Evaluation of Disentangled Representations", 2018, whose
-        informativeness is an error of regression.
+        Eastwood and Williams, "A Framework for the Quantitative Evaluation of Disentangled Representations", 2018. Their
+        informativeness is a regression error.
 
     Examples:
         >>> factors = np.stack(np.divmod(np.arange(800) % 16, 4), axis=1)
@@ -49,7 +49,7 @@ def dci(codes: Codes, factors: Factors, seed: int = 0) -> tuple[float, float, fl
 
 
 def importances(codes: Codes, factors: Factors, seed: int = 0) -> tuple[Array, float]:
-    """Measure how much each code serves to predict each factor, by random forests.
+    """Measure how much random forests use each code to predict each factor.
 
         R_jk = the decrease of Gini impurity by splits at z_j in the forest for v_k, as a share of all decreases
 
@@ -59,11 +59,11 @@ def importances(codes: Codes, factors: Factors, seed: int = 0) -> tuple[Array, f
         seed: 0 or more; chooses the held-out rows and the forests.
 
     Returns:
-        R, shape (d, f), whose columns add up to 1 (or are 0 where no split helps), and the accuracy on the held-out half
-        of the rows, averaged over the factors.
+        R, shape (d, f), and the accuracy on the held-out half of the rows, averaged over the factors. Each column of R
+        sums to 1, or to 0 if no split helps.
 
     Raises:
-        DataError: if the shapes do not fit, a code is not finite, or a factor is not an integer or is constant.
+        DataError: if the shapes do not match, a code is not finite, or a factor is not an integer or is constant.
 
     References:
         Breiman, "Random Forests", 2001.
@@ -76,12 +76,14 @@ def importances(codes: Codes, factors: Factors, seed: int = 0) -> tuple[Array, f
     from sklearn.ensemble import RandomForestClassifier
 
     scaled, values = check(codes, factors)
-    order = np.lexsort(scaled[::-1])  # equally good splits would go by the order of the codes, and by constant ones
+    order = np.lexsort(
+        scaled[::-1]
+    )  # otherwise ties between splits depend on the order of codes, and on constant codes
     order = order[scaled[:, order].any(axis=0) | (not scaled.any())]
     train, test = halves(len(scaled), seed)
     importance, right = np.zeros((scaled.shape[1], values.shape[1])), []
     for k, v in enumerate(values.T):
-        # all codes at every split: a tree that is refused the code it needs uses others, which raises their importance
+        # every split may use all codes: a tree without the code it needs would use others, and raise their importance
         forest = RandomForestClassifier(TREES, min_samples_leaf=LEAF, max_features=None, random_state=seed % 2**32)
         forest.fit(scaled[np.ix_(train, order)], v[train])
         importance[order, k] = forest.feature_importances_
@@ -112,7 +114,7 @@ def concentration(importance: Array) -> tuple[float, float]:
 
 
 def _focus(importance: Array) -> Array:
-    """Return 1 − H for the shares in each row, where H is divided by its greatest value; 0 for a row of zeros."""
+    """Return 1 − H of each row of importances, with H its normalised entropy; 0 for a row of zeros."""
     total = importance.sum(axis=1, keepdims=True)
     shares = np.divide(importance, total, out=np.zeros_like(importance), where=total > 0)
     entropy = entr(shares).sum(axis=1) / math.log(max(importance.shape[1], 2))

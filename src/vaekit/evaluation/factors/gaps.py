@@ -1,4 +1,4 @@
-"""Score how much more the best code knows about a factor than the second best: MIG by information, SAP by prediction."""
+"""MIG and SAP: how far the best code for a factor is above the second best, in information or in accuracy."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from scipy.stats import entropy
 from vaekit.evaluation.factors.checks import Array, Codes, Factors, Integers, best_gap, check, halves
 
 BINS = 20
-"""Bins of equal width, from the least to the greatest value of a code, in which MIG counts."""
+"""Equal-width bins into which MIG divides the range of a code."""
 
 
 def mig(codes: Codes, factors: Factors) -> float:
-    """Measure the mutual information gap: how much more the best code tells about a factor than the second best.
+    """Measure the mutual information gap: how much more information the best code has about a factor than the next.
 
         MIG = (1/f) Σ_k [I(z_(1); v_k) − I(z_(2); v_k)] / H(v_k)
 
-    The information is that of the table of counts, with each code in 20 bins of equal width over its range. So MIG can stay
-    below 1 for a factor of more than 20 values, or for a code whose range is stretched by a few outliers.
+    The information is computed from counts, with each code in 20 equal-width bins over its range. MIG can therefore stay
+    below 1 for a factor with more than 20 values, or if a few outliers stretch the range of a code.
 
     Args:
-        codes: shape (n, d), finite; with one code the second best is 0.
+        codes: shape (n, d), finite; with a single code, the information of the second best is 0.
         factors: shape (n, f), integers.
 
     Returns:
         The gap, from 0 to 1, in units of the factor's entropy.
 
     Raises:
-        DataError: if the shapes do not fit, a code is not finite, or a factor is not an integer or is constant.
+        DataError: if the shapes do not match, a code is not finite, or a factor is not an integer or is constant.
 
     References:
         Chen, Li, Grosse and Duvenaud, "Isolating Sources of Disentanglement in Variational Autoencoders", 2018.
@@ -49,24 +49,24 @@ def mig(codes: Codes, factors: Factors) -> float:
 
 
 def sap(codes: Codes, factors: Factors, seed: int = 0) -> float:
-    """Measure separated attribute predictability: how much better the best code predicts a factor than the second best.
+    """Measure separated attribute predictability: how much better the best code predicts a factor than the next.
 
         SAP = (1/f) Σ_k [S_(1)k − S_(2)k],   S_jk = balanced accuracy of v_k predicted from z_j alone
 
-    As in the paper's form for classes, v_k is predicted by thresholds on z_j: those of a decision tree with balanced weights
-    and k leaves for k values. Linear classifiers, which others use, can only separate the least and the greatest values of
-    a single code from the rest. Accuracies are measured on held-out rows.
+    As in the paper's version for classes, thresholds on z_j predict v_k: those of a decision tree with balanced weights and
+    k leaves for k values. Linear classifiers, another common choice, can only separate the smallest and the largest values
+    of a code from the rest. Accuracies are measured on held-out rows.
 
     Args:
-        codes: shape (n, d), finite; with one code the second best is a guess.
+        codes: shape (n, d), finite; with a single code, the second best is a guess.
         factors: shape (n, f), integers.
         seed: 0 or more; chooses the held-out rows.
 
     Returns:
-        The gap, from 0 to 1 − 1/k for a factor of k values, since a guess is right in one of k.
+        The gap, from 0 to 1 − 1/k for a factor with k values, since the accuracy of a guess is 1/k.
 
     Raises:
-        DataError: if the shapes do not fit, a code is not finite, or a factor is not an integer or is constant.
+        DataError: if the shapes do not match, a code is not finite, or a factor is not an integer or is constant.
 
     References:
         Kumar, Sattigeri and Balakrishnan, "Variational Inference of Disentangled Latent Concepts from Unlabeled
@@ -84,7 +84,7 @@ def sap(codes: Codes, factors: Factors, seed: int = 0) -> float:
 
 
 def _predictability(z_train: Array, z_test: Array, v_train: Integers, v_test: Integers) -> float:
-    """Return the balanced accuracy of thresholds on one code, on held-out rows."""
+    """Predict a factor by thresholds on one code, and return the balanced accuracy on held-out rows."""
     from sklearn.metrics import recall_score
     from sklearn.tree import DecisionTreeClassifier
 

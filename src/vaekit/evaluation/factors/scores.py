@@ -1,4 +1,4 @@
-"""Compute all scores of codes against known factors, as one record."""
+"""Compute all disentanglement scores of codes, as one record."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from vaekit.evaluation.factors.votes import factor_vae
 
 @dataclass(frozen=True)
 class Disentanglement:
-    """Hold the scores of codes against known factors, each from 0 to 1, the higher the better.
+    """Hold the disentanglement scores of codes, each from 0 to 1; higher is better.
 
     Args:
-        mig: mutual information gap; 0 for codes that know nothing about the factors.
-        dci_disentanglement: whether each code predicts one factor only; 0 if all factors alike.
-        dci_completeness: whether each factor is predicted by one code only; 0 if by all codes alike.
-        dci_informativeness: share of held-out factor values that are predicted; a guess gets that of the most frequent value.
-        sap: separated attribute predictability; at most 1 − 1/k for a factor of k values, 0 for codes that know nothing.
+        mig: mutual information gap; 0 for uninformative codes.
+        dci_disentanglement: whether each code predicts only one factor; 0 if it predicts all factors equally.
+        dci_completeness: whether only one code predicts each factor; 0 if all codes predict it equally.
+        dci_informativeness: accuracy for held-out factor values; a guess reaches the share of the most frequent value.
+        sap: separated attribute predictability; 0 for uninformative codes, at most 1 − 1/k for a factor with k values.
         factor_vae: share of held-out votes that name the factor held fixed; a guess gets 1/f.
     """
 
@@ -33,7 +33,7 @@ class Disentanglement:
 
 
 def disentanglement(codes: Codes, factors: Factors, seed: int = 0) -> Disentanglement:
-    """Compute all scores of codes against known factors.
+    """Compute all disentanglement scores of codes, given the true factors of each row.
 
     Args:
         codes: shape (n, d), finite; usually posterior means.
@@ -41,15 +41,15 @@ def disentanglement(codes: Codes, factors: Factors, seed: int = 0) -> Disentangl
         seed: 0 or more; chooses the held-out rows, the forests and the votes.
 
     Returns:
-        The scores, equal for equal arguments.
+        The scores; the same arguments give the same scores.
 
     Raises:
-        DataError: if the shapes do not fit, a code is not finite, a factor is not an integer or is constant, there is one
-            factor only, or no value of a factor occurs twice.
+        DataError: if the shapes do not match, a code is not finite, a factor is not an integer or is constant, there is
+            only one factor, or no value of a factor occurs twice.
 
     References:
         Locatello et al., "Challenging Common Assumptions in the Unsupervised Learning of Disentangled Representations",
-        2019, who compare the scores.
+        2019, compare the scores.
 
     Examples:
         >>> import numpy as np

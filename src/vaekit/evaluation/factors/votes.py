@@ -1,4 +1,4 @@
-"""Score whether the code that varies least reveals which factor is held fixed: the FactorVAE score."""
+"""The FactorVAE score: whether the code that varies least reveals which factor is held fixed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from vaekit.errors import DataError
 from vaekit.evaluation.factors.checks import Array, Codes, Factors, Integers, check
 
 VOTES, BATCH = 800, 64
-"""Votes for learning and as many for testing, and the rows that cast each vote."""
+"""Votes for learning (and as many for testing), and the rows behind each vote."""
 
 
 def factor_vae(codes: Codes, factors: Factors, generator: np.random.Generator) -> float:
@@ -16,12 +16,13 @@ def factor_vae(codes: Codes, factors: Factors, generator: np.random.Generator) -
 
         vote = argmin_j Var(z_j | v_k = value) / Var(z_j),   score = share of votes for which guess(vote) = k
 
-    For each vote a factor k is drawn, then one of its values, then 64 rows that have it, with replacement. The guess is
-    the factor that was fixed most often when code j won, in 800 votes; the score is that of 800 other votes from the same
-    rows. Where values occur in few rows, many codes that know nothing score above 1/f. Values that occur once are skipped.
+    For each vote, a factor k is drawn, then one of its values, then 64 rows with this value, with replacement. The guess
+    for code j is the factor that was fixed most often when j won, in 800 votes. The score is measured on 800 other votes
+    from the same rows. If values occur in few rows, many uninformative codes can score above 1/f. Values that occur once
+    are skipped.
 
     Args:
-        codes: shape (n, d), finite; constant codes have no vote.
+        codes: shape (n, d), finite; constant codes never win a vote.
         factors: shape (n, f) with f at least 2, integers.
         generator: draws the votes; the same state gives the same score.
 
@@ -29,8 +30,8 @@ def factor_vae(codes: Codes, factors: Factors, generator: np.random.Generator) -
         The share, from about 1/f (guessing) to 1.
 
     Raises:
-        DataError: if the shapes do not fit, a code is not finite, a factor is not an integer or is constant, there is one
-            factor only, or no value of a factor occurs twice.
+        DataError: if the shapes do not match, a code is not finite, a factor is not an integer or is constant, there is
+            only one factor, or no value of a factor occurs twice.
 
     References:
         Kim and Mnih, "Disentangling by Factorising", 2018.
@@ -48,12 +49,12 @@ def factor_vae(codes: Codes, factors: Factors, generator: np.random.Generator) -
 
 
 def _groups(v: Integers, name: str) -> list[Integers]:
-    """Return the rows of each value of a factor that occurs at least twice."""
+    """Group row numbers by the value of a factor, leaving out values that occur only once."""
     order = np.argsort(v, kind="stable")
     groups = [rows for rows in np.split(order, np.cumsum(np.bincount(v))[:-1]) if len(rows) > 1]
     if not groups:
         raise DataError(
-            "A value of each factor must occur in two rows or more, to be held fixed while the other factors vary",
+            "Each factor must have a value that occurs in two or more rows, so that it can be held fixed while others vary",
             f"{len(v)} different values in the {len(v)} rows of {name}",
             "Group its values into fewer classes",
         )

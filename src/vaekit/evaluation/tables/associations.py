@@ -1,13 +1,13 @@
-"""Measure associations between columns of any kind, in held-out rows and in generated ones.
+"""Measure associations between columns of any kind, in held-out rows and in generated rows.
 
-Numbers are cut into at most eight bins that hold about equally many held-out cells, and the rarer values of a list are put
-together. For a table n_ij of counts with r rows and c columns that are not empty, n in all,
+Numbers are put into at most eight bins with about equally many held-out cells each. Rare categories share one bin. For a
+table of counts n_ij with r non-empty rows, c non-empty columns and the sum n,
 
     φ² = Σ_ij (n_ij − e_ij)²/(e_ij n)    with e_ij = n_i· n_·j / n
     V  = √( max(0, φ² − (r−1)(c−1)/(n−1)) / min(r̃ − 1, c̃ − 1) )    with r̃ = r − (r−1)²/(n−1), c̃ likewise
 
-is Cramér's V without its bias: about 0 for independent columns, however many values they have, and 1 where one column
-determines the other. V has no sign. Where both columns have an order, Spearman's rank correlation is measured as well.
+is the bias-corrected Cramér's V. It is about 0 for independent columns with any number of values, and 1 if one column
+determines the other. V has no sign. If both columns have an order, Spearman's rank correlation is measured as well.
 
 References:
     Bergsma, "A bias-correction for Cramér's V and Tschuprow's T", Journal of the Korean Statistical Society, 2013.
@@ -31,24 +31,24 @@ Array = npt.NDArray[np.float64]
 Bins = npt.NDArray[np.int64]
 
 MOST_COLUMNS = 24
-"""Columns of which all pairs are measured."""
+"""Most columns between which associations are measured."""
 BINS = 8
-"""Bins of a column of numbers."""
+"""Most bins of a numeric column."""
 VALUES = 12
-"""Bins of a list, one of which may hold all rarer values."""
+"""Most bins of a categorical column; one of them may hold all rare categories."""
 LEAST_ROWS = 20
-"""Rows that must have both cells, so that an association is measured."""
+"""Fewest rows with both cells observed for which an association is measured."""
 
 
 @dataclass(frozen=True)
 class PairDifference(Record):
-    """Hold the association of a pair of columns, in held-out rows and in generated ones.
+    """Hold the association between two columns, in held-out rows and in generated rows.
 
     Args:
         columns: the names of the two columns.
         held_out: V in held-out rows, from 0 to 1.
         generated: V in generated rows.
-        held_out_rank: Spearman's correlation in held-out rows, from −1 to 1; NaN where one of the columns has no order.
+        held_out_rank: Spearman's correlation in held-out rows, from −1 to 1; NaN if one of the columns has no order.
         generated_rank: Spearman's correlation in generated rows.
     """
 
@@ -60,12 +60,12 @@ class PairDifference(Record):
 
     @property
     def gap(self) -> float:
-        """Return the difference in V, without its sign."""
+        """Return the absolute difference in V between held-out and generated rows."""
         return abs(self.held_out - self.generated)
 
     @property
     def size(self) -> float:
-        """Return the larger of the differences in V and in rank correlation, without signs."""
+        """Return the larger of the absolute differences in V and in rank correlation."""
         ranks = abs(self.held_out_rank - self.generated_rank)
         return max(self.gap, 0.0 if math.isnan(ranks) else ranks)
 
@@ -77,15 +77,15 @@ class PairDifference(Record):
 
 @dataclass(frozen=True)
 class Associations(Record):
-    """Hold the associations of all pairs of the first C ≤ 24 columns.
+    """Hold the associations between all pairs of the first C ≤ 24 columns of a mixed table.
 
     Args:
         columns: the names of the columns.
         held_out: V in held-out rows, shape (C, C), NaN where it is not defined.
         generated: V in generated rows, shape (C, C).
-        differences: the pairs whose V is defined in both, those that differ most in V or in rank correlation first.
-        gap: mean difference in V between held-out and generated rows, without signs, over pairs.
-        gap_by_chance: the same mean between held-out rows and as many training rows.
+        differences: the pairs with V defined in both samples, largest difference in V or in rank correlation first.
+        gap: mean absolute difference in V between held-out and generated rows, over pairs.
+        gap_by_chance: the same between held-out rows and as many training rows.
     """
 
     columns: tuple[str, ...]
@@ -97,7 +97,7 @@ class Associations(Record):
 
 
 def measure_associations(rows: ComparedRows) -> Associations:
-    """Measure the association of every pair of columns in held-out and in generated rows.
+    """Measure the association between every pair of columns, in held-out rows and in generated rows.
 
     Args:
         rows: held-out, generated and training rows.
@@ -126,11 +126,11 @@ def measure_associations(rows: ComparedRows) -> Associations:
 
 
 def bin_cells(column: Column, held_out: Array, cells: Array) -> Bins:
-    """Put the cells of a column into few bins.
+    """Assign the cells of a column to a few bins, which are chosen from its held-out cells.
 
     Args:
         column: the column.
-        held_out: its held-out cells, by which the bins are chosen.
+        held_out: its held-out cells.
         cells: cells of any sample, shape (n,).
 
     Returns:
@@ -153,17 +153,17 @@ def bin_cells(column: Column, held_out: Array, cells: Array) -> Bins:
 
 
 def association_matrix(bins: list[Bins]) -> Array:
-    """Measure V of all pairs of columns, each over the rows that have both cells.
+    """Compute Cramér's V of every pair of columns, from the rows in which both cells are observed.
 
     Args:
-        bins: the bin of every cell of each of C columns, −1 where it is missing.
+        bins: for each of C columns, the bin of every cell, −1 where it is missing.
 
     Returns:
         Shape (C, C), NaN where V is not defined.
     """
     sizes = [int(b.max(initial=0)) + 1 for b in bins]
     table = np.concatenate([b[:, None] == np.arange(size) for b, size in zip(bins, sizes, strict=True)], 1)
-    counts = table.astype(np.float64).T @ table  # the counts of every pair are a block of this
+    counts = table.astype(np.float64).T @ table  # one block holds the counts of one pair
     ends = np.concatenate([[0], np.cumsum(sizes)])
     found = np.full((len(bins), len(bins)), np.nan)
     for i in range(len(bins)):
@@ -174,7 +174,7 @@ def association_matrix(bins: list[Bins]) -> Array:
 
 
 def cramers_v(counts: Array) -> float:
-    """Measure V of a table of counts; NaN where a column does not vary, or where fewer than 20 rows have both cells.
+    """Compute the bias-corrected Cramér's V of a table of counts; NaN if a column is constant or the sum is below 20.
 
     Examples:
         >>> cramers_v(np.array([[50.0, 0.0], [0.0, 50.0]])), cramers_v(np.array([[25.0, 25.0], [25.0, 25.0]]))
@@ -191,7 +191,7 @@ def cramers_v(counts: Array) -> float:
 
 
 def rank_correlations(x: Array, ordered: list[bool]) -> Array:
-    """Measure Spearman's correlation of all pairs of columns that have an order, each over the rows that have both cells.
+    """Compute Spearman's correlation of every pair of ordered columns, from the rows in which both cells are observed.
 
     Args:
         x: codes, shape (n, C), NaN where a cell is missing.

@@ -15,18 +15,18 @@ from vaekit.evaluation.tables.model import TableModel
 from vaekit.evaluation.tables.rows import ComparedRows, Sampler, codes_of
 
 MOST_ROWS = 20_000
-"""Rows in which missing cells are counted."""
+"""Most rows in which missing cells are counted."""
 WORST = 5
-"""Columns, or pairs of columns, in a printed row."""
+"""Most columns, or pairs of columns, named in a printed row."""
 
 
 @dataclass(frozen=True)
 class MissingCells(Record):
-    """Hold how many cells are missing.
+    """Hold the shares and counts of missing cells in a mixed table.
 
     Args:
         held_out: share of missing cells in each modelled column of held-out rows, from 0 to 1.
-        train: the same shares in training rows; None if they are gone.
+        train: the same shares in training rows; None if these are not available.
         complete_rows: share of held-out rows without missing cells.
         cells_per_row: mean number of missing cells in a held-out row.
     """
@@ -39,15 +39,15 @@ class MissingCells(Record):
 
 @dataclass(frozen=True)
 class TableFigures(Record):
-    """Hold what was measured of the columns of a mixed table.
+    """Hold a model's figures for the columns of a mixed table.
 
     Args:
-        columns: the names of the modelled columns, in the order of all lists below.
+        columns: the names of the modelled columns, in the order of all tuples below.
         compared_rows: the number of held-out rows that were compared with as many generated rows.
         missing: how many cells are missing.
-        marginals: each column on its own, held-out cells against generated ones.
-        associations: associations between columns, in held-out rows and in generated ones; None if the training rows are gone.
-        hidden: how well cells are predicted from the rest of their row; None if the training rows are gone.
+        marginals: for each column, the distance between held-out and generated cells.
+        associations: associations between columns; None if the training rows are not available.
+        hidden: how well cells are predicted from the rest of their row; None if the training rows are not available.
     """
 
     columns: tuple[str, ...]
@@ -58,7 +58,7 @@ class TableFigures(Record):
     hidden: tuple[HiddenCells, ...] | None
 
     def rows(self) -> list[tuple[str, str]]:
-        """Return names and values as `vaekit evaluate` prints them, the worst columns first."""
+        """Return the name and the value of each figure, as `vaekit evaluate` prints them; the worst columns first."""
         known = [each for each in self.marginals if each.cells]
         known.sort(key=lambda each: -each.distance / max(each.by_chance, 1e-9))
         found = [("columns furthest apart", "; ".join(map(str, known[:WORST])))]
@@ -81,8 +81,8 @@ def measure_tables(model: TableModel, rows: Rows, train: Rows | None, sample: Sa
     Args:
         model: the model.
         rows: held-out rows.
-        train: training rows; None if they are gone, and then associations and hidden cells are not measured.
-        sample: draws n rows as codes from the model, given the context of each.
+        train: training rows; if None, associations and hidden cells are not measured.
+        sample: draws n coded rows from the model, given the context of each row.
 
     Returns:
         The figures; distances and shares from 0 to 1, log-probabilities in nats.

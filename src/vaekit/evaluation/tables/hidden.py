@@ -2,13 +2,13 @@
 
 Every observed cell of some held-out rows is hidden once, a fifth of the cells at a time:
 
-    error of a list           share of cells whose most probable value is not the true one
-    error of ordered levels   mean distance of the median level from the true one, in levels
+    error of categories       share of cells for which the most probable category is wrong
+    error of ordered levels   mean distance between the median level and the true level, in levels
     error of a number         √(mean (x − E[x|rest])²) / standard deviation in training rows
     log p                     log p(x_j | rest of its row), in nats, averaged over cells
 
 The baseline ignores the rest of the row: it predicts the most frequent value, the median level or the mean of training rows,
-and its log p is that of the column's own distribution.
+and its log p is that of the column's marginal distribution.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ ROUNDS = 5
 """Rounds of hiding; each cell is hidden in one of them."""
 MOST_ROWS, MOST_CELLS = 1000, 24_000
 SAMPLES = 50
-"""Draws K for each row, at most."""
+"""Most draws K for each row."""
 TRAIN_ROWS = 10_000
 
 Measure = Literal["error rate", "levels off", "RMSE / std"]
@@ -43,18 +43,18 @@ Measure = Literal["error rate", "levels off", "RMSE / std"]
 
 @dataclass(frozen=True)
 class HiddenCells(Record):
-    """Hold how well the cells of a column are predicted from the rest of their rows.
+    """Hold how well a model predicts the cells of a column from the rest of their rows.
 
     Args:
         column: the name of the column.
         measure: what `error` and `baseline` are: a share from 0 to 1, levels, or standard deviations of training rows.
         cells: the number of hidden cells.
-        error: the model's error; NaN where no cell was hidden, as are all figures below.
+        error: the model's error; NaN if no cell was hidden, like all figures below.
         baseline: the error of a guess that ignores the row.
         log_prob: mean log p of the true cell given the rest of its row, in nats (a log-density for numbers without a grid).
         gain: `log_prob` less the mean log p under the column's own distribution, in nats.
         gain_error: standard error of `gain`; NaN for a single cell.
-        is_predicted: whether the rest of a row helps: the gain is above two standard errors.
+        is_predicted: whether the rest of a row helps, that is, the gain is above two standard errors.
     """
 
     column: str
@@ -69,7 +69,7 @@ class HiddenCells(Record):
 
 
 def measure_hidden(model: TableModel, rows: Rows, train: Rows) -> tuple[HiddenCells, ...]:
-    """Hide and predict cells of every column.
+    """Hide cells of every column, predict them from the rest of their rows, and measure the errors.
 
     Args:
         model: the model; at most 50 draws are made for each row.
@@ -98,10 +98,10 @@ def measure_hidden(model: TableModel, rows: Rows, train: Rows) -> tuple[HiddenCe
 
 
 def log_prob_alone(model: TableModel, train: Array, codes: Array) -> Array:
-    """Measure log p(x_j) of every cell under the distribution of its column in training rows, in nats.
+    """Compute log p(x_j) of every cell in nats, under the distribution of its column in training rows.
 
     Args:
-        model: the model, whose likelihood is used without any z.
+        model: the model; its likelihood is used without z.
         train: codes of training rows, shape (m, C).
         codes: codes of the cells, shape (n, C).
 
@@ -137,7 +137,7 @@ def _summarise(
 
 
 def _yardstick(column: Column, known: Array) -> tuple[Measure, float, float]:
-    """Return the measure of a column's errors, the guess that ignores the row, and the unit of the errors."""
+    """Choose how a column's errors are measured: return the measure, a guess that ignores the row, and the unit."""
     if column.kind == "ordinal":
         return "levels off", float(np.quantile(known, 0.5, method="inverted_cdf")), 1.0
     if column.kind in CATEGORICAL:

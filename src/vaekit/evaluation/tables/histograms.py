@@ -1,4 +1,4 @@
-"""Count held-out and generated numbers of a column in common bins."""
+"""Histograms of the held-out and the generated numbers of a column, in common bins."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ Axis = Literal["linear", "log", "date"]
 
 BINS = 30
 RANGE = 30.0
-"""Positive numbers that span more than this factor get bins that grow by a constant factor."""
+"""Positive numbers that span more than this factor get logarithmic bins."""
 
 
 @dataclass(frozen=True)
 class Histogram(Record):
-    """Hold the shares of the cells of a column in common bins; cells beyond the bins count in the outermost bins.
+    """Hold the histograms of a column's held-out and generated cells in common bins.
 
     Args:
-        edges: edges of the bins in units of the column (dates in microseconds since 1970), shape (b + 1,), increasing.
+        edges: edges of the bins in units of the column (dates in microseconds since 1970), shape (b + 1,), increasing;
+            the outermost bins also count the cells beyond them.
         held_out: share of the held-out cells in each bin, shape (b,).
         generated: share of the generated cells, shape (b,).
-        axis: the axis that suits the bins.
+        axis: the scale of the axis that suits the bins.
     """
 
     edges: Array
@@ -38,16 +39,16 @@ class Histogram(Record):
 
 
 def make_histogram(column: Column, held_out: Array, generated: Array, apart: Array) -> Histogram | None:
-    """Count both samples in common bins.
+    """Count a column's held-out and generated cells in common bins.
 
     Args:
         column: a column of numbers or dates.
         held_out: held-out cells, shape (n,), n ≥ 1.
         generated: generated cells, shape (m,), m ≥ 1.
-        apart: values that are left out because they are shown one by one.
+        apart: values that are left out because they are shown separately.
 
     Returns:
-        Shares of all cells, which sum to one with the shares of `apart`; None where no held-out cell is left.
+        Shares of all cells; together with the shares of `apart` they sum to one. None if no held-out cell is left.
     """
     left = [x[~np.isin(x, apart)] for x in (held_out, generated)]
     if not len(left[0]):
@@ -59,9 +60,9 @@ def make_histogram(column: Column, held_out: Array, generated: Array, apart: Arr
 
 
 def bin_edges(column: Column, held_out: Array, generated: Array) -> tuple[Array, Axis]:
-    """Choose bins that cover nearly all held-out cells and most generated ones.
+    """Choose bin edges that cover nearly all held-out cells and most generated cells of a column.
 
-    If values lie on a grid, every bin holds equally many grid points, so that no bin looks rare because it is narrower.
+    If values lie on a grid, every bin holds the same number of grid points, since bins with fewer would look rare.
     """
     low, high = (float(v) for v in np.quantile(held_out, [0.002, 0.998]))
     if len(generated):

@@ -1,10 +1,11 @@
-"""Compare each column on its own: do generated cells follow the distribution of the held-out ones?
+"""Measure for each column how far the distribution of generated cells is from that of held-out cells.
 
     numbers and dates     Kolmogorov–Smirnov distance   sup_x |F(x) − G(x)|
-    lists                 total variation distance      ½ Σ_v |p(v) − q(v)|
+    categories            total variation distance      ½ Σ_v |p(v) − q(v)|
 
-Each distance comes with the average distance of two samples of one distribution: (√(π/2) log 2) √(1/n + 1/m) for numbers
-(the mean of Kolmogorov's distribution; less where values repeat), ½ Σ_v √(2/π) √(p(v)(1 − p(v))(1/n + 1/m)) for lists.
+Each distance comes with the average distance between two samples of the same distribution. For numbers, this is
+(√(π/2) log 2) √(1/n + 1/m), the mean of Kolmogorov's distribution (less if values repeat). For categories, it is
+½ Σ_v √(2/π) √(p(v)(1 − p(v))(1/n + 1/m)).
 """
 
 from __future__ import annotations
@@ -27,22 +28,22 @@ from vaekit.evaluation.tables.rows import ComparedRows
 Array = npt.NDArray[np.float64]
 
 MOST_VALUES = 12
-"""Values of a list that have a share of their own; all others are put together."""
+"""Most categories that are counted separately; all others are counted together."""
 MOST_MASSES, LEAST_MASS = 6, 0.05
-"""Point masses of a column of numbers that have a share of their own, and the share of cells that each must have."""
+"""Most point masses of a numeric column that are counted separately, and the smallest share of cells for each."""
 KOLMOGOROV = math.sqrt(math.pi / 2) * math.log(2)
 QUANTILES = (0.05, 0.5, 0.95)
 
 
 @dataclass(frozen=True)
 class ValueShare(Record):
-    """Hold how often a value occurs among held-out cells and among generated ones.
+    """Hold the shares of one value of a column among held-out cells and among generated cells.
 
     Args:
-        value: the value (a date in microseconds since 1970); None for all other values together.
+        value: the value (for a date, microseconds since 1970); None for all other values together.
         held_out: share of the held-out cells, from 0 to 1.
         generated: share of the generated cells, from 0 to 1.
-        others: the number of values that are put together; 0 for a single value.
+        others: the number of values that are counted together; 0 for a single value.
     """
 
     value: str | float | bool | None
@@ -53,18 +54,18 @@ class ValueShare(Record):
 
 @dataclass(frozen=True)
 class MarginalDistance(Record):
-    """Hold the distance between the distributions of the held-out and of the generated cells of a column.
+    """Hold the distance between the distributions of a column's held-out cells and generated cells.
 
     Args:
         column: the name of the column.
         kind: its kind, as `vaekit describe` shows it.
         measure: the distance that is measured.
         cells: the number of held-out cells that are not missing.
-        distance: from 0 (the same distribution) to 1; NaN where all held-out cells are missing.
-        by_chance: the average distance of two samples of one distribution, of the same sizes.
-        shares: shares of the values of a list, or of the frequent point masses of a column of numbers.
-        histogram: a histogram of all other numbers; None for lists.
-        held_out_quantiles: the 5, 50 and 95 % quantiles of held-out numbers, in units of the column; None for lists.
+        distance: from 0 (the same distribution) to 1; NaN if all held-out cells are missing.
+        by_chance: the average distance between two samples of the same distribution, of the same sizes.
+        shares: shares of categories, or of the frequent point masses of a numeric column.
+        histogram: a histogram of all other numbers; None for categories.
+        held_out_quantiles: the 5, 50 and 95 % quantiles of held-out numbers, in units of the column; None for categories.
         generated_quantiles: the same quantiles of generated numbers.
     """
 
@@ -84,7 +85,7 @@ class MarginalDistance(Record):
 
 
 def compare_marginals(rows: ComparedRows) -> tuple[MarginalDistance, ...]:
-    """Compare every column on its own.
+    """Measure for every column how far generated cells are from held-out cells in distribution.
 
     Args:
         rows: held-out and generated rows.
@@ -96,13 +97,13 @@ def compare_marginals(rows: ComparedRows) -> tuple[MarginalDistance, ...]:
     for i, column in enumerate(rows.columns):
         held_out, generated = rows.cells(i)
         if column.kind in CATEGORICAL:
-            found.append(_compare_lists(column, held_out, generated))
+            found.append(_compare_categories(column, held_out, generated))
         else:
             found.append(_compare_numbers(column, held_out, generated, rows.point_masses[i]))
     return tuple(found)
 
 
-def _compare_lists(column: Column, held_out: Array, generated: Array) -> MarginalDistance:
+def _compare_categories(column: Column, held_out: Array, generated: Array) -> MarginalDistance:
     if not len(held_out):
         return MarginalDistance(column.name, column.kind, "total variation", 0)
     p, q = (np.bincount(x.astype(np.int64), minlength=column.n_categories) / len(x) for x in (held_out, generated))
@@ -114,15 +115,15 @@ def _compare_lists(column: Column, held_out: Array, generated: Array) -> Margina
         len(held_out),
         0.5 * float(np.abs(p - q).sum()),
         0.5 * math.sqrt(2 / math.pi) * float(spread.sum()),
-        list_shares(column, p, q),
+        category_shares(column, p, q),
     )
 
 
-def list_shares(column: Column, held_out: Array, generated: Array) -> tuple[ValueShare, ...]:
-    """Return the shares of the most frequent values and of all others together; values that have an order are sorted by it.
+def category_shares(column: Column, held_out: Array, generated: Array) -> tuple[ValueShare, ...]:
+    """Return the shares of a column's most frequent categories, and of all others together.
 
     Args:
-        column: a column whose values are a list.
+        column: a categorical column; ordered categories keep their order, others are sorted by frequency.
         held_out: the share of each category among held-out cells, summing to one.
         generated: the same among generated cells.
     """

@@ -1,4 +1,4 @@
-"""Fill, draw and judge cells of a mixed table, given the other cells of their row."""
+"""Impute, draw and score cells of a mixed table, given the other cells of their row."""
 
 from __future__ import annotations
 
@@ -17,29 +17,30 @@ from vaekit.evaluation.bounds import BUDGET, block_rows, evaluating, widest
 from vaekit.evaluation.tables.posterior import TablePosterior, Weighted
 
 VALUES_PER_DRAW = 4
-"""Values drawn from p(x|z) for each z, where an average over them is taken."""
+"""Values drawn from p(x|z) for each z, in order to average over them."""
 
 Array = npt.NDArray[np.float64]
 
 
 class TableModel(TablePosterior):
-    """Fill, draw and judge the cells of a mixed table with a trained model.
+    """Impute, draw and score the cells of a mixed table with a trained model.
 
     Args:
         model: the model.
         schema: the columns of the table.
-        cells: the step that turns cells into what the model sees.
+        cells: the transform from codes of cells to the model's inputs.
         samples: K, the number of draws of z for each row.
     """
 
     def impute(self, rows: Rows) -> tuple[Array, Array]:
-        """Fill missing cells with their conditional mean, or with the most probable value of a list (the median if ordered).
+        """Fill missing cells of a mixed table with conditional means and most probable categories (medians if ordered).
 
         Args:
             rows: coded rows, NaN where a cell is missing.
 
         Returns:
-            Codes (n, C), and the standard deviation of each filled number or the probability of each filled value; NaN elsewhere.
+            Codes (n, C), and the uncertainty of filled cells (n, C): a number's standard deviation or a category's
+            probability; NaN elsewhere.
         """
         filled, certain = [], []
         with evaluating(self.model) as device:
@@ -51,7 +52,7 @@ class TableModel(TablePosterior):
         return np.concatenate(filled), np.concatenate(certain)
 
     def predict(self, rows: Rows, truth: Array) -> tuple[Array, Array]:
-        """Predict cells that were hidden, and measure how probable their true values were.
+        """Predict hidden cells of a mixed table, and compute the log-probability of their true values.
 
         Args:
             rows: coded rows, NaN where a cell is missing or was hidden on purpose.
@@ -71,7 +72,7 @@ class TableModel(TablePosterior):
         return np.concatenate(predicted), np.concatenate(log_prob)
 
     def _expected(self, found: Weighted, noise: RowNoise) -> tuple[Array, Array]:
-        """Return mean and standard deviation of each number, likeliest value and its probability of each list; both (B, C)."""
+        """Return the prediction for every cell and its uncertainty, as `impute` does, each of shape (B, C)."""
         count, block = found.log_weights.shape
         uniform = noise.uniform((VALUES_PER_DRAW * count, self.cells.layout.slots, 2), RowStream.FILL)
         uniform = uniform.movedim(1, 0).unflatten(0, (VALUES_PER_DRAW, count)).float()
@@ -89,7 +90,7 @@ class TableModel(TablePosterior):
         return mean, spread
 
     def _categories(self, found: Weighted) -> dict[int, Array]:
-        """Return P(value|x_o) of the known categories of each column that is a list, shape (B, known categories)."""
+        """Return p(category|x_o) of each categorical column's known categories, shape (B, known categories)."""
         weights = found.log_weights.exp()[..., None, None]
         result = {}
         for group in found.likelihood.of_missing().categories:
@@ -101,14 +102,14 @@ class TableModel(TablePosterior):
         return result
 
     def draw(self, rows: Rows, draws: int, seed: int = 0) -> Array:
-        """Fill missing cells with draws from p(x_m|x_o), to give several complete tables.
+        """Fill missing cells with draws from p(x_m|x_o) to make several complete tables, as in multiple imputation.
 
-        The draws of a row are a function of the row; equal rows have different draws.
+        The draws depend only on the row and the seed, but equal rows get different draws.
 
         Args:
             rows: coded rows, NaN where a cell is missing.
             draws: M ≥ 1, the number of tables.
-            seed: another seed gives other draws.
+            seed: the same seed gives the same draws.
 
         Returns:
             Codes, shape (M, n, C).
@@ -125,7 +126,7 @@ class TableModel(TablePosterior):
         return np.concatenate(filled, 1)
 
     def _values(self, found: Weighted, choice: Tensor, noise: RowNoise, draws: int, hidden: bool = False) -> Array:
-        """Draw whole rows, each from one z_k that is chosen by its weight; shape (M, B, C)."""
+        """Draw each row M times: choose a z_k by its weight, then draw from p(x|z_k); shape (M, B, C)."""
         reached = found.log_weights.exp().cumsum(0).T.contiguous()
         chosen = torch.searchsorted(reached, choice.T.contiguous()).T.clamp(max=self.samples - 1)  # (M, B)
         z = found.z.gather(0, chosen.unsqueeze(-1).expand(-1, -1, found.z.shape[-1]))
@@ -137,18 +138,19 @@ class TableModel(TablePosterior):
         return draw_rare(codes, self.schema.modelled, rare)
 
     def condition(self, row: Array, n: int, seed: int, context: Tensor | None = None) -> tuple[Array, float]:
-        """Draw whole rows given some of their cells, by importance resampling from the joint distribution.
+        """Draw complete rows given the values of some cells, by importance resampling.
 
-        Half of the proposals come from q(z|x_o), half from the prior; each is weighted by p(x_o, z) over the mixture of both.
+        Half of the proposals come from q(z|x_o), half from the prior. Their weights are p(x_o, z) divided by the density
+        of this mixture.
 
         Args:
             row: codes of the given cells, NaN elsewhere, shape (C,).
             n: the number of rows, ≥ 1.
             seed: the same seed gives the same rows.
-            context: what the model is given, the same for all rows, shape (1, ...).
+            context: c, the same for all rows, shape (1, ...); None if the model is not conditional.
 
         Returns:
-            Codes (n, C), and the effective sample size (Σ w)²/Σ w² of the proposals.
+            Codes, shape (n, C), and the effective sample size (Σ w)²/Σ w² of the proposals.
         """
         proposals = max(20_000, 4 * n)
         with evaluating(self.model) as device, seeded(seed):
@@ -169,7 +171,7 @@ class TableModel(TablePosterior):
         return np.where(np.isnan(row), codes, row), float(1 / weights.square().sum())
 
     def explain(self, rows: Rows) -> Array:
-        """Measure how surprising each cell is, given the others of its row, compared with what is usual for such a cell.
+        """Measure how much more surprising each cell is than expected, given the other cells of its row.
 
             E[log p(X_j|x_−j)] − log p(x_j|x_−j),   X_j ~ p(x_j|x_−j)
 
@@ -177,7 +179,7 @@ class TableModel(TablePosterior):
             rows: coded rows.
 
         Returns:
-            Nats, shape (n, C): 0 on average under the model, far above 0 where a cell is strange, NaN where it is missing.
+            Nats, shape (n, C): 0 on average under the model, far above 0 for an unusual cell, NaN for a missing cell.
         """
         result = []
         with evaluating(self.model) as device:
@@ -211,6 +213,6 @@ class TableModel(TablePosterior):
 
 
 def _copies(codes: Array) -> npt.NDArray[np.int64]:
-    """Count how many rows before each row are equal to it, shape (n,)."""
+    """Count for each row how many earlier rows are equal to it, shape (n,)."""
     keys = RowNoise(codes).keys
     return (rankdata(keys, "ordinal") - rankdata(keys, "min")).astype(np.int64)

@@ -1,4 +1,4 @@
-"""Draw z given the observed cells of a row, with weights that correct for the encoder.
+"""Draw z given the observed cells of a row, with importance weights that correct for the encoder's error.
 
     z_k ~ q(z|x_o),   w_k ∝ p(x_o|z_k) p(z_k)/q(z_k|x_o),   Σ w_k = 1
     p(x_m|x_o) ≈ Σ_k w_k p(x_m|z_k)          self-normalised importance sampling, exact as K grows
@@ -31,7 +31,7 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Weighted:
-    """Hold draws of z for a block of B rows, with weights that sum to one.
+    """Hold K draws of z for each of B rows, with importance weights that sum to one for each row.
 
     Args:
         z: shape (K, B, latent_dim).
@@ -44,7 +44,7 @@ class Weighted:
     likelihood: TableCells
 
     def log_prob(self, seen: Tensor, columns: npt.NDArray[np.int64]) -> Tensor:
-        """Return log p(x_j|x_o) of each cell on its own, estimated by log Σ_k w_k p(x_j|z_k).
+        """Return the log-probability of each cell given the observed cells, estimated by log Σ_k w_k p(x_j|z_k).
 
         Args:
             seen: the cells as the model sees them, shape (B, 2S).
@@ -59,12 +59,12 @@ class Weighted:
 
 @dataclass(frozen=True)
 class TablePosterior:
-    """Draw z given some cells of a row of a mixed table.
+    """Draw z given the observed cells of each row of a mixed table.
 
     Args:
         model: the model.
         schema: the columns of the table.
-        cells: the step that turns cells into what the model sees.
+        cells: the transform from codes of cells to the model's inputs.
         samples: K, the number of draws of z for each row.
     """
 
@@ -74,7 +74,7 @@ class TablePosterior:
     samples: int
 
     def blocks(self, rows: Rows) -> Iterator[tuple[Self, Tensor, Array, RowNoise]]:
-        """Yield a few rows at a time: the posterior in their context, the rows as the model sees them, their codes and their noise."""
+        """Yield for each block of rows the posterior given the context, the model's inputs, the codes and the noise."""
         width = widest(self.model, *first_row(rows))
         size = max(1, min(block_rows(width), BUDGET // (8 * self.samples * width)))
         start = 0
@@ -84,13 +84,13 @@ class TablePosterior:
             yield replace(self, model=self.model.given(context)), x, codes, noise
 
     def draw_weighted(self, x: Tensor, noise: RowNoise, device: torch.device, hidden: bool = False) -> Weighted:
-        """Draw z for each row of a block.
+        """Draw z for each row of a block, with importance weights.
 
         Args:
             x: rows as the model sees them, NaN where a cell is missing, shape (B, 2S).
             noise: the noise of these rows.
             device: where the model is.
-            hidden: whether cells were hidden on purpose, which says nothing about why cells are missing.
+            hidden: whether cells were hidden on purpose; the pattern of missing cells is then ignored.
 
         Returns:
             K weighted draws for each row.
@@ -100,7 +100,7 @@ class TablePosterior:
         joint = self.model.draw(x.to(device), noise=epsilon.to(device))
         likelihood = joint.likelihood.base_dist
         if not isinstance(likelihood, TableCells):
-            raise TypeError(f"the likelihood must speak of cells, not be a {type(likelihood).__name__}")
+            raise TypeError(f"the likelihood must be TableCells, not {type(likelihood).__name__}")
         log_weights = joint.log_weights()
         if hidden and likelihood.plain is not likelihood:
             likelihood = likelihood.plain
@@ -108,15 +108,15 @@ class TablePosterior:
         return Weighted(joint.z, log_weights.double().log_softmax(0), likelihood)
 
     def see(self, codes: Array) -> Tensor:
-        """Return codes (n, C) as the model sees them, shape (n, 2S)."""
+        """Convert codes of shape (n, C) to the model's inputs of shape (n, 2S)."""
         return self.cells.forward(torch.from_numpy(codes))
 
 
 def sum_by_column(parts: Tensor, columns: npt.NDArray[np.int64]) -> Tensor:
-    """Sum figures of the S parts of a row over the parts of each of its C columns.
+    """Sum the values of the S parts of a row within each of its C columns.
 
     Args:
-        parts: figures of the parts, shape (…, S).
+        parts: values of the parts, shape (…, S).
         columns: the column of each part, shape (S,).
 
     Returns:

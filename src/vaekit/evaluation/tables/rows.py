@@ -1,4 +1,4 @@
-"""Put held-out rows of a mixed table next to as many generated rows, both as codes."""
+"""Pair held-out rows of a mixed table with as many generated rows, both as codes."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from vaekit.evaluation.tables.model import TableModel
 
 Array = npt.NDArray[np.float64]
 Sampler = Callable[[Tensor | None, int], npt.NDArray[Any]]
-"""A function that draws n rows as codes, given the context of each row."""
+"""A function that draws n coded rows, given the context of each row."""
 
 MOST_ROWS = 5000
 
 
 @dataclass(frozen=True)
 class ComparedRows:
-    """Hold rows of a mixed table, and the rows that a model generates in their place.
+    """Hold held-out rows of a mixed table, as many generated rows, and as many training rows.
 
     Args:
         columns: the modelled columns, C of them.
         held_out: codes of held-out rows, shape (n, C), NaN where a cell is missing.
         generated: codes of generated rows, shape (m, C).
-        train: codes of as many training rows, which show how much chance alone can do; empty if they are gone.
-        point_masses: the single values of each column of numbers that have a probability of their own.
+        train: codes of training rows, which show differences by chance; empty if the rows are not available.
+        point_masses: for each column, the single numbers that have a positive probability.
     """
 
     columns: tuple[Column, ...]
@@ -42,7 +42,7 @@ class ComparedRows:
 
     @classmethod
     def of(cls, model: TableModel, rows: Rows, train: Rows | None, sample: Sampler) -> ComparedRows:
-        """Choose at most 5,000 of the rows, and generate as many."""
+        """Choose at most 5,000 held-out rows, and generate as many rows with the model."""
         columns = model.schema.modelled
         shared = np.array([c.n_categories - 1 if c.kind in CATEGORICAL else np.inf for c in columns])
         part = rows.part.subset(MOST_ROWS, rows.seed)
@@ -56,11 +56,11 @@ class ComparedRows:
         return cls(columns, held_out, generated, trained, masses)
 
     def cells(self, index: int) -> tuple[Array, Array]:
-        """Return the held-out cells of a column that are not missing, and its generated cells."""
+        """Return the observed held-out cells of a column, and its generated cells."""
         held_out = self.held_out[:, index]
         return held_out[~np.isnan(held_out)], self.generated[:, index]
 
 
 def codes_of(rows: Rows, limit: int) -> Array:
-    """Return the codes of at most `limit` rows, chosen by the seed of the rows."""
+    """Return the codes of at most `limit` rows of a table, chosen at random with the rows' own seed."""
     return np.asarray(rows.part.subset(limit, rows.seed).take(0, limit), np.float64)

@@ -59,7 +59,9 @@ class FlowPosterior(Posterior):
     def __init__(self, latent_dim: int, transforms: int = 2, context: int = 64, hidden: Sequence[int] = (256,)) -> None:
         super().__init__()
         if latent_dim < 2:
-            raise VaekitError("latent_dim must be at least 2 for a flow", str(latent_dim), "Choose a Gaussian")
+            raise VaekitError(
+                "latent_dim must be at least 2 for a flow", str(latent_dim), "Choose a Gaussian posterior"
+            )
         from zuko.flows import MaskedAutoregressiveTransform
         from zuko.lazy import LazyComposedTransform
 
@@ -88,7 +90,7 @@ class FlowPosterior(Posterior):
 
 
 class InverseAutoregressivePosterior(FlowPosterior):
-    """q(z|x) as in `FlowPosterior`, where f is a chain of autoregressive maps: each dimension depends on those before it.
+    """q(z|x) of z = f(u; h(x)), u ~ N(μ(x), diag σ(x)²), where f is a chain of autoregressive maps of z.
 
     A draw and its density take one pass of each network. The density of any other point takes one pass for each dimension.
 

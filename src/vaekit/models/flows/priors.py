@@ -28,7 +28,7 @@ STEEPEST = 3.0
 
 def _check(latent_dim: int) -> None:
     if latent_dim < 2:
-        raise VaekitError("latent_dim must be at least 2 for a flow", str(latent_dim), "Choose a mixture")
+        raise VaekitError("latent_dim must be at least 2 for a flow", str(latent_dim), "Choose a mixture prior")
 
 
 def start_as_identity(network: nn.Module) -> None:
@@ -97,7 +97,7 @@ class CouplingPrior(_FlowPrior):
         return Flow(self._to_base, self._from_base, self.like)
 
     def _move(self, turn: int, kept: Tensor) -> tuple[Tensor, Tensor]:
-        """Return t and s of one coupling, in full precision."""
+        """Return the shift t and the log-scale s of one coupling, in full precision."""
         shift, raw = self.networks[turn](kept).to(kept.dtype).chunk(2, -1)
         return shift, STEEPEST * torch.tanh(raw / STEEPEST)
 

@@ -20,7 +20,7 @@ from vaekit.parts import Plan
 
 
 class LayeredPosterior(Posterior):
-    """A posterior of several layers."""
+    """The base class of posteriors over several layers of latent variables."""
 
     detachable = True
     layered = True
@@ -96,7 +96,7 @@ class TopDown(LayeredPosterior):
 
     @classmethod
     def build(cls, options: Any, plan: Plan) -> Self:  # noqa: ARG003 - the prior was built with them
-        """Return the posterior that shares the networks of the prior."""
+        """Return the top-down posterior, which shares the networks of the prior."""
         return cls(plan.built["layers"])
 
     def __init__(self, prior: LayeredPrior) -> None:
@@ -119,7 +119,7 @@ class TopDown(LayeredPosterior):
 
 
 def _detached(network: nn.Module) -> Callable[[Tensor | None], DiagonalNormal]:
-    """Return the same map with detached weights."""
+    """Return a network's map from z to a Gaussian, with detached weights."""
     return lambda z: functional_call(network, {k: v.detach() for k, v in network.named_parameters()}, (z,))
 
 

@@ -71,25 +71,25 @@ class LocationScale(Likelihood):
 
     @torch.no_grad()
     def start_noise(self, variance: float) -> None:
-        """Start at this variance if the variance is learned."""
+        """Start at a given noise variance if the variance is learned."""
         if self.variance in ("learned", "per_feature"):
             self.log_ratio.fill_(0.5 * math.log(variance) - math.log(float(self.reference)))
 
     def std(self, parameters: Tensor) -> Tensor:
-        """Return √λ, broadcastable to the features."""
+        """Return the standard deviation √λ, broadcastable to the features."""
         if not isinstance(self.variance, str):
             return torch.full_like(self.reference, math.sqrt(self.variance))
         raw = parameters[..., 1] if self.variance == "predicted" else self.log_ratio
         return self.reference * soft_clamp(raw, *LOG_RATIO).exp()
 
     def distribution(self, parameters: Tensor) -> Distribution:
-        """Return the member of the family with these parameters."""
+        """Return p(x|z) with these parameters."""
         location = self.reference * parameters[..., 0]
         return self.family(location, self.std(parameters).expand(location.shape))
 
     @abstractmethod
     def family(self, location: Tensor, std: Tensor) -> Distribution:
-        """Return the member of the family with this mean and standard deviation."""
+        """Return the distribution of this family with a given mean and standard deviation."""
 
 
 class Gaussian(LocationScale):

@@ -1,4 +1,4 @@
-"""The likelihood of a mixed table, with a distribution of its own for each column."""
+"""The likelihood of a mixed table, with a separate distribution for each column."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ class Mixed(Likelihood):
         mixture[:, 2] = math.log(0.55 * math.sqrt(1 - 0.5 * spread**2))  # near the standard normal
 
     def _start_missing(self, x: Tensor) -> None:
-        """Start at missingness that does not depend on the value."""
+        """Start at missingness that does not depend on the values of cells."""
         cells = self.layout.slots
         logits = torch.logit((x[:, :cells].isnan().sum(0) + 0.5) / (len(x) + 1))
         begin = cell = 0

@@ -50,7 +50,9 @@ class Directional(Posterior):
         super().__init__()
         if latent_dim < 2:
             raise VaekitError(
-                "latent_dim must be at least 2 for a directional posterior", str(latent_dim), "Choose a Gaussian"
+                "latent_dim must be at least 2 for a directional posterior",
+                str(latent_dim),
+                "Choose a Gaussian posterior",
             )
         self.latent_dim, self.features = latent_dim, latent_dim + 1
 

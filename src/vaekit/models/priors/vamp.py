@@ -58,8 +58,8 @@ class VampPrior(Prior):
                 mend="Choose prior=mixture or prior=flow",
             )
         if plan.context:
-            must = "prior must not be vamp if the model has a context (data.context)"
-            yield RecipeError(must, ", ".join(plan.context), "Choose prior=mixture")
+            fault = f"prior=vamp cannot be used with a context (data.context={','.join(plan.context)})"
+            yield RecipeError(fault, mend="Choose prior=mixture")
         yield from plan.needs_diagonal("prior=vamp")
 
     @classmethod
