@@ -252,7 +252,7 @@ def test_grey_data_have_no_bernoulli_likelihood(train):
         "digits",
         "--set",
         "likelihood=bernoulli",
-        words=["bernoulli likelihood must be given binary data", "grey levels", "data.binarize=dynamic"],
+        words=["the data must be binary for likelihood=bernoulli", "grey levels", "data.binarize=dynamic"],
     )
 
 
@@ -263,7 +263,7 @@ def test_grey_data_have_no_bernoulli_likelihood(train):
         (["--recipe", "nothing.toml"], ["nothing.toml"]),
         (["--set", "latent_dims=3"], ["'latent_dims'", "Did you mean 'latent_dim'?"]),
         (["--set", "likelihood=gausian"], ["'gausian'", "Did you mean 'gaussian'?"]),
-        (["--set", "encoder=mpl"], ["the encoder must be known", "'mpl'"]),
+        (["--set", "encoder=mpl"], ["There is no encoder 'mpl'"]),
         (["--set", "latent_dim=0"], ["'latent_dim' must be greater than 0", "Got 0"]),
         (["--set", "latent_dim=-3"], ["'latent_dim' must be greater than 0", "Got -3"]),
         (["--set", "latent_dim=two"], ["'latent_dim' must be", "'two'"]),

@@ -17,7 +17,7 @@ class DataOptions(Options):
     size: str = Field(
         "auto",
         pattern=r"^(auto|[1-9]\d*x[1-9]\d*)$",
-        description="Size HxW to which pictures of a folder are resampled.",
+        description="Height and width, as HxW, to which pictures in a folder are resampled.",
     )
     kind: Literal["auto", "binary", "levels", "counts", "real", "mixed"] = Field(
         "auto",
@@ -25,11 +25,11 @@ class DataOptions(Options):
     )
     columns: dict[str, ColumnKind | Literal["ignore"]] = Field(
         {},
-        description="Kinds of columns of a mixed table that replace the inferred ones: data.columns.NAME=categorical, or ignore.",
+        description="Kinds of columns in a mixed table, instead of the inferred ones: data.columns.NAME=categorical, or ignore.",
     )
     hide: Annotated[float, Field(ge=0, lt=1)] | Literal["auto"] = Field(
         "auto",
-        description="Share of the training rows of a mixed table whose cells are hidden at random, so that the model learns to predict any cells from any others.",
+        description="Share of a mixed table's training rows with randomly hidden cells, so that the model learns to predict any cells from any others.",
     )
 
     context: tuple[str, ...] = Field(
@@ -41,9 +41,9 @@ class DataOptions(Options):
     )
     missing: tuple[str, ...] | Literal["auto"] = Field(
         "auto",
-        description="Words in a text file that mean a missing cell; an empty cell is always missing. `auto` is NA, N/A, nan, null, None, ?, - and similar words.",
+        description="Words in a text file that mean a missing cell; an empty cell is always missing. `auto` means NA, N/A, nan, null, None, ?, - and similar words.",
     )
-    query: str = Field("", description="The SQL query whose rows are the data, where the source is a database.")
+    query: str = Field("", description="SQL query that returns the rows, if the source is a database.")
     binarize: Literal["auto", "none", "dynamic", "fixed", "threshold"] = Field(
         "auto",
         description="How grey levels become zeros and ones: drawn again at each visit (`dynamic`), drawn once (`fixed`), by a "
@@ -51,7 +51,7 @@ class DataOptions(Options):
     )
     scaling: Literal["auto", "none", "centre", "standardize", "unit"] = Field(
         "auto",
-        description="Shift and scale before the model, undone afterwards; densities remain those of the data as given.",
+        description="How the data are shifted and scaled for the model; densities remain those of the data as given.",
     )
     validation: float = Field(
         0.1,
