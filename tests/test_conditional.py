@@ -175,7 +175,7 @@ def test_convolutional_networks_and_several_layers_are_given_labels_too(pictures
 @pytest.mark.parametrize(
     ("setting", "words"),
     [
-        ("model=autoencoder", "model=autoencoder cannot be conditional"),
+        ("model=autoencoder", "An autoencoder cannot be conditional"),
         ("encoder=linear", "encoder must not be linear"),
         ("decoder=linear", "decoder must not be linear"),
         ("prior=vamp", "prior must not be vamp"),

@@ -146,7 +146,7 @@ class DeterministicFamily(ModelFamily):
     def needs(cls, options: Any, plan: Plan, section: str) -> Iterator[RecipeError]:  # noqa: ARG003
         """Yield an error for each setting that an autoencoder does not support."""
         if plan.context:
-            fault = f"model=autoencoder cannot be conditional on columns (data.context): {', '.join(plan.context)}"
+            fault = f"An autoencoder cannot be conditional on columns (data.context): {', '.join(plan.context)}"
             yield RecipeError(fault, mend="Choose model=vae")
         asked = [f"layers={list(plan.layers)}"] if plan.layers else []
         asked += [
