@@ -8,7 +8,7 @@ from collections.abc import Iterable
 MOST_SHOWN = 200
 """How many characters of a given value a message shows."""
 MOST_SAID = 1000
-"""How many characters of each of its own clauses a message shows; a clause may list names."""
+"""How many characters a message shows of its rule and of its advice, which may list names."""
 MOST_COMPARED = 2000
 """How many known words a misspelt word is compared with."""
 
@@ -60,7 +60,7 @@ class DataError(VaekitError, ValueError):
 
 
 class RecipeError(VaekitError, ValueError):
-    """The recipe has an unknown key or value, or values that do not work together."""
+    """The recipe has an unknown key or value, or values that do not fit together."""
 
 
 class RunError(VaekitError, OSError):

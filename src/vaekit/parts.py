@@ -103,7 +103,7 @@ class Plan:
         return sections
 
     def needs_diagonal(self, what: str) -> Iterator[RecipeError]:
-        """Yield a refusal if the posterior is not a diagonal Gaussian.
+        """Yield an error if the posterior is not a diagonal Gaussian.
 
         Args:
             what: the name of the part that needs a diagonal Gaussian, for the message.
@@ -197,7 +197,7 @@ def _options(title: str, bases: Any, part: type[Part], fields: dict[str, Any]) -
 
 
 def unknown(name: str, kind: type[Part]) -> str:
-    """Suggest what to do about an unknown part name."""
+    """Suggest a known part, or an import, for an unknown name of a part."""
     near = did_you_mean(name, [AUTO, *kind.known])
     return near if near.startswith("Did") else f"{near}. If it is your own part, import its module first"
 

@@ -72,7 +72,7 @@ def _check_folder(out: Path) -> None:
 
 
 def write_rows(out: Path, values: Array, schema: Schema, name: str) -> None:
-    """Write rows in the format of the ending of `out`.
+    """Write rows to a file, in the format of the file's ending.
 
     Args:
         out: a file ending in one of `ENDINGS`, or a folder for PNG files.

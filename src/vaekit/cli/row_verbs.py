@@ -12,7 +12,7 @@ from vaekit.errors import VaekitError
 
 
 def encode(run: RunArgument, source: SourceArgument, out: OutOption) -> None:
-    """Write the posterior mean of each row."""
+    """Write the latent code (posterior mean) of each row."""
     from vaekit.cli.writing import write
     from vaekit.runs.load import load
 
@@ -21,7 +21,7 @@ def encode(run: RunArgument, source: SourceArgument, out: OutOption) -> None:
 
 
 def reconstruct(run: RunArgument, source: SourceArgument, out: OutOption) -> None:
-    """Write the reconstruction of each row."""
+    """Write the model's reconstruction of each row."""
     from vaekit.cli.writing import write
     from vaekit.runs.load import load
 

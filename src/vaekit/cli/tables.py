@@ -52,7 +52,7 @@ def show_figures(run: Run, figures: Figures) -> None:
 
 
 def show_trial(trial: Trial) -> None:
-    """Print the figures of two runs side by side, what the remedy gained, and the command that trains it again."""
+    """Print the figures of two runs side by side, the gain, and the command that trains the second run again."""
     table = _table("", *(escape(str(run.path)) for run in trial.runs))
     for name, show in (
         ("log-likelihood", lambda f: f"≥ {Estimate.of(f.measured.score)} nats"),
@@ -150,7 +150,7 @@ def show_run(run: Run) -> None:
 
 
 def show_recipes() -> None:
-    """Print the bundled recipes."""
+    """Print the names and uses of the bundled recipes."""
     table = _table("recipe", "use")
     for name in recipe_names():
         recipe = load_recipe(name)

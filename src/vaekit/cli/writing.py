@@ -32,7 +32,7 @@ def write(
         make: returns an array or a table for some rows.
         source: where the rows come from.
         content: what is written.
-        name: name of its columns, if they have no names of their own.
+        name: name of the columns, if the schema has no names for them.
 
     Raises:
         VaekitError: if `out` cannot hold the content, or is the file that is read.

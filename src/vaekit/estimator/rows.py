@@ -90,7 +90,7 @@ def to_trained_types(found: Any, run: Run, pattern: Any) -> Any:
 
 
 def match_type(found: Any, X: Any) -> Any:
-    """Convert resulting rows to the type of the user's array; leave other rows unchanged."""
+    """Convert an array of results to the dtype of the user's array; leave other results unchanged."""
     if isinstance(found, np.ndarray) and isinstance(X, np.ndarray) and X.ndim == 2:
         found = found.astype(X.dtype, copy=False)
     return found

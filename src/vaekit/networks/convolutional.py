@@ -219,7 +219,12 @@ class ConvolutionalNetwork(Network):
             False, description="Whether a convolutional network reweights channels for each picture (squeeze-excite)."
         )
         activation: Activation = Field("silu", description="Nonlinearity of the hidden layers.")
-        dropout: float = Field(0.0, ge=0, lt=1, description="Probability in training of dropping a value in a block.")
+        dropout: float = Field(
+            0.0,
+            ge=0,
+            lt=1,
+            description="Probability in training of dropping a hidden unit (mlp) or a value in a block (convolutional).",
+        )
 
     @classmethod
     def needs(cls, options: Any, plan: Plan, section: str) -> Iterator[RecipeError]:  # noqa: ARG003

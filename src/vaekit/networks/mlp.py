@@ -130,7 +130,7 @@ class MLPNetwork(Network):
             0.0,
             ge=0,
             lt=1,
-            description="Probability in training of dropping a hidden unit (mlp) or a value in a block (convolutional).",
+            description="Probability in training of dropping a hidden unit.",
         )
 
     @classmethod

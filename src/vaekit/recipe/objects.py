@@ -25,7 +25,7 @@ MUST_BE: dict[str, tuple[type, str]] = {
     "decoder": (nn.Module, "a torch module from (..., latent_dim) to (..., *event, parameters)"),
     "likelihood": (Likelihood, "a vaekit.models.Likelihood"),
     "posterior": (Posterior, "a vaekit.models.Posterior"),
-    "prior": (nn.Module, "a torch module whose forward returns a distribution"),
+    "prior": (nn.Module, "a torch module with a forward that returns a distribution"),
     "objective": (Objective, "a vaekit.objectives.Objective"),
     "optimizer": (object, "a class of torch.optim, or a function from a module and a learning rate to an optimiser"),
 }
@@ -84,7 +84,7 @@ def check_objects(recipe: Recipe, objects: Mapping[str, Any], path: Path) -> Non
         fault = f"'{path}' was trained with parts that were passed as objects: {types}"
         raise RunError(fault, mend=f"Build the same objects and pass them, as in vaekit.load({str(path)!r}, {again})")
     if others := [section for section in objects if section not in needed]:
-        raise RunError(f"The recipe of '{path}' names its {others[0]}", mend=f"Leave {others[0]}= out")
+        raise RunError(f"'{path}' was not trained with an object as its {others[0]}", mend=f"Leave {others[0]}= out")
 
 
 def check_known(written: Mapping[str, Any], path: Path) -> None:

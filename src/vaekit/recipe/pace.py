@@ -27,7 +27,7 @@ COMPILE_ABOVE = 5 * 10**12
 
 
 def set_pace(content: dict[str, Any], plan: Plan) -> list[str]:
-    """Fill in epochs, precision and compilation.
+    """Choose epochs, precision and compilation in a recipe that leaves them at `auto`.
 
     Args:
         content: a recipe as nested dictionaries, complete except for these three; it is changed in place.

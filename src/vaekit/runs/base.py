@@ -49,7 +49,7 @@ class History:
 
 @dataclass
 class KeptRun:
-    """A run's folder, recipe, schema and model, without the methods that use the model.
+    """The content of a run: its folder, recipe, schema and model; `Run` adds the methods that use the model.
 
     Args:
         folder: the run folder.

@@ -29,7 +29,7 @@ def fit(model: nn.Module, X: object, **options: Any) -> Run:
 
     Args:
         model: a `VariationalAutoEncoder`, an `Autoencoder`, or a torch module with an `encoder` x ↦ q(z|x), a `decoder`
-            z ↦ p(x|z) and a `prior` () ↦ p(z), whose forward returns distributions.
+            z ↦ p(x|z) and a `prior` () ↦ p(z), which all return distributions.
         X: training data, as `vaekit.train` takes them.
         options: the other arguments of `vaekit.train`: `objective=`, `optimizer=`, `settings=`, `out=`, …
 

@@ -107,10 +107,10 @@ class TableRun(Run):
             DataError: for an unknown column or an impossible value.
         """
         at_least_one(n, "n")
-        beside = {column.name: given[column.name] for column in self.schema.context if column.name in given}
-        row = self._row({name: value for name, value in given.items() if name not in beside})
-        codes, size = self._table_model(None).condition(row, n, seed, self.context(beside, 1))
-        return self._own(codes, beside), size
+        context = {column.name: given[column.name] for column in self.schema.context if column.name in given}
+        row = self._row({name: value for name, value in given.items() if name not in context})
+        codes, size = self._table_model(None).condition(row, n, seed, self.context(context, 1))
+        return self._own(codes, context), size
 
     def _row(self, given: Mapping[str, Any]) -> npt.NDArray[np.float64]:
         """Return a row of numeric codes with the given cells, and NaN elsewhere."""

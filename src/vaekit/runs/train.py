@@ -86,10 +86,10 @@ def train(
         start: a run on the same columns; training starts from its schema, transform and weights.
         model: a family's name (`vae`, `autoencoder`, …) or `Options`, or a model built by hand, as in `vaekit.fit`.
         encoder: network of the encoder: a name, `Options` of a network, or a module from (B, *event) to (B, features).
-        decoder: network of the decoder, likewise, or a module from (..., latent_dim) to (..., *event, parameters).
+        decoder: network of the decoder: a name, `Options`, or a module from (..., latent_dim) to (..., *event, parameters).
         likelihood: p(x|z): a name, `Options`, or a `Likelihood`.
         posterior: q(z|x): a name, `Options`, or a `Posterior`.
-        prior: p(z): a name, `Options`, or a module whose forward returns a distribution.
+        prior: p(z): a name, `Options`, or a module with a forward that returns a distribution.
         objective: what is minimised: a name, `Options`, or an `Objective`.
         optimizer: a name, `Options`, a class of `torch.optim`, or a function from a module and the peak learning rate
             to an optimiser.
