@@ -335,7 +335,7 @@ def test_wrong_endings(expect_refusal, table_run, table, verb, out, words):
 
 def test_a_folder_in_the_place_of_the_file(expect_refusal, table_run, workplace):
     (workplace / "x.npy").mkdir()
-    expect_refusal("sample", table_run.path, "--out", "x.npy", words=["a folder. Choose a file", "'x.npy'"])
+    expect_refusal("sample", table_run.path, "--out", "x.npy", words=["--out is the folder 'x.npy'. Choose a file"])
 
 
 # --- run folders -----------------------------------------------------------------------------------------------------

@@ -35,8 +35,8 @@ def open_plain(path: Path, most: int | None = None) -> BinaryIO:
         most: the largest allowed size in bytes; None for no limit.
 
     Raises:
-        FileNotFoundError: if it does not exist.
-        RunError: if it is not a plain file, or is longer than `most`.
+        FileNotFoundError: if the file does not exist.
+        RunError: if `path` is not a plain file, or is larger than `most`.
     """
     found = os.lstat(path)
     if stat.S_ISREG(found.st_mode):  # opening a pipe could block
@@ -146,7 +146,7 @@ def remove_leftovers(folder: Path, prefix: str = ".vaekit-") -> None:
     """Remove the half-written files and folders that ended processes left in a folder.
 
     Args:
-        folder: where to look.
+        folder: the folder with the leftovers.
         prefix: the beginning of the names to remove.
     """
     for leftover in folder.glob(".vaekit-*") if fcntl else ():
@@ -179,7 +179,7 @@ def hold_lock(path: Path, refusal: str) -> Iterator[None]:
 
     Args:
         path: the lock file, which names its holder.
-        refusal: what to say if another process holds the lock, as a clause ("'runs/x' is in training").
+        refusal: the beginning of the error message if another process holds the lock ("'runs/x' is in training").
 
     Raises:
         RunError: if another process holds the lock; the message names the process, host and time.

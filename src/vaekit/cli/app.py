@@ -36,7 +36,7 @@ class Stopped(Exception):  # noqa: N818 - it is not an error
     """The exception for a signal that stopped a verb of the command line.
 
     Args:
-        reason: the interruption, which says what to do.
+        reason: the interruption, with a message that says what to do.
     """
 
     def __init__(self, reason: Interrupted) -> None:

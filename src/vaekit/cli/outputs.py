@@ -81,7 +81,7 @@ def write_rows(out: Path, values: Array, schema: Schema, name: str) -> None:
         name: name of the columns (`z0`, `z1`, …) if the schema has no names for them.
 
     Raises:
-        VaekitError: if `out` is a picture, but the values are not.
+        VaekitError: if `out` is for pictures, but the values are not pictures.
     """
     ending = out.suffix.lower()
     if ending in ("", ".png"):

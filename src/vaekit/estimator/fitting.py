@@ -92,7 +92,7 @@ def add_pattern(run: Run, pattern: Any) -> Run:
 
     Args:
         run: the trained run.
-        pattern: a data frame of one row with the library and types of the training data; None if they were an array.
+        pattern: a data frame of one row with the library and types of the training data; None for an array.
     """
     row = library = digest = None
     if pattern is not None:

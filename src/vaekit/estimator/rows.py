@@ -57,7 +57,7 @@ def make_pattern(run: Run, X: Any, rows: object) -> Any:
         rows: the training data as the run read them.
 
     Returns:
-        A data frame of one row with all columns, empty if they are not modelled; None if the data are not a table.
+        A data frame of one row with all columns (empty for columns that are not modelled); None for other data.
     """
     if not run.reads_tables or not isinstance(rows, Frame):
         return None
@@ -78,7 +78,7 @@ def to_trained_types(found: Any, run: Run, pattern: Any) -> Any:
 
     Args:
         found: an Arrow table or an array.
-        run: the run that made them.
+        run: the run that generated the rows.
         pattern: a data frame of one row, if the training data were a data frame.
     """
     if isinstance(found, pa.Table):

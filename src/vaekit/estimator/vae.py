@@ -54,11 +54,11 @@ class VAE(Fitted):
     Attributes:
         run_: the trained `Run`, without the data.
         schema_: description of the data.
-        n_features_in_: number of columns given.
-        feature_names_in_: their names, if all are strings.
+        n_features_in_: number of columns in the training data.
+        feature_names_in_: names of these columns, if all names are strings.
         n_iter_: number of epochs trained.
         lower_bound_: lower bound on the mean log p(x) of the validation rows (share `data.validation`), in nats; for an
-            autoencoder minus their error; NaN without validation rows.
+            autoencoder minus the squared error; NaN without validation rows.
         history_: the figures of each validation.
 
     References:
@@ -171,7 +171,7 @@ class VAE(Fitted):
             X: rows as in `fit`; missing cells are integrated out.
 
         Returns:
-            Array (n,); the bound gets tighter with more `samples`, and usual rows have high scores.
+            Array (n,); unusual rows have low scores, and the bound gets tighter with more `samples`.
         """
         _, rows = self._check(X)
         return in_float64(self.run_).score_samples(rows)
@@ -213,7 +213,7 @@ class VAE(Fitted):
             X: rows as in `fit`.
 
         Returns:
-            n rows in the form of the given ones.
+            n rows in the form of X.
         """
         given, rows = self._check(X)
         return match_type(in_float64(self.run_).reconstruct(rows), given)
@@ -223,10 +223,10 @@ class VAE(Fitted):
 
         Args:
             X: rows as in `fit`.
-            draws: number M of tables for multiple imputation; missing cells are then drawn given the rest of their row.
+            draws: number M of tables for multiple imputation; each missing cell is then drawn given the rest of its row.
 
         Returns:
-            n rows in the form of the given ones, with all other cells unchanged; with `draws`, a list of M such tables.
+            n rows in the form of X, with all other cells unchanged; with `draws`, a list of M such tables.
         """
         given, rows = self._check(X)
         run = in_float64(self.run_).as_table_run()
@@ -241,8 +241,7 @@ class VAE(Fitted):
             X: rows as in `fit`.
 
         Returns:
-            A table of numbers in the library of the given rows: 0 is usual, far above 0 is strange; missing where the cell
-            is missing.
+            A table of numbers in the library of X: 0 is usual, far above 0 is strange; missing cells stay missing.
         """
         given, rows = self._check(X)
         found = in_float64(self.run_).as_table_run().explain(rows)

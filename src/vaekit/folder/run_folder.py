@@ -186,7 +186,7 @@ class RunFolder:
         """Read the bytes of a file of the run.
 
         Raises:
-            RunError: if it is missing, too long, unreadable, or not a plain file.
+            RunError: if the file is missing, too long, unreadable, or not a plain file.
         """
         with self._reading(name), open_plain(self.path / name, MOST_BYTES[name]) as file:
             return file.read()

@@ -221,7 +221,7 @@ def start_model(model: LatentModel, x: Tensor) -> None:
     """Initialise a model from data: standardise the networks' input, and start each part at suitable values.
 
     Args:
-        model: as built.
+        model: a model that was just built.
         x: some training rows as the model sees them, shape (n, *event).
     """
     if isinstance(model, VariationalAutoEncoder):
@@ -251,7 +251,7 @@ def check_fit(model: LatentModel, x: Tensor) -> None:
     """Check that parts that were passed as objects fit together, by running the model on some rows.
 
     Args:
-        model: as built.
+        model: a model that was just built.
         x: some training rows as the model sees them, shape (n, *event).
 
     Raises:

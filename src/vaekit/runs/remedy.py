@@ -20,7 +20,7 @@ class Trial:
     """A run and the run that was retrained with a remedy, to compare.
 
     Args:
-        remedy: what was tried.
+        remedy: the change of settings that was tried.
         runs: the run without the remedy, and the run with it.
         figures: figures of both runs on the same held-out rows.
     """

@@ -137,7 +137,7 @@ class Run(KeptRun):
             samples: number of draws K; the recipe's `evaluation.samples` by default.
 
         Returns:
-            Array (n,), float64; the greater the score, the more usual the row.
+            Array (n,), float64; unusual rows have low scores.
         """
         return measure(self.model, self.rows(X), self._samples(samples)).score
 
@@ -192,9 +192,9 @@ class Run(KeptRun):
 
         Args:
             X: rows, as in `encode`; the held-out rows of the run's own source by default.
-            samples: draws K; the recipe's `evaluation.samples` by default.
-            temperatures: number T ≥ 1; also measure log p(x) of some rows by annealed importance sampling with T
-                temperatures, which is slower and tighter.
+            samples: number of draws K; the recipe's `evaluation.samples` by default.
+            temperatures: number of temperatures T ≥ 1, to also bound log p(x) of some rows by annealed importance
+                sampling, which is slower and tighter.
             gap: whether to split the inference gap of some rows into the shares of posterior family and encoder.
             rate_distortion: whether to measure points of the rate-distortion curve on some rows.
             tables: whether to measure the columns of a mixed table: marginals, associations, hidden cells, missing cells.

@@ -57,7 +57,7 @@ class TableRun(Run):
             X: rows, as in `encode`.
 
         Returns:
-            A table of n rows; the model also fills cells that X lacks.
+            A table of n rows; cells that X lacks are filled, too.
         """
         source = self.open(X)
         codes = self._map(self.prepare(source), self._there_and_back)
