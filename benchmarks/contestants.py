@@ -1,7 +1,7 @@
 """Contestants of `speed.py`, each in a process of its own: `python contestants.py NAME JOB.json`.
 
-Commands come as lines on standard input, answers go as JSON to standard output: `prepare` (compile and run the first
-steps), `run N` (train for N steps), `end` (say how much memory was needed). Between commands a contestant does nothing.
+Commands are lines on standard input, and answers are JSON on standard output: `prepare` (compile and run the first
+steps), `run N` (train for N steps), `end` (report the memory used). Between commands a contestant does nothing.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Steps = Callable[[int], None]
 
 
 class Job:
-    """What is to be trained: `network`, `latent_dim`, `batch`, and the training pictures, bytes (N, 28, 28, 1)."""
+    """The task of a contestant: `network`, `latent_dim`, `batch`, and the training pictures, bytes (N, 28, 28, 1)."""
 
     def __init__(self, path: str) -> None:
         content = json.loads(Path(path).read_text())
@@ -44,7 +44,7 @@ class Job:
         return np.load(self.data_path)
 
     def networks(self) -> tuple[Any, Any]:
-        """The networks as PyTorch modules, the same for all who use PyTorch."""
+        """Return the networks as PyTorch modules, the same for all contestants in PyTorch."""
         from vaekit.networks import Network
 
         part = Network.named(self.network["name"])
@@ -126,7 +126,7 @@ def vaekit_with(precision: str, compiled: bool) -> Callable[[Job], Steps]:
 
 
 def tutorial(job: Job) -> Steps:
-    """As tutorials have it: float pictures in a DataLoader, binary cross-entropy, Adam, the loss read at every step."""
+    """Train as tutorials do: float pictures in a DataLoader, binary cross-entropy, Adam, the loss read at every step."""
     import torch
     import torch.nn.functional as F
     from torch.utils.data import DataLoader, TensorDataset
@@ -161,7 +161,7 @@ def tutorial(job: Job) -> Steps:
 
 
 def by_hand(precision: str, compiled: bool) -> Callable[[Job], Steps]:
-    """The fastest loop for this one model: bytes stay bytes, everything is compiled, nothing is checked or recorded."""
+    """Train with the fastest loop for this model: bytes stay bytes, all is compiled, nothing is checked or recorded."""
 
     def start(job: Job) -> Steps:
         import torch
@@ -205,7 +205,7 @@ def by_hand(precision: str, compiled: bool) -> Callable[[Job], Steps]:
 
 
 def pythae(job: Job) -> Steps:
-    """Pythae's VAE and trainer: its own loop over its DataLoader, held between steps by a callback."""
+    """Train with Pythae's VAE and trainer: its own loop over its DataLoader, paused between steps by a callback."""
     import logging
 
     import torch
@@ -269,13 +269,13 @@ def pythae(job: Job) -> Steps:
 
 
 def jax_loop(job: Job) -> Steps:
-    """JAX: one compiled function does an epoch's part of many steps, the data on the device."""
+    """Train in JAX: one compiled function does many steps of an epoch, with the data on the device."""
     import jax
     import jax.numpy as jnp
 
     pictures = jnp.asarray(job.pictures().reshape(-1, PIXELS))
     if job.convolutional:
-        raise SystemExit("the JAX contestant has perceptrons only")
+        raise SystemExit("The JAX contestant only has perceptrons.")
     initialise, apply_encoder, apply_decoder = jax_networks(job)
     parameters = initialise(jax.random.PRNGKey(0))
     moments = [jax.tree.map(jnp.zeros_like, parameters) for _ in range(2)]
@@ -302,7 +302,7 @@ def jax_loop(job: Job) -> Steps:
 
     many = jax.jit(lambda state, indices: jax.lax.scan(step, state, indices)[0], donate_argnums=0)
     batches = job.batches(len(pictures))
-    state = (parameters, *moments, jnp.zeros(()), jax.random.key(1, impl="rbg"))  # the fastest generator it has
+    state = (parameters, *moments, jnp.zeros(()), jax.random.key(1, impl="rbg"))  # the fastest generator of JAX
 
     def steps(count: int) -> None:
         nonlocal state
@@ -313,7 +313,7 @@ def jax_loop(job: Job) -> Steps:
 
 
 def jax_networks(job: Job) -> tuple[Any, Any, Any]:
-    """The same perceptrons: how to start them, and both maps."""
+    """Return the same perceptrons in JAX: the function that initialises them, and both networks."""
     import jax
     import jax.numpy as jnp
 
@@ -363,7 +363,7 @@ def jax_networks(job: Job) -> tuple[Any, Any, Any]:
 
 
 def products(precision: str) -> Callable[[Job], Steps]:
-    """The matrix products of a step and nothing else: y = xW, and the gradients of x and W, of every layer."""
+    """Compute only the matrix products of a step: y = xW, and the gradients of x and W, for every layer."""
 
     def start(job: Job) -> Steps:
         import torch
@@ -398,7 +398,7 @@ def products(precision: str) -> Callable[[Job], Steps]:
 
 
 def product(layer: Any, x: Any, gradient: Any, kind: Any, first: bool) -> Callable[[], None]:
-    """The products of one layer; that of the input's gradient is not needed at the bottom."""
+    """Return the products of one layer; the first layer does not need the gradient of its input."""
     import torch
     from torch import nn
 
@@ -441,7 +441,7 @@ CONTESTANTS: dict[str, Callable[[Job], Steps]] = {
 
 def main() -> None:
     answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # what peers print must not be taken for answers
+    os.dup2(2, 1)  # the output of peers must not be mistaken for answers
 
     def answer(**content: float) -> None:
         print(json.dumps(content), file=answers, flush=True)

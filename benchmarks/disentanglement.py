@@ -1,10 +1,10 @@
-"""Disentanglement: whether the objectives that claim it part the known factors of drawn pictures.
+"""Disentanglement: whether objectives that aim at it separate the known factors of drawn pictures.
 
 A white rectangle on black, 16 × 16 pixels, at each of 10 × 10 places in each of 3 × 3 sizes: 900 pictures of four
 independent factors, log 900 = 6.8 nats in all. Each objective trains the same perceptron (128, 128) with six latent
 dimensions for 300 epochs (the weights kept are those of the best held-out ELBO, as always), and the posterior means of all
-pictures are scored. Weights of the penalties are those of the recipes, but the capacity, which is what there is to tell.
-The last two rows say at what price: bound and rate, with weight 1, of all pictures, most of which trained the model.
+pictures are scored. Penalties have the weights of the recipes, except the capacity, which is the information to encode.
+The last two rows give the cost: bound and rate, with weight 1, of all pictures, most of which trained the model.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ MEASURES = [
 
 
 def rectangles() -> tuple[np.ndarray, np.ndarray]:
-    """Pictures, shape (900, 16, 16), 0 or 1, and their factors: left edge, upper edge, width, height."""
+    """Draw pictures, shape (900, 16, 16), 0 or 1, with their factors: left edge, upper edge, width, height."""
     factors = np.array(list(itertools.product(range(PLACES), range(PLACES), range(len(SIZES)), range(len(SIZES)))))
     pictures = np.zeros((len(factors), SIDE, SIDE), dtype=np.uint8)
     for picture, (x, y, width, height) in zip(pictures, factors, strict=True):
@@ -78,7 +78,7 @@ def trial(_table: str, method: str, seed: int) -> dict:
 
 
 def report(trials: Trials) -> str:
-    """Scores down, objectives across."""
+    """Return a table with a row for each score and a column for each objective."""
     methods = trials.methods(OBJECTIVES)
     rows = [[m.heading, *(cell(trials.of("rectangles", method), m) for method in methods)] for m in MEASURES]
     rows.append(["seeds", *(str(len(trials.of("rectangles", method))) for method in methods)])

@@ -1,7 +1,7 @@
-"""A guard against slower training, to be run by hand: `python guard.py`, or `python guard.py --write` to set the marks.
+"""Check that training has not become slower: `python guard.py`, or `python guard.py --write` to set the marks.
 
-Times are never compared with times of another day. vaekit and the loop by hand train the same network in interleaved
-rounds of one run; the median ratio of neighbours is compared with the mark in `guard.json`. A ratio below nine tenths
+Times of different days are never compared. vaekit and a hand-written loop train the same network in interleaved
+rounds of one run. The median ratio of neighbours is compared with the mark in `guard.json`. A ratio below nine tenths
 of its mark is a failure.
 """
 
@@ -20,7 +20,7 @@ ALLOWED = 0.9
 
 
 def measure(rounds: int) -> dict[str, float]:
-    """The speed of vaekit over that of the loop by hand, for each case."""
+    """Return the ratio of vaekit's speed to the speed of the hand-written loop, for each case."""
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         pictures = write_pictures(Path(folder))
@@ -34,7 +34,7 @@ def measure(rounds: int) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--write", action="store_true", help="take what is measured for the new marks")
+    parser.add_argument("--write", action="store_true", help="save the measured ratios as the new marks")
     parser.add_argument("--rounds", type=int, default=15)
     chosen = parser.parse_args()
     path, found = HERE / "guard.json", measure(chosen.rounds)

@@ -1,22 +1,22 @@
-"""Missing cells: how near the truth each method fills what was hidden, a fifth of all cells.
+"""Missing cells: how close each method's imputed cells are to the hidden ones, a fifth of all cells.
 
-The hidden cells of adult and default_credit are those published with them (the seed is the method's alone); of the
-others, they are drawn by the seed. Cells that the table itself lacks stay missing and are not judged. Every method is
-given the whole table with its holes and is told which columns are categories. Ordinal columns count as categories
-here.
+The hidden cells of adult and default_credit were published with these tables, so the seed only affects the method. For
+the other tables the seed draws the hidden cells. Cells that are missing in the table itself stay missing and are not
+scored. Every method gets the whole table with its missing cells, and a list of the categorical columns. Ordinal columns
+count as categories.
 
 - NRMSE: root mean squared error over the hidden cells of a number column, divided by the standard deviation of the
   column.
 - error: share of the hidden cells of a categorical column that are filled wrongly.
-- average: over all columns, of the one or the other.
+- average: the mean over all columns of the NRMSE or the error.
 - log score: log probability (for fractions, log density) of the hidden cells' true values given the row's known
-  cells, in nats a cell; higher is better. Of mean/mode, what columns by themselves give: frequencies, and a histogram
-  of quantiles.
+  cells, in nats per cell; higher is better. For mean/mode it comes from single columns: frequencies, or a histogram
+  between quantiles.
 
-mean/mode fills with the column's own. iterative is scikit-learn's IterativeImputer with its defaults, numbers
-standardised, categories as indicators of all but the most frequent, the likeliest taken. missforest is the scheme of
-that package: a random forest for each column in turn, categories as codes, at most 5 rounds, stopped when the change
-grows.
+mean/mode fills with the mean or mode of the column. iterative is scikit-learn's IterativeImputer with its defaults, on
+standardised numbers and indicators of all categories except the most frequent; the likeliest category is taken.
+missforest follows the package of that name: a random forest for each column in turn, categories as codes, at most 5
+rounds, and a stop when the change grows.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ MEASURES = [
 
 
 def hidden_cells(table: Table, seed: int) -> np.ndarray:
-    """A mask of the cells to hide, without those that are missing anyway."""
+    """Return a mask of the cells to hide, without cells that are missing anyway."""
     given = data_folder() / table.name / "missing20_1.csv.gz"
     hidden = np.zeros(table.frame.shape, dtype=bool)
     if given.exists():
-        rows, columns = pd.read_csv(given, header=None).to_numpy().T - 1  # they count from 1
+        rows, columns = pd.read_csv(given, header=None).to_numpy().T - 1  # the published indices count from 1
         hidden[rows, columns] = True
     else:
         hidden = np.random.default_rng(seed).random(table.frame.shape) < 0.2
@@ -60,7 +60,7 @@ def hidden_cells(table: Table, seed: int) -> np.ndarray:
 
 
 def fill(method: str, table: Table, masked: pd.DataFrame, seed: int, trees: int) -> tuple[pd.DataFrame, dict, object]:
-    """The filled table, what it took, and the model if it has a log score."""
+    """Return the filled table, the time that it took, and the model if it has a log score."""
     if method == "vaekit":
         from vaekit import VAE
 
@@ -81,7 +81,7 @@ def trial(name: str, method: str, seed: int, trees: int) -> dict:
     hidden = hidden_cells(table, seed)
     full = table.frame.astype(
         {c: float for c in table.kinds if c not in table.discrete}
-    )  # as holes make of whole numbers
+    )  # missing cells turn integers into floats
     masked = full.mask(hidden)
     filled, took, model = fill(method, table, masked, seed, trees)
     errors = column_errors(table, filled, hidden)
@@ -96,7 +96,7 @@ def trial(name: str, method: str, seed: int, trees: int) -> dict:
 
 
 def column_errors(table: Table, filled: pd.DataFrame, hidden: np.ndarray) -> dict[str, float]:
-    """Of each column, the normalised root mean squared error, or the share of wrong categories."""
+    """Return the normalised root mean squared error, or the share of wrong categories, of each column."""
     filled = filled[table.frame.columns].reset_index(drop=True)
     filled = filled.astype({c: table.frame[c].dtype for c in table.discrete})
     truth, told = as_codes(table.frame), as_codes(filled)
@@ -113,7 +113,7 @@ def column_errors(table: Table, filled: pd.DataFrame, hidden: np.ndarray) -> dic
 
 
 class Marginals:
-    """Mean and mode, and the log score of columns that know nothing of each other.
+    """The baseline mean/mode, with the log score of independent columns.
 
     Args:
         frame: the table, with missing cells.
@@ -131,17 +131,17 @@ class Marginals:
 
 
 def frequencies(column: pd.Series) -> dict[object, float]:
-    """Log probabilities, one added to every category's count."""
-    counts = column.value_counts() + 1  # categories that were not seen are counted too
+    """Return log probabilities of categories, with one added to every count."""
+    counts = column.value_counts() + 1  # categories that were not seen get a count, too
     return dict(np.log(counts / counts.sum()))
 
 
 class Histogram:
-    """Log density of a number column, in bins between its quantiles that are no narrower than its last decimal.
+    """The log density of a number column, in bins between quantiles that are no narrower than its last decimal.
 
     Args:
         column: the numbers, with missing cells.
-        quantiles: at how many of them there is a bin's edge.
+        quantiles: number of quantiles at which a bin has an edge.
     """
 
     def __init__(self, column: pd.Series, quantiles: int = 100) -> None:
@@ -162,7 +162,7 @@ class Histogram:
 
 def main() -> None:
     parser = arguments(__doc__, TABLES, METHODS)
-    parser.add_argument("--trees", type=int, default=100, help="in each forest of missforest (100)")
+    parser.add_argument("--trees", type=int, default=100, help="trees in each forest of missforest (100)")
     chosen = parser.parse_args()
     trials = Trials("imputation", chosen)
     small = f"missforest ({chosen.trees} trees)" if chosen.trees != 100 else "missforest"

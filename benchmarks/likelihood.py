@@ -1,9 +1,9 @@
-"""Likelihood: how good a model of handwritten digits each recipe for MNIST trains, and at what cost.
+"""Likelihood: the held-out likelihood of each recipe for MNIST, and its training time.
 
-Dynamically binarised digits, all 10,000 test images, the importance-weighted bound with K = 5,000 draws. Each row is
-reproduced by `vaekit train MNIST --recipe NAME` and `vaekit evaluate RUN`; this script runs the two, goes on where it was
-interrupted, and writes down what came out. Published figures are for the same data and the like estimate, of the network
-that a recipe follows or of the kind that it is to be compared with.
+The figures are importance-weighted bounds with K = 5,000 draws on all 10,000 dynamically binarised test images. Each
+row is reproduced by `vaekit train MNIST --recipe NAME` and `vaekit evaluate RUN`. This script runs both, continues where
+it was interrupted, and writes the results. Published figures are for the same data, a similar estimate, and the network
+that the recipe follows or a comparable one.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ def vaekit(*words: object) -> str:
 
 
 class Run:
-    """The run of a recipe, and how many seconds its training took so far, with all interruptions.
+    """The run of a recipe, with the seconds that its training took so far over all interruptions.
 
     Args:
-        name: of the recipe.
-        runs: where run folders are.
+        name: name of the recipe.
+        runs: folder of the run folders.
     """
 
     def __init__(self, name: str, runs: Path) -> None:
@@ -51,7 +51,7 @@ class Run:
         self.state = json.loads(self.clock.read_text()) if self.clock.exists() else {"seconds": 0.0, "trained": False}
 
     def train(self) -> None:
-        """Train the recipe, or go on with it."""
+        """Train the recipe, or resume its training."""
         if self.state["trained"]:
             return
         before, start = os.getloadavg(), time.perf_counter()
@@ -66,7 +66,7 @@ class Run:
             self.clock.write_text(json.dumps(self.state))
 
     def measure(self, samples: int) -> dict[str, object]:
-        """Its figures on the test images."""
+        """Return the figures of the run on the test images."""
         before = os.getloadavg()
         with stopwatch() as took:
             figures = json.loads(vaekit("evaluate", self.path, "--samples", samples, "--json"))
@@ -87,7 +87,7 @@ class Run:
 
 
 def table(records: list[dict]) -> str:
-    """A row for each recipe, the best first."""
+    """Return a table with a row for each recipe, the best first."""
     rows = [
         [
             f"`{r['recipe']}`",
@@ -109,12 +109,12 @@ def table(records: list[dict]) -> str:
 
 
 def main() -> None:
-    """Train, measure, write down."""
+    """Train and measure the recipes, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "recipes", nargs="*", type=some_of(PUBLISHED), metavar="RECIPE", help=f"some of {', '.join(PUBLISHED)}"
     )
-    parser.add_argument("--runs", type=Path, default=HERE / "runs", help="where run folders are (benchmarks/runs)")
+    parser.add_argument("--runs", type=Path, default=HERE / "runs", help="folder of the run folders (benchmarks/runs)")
     parser.add_argument("--samples", type=int, default=5000, help="draws K (5,000)")
     chosen = parser.parse_args()
     FOLDER.mkdir(parents=True, exist_ok=True)

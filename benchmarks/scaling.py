@@ -1,14 +1,14 @@
-"""What the other verbs cost, and how cost grows: `python scaling.py [SECTION …]`.
+"""Measure the cost of the other verbs, and how cost grows: `python scaling.py [SECTION …]`.
 
-- rows: encode, score and sample, rows per second, beside the same network in plain PyTorch without noise that belongs to
-  rows and without checks, in turns.
-- bounds: the importance-weighted bound with many draws, beside the usual way, `x.repeat_interleave(K)` through the
-  whole model, in turns.
-- files: training from a memory-mapped file beside training from memory, in processes of their own, with the
-  memory that is not the file's.
+- rows: rows per second of encode, score and sample, in turns with the same network in plain PyTorch without per-row
+  noise and without checks.
+- bounds: the importance-weighted bound with many draws, in turns with the usual way, `x.repeat_interleave(K)` through
+  the whole model.
+- files: training from a memory-mapped file and from memory, in separate processes, with the memory that does not belong
+  to the file.
 - growth: a step's time against columns of one kind, draws K and rows.
 - precision: the held-out bound after the same steps in bfloat16 and float32.
-- quality: seconds of training until a held-out bound is reached, beside a loop as tutorials have it.
+- quality: seconds of training until a held-out bound is reached, compared with a loop as in tutorials.
 - verbs: how long each command of the command line takes on a small run, from the shell and back.
 """
 
@@ -33,7 +33,7 @@ Section = Callable[[Path], str]
 
 
 def settings(network: str, **changes: Any) -> dict[str, Any]:
-    """A recipe's keys for one of the networks of `speed.py`."""
+    """Return a recipe's keys for one of the networks of `speed.py`."""
     options, latent_dim = NETWORKS[network]
     own = {f"{side}.{key}": value for side in ("encoder", "decoder") for key, value in options.items()}
     fixed = {"data.binarize": "dynamic", "likelihood.name": "bernoulli", "latent_dim": latent_dim}
@@ -41,7 +41,7 @@ def settings(network: str, **changes: Any) -> dict[str, Any]:
 
 
 def in_turns(rounds: int, *calls: Callable[[], object]) -> list[list[float]]:
-    """Seconds of each call, A B A B …, after one warm-up."""
+    """Return the seconds of each call, in the order A B A B …, after one warm-up."""
     for call in calls:
         call()
     seconds: list[list[float]] = [[] for _ in calls]
@@ -54,7 +54,7 @@ def in_turns(rounds: int, *calls: Callable[[], object]) -> list[list[float]]:
 
 
 def paired(name: str, work: float, ours: list[float], plain: list[float], target: float) -> list[str]:
-    """A line: speeds, and the median of the rounds' ratios."""
+    """Return a line with both speeds and the median of the rounds' ratios."""
     ratio = statistics.median(b / a for a, b in zip(ours, plain, strict=True))
     speeds = [f"{work / statistics.median(seconds):,.0f}" for seconds in (ours, plain)]
     return [name, *speeds, f"{ratio:.2f}", f"≥ {target:g}"]
@@ -68,7 +68,7 @@ def a_run(folder: Path, network: str, epochs: int = 1) -> Any:
 
 
 def rows(folder: Path) -> str:
-    """Encode, score, sample."""
+    """Measure encode, score and sample."""
     import torch
 
     pictures = np.load(folder / "mnist.npy")[:20_000]
@@ -103,7 +103,7 @@ def rows(folder: Path) -> str:
 
 
 def bounds(folder: Path, draws: int = 5000) -> str:
-    """IWAE-K of a few pictures."""
+    """Measure the importance-weighted bound of a few pictures."""
     import torch
 
     run = a_run(folder, "residual")
@@ -148,7 +148,7 @@ vaekit.train(np.load(source) if source.endswith("mnist.npy") else source, settin
 
 
 def files(folder: Path, copies: int = 100) -> str:
-    """Memory-mapped training; the file is the training pictures many times over."""
+    """Measure memory-mapped training on a file that repeats the training pictures many times."""
     pictures = np.load(folder / "mnist.npy")
     large = folder / "large.npy"
     mapped = np.lib.format.open_memmap(large, "w+", np.uint8, (copies * len(pictures), *pictures.shape[1:]))
@@ -173,7 +173,7 @@ def files(folder: Path, copies: int = 100) -> str:
 
 
 def growth(folder: Path) -> str:
-    """Median time of a step as one thing grows."""
+    """Measure the median time of a step as one size grows."""
     import pyarrow as pa
 
     import vaekit
@@ -220,7 +220,7 @@ def growth(folder: Path) -> str:
 
 
 def precision(folder: Path) -> str:
-    """The same steps in both arithmetics."""
+    """Compare the held-out bound after the same steps in bfloat16 and float32."""
     import vaekit
 
     found = {}
@@ -240,7 +240,7 @@ BOUNDS = (-115.0, -110.0, -105.0, -102.0)
 
 
 def quality(folder: Path) -> str:
-    """Seconds until the first 2,000 held-out pictures, binarised once, have a bound; all learn from the other pictures."""
+    """Measure the seconds until 2,000 held-out pictures, binarised once, reach a bound."""
     pictures = np.load(folder / "mnist.npy")
     held_out = pictures[-2000:]
     contestants = {"vaekit": vaekit_marks, "tutorial": tutorial_marks}
@@ -259,7 +259,7 @@ Marks = list[tuple[float, float]]
 def held_out_elbo(
     encode: Callable[[Any], tuple[Any, Any]], logits: Callable[[Any], Any], pictures: np.ndarray
 ) -> float:
-    """Mean ELBO of binarised pictures by one draw each, with the same noise at every call."""
+    """Return the mean ELBO of binarised pictures with one draw each, and the same noise at every call."""
     import torch
     import torch.nn.functional as F
 
@@ -275,7 +275,7 @@ def held_out_elbo(
 
 
 def vaekit_marks(pictures: np.ndarray, held_out: np.ndarray, folder: Path) -> Marks:
-    """(seconds, ELBO of the averaged weights) of the small network, 30 epochs in batches of 256."""
+    """Return (seconds, ELBO of the averaged weights) of the small network over 30 epochs in batches of 256."""
     import vaekit
     from vaekit.training import Reporter, Trainer
 
@@ -311,7 +311,7 @@ def vaekit_marks(pictures: np.ndarray, held_out: np.ndarray, folder: Path) -> Ma
 
 
 def tutorial_marks(pictures: np.ndarray, held_out: np.ndarray, folder: Path) -> Marks:
-    """The same of the tutorials' loop: Adam with steps of 1e-3, batches of 128, grey values for probabilities."""
+    """Return (seconds, ELBO) of the tutorials' loop: Adam at 1e-3, batches of 128, grey values as probabilities."""
     from contestants import Job, tutorial
 
     np.save(folder / "rest.npy", pictures)
@@ -336,7 +336,7 @@ def tutorial_marks(pictures: np.ndarray, held_out: np.ndarray, folder: Path) -> 
 
 
 def verbs(folder: Path) -> str:
-    """Seconds of each command, median of three."""
+    """Measure the median seconds of each command over three calls."""
     vaekit, run = str(Path(sys.executable).parent / "vaekit"), str(folder / "digits")
     short = ["--set", "training.epochs=1"]
     commands: dict[str, list[str]] = {

@@ -1,18 +1,18 @@
-"""Training speed, side by side: the same network on MNIST, interleaved rounds of one run (A B C A B C …).
+"""Training speed: contestants train the same network on MNIST in interleaved rounds of one run (A B C A B C …).
 
-Every contestant has a process of its own, which waits between its turns. A round is as many steps of training for
-each; figures are medians over rounds of images per second after warm-up, with the least and the greatest. Ratios are
-of one round's neighbours, so that a machine whose speed drifts does less harm.
+Every contestant has its own process, which waits between turns. In a round all contestants train for the same number of
+steps. Figures are medians over rounds of images per second after warm-up, with the minimum and the maximum. Ratios
+compare neighbours within a round, so that drifts of the machine's speed matter less.
 
-- vaekit is trained by its ordinary `vaekit.train`; what is timed includes its checks, averages and bookkeeping.
+- vaekit: the ordinary `vaekit.train`; the time includes its checks, averages and bookkeeping.
 - hand: the fastest loop that we could write by hand for this one model, without any of these.
-- tutorial: a loop as PyTorch's tutorials have it, with a DataLoader of floats, and the loss read at every step.
+- tutorial: a loop as in PyTorch's tutorials, with a DataLoader of floats, and the loss read at every step.
 - pythae: Pythae 0.1.2, its VAE and its trainer. jax: one compiled scan over the steps of a round.
-- products: the matrix products of a step and nothing else: the limit.
+- products: only the matrix products of a step, which are the limit.
 
-vaekit, hand and jax binarise the pictures anew at every step; tutorial and pythae take grey values for probabilities.
+vaekit, hand and jax binarise the pictures anew at every step; tutorial and pythae use grey values as probabilities.
 
-Rows of mixed tables are beside TVAE in `docs/benchmarks.md`: 10.3 to 14.5 times faster at its quality, interleaved.
+`docs/benchmarks.md` compares mixed tables with TVAE: 10.3 to 14.5 times faster at its quality, interleaved.
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ PICTURES_PER_ROUND = 20_480
 
 
 class Process:
-    """A contestant at work.
+    """The process of a contestant.
 
     Args:
-        name: of the contestant.
-        job: the file that says what is to be trained.
+        name: name of the contestant.
+        job: file that describes the task.
     """
 
     def __init__(self, name: str, job: Path) -> None:
@@ -95,13 +95,13 @@ class Process:
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """What is trained: a network and a batch size."""
+    """The task of a comparison: a network and a batch size."""
 
     network: str
     batch: int
 
     def compete(self, names: Iterable[str], rounds: int, pictures: Path) -> list[dict]:
-        """Interleaved rounds of all contestants."""
+        """Run interleaved rounds of all contestants."""
         network, latent_dim = NETWORKS[self.network]
         pictures_per_round = PICTURES_PER_ROUND // (10 if self.network == "convolutional" else 1)
         steps = max(4, pictures_per_round // self.batch)
@@ -142,7 +142,7 @@ def say(text: str) -> None:
 
 
 def ratio(records: dict[str, dict], ours: str, other: str) -> float:
-    """The median over rounds of the ratio of speeds; NaN where one is missing."""
+    """Return the median over rounds of the ratio of speeds; NaN if a speed is missing."""
     both = [records.get(name, {}) for name in (ours, other)]
     if not all("rates" in record for record in both) or both[0]["run"] != both[1]["run"]:
         return float("nan")
@@ -151,7 +151,7 @@ def ratio(records: dict[str, dict], ours: str, other: str) -> float:
 
 
 def table(records: list[dict]) -> str:
-    """A section for one case."""
+    """Return the table of one case."""
     by_name = {record["name"]: record for record in records}
     limit = "products-bf16"
     rows = []
@@ -183,7 +183,7 @@ def table(records: list[dict]) -> str:
 
 
 def targets(cases: dict[tuple[str, int], dict[str, dict]]) -> str:
-    """What was aimed at, and what came out, as ratios of neighbours within rounds."""
+    """Return the targets and the results, as ratios of neighbours within rounds."""
     aims = [
         ("vaekit against Pythae, batch 512", 512, "best", "pythae", 3.0),
         ("vaekit against Pythae, its own batch of 64", 64, "best", "pythae", 2.0),
@@ -205,14 +205,14 @@ def targets(cases: dict[tuple[str, int], dict[str, dict]]) -> str:
 
 
 def best(records: dict[str, dict], kind: str) -> str:
-    """The fastest contestant of a kind."""
+    """Return the fastest contestant of a kind."""
     names = {"best": OURS, "best hand": [n for n in PEERS if n.startswith("hand")]}.get(kind, [kind])
     known = [name for name in names if "rates" in records.get(name, {})]
     return max(known, key=lambda name: statistics.median(records[name]["rates"])) if known else kind
 
 
 def write_pictures(folder: Path) -> Path:
-    """The training pictures as bytes, (60,000, 28, 28, 1)."""
+    """Write the training pictures as bytes, shape (60,000, 28, 28, 1)."""
     from vaekit.data import open_source
 
     source = open_source(data_folder() / "mnist")
@@ -222,7 +222,7 @@ def write_pictures(folder: Path) -> Path:
 
 
 def report(records: list[dict]) -> str:
-    """All sections."""
+    """Return the report with the tables of all cases."""
     cases: dict[tuple[str, int], dict[str, dict]] = {}
     for record in records:
         cases.setdefault((record["network"], record["batch"]), {})[record["name"]] = record
@@ -236,7 +236,7 @@ def report(records: list[dict]) -> str:
 
 
 def plot(cases: dict[tuple[str, int], dict[str, dict]]) -> None:
-    """Images per second as bars, one panel for each case, the limits as lines."""
+    """Plot images per second as bars, with a panel for each case and the limits as lines."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 2.6 * len(cases)), layout="constrained")

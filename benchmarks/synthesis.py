@@ -1,20 +1,20 @@
-"""New rows: how good a stand-in for the real table each method's rows are.
+"""New rows: how well the generated rows of each method can replace the real table.
 
-Every method is trained on the same 80 % of the rows, is told which columns are categories, and gives as many rows.
-Rows with missing cells are left out. `real` is the training rows drawn again with replacement: what a perfect copier
-would reach. tvae is CTGAN's with its defaults; copula is a Gaussian copula with parametric marginals. Of both,
-numbers are clipped to the range of the training rows and rounded to their decimals, as SDV does for them; vaekit's
-rows are taken as they come. vaekit-quick is trained for 6 passes only, with a greater step size.
+Every method is trained on the same 80 % of the rows with a list of the categorical columns, and generates the same
+number of rows. Rows with missing cells are left out. `real` is the training rows resampled with replacement, which is
+what a perfect copier would reach. tvae is CTGAN's TVAE with its defaults; copula is a Gaussian copula with parametric
+marginals. Their numbers are clipped to the range of the training rows and rounded to their decimals, as in SDV;
+vaekit's rows are not changed. vaekit-quick is trained for only 6 passes, with a higher learning rate.
 
-- utility: macro F1 on real test rows of a gradient-boosting classifier trained on the new rows, averaged over every
-  categorical column as the target; as high as `real` is best.
+- utility: macro F1, on real test rows, of a gradient-boosting classifier trained on the new rows, averaged over every
+  categorical column as the target; the value of `real` is best.
 - quality: the overall score of SDMetrics' QualityReport; 1 is best.
 - detection: AUC of a gradient-boosting classifier that tells new rows from training rows, out of fold; 0.5 is best.
-  Copies bring it below, since a row and its twins fall into different folds.
+  Copies lower it, since a row and its copies fall into different folds.
 - nearest: median distance of a new row to the nearest training row (standardised numbers, one-hot categories),
-  divided by the same for real test rows; near 1 is best, near 0 is copying. A dash where most test rows have a twin
-  among the training rows.
-- copies: share of the new rows that equal a training row, in per cent; beside it the same for real test rows.
+  divided by the same for real test rows; near 1 is best, near 0 is copying. A dash means that most test rows
+  equal a training row.
+- copies: share of the new rows that equal a training row, in per cent, and the same for real test rows.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ MEASURES = [
 
 
 def new_rows(method: str, table: Table, train: pd.DataFrame, seed: int, epochs: int) -> tuple[pd.DataFrame, dict]:
-    """As many rows as there are for training, and what fitting took."""
+    """Return as many new rows as there are training rows, and the time that fitting took."""
     if method == "real":
         return train.sample(len(train), replace=True, random_state=seed).reset_index(drop=True), {}
     if method.startswith("vaekit"):
@@ -82,7 +82,7 @@ def trial(name: str, method: str, seed: int, epochs: int) -> dict:
 
 
 def utility(new: pd.DataFrame, test: pd.DataFrame, table: Table) -> dict[str, float]:
-    """Macro F1 on real rows of each categorical column, as foretold by what was learned from new rows."""
+    """Return the macro F1 on real rows of classifiers that predict each categorical column, trained on new rows."""
     learned, real, scores = as_codes(new), as_codes(test), {}
     for target in table.discrete:
         y, truth = learned.pop(target), real.pop(target)
@@ -95,7 +95,7 @@ def utility(new: pd.DataFrame, test: pd.DataFrame, table: Table) -> dict[str, fl
 
 
 def classifier(X: pd.DataFrame, table: Table) -> HistGradientBoostingClassifier:
-    """Gradient boosting with its defaults and a penalty, without which a class of a few rows makes all scores burst."""
+    """Return gradient boosting with its defaults and a penalty, which keeps scores finite for rare classes."""
     categories = [column in table.discrete for column in X]
     return HistGradientBoostingClassifier(
         l2_regularization=1.0, early_stopping=False, categorical_features=categories, random_state=0
@@ -111,7 +111,7 @@ def detection(new: pd.DataFrame, train: pd.DataFrame, table: Table) -> float:
 
 
 def nearness(new: pd.DataFrame, train: pd.DataFrame, test: pd.DataFrame, most: int = 5000) -> dict[str, float | None]:
-    """Nearest training rows (of at most 5,000 new rows), and the share of exact copies."""
+    """Return distances to the nearest training rows (of at most 5,000 new rows), and the share of exact copies."""
     numbers = train.select_dtypes("number").columns
     mean, scale = train[numbers].mean(), train[numbers].std().replace(0, 1)
 
@@ -130,7 +130,7 @@ def nearness(new: pd.DataFrame, train: pd.DataFrame, test: pd.DataFrame, most: i
 
 def main() -> None:
     parser = arguments(__doc__, TABLES, METHODS)
-    parser.add_argument("--epochs", type=int, default=300, help="of TVAE (300, its default)")
+    parser.add_argument("--epochs", type=int, default=300, help="epochs of TVAE (300, its default)")
     chosen = parser.parse_args()
     trials = Trials("synthesis", chosen)
     short = f"tvae ({chosen.epochs} epochs)" if chosen.epochs != 300 else "tvae"

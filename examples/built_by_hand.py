@@ -1,4 +1,4 @@
-"""A model built by hand of plain torch: train it into a run, measure it, load it again; and a builder that has a name.
+"""A model built by hand in plain torch: train it, measure it and load it again, as an object and under a name.
 
 python examples/built_by_hand.py
 vaekit train digits --import examples/built_by_hand.py --set model=binomial --set model.width=64
@@ -58,7 +58,7 @@ class Prior(nn.Module):
 
 
 class Digits(nn.Module):
-    """Encoder, decoder and prior, and nothing else."""
+    """A model with only an encoder, a decoder and a prior."""
 
     def __init__(self, latent_dim: int = 8, width: int = 128) -> None:
         super().__init__()
@@ -67,26 +67,26 @@ class Digits(nn.Module):
 
 
 class BinomialFamily(ModelFamily):
-    """The same model under a name, so that a recipe can ask for it."""
+    """The same model under a name, so that a recipe can choose it."""
 
     name = "binomial"
 
     class Options(PartOptions):
-        """What can be set of the model."""
+        """The options of the model."""
 
         width: int = Field(128, ge=1, description="Units of the hidden layer.")
 
     @classmethod
     def build(cls, options: Any, plan: Plan) -> LatentModel:
-        """Return the model of pictures of the plan's shape."""
+        """Build the model for pictures of the plan's shape."""
         return as_latent_model(Digits(plan.latent_dim, options.width), torch.zeros(1, *plan.event_shape))
 
 
 def main(folder: str = "runs/built-by-hand", epochs: int = 20) -> None:
-    """Train the model as it is, and by its name; load both."""
+    """Train the model as an object and by its name, and load both runs."""
     settings = {"training.epochs": epochs}
     run = vaekit.fit(Digits(), "digits", objective="iwae", settings=settings, out=f"{folder}/object")
-    again = vaekit.load(f"{folder}/object", model=Digits())  # its owner builds it once more
+    again = vaekit.load(f"{folder}/object", model=Digits())  # build the model again to load the run
     assert (again.score_samples("digits", samples=10) == run.score_samples("digits", samples=10)).all()
 
     named = vaekit.train("digits", model=BinomialFamily.Options(width=64), settings=settings, out=f"{folder}/name")

@@ -1,4 +1,4 @@
-"""A search for settings with Optuna, which stops trials early by the held-out bound that a reporter tells it.
+"""A search for settings with Optuna, which stops poor trials early by their held-out bound.
 
 pip install optuna
 python examples/optuna_study.py
@@ -15,13 +15,13 @@ from vaekit.training import Reporter
 
 
 class Pruner(Reporter):
-    """Tell a trial the bound of each validation, and end the training if the trial is to be pruned."""
+    """A reporter that passes the bound of each validation to a trial, and ends training if the trial is pruned."""
 
     def __init__(self, trial: optuna.Trial) -> None:
         self.trial = trial
 
     def validated(self, row: dict[str, float]) -> None:
-        """Receive the figures of a validation."""
+        """Report the bound of a validation to the trial."""
         self.trial.report(row["elbo"], int(row["step"]))
         if self.trial.should_prune():
             raise optuna.TrialPruned
@@ -48,7 +48,7 @@ def main(folder: str = "runs/study", epochs: int = 20, trials: int = 10) -> None
     study = optuna.create_study(direction="maximize", sampler=sampler, pruner=pruner)
     study.optimize(objective, n_trials=trials)
     print(f"Best held-out ELBO {study.best_value:.2f} nats with {study.best_params}")
-    print(vaekit.load(f"{folder}/{study.best_trial.number}").evaluate())  # on rows that chose nothing
+    print(vaekit.load(f"{folder}/{study.best_trial.number}").evaluate())  # on rows that were not used for the search
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A likelihood of your own: the probabilities of a binomial, for grey levels that count how many of L − 1 lights are on.
+"""A custom likelihood: a binomial distribution for grey levels, as if each counted how many of L − 1 lights are on.
 
 python examples/own_likelihood.py
 vaekit train digits --import examples/own_likelihood.py --set likelihood=binomial
@@ -28,17 +28,17 @@ class Binomial(Likelihood):
         return 1
 
     def start(self, x: Tensor) -> None:
-        """Begin at the mean of each feature, smoothed."""
+        """Set the offset to the smoothed mean of each feature."""
         share = (x.sum(0) + 1) / (len(x) * (self.levels - 1) + 2)
         self.offset.data.copy_(torch.logit(share).unsqueeze(-1))
 
     def distribution(self, parameters: Tensor) -> TorchBinomial:
-        """Return the binomial with these logits, for each feature."""
+        """Return a binomial with these logits for each feature."""
         return TorchBinomial(self.levels - 1, logits=parameters.squeeze(-1), validate_args=False)
 
 
 def main(folder: str = "runs/own-likelihood", epochs: int = 20) -> None:
-    """Train with the likelihood by its class; load the run and set it beside the default."""
+    """Train with the likelihood by its class, load the run and evaluate it."""
     settings = {"latent_dim": 8, "training.epochs": epochs}
     run = vaekit.train("digits", likelihood=Binomial, settings=settings, out=f"{folder}/binomial")
     again = vaekit.load(f"{folder}/binomial")

@@ -1,4 +1,4 @@
-"""A network of your own: sine activations (Sitzmann et al., 2020) for encoder and decoder; and a module passed as it is.
+"""A custom network with sine activations (Sitzmann et al., 2020), and a torch module that is passed as an encoder.
 
 python examples/own_network.py
 vaekit train digits --import examples/own_network.py --set encoder=siren --set decoder=siren --set decoder.width=64
@@ -28,7 +28,7 @@ class Sine(nn.Module):
         self.omega = omega
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map any shape to the same shape."""
+        """Apply the sine to every element of a tensor."""
         return torch.sin(self.omega * x)
 
 
@@ -38,7 +38,7 @@ class Siren(Network):
     name = "siren"
 
     class Options(PartOptions):
-        """What can be set of the network."""
+        """The options of the network."""
 
         width: int = Field(128, ge=1, description="Units of each hidden layer.")
         omega: float = Field(3.0, gt=0, description="Frequency ω of the sines.")
@@ -62,7 +62,7 @@ class Siren(Network):
 
 
 def main(folder: str = "runs/own-network", epochs: int = 20) -> None:
-    """Train with the network by its options, and with a module as it is."""
+    """Train with the network by its options, and with a module as an object."""
     settings = {"latent_dim": 8, "training.epochs": epochs}
     siren = Siren.Options(width=64)
     run = vaekit.train("digits", encoder=siren, decoder=siren, settings=settings, out=f"{folder}/name")

@@ -1,4 +1,4 @@
-"""An objective of your own: the bound with its rate bounded from below, D + max(λ, R), which keeps q(z|x) from collapse.
+"""A custom objective, D + max(λ, R), which keeps q(z|x) from collapsing to the prior.
 
 python examples/own_objective.py
 vaekit train digits --import examples/own_objective.py --set objective=floor --set objective.floor=5
@@ -18,18 +18,18 @@ from vaekit.objectives import Objective, Terms
 
 
 class RateFloor(Objective):
-    """loss = D + β·max(λ, R) of each example; minus the loss is still a lower bound of log p(x), but a looser one."""
+    """loss = D + β·max(λ, R) of each example; minus the loss is a looser lower bound on log p(x)."""
 
     name = "floor"
 
     class Options(Objective.Options):
-        """What can be set of the objective."""
+        """The options of the objective."""
 
-        floor: float = Field(2.0, ge=0, description="Nats λ of rate that cost nothing more.")
+        floor: float = Field(2.0, ge=0, description="Least rate λ that the loss counts, in nats.")
 
     @classmethod
     def bounds(cls, options: Any) -> bool:
-        """Tell whether β ≥ 1: D + β·max(λ, R) is then at least D + R."""
+        """Tell whether minus the loss is a bound: for β ≥ 1 the loss is at least D + R."""
         return options.kl_weight >= 1
 
     def __init__(self, floor: float = 2.0) -> None:
@@ -37,7 +37,7 @@ class RateFloor(Objective):
         self.floor = floor
 
     def terms(self, draws: Draws, beta: Tensor) -> Terms:
-        """Return the loss, D and R of each example, shape (B,) each."""
+        """Return three terms of shape (B,): the loss, the distortion D and the rate R of each example."""
         distortion, rate = draws.distortion(), draws.rate()
         return Terms(distortion + beta * rate.clamp_min(self.floor), distortion, rate)
 

@@ -1,4 +1,4 @@
-"""A posterior of your own: a Gaussian whose coordinates share one standard deviation.
+"""A custom posterior: a Gaussian with the same standard deviation in all latent dimensions.
 
 python examples/own_posterior.py
 vaekit train digits --import examples/own_posterior.py --set posterior=isotropic
@@ -16,10 +16,10 @@ from vaekit.models import Posterior
 
 
 class Isotropic(Posterior):
-    """q(z|x) = N(μ(x), σ(x)²·I), from μ and log σ side by side."""
+    """q(z|x) = N(μ(x), σ(x)²·I), from the encoder's output (μ, log σ)."""
 
     name = "isotropic"
-    detachable = True  # a DiagonalNormal has `detached()`, as path gradients need it
+    detachable = True  # a DiagonalNormal has `detached()`, which path gradients need
 
     def __init__(self, latent_dim: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""A prior of your own: independent Student-t variables, whose tails are heavier than those of N(0, I).
+"""A custom prior: independent Student-t variables, with heavier tails than N(0, I).
 
 python examples/own_prior.py
 vaekit train digits --import examples/own_prior.py --set prior=heavy --set prior.df=4
@@ -23,7 +23,7 @@ class Heavy(Prior):
     name = "heavy"
 
     class Options(PartOptions):
-        """What can be set of the prior."""
+        """The options of the prior."""
 
         df: float = Field(3.0, gt=2, description="Degrees of freedom ν of the Student-t distribution.")
 
@@ -39,15 +39,15 @@ class Heavy(Prior):
 
 
 def main(folder: str = "runs/own-prior", epochs: int = 20) -> None:
-    """Train with the prior as an object, and as a name; load both."""
+    """Train with the prior as an object and by its name, and load both runs."""
     settings = {"latent_dim": 8, "training.epochs": epochs}
 
     by_object = vaekit.train("digits", prior=Heavy(8, df=4), settings=settings, out=f"{folder}/object")
-    again = vaekit.load(f"{folder}/object", prior=Heavy(8, df=4))  # the owner builds the object once more
+    again = vaekit.load(f"{folder}/object", prior=Heavy(8, df=4))  # build the prior again to load the run
     assert (again.score_samples("digits", samples=10) == by_object.score_samples("digits", samples=10)).all()
 
     by_name = vaekit.train("digits", prior=Heavy.Options(df=4), settings=settings, out=f"{folder}/name")
-    again = vaekit.load(f"{folder}/name")  # the class is known, as this file defines it
+    again = vaekit.load(f"{folder}/name")  # the class is known, since this file defines it
     assert (again.score_samples("digits", samples=10) == by_name.score_samples("digits", samples=10)).all()
     print(by_name.evaluate())
 

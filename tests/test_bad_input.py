@@ -252,7 +252,7 @@ def test_grey_data_have_no_bernoulli_likelihood(train):
         "digits",
         "--set",
         "likelihood=bernoulli",
-        words=["bernoulli likelihood must be given binary data", "grey levels", "data.binarize=dynamic"],
+        words=["the data must be binary for likelihood=bernoulli", "grey levels", "data.binarize=dynamic"],
     )
 
 
@@ -263,7 +263,7 @@ def test_grey_data_have_no_bernoulli_likelihood(train):
         (["--recipe", "nothing.toml"], ["nothing.toml"]),
         (["--set", "latent_dims=3"], ["'latent_dims'", "Did you mean 'latent_dim'?"]),
         (["--set", "likelihood=gausian"], ["'gausian'", "Did you mean 'gaussian'?"]),
-        (["--set", "encoder=mpl"], ["the encoder must be known", "'mpl'"]),
+        (["--set", "encoder=mpl"], ["There is no encoder 'mpl'"]),
         (["--set", "latent_dim=0"], ["'latent_dim' must be greater than 0", "Got 0"]),
         (["--set", "latent_dim=-3"], ["'latent_dim' must be greater than 0", "Got -3"]),
         (["--set", "latent_dim=two"], ["'latent_dim' must be", "'two'"]),
@@ -335,7 +335,7 @@ def test_wrong_endings(expect_refusal, table_run, table, verb, out, words):
 
 def test_a_folder_in_the_place_of_the_file(expect_refusal, table_run, workplace):
     (workplace / "x.npy").mkdir()
-    expect_refusal("sample", table_run.path, "--out", "x.npy", words=["a folder. Choose a file", "'x.npy'"])
+    expect_refusal("sample", table_run.path, "--out", "x.npy", words=["--out is the folder 'x.npy'. Choose a file"])
 
 
 # --- run folders -----------------------------------------------------------------------------------------------------

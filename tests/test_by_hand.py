@@ -107,7 +107,7 @@ def test_what_is_no_model_is_refused(tmp_path):
         vaekit.fit(Torch(), BITS[:, :3], out=tmp_path / "run")
     with pytest.raises(RecipeError, match="`prior` must be a name, options of a part, or a torch module"):
         vaekit.train(BITS, prior=3, out=tmp_path / "run")
-    with pytest.raises(RecipeError, match=r"`prior` must not be options of another section. Got objective=iwae"):
+    with pytest.raises(RecipeError, match=r"options for `prior` must belong to that section. Got objective=iwae"):
         vaekit.train(BITS, prior=vaekit.Recipe().objective.part.known["iwae"].Options(), out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

@@ -107,7 +107,7 @@ def test_each_row_may_have_a_label_of_its_own(labelled):
         (None, "The model is conditional on label, but 'label' is missing"),
         ({"label": 3}, "the value of 'label' must be one of its categories. Got 3 instead. Choose from: 2, 7"),
         ({"lable": 7}, "Did you mean 'label'"),
-        ({"label": [7, 7]}, "'label' must have one value for all rows, or 5 values. Got 2"),
+        ({"label": [7, 7]}, "'label' must have one value for all rows, or a list of 5. Got 2"),
         ({"label": 7, "age": 3}, "a given column must be one that the model is conditional on: label. Got 'age'"),
     ],
 )
@@ -118,7 +118,9 @@ def test_what_is_given_wrongly_is_refused(labelled, given, words):
 
 
 def test_a_model_that_is_given_nothing_says_so(digits_run):
-    with pytest.raises(DataError, match=r"The model cannot be given label.*`recipe='conditional-vae'`"):
+    with pytest.raises(
+        DataError, match=r"The model is not conditional, so it cannot be given label.*`recipe='conditional-vae'`"
+    ):
         digits_run.sample(5, given={"label": 7})
 
 
@@ -173,7 +175,7 @@ def test_convolutional_networks_and_several_layers_are_given_labels_too(pictures
 @pytest.mark.parametrize(
     ("setting", "words"),
     [
-        ("model=autoencoder", "model must not be autoencoder"),
+        ("model=autoencoder", "An autoencoder cannot be conditional"),
         ("encoder=linear", "encoder=linear cannot be used with a context"),
         ("decoder=linear", "decoder=linear cannot be used with a context"),
         ("prior=vamp", "prior=vamp cannot be used with a context"),

@@ -537,7 +537,7 @@ def test_a_warm_start_goes_on(people):
     assert list(first.sample(1)) == list(small().fit(people).sample(1))
     with pytest.raises(ValueError, match="feature names should match"):
         first.fit(people.drop(columns="age"))
-    with pytest.raises(RecipeError, match="has other networks"):
+    with pytest.raises(RecipeError, match="has different networks"):
         first.set_params(latent_dim=3).fit(people)
 
 

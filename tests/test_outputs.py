@@ -170,7 +170,7 @@ def test_columns_of_a_sheet_may_be_chosen():
         ("x.txt", GREY, "must end in"),
         ("x.png", TABLE, "unless pictures are written"),
         ("folder", TABLE, "unless pictures are written"),
-        ("there.npy", TABLE, "there.npy', a folder. Choose a file"),
+        ("there.npy", TABLE, "--out is the folder '.*there.npy'. Choose a file"),
     ],
 )
 def test_names_that_could_not_be_written_are_refused_before_any_work(tmp_path, name, schema, words):

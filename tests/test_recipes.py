@@ -77,7 +77,7 @@ def test_a_recipe_trains_is_measured_and_reported_and_says_whether_its_loss_is_a
         out=tmp_path / "run",
         reporter=Listener(),
     )
-    warned = any("not a bound of log p(x)" in text for text in said)
+    warned = any("not a bound on log p(x)" in text for text in said)
     assert warned == (recipe.has_likelihood and not recipe.trains_bound)
     given = {column.name: column.categories[0] for column in run.schema.context}
     assert len(run.sample(4, given=given)) == 4

@@ -105,7 +105,7 @@ def test_a_table_is_trained_anew_from_its_file(tmp_path, table):
 
 def test_nothing_is_tried_where_no_setting_helps(tmp_path, tiny):
     run = vaekit.train("digits", recipe="autoencoder", settings=tiny, out=tmp_path / "plain")
-    with pytest.raises(RunError, match="do not suggest a fix by settings"):
+    with pytest.raises(RunError, match="do not suggest a change of settings"):
         vaekit.remedy(run)
     assert [p.name for p in tmp_path.iterdir()] == ["plain"]
 

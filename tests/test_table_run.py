@@ -357,8 +357,8 @@ def test_given_cells_hold_in_all_rows(run):
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"color": "red"}, r"must be one that is modelled. Got 'color' instead. Did you mean 'colour'\?"),
-        ({"name": "row"}, "must be one that is modelled. Got 'name'"),
+        ({"color": "red"}, r"must be a modelled column. Got 'color' instead. Did you mean 'colour'\?"),
+        ({"name": "row"}, "must be a modelled column. Got 'name'"),
         (
             {"colour": "rde"},
             r"the value of 'colour' must be one of its categories. Got 'rde' instead. Did you mean 'red'\?",

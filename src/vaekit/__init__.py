@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> object:
-    """Import a public name when it is first asked for, so that `import vaekit` and the command line start at once."""
+    """Import a public name when it is first used, so that `import vaekit` and the command line start quickly."""
     if name not in _HOMES:
         raise AttributeError(f"module 'vaekit' has no attribute '{name}'")
     from importlib import import_module

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 MOST_SHOWN = 200
 """How many characters of a given value a message shows."""
 MOST_SAID = 1000
-"""How many characters of a clause of the package's own a message shows; such a clause may list names."""
+"""How many characters a message shows of its rule and of its advice, which may list names."""
 MOST_COMPARED = 2000
 """How many known words a misspelt word is compared with."""
 
@@ -34,8 +34,7 @@ class VaekitError(Exception):
     Args:
         must: the rule that the value breaks, a clause with "must" ("latent_dim must be at least 1"); or, without
             `given`, the problem as a sentence ("The run has no held-out rows (data.test=0)").
-        given: the value that was given, for "Got … instead"; shortened when long. Leave it out if there is no value:
-            "Got none instead" tells nobody what is wrong.
+        given: the value that was given, for "Got … instead"; shortened when long. Leave it out if there is no value.
         mend: what to do, as an instruction ("Pass the rows to measure"); left out when empty.
 
     Examples:
@@ -61,11 +60,11 @@ class DataError(VaekitError, ValueError):
 
 
 class RecipeError(VaekitError, ValueError):
-    """The recipe has an unknown key or value, or values that do not work together."""
+    """The recipe has an unknown key or value, or values that do not fit together."""
 
 
 class RunError(VaekitError, OSError):
-    """The run folder is missing, damaged or from a newer version, or a file cannot be written."""
+    """The run folder is missing, damaged or of another version, or a file cannot be written."""
 
 
 class TrainingError(VaekitError, RuntimeError):
@@ -75,7 +74,7 @@ class TrainingError(VaekitError, RuntimeError):
 class Interrupted(KeyboardInterrupt):
     """Training was asked to stop and has saved its state.
 
-    It is a KeyboardInterrupt, which `except Exception` does not catch, so that a loop over many fits ends too.
+    `except Exception` does not catch it, so Ctrl-C also ends a loop over many fits.
 
     Args:
         happened: what happened, a clause without its full stop.

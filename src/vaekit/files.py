@@ -1,4 +1,4 @@
-"""Atomic writes, reading of plain files only, and locks that end with their process."""
+"""Write files atomically, read plain files only, and hold locks that end with their process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from vaekit.errors import RunError
 
 try:
     import fcntl
-except ImportError:  # Windows: leftovers stay, and two processes can train one run
+except ImportError:  # on Windows leftovers stay, and two processes can train the same run
     fcntl = None  # type: ignore[assignment]
 
 TEMPORARY = re.compile(r"\.vaekit-.*-\d+-[\w.]+-\w{8}(\..*)?")
@@ -28,18 +28,18 @@ NO_LINK = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(
 
 
 def open_plain(path: Path, most: int | None = None) -> BinaryIO:
-    """Open a plain file for reading; refuse a link, a device, and a pipe, which could block.
+    """Open a plain file for reading, and refuse a link, a device or a pipe.
 
     Args:
         path: the file.
-        most: how many bytes it may have.
+        most: the largest allowed size in bytes; None for no limit.
 
     Raises:
-        FileNotFoundError: if it does not exist.
-        RunError: if it is not a plain file, or is longer than `most`.
+        FileNotFoundError: if the file does not exist.
+        RunError: if `path` is not a plain file, or is larger than `most`.
     """
     found = os.lstat(path)
-    if stat.S_ISREG(found.st_mode):  # anything else is not even opened
+    if stat.S_ISREG(found.st_mode):  # opening a pipe could block
         file = os.fdopen(os.open(path, os.O_RDONLY | NO_LINK), "rb")
         found = os.fstat(file.fileno())
         if stat.S_ISREG(found.st_mode) and (most is None or found.st_size <= most):
@@ -57,7 +57,7 @@ def _kind(mode: int) -> str:
 
 @contextlib.contextmanager
 def _writing(path: Path, mend: str) -> Iterator[None]:
-    """Turn failures to write into errors that say what to do."""
+    """Turn an `OSError` in writing a file into a `RunError` that says what to do."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield
@@ -67,19 +67,19 @@ def _writing(path: Path, mend: str) -> Iterator[None]:
         if error.errno == errno.ENOSPC or "No space left" in str(error):
             mend = f"What was saved before is intact. Free some space and {mend}"
             raise RunError(f"The disk is full: '{path}' cannot be written ({error})", mend=mend) from error
-        raise RunError(f"'{path}' cannot be written: {error}", mend="Choose another place") from error
+        raise RunError(f"'{path}' cannot be written: {error}", mend="Choose another path") from error
 
 
 @contextlib.contextmanager
 def atomic_path(path: Path, mend: str = "try again") -> Iterator[Path]:
-    """Yield a temporary path that becomes `path` in one step, or vanishes if the body fails.
+    """Yield a temporary file that replaces `path` in one step if the body succeeds.
 
     Args:
         path: the file to write.
         mend: how to continue once the disk has space again, for the error message.
 
     Raises:
-        RunError: if the disk is full or the file cannot be written; an earlier file of that name survives.
+        RunError: if the disk is full or the file cannot be written; an earlier file is kept.
     """
     with _writing(path, mend), _temporary(path) as temporary:
         yield temporary
@@ -91,10 +91,10 @@ def atomic_path(path: Path, mend: str = "try again") -> Iterator[Path]:
 
 @contextlib.contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder that becomes `path` in one step, or vanishes if the body fails.
+    """Yield a temporary folder that becomes `path` in one step if the body succeeds.
 
     Raises:
-        RunError: if the disk is full, the place cannot be written, or `path` is a folder with files in it.
+        RunError: if the disk is full, the folder cannot be written, or `path` already has files in it.
     """
     with _writing(path, "try again"), _temporary(path, folder=True) as temporary:
         made = temporary / "made"
@@ -110,7 +110,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _temporary(path: Path, folder: bool = False) -> Iterator[Path]:
-    """Make a locked file or folder beside `path`; one without a lock is a leftover of a process that has ended."""
+    """Make a temporary file or folder next to `path`, locked so that other processes do not remove it."""
     host = re.sub(r"[^\w.]", "_", socket.gethostname())[:40]
     remove_leftovers(path.parent, f".vaekit-{path.stem[:40]}-")
     prefix, suffix = f".vaekit-{path.stem[:40]}-{os.getpid()}-{host}-", "" if folder else path.suffix
@@ -132,7 +132,7 @@ def _temporary(path: Path, folder: bool = False) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Hold a lock on a temporary file or folder. Do nothing on Windows, where an open file cannot be renamed."""
+    """Lock a temporary file or folder, except on Windows, where an open file cannot be renamed."""
     with contextlib.ExitStack() as held:
         with contextlib.suppress(OSError):  # it is gone, or the file system does not have locks
             if fcntl:
@@ -143,11 +143,11 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def remove_leftovers(folder: Path, prefix: str = ".vaekit-") -> None:
-    """Remove half-written files and folders whose process has ended, and nothing else.
+    """Remove the half-written files and folders that ended processes left in a folder.
 
     Args:
-        folder: where to look.
-        prefix: beginning of their names.
+        folder: the folder with the leftovers.
+        prefix: the beginning of the names to remove.
     """
     for leftover in folder.glob(".vaekit-*") if fcntl else ():
         if leftover.name.startswith(prefix) and TEMPORARY.fullmatch(leftover.name) and not leftover.is_symlink():
@@ -175,21 +175,21 @@ def _umask() -> int:
 
 @contextlib.contextmanager
 def hold_lock(path: Path, refusal: str) -> Iterator[None]:
-    """Hold a lock that ends with the process, however the process ends.
+    """Hold a lock on a file until the body ends, or until the process ends or crashes.
 
     Args:
         path: the lock file, which names its holder.
-        refusal: what to say if another process holds the lock, as a clause ("'runs/x' is in training").
+        refusal: the beginning of the error message if another process holds the lock ("'runs/x' is in training").
 
     Raises:
-        RunError: if another process holds the lock; it names process, host and time.
+        RunError: if another process holds the lock; the message names the process, host and time.
     """
     with _writing(path, "try again"):
         file = _take_lock(path, refusal)
     try:
         yield
     finally:
-        with contextlib.suppress(OSError):  # removed while it is locked: afterwards it might be another's
+        with contextlib.suppress(OSError):  # removed while locked, since afterwards it might be another process's lock
             path.unlink()
         file.close()
 

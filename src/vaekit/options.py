@@ -11,6 +11,6 @@ Width = Annotated[int, Field(ge=1, le=100_000)]
 
 
 class Options(BaseModel):
-    """A section of a recipe, which refuses unknown keys, checks its values and is immutable."""
+    """The base class of recipe sections: immutable, with checked values and without unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

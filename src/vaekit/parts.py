@@ -8,8 +8,8 @@ A part (a prior, a posterior, a likelihood, a network, an objective or an optimi
         class Options(PartOptions):
             scale: float = Field(1.0, gt=0, description="Width of the distribution.")
 
-Defining the class registers it. A recipe may then say `prior=cauchy` and `prior.scale=2`. A recipe with `prior.scale` is refused
-if its prior does not have this option. Each part has a file of its own, in this package or in another.
+Defining the class registers it. A recipe may then say `prior=cauchy` and `prior.scale=2`; `prior.scale` is refused for a
+prior without this option. Each part has its own file, in this package or in another.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, GetCoreSchemaHandler, create_model
 from pydantic_core import CoreSchema, core_schema
 
-from vaekit.errors import RecipeError, VaekitError, did_you_mean
+from vaekit.errors import RecipeError, VaekitError, did_you_mean, shorten
 from vaekit.options import Options
 
 AUTO = "auto"
-"""The name to use for a part that is chosen once the data are known."""
+"""The name that stands for a part that is chosen once the data are known."""
 OBJECT = "object"
 """The name of a part that is passed as a Python object."""
 GROUP = "vaekit.parts"
@@ -41,7 +41,7 @@ GROUP = "vaekit.parts"
 
 
 class PartOptions(Options):
-    """Options of a part, which form a section of a recipe."""
+    """The options of a part: one section of a recipe."""
 
     part: ClassVar[type[Any]]
     """The class of the part."""
@@ -49,7 +49,7 @@ class PartOptions(Options):
     name: str = Field("", description="Name of the part.")
 
     def values(self) -> dict[str, Any]:
-        """Return all options that have a value, without the name."""
+        """Return the options that have a value as a dictionary, without `name`."""
         return {
             key: value for key in type(self).model_fields if key != "name" and (value := getattr(self, key)) is not None
         }
@@ -57,7 +57,7 @@ class PartOptions(Options):
 
 @dataclass(frozen=True)
 class Plan:
-    """Hold what is known about a model before it is built. Parts check their requirements against the plan.
+    """What is known about a model before it is built, for parts to check their requirements.
 
     Args:
         kind: kind of data: binary, levels, counts, real or mixed.
@@ -92,21 +92,21 @@ class Plan:
     logarithm: bool = False
 
     def part(self, section: str) -> type[Any]:
-        """Return the class of the part chosen in a section."""
+        """Return the class of the part that was chosen in a recipe section, such as `prior`."""
         return type(self.built[section]) if section in self.built else self.options[section].part
 
     @property
     def sections(self) -> tuple[str, ...]:
-        """Return the sections that choose the parts of the model (empty for a model built by hand)."""
+        """Return the names of the recipe sections that choose the model's parts; empty for a model built by hand."""
         model = self.part("model")
         sections: tuple[str, ...] = getattr(model, "parts", ())
         return sections
 
     def needs_diagonal(self, what: str) -> Iterator[RecipeError]:
-        """Yield a refusal if the posterior is not a diagonal Gaussian.
+        """Yield an error if the posterior is not a diagonal Gaussian.
 
         Args:
-            what: the name of what needs a diagonal Gaussian, for the message.
+            what: the name of the part that needs a diagonal Gaussian, for the message.
         """
         if getattr(self.part("posterior"), "name", "") != "diagonal":
             asked = f"layers={list(self.layers)}" if self.layers else f"posterior={self.options['posterior'].name}"
@@ -115,7 +115,7 @@ class Plan:
 
 
 class Part:
-    """The base class of all parts.
+    """The base class of all parts of a model or of its training.
 
     A subclass with a `section` is a kind of part, such as `Prior`. A subclass of a kind, with a `name`, is a part. It is
     registered under its name when the class is defined.
@@ -157,19 +157,19 @@ class Part:
 
     @classmethod
     def named(cls, name: str) -> type[Self]:
-        """Return the part of this kind with the given name.
+        """Return the class of the part with this name, such as the prior `mixture`.
 
         Raises:
             RecipeError: if the name is not registered.
         """
         if name not in cls.known:
-            raise RecipeError(f"the {cls.section} must be known", f"'{name}'", unknown(name, cls))
+            raise RecipeError(f"There is no {cls.section} '{shorten(name)}'", mend=unknown(name, cls))
         part: type[Self] = cls.known[name]
         return part
 
     @classmethod
     def needs(cls, options: Any, plan: Plan, section: str) -> Iterator[RecipeError]:  # noqa: ARG003 - most need nothing
-        """Yield a refusal for each requirement of the part that is not met.
+        """Yield an error for each of the part's requirements that the plan does not meet.
 
         Args:
             options: options of the part.
@@ -180,7 +180,7 @@ class Part:
 
     @classmethod
     def build(cls, options: Any, plan: Plan) -> Any:
-        """Build the part.
+        """Build the part from its options and the plan.
 
         Args:
             options: options of the part.
@@ -197,14 +197,14 @@ def _options(title: str, bases: Any, part: type[Part], fields: dict[str, Any]) -
 
 
 def unknown(name: str, kind: type[Part]) -> str:
-    """Suggest what to do about an unknown part name."""
+    """Suggest a known part, or an import, for an unknown name of a part."""
     near = did_you_mean(name, [AUTO, *kind.known])
     return near if near.startswith("Did") else f"{near}. If it is your own part, import its module first"
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A section of a recipe that chooses a part: the union of the options of all registered parts, discriminated by `name`.
+    """The type of a recipe section that chooses a part: a union of all registered options, discriminated by `name`.
 
     Args:
         kind: the kind of part.
@@ -215,7 +215,7 @@ class Choice:
     default: str
 
     def fields(self) -> dict[str, Any]:
-        """Return the fields of all parts of the kind by key. Where several parts share a key, the first part's field is kept."""
+        """Return the option fields of all parts of the kind, by key; a shared key keeps the first part's field."""
         found: dict[str, Any] = {}
         for part in self.kind.known.values():
             for key, field_info in part.Options.model_fields.items():
@@ -223,7 +223,7 @@ class Choice:
         return found
 
     def open_options(self) -> type[PartOptions]:
-        """Return the options for a part that is not chosen yet: every key of the kind is allowed."""
+        """Return the options of a part that is not chosen yet, with every key of its kind."""
         fields: dict[str, Any] = {"name": (Literal[AUTO], AUTO)}
         for key, info in self.fields().items():
             kept = Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
@@ -236,7 +236,7 @@ class Choice:
         return _options(f"{self.kind.__name__}ObjectOptions", self.kind.Options, self.kind, fields)
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Return the schema of the union, which is rebuilt whenever a part is registered."""
+        """Return pydantic's schema of the union of all parts registered so far."""
         options = {name: part.Options for name, part in self.kind.known.items()}
         options |= {AUTO: self.open_options(), OBJECT: self.object_options()}
         choices = {name: handler.generate_schema(each) for name, each in options.items()}
@@ -244,7 +244,7 @@ class Choice:
         return core_schema.no_info_before_validator_function(self._expand_name, union)
 
     def _expand_name(self, value: Any) -> Any:
-        """Expand a bare name into a section."""
+        """Turn a bare name (`prior=mixture`) into a section with this name."""
         return {"name": value} if isinstance(value, str) else value
 
     def _name(self, value: Any) -> Any:
@@ -291,7 +291,7 @@ def import_own(name: str) -> None:
 
 @cache
 def import_installed() -> None:
-    """Import, once, the part modules that installed packages list. Skip a module that fails, with a warning."""
+    """Import the modules of parts that installed packages list, and warn about each that fails."""
     for entry in entry_points(group=GROUP):
         try:
             entry.load()

@@ -1,4 +1,4 @@
-"""Pictures as bytes, and many of them in one."""
+"""Turn arrays into 8-bit pictures, and put many pictures on one sheet."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Scale:
-    """Hold the range of values that are shown from black to white.
+    """The range of pixel values that is shown from black to white.
 
     Args:
         low: the value shown as black.
@@ -26,11 +26,11 @@ class Scale:
 
     @classmethod
     def of(cls, pictures: Array, levels: int) -> Scale:
-        """Return the range of all levels, or that of these pictures if they have no levels (`levels` is 0)."""
+        """Return the scale of pictures: from 0 to `levels` − 1, or their own range if `levels` is 0."""
         return cls(0.0, levels - 1.0) if levels else cls(float(pictures.min()), float(pictures.max()))
 
     def bytes(self, pictures: Array) -> npt.NDArray[np.uint8]:
-        """Turn values from `low` to `high` into 0 to 255; values outside become 0 or 255."""
+        """Map pixel values from `low` to `high` to bytes from 0 to 255, and clip values outside."""
         spread = max(self.high - self.low, 1e-12)
         shares = (np.nan_to_num(pictures.astype(np.float64), posinf=self.high, neginf=self.low) - self.low) / spread
         return (shares * 255).round().clip(0, 255).astype(np.uint8)
@@ -39,15 +39,15 @@ class Scale:
 def tile(
     pictures: npt.NDArray[np.uint8], columns: int, zoom: int, gap: int, border: int = 0, background: int = 0
 ) -> npt.NDArray[np.uint8]:
-    """Put pictures into rows, with gaps between them.
+    """Arrange pictures in rows on one sheet, with gaps between them.
 
     Args:
         pictures: shape (n, H, W, C).
         columns: number of pictures in a row.
-        zoom: how often each pixel is repeated in both directions.
+        zoom: factor by which each pixel is repeated in both directions.
         gap: pixels between pictures.
-        border: pixels around all of them.
-        background: the value of gaps, borders and empty places in every channel, from 0 to 255.
+        border: pixels around the sheet.
+        background: the value of gaps, borders and empty cells in every channel, from 0 to 255.
 
     Returns:
         One picture (H', W', C).

@@ -32,7 +32,7 @@ def test_missing_cells_are_counted_with_their_words(table):
     total = f"Missing cells: {none + na} (veneer {none} written 'None', region {na} written 'NA')."
     swapped = f"Missing cells: {none + na} (region {na} written 'NA', veneer {none} written 'None')."
     assert (total if none >= na else swapped) in said
-    assert "data.missing says which words count as missing." in said
+    assert "data.missing lists the words that count as missing." in said
 
 
 def test_the_user_says_which_words_count(table):

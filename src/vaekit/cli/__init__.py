@@ -17,11 +17,11 @@ _PLAIN = {
     **{"≥": ">=", "≤": "<=", "±": "+-", "−": "-", "–": "-", "·": "*", "…": "...", "×": "x", "→": "->", "√": "sqrt "},
     **{"≈": "~", "≠": "!=", "∞": "inf", "½": "1/2", "²": "^2", "³": "^3", "‖": "||", "’": "'", "“": '"', "”": '"'},
 }
-"""Replacements for signs that the encoding of the output lacks."""
+"""ASCII replacements for characters that the output's encoding lacks."""
 
 
 def main() -> None:
-    """Run the command line. A mistake ends with one message and exit code 2, a signal with 128 plus its number."""
+    """Run the command line; exit with code 2 after an error, and with 128 plus its number after a signal."""
     from vaekit.cli.app import Stopped, app
     from vaekit.cli.flags import name_flags
     from vaekit.errors import VaekitError, shorten
@@ -53,7 +53,7 @@ def main() -> None:
 
 @contextlib.contextmanager
 def _signals_raise() -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM raise `Interrupted`, so that open files are closed; training handles them by itself."""
+    """Make Ctrl-C and SIGTERM raise `Interrupted`, so that open files are closed."""
     former = {}
     with contextlib.suppress(ValueError):  # another thread
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -73,14 +73,14 @@ def _interrupt(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG00
 
 
 def _replace_signs(error: UnicodeError) -> tuple[str, int]:
-    """Replace signs that an encoding lacks by ASCII."""
+    """Replace characters that an encoding lacks by ASCII, as a handler of encoding errors."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     return "".join(map(_to_ascii, error.object[error.start : error.end])), error.end
 
 
 def _to_ascii(sign: str) -> str:
-    """Write a sign in ASCII: a Greek letter by its name, an unknown sign by its number."""
+    """Write a character in ASCII: a Greek letter by its name, an unknown character by its number."""
     name = unicodedata.name(sign, "")
     if name.startswith("GREEK") and " LETTER " in name and " WITH " not in name:
         letter = name.rpartition(" ")[2]

@@ -33,10 +33,10 @@ VERBS: dict[Callable[..., None], str] = {
 
 
 class Stopped(Exception):  # noqa: N818 - it is not an error
-    """A signal stopped a verb.
+    """The exception for a signal that stopped a verb of the command line.
 
     Args:
-        reason: the interruption, which says what to do.
+        reason: the interruption, with a message that says what to do.
     """
 
     def __init__(self, reason: Interrupted) -> None:
@@ -45,7 +45,7 @@ class Stopped(Exception):  # noqa: N818 - it is not an error
 
 
 class _Verbs(TyperGroup):
-    """Run a verb; turn an interruption into `Stopped`, as typer would end the program without its message."""
+    """A typer group that turns an interruption into `Stopped`, since typer would drop its message."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -55,7 +55,7 @@ class _Verbs(TyperGroup):
 
 
 def _with_imports(verb: Callable[..., None]) -> Callable[..., None]:
-    """Give a verb the option `--import`: modules with parts of the user's own, imported before anything else."""
+    """Add the option `--import` to a verb, which first imports modules with the user's own parts."""
 
     @functools.wraps(verb)
     def run(modules: list[str] | None = None, **arguments: Any) -> None:

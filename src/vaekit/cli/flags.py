@@ -1,4 +1,4 @@
-"""Flags in messages: the library names Python arguments, which become the flags of the command line."""
+"""Replace Python arguments in the library's messages by flags of the command line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ARGUMENT = re.compile(rf"`({'|'.join(FLAGS)})=([^`]*)`")
 
 
 def name_flags(message: str) -> str:
-    """Replace arguments in backquotes by flags.
+    """Replace Python arguments in a message's backquotes by command-line flags.
 
     Examples:
         >>> name_flags("Choose another `out=`, or continue with `resume='my run'`.")
@@ -29,7 +29,7 @@ def name_flags(message: str) -> str:
 
 
 def _as_word(value: str) -> str:
-    """Write a Python value for the shell: a string as a word, a pair as KEY=VALUE, True as an empty text."""
+    """Convert a Python value for the shell: a string to a word, a pair to KEY=VALUE, True to an empty text."""
     if value in ("", "True"):
         return ""
     if pair := re.fullmatch(r"\{'(.*)': (\w+)\}", value):

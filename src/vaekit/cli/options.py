@@ -42,6 +42,6 @@ ImportOption = Annotated[
     typer.Option(
         "--import",
         metavar="MODULE",
-        help="Import a module, or a .py file, that defines parts of your own. Can be repeated.",
+        help="Import a module or a .py file that defines your own parts. Can be repeated.",
     ),
 ]

@@ -1,4 +1,4 @@
-"""Writing rows to files, in the format of their ending."""
+"""Write rows to files, in the format of the file's ending."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ Content = Literal["data", "numbers", "table"]
 
 
 def check_out(out: Path, schema: Schema, content: Content) -> None:
-    """Refuse a name that cannot be written, before any work is done.
+    """Refuse an output path that cannot hold the content, before any work is done.
 
     Args:
         out: the file or folder to write.
-        schema: what the data are; only pictures can become PNG files.
+        schema: description of the data; only pictures can become PNG files.
         content: the content of the file.
 
     Raises:
-        VaekitError: for an unknown ending, or for PNG files of something that is not a picture.
+        VaekitError: for an unknown ending, or for PNG files of rows that are not pictures.
     """
     ending = out.suffix.lower()
     if ending and ending not in ENDINGS:
@@ -53,7 +53,7 @@ def check_out(out: Path, schema: Schema, content: Content) -> None:
         if not ending:
             _check_folder(out)
     if out.is_dir() and ending:
-        raise RunError(f"--out is '{out}', a folder", mend="Choose a file")
+        raise RunError(f"--out is the folder '{out}'", mend="Choose a file")
 
 
 def _check_pictures(out: Path, shape: tuple[int, ...]) -> None:
@@ -72,16 +72,16 @@ def _check_folder(out: Path) -> None:
 
 
 def write_rows(out: Path, values: Array, schema: Schema, name: str) -> None:
-    """Write rows in the format of the ending of `out`.
+    """Write rows to a file, in the format of the file's ending.
 
     Args:
         out: a file ending in one of `ENDINGS`, or a folder for PNG files.
         values: shape (n, ...).
-        schema: what the data are, for names of columns and levels of pictures.
+        schema: description of the data, for names of columns and levels of pictures.
         name: name of the columns (`z0`, `z1`, …) if the schema has no names for them.
 
     Raises:
-        VaekitError: if `out` is a picture, but the values are not.
+        VaekitError: if `out` is for pictures, but the values are not pictures.
     """
     ending = out.suffix.lower()
     if ending in ("", ".png"):
@@ -103,7 +103,7 @@ def write_rows(out: Path, values: Array, schema: Schema, name: str) -> None:
 
 
 def write_tables(out: Path, tables: Iterable[Any]) -> int:
-    """Write Arrow tables under each other, one at a time.
+    """Write Arrow tables to one CSV or Parquet file, one after the other.
 
     Args:
         out: a file ending in `.csv` or `.parquet`.
@@ -122,7 +122,7 @@ def write_tables(out: Path, tables: Iterable[Any]) -> int:
                 writer.write_table(table.cast(schema))
             except pa.ArrowInvalid as error:
                 told = f"The type of a column changes between rows: {shorten(str(error))}"
-                raise DataError(told, mend="Bring its cells to one type") from error
+                raise DataError(told, mend="Give all its cells one type") from error
             rows += len(table)
         stack.close()  # closes the file before it is renamed
     return rows
@@ -135,7 +135,7 @@ def as_table(values: Array, schema: Schema, name: str) -> pa.Table:
 
 
 def column_names(values: Array, schema: Schema, name: str) -> list[str]:
-    """Return names for the flattened features of rows."""
+    """Return a column name for each number of a row: the schema's names, or `name` with an index."""
     count = math.prod(values.shape[1:])
     if schema.columns and values.shape[1:] == schema.shape:
         return list(schema.columns)
@@ -143,7 +143,7 @@ def column_names(values: Array, schema: Schema, name: str) -> list[str]:
 
 
 class CSVWriter:
-    """Write Arrow tables under each other as CSV, with quotes only where they are needed.
+    """A writer of Arrow tables to one CSV file, with quotes only where they are needed.
 
     A missing cell and an empty text are both written as an empty cell; in a table of one column as `""`.
 
@@ -191,7 +191,7 @@ def _as_text(column: Any) -> Any:
 
 
 def _quoted(text: Any) -> Any:
-    """Return text as cells of a CSV file: empty if missing, quoted if it holds quotes, commas or line ends."""
+    """Format texts as cells of a CSV file: empty if missing, quoted if they hold quotes, commas or line ends."""
     text = pc.fill_null(text, "")
     special = pc.match_substring_regex(text, '[",\r\n]')
     if not pc.any(special).as_py():

@@ -29,34 +29,34 @@ def _figures(row: dict[str, float]) -> str:
 
 
 class Throughput:
-    """Measure rows per second."""
+    """A meter of the rows per second in training."""
 
     def begin(self, step: int, rows_per_step: int) -> None:
-        """Start the clock."""
+        """Start the clock at a step."""
         self.first, self.rows_per_step, self.start = step, rows_per_step, time.monotonic()
 
     def rate(self, step: int) -> float:
-        """Return the rows per second since the start."""
+        """Return the rows trained per second since the start."""
         return (step - self.first) * self.rows_per_step / max(1e-9, time.monotonic() - self.start)
 
 
 class LineReporter(Reporter):
-    """Write a line for each tenth of the training."""
+    """A reporter that writes a line after each tenth of the training."""
 
     def __init__(self) -> None:
         self.throughput, self.steps, self.shown = Throughput(), 1, 0
 
     def say(self, text: str) -> None:
-        """Write a line."""
+        """Write a line to standard error."""
         print(text, file=sys.stderr, flush=True)  # noqa: T201
 
     def begin(self, step: int, steps: int, rows_per_step: int) -> None:
-        """Note the number of steps."""
+        """Start the clock, and note the number of steps."""
         self.throughput.begin(step, rows_per_step)
         self.steps, self.shown = steps, 10 * step // steps
 
     def validated(self, row: dict[str, float]) -> None:
-        """Write a line if another tenth is done."""
+        """Write the figures of a validation if another tenth of the training is done."""
         step = int(row["step"])
         if 10 * step // self.steps > self.shown:
             self.shown = 10 * step // self.steps
@@ -66,7 +66,7 @@ class LineReporter(Reporter):
 
 
 class BarReporter(Reporter):
-    """Draw a bar with bound, distortion, rate, active units, rows per second and time left."""
+    """A reporter that draws a progress bar with figures, rows per second and time left."""
 
     def __init__(self, console: Console) -> None:
         self.console, self.throughput = console, Throughput()
@@ -81,31 +81,31 @@ class BarReporter(Reporter):
         )
 
     def say(self, text: str) -> None:
-        """Write a line above the bar."""
+        """Write a line above the progress bar."""
         self.console.print(text, markup=False)
 
     def begin(self, step: int, steps: int, rows_per_step: int) -> None:
-        """Show the bar."""
+        """Show the progress bar."""
         self.throughput.begin(step, rows_per_step)
         self.task = self.bar.add_task("", total=steps, completed=step, figures="", rate=0.0)
         self.bar.start()
 
     def advance(self, step: int) -> None:
-        """Move the bar."""
+        """Move the progress bar to a step."""
         self.bar.update(self.task, completed=step, rate=self.throughput.rate(step))
 
     def validated(self, row: dict[str, float]) -> None:
-        """Show the figures."""
+        """Show the figures of a validation in the progress bar."""
         self.bar.update(self.task, figures=_figures(row))
 
     def end(self) -> None:
-        """Leave the bar as it stands."""
+        """Stop the progress bar, and leave it on the screen."""
         self.bar.stop()
 
 
 @contextlib.contextmanager
 def decoding_progress() -> Iterator[DecodingProgress]:
-    """Draw a bar for the decoding of pictures, once decoding begins."""
+    """Yield a function that shows how many pictures are decoded, as a progress bar."""
     console = Console(stderr=True)
     bar = Progress(
         TextColumn("Decoding pictures"),

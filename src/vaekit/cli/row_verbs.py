@@ -12,7 +12,7 @@ from vaekit.errors import VaekitError
 
 
 def encode(run: RunArgument, source: SourceArgument, out: OutOption) -> None:
-    """Write the posterior mean of each row."""
+    """Write the latent code (posterior mean) of each row."""
     from vaekit.cli.writing import write
     from vaekit.runs.load import load
 
@@ -21,7 +21,7 @@ def encode(run: RunArgument, source: SourceArgument, out: OutOption) -> None:
 
 
 def reconstruct(run: RunArgument, source: SourceArgument, out: OutOption) -> None:
-    """Write the reconstruction of each row."""
+    """Write the model's reconstruction of each row."""
     from vaekit.cli.writing import write
     from vaekit.runs.load import load
 
@@ -61,7 +61,7 @@ def impute(
     out: OutOption,
     draws: Annotated[
         int | None,
-        typer.Option("--draws", min=1, help="Write this number of complete tables, drawn from the model."),
+        typer.Option("--draws", min=1, help="Write this many complete tables, with cells drawn from the model."),
     ] = None,
     uncertainty: Annotated[
         Path | None,
@@ -76,7 +76,7 @@ def impute(
 ) -> None:
     """Fill the missing cells of a mixed table.
 
-    Numbers are filled by conditional means, categories by the likeliest one; with --draws, by draws from the model.
+    Numbers get conditional means, and categories the likeliest one. With --draws, cells are drawn from the model.
     """
     from vaekit.cli.writing import stack_draws, write
     from vaekit.runs.load import load
@@ -103,7 +103,7 @@ def sample(
         typer.Option(
             "--given",
             metavar="COLUMN=VALUE",
-            help="Fix a cell of a mixed table, or what a conditional model is given (label=7). Can be repeated.",
+            help="Fix a column of a mixed table, or the input of a conditional model (label=7). Can be repeated.",
         ),
     ] = None,
 ) -> None:

@@ -75,7 +75,7 @@ def evaluate(
     ] = None,
     gap: Annotated[
         bool,
-        typer.Option("--gap", help="Also split the inference gap into the share of the family and of the encoder."),
+        typer.Option("--gap", help="Also split the inference gap into the shares of posterior family and encoder."),
     ] = False,
     tables: Annotated[
         bool,

@@ -52,7 +52,7 @@ def show_figures(run: Run, figures: Figures) -> None:
 
 
 def show_trial(trial: Trial) -> None:
-    """Print the figures of two runs side by side, what the remedy gained, and the command that trains it again."""
+    """Print the figures of two runs side by side, the gain, and the command that trains the second run again."""
     table = _table("", *(escape(str(run.path)) for run in trial.runs))
     for name, show in (
         ("log-likelihood", lambda f: f"≥ {Estimate.of(f.measured.score)} nats"),
@@ -63,7 +63,7 @@ def show_trial(trial: Trial) -> None:
     console.print(table)
     gain, examples = trial.gain(), trial.figures[0].examples
     unsure = gain.standard_error is None or abs(gain.value) <= 2 * gain.standard_error
-    told = ": too few to tell it from zero" if unsure else ""
+    told = ": too few to tell the gain from zero" if unsure else ""
     console.print(
         f"\nGain by {trial.remedy}: {gain} nats per example on the same {examples} held-out rows{told}.", markup=False
     )
@@ -83,7 +83,7 @@ def _schema_rows(schema: Schema) -> list[tuple[str, str]]:
 
 
 def show_source(source: str, settings: list[str]) -> None:
-    """Print what the data are and what training would choose."""
+    """Print a description of data, and what training would choose for them."""
     recipe = load_recipe("auto", settings)
     opened, _ = open_both(source, None, recipe.data, recipe.mixed)
     if opened.frame is not None:
@@ -125,7 +125,7 @@ def _missing(column: Column) -> str:
 
 
 def show_run(run: Run) -> None:
-    """Print what a run contains."""
+    """Print the data, the model and the best figures of a run."""
     rows, metrics = run.provenance["rows"], run.folder.read_metrics()
     parameters = sum(p.numel() for p in run.model.parameters())
     pairs = [
@@ -150,7 +150,7 @@ def show_run(run: Run) -> None:
 
 
 def show_recipes() -> None:
-    """Print the bundled recipes."""
+    """Print the names and uses of the bundled recipes."""
     table = _table("recipe", "use")
     for name in recipe_names():
         recipe = load_recipe(name)

@@ -1,4 +1,4 @@
-"""Writing the results of the verbs, piece by piece if the source is a table."""
+"""Write the results of the verbs, in pieces if the source is a table."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from vaekit.runs.table_run import TableRun
 def write(
     run: Run, out: Path, make: Callable[[Any], Any], source: str | None, content: Content, name: str = "x"
 ) -> None:
-    """Write what `make` returns for the rows of a source, or for None without a source, and print how many rows they are.
+    """Write what `make` returns for the rows of a source (for None without a source), and print their number.
 
     Args:
         run: the run.
@@ -32,14 +32,14 @@ def write(
         make: returns an array or a table for some rows.
         source: where the rows come from.
         content: what is written.
-        name: name of its columns, if they have no names of their own.
+        name: name of the columns, if the schema has no names for them.
 
     Raises:
         VaekitError: if `out` cannot hold the content, or is the file that is read.
     """
     # os.path rather than Path, which fails on an address that is too long for the name of a file
     if source is not None and out.exists() and os.path.exists(source) and out.samefile(source):
-        raise VaekitError(f"--out is '{out}', the file that is read", mend="Choose another file")
+        raise VaekitError(f"--out is the file that is read, '{out}'", mend="Choose another file")
     check_out(out, run.schema, "table" if content == "data" and run.reads_tables else content)
     ending = out.suffix.lower()
     made = map(make, [None] if source is None else run.pieces(source, text=ending == ".csv"))
@@ -59,7 +59,7 @@ def write(
 
 
 def explain_scores(run: TableRun, rows: Frame, samples: int | None) -> pa.Table:
-    """Return the score of each row, its strangest column, and how strange each of its cells is."""
+    """Return a table with each row's score, its strangest column, and how strange each cell is."""
     reasons = run.explain(rows, samples)
     matrix = np.stack([column.to_numpy(zero_copy_only=False) for column in reasons.columns], 1)
     nothing = np.isnan(matrix).all(1)
@@ -72,14 +72,14 @@ def explain_scores(run: TableRun, rows: Frame, samples: int | None) -> pa.Table:
 
 
 def stack_draws(run: TableRun, rows: Frame, draws: int, samples: int | None, seed: int) -> pa.Table:
-    """Return complete tables under each other, numbered by a first column `draw`."""
+    """Impute rows several times, and stack the complete tables, numbered by a first column `draw`."""
     tables = []
     for i, table in enumerate(run.impute_draws(rows, draws, samples, seed)):
         found = table if isinstance(table, pa.Table) else pa.table(dict(zip(rows.names, table.T, strict=True)))
         name = find_free_name("draw", found.column_names)
         tables.append(found.add_column(0, name, pa.array([i + 1] * len(found))))
     if name != "draw" and rows.first == 0:
-        typer.echo(f"Column '{name}' numbers the draws, as the data have a column 'draw'.", file=sys.stderr)
+        typer.echo(f"Column '{name}' numbers the draws, because the data have a column 'draw'.", file=sys.stderr)
     return pa.concat_tables(tables)
 
 
@@ -95,7 +95,7 @@ def find_free_name(name: str, taken: Collection[str]) -> str:
 
 
 def draw_rows(run: Run, n: int, given: list[str], seed: int, mean: bool) -> Any:
-    """Draw new rows with some cells given; if that takes resampling, print the effective sample size on standard error."""
+    """Draw new rows with some columns given, and print the effective sample size if rows are resampled."""
     pairs = [text.partition("=") for text in given]
     for name, equals, _ in pairs:
         if not equals:

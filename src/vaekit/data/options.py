@@ -25,7 +25,7 @@ class DataOptions(Options):
     )
     columns: dict[str, ColumnKind | Literal["ignore"]] = Field(
         {},
-        description="Declared kinds of columns, in place of the inferred ones: data.columns.NAME=KIND, or ignore to leave the column out.",
+        description="Kinds of columns in a mixed table, in place of the inferred ones: data.columns.NAME=KIND, or ignore to leave a column out.",
     )
     hide: Annotated[float, Field(ge=0, lt=1)] | Literal["auto"] = Field(
         "auto",
@@ -51,7 +51,7 @@ class DataOptions(Options):
     )
     scaling: Literal["auto", "none", "centre", "standardize", "unit"] = Field(
         "auto",
-        description="Shift and scale of the data before the model. Results are scaled back, and densities are those of the original data.",
+        description="How the data are shifted and scaled for the model; densities remain those of the data as given.",
     )
     validation: float = Field(
         0.1,

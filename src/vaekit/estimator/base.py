@@ -1,4 +1,4 @@
-"""The parts of the estimator that all its methods need: checked rows, and a fitted run without its data."""
+"""The base class of the estimator: it checks rows, and keeps a fitted run without its data."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from vaekit.runs.run import Run
 
 
 class Fitted(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, BaseEstimator):  # type: ignore[misc]
-    """Hold the fitted run of a `VAE`, and check rows against it."""
+    """The base class of `VAE`: it keeps the fitted run, and checks rows against it."""
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -38,7 +38,7 @@ class Fitted(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, Ba
         return int(self.run_.recipe.latent_dim)
 
     def _rows(self, X: Any, reset: bool) -> Any:
-        """Return rows as `vaekit.train` takes them, and note their columns or compare them with those of the training rows."""
+        """Return rows for `vaekit.train`, and record their columns (`reset`) or compare them with the recorded ones."""
         if isinstance(X, str | os.PathLike | Source):
             return X
         if nw.dependencies.is_into_dataframe(X):
@@ -51,7 +51,7 @@ class Fitted(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, Ba
         return rows.astype(np.float64) if rows.dtype == object else rows  # a list with None becomes an array of objects
 
     def _check(self, X: object) -> tuple[Any, Any]:
-        """Return rows in their own form (a data frame or an array), and as the run takes them."""
+        """Return rows twice: as a data frame or an array, and in the form that the run takes."""
         check_is_fitted(self, "run_")
         X = collect(X)
         rows = self._rows(X, reset=False)
@@ -69,7 +69,7 @@ class Fitted(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, Ba
         self.lower_bound_ = next((row["bound"] for row in self.history_ if row["step"] == chosen), last["bound"])
 
     def _name_features(self) -> None:
-        """Note the columns of training rows that scikit-learn has not seen, such as those of a file."""
+        """Record the columns of training rows that scikit-learn has not checked, such as those of a file."""
         if self._pattern is not None:
             validate_data(self, self._pattern, skip_check_array=True)
             return

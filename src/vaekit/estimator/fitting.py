@@ -1,4 +1,4 @@
-"""Fitting an estimator: settings, a seed and a folder; a run in double precision; the pattern of the training data."""
+"""Functions for fitting, saving and loading an estimator: settings, seed, folder, precision and pattern."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SEEDS = 2**31 - 1
 
 
 def draw_seed(random_state: Any) -> int:
-    """Draw a seed from scikit-learn's random state; an integer is the seed itself.
+    """Draw a seed from scikit-learn's `random_state`, or return it if it is an integer.
 
     Examples:
         >>> draw_seed(7)
@@ -45,17 +45,17 @@ def draw_seed(random_state: Any) -> int:
 def complete_settings(
     recipe: Any, settings: Mapping[str, Any], own: Mapping[str, Any], rows: object, random_state: Any
 ) -> tuple[dict[str, Any], int | None]:
-    """Return all settings of a training, and its seed.
+    """Return the settings and the seed with which an estimator trains.
 
     Args:
         recipe: the recipe, as `vaekit.train` takes it.
         settings: dotted keys and values.
         own: settings that replace these, unless they are None or "auto".
         rows: training rows; each column of a table is modelled by its kind, unless recipe or settings say otherwise.
-        random_state: determines the seed; with None the recipe does, if it has a seed.
+        random_state: determines the seed; None leaves it to the recipe, if the recipe has one.
 
     Returns:
-        Settings, by which no rows are held out, and the seed; None if it is the recipe's.
+        Settings that by default hold out no rows, and the seed (None to use the recipe's).
     """
     chosen = {k: v.item() if isinstance(v, np.generic) else v for k, v in own.items() if v not in (None, "auto")}
     full = {"data.test": 0, **settings, **chosen}
@@ -69,7 +69,7 @@ def complete_settings(
 
 @contextlib.contextmanager
 def choose_folder(out: str | Path | None) -> Iterator[str | Path]:
-    """Yield the folder to train in: `out`, or a temporary one, in which training leaves signals alone."""
+    """Yield the folder to train in: `out`, or a temporary folder, for which training ignores signals."""
     if out is not None:
         yield out
         return
@@ -78,7 +78,7 @@ def choose_folder(out: str | Path | None) -> Iterator[str | Path]:
 
 
 def in_float64(run: Run) -> Run:
-    """Return the run in double precision, so that the results of a row do not depend on the rows beside it."""
+    """Return the run in double precision, so that a row's results do not depend on the other rows."""
     if next(run.model.parameters()).is_cuda:  # doubles may take many times as long there
         return run
     model = copy.deepcopy(run.model).double()
@@ -88,11 +88,11 @@ def in_float64(run: Run) -> Run:
 
 
 def add_pattern(run: Run, pattern: Any) -> Run:
-    """Return the run with the pattern of its training data, which `Run.save` writes.
+    """Return the run with the types of its training data, as a sample row that `Run.save` writes.
 
     Args:
         run: the trained run.
-        pattern: a data frame of one row with the library and types of the training data; None if they were an array.
+        pattern: a data frame of one row with the library and types of the training data; None for an array.
     """
     row = library = digest = None
     if pattern is not None:
@@ -102,7 +102,7 @@ def add_pattern(run: Run, pattern: Any) -> Run:
 
 
 def load_with_pattern(path: str | Path) -> tuple[Run, Any]:
-    """Load a run and the pattern of its training data, a data frame of one row; None if they were an array.
+    """Load a run and a one-row data frame with the types of its training data (None for an array).
 
     Raises:
         RunError: if the folder cannot be read, or the library is not installed.

@@ -15,7 +15,7 @@ KEY = b"vaekit.columns"
 
 
 def write_pattern(pattern: Any) -> bytes:
-    """Write the pattern as a Parquet file, with the pandas types that Parquet lacks in its metadata.
+    """Write a one-row data frame as a Parquet file, with pandas types in the file's metadata.
 
     Args:
         pattern: a data frame of one row.
@@ -32,7 +32,7 @@ def write_pattern(pattern: Any) -> bytes:
 
 
 def read_pattern(content: bytes, library: Any) -> Any:
-    """Read the pattern that `write_pattern` wrote.
+    """Read a one-row data frame that `write_pattern` wrote.
 
     Args:
         content: content of the file.
@@ -54,22 +54,22 @@ def read_pattern(content: bytes, library: Any) -> Any:
 
 
 def _table_of_pandas(pattern: Any) -> pa.Table:
-    """Store a cell of each column, or all of its categories; names and types go into the metadata."""
+    """Convert a one-row pandas frame to an Arrow table, with column names, types and categories."""
     cells, types = [], []
-    for place in range(pattern.shape[1]):
-        series = pattern.iloc[:, place]
+    for position in range(pattern.shape[1]):
+        series = pattern.iloc[:, position]
         kind = _describe(series.dtype)
         values = series.cat.categories if "categories" in kind else series
         stored = _storage(values.sparse.to_dense() if "sparse" in kind else values)
         cells.append(pa.ListArray.from_arrays([0, len(stored)], stored))
         types.append(kind)
     names = [list(name) if isinstance(name, tuple) else name for name in pattern.columns.tolist()]
-    table = pa.table(cells, names=[str(place) for place in range(len(cells))])
+    table = pa.table(cells, names=[str(position) for position in range(len(cells))])
     return table.replace_schema_metadata({KEY: json.dumps({"names": names, "types": types}, default=str)})
 
 
 def _storage(values: Any) -> Any:
-    """Return cells in a type that Parquet has; objects of several types become text."""
+    """Convert cells to a type that Parquet supports; objects of several types become text."""
     try:
         found = pa.array(values.array, from_pandas=True)
     except (pa.ArrowInvalid, pa.ArrowTypeError):
@@ -106,7 +106,7 @@ def _pandas_of_table(table: pa.Table) -> Any:
 
 
 def _series(kind: dict[str, Any], cells: Any) -> Any:
-    """Make a column of one row from its stored cell or categories."""
+    """Make a pandas column of one row from its stored cell or categories."""
     import pandas as pd
 
     if "categories" in kind:

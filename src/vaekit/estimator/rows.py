@@ -1,4 +1,4 @@
-"""Rows that enter and leave an estimator: they come out in the library and the types that went in."""
+"""Convert rows that enter and leave an estimator, and keep their library and types."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from vaekit.runs.run import Run
 
 
 def collect(X: Any) -> Any:
-    """Collect the rows of a lazy frame; make masked cells NaN and sparse matrices dense."""
+    """Turn lazy frames, masked arrays and sparse matrices into plain rows in memory."""
     if isinstance(X, pa.RecordBatch):
         return pa.Table.from_batches([X])
     lazy = nw.from_native(X, pass_through=True)
@@ -31,7 +31,7 @@ def collect(X: Any) -> Any:
 
 
 def name_columns(values: Mapping[Any, Any], array: bool) -> dict[str, Any]:
-    """Replace the numbers of an array's columns by their names.
+    """Replace column numbers of an array by column names in the keys of a mapping.
 
     Args:
         values: values by name or number of the column.
@@ -49,7 +49,7 @@ HEAD = 1000
 
 
 def make_pattern(run: Run, X: Any, rows: object) -> Any:
-    """Return a typical row of the model, in the library and types of the training data.
+    """Return a typical row of the model as a data frame with the library and types of the training data.
 
     Args:
         run: the trained run.
@@ -57,7 +57,7 @@ def make_pattern(run: Run, X: Any, rows: object) -> Any:
         rows: the training data as the run read them.
 
     Returns:
-        A data frame of one row with all columns, empty if they are not modelled; None if the data are not a table.
+        A data frame of one row with all columns (empty for columns that are not modelled); None for other data.
     """
     if not run.reads_tables or not isinstance(rows, Frame):
         return None
@@ -68,17 +68,17 @@ def make_pattern(run: Run, X: Any, rows: object) -> Any:
 
 
 def to_library(found: pa.Table, pattern: Any) -> Any:
-    """Convert rows that the model made to the library and types of a data frame."""
+    """Convert an Arrow table to the library and types of another data frame."""
     library = library_of(pattern)
     return found if library is None else library.convert(found)
 
 
 def to_trained_types(found: Any, run: Run, pattern: Any) -> Any:
-    """Convert rows that the model made to the library and types of the training data.
+    """Convert generated rows to the library and types of the training data.
 
     Args:
         found: an Arrow table or an array.
-        run: the run that made them.
+        run: the run that generated the rows.
         pattern: a data frame of one row, if the training data were a data frame.
     """
     if isinstance(found, pa.Table):
@@ -90,7 +90,7 @@ def to_trained_types(found: Any, run: Run, pattern: Any) -> Any:
 
 
 def match_type(found: Any, X: Any) -> Any:
-    """Convert rows to the type of the given ones, if both are arrays."""
+    """Convert an array of results to the dtype of the user's array; leave other results unchanged."""
     if isinstance(found, np.ndarray) and isinstance(X, np.ndarray) and X.ndim == 2:
         found = found.astype(X.dtype, copy=False)
     return found

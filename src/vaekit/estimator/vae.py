@@ -1,4 +1,4 @@
-"""The package as a scikit-learn estimator: a density, transformer and imputer for pipelines and searches."""
+"""The package as a scikit-learn estimator of densities, which also transforms and imputes rows."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class VAE(Fitted):
         latent_dim: number of latent dimensions.
         recipe: a bundled recipe's name, a TOML file, a mapping or a `Recipe`.
         settings: dotted keys and values that replace the recipe's, as `vaekit.train` takes them.
-        columns: kinds of columns whose kind is not inferred: name (in an array, number) and kind, or `ignore`.
+        columns: kinds, or `ignore`, by column name (in an array, by number), instead of the inferred kinds.
         epochs: number of passes over the training rows.
         batch_size: number of rows in a batch; the recipe's by default.
         learning_rate: learning rate after the warm-up; the recipe's by default.
@@ -53,12 +53,12 @@ class VAE(Fitted):
 
     Attributes:
         run_: the trained `Run`, without the data.
-        schema_: what the data are.
-        n_features_in_: number of columns given.
-        feature_names_in_: their names, if all are strings.
+        schema_: description of the data.
+        n_features_in_: number of columns in the training data.
+        feature_names_in_: names of these columns, if all names are strings.
         n_iter_: number of epochs trained.
-        lower_bound_: lower bound of the mean log p(x) of the validation rows (share `data.validation`), in nats; for an
-            autoencoder minus their error; NaN without validation rows.
+        lower_bound_: lower bound on the mean log p(x) of the validation rows (share `data.validation`), in nats; for an
+            autoencoder minus the squared error; NaN without validation rows.
         history_: the figures of each validation.
 
     References:
@@ -107,7 +107,7 @@ class VAE(Fitted):
         self.warm_start, self.random_state, self.out = warm_start, random_state, out
 
     def fit(self, X: object, y: object = None, sample_weight: npt.ArrayLike | None = None) -> VAE:  # noqa: ARG002
-        """Train on all rows except a validation part, which chooses the weights.
+        """Train on all rows except a validation share, which chooses the best weights.
 
         Args:
             X: the rows.
@@ -150,11 +150,11 @@ class VAE(Fitted):
         return in_float64(self.run_).encode(rows).astype(np.float64)
 
     def inverse_transform(self, X: npt.ArrayLike, given: Mapping[Any, Any] | None = None) -> Any:
-        """Return a typical row for each latent vector.
+        """Decode each latent vector to a typical row.
 
         Args:
             X: latent vectors, shape (n, latent_dim).
-            given: the columns that a conditional model is given, as in `sample`.
+            given: values for a conditional model, as in `sample`.
 
         Returns:
             n rows in the form of the training data. Columns that are not modelled are missing from a data frame, and NaN in
@@ -165,13 +165,13 @@ class VAE(Fitted):
         return to_trained_types(in_float64(self.run_).decode(check_array(X), values), self.run_, self._pattern)
 
     def score_samples(self, X: object) -> Array:
-        """Return log p(x) of each row in nats (for an autoencoder, minus the squared error).
+        """Return a lower bound on log p(x) of each row in nats (for an autoencoder, minus the squared error).
 
         Args:
             X: rows as in `fit`; missing cells are integrated out.
 
         Returns:
-            Array (n,), a lower bound that gets tighter with more `samples`; the greater it is, the more usual the row.
+            Array (n,); unusual rows have low scores, and the bound gets tighter with more `samples`.
         """
         _, rows = self._check(X)
         return in_float64(self.run_).score_samples(rows)
@@ -196,7 +196,7 @@ class VAE(Fitted):
         Args:
             n_samples: number of rows.
             random_state: determines the draws; by default the estimator's own.
-            given: columns (in an array, their numbers) and the values that they have in all rows.
+            given: a value for each given column, by name (in an array, by number).
 
         Returns:
             Rows in the form of the training data, as in `inverse_transform`.
@@ -207,26 +207,26 @@ class VAE(Fitted):
         return to_trained_types(self.run_.sample(n_samples, seed, given=values), self.run_, self._pattern)
 
     def reconstruct(self, X: object) -> Any:
-        """Return a typical row for the posterior mean of each row.
+        """Decode the posterior mean of each row to a typical row.
 
         Args:
             X: rows as in `fit`.
 
         Returns:
-            n rows in the form of the given ones.
+            n rows in the form of X.
         """
         given, rows = self._check(X)
         return match_type(in_float64(self.run_).reconstruct(rows), given)
 
     def impute(self, X: object, draws: int | None = None) -> Any:
-        """Return the rows with their missing cells filled by conditional means and likeliest values, or by draws.
+        """Fill the missing cells of rows by conditional means and likeliest categories, or by draws.
 
         Args:
             X: rows as in `fit`.
-            draws: number M of tables for multiple imputation; missing cells are then drawn given the rest of their row.
+            draws: number M of tables for multiple imputation; each missing cell is then drawn given the rest of its row.
 
         Returns:
-            n rows in the form of the given ones, with all other cells unchanged; with `draws`, a list of M such tables.
+            n rows in the form of X, with all other cells unchanged; with `draws`, a list of M such tables.
         """
         given, rows = self._check(X)
         run = in_float64(self.run_).as_table_run()
@@ -235,14 +235,13 @@ class VAE(Fitted):
         return [match_type(m, given) for m in run.impute_draws(rows, draws, seed=draw_seed(self.random_state))]
 
     def explain(self, X: object) -> Any:
-        """Return how strange each cell is: −log p(cell|others of its row), minus the usual value for its column, in nats.
+        """Return how strange each cell is: −log p(cell|rest of row) minus the column's usual value, in nats.
 
         Args:
             X: rows as in `fit`.
 
         Returns:
-            A table of numbers in the library of the given rows: 0 is usual, far above 0 is strange; missing where the cell
-            is missing.
+            A table of numbers in the library of X: 0 is usual, far above 0 is strange; missing cells stay missing.
         """
         given, rows = self._check(X)
         found = in_float64(self.run_).as_table_run().explain(rows)
@@ -253,7 +252,7 @@ class VAE(Fitted):
         return found if library is None else library.add_labels(found)
 
     def save(self, path: str | Path) -> None:
-        """Write a run folder, which `VAE.load` and `vaekit.load` read without running any code from it.
+        """Save the estimator as a run folder for `VAE.load` and `vaekit.load`.
 
         Args:
             path: a new or empty folder.
@@ -263,7 +262,7 @@ class VAE(Fitted):
 
     @classmethod
     def load(cls, path: str | Path) -> VAE:
-        """Read a run folder that `save` or `vaekit.train` wrote, without running any code from it.
+        """Load an estimator from a run folder of `save` or `vaekit.train`, without running any code from it.
 
         Args:
             path: the run folder.
@@ -278,7 +277,7 @@ class VAE(Fitted):
         return vae
 
     def _own_settings(self, rows: object) -> dict[str, Any]:
-        """Return the parameters that are settings, by their keys."""
+        """Return the estimator's parameters as settings of a recipe."""
         columns = name_columns(self.columns or {}, isinstance(rows, np.ndarray))
         return {
             "latent_dim": self.latent_dim,

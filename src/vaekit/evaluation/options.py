@@ -11,5 +11,5 @@ class EvaluationOptions(Options):
     """Set how many draws of z the evaluation of a trained model uses."""
 
     samples: int = Field(
-        100, ge=1, le=100_000, description="Draws K of the importance-weighted log-likelihood, for evaluate and score."
+        100, ge=1, le=100_000, description="Number of draws K in the importance-weighted bound, for evaluate and score."
     )

@@ -1,7 +1,7 @@
 """The run folder: recipe, schema, weights, metrics and provenance on disk. Reading it runs no code.
 
 recipe.toml           the complete recipe, with every default written out
-schema.json           what the data are, and the transform that was fitted to them
+schema.json           description of the data, and the transform that was fitted to them
 weights.safetensors   the best weights
 rows.safetensors      hashes of the training rows
 state/                everything that resuming needs
@@ -10,8 +10,8 @@ provenance.json       versions, seed, fingerprint of the data, command, choices 
 row.parquet           a row of the data frame that an estimator was fitted to
 report.html
 
-Each file is written atomically and has a digest of its own, so a process may end between any two writes, and damage to any
-file is noticed.
+Each file is written atomically and has its own digest, so a process may end between any two writes, and damage to any
+file is detected.
 """
 
 from vaekit.folder.provenance import Count, Provenance

@@ -1,4 +1,4 @@
-"""Digests of files: a text holds the SHA-256 of its other lines, a tensor file that of its tensors and notes."""
+"""Digests: a text file holds the SHA-256 of its other lines, a tensor file the SHA-256 of its tensors and notes."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ DIGEST = {
 
 
 def seal_text(text: str, suffix: str) -> str:
-    """Add the line with the digest to a text.
+    """Add a line with the SHA-256 digest to the text of a file.
 
     Args:
-        text: lines; those of a JSON file begin with a line that opens its object.
+        text: lines of the file; the first line of a JSON file must open an object.
         suffix: ending of the file, ".json", ".toml" or ".csv".
 
     Examples:
@@ -39,10 +39,10 @@ def seal_text(text: str, suffix: str) -> str:
 
 
 def unseal_text(text: str, suffix: str) -> tuple[str, bool | None]:
-    """Remove the line with the digest from a text.
+    """Remove the line with the digest from the text of a file, and check the digest.
 
     Returns:
-        The other lines, and whether the digest is theirs; None if there is no digest.
+        The other lines, and whether the digest matches them (None without a digest).
     """
     found = DIGEST[suffix].search(text)
     if found is None:
@@ -52,7 +52,7 @@ def unseal_text(text: str, suffix: str) -> tuple[str, bool | None]:
 
 
 def digest_tensors(tensors: Mapping[str, Tensor], notes: Mapping[str, str]) -> str:
-    """Return the SHA-256 of tensors (names, types, shapes and bytes) and of the notes beside them."""
+    """Return the SHA-256 of named tensors (names, types, shapes and bytes) and their notes."""
     named = sorted(tensors.items())
     described = [[[name, str(value.dtype), list(value.shape)] for name, value in named], sorted(notes.items())]
     digest = hashlib.sha256(json.dumps(described).encode())

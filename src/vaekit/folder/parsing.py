@@ -1,4 +1,4 @@
-"""Parsing the texts of a run folder; anything that training does not write is a ValueError."""
+"""Parse the text files of a run folder, with a ValueError for anything that training does not write."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ METRICS = (
 )  # fmt: skip
 """The columns of metrics.csv."""
 CHAIN = re.compile(r"(?<![\w\"'.-])(?:[\w\"'-]++\s*+\.\s*+){50}")
-"""A key of many parts: tomllib takes time that grows with the square of their number."""
+"""A key with many dotted parts: tomllib's time grows with the square of their number."""
 NUMBER = re.compile(r"-?(\d{1,17}(\.\d{1,22})?(e[+-]?\d{1,3})?|inf)|nan", re.ASCII)
 NOTES = "vaekit"
-"""The one key of a safetensors file's metadata: with several keys the order, and so the bytes, would vary."""
+"""The only key in the metadata of a safetensors file, since the order of several keys would vary."""
 
 
 def parse_json(text: str) -> dict[str, Any]:
@@ -40,7 +40,7 @@ def _finite(text: str) -> float:
 
 
 def parse_toml(text: str) -> dict[str, Any]:
-    """Parse a TOML file, unless one of its keys has so many parts that parsing would take very long."""
+    """Parse a TOML file, but refuse a key with so many parts that parsing would take very long."""
     if chain := CHAIN.search(text):
         raise ValueError(f"a key of too many parts, {chain[0]}")
     try:
@@ -59,7 +59,7 @@ def format_metrics(rows: list[dict[str, float]]) -> str:
 
 
 def parse_metrics(text: str) -> list[dict[str, float]]:
-    """Parse metrics.csv."""
+    """Parse the text of metrics.csv into a dictionary for each validation."""
     header, *lines = text.splitlines() or [""]
     if header != (columns := ",".join(METRICS)):
         raise ValueError(f"its columns are '{header}', which are not '{columns}'")
@@ -74,7 +74,7 @@ def _parse_row(line: str) -> dict[str, float]:
 
 
 def parse_notes(metadata: dict[str, str]) -> dict[str, str]:
-    """Parse the notes beside tensors."""
+    """Parse the notes in the metadata of a safetensors file."""
     notes = parse_json(metadata.get(NOTES, "{}"))
     if not all(isinstance(value, str) for value in notes.values()):
         raise ValueError("its notes are not texts")

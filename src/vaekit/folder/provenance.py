@@ -1,4 +1,4 @@
-"""The form of provenance.json."""
+"""The schema of provenance.json."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ class Provenance(BaseModel):
         validation_fingerprint: digest of the validation rows.
         rows: number of rows in each part.
         threads: number of threads when training began.
-        choices: what the recipe left open, what was chosen, and why.
+        choices: sentences on what was chosen for `auto`, and why.
         command: the command that trained the model.
         versions: versions of the packages.
-        start: path of the run whose weights the training started from.
+        start: path of the run that gave the initial weights.
         library: library of the data frame that an estimator was fitted to.
         pattern: digest of row.parquet.
     """

@@ -1,4 +1,4 @@
-"""Reading and writing the files of a run folder."""
+"""Read and write the files of a run folder."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ WEIGHTS, KNOWN, ROW, LOCK = "weights.safetensors", "rows.safetensors", "row.parq
 MOST_BYTES = {"recipe.toml": 1 << 20, "metrics.csv": 1 << 26, "schema.json": 1 << 26} | {
     "provenance.json": 1 << 24, ROW: 1 << 26,
 }  # fmt: skip
-"""How many bytes the files of a run may have."""
+"""The largest allowed size of each file of a run, in bytes."""
 COPY = "Restore it from a copy"
 TYPES = {torch.float32: "F32", torch.float64: "F64", torch.float16: "F16", torch.bfloat16: "BF16", torch.bool: "BOOL"} | {
     torch.int64: "I64", torch.int32: "I32", torch.uint8: "U8",
 }  # fmt: skip
-"""The names that safetensors has for the types of tensors."""
+"""Names of tensor types in safetensors."""
 
 
 class RunFolder:
@@ -56,13 +56,13 @@ class RunFolder:
         provenance: dict[str, Any],
         further: Callable[[RunFolder], None] = lambda _: None,
     ) -> None:
-        """Make the folder in one step: it is there with all its files, or not at all.
+        """Make the folder with all its files in one step.
 
         Args:
             recipe: content of recipe.toml.
             schema: content of schema.json.
             provenance: content of provenance.json, without the format.
-            further: writes other files into the folder that it is given.
+            further: a function that writes other files into the new folder.
 
         Raises:
             RunError: if the folder holds a run or other files already, or cannot be made.
@@ -94,10 +94,10 @@ class RunFolder:
 
     @contextlib.contextmanager
     def hold(self) -> Iterator[None]:
-        """Hold the run for training, and remove what an interrupted write left behind.
+        """Lock the run for training, and remove files that an interrupted write left behind.
 
         Raises:
-            RunError: if another process trains it.
+            RunError: if another process is training it.
         """
         with hold_lock(self.path / LOCK, f"'{self.path}' is in training"):
             for folder in (self.path, self.path / "state"):
@@ -111,7 +111,7 @@ class RunFolder:
             The content of provenance.json, without the format.
 
         Raises:
-            RunError: if the folder is missing, damaged, from a newer version, or holds something else.
+            RunError: if the folder is missing, damaged, from another version, or holds something else.
         """
         if not self.path.is_dir():
             raise RunError(f"There is no run folder '{self.path}'")
@@ -135,11 +135,11 @@ class RunFolder:
         return known.model_dump(exclude_unset=True, exclude={"format"})
 
     def damage_error(self, name: str, problem: object) -> RunError:
-        """Return the error for a damaged file."""
+        """Return the error for a damaged file of the run."""
         return RunError(f"'{self.path / name}' is damaged: {shorten(str(problem))}", mend=COPY)
 
     def write(self, name: str, content: dict[str, Any] | str | bytes) -> None:
-        """Write a file; a dictionary becomes JSON or TOML, by the ending of the name, with a digest."""
+        """Write a file of the run; a dictionary is written as JSON or TOML, by the file's ending, with a digest."""
         if isinstance(content, dict):
             suffix = Path(name).suffix
             text = tomli_w.dumps(content) if suffix == ".toml" else json.dumps(content, indent=2, allow_nan=False)
@@ -151,7 +151,7 @@ class RunFolder:
             temporary.write_bytes(encoded)
 
     def read(self, name: str) -> dict[str, Any]:
-        """Read a JSON or TOML file that holds one object of finite numbers, and check its digest."""
+        """Read a JSON or TOML file of the run as a dictionary, and check its digest."""
         return self._parse(name, self._checked(name), parse_toml if name.endswith(".toml") else parse_json)
 
     def _parse(self, name: str, text: Any, parse: Callable[[Any], Any]) -> Any:
@@ -164,36 +164,36 @@ class RunFolder:
         return self._parse(name, self.read_bytes(name), bytes.decode)
 
     def _checked(self, name: str) -> str:
-        """Read a text, check its digest and remove the digest."""
+        """Read a text file, check its digest, and return the text without the digest."""
         text, intact = unseal_text(self._text(name), Path(name).suffix)
         self._check_intact(name, intact)
         return text
 
     def _check_intact(self, name: str, intact: bool | None) -> None:
-        """Refuse a file whose digest is wrong, or missing (None)."""
+        """Raise a `RunError` for a file with a wrong (False) or missing (None) digest."""
         if intact is None:
             raise self.damage_error(name, "its digest is missing")
         if intact is False:
             raise self.change_error(name)
 
     def change_error(self, name: str) -> RunError:
-        """Return the error for a file whose digest is wrong."""
+        """Return the error for a file of the run with a wrong digest."""
         path = self.path / name
         mend = f"{COPY}, or train a new run with `recipe={str(path)!r}`" if name == "recipe.toml" else COPY
         return RunError(f"'{path}' is damaged, or was changed after it was written", mend=mend)
 
     def read_bytes(self, name: str) -> bytes:
-        """Read the bytes of a plain file.
+        """Read the bytes of a file of the run.
 
         Raises:
-            RunError: if it is missing, too long, unreadable, or not a plain file.
+            RunError: if the file is missing, too long, unreadable, or not a plain file.
         """
         with self._reading(name), open_plain(self.path / name, MOST_BYTES[name]) as file:
             return file.read()
 
     @contextlib.contextmanager
     def _reading(self, name: str) -> Iterator[None]:
-        """Turn failures to read into errors that say what to do."""
+        """Turn an error in reading a file into a `RunError` that says what to do."""
         try:
             yield
         except FileNotFoundError as error:
@@ -206,7 +206,7 @@ class RunFolder:
             raise self.damage_error(name, error) from error
 
     def write_tensors(self, name: str, tensors: Mapping[str, Tensor], notes: dict[str, str] | None = None) -> None:
-        """Write tensors and notes beside them to a safetensors file, with their digest."""
+        """Write named tensors and notes to a safetensors file, with their digest."""
         stored = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
         notes = notes or {}
         with atomic_path(self.path / name, self._continue) as temporary:
@@ -219,7 +219,7 @@ class RunFolder:
     def read_tensors(
         self, name: str, like: Mapping[str, Tensor] | None = None
     ) -> tuple[dict[str, Tensor], dict[str, str]]:
-        """Read the tensors of a safetensors file, and the notes beside them.
+        """Read the tensors and notes of a safetensors file, and check their digest.
 
         Args:
             name: name of the file.
@@ -248,28 +248,28 @@ class RunFolder:
             raise RunError(f"'{self.path / name}' does not fit recipe.toml: {told}", mend="Restore both from a copy")
 
     def chosen_step(self) -> int:
-        """Return the step at which the weights were chosen."""
+        """Return the training step of the best weights."""
         text = self.read_tensors(WEIGHTS)[1].get("step", "")
         if not re.fullmatch(r"\d{1,15}", text):
-            raise self.damage_error(WEIGHTS, f"it was chosen at step '{text}'")
+            raise self.damage_error(WEIGHTS, f"its step is '{text}'")
         return int(text)
 
     def size(self, name: str) -> int:
-        """Return the bytes of a file; 0 if it does not exist."""
+        """Return the size of a file of the run in bytes, or 0 if it does not exist."""
         path = self.path / name
         return os.lstat(path).st_size if os.path.lexists(path) else 0
 
     def remove(self, name: str) -> None:
-        """Delete a file if it exists."""
+        """Delete a file of the run if it exists."""
         (self.path / name).unlink(missing_ok=True)
 
     def write_metrics(self, rows: list[dict[str, float]]) -> None:
-        """Write metrics.csv with the figures of all validations; before the first one do nothing."""
+        """Write the figures of all validations to metrics.csv, unless there are none yet."""
         if rows:
             self.write("metrics.csv", seal_text(format_metrics(rows), ".csv"))
 
     def read_metrics(self) -> list[dict[str, float]]:
-        """Read metrics.csv.
+        """Read the figures of all validations from metrics.csv.
 
         Returns:
             A row for each validation; an empty list before the first one.

@@ -212,15 +212,18 @@ class ConvolutionalNetwork(Network):
         channels: tuple[Width, ...] = Field(
             (32, 64),
             min_length=1,
-            description="Number of channels of each stage of a convolutional network, largest pictures first.",
+            description="Number of channels in each stage of a convolutional network, from large to small pictures.",
         )
         blocks: int = Field(1, ge=1, le=100, description="Residual blocks in each stage of a convolutional network.")
         squeeze_excite: bool = Field(
-            False, description="Whether a convolutional network weights its channels for each picture (squeeze-excite)."
+            False, description="Whether a convolutional network reweights channels for each picture (squeeze-excite)."
         )
-        activation: Activation = Field("silu", description="Nonlinearity.")
+        activation: Activation = Field("silu", description="Nonlinearity of the hidden layers.")
         dropout: float = Field(
-            0.0, ge=0, lt=1, description="Probability of dropping a value within a block in training."
+            0.0,
+            ge=0,
+            lt=1,
+            description="Probability in training of dropping a hidden unit (mlp) or a value in a block (convolutional).",
         )
 
     @classmethod

@@ -125,12 +125,12 @@ class MLPNetwork(Network):
             (512, 512), description="Widths of the hidden layers of an mlp, from its input to its output."
         )
         block: Literal["plain", "gated", "residual"] = Field("residual", description="Kind of hidden layer of an mlp.")
-        activation: Activation = Field("silu", description="Nonlinearity.")
+        activation: Activation = Field("silu", description="Nonlinearity of the hidden layers.")
         dropout: float = Field(
             0.0,
             ge=0,
             lt=1,
-            description="Probability of dropping a hidden unit of an mlp, or a value within a convolutional block, in training.",
+            description="Probability in training of dropping a hidden unit.",
         )
 
     @classmethod

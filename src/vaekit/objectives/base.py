@@ -44,7 +44,7 @@ class Objective(Part, nn.Module):
 
         samples: Annotated[int, Field(ge=1, le=10_000)] | Literal["auto"] = Field(
             "auto",
-            description="Draws of z for each example in training: M of elbo, K of the importance-weighted bounds.",
+            description="Number of draws of z per example in training: M for elbo, K for importance-weighted bounds.",
         )
         kl_weight: float = Field(
             1.0, ge=0, description="Weight β of the rate in the loss; with 1 the loss is minus the bound."

@@ -34,9 +34,7 @@ class Capacity(Objective):
     class Options(Objective.Options):
         """Options of the capacity objective."""
 
-        capacity: float = Field(
-            25.0, ge=0, description="Rate to aim at, in nats; kl_weight weights the distance from it."
-        )
+        capacity: float = Field(25.0, ge=0, description="Target rate in nats; kl_weight weights the distance from it.")
 
     @classmethod
     def bounds(cls, options: Any) -> bool:  # noqa: ARG003

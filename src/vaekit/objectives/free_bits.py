@@ -42,7 +42,9 @@ class FreeBits(NegativeELBO):
     class Options(Objective.Options):
         """Options of free bits."""
 
-        free_bits: float = Field(0.1, ge=0, description="Nats of each group of latent dimensions that cost nothing.")
+        free_bits: float = Field(
+            0.1, ge=0, description="Rate in nats that is free for each group of latent dimensions."
+        )
         free_together: int = Field(1, ge=1, description="Number of neighbouring latent dimensions in a group.")
 
     @classmethod

@@ -1,4 +1,4 @@
-"""From a complete recipe and a schema to a model."""
+"""Build a model from a complete recipe and a schema, and initialise it from some training rows."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from vaekit.parts import OBJECT, Plan
 from vaekit.recipe.recipe import SECTIONS, Recipe
 
 READ = 64
-"""Numbers into which encoder and decoder read the context."""
+"""Number of features to which encoder and decoder each map the context."""
 
 
 def make_plan(
@@ -39,14 +39,14 @@ def make_plan(
     objects: Mapping[str, Any] | None = None,
     transform: Transform | None = None,
 ) -> Plan:
-    """Return what is known of a model before it is built.
+    """Return the plan of a model: what a recipe and a schema say about it before it is built.
 
     Args:
-        recipe: complete but for the pace of training.
-        schema: what the data are.
+        recipe: complete except for epochs, precision and compilation.
+        schema: description of the data.
         rows: number of training rows.
         objects: parts that were passed as Python objects, by section.
-        transform: how the model sees the data; None before it is known.
+        transform: maps data as given to data as the model sees them; None before it is fitted.
     """
     binarized = recipe.data.binarize != "none"
     return Plan(
@@ -68,7 +68,7 @@ def make_plan(
 
 
 def is_density(recipe: Recipe, plan: Plan) -> bool:
-    """Tell whether the likelihood is a density on the reals rather than a probability."""
+    """Tell whether a recipe's likelihood is a density on real numbers rather than a probability."""
     if "model" in plan.built:
         return is_density_of(plan.built["model"])
     if "likelihood" in recipe.model.part.parts:
@@ -79,12 +79,12 @@ def is_density(recipe: Recipe, plan: Plan) -> bool:
 
 
 def build_part(plan: Plan, section: str, **built: Any) -> Any:
-    """Return the part that was chosen for a section: the object that was passed, or one that is built now.
+    """Return the part of a recipe section: the object that the user passed, or a new one built from its options.
 
     Args:
         plan: the data and the parts.
-        section: as in `SECTIONS`.
-        built: what is built already and the part may be made of.
+        section: a key of `SECTIONS`.
+        built: parts that are built already, which this part may use.
     """
     if section in plan.built:
         return plan.built[section]
@@ -97,9 +97,9 @@ def build_model(
     """Return the model that a complete recipe describes, with weights drawn from torch's global generator.
 
     Args:
-        recipe: without any `auto`.
-        schema: what the data are.
-        transform: how the model sees them.
+        recipe: complete, without any `auto`.
+        schema: description of the data.
+        transform: maps data as given to data as the model sees them.
         objects: parts that were passed as Python objects, by section.
 
     Returns:
@@ -110,18 +110,18 @@ def build_model(
 
 
 class VariationalFamily(ModelFamily):
-    """Encoder q(z|x), decoder p(x|z) and prior p(z), of the parts that a recipe names."""
+    """Variational autoencoder: encoder q(z|x), decoder p(x|z) and prior p(z), built from the recipe's parts."""
 
     name = "vae"
     parts = ("encoder", "decoder", "likelihood", "posterior", "prior")
 
     @classmethod
     def build(cls, options: Any, plan: Plan) -> VariationalAutoEncoder:  # noqa: ARG003 - it has none
-        """Return the variational autoencoder."""
+        """Build the variational autoencoder that a plan describes."""
         likelihood, chosen = build_part(plan, "likelihood"), plan.options["posterior"]
         layers = None
         if plan.layers:
-            hidden = chosen.values()["hidden"]  # of the networks between layers, which both share
+            hidden = chosen.values()["hidden"]  # widths of the networks between layers, in prior and posterior
             layers = LayeredPrior(plan.layers, hidden, build_part(plan, "prior"))
         posterior = build_part(plan, "posterior", layers=layers)
         network = _recognizer(plan, posterior.features)
@@ -133,7 +133,7 @@ class VariationalFamily(ModelFamily):
 
 
 class DeterministicFamily(ModelFamily):
-    """dec(enc(x)) without a likelihood, to compare with."""
+    """Deterministic autoencoder dec(enc(x)) without a likelihood, as a baseline."""
 
     name = "autoencoder"
     has_likelihood = False
@@ -141,10 +141,10 @@ class DeterministicFamily(ModelFamily):
 
     @classmethod
     def needs(cls, options: Any, plan: Plan, section: str) -> Iterator[RecipeError]:  # noqa: ARG003
-        """Yield a refusal of what an autoencoder does not have."""
+        """Yield an error for each setting that an autoencoder does not support."""
         if plan.context:
-            must = "model must not be autoencoder where data.context gives columns"
-            yield RecipeError(must, ", ".join(plan.context), "Choose model=vae")
+            fault = f"An autoencoder cannot be conditional on columns (data.context): {', '.join(plan.context)}"
+            yield RecipeError(fault, mend="Choose model=vae")
         asked = [f"layers={list(plan.layers)}"] if plan.layers else []
         asked += [
             f"{part}={plan.options[part].name}"
@@ -155,24 +155,24 @@ class DeterministicFamily(ModelFamily):
             fault = f"An autoencoder cannot be built with {' and '.join(asked)}"
             yield RecipeError(fault, mend="Leave it out, or choose model=vae")
         if plan.options["objective"].name not in ("reconstruction", OBJECT):
-            must = "objective must be reconstruction where model=autoencoder"
-            yield RecipeError(must, f"'{plan.options['objective'].name}'", "Leave it out")
+            must = "objective must be reconstruction for model=autoencoder"
+            yield RecipeError(must, f"'{plan.options['objective'].name}'", "Leave objective out")
 
     @classmethod
     def build(cls, options: Any, plan: Plan) -> Autoencoder:  # noqa: ARG003 - it has none
-        """Return the autoencoder."""
+        """Build the autoencoder that a plan describes."""
         encoder = build_network(plan, "encoder", plan.event_shape, plan.latent_dim, plan.latent_dim)
         decoder = build_network(plan, "decoder", plan.latent_dim, plan.event_shape, 1)
         return Autoencoder(encoder, decoder, plan.latent_dim, Rescale(logarithm=plan.logarithm))
 
 
 def build_network(plan: Plan, side: str, *sizes: Any) -> nn.Module:
-    """Return the network of the encoder or the decoder: the object that was passed, or one that is built now.
+    """Return the network of the encoder or decoder: the object that the user passed, or a new one.
 
     Args:
         plan: the data and the parts.
         side: `encoder` or `decoder`.
-        sizes: what the class method of that name takes after the options.
+        sizes: arguments, after the options, of the network's class method `encoder` or `decoder`.
     """
     if side in plan.built:
         return plan.built[side]
@@ -180,7 +180,7 @@ def build_network(plan: Plan, side: str, *sizes: Any) -> nn.Module:
 
 
 def _recognizer(plan: Plan, features: int) -> nn.Module:
-    """Return the encoder's network; the context stands beside the rows, or is one more channel of pictures."""
+    """Return the encoder's network, which reads the context as extra features or as an extra picture channel."""
     shape, context = plan.event_shape, plan.context_layout
 
     def encoder(shape: tuple[int, ...]) -> nn.Module:
@@ -202,7 +202,7 @@ def _recognizer(plan: Plan, features: int) -> nn.Module:
 
 
 def _generator(plan: Plan, likelihood: Likelihood) -> nn.Module:
-    """Return the decoder's network, which sees of z what the posterior says, and the context."""
+    """Return the decoder's network, which reads the context and z, in the form that the posterior defines."""
     first, inputs = plan.part("posterior").decoder_input(plan)
     context = plan.context_layout
     if context is not None:
@@ -214,10 +214,10 @@ def _generator(plan: Plan, likelihood: Likelihood) -> nn.Module:
 
 
 def check_fit(model: LatentModel, x: Tensor) -> None:
-    """Try parts that were passed as objects on some rows.
+    """Check that parts that were passed as objects fit together, by running the model on some rows.
 
     Args:
-        model: as built.
+        model: a model that was just built.
         x: some training rows as the model sees them, shape (n, *event).
 
     Raises:
@@ -232,4 +232,4 @@ def check_fit(model: LatentModel, x: Tensor) -> None:
                 raise ValueError(f"the rate has shape {tuple(draws.rate().shape)} for {len(x)} rows")
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
         fault = f"The parts do not fit together: {shorten(str(error))}"
-        raise RecipeError(fault, mend="Compare their sizes") from error
+        raise RecipeError(fault, mend="Compare their shapes") from error

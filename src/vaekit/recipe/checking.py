@@ -1,4 +1,4 @@
-"""Checking a recipe: pydantic's errors in the user's terms, all at once."""
+"""Check a recipe, and report all of pydantic's errors at once in the user's terms."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from vaekit.errors import RecipeError, did_you_mean
+from vaekit.errors import RecipeError, did_you_mean, shorten
 from vaekit.parts import unknown
 from vaekit.recipe.recipe import SECTIONS, Recipe, recipe_keys
 
 LISTS = {"tuple_type": "must be a list, as in [64, 32]", "too_short": "must be a list of one number or more"}
-"""What pydantic says in Python's terms, said in TOML's."""
+"""Clauses in TOML's terms for errors that pydantic states in Python's terms."""
 
 
 def check_recipe(content: Mapping[str, Any], errors: Iterable[str] = ()) -> Recipe:
-    """Return the recipe with these sections.
+    """Return a recipe with these sections, or raise one error that lists all faults.
 
     Args:
         content: the sections.
-        errors: what was found to be wrong before.
+        errors: messages of errors that were found before.
 
     Raises:
-        RecipeError: that tells all errors at once.
+        RecipeError: if anything is wrong; the message lists all errors.
     """
     try:
         recipe = Recipe.model_validate(content)
@@ -40,25 +40,27 @@ def _messages(error: ValidationError) -> list[str]:
     for problem in error.errors():
         loc = [str(part) for part in problem["loc"]]
         if loc[0] in SECTIONS and len(loc) > 1:
-            del loc[1]  # the part that was chosen
+            del loc[1]  # the name of the chosen part
         path, kind = ".".join(loc), problem["type"]
         key = next((k for k in sorted(keys, key=len, reverse=True) if path == k or path.startswith(f"{k}.")), path)
         if kind.startswith("union_tag"):
             tag = problem.get("ctx", {}).get("tag", repr(problem["input"]))
             found[key] = str(
-                RecipeError(f"the {loc[0]} must be known", f"'{tag}'", unknown(tag, SECTIONS[loc[0]].kind))
+                RecipeError(f"There is no {loc[0]} '{shorten(tag)}'", mend=unknown(tag, SECTIONS[loc[0]].kind))
             )
         elif kind == "extra_forbidden" and key in keys:
             found[key] = str(_misplaced(loc[0], loc[-1], str(problem["loc"][1])))
         elif kind == "extra_forbidden":
-            found[key] = str(RecipeError("a key must be known", f"'{path}'", did_you_mean(path, [*keys, *sections])))
-        elif kind != "too_short" or key not in found:  # a list is short of what was refused before, too
+            found[key] = str(
+                RecipeError(f"There is no key '{shorten(path)}'", mend=did_you_mean(path, [*keys, *sections]))
+            )
+        elif kind != "too_short" or key not in found:  # a list that lacks a refused element counts as too short, too
             found[key] = str(RecipeError(_must(key, problem, found.get(key, "")), repr(problem["input"])))
     return list(found.values())
 
 
 def _misplaced(section: str, key: str, name: str) -> RecipeError:
-    """Refuse an option that belongs to other parts."""
+    """Return the error for an option that other parts have but the chosen part lacks."""
     owners = [
         f"{section}={part.name}" for part in SECTIONS[section].kind.known.values() if key in part.Options.model_fields
     ]
@@ -67,7 +69,7 @@ def _misplaced(section: str, key: str, name: str) -> RecipeError:
 
 
 def _must(key: str, problem: Any, before: str) -> str:
-    """Say what a value must be, in TOML's terms."""
+    """Return the clause that says what a value must be, in TOML's terms."""
     must = (
         "must have the form HxW, height and width in pixels"
         if key == "data.size"

@@ -13,7 +13,7 @@ WORDS = {"integer": "whole number", "number": "number", "string": "text", "boole
 
 
 def _values(schema: dict[str, Any]) -> str:
-    """Say in words which values a JSON schema allows."""
+    """Describe in words which values a JSON schema allows."""
     if "anyOf" in schema:
         return " or ".join(_values(each) for each in schema["anyOf"])
     if "enum" in schema or "const" in schema:
@@ -24,7 +24,7 @@ def _values(schema: dict[str, Any]) -> str:
 
 
 def describe_keys() -> list[tuple[str, str, str, str]]:
-    """Return every key of a recipe: (key, default, values, sentence)."""
+    """Return a tuple (key, default, values, meaning) for every key of a recipe."""
     rows = []
     for key, field in recipe_keys().items():
         section, _, name = key.rpartition(".")
@@ -39,7 +39,7 @@ def describe_keys() -> list[tuple[str, str, str, str]]:
 
 
 def _parts(section: str) -> str:
-    """Say what each part of a kind is, by the first line of its documentation."""
+    """Describe all parts of a recipe section, each by the first line of its docstring."""
     known = SECTIONS[section].kind.known
     return f"Which {section}. " + " ".join(
         f"{name}: {(part.__doc__ or '').strip().splitlines()[0]}" for name, part in sorted(known.items())
@@ -47,7 +47,7 @@ def _parts(section: str) -> str:
 
 
 def _owners(section: str, key: str) -> str:
-    """Say which parts an option belongs to, where it does not belong to all."""
+    """Return a sentence that names the parts with an option; empty if all parts of the section have it."""
     if section not in SECTIONS:
         return ""
     known = SECTIONS[section].kind.known

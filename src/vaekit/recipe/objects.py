@@ -1,4 +1,4 @@
-"""Parts that are passed as Python objects rather than named: what they must be, and what a run folder says of them."""
+"""Check parts that are passed as Python objects rather than by name, in training and in loading."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MUST_BE: dict[str, tuple[type, str]] = {
     "decoder": (nn.Module, "a torch module from (..., latent_dim) to (..., *event, parameters)"),
     "likelihood": (Likelihood, "a vaekit.models.Likelihood"),
     "posterior": (Posterior, "a vaekit.models.Posterior"),
-    "prior": (nn.Module, "a torch module whose forward returns a distribution"),
+    "prior": (nn.Module, "a torch module with a forward that returns a distribution"),
     "objective": (Objective, "a vaekit.objectives.Objective"),
     "optimizer": (object, "a class of torch.optim, or a function from a module and a learning rate to an optimiser"),
 }
@@ -33,10 +33,10 @@ MUST_BE: dict[str, tuple[type, str]] = {
 
 
 def sort_parts(**parts: object) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Divide parts into those that a recipe can name and those that are objects.
+    """Divide the parts that a user passed into settings of a recipe and Python objects.
 
     Args:
-        parts: by section: None, a name, `Options` of a part, a class of part, or an object.
+        parts: for each section None, a part's name, its `Options`, its class, or an object.
 
     Returns:
         Settings of a recipe, and objects by section.
@@ -59,7 +59,7 @@ def sort_parts(**parts: object) -> tuple[dict[str, Any], dict[str, Any]]:
         if isinstance(part, str | PartOptions):
             if isinstance(part, PartOptions) and not issubclass(part.part, kind):
                 raise RecipeError(
-                    f"`{section}` must not be options of another section", f"{part.part.section}={part.name}"
+                    f"options for `{section}` must belong to that section", f"{part.part.section}={part.name}"
                 )
             named[f"{section}.name"] = part
             continue
@@ -71,10 +71,10 @@ def sort_parts(**parts: object) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def check_objects(recipe: Recipe, objects: Mapping[str, Any], path: Path) -> None:
-    """Refuse to load a run without the parts that it was given as objects, or with others.
+    """Refuse to load a run unless the caller passes the same objects that it was trained with.
 
     Raises:
-        RunError: that says which parts to pass.
+        RunError: if an object is missing or superfluous; the message names it.
     """
     needed = {section: getattr(recipe, section) for section in SECTIONS if getattr(recipe, section).name == OBJECT}
     missing = [section for section in needed if section not in objects]
@@ -82,16 +82,16 @@ def check_objects(recipe: Recipe, objects: Mapping[str, Any], path: Path) -> Non
         types = ", ".join(f"{section} ({needed[section].type})" for section in missing)
         again = ", ".join(f"{section}=…" for section in missing)
         fault = f"'{path}' was trained with parts that were passed as objects: {types}"
-        raise RunError(fault, mend=f"Build them as they were and pass them, as in vaekit.load({str(path)!r}, {again})")
+        raise RunError(fault, mend=f"Build the same objects and pass them, as in vaekit.load({str(path)!r}, {again})")
     if others := [section for section in objects if section not in needed]:
-        raise RunError(f"'{path}' has its own {others[0]}", mend=f"Leave {others[0]}= out")
+        raise RunError(f"'{path}' was not trained with an object as its {others[0]}", mend=f"Leave {others[0]}= out")
 
 
 def check_known(written: Mapping[str, Any], path: Path) -> None:
-    """Refuse a run with parts that nobody has registered; nothing is imported for it.
+    """Refuse to load a run if its recipe names a part that is not registered.
 
     Raises:
-        RunError: that says what to import.
+        RunError: if a part is unknown; the message says what to import.
     """
     import_installed()
     for section, choice in SECTIONS.items():
@@ -104,7 +104,7 @@ def check_known(written: Mapping[str, Any], path: Path) -> None:
 
 
 def optimizer_maker(recipe: Recipe, objects: Mapping[str, Any]) -> Maker:
-    """Return the function that makes the optimiser of a module."""
+    """Return the function that makes an optimiser from a module and a learning rate."""
     given = objects.get("optimizer")
     if given is None:
         return partial(recipe.optimizer.part.make, recipe.optimizer)
@@ -115,10 +115,10 @@ def optimizer_maker(recipe: Recipe, objects: Mapping[str, Any]) -> Maker:
 
 
 def adapt_model(objects: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
-    """Return the objects, with a model that was built by hand as one that can be trained and measured.
+    """Return the objects, with a model that was built by hand wrapped as a `LatentModel`.
 
     Raises:
-        VaekitError: if the model lacks a module, or one returns something else than a distribution.
+        VaekitError: if the model lacks an encoder, decoder or prior, or one of them does not return a distribution.
     """
     if "model" not in objects:
         return dict(objects)

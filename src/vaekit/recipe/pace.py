@@ -1,4 +1,4 @@
-"""How long to train, and in which arithmetic: what `auto` means where it is a matter of speed."""
+"""Choose the number of epochs, the precision and compilation where a recipe says `auto`."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from vaekit.recipe.build import build_network
 from vaekit.training.optimizers import Optimizer
 
 PLANNED_NUMBERS = 1 << 29
-"""Numbers that the batches of a training of open length ask of the decoder, which end it if the planned steps do not."""
+"""Most numbers that the decoder computes with `epochs=auto`, so that large examples get fewer steps."""
 REDUCE_ABOVE, REDUCE_GAIN = 10**8, 1.5
-"""Products of a step from which the time of a step is theirs, and how much faster they must be to be worth it."""
+"""Multiplications per step above which bfloat16 is tried, and the least speed-up that makes it worthwhile."""
 COMPILE_ABOVE = 5 * 10**12
-"""Products of a whole training from which compiling its step, 20 to 40 seconds, pays; some minutes on two cores."""
+"""Multiplications per training (minutes on two cores) above which compiling the step (20 to 40 s) saves time."""
 
 
 def set_pace(content: dict[str, Any], plan: Plan) -> list[str]:
-    """Fill in epochs, precision and compilation.
+    """Choose epochs, precision and compilation in a recipe that leaves them at `auto`.
 
     Args:
-        content: a recipe as nested dictionaries, complete but for these three; changed in place.
+        content: a recipe as nested dictionaries, complete except for these three; it is changed in place.
         plan: the data and the parts.
 
     Returns:
@@ -62,26 +62,26 @@ def set_pace(content: dict[str, Any], plan: Plan) -> list[str]:
 
 def _choose_precision(plan: Plan, products: int) -> tuple[str, str]:
     if "likelihood" not in plan.sections:
-        return "float32", "it is not known whether this model can do with less"
+        return "float32", "it is not known whether bfloat16 suffices for this model"
     if plan.part("likelihood").density or plan.kind == "mixed":
-        return "float32", "densities need its digits"
+        return "float32", "densities need its precision"
     if products < REDUCE_ABOVE:
-        return "float32", "the networks are too small for less to be faster"
+        return "float32", "the networks are too small to gain from bfloat16"
     gain = bfloat16_gain()
     if gain < REDUCE_GAIN:
         return "float32", "this processor does not multiply bfloat16 faster"
-    return "bfloat16", f"this processor multiplies it {gain:.1f} times faster than float32"
+    return "bfloat16", f"this processor multiplies bfloat16 {gain:.1f} times faster than float32"
 
 
 def _products(plan: Plan, samples: int) -> int:
-    """Count the products of the networks for one example, at least: the encoder's once, the decoder's for every draw."""
+    """Count the multiplications of the layers for one example: the encoder's once, the decoder's for each draw."""
     size, counts = plan.latent_dim, []
     sides: dict[str, tuple[tuple[int, ...], tuple[Any, ...]]] = {  # shapes of the input, and sizes of the network
         "encoder": ((1, *plan.event_shape), (plan.event_shape, 2 * size, size)),
         "decoder": ((samples, size), (size, plan.event_shape, 1)),
     }
 
-    def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:  # noqa: ARG001 - what a hook is given
+    def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:  # noqa: ARG001 - as hooks have
         counts.append(output.numel() * layer.get_parameter("weight")[0].numel())
 
     with seeded(0), torch.no_grad():  # on the meta device the first layer would take 1.5 s
@@ -97,14 +97,14 @@ def _products(plan: Plan, samples: int) -> int:
 
 
 def can_compile() -> bool:
-    """Whether torch can compile here: it needs a C++ compiler and Python's headers."""
+    """Tell whether torch can compile on this machine, which needs a C++ compiler and Python's headers."""
     headers = Path(sysconfig.get_path("include")) / "Python.h"
     return headers.exists() and any(shutil.which(name) for name in ("c++", "g++", "clang++"))
 
 
 @cache
 def bfloat16_gain() -> float:
-    """How many times faster matrices are multiplied in bfloat16 than in float32 here, by a trial of some milliseconds."""
+    """Measure how many times faster this machine multiplies matrices in bfloat16 than in float32."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
 
     def seconds(kind: torch.dtype) -> float:

@@ -1,4 +1,4 @@
-"""Reading a recipe: from a name, a TOML file or a mapping, and `key=value` settings."""
+"""Read a recipe from a name, a TOML file or a mapping, with `key=value` settings."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from vaekit.errors import RecipeError, did_you_mean
+from vaekit.errors import RecipeError, did_you_mean, shorten
 from vaekit.parts import PartOptions, import_installed
 from vaekit.recipe.checking import check_recipe
 from vaekit.recipe.recipe import SECTIONS, Recipe, recipe_keys
 
 
 def recipe_names() -> list[str]:
-    """Names of the recipes that come with the package."""
+    """Return the names of the recipes that come with the package."""
     return sorted(
         f.name.removesuffix(".toml")
         for f in resources.files("vaekit.recipe.library").iterdir()
@@ -28,19 +28,19 @@ def load_recipe(
     settings: Mapping[str, Any] | Iterable[str | tuple[str, Any]] = (),
     seed: int | None = None,
 ) -> Recipe:
-    """Read a recipe and change some of its values.
+    """Read a recipe from a name, file or mapping, and change some of its values.
 
     Args:
         recipe: the name of a bundled recipe, a TOML file, a mapping, or a `Recipe`.
-        settings: dotted keys with values, as a mapping, as pairs or as `key=value` texts; a section's name alone sets its choice
-            (`likelihood=gaussian`).
+        settings: dotted keys with values, as a mapping, as pairs or as `key=value` texts; the name of a section
+            chooses its part (`likelihood=gaussian`).
         seed: replaces the recipe's seed.
 
     Returns:
         The recipe.
 
     Raises:
-        RecipeError: for an unknown name, key or value; all errors are told at once.
+        RecipeError: for an unknown name, key or value; the message lists all errors.
 
     Examples:
         >>> load_recipe("digits", ["latent_dim=3", "training.epochs=5"]).latent_dim
@@ -58,7 +58,7 @@ def load_recipe(
         else [_parse(each) if isinstance(each, str) else each for each in settings]
     )
     whole = ((f"{key}.name" if key in SECTIONS else key, value) for key, value in pairs)
-    # a choice first, as it drops what could be set of the part that it replaces
+    # names of parts first, since a new part drops the options of the one that it replaces
     ordered = sorted(whole, key=lambda pair: not pair[0].endswith(".name"))
     errors = [problem for key, value in ordered if (problem := _set(content, key, value))]
     if seed is not None:
@@ -76,7 +76,7 @@ def _read(recipe: str | Path) -> dict[str, Any]:
     try:
         return tomllib.loads(Path(recipe).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise RecipeError("the recipe must be a readable TOML file", f"'{name}': {error}") from error
+        raise RecipeError(f"The recipe '{shorten(name)}' cannot be read: {shorten(str(error))}") from error
 
 
 def _parse(text: str) -> tuple[str, Any]:
@@ -90,26 +90,26 @@ def _parse(text: str) -> tuple[str, Any]:
 
 
 def _set(content: dict[str, Any], key: str, value: Any) -> str:
-    """Put a value in its place; return what is wrong with the key, if anything."""
+    """Set a dotted key in a recipe's content; return a message if there is no such key, else an empty text."""
     if key.startswith("data.columns."):  # names of columns may hold dots themselves
         section = content.setdefault("data", {})
         section["columns"] = {**section.get("columns", {}), key.removeprefix("data.columns."): value}
         return ""
     keys = recipe_keys()
     if key not in keys:
-        return str(RecipeError("a key must be known", f"'{key}'", did_you_mean(key, keys)))
+        return str(RecipeError(f"There is no key '{shorten(key)}'", mend=did_you_mean(key, keys)))
     section, _, name = key.rpartition(".")
     place = content.setdefault(section, {}) if section else content
     if section in SECTIONS and isinstance(place, str):
         place = content[section] = {"name": place}
     if not isinstance(place, dict):
-        return ""  # what stands there is refused by itself
+        return ""  # `check_recipe` refuses the value that is there
     if section in SECTIONS and name == "name":
         if isinstance(value, PartOptions):
             content[section] = value
             return ""
         part = SECTIONS[section].kind.known.get(value) if isinstance(value, str) else None
-        if part is not None and place.get("name") != value:  # what could be set of the former part goes with it
+        if part is not None and place.get("name") != value:  # drop the options of the former part
             place = content[section] = {k: v for k, v in place.items() if k in part.Options.model_fields}
     place[name] = value
     return ""

@@ -1,4 +1,4 @@
-"""The recipe: every choice that makes a run, typed, with defaults."""
+"""The recipe: all choices that determine a run, with types and defaults."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SECTIONS = {
     "objective": Choice(Objective, AUTO),
     "optimizer": Choice(Optimizer, "adamw"),
 }
-"""The sections in which a part is chosen."""
+"""The sections of a recipe that choose a part."""
 
 
 def _chosen(section: str) -> Any:
@@ -34,7 +34,7 @@ def _chosen(section: str) -> Any:
 
 
 class Recipe(Options):
-    """A point on the axes encoder × decoder × likelihood × prior × objective, and how to train it."""
+    """A recipe: how to read the data, which parts make up the model, and how to train and evaluate it."""
 
     description: str = Field("", description="What the recipe is for.")
     reference: str = Field("", description="Who described the model, and when.")
@@ -43,9 +43,9 @@ class Recipe(Options):
         "auto", description="Number of latent dimensions."
     )
     layers: tuple[Annotated[int, Field(gt=0, le=100_000)], ...] = Field(
-        (), description="Sizes of several layers of latent variables, from the data upwards; empty: one of latent_dim."
+        (), description="Sizes of several layers of latent variables, from the data upwards; empty for one layer."
     )
-    seed: int = Field(0, ge=0, lt=2**31, description="Decides splits, starting weights, batches and noise.")
+    seed: int = Field(0, ge=0, lt=2**31, description="Seed of splits, initial weights, batches and noise.")
     data: DataOptions = DataOptions()
     encoder: Annotated[PartOptions, SECTIONS["encoder"]] = _chosen("encoder")
     decoder: Annotated[PartOptions, SECTIONS["decoder"]] = _chosen("decoder")
@@ -58,28 +58,28 @@ class Recipe(Options):
     evaluation: EvaluationOptions = EvaluationOptions()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the content, as the classes of its options are made anew whenever a part is registered."""
+        """Pickle the values only, since the classes of the options are rebuilt whenever a part is registered."""
         return type(self).model_validate, (self.model_dump(include=self.model_fields_set),)
 
     def as_json(self) -> dict[str, Any]:
-        """Return the recipe as numbers, texts and lists in nested dictionaries; what is left open is left out."""
+        """Return the recipe as nested dictionaries of numbers, strings and lists, omitting unset options."""
         return self.model_dump(mode="json", exclude_none=True)
 
     @property
     def networks(self) -> str:
-        """Return the names of the networks; of a model that is not built of networks that the recipe names, `its own`."""
+        """Return the names of the encoder's and decoder's networks, or `its own` if the recipe does not name them."""
         if not self.has_parts("encoder"):
             return "its own"
         return f"encoder {self.encoder.name}, decoder {self.decoder.name}"
 
     @property
     def likelihood_name(self) -> str:
-        """Return the name of the likelihood; a dash where the recipe does not name one."""
+        """Return the name of the likelihood, or a dash if the recipe does not name one."""
         return self.likelihood.name if self.has_parts("likelihood") else "–"
 
     @property
     def latent(self) -> str:
-        """The latent variables in words."""
+        """Describe the latent variables in words: their number, posterior and prior."""
         size = f"layers {' and '.join(map(str, self.layers))}" if self.layers else f"latent_dim {self.latent_dim}"
         if not self.has_parts("posterior"):
             return size
@@ -88,37 +88,37 @@ class Recipe(Options):
 
     @property
     def mixed(self) -> bool | None:
-        """Whether each column of a table has a kind of its own; None: the rows decide."""
+        """Tell whether each column of a table has its own kind; None leaves this to the data."""
         declared = {self.data.kind, self.likelihood.name}
         if not self.has_parts("likelihood") or not declared <= {"auto", "mixed"}:
             return False
         return True if "mixed" in declared or self.data.columns else None
 
     def has_parts(self, section: str) -> bool:
-        """Tell whether the model is built of a part that the recipe names in a section."""
+        """Tell whether the model is built from the part that the recipe names in a section."""
         return self.model.name != OBJECT and section in self.model.part.parts
 
     @property
     def has_likelihood(self) -> bool:
-        """Tell whether the model bounds log p(x)."""
+        """Tell whether the model has a likelihood, and so a bound on log p(x)."""
         likelihood: bool = self.model.part.has_likelihood
         return likelihood
 
     @property
     def effective_beta(self) -> float | None:
-        """The weight of the rate in the loss; None where it has none of its own."""
+        """Return the weight β of the rate in the loss; None for an objective without such a weight."""
         part, options = self._objective
         return part.beta(options)
 
     @property
     def trains_bound(self) -> bool:
-        """Whether minus the loss is a lower bound of log p(x); what is reported of a likelihood always is one."""
+        """Tell whether minus the training loss is a lower bound on log p(x)."""
         part, options = self._objective
         return self.has_likelihood and part.bounds(options)
 
     @property
     def _objective(self) -> tuple[type[Objective], Objective.Options]:
-        """The objective and its options; the evidence lower bound where it is left open."""
+        """Return the class and options of the objective; for `auto`, those of the evidence lower bound."""
         options = self.objective
         if options.name == AUTO:
             values = options.values()
@@ -130,7 +130,7 @@ Part.registered.append(lambda: Recipe.model_rebuild(force=True))
 
 
 def recipe_keys() -> dict[str, Any]:
-    """Return every key with its field, dotted, in the order of the classes."""
+    """Return pydantic's field for every dotted key of a recipe, in the order of definition."""
     keys: dict[str, Any] = {}
     for name, field in Recipe.model_fields.items():
         if name in SECTIONS:

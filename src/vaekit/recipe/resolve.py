@@ -1,4 +1,4 @@
-"""From a recipe with open choices and data with a schema to a recipe without: each choice with its reason, said aloud."""
+"""Replace every `auto` in a recipe by a choice that suits the data, and give a reason for each."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from vaekit.recipe.pace import set_pace
 from vaekit.recipe.recipe import SECTIONS, Recipe
 
 MOST_CODES = (10, 16)
-"""Latent dimensions of a table whose size is left open: of one kind, and mixed."""
+"""Largest `latent_dim=auto` for a table with columns of one kind, and for a mixed table."""
 CONVOLVE_ABOVE = 4096
-"""Numbers in a picture above which a convolutional network is chosen."""
+"""Pictures with more numbers than this get a convolutional network."""
 
 
 def resolve(
     recipe: Recipe, schema: Schema, rows: int, objects: Mapping[str, Any] | None = None
 ) -> tuple[Recipe, list[str]]:
-    """Fill in every `auto`, and refuse what does not go together.
+    """Replace every `auto` in a recipe by a choice that suits the data, and refuse parts that do not fit together.
 
     Args:
-        recipe: as asked for.
-        schema: what the training data are.
+        recipe: the recipe as the user wrote it.
+        schema: description of the training data.
         rows: number of training rows.
         objects: parts that were passed as Python objects, by section.
 
@@ -37,13 +37,13 @@ def resolve(
         The complete recipe, and a sentence for each choice.
 
     Raises:
-        RecipeError: if a part needs what the data or another part do not have.
+        RecipeError: if the data or the other parts do not meet the requirements of a part.
     """
     objects = objects or {}
     has_likelihood = objects["model"].has_likelihood if "model" in objects else recipe.has_likelihood
     notes = [*_data_notes(schema), *_given(schema)]
     content: dict[str, Any] = recipe.model_dump()
-    content["data"]["missing"] = recipe.data.marks  # the run keeps them, whatever a later version takes for a mark
+    content["data"]["missing"] = recipe.data.marks  # the run keeps these words, even if a later version has others
     for section, part in objects.items():
         shared = SECTIONS[section].kind.Options.model_fields
         kept = {key: value for key, value in content[section].items() if key in shared and value is not None}
@@ -61,27 +61,27 @@ def resolve(
         complete = check_recipe(content)
         plan = make_plan(complete, schema, rows, objects)
     if has_likelihood and complete.objective.name == "reconstruction":
-        raise RecipeError("model must be autoencoder where objective=reconstruction", f"'{recipe.model.name}'")
+        raise RecipeError("model must be autoencoder for objective=reconstruction", f"'{recipe.model.name}'")
     for section in ("model", *recipe.model.part.parts, "objective", "optimizer"):
         if section in ("objective", "optimizer") or "model" not in objects:
-            part = plan.part(section)  # a torch module that is not a part of ours needs nothing
+            part = plan.part(section)  # a plain torch module has no requirements
             for refusal in part.needs(plan.options[section], plan, section) if issubclass(part, Part) else ():
                 raise refusal
     notes += set_pace(content, plan)
     complete = check_recipe(content)
     if has_likelihood and not complete.trains_bound:
-        notes.append("The loss of this recipe is not a bound of log p(x). Every figure that is called a bound is one.")
+        notes.append("The loss of this recipe is not a bound on log p(x). All reported bounds are true bounds.")
     return complete, notes
 
 
 def _choose(content: dict[str, Any], section: str, name: str) -> None:
-    """Settle an open choice; what was set beside it stays."""
+    """Choose the part of a recipe section, and keep the options that were set."""
     given = {key: value for key, value in content[section].items() if value is not None}
     content[section] = given | {"name": name}
 
 
 def _for_data(content: dict[str, Any], recipe: Recipe, schema: Schema, objects: Mapping[str, Any]) -> list[str]:
-    """Choose likelihood, scaling and networks by the data."""
+    """Choose the likelihood, scaling and networks that suit the data."""
     notes: list[str] = []
     if schema.kind == "mixed":
         _mixed(content)
@@ -108,11 +108,11 @@ def _latents(content: dict[str, Any], schema: Schema, objects: Mapping[str, Any]
         table = min(MOST_CODES[schema.kind == "mixed"], max(1, features // 2))
         content["latent_dim"] = min(32, features) if schema.picture else table
         of = "pictures" if schema.picture else f"{features} columns"
-        notes.append(f"latent_dim={content['latent_dim']}: the customary size for {of}.")
+        notes.append(f"latent_dim={content['latent_dim']}: the usual size for {of}.")
 
 
 def _mixed(content: dict[str, Any]) -> None:
-    """What goes without saying where every column has a kind of its own."""
+    """Set the likelihood and data options of a mixed table, where every column has its own kind."""
     content["data"] |= {"kind": "mixed", "binarize": "none", "scaling": "none"}
     if content["likelihood"]["name"] == AUTO:
         _choose(content, "likelihood", "mixed")
@@ -121,35 +121,35 @@ def _mixed(content: dict[str, Any]) -> None:
         content["data"]["hide"] = 0.0 if modelled else 0.25
     if modelled and content["data"]["hide"]:
         must = (
-            "data.hide must be 0 where likelihood.missing=modelled, as hidden cells are not missing for what they hold"
+            "data.hide must be 0 with likelihood.missing=modelled, because cells are hidden whatever their values are"
         )
         raise RecipeError(must, str(content["data"]["hide"]))
 
 
 def _given(schema: Schema) -> list[str]:
-    """What the figures of a conditional model are of."""
+    """Return a note on what the figures of a conditional model measure."""
     if not schema.context:
         return []
     names = ", ".join(column.name for column in schema.context)
-    return [f"Given, not modelled: {names}. Figures are of log p(x|{names}); simple baselines do not know of them."]
+    return [f"Given, not modelled: {names}. Figures measure log p(x|{names}); simple baselines ignore these columns."]
 
 
 def _layers(content: dict[str, Any]) -> None:
-    """Several layers decide the number of latent dimensions, and are drawn from the top unless asked otherwise."""
+    """Set latent_dim to the sum of the layers, and choose the posterior: `top_down` for several layers."""
     layers, posterior = content["layers"], content["posterior"]
     if posterior["name"] == AUTO:
         _choose(content, "posterior", "top_down" if layers else "diagonal")
     if len(layers) == 1:
-        raise RecipeError("layers must be two or more sizes", str(list(layers)), f"Choose latent_dim={layers[0]}")
+        raise RecipeError("layers must list two or more sizes", str(list(layers)), f"Choose latent_dim={layers[0]}")
     if layers and content["latent_dim"] not in ("auto", sum(layers)):
-        must = "latent_dim must be left out or be the sum of the layers"
+        must = "latent_dim must be the sum of the layers, or be left out"
         raise RecipeError(must, f"latent_dim={content['latent_dim']} for layers of {' + '.join(map(str, layers))}")
     if layers:
         content["latent_dim"] = sum(layers)
 
 
 MOST_NOTES = 20
-"""Columns that are left out of which each is told."""
+"""Most omitted columns that get a note each."""
 
 
 def _data_notes(schema: Schema) -> list[str]:
@@ -160,7 +160,7 @@ def _data_notes(schema: Schema) -> list[str]:
         return [
             *(f"Column '{column.name}' is left out: {column.kind}, {column.reason}." for column in out[:MOST_NOTES]),
             *([f"{len(out) - MOST_NOTES:,} further columns are left out, too."] if len(out) > MOST_NOTES else []),
-            f"likelihood=mixed: each column its own ({counted}; see `vaekit describe`).",
+            f"likelihood=mixed: each column has its own ({counted}; see `vaekit describe`).",
             *_missing_note(schema),
             *(f"Column '{column.name}': {column.note}." for column in schema.table if column.note),
         ]
@@ -171,7 +171,7 @@ def _data_notes(schema: Schema) -> list[str]:
 
 
 def _missing_note(schema: Schema) -> list[str]:
-    """How many cells are missing, where, and how they are written."""
+    """Return a note on how many cells are missing, in which columns, and how they are written."""
     holes = [(column, sum(count for _, count in column.missing)) for column in schema.table if column.missing]
     if not holes:
         return []
@@ -179,7 +179,7 @@ def _missing_note(schema: Schema) -> list[str]:
     words = [f" written {', '.join(word for word, _ in c.words)}" if c.words else "" for c, _ in holes]
     told = ", ".join(f"{c.name} {count}{word}" for (c, count), word in zip(holes[:5], words, strict=False))
     more = f", and {len(holes) - 5} more columns" if len(holes) > 5 else ""
-    way = " data.missing says which words count as missing." if any(words) else ""
+    way = " data.missing lists the words that count as missing." if any(words) else ""
     array = " An array with missing cells is modelled column by column, as a table is." if schema.array else ""
     return [f"Missing cells: {sum(count for _, count in holes)} ({told}{more}).{way}{array}"]
 
@@ -199,14 +199,14 @@ def _likelihood(content: dict[str, Any], schema: Schema, objects: Mapping[str, A
     chosen = _likelihood_of(content, objects)
     if chosen.density and kind != "real":
         if data["binarize"] != "none":
-            must = "binarised data must have a likelihood of binary data"
+            must = "binarised data must have a likelihood for binary data"
             raise RecipeError(must, f"'{name}'", "Choose likelihood=bernoulli, or data.binarize=none")
         notes.append(
-            f"likelihood={name} is a density: uniform noise is added to the whole numbers, so that its bound is one on their probability."
+            f"likelihood={name} is a density: uniform noise is added to integers, so its bound also holds for their probability."
         )
     elif kind not in chosen.kinds:
         raise RecipeError(
-            f"the {name} likelihood must be given {' or '.join(sorted(chosen.kinds))} data",
+            f"the data must be {' or '.join(sorted(chosen.kinds))} for likelihood={name}",
             "grey levels" if kind == "levels" else f"{kind} data",
             "Add data.binarize=dynamic, or choose likelihood=discretized_logistic"
             if name.endswith("bernoulli") and kind == "levels"
@@ -224,9 +224,9 @@ def _likelihood_of(content: dict[str, Any], objects: Mapping[str, Any]) -> type[
 def _default_likelihood(kind: str, schema: Schema) -> tuple[str, str]:
     return {
         "binary": ("bernoulli", "the values are zeros and ones."),
-        "levels": ("discretized_logistic", f"the values are {schema.levels} levels, of which it gives probabilities."),
-        "counts": ("negative_binomial", "the values are counts, which may scatter more than Poisson's."),
-        "real": ("gaussian", "the values are real numbers; its variance is learned for each feature."),
+        "levels": ("discretized_logistic", f"the values are {schema.levels} levels, and it gives their probabilities."),
+        "counts": ("negative_binomial", "the values are counts, and their variance may exceed their mean."),
+        "real": ("gaussian", "the values are real numbers; a variance is learned for each feature."),
     }[kind]
 
 
@@ -238,11 +238,11 @@ def _scaling(content: dict[str, Any], schema: Schema, objects: Mapping[str, Any]
         pixels = content["model"]["name"] == "autoencoder" and schema.levels
         data["scaling"] = "none" if not as_given else "unit" if pixels else "standardize"
     if data["scaling"] != "none" and not reals:
-        must = f"data.scaling must be none for the {name} likelihood, which speaks of whole numbers"
+        must = f"data.scaling must be none for likelihood={name}, which is for integers"
         raise RecipeError(must, f"'{data['scaling']}'")
     if data["scaling"] == "unit" and not schema.levels:
         raise RecipeError(
-            "data.scaling=unit must be given data with levels", f"{schema.kind} data", "Choose data.scaling=standardize"
+            "the data must have levels for data.scaling=unit", f"{schema.kind} data", "Choose data.scaling=standardize"
         )
 
 

@@ -1,1 +1,1 @@
-"""Runs: a model is trained into a run folder, loaded from it, and asked for codes, scores, samples and figures."""
+"""Runs: train a model into a run folder, load it, and use it to encode, score, sample and evaluate."""

@@ -1,4 +1,4 @@
-"""The base of a run: its folder, saved copies, its own source, and new rows."""
+"""The base class of runs: it saves copies, reopens the training data, and prepares new rows."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ from vaekit.training.state import GOOD, LATEST
 
 @dataclass(frozen=True)
 class History:
-    """The figures of all validations of a training, and the step that was chosen.
+    """The figures of all validations in a training, and the step of the best weights.
 
     Args:
         validations: figures of each validation, as in metrics.csv.
-        step: step at which the weights were chosen.
+        step: the step of the best weights.
     """
 
     validations: list[dict[str, float]]
@@ -49,12 +49,12 @@ class History:
 
 @dataclass
 class KeptRun:
-    """Hold a run's folder, recipe, data description and model; `Run` adds what the model can do.
+    """The content of a run: its folder, recipe, schema and model; `Run` adds the methods that use the model.
 
     Args:
         folder: the run folder.
         recipe: the complete recipe.
-        schema: what the data are.
+        schema: description of the data.
         transform: maps data as given to data as the model sees them.
         model: the model with its best weights.
         provenance: versions, seed, source and fingerprint of the data, choices and their reasons.
@@ -81,14 +81,14 @@ class KeptRun:
         return self.folder.path
 
     def read_history(self) -> History:
-        """Return the figures of all validations, and the step at which the weights were chosen."""
+        """Return the figures of all validations, and the step of the best weights."""
         return self.history or History(self.folder.read_metrics(), self.folder.chosen_step())
 
     def save(self, path: str | Path) -> None:
         """Write the run to a new folder.
 
         The folder appears in one step, with every file of the run except its report. If the run's own folder can resume
-        training, the copy can, too.
+        training, so can the copy.
 
         Args:
             path: a new or empty folder.
@@ -115,7 +115,7 @@ class KeptRun:
         self.write(RunFolder(path), write_trained)
 
     def write(self, folder: RunFolder, further: Any = lambda _: None) -> None:
-        """Make a run folder with everything except the weights; `further` writes other files into it."""
+        """Make a run folder with everything except the weights; `further` may add other files."""
 
         def write_rows(made: RunFolder) -> None:
             if self.known is not None:
@@ -129,7 +129,7 @@ class KeptRun:
         folder.create(self.recipe.as_json(), described, self.provenance, write_rows)
 
     def _read_state(self) -> dict[str, tuple[dict[str, torch.Tensor], dict[str, str]]]:
-        """Return the state for resuming, if the folder still holds the weights of the run."""
+        """Return the files for resuming training; empty if the folder no longer holds this run's weights."""
         own = {name: value.cpu() for name, value in self.model.state_dict().items()}
         try:
             kept, _ = self.folder.read_tensors(WEIGHTS, like=own)
@@ -142,10 +142,10 @@ class KeptRun:
 
     @cached_property
     def source(self) -> tuple[Source, Source | None]:
-        """Open the source of the training rows again, and the separate test source if there is one.
+        """Reopen the source of the training rows, and the separate test source if there is one.
 
         Raises:
-            DataError: if they are missing, or hold other data than those trained on.
+            DataError: if a source is missing, or its data have changed since training.
         """
         origin, test = self.provenance["source"], self.provenance["test_source"]
         if "memory" in (origin, test):
@@ -158,13 +158,13 @@ class KeptRun:
             raise DataError(f"The run's own data cannot be read: {error}", mend="Pass the rows to measure") from error
 
     def drop_data(self) -> None:
-        """Forget the opened source; it is opened again when it is needed."""
+        """Drop the opened data from memory; they are reopened when they are needed."""
         for name in ("source", "_split"):
             self.__dict__.pop(name, None)
 
     @property
     def column_names(self) -> list[str]:
-        """Return the names of the data's columns; an empty list if they have no names."""
+        """Return the names of the data's columns, or an empty list if they have no names."""
         return list(self.schema.columns)
 
     def split(self) -> Split:
@@ -202,7 +202,7 @@ class KeptRun:
         return Rows(part, self.transform, self.recipe.seed)
 
     def accepts(self, remedy: Remedy) -> bool:
-        """Return whether a remedy would change the recipe and is compatible with it and with the data."""
+        """Tell whether a remedy would change this run's recipe and fits its data."""
         if remedy.in_place(self.recipe):
             return False
         try:
@@ -217,15 +217,15 @@ class KeptRun:
 
         Args:
             X: rows, as `encode` takes them.
-            text: whether rows of a text file come back as text.
+            text: whether to keep the cells of a text file as text.
         """
         yield X
 
     def context(self, given: Mapping[str, Any], n: int) -> torch.Tensor | None:
-        """Return what a conditional model is given for n rows, as its networks see it.
+        """Encode the given columns of n rows for the networks of a conditional model.
 
         Args:
-            given: columns and their value in all rows, or a list of n values.
+            given: a value, or a list of n values, for each column that the model is conditional on.
             n: number of rows.
 
         Returns:
@@ -237,7 +237,7 @@ class KeptRun:
         names = [column.name for column in self.schema.context]
         if given and not names:
             conditional = "`recipe='conditional-vae'`" if self.schema.picture else "data.kind=mixed or data.context"
-            told = f"The model cannot be given {', '.join(given)}: it models all columns together, without conditions"
+            told = f"The model is not conditional, so it cannot be given {', '.join(given)}"
             raise DataError(told, mend=f"Train with {conditional}")
         if unknown := [name for name in given if name not in names]:
             must = f"a given column must be one that the model is conditional on: {', '.join(names)}"
@@ -256,9 +256,9 @@ class KeptRun:
 
 
 def repeat_value(name: str, value: Any, n: int) -> list[Any]:
-    """Return a list of n times the same value; return a list of n values as it is."""
+    """Repeat a value n times in a list, or return a list of n values unchanged."""
     if not isinstance(value, list | tuple | np.ndarray):
         return [value] * n
     if len(value) != n:
-        raise DataError(f"'{name}' must have one value for all rows, or {n} values", f"{len(value)}")
+        raise DataError(f"'{name}' must have one value for all rows, or a list of {n}", f"{len(value)}")
     return list(value)

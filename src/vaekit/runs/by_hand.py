@@ -1,4 +1,4 @@
-"""Models that were built by hand: train them into a run, or measure them as they are."""
+"""Train a model that was built by hand into a run, or measure it as it is."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from vaekit.runs.run import Run
 from vaekit.runs.train import train
 
 FIT_ROWS = 20_000
-"""How many rows determine shifts and scales, where a setting asks for them."""
+"""How many rows determine the shift and scale of the data."""
 
 
 def fit(model: nn.Module, X: object, **options: Any) -> Run:
-    """Train a model that was built by hand; the run can do all that a run from a recipe can.
+    """Train a model that was built by hand, and return a run with all methods of a run from a recipe.
 
-    The model sees the data as they are; `settings={"data.scaling": "standardize"}` or `data.binarize` change that. It begins
-    with the weights that it has, is trained in place, and holds the best weights at the end.
+    The model sees the data unchanged, unless `settings` has `data.scaling` or `data.binarize`. Training starts from the
+    model's present weights, and leaves the best weights in it.
 
     Args:
         model: a `VariationalAutoEncoder`, an `Autoencoder`, or a torch module with an `encoder` x ↦ q(z|x), a `decoder`
-            z ↦ p(x|z) and a `prior` () ↦ p(z), whose forward returns distributions.
+            z ↦ p(x|z) and a `prior` () ↦ p(z), which all return distributions.
         X: training data, as `vaekit.train` takes them.
         options: the other arguments of `vaekit.train`: `objective=`, `optimizer=`, `settings=`, `out=`, …
 
     Returns:
-        The run. Its folder does not describe the model: `vaekit.load(path, model=…)` takes the model, built again.
+        The run. Its folder does not describe the model: build it again to load the run, `vaekit.load(path, model=…)`.
 
     Raises:
-        VaekitError: as `vaekit.train`, or if the model does not have the three modules.
+        VaekitError: as in `vaekit.train`, and if the model lacks one of the three modules.
 
     Examples:
         >>> import tempfile
@@ -62,23 +62,23 @@ def evaluate(
     seed: int = 0,
     settings: Mapping[str, Any] | Iterable[str] = (),
 ) -> Figures:
-    """Measure a model that was built by hand on an array, a data frame or a file.
+    """Measure log p(x) and other figures of a model that was built by hand.
 
         IWAE_K = log (1/K) Σ_k p(x, z_k)/q(z_k|x),   z_k ~ q(z|x)
 
     Args:
-        model: as `vaekit.fit` takes it; it is left as it was.
+        model: as in `vaekit.fit`; it is not changed.
         X: rows, as `vaekit.train` takes them.
         samples: draws K ≥ 1 of z for each row.
         seed: seed of the noise.
-        settings: keys of a recipe that say how the model sees the data, such as `data.binarize`.
+        settings: keys of a recipe that transform the data for the model, such as `data.binarize`.
 
     Returns:
-        The figures, in nats per row of the data as given; without simple models, which would need training rows.
+        The figures, in nats per row of the data as given, without simple baselines, which need training rows.
 
     Raises:
         DataError: if the rows cannot be used.
-        VaekitError: if the model does not have the three modules, or `samples` is below 1.
+        VaekitError: if the model lacks one of the three modules, or `samples` is below 1.
 
     Examples:
         >>> from vaekit.models import Decoder, Diagonal, Encoder, VariationalAutoEncoder

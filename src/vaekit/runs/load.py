@@ -1,4 +1,4 @@
-"""Reading a run from its folder; every file is checked before it is used."""
+"""Read a run from its folder, and check every file before it is used."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from vaekit.training.state import GOOD
 LARGEST_WEIGHT = 1e18
 """Squares of greater weights overflow float32."""
 SPARE = 1 << 26
-"""How many bytes building a model may take besides its weights."""
+"""How many bytes building a model may take in addition to its weights."""
 
 
 def load(path: str | Path, **parts: object) -> Run:
@@ -32,13 +32,13 @@ def load(path: str | Path, **parts: object) -> Run:
 
     Args:
         path: the run folder.
-        parts: the parts that were passed to `vaekit.train` as objects, under the same names (`prior=…`), built as they were then.
+        parts: the objects that `vaekit.train` was given as parts, built again, under the same names (`prior=…`).
 
     Returns:
         The run, with its best weights.
 
     Raises:
-        RunError: if the folder is missing, damaged, from a newer version, or not trained yet.
+        RunError: if the folder is missing, damaged, from another version, or not trained yet.
 
     Examples:
         >>> load("nowhere")
@@ -50,7 +50,7 @@ def load(path: str | Path, **parts: object) -> Run:
     weights, _ = run.folder.read_tensors(WEIGHTS, like=run.model.state_dict())
     if bad := [name for name, value in weights.items() if not (value.double().abs() <= LARGEST_WEIGHT).all()]:
         raise RunError(
-            f"The weights '{bad[0]}' in '{run.folder.path / WEIGHTS}' are not finite, or beyond {LARGEST_WEIGHT:g}",
+            f"The weights '{bad[0]}' in '{run.folder.path / WEIGHTS}' are not finite, or exceed {LARGEST_WEIGHT:g}",
             mend="Train a new run with a smaller training.learning_rate",
         )
     run.model.load_state_dict(weights)
@@ -58,7 +58,7 @@ def load(path: str | Path, **parts: object) -> Run:
 
 
 def read_run(folder: RunFolder, objects: Mapping[str, Any] | None = None) -> Run:
-    """Read everything of a run but its weights and its state.
+    """Read a run from its folder, without its weights and training state.
 
     Args:
         folder: the run folder.
@@ -80,7 +80,7 @@ def read_run(folder: RunFolder, objects: Mapping[str, Any] | None = None) -> Run
     except RunError:
         raise
     except (KeyError, IndexError, ValueError, TypeError, RuntimeError, ArithmeticError) as error:
-        said = str(error).partition("For further information")[0].strip()  # pydantic adds an address
+        said = str(error).partition("For further information")[0].strip()  # pydantic adds a link
         files = "recipe.toml, schema.json or provenance.json"
         told = f"{files} in '{folder.path}' is damaged, or was changed after it was written: {shorten(said)}"
         raise RunError(told, mend="Restore them from a copy") from error
@@ -96,7 +96,7 @@ def make_run(
     provenance: dict[str, Any],
     objects: Mapping[str, Any] | None = None,
 ) -> Run:
-    """Build a run whose model is not trained yet."""
+    """Build a run with an untrained model."""
     with seeded(recipe.seed):
         model = build_model(recipe, schema, transform, objects)
     kind = TableRun if schema.kind == "mixed" else Run
@@ -104,7 +104,7 @@ def make_run(
 
 
 class _SizeLimit(TorchFunctionMode):
-    """Refuse a model that is much larger than the `saved` bytes of its weights (0: none yet), before it takes memory."""
+    """Refuse to build a model much larger than its saved weights (`saved` bytes; 0 sets no limit)."""
 
     def __init__(self, saved: int) -> None:
         super().__init__()
@@ -130,7 +130,7 @@ def _read_known(folder: RunFolder) -> KnownRows | None:
 
 
 def _read_row(folder: RunFolder, provenance: Mapping[str, Any]) -> bytes | None:
-    """Read the row that shows the library and the types of an estimator's training data."""
+    """Read the sample row with the types of an estimator's training data, or None without one."""
     if provenance.get("library") is None:
         return None
     content = folder.read_bytes(ROW)

@@ -1,4 +1,4 @@
-"""Try a remedy: retrain a run with the settings that the readings of its figures suggest, and compare both runs."""
+"""Retrain a run with the first fix that its figures suggest, and compare both runs."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from vaekit.training import Reporter
 
 @dataclass(frozen=True)
 class Trial:
-    """Hold a run and the same run with a remedy.
+    """A run and the run that was retrained with a remedy, to compare.
 
     Args:
-        remedy: what was tried.
-        runs: without the remedy, and with it.
-        figures: of both runs, on the same held-out rows.
+        remedy: the change of settings that was tried.
+        runs: the run without the remedy, and the run with it.
+        figures: figures of both runs on the same held-out rows.
     """
 
     remedy: Remedy
@@ -30,12 +30,12 @@ class Trial:
     figures: tuple[Figures, Figures]
 
     def gain(self) -> Estimate:
-        """Return how much the remedy raises the log-likelihood, in nats; the error is that of differences row by row."""
+        """Return the gain in log-likelihood from the remedy, in nats, with the error of row-wise differences."""
         before, after = (figures.measured.score for figures in self.figures)
         return Estimate.of(after - before)
 
     def command(self) -> str:
-        """Return the command that trains the second run again, where the source has a name."""
+        """Return the shell command that trains the run with the remedy again."""
         run = self.runs[0]
         source, test = _sources(run)
         settings = [part for key, value in self.remedy.settings.items() for part in ("--set", f"{key}={value}")]
@@ -44,19 +44,19 @@ class Trial:
 
 
 def remedy(run: Run, *, out: str | Path | None = None, reporter: Reporter | None = None) -> Trial:
-    """Retrain a run with the first remedy that the readings of its figures suggest.
+    """Retrain a run with the first remedy that its figures suggest, and measure both runs.
 
     Args:
-        run: a variational autoencoder; its source must still be in its place.
-        out: the run folder to make; the name of the run with `-remedy` by default.
+        run: a variational autoencoder; its source must still exist.
+        out: the run folder to make; by default the run's own folder with `-remedy` added to its name.
         reporter: as in `vaekit.train`.
 
     Returns:
         Both runs with their figures on the same held-out rows.
 
     Raises:
-        DataError: if the source of the run cannot be opened, or has changed, or its rows have weights.
-        RunError: if no reading suggests a remedy that has settings, or the folder cannot be written.
+        DataError: if the run's source cannot be opened, has changed, or has weighted rows.
+        RunError: if the figures suggest no change of settings, or the folder cannot be written.
 
     Examples:
         >>> import tempfile, vaekit
@@ -71,7 +71,7 @@ def remedy(run: Run, *, out: str | Path | None = None, reporter: Reporter | None
     before = run.evaluate()
     chosen = first_remedy(diagnose(before, run.accepts))
     if chosen is None:
-        raise RunError(f"The figures of '{run.path}' do not suggest a fix by settings", mend="Evaluate it to see them")
+        raise RunError(f"The figures of '{run.path}' do not suggest a change of settings", mend="Evaluate the run")
     if run.source[0].weights is not None:
         raise DataError(
             f"'{run.path}' was trained on weighted rows", mend="Retrain it with `train` and the same weights"
@@ -84,7 +84,7 @@ def remedy(run: Run, *, out: str | Path | None = None, reporter: Reporter | None
 
 
 def _sources(run: Run) -> tuple[Any, Any]:
-    """Return what a run was trained on and its separate test rows, by name where they have one."""
+    """Return a run's training and test sources: their names, or the data if they were in memory."""
     origins = run.provenance["source"], run.provenance["test_source"]
     if "memory" not in origins:
         return origins

@@ -35,21 +35,21 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 EXAMPLES = 100
-"""Rows that the slow figures are measured on by default."""
+"""Default number of rows for the slow figures."""
 GAP_SAMPLES = 1000
-"""Draws for each row that measure the inference gap."""
+"""Number of draws per row for the inference gap."""
 BETAS = (0.1, 0.3, 1.0, 3.0, 10.0)
 """Weights β of the distortion at which the rate-distortion curve is measured."""
 
 
 class Run(KeptRun):
-    """A trained model with the schema and the transform of its data; `vaekit.train` and `vaekit.load` return it.
+    """A trained model with the schema and transform of its data, as `vaekit.train` and `vaekit.load` return it.
 
-    Every method is deterministic: the same rows give the same numbers on every call, in any order and among any others.
+    Every method is deterministic: the same row gives the same numbers on every call, whatever the other rows are.
     """
 
     mean_dtype: ClassVar[type[np.floating[Any]]] = np.float32
-    """The type of means."""
+    """The NumPy type of reconstructions and means."""
     reads_tables: ClassVar[bool] = False
     """Whether rows come back as tables, with columns of any type and missing cells."""
 
@@ -70,7 +70,7 @@ class Run(KeptRun):
         )
 
     def encode(self, X: object) -> Array:
-        """Return the posterior mean E_q[z] of each row; for an autoencoder, its code.
+        """Return the posterior mean E_q[z] of each row, or its code for an autoencoder.
 
         Args:
             X: rows as `vaekit.train` takes them: an array (n, *shape), a data frame, or a path.
@@ -99,7 +99,7 @@ class Run(KeptRun):
 
         Args:
             z: latent vectors, shape (n, latent_dim).
-            given: what a conditional model is given, as in `sample`.
+            given: values for a conditional model, as in `sample`.
 
         Returns:
             Array (n, *shape), float32.
@@ -110,7 +110,7 @@ class Run(KeptRun):
         return self.decode_at(z, self.context(given or {}, len(np.atleast_1d(z))))
 
     def decode_at(self, z: npt.ArrayLike, context: torch.Tensor | None) -> Array:
-        """Decode latent vectors, with the context as the networks see it; codes of a mixed table's rows."""
+        """Decode latent vectors with an encoded context; rows of a mixed table stay numeric codes."""
         codes = torch.as_tensor(np.asarray(z, dtype=np.float32))
         if codes.ndim != 2 or codes.shape[1] != self.recipe.latent_dim:
             raise VaekitError(f"z must have shape (n, {self.recipe.latent_dim})", str(tuple(codes.shape)))
@@ -128,39 +128,38 @@ class Run(KeptRun):
         return float(self.score_samples(X, samples).mean())
 
     def score_samples(self, X: object, samples: int | None = None) -> Array:
-        """Return log p(x) of each row in nats of the data as given, by the importance-weighted bound.
+        """Estimate log p(x) of each row by the importance-weighted bound, in nats of the data as given.
 
-        An autoencoder has no likelihood; it returns minus the squared error of each row.
+        An autoencoder has no likelihood, so its scores are minus the squared error of each row.
 
         Args:
             X: rows, as in `encode`.
             samples: number of draws K; the recipe's `evaluation.samples` by default.
 
         Returns:
-            Array (n,), float64; the greater the score, the more usual the row.
+            Array (n,), float64; unusual rows have low scores.
         """
         return measure(self.model, self.rows(X), self._samples(samples)).score
 
     def sample(self, n: int, seed: int = 0, mean: bool = False, given: Mapping[str, Any] | None = None) -> Array:
-        """Draw new rows: z ~ p(z), then x ~ p(x|z), or p(x|z, c) of a conditional model.
+        """Draw new rows: z ~ p(z), then x ~ p(x|z), or x ~ p(x|z, c) for a conditional model.
 
         Args:
             n: number of rows, ≥ 1.
             seed: the same seed gives the same rows.
-            mean: whether to return the mean of p(x|z) rather than a draw from it; an autoencoder only has the mean.
-            given: the columns that a conditional model is given, each with its value in all rows, or with a list of n
-                values.
+            mean: whether to return the mean of p(x|z) rather than a draw from it; an autoencoder always returns it.
+            given: a value, or a list of n values, for each column that the model is conditional on.
 
         Returns:
             Array (n, *shape) in units of the data as given; draws have the type of the data.
 
         Raises:
-            DataError: if a column that the model is given is missing, or others are given.
+            DataError: if `given` lacks one of these columns, or has another column.
         """
         return self.sample_at(self.context(given or {}, at_least_one(n, "n")), n, seed, mean)
 
     def sample_at(self, context: torch.Tensor | None, n: int, seed: int = 0, mean: bool = False) -> Array:
-        """Draw new rows, with the context as the networks see it; codes of a mixed table's rows."""
+        """Draw new rows with an encoded context; rows of a mixed table stay numeric codes."""
         with evaluating(self.model), seeded(seed):
             z = self.model.prior().sample((n,))
             if mean or not self.model.has_likelihood:
@@ -189,23 +188,22 @@ class Run(KeptRun):
         factors: object | None = None,
         examples: int = EXAMPLES,
     ) -> Figures:
-        """Measure bounds with standard errors, the parts of the rate and simple models on rows.
+        """Measure the model on rows: bounds with standard errors, the parts of the rate, and simple baselines.
 
         Args:
             X: rows, as in `encode`; the held-out rows of the run's own source by default.
-            samples: draws K; the recipe's `evaluation.samples` by default.
-            temperatures: T ≥ 1, to measure some rows by annealed importance sampling as well, which is slower and closer
-                than the usual numbers of draws.
-            gap: whether to measure the inference gap of some rows: how much the posterior family loses, and how much the
-                encoder.
+            samples: number of draws K; the recipe's `evaluation.samples` by default.
+            temperatures: number of temperatures T ≥ 1, to also bound log p(x) of some rows by annealed importance
+                sampling, which is slower and tighter.
+            gap: whether to split the inference gap of some rows into the shares of posterior family and encoder.
             rate_distortion: whether to measure points of the rate-distortion curve on some rows.
             tables: whether to measure the columns of a mixed table: marginals, associations, hidden cells, missing cells.
-            factors: known factors of variation of X, a file, an array (n, f) or a data frame; the codes are scored
-                against them: MIG, DCI, SAP, FactorVAE score.
-            examples: how many rows "some rows" are, ≥ 1.
+            factors: known factors of variation of X (a file, an array (n, f) or a data frame), for MIG, DCI, SAP and
+                FactorVAE scores.
+            examples: number of rows, ≥ 1, for `temperatures`, `gap` and `rate_distortion`.
 
         Returns:
-            The figures, in nats per example of the data as given. Printed, they are a table; `as_json` gives a dictionary.
+            The figures, in nats per row of the data as given. They print as a table; `as_json` returns a dictionary.
 
         Raises:
             DataError: if rows or factors do not fit.
@@ -224,7 +222,7 @@ class Run(KeptRun):
             raise DataError("`factors=` needs the rows that the factors belong to", mend="Pass the rows, too")
         known = None if factors is None else open_factors(factors, len(rows))
         some = Rows(rows.part.subset(at_least_one(examples, "examples"), rows.seed), rows.transform, rows.seed)
-        asked: dict[str, Any] = {}  # first, since it may be refused
+        asked: dict[str, Any] = {}  # measured first, since these figures may be refused
         if temperatures is not None:
             model = self.model.with_likelihood("annealing")
             asked["annealed"] = anneal(model, some, at_least_one(temperatures, "temperatures"), self._samples(samples))
@@ -249,7 +247,7 @@ class Run(KeptRun):
         )
 
     def _to_measure(self, X: object | None) -> tuple[Rows, Rows | None]:
-        """Open the rows to measure, and the training rows where they can be had."""
+        """Return the rows to measure, and the training rows if they are available."""
         try:
             split = self.split()
         except DataError:
@@ -270,7 +268,7 @@ class Run(KeptRun):
 
     @property
     def _block(self) -> int:
-        """Count the rows that go through the model at a time; any row shows how wide the model is."""
+        """Return how many rows go through the model at a time; wide models take fewer."""
         given = self.schema.context
         part = Part(
             np.zeros((1, *self.schema.shape)), np.arange(1), context=np.zeros((1, len(given))) if given else None
@@ -278,7 +276,7 @@ class Run(KeptRun):
         return block_rows(widest(self.model, *first_row(Rows(part, self.transform))))
 
     def _at(self, z: torch.Tensor, context: torch.Tensor | None) -> Iterator[tuple[Any, torch.Tensor]]:
-        """Yield latent vectors a block at a time, each with the model conditional on its context."""
+        """Yield blocks of latent vectors, each with the model conditional on the block's context."""
         for start in range(0, len(z), self._block):
             part = slice(start, start + self._block)
             yield self.model.given(None if context is None else context[part]), z[part]

@@ -1,4 +1,4 @@
-"""A trained run on a mixed table: rows go in and come out as tables with names, order and types of their columns."""
+"""A trained run on a mixed table: rows go in and come out as tables with the same column names and types."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Array = npt.NDArray[Any]
 
 
 class TableRun(Run):
-    """A trained model of a mixed table; `vaekit.train` and `vaekit.load` return it.
+    """A trained model of a mixed table, as `vaekit.train` and `vaekit.load` return it.
 
     Rows come back as they were given: data frames in their library (pandas, polars or Arrow), arrays as arrays, rows of a
     file as an Arrow table. Any cell of the given rows may be missing.
@@ -41,7 +41,7 @@ class TableRun(Run):
         return [column.name for column in self.schema.table]
 
     def as_table_run(self) -> TableRun:
-        """Return the run itself."""
+        """Return this run, which is a `TableRun` already."""
         return self
 
     def pieces(self, X: object, text: bool = False) -> Iterator[Any]:
@@ -51,20 +51,20 @@ class TableRun(Run):
         yield from (replace(frame, native=as_arrow) if text and frame.marks is not None else frame).pieces()
 
     def reconstruct(self, X: object) -> Any:
-        """Return a typical row for the posterior mean of each row: likeliest categories, medians of numbers.
+        """Decode the posterior mean of each row to a typical row, with likeliest categories and medians of numbers.
 
         Args:
             X: rows, as in `encode`.
 
         Returns:
-            A table of n rows; the model fills every cell, missing ones too.
+            A table of n rows; cells that X lacks are filled, too.
         """
         source = self.open(X)
         codes = self._map(self.prepare(source), self._there_and_back)
         return self._native(codes, source)
 
     def decode(self, z: npt.ArrayLike, given: Mapping[str, Any] | None = None) -> Any:
-        """Return a table with a typical row for each latent vector, shape (n, latent_dim)."""
+        """Decode latent vectors, shape (n, latent_dim), to a table with a typical row for each."""
         return self._own(super().decode(z, given), given or {})
 
     def sample(self, n: int, seed: int = 0, mean: bool = False, given: Mapping[str, Any] | None = None) -> Any:
@@ -74,8 +74,8 @@ class TableRun(Run):
             n: number of rows, ≥ 1.
             seed: the same seed gives the same rows.
             mean: whether to return typical rows rather than draws.
-            given: columns and their value in all rows, as in `condition`. A column that the model is conditional on may
-                have a list of n values, too.
+            given: a value for each given column, as in `condition`. A column that the model is conditional on may also
+                have a list of n values.
 
         Returns:
             A table of n rows.
@@ -97,7 +97,7 @@ class TableRun(Run):
 
         Args:
             n: number of rows, ≥ 1.
-            given: any columns and their values; for a conditional model all columns that it is conditional on, too.
+            given: values of any columns; they must include all columns that the model is conditional on.
             seed: the same seed gives the same rows.
 
         Returns:
@@ -107,23 +107,23 @@ class TableRun(Run):
             DataError: for an unknown column or an impossible value.
         """
         at_least_one(n, "n")
-        beside = {column.name: given[column.name] for column in self.schema.context if column.name in given}
-        row = self._row({name: value for name, value in given.items() if name not in beside})
-        codes, size = self._table_model(None).condition(row, n, seed, self.context(beside, 1))
-        return self._own(codes, beside), size
+        context = {column.name: given[column.name] for column in self.schema.context if column.name in given}
+        row = self._row({name: value for name, value in given.items() if name not in context})
+        codes, size = self._table_model(None).condition(row, n, seed, self.context(context, 1))
+        return self._own(codes, context), size
 
     def _row(self, given: Mapping[str, Any]) -> npt.NDArray[np.float64]:
-        """Return the codes of a row's given cells, NaN elsewhere."""
+        """Return a row of numeric codes with the given cells, and NaN elsewhere."""
         names = list(self.schema.columns)
         row = np.full(len(names), np.nan)
         for name, value in given.items():
             if name not in names:
-                raise DataError("a given column must be one that is modelled", f"'{name}'", did_you_mean(name, names))
+                raise DataError("a given column must be a modelled column", f"'{name}'", did_you_mean(name, names))
             (row[names.index(name)],) = code_values(self.schema.modelled[names.index(name)], [value])
         return row
 
     def impute(self, X: object, samples: int | None = None) -> Any:
-        """Return the rows with their missing cells filled: numbers by conditional means, categories by the likeliest one.
+        """Fill the missing cells of rows: numbers by their conditional mean, categories by the likeliest one.
 
         Means are rounded to values that the column can take (whole numbers, cents, days).
 
@@ -141,7 +141,7 @@ class TableRun(Run):
         return self._native(model.cells.round(model.impute(self.prepare(source))[0]), source, keep=True)
 
     def uncertainty(self, X: object, samples: int | None = None) -> pa.Table:
-        """Return how sure `impute` is of each filled cell.
+        """Return the uncertainty of each cell that `impute` fills.
 
         Args:
             X: rows, as in `encode`.
@@ -156,7 +156,7 @@ class TableRun(Run):
         return self._figures(spread * days)
 
     def impute_draws(self, X: object, draws: int, samples: int | None = None, seed: int = 0) -> list[Any]:
-        """Return complete tables whose missing cells are drawn from p(x_missing|x_observed): multiple imputation.
+        """Return complete tables with missing cells drawn from p(x_missing|x_observed), for multiple imputation.
 
         Args:
             X: rows, as in `encode`.
@@ -172,7 +172,7 @@ class TableRun(Run):
         return [self._native(each, source, keep=True) for each in codes]
 
     def explain(self, X: object, samples: int | None = None) -> pa.Table:
-        """Return how strange each cell is: −log p(cell|others of its row), minus the usual value for its column, in nats.
+        """Return how strange each cell is: −log p(cell|rest of its row) minus the column's usual value, in nats.
 
         Args:
             X: rows, as in `encode`.
@@ -184,11 +184,11 @@ class TableRun(Run):
         return self._figures(self._table_model(samples).explain(self.prepare(self.open(X))))
 
     def table_figures(self, rows: Rows, train: Rows | None, samples: int | None = None) -> TableFigures:
-        """Measure the columns: marginals, associations, hidden cells and missing cells.
+        """Measure how well the model fits the columns of a table: marginals, associations, hidden and missing cells.
 
         Args:
             rows: held-out rows.
-            train: training rows; None where they are gone.
+            train: training rows; None if they are not available.
             samples: draws K; the recipe's `evaluation.samples` by default.
         """
         return measure_tables(self._table_model(samples), rows, train, self.sample_at)
@@ -200,12 +200,12 @@ class TableRun(Run):
         return TableModel(self.model, self.schema, cells, self._samples(samples))
 
     def _figures(self, cells: npt.NDArray[np.float64]) -> pa.Table:
-        """Return a number for each modelled cell, shape (n, C), as a table; NaN becomes an empty cell."""
+        """Convert numbers for the modelled cells, shape (n, C), to a table, with an empty cell for each NaN."""
         columns = {n: pa.array(c, mask=np.isnan(c)) for n, c in zip(self.schema.columns, cells.T, strict=True)}
         return pa.table(columns)
 
     def _own(self, codes: npt.NDArray[np.float64], given: Mapping[str, Any]) -> Any:
-        """Return rows that the model made: an Arrow table, or an array if the model was trained on one."""
+        """Convert codes of new rows to an Arrow table, or to an array if the model was trained on an array."""
         cells = {
             column.name: column.decode(code_values(column, repeat_value(column.name, given[column.name], len(codes))))
             for column in self.schema.context
@@ -217,13 +217,13 @@ class TableRun(Run):
         return without_labels(table) if LABEL in cells else as_array(table)
 
     def _native(self, codes: npt.NDArray[np.float64], source: Source, keep: bool = False) -> Any:
-        """Return decoded rows in the library of the given ones; with `keep`, replace only missing cells."""
+        """Convert codes to rows in the library of `source`; with `keep`, replace only its missing cells."""
         frame = source.frame
         if frame is None:
             raise VaekitError("The rows do not come from a table", mend="Pass a data frame, a file or an array")
         there = set(frame.names)
-        by_place = not frame.named and len(there) == len(self.schema.table)
-        names = [c.name for c in self.schema.table if by_place or c.name in there]
+        by_position = not frame.named and len(there) == len(self.schema.table)
+        names = [c.name for c in self.schema.table if by_position or c.name in there]
         there = set(names)
         ordered = frame.in_order(names)
         given = ordered.table()

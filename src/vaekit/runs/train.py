@@ -1,4 +1,4 @@
-"""Training a run, or continuing one that was interrupted."""
+"""Train a run, or resume one that was interrupted."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ from vaekit.training.accelerator import processes
 from vaekit.training.state import GOOD, mend_states, read_state
 
 FIT_ROWS, FIT_NUMBERS = 20_000, 1 << 25
-"""How many training rows, and numbers in them, determine shifts, scales and the start of the model."""
+"""Most training rows, and most numbers in them, that determine shifts, scales and the initial model."""
 
 
 def train(
@@ -73,27 +73,28 @@ def train(
     """Train a model on data, or continue an interrupted run.
 
     Args:
-        source: `digits`, a path, an array (n, *shape), a data frame or a `Source`; not needed to resume a run from a path.
+        source: `digits`, a path, an array (n, *shape), a data frame or a `Source`; a run on a path resumes without it.
         test: held-out data of the same form; by default the source's own test part, or a share of its rows.
         recipe: a bundled recipe's name, a TOML file, a mapping or a `Recipe`.
         settings: dotted keys and values that replace the recipe's.
         out: the run folder to make; by default a new one under `runs/`.
         seed: replaces the recipe's seed.
         resume: the run folder to continue; the result is what it would have been without the interruption.
-        reporter: receives progress; by default sentences go to the logger `vaekit`.
-        progress: receives the number of pictures that are decoded.
+        reporter: receives progress; by default messages go to the logger `vaekit`.
+        progress: called with the number of pictures decoded so far, and their total number.
         weights: weight of each row of the source, ≥ 0, shape (n,): batches are drawn in proportion to it.
-        start: a run on the same columns, whose schema, transform and weights the training starts from.
-        model: `vae`, `autoencoder`, another family by its name or `Options`, or a model that was built by hand, as for `vaekit.fit`.
+        start: a run on the same columns; training starts from its schema, transform and weights.
+        model: a family's name (`vae`, `autoencoder`, …) or `Options`, or a model built by hand, as in `vaekit.fit`.
         encoder: network of the encoder: a name, `Options` of a network, or a module from (B, *event) to (B, features).
-        decoder: network of the decoder, likewise, or a module from (..., latent_dim) to (..., *event, parameters).
+        decoder: network of the decoder: a name, `Options`, or a module from (..., latent_dim) to (..., *event, parameters).
         likelihood: p(x|z): a name, `Options`, or a `Likelihood`.
         posterior: q(z|x): a name, `Options`, or a `Posterior`.
-        prior: p(z): a name, `Options`, or a module whose forward returns a distribution.
+        prior: p(z): a name, `Options`, or a module with a forward that returns a distribution.
         objective: what is minimised: a name, `Options`, or an `Objective`.
-        optimizer: a name, `Options`, a class of `torch.optim`, or a function from a module and the greatest learning rate to an optimiser.
+        optimizer: a name, `Options`, a class of `torch.optim`, or a function from a module and the peak learning rate
+            to an optimiser.
 
-    A part that is passed as an object is not described by the run folder: whoever loads or resumes the run passes it again.
+    The run folder does not describe a part that is passed as an object. Pass it again to load or resume the run.
 
     Returns:
         The trained run.
@@ -138,9 +139,7 @@ def train(
     folder = RunFolder(out) if out is not None else _new_folder(source)
     folder.check_free("out")
     columns = start.schema.table if start else None
-    mixed = (
-        False if objects.keys() & {"likelihood", "model"} else plan.mixed
-    )  # of one's own they are not of mixed tables
+    mixed = False if objects.keys() & {"likelihood", "model"} else plan.mixed  # custom ones are not for mixed tables
     opened, held_out = open_both(source, test, plan.data, mixed, progress, columns)
     opened = opened if weights is None else opened.weighted(weights)
     opened = opened.in_order(start.schema.columns) if start else opened
@@ -149,7 +148,7 @@ def train(
     split = split_source(opened, held_out, plan.seed, plan.data)
     schema = start.schema if start else make_schema(opened, split.train, plan.data.kind)
     if not plan.has_parts("encoder") or "model" in objects:
-        schema = schema.model_copy(update={"constant": {}})  # a model of one's own has an input for each column
+        schema = schema.model_copy(update={"constant": {}})  # a custom model has an input for each column
     objects = adapt_model(objects, schema)
     parts = (split.train, split.validation, split.test)
     for part in parts if start else parts[1:]:
@@ -184,17 +183,17 @@ def _new_folder(source: object) -> RunFolder:
 
 
 def _sample_rows(part: Part, seed: int) -> Part:
-    """Return the rows that determine shifts, scales and the start of the model."""
+    """Return the subset of training rows that determines shifts, scales and the initial model."""
     return part.subset(max(2, min(FIT_ROWS, FIT_NUMBERS // math.prod(part.event_shape))), seed)
 
 
 def _start(run: Run, split: Split, start: Run | None = None) -> None:
-    """Set the first weights: those of another run, or those that suit the data."""
+    """Initialise a run's model from the data, or with the weights of another run."""
     if start is not None:
         try:
             run.model.load_state_dict(start.model.state_dict())
         except RuntimeError as error:
-            told = f"The run in `start=` has other networks: {shorten(str(error))}"
+            told = f"The run in `start=` has different networks: {shorten(str(error))}"
             raise RecipeError(told, mend="Use the recipe of that run") from error
         return
     x = Rows(_sample_rows(split.train, run.recipe.seed), run.transform, run.recipe.seed).tensor()
@@ -231,12 +230,12 @@ def _provenance(source: Source, test: Source | None, split: Split, notes: list[s
 
 
 def _in_unicode(text: str) -> str:
-    """Replace the bytes of a system text that are not UTF-8."""
+    """Replace invalid UTF-8 bytes in a text from the operating system."""
     return os.fsencode(text).decode(errors="replace")
 
 
 def _hold(folder: RunFolder) -> contextlib.AbstractContextManager[None]:
-    """Hold a run for training; only the main one of several processes does so."""
+    """Lock a run folder for training, in the main process only."""
     return folder.hold() if processes().is_main_process else contextlib.nullcontext()
 
 
@@ -248,7 +247,7 @@ def _resume(
     progress: Progress | None,
     weights: npt.ArrayLike | None,
 ) -> Run:
-    """Continue a run that is held."""
+    """Resume the training of a locked run."""
     folder = run.folder
     if processes().is_main_process and (said := mend_states(folder)):
         reporter.say(said)
@@ -281,7 +280,7 @@ def _fit(run: Run, split: Split, reporter: Reporter, resume: bool) -> Run:
     train_rows = Rows(split.train, run.transform, run.recipe.seed, hide)
     validation = Rows(split.validation, run.transform, run.recipe.seed)
     plan = make_plan(run.recipe, run.schema, len(train_rows), run.objects)
-    with seeded(run.recipe.seed):  # from which starts what it learns besides the model
+    with seeded(run.recipe.seed):  # the objective may have weights of its own
         objective = build_part(plan, "objective")
     trainer = Trainer(
         run.model,

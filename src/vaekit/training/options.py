@@ -20,9 +20,9 @@ class TrainingOptions(Options):
     learning_rate: float = Field(
         2e-3,
         gt=0,
-        description="Highest learning rate, of AdamW; Muon's updates of a matrix have ten times this spectral norm.",
+        description="Peak learning rate of AdamW; Muon's updates of a matrix have ten times this spectral norm.",
     )
-    final_rate: float = Field(0.01, ge=0, le=1, description="Final learning rate as a share of the highest one.")
+    final_rate: float = Field(0.01, ge=0, le=1, description="Final learning rate as a share of the peak.")
     warmup: float = Field(0.02, ge=0, lt=1, description="Fraction of the steps over which the learning rate rises.")
     gradient_clip: float = Field(
         100.0, ge=0, description="Gradients with a larger norm (in nats) are clipped to it; 0 turns clipping off."
@@ -43,9 +43,7 @@ class TrainingOptions(Options):
         lt=1,
         description="Fraction of the steps over which the number of draws rises to objective.samples (1, 4, 16, …), which saves time.",
     )
-    validations: int = Field(
-        50, ge=1, description="How many times the validation bound is measured, evenly over the planned steps."
-    )
+    validations: int = Field(50, ge=1, description="Number of validations, spread evenly over the planned steps.")
     patience: int = Field(
         15, ge=0, description="Training stops after this many validations without a better bound; 0 turns this off."
     )
@@ -55,7 +53,7 @@ class TrainingOptions(Options):
     )
     compile: bool | Literal["auto"] = Field(
         "auto",
-        description="Compile the training step (needs a C++ compiler); `auto` compiles if training is long enough to gain time.",
+        description="Whether to compile the training step (needs a C++ compiler); `auto` does if training is long enough to gain time.",
     )
     trackers: tuple[Literal["tensorboard", "wandb", "mlflow", "comet_ml", "aim"], ...] = Field(
         (), description="Experiment trackers that get the metrics in addition to metrics.csv."

@@ -83,7 +83,7 @@ class DiscretizedLogisticMixture(DiscretizedLogistic):
     class Options(PartOptions):
         """Options of the mixture."""
 
-        components: int = Field(5, ge=1, le=100, description="Number of components of the distribution of each value.")
+        components: int = Field(5, ge=1, le=100, description="Number of mixture components for each value.")
 
     def __init__(self, event_shape: Sequence[int], levels: int = 0, components: int = 5) -> None:
         self.components = components

@@ -50,7 +50,7 @@ class Mixed(Likelihood):
     class Options(PartOptions):
         """Options of the likelihood of a mixed table."""
 
-        components: int = Field(3, ge=1, le=100, description="Number of components of the distribution of each number.")
+        components: int = Field(3, ge=1, le=100, description="Number of mixture components for each number.")
         missing: Literal["ignored", "modelled"] = Field(
             "ignored",
             description="Missing cells: `ignored` (missing at random), or `modelled`, if the probability that a cell is missing depends on its value.",

@@ -47,7 +47,7 @@ class VampPrior(Prior):
     class Options(PartOptions):
         """Options of a VampPrior."""
 
-        components: int = Field(100, ge=1, le=100_000, description="Number of learned inputs of a VampPrior.")
+        components: int = Field(100, ge=1, le=100_000, description="Number of learned pseudo-inputs of a VampPrior.")
 
     @classmethod
     def needs(cls, options: Any, plan: Plan, section: str) -> Iterator[RecipeError]:  # noqa: ARG003
