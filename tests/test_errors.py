@@ -12,8 +12,6 @@ ROOT = Path(vaekit.__file__).parent
 REFUSALS = {"VaekitError", "DataError", "RecipeError", "RunError", "TrainingError"}
 NO_VALUES = ("none", "no ", "nothing", "neither", "both", "several", "other ", "another")
 """What nobody gave: "Got none instead" does not say what is wrong."""
-OLD_ROOMS = ("models", "objectives", "training/loop")
-"""Rooms whose refusals are still to be rewritten."""
 
 
 def text_of(node):
@@ -64,8 +62,6 @@ def test_long_values_are_shortened_and_names_are_not():
 
 @pytest.mark.parametrize(("where", "parts"), list(refusals()))
 def test_a_refusal_names_a_value_or_a_problem(where, parts):
-    if where.startswith(OLD_ROOMS):
-        return
     must, given = parts["must"], parts.get("given")
     if must is not None and "given" in parts:
         assert " must " in f" {must} ", f"{where}: a value breaks a rule: '{must}'"

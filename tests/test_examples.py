@@ -46,7 +46,7 @@ def test_a_run_folder_never_makes_anything_be_imported(heavy):
     for verb in (("evaluate", heavy), ("sample", heavy, "--out", "x.npy"), ("describe", heavy)):
         done = command(*verb, cwd=heavy.parent)
         assert done.returncode == 2
-        assert "names an unknown prior, 'heavy'. Import the module that defines it first" in done.stderr
+        assert "has the prior 'heavy', which is not known here. Import the module that defines it first" in done.stderr
     assert not list(heavy.parent.rglob("was-run"))
 
 

@@ -179,7 +179,7 @@ def test_codes_are_scored_against_known_factors(invoke, digits_run, workplace, w
     ("content", "words"),
     [
         ("a,b\n0,1\n1,0\n", ["factors must have 25 rows", "2 rows"]),
-        ("a,b\n" + "0.5,1\n1.5,0\n" * 12 + "0.5,1\n", ["integers or names", "0.5 in column 'a'", "into classes"]),
+        ("a,b\n" + "0.5,1\n1.5,0\n" * 12 + "0.5,1\n", ["integers or names", "0.5 in column 'a'", "into bins"]),
         ("a,b\n" + "0,x\n1,\n" * 12 + "0,x\n", ["every cell of the factors", "12 empty cells in column 'b'"]),
         ("a\n" + "0\n1\n" * 12 + "0\n", ["at least two factors"]),
         ("a,b\n" + "0,2\n1,2\n" * 12 + "0,2\n", ["at least two values"]),

@@ -361,7 +361,7 @@ def test_a_wrong_password_is_told_and_not_shown(server):
     refusal(
         f"postgresql://{USER}@127.0.0.1:{server.port}/postgres", match="password must be correct.*no password suppl"
     )
-    refusal(f"postgresql://127.0.0.1:{server.port}/postgres?user={USER}&password=wrong-one", match="must be right")
+    refusal(f"postgresql://127.0.0.1:{server.port}/postgres?user={USER}&password=wrong-one", match="must be correct")
 
 
 def test_a_database_that_does_not_exist(server):

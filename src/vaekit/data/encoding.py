@@ -80,7 +80,7 @@ def find_columns(source: Source, options: DataOptions, mixed: bool | None = None
         return infer_columns(source.context_frame(context), declared, context)
     columns = infer_columns(source.as_frame(LABEL in context), declared, context)
     if all(column.context for column in columns):
-        raise DataError(f"data.context names all {len(columns)} columns, so no column is left to model")
+        raise DataError(f"All {len(columns)} columns are in data.context, so no column is left to model")
     return columns if mixed else tuple(column for column in columns if column.context)
 
 

@@ -29,7 +29,7 @@ def check_names(names: Collection[str], wanted: Sequence[str]) -> None:
     missing = [repr(name) for name in wanted if name not in names]
     if missing:
         fault = f"The data lack columns that the model was trained on: {_listed(missing)}"
-        raise DataError(fault, mend=f"Pass all of its columns: {_listed(wanted)}")
+        raise DataError(fault, mend=f"Pass all of these columns: {_listed(wanted)}")
 
 
 def _listed(names: Sequence[str]) -> str:
