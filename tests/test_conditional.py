@@ -259,7 +259,7 @@ def test_a_strange_cell_is_strange_for_its_covariates(table_run):
 def test_covariates_must_be_there(table_run):
     table = people(20, seed=4)
     for verb in (table_run.score_samples, table_run.encode, table_run.impute, table_run.explain):
-        with pytest.raises(DataError, match="data lack columns .*: 'sex'"):
+        with pytest.raises(DataError, match=r"data lack columns .*: 'sex'"):
             verb(table.drop(["sex"]))
     with pytest.raises(DataError, match=r"every cell of column 'age' must have a value.*an empty cell in row 3"):
         table_run.score_samples(table.set_column(0, "age", pa.array([1, 2, 3, None] + [4] * 16)))

@@ -375,7 +375,7 @@ with hold_lock(Path(sys.argv[1]), "it is in use"):
 
 def test_a_run_in_training_is_not_trained_by_another_but_can_be_read(run, begun):
     with RunFolder(begun).hold():
-        with pytest.raises(RunError, match=rf"is in training by process {os.getpid()} on .* since 2.*Wait until"):
+        with pytest.raises(RunError, match=rf"is being trained by process {os.getpid()} on .* since 2.*Wait until"):
             vaekit.train(resume=begun)
         vaekit.load(begun)
     vaekit.train(resume=begun)

@@ -66,5 +66,6 @@ def test_a_refusal_names_a_value_or_a_problem(where, parts):
     if must is not None and "given" in parts:
         assert " must " in f" {must} ", f"{where}: a value breaks a rule: '{must}'"
     if must is not None and "given" not in parts and " must " not in must:
-        assert must[0].isupper() or must[0] in "'{`-", f"{where}: a problem is a sentence: '{must}'"
+        setting = any(sign in must.split()[0] for sign in "=.")
+        assert must[0].isupper() or must[0] in "'{`-" or setting, f"{where}: a problem is a sentence: '{must}'"
     assert given is None or not given.startswith(NO_VALUES), f"{where}: 'Got {given} instead' names no value"

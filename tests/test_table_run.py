@@ -209,7 +209,7 @@ def test_columns_in_another_order_and_further_ones(run):
     assert cells(run.impute(other).select(MODELLED)) == cells(run.impute(NEW).select(MODELLED))
     without = run.impute(NEW.drop_columns(["name", "country"]))
     assert cells(without.select(MODELLED)) == cells(run.impute(NEW).select(MODELLED))
-    with pytest.raises(DataError, match="lack columns .*: 'height'"):
+    with pytest.raises(DataError, match=r"lack columns .*: 'height'"):
         run.impute(NEW.drop_columns(["height"]))
 
 

@@ -14,7 +14,7 @@ MOST_COMPARED = 2000
 
 
 def shorten(text: str, most: int = MOST_SHOWN) -> str:
-    """Shorten a text to `most` characters by putting `…` in its middle.
+    """Shorten a text to at most `most` characters by replacing its middle with `…`.
 
     Examples:
         >>> shorten("abcdefghij", 5)

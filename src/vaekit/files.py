@@ -143,7 +143,7 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def remove_leftovers(folder: Path, prefix: str = ".vaekit-") -> None:
-    """Remove the half-written files and folders that ended processes left in a folder.
+    """Remove half-written files and folders from a folder if the processes that wrote them have ended.
 
     Args:
         folder: the folder with the leftovers.
@@ -179,7 +179,7 @@ def hold_lock(path: Path, refusal: str) -> Iterator[None]:
 
     Args:
         path: the lock file, which names its holder.
-        refusal: the beginning of the error message if another process holds the lock ("'runs/x' is in training").
+        refusal: the beginning of the error message if another process holds the lock ("'runs/x' is being trained").
 
     Raises:
         RunError: if another process holds the lock; the message names the process, host and time.

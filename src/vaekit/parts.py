@@ -49,7 +49,7 @@ class PartOptions(Options):
     name: str = Field("", description="Name of the part.")
 
     def values(self) -> dict[str, Any]:
-        """Return the options that have a value as a dictionary, without `name`."""
+        """Return a dictionary of the options that have a value, without `name`."""
         return {
             key: value for key in type(self).model_fields if key != "name" and (value := getattr(self, key)) is not None
         }
@@ -197,7 +197,7 @@ def _options(title: str, bases: Any, part: type[Part], fields: dict[str, Any]) -
 
 
 def unknown(name: str, kind: type[Part]) -> str:
-    """Suggest a known part, or an import, for an unknown name of a part."""
+    """Suggest a similar known name, or a missing import, when a part's name is unknown."""
     near = did_you_mean(name, [AUTO, *kind.known])
     return near if near.startswith("Did") else f"{near}. If it is your own part, import its module first"
 
@@ -215,7 +215,7 @@ class Choice:
     default: str
 
     def fields(self) -> dict[str, Any]:
-        """Return the option fields of all parts of the kind, by key; a shared key keeps the first part's field."""
+        """Return the option fields of all parts of this kind, by key; the first field of a shared key is kept."""
         found: dict[str, Any] = {}
         for part in self.kind.known.values():
             for key, field_info in part.Options.model_fields.items():
@@ -223,7 +223,7 @@ class Choice:
         return found
 
     def open_options(self) -> type[PartOptions]:
-        """Return the options of a part that is not chosen yet, with every key of its kind."""
+        """Return the options class for a part that is still `auto`, with the keys of all parts of its kind."""
         fields: dict[str, Any] = {"name": (Literal[AUTO], AUTO)}
         for key, info in self.fields().items():
             kept = Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
@@ -231,7 +231,7 @@ class Choice:
         return _options(f"Open{self.kind.__name__}Options", self.kind.Options, self.kind, fields)
 
     def object_options(self) -> type[PartOptions]:
-        """Return the options of a part that is passed as an object: those common to the kind, and the object's type."""
+        """Return the options class for a part passed as an object: its kind's common options, and the object's type."""
         fields = {"name": (Literal[OBJECT], OBJECT), "type": (str, "")}
         return _options(f"{self.kind.__name__}ObjectOptions", self.kind.Options, self.kind, fields)
 
@@ -291,7 +291,7 @@ def import_own(name: str) -> None:
 
 @cache
 def import_installed() -> None:
-    """Import the modules of parts that installed packages list, and warn about each that fails."""
+    """Import the part modules listed by installed packages, and warn about each import that fails."""
     for entry in entry_points(group=GROUP):
         try:
             entry.load()

@@ -26,11 +26,11 @@ class Scale:
 
     @classmethod
     def of(cls, pictures: Array, levels: int) -> Scale:
-        """Return the scale of pictures: from 0 to `levels` − 1, or their own range if `levels` is 0."""
+        """Return the scale of pictures: from 0 to `levels` − 1, or from lowest to highest value if `levels` is 0."""
         return cls(0.0, levels - 1.0) if levels else cls(float(pictures.min()), float(pictures.max()))
 
     def bytes(self, pictures: Array) -> npt.NDArray[np.uint8]:
-        """Map pixel values from `low` to `high` to bytes from 0 to 255, and clip values outside."""
+        """Map pixel values in [`low`, `high`] to bytes in [0, 255], and clip values outside."""
         spread = max(self.high - self.low, 1e-12)
         shares = (np.nan_to_num(pictures.astype(np.float64), posinf=self.high, neginf=self.low) - self.low) / spread
         return (shares * 255).round().clip(0, 255).astype(np.uint8)

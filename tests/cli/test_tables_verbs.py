@@ -206,7 +206,7 @@ def test_what_cannot_be_read_is_refused_with_its_place(call, people, people_run,
         expect_refusal("score", people_run, bad, "--out", tmp_path / "x.csv", words=words)
     expect_refusal("impute", people_run, people, "--out", tmp_path / "x.npy", words=(".csv or .parquet",))
     before = people.read_bytes()
-    expect_refusal("impute", people_run, people, "--out", people, words=("the file that is read",))
+    expect_refusal("impute", people_run, people, "--out", people, words=("the input file",))
     assert people.read_bytes() == before
 
 

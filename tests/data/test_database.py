@@ -318,8 +318,8 @@ def test_postgresql_is_only_read(server):
         ("select legs from animals where false", "The query returned no rows from 'postgresql://tester:"),
         ("select from animals", "The query returned no columns"),
         ("-- only a comment", "The query returned no columns"),
-        ("select legs, length as legs from animals", "different names. Got 'legs' twice.*Rename one with `as`"),
-        ("", "A database needs a query .data.query.. Pass one, such as 'select"),
+        ("select legs, length as legs from animals", "different names. Got 'legs' twice.*Rename one column with `as`"),
+        ("", "A database needs a query .data.query.. Pass a query, such as 'select"),
         (" \n", "A database needs a query"),
     ],
 )

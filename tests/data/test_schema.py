@@ -174,7 +174,7 @@ def test_columns_too_many_are_left_and_missing_ones_are_named():
     values = RNG.normal(size=(5, 4))
     named = Source(values, columns=("b", "x", "a", "c"))
     np.testing.assert_array_equal(named.in_order(TABLE.columns).values, values[:, [2, 0, 3]])
-    with pytest.raises(DataError, match=r"lack columns .*: 'a', 'c'. Pass all of these columns: a, b, c"):
+    with pytest.raises(DataError, match=r"lack columns .*: 'a', 'c'. Pass all columns of the model: a, b, c"):
         Source(values[:, :2], columns=("b", "x")).in_order(TABLE.columns)
 
 

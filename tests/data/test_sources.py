@@ -162,7 +162,7 @@ def test_parts_that_cannot_be_told_apart_are_named(workplace):
         open_source(".")
     for name in ("train", "valid"):
         pictures(workplace / name, 1)
-    with pytest.raises(DataError, match=r"one folder for the validation part\. Got 'val' and 'valid'"):
+    with pytest.raises(DataError, match=r"one folder of validation pictures\. Got 'val' and 'valid'"):
         open_source(".")
 
 

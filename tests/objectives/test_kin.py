@@ -195,7 +195,7 @@ def test_free_bits_of_groups_by_hand(together):
 def test_free_bits_need_a_rate_with_parts(linear_gaussian):
     model = model_of(linear_gaussian, 1)
     model.prior = GaussianMixture(2, 3)
-    with pytest.raises(VaekitError, match="free_bits objective needs prior=standard_normal"):
+    with pytest.raises(VaekitError, match="prior and posterior must be normal and diagonal"):
         terms(Loss(model, FreeBits(0.1)), linear_gaussian[1])
 
 

@@ -238,7 +238,7 @@ def test_the_choice_does_not_depend_on_the_row_count_but_for_the_length():
         (["objective=miwae", "objective.samples=8", "objective.groups=3"], "3 groups for 8 draws"),
         (["objective=piwae", "training.draws_warmup=0.5"], "draws_warmup must be 0 for objective=piwae"),
         (["objective=piwae", "objective.samples=4", "objective.groups=8"], "8 groups for 4 draws"),
-        (["objective=free_bits", "prior=mixture"], "free_bits objective needs prior=standard_normal"),
+        (["objective=free_bits", "prior=mixture"], "prior must be standard_normal for objective=free_bits"),
         (["objective=reconstruction"], "model must be autoencoder for objective=reconstruction"),
         (
             ["model=autoencoder", "objective=iwae"],

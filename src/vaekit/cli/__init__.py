@@ -21,7 +21,7 @@ _PLAIN = {
 
 
 def main() -> None:
-    """Run the command line; exit with code 2 after an error, and with 128 plus its number after a signal."""
+    """Run the command line; the exit code is 2 after an error, and 128 plus the signal's number after a signal."""
     from vaekit.cli.app import Stopped, app
     from vaekit.cli.flags import name_flags
     from vaekit.errors import VaekitError, shorten
@@ -73,7 +73,7 @@ def _interrupt(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG00
 
 
 def _replace_signs(error: UnicodeError) -> tuple[str, int]:
-    """Replace characters that an encoding lacks by ASCII, as a handler of encoding errors."""
+    """Handle an encoding error: put ASCII text in place of the characters that cannot be encoded."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     return "".join(map(_to_ascii, error.object[error.start : error.end])), error.end

@@ -1,4 +1,4 @@
-"""The command line's program: its verbs, each with an example."""
+"""The command-line program: its verbs, each with an example."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ VERBS: dict[Callable[..., None], str] = {
 
 
 class Stopped(Exception):  # noqa: N818 - it is not an error
-    """The exception for a signal that stopped a verb of the command line.
+    """The exception raised when a signal stops a verb of the command line.
 
     Args:
         reason: the interruption, with a message that says what to do.
@@ -45,7 +45,7 @@ class Stopped(Exception):  # noqa: N818 - it is not an error
 
 
 class _Verbs(TyperGroup):
-    """A typer group that turns an interruption into `Stopped`, since typer would drop its message."""
+    """A typer group that turns `Interrupted` into `Stopped`, since typer would drop the message of `Interrupted`."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -55,7 +55,7 @@ class _Verbs(TyperGroup):
 
 
 def _with_imports(verb: Callable[..., None]) -> Callable[..., None]:
-    """Add the option `--import` to a verb, which first imports modules with the user's own parts."""
+    """Give a verb the option `--import`, to load modules with custom parts before the verb runs."""
 
     @functools.wraps(verb)
     def run(modules: list[str] | None = None, **arguments: Any) -> None:

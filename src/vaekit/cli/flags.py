@@ -1,4 +1,4 @@
-"""Replace Python arguments in the library's messages by flags of the command line."""
+"""Conversion of Python arguments in the library's messages to command-line flags."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ARGUMENT = re.compile(rf"`({'|'.join(FLAGS)})=([^`]*)`")
 
 
 def name_flags(message: str) -> str:
-    """Replace Python arguments in a message's backquotes by command-line flags.
+    """Convert Python arguments between backquotes in a message to command-line flags.
 
     Examples:
         >>> name_flags("Choose another `out=`, or continue with `resume='my run'`.")

@@ -1,4 +1,4 @@
-"""Write rows to files, in the format of the file's ending."""
+"""Write rows to a file, in the format given by its ending."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _check_pictures(out: Path, shape: tuple[int, ...]) -> None:
         raise VaekitError("--out must end in .npy, .npz, .csv or .parquet unless pictures are written", f"'{out}'")
     if shape[-1] not in (1, 3, 4):
         raise VaekitError(
-            f"Pictures with {shape[-1]} channels cannot be written to '{out}': PNG files have 1, 3 or 4",
+            f"Pictures with {shape[-1]} channels cannot be written to '{out}': PNG files have 1, 3 or 4 channels",
             mend="Choose a .npy file",
         )
 
@@ -72,7 +72,7 @@ def _check_folder(out: Path) -> None:
 
 
 def write_rows(out: Path, values: Array, schema: Schema, name: str) -> None:
-    """Write rows to a file, in the format of the file's ending.
+    """Write rows to a file, in the format given by its ending.
 
     Args:
         out: a file ending in one of `ENDINGS`, or a folder for PNG files.
@@ -103,7 +103,7 @@ def write_rows(out: Path, values: Array, schema: Schema, name: str) -> None:
 
 
 def write_tables(out: Path, tables: Iterable[Any]) -> int:
-    """Write Arrow tables to one CSV or Parquet file, one after the other.
+    """Write Arrow tables, one after the other, to a single CSV or Parquet file.
 
     Args:
         out: a file ending in `.csv` or `.parquet`.
@@ -122,7 +122,7 @@ def write_tables(out: Path, tables: Iterable[Any]) -> int:
                 writer.write_table(table.cast(schema))
             except pa.ArrowInvalid as error:
                 told = f"The type of a column changes between rows: {shorten(str(error))}"
-                raise DataError(told, mend="Give all its cells one type") from error
+                raise DataError(told, mend="Give all cells of the column one type") from error
             rows += len(table)
         stack.close()  # closes the file before it is renamed
     return rows
@@ -135,7 +135,7 @@ def as_table(values: Array, schema: Schema, name: str) -> pa.Table:
 
 
 def column_names(values: Array, schema: Schema, name: str) -> list[str]:
-    """Return a column name for each number of a row: the schema's names, or `name` with an index."""
+    """Return one column name for each value in a row: the schema's names, or `name` with an index."""
     count = math.prod(values.shape[1:])
     if schema.columns and values.shape[1:] == schema.shape:
         return list(schema.columns)
@@ -171,7 +171,7 @@ class CSVWriter:
         self._file.close()
 
     def write_table(self, table: Any) -> None:
-        """Write the rows of an Arrow table with the columns of the schema."""
+        """Append an Arrow table with the schema's columns to the CSV file."""
         for batch in table.to_batches(CSV_BLOCK):
             self._write([_as_text(column) for column in batch.columns])
 

@@ -32,7 +32,7 @@ class Throughput:
     """A meter of the rows per second in training."""
 
     def begin(self, step: int, rows_per_step: int) -> None:
-        """Start the clock at a step."""
+        """Start measuring time at a training step."""
         self.first, self.rows_per_step, self.start = step, rows_per_step, time.monotonic()
 
     def rate(self, step: int) -> float:
@@ -51,7 +51,7 @@ class LineReporter(Reporter):
         print(text, file=sys.stderr, flush=True)  # noqa: T201
 
     def begin(self, step: int, steps: int, rows_per_step: int) -> None:
-        """Start the clock, and note the number of steps."""
+        """Start measuring time, and store the number of training steps."""
         self.throughput.begin(step, rows_per_step)
         self.steps, self.shown = steps, 10 * step // steps
 
@@ -105,7 +105,7 @@ class BarReporter(Reporter):
 
 @contextlib.contextmanager
 def decoding_progress() -> Iterator[DecodingProgress]:
-    """Yield a function that shows how many pictures are decoded, as a progress bar."""
+    """Yield a function that shows the number of decoded pictures in a progress bar."""
     console = Console(stderr=True)
     bar = Progress(
         TextColumn("Decoding pictures"),

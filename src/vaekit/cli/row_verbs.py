@@ -82,7 +82,9 @@ def impute(
     from vaekit.runs.load import load
 
     if draws is not None and uncertainty is not None:
-        raise VaekitError("--uncertainty cannot be used with --draws", mend="Leave it out: draws show the uncertainty")
+        raise VaekitError(
+            "--uncertainty cannot be used with --draws", mend="Leave out --uncertainty: the draws show it already"
+        )
     loaded = load(run).as_table_run()
     if draws is None:
         write(loaded, out, lambda rows: loaded.impute(rows, samples), source, "table")

@@ -37,7 +37,7 @@ def _pairs(rows: list[tuple[str, str]]) -> None:
 
 
 def show_figures(run: Run, figures: Figures) -> None:
-    """Print the figures of a run and their readings."""
+    """Print the figures of a run, and explain what they mean."""
     _pairs(figures.rows())
     console.print()
     readings = diagnose(figures, run.accepts)
@@ -83,7 +83,7 @@ def _schema_rows(schema: Schema) -> list[tuple[str, str]]:
 
 
 def show_source(source: str, settings: list[str]) -> None:
-    """Print a description of data, and what training would choose for them."""
+    """Print a description of data, and the settings that training would choose for these data."""
     recipe = load_recipe("auto", settings)
     opened, _ = open_both(source, None, recipe.data, recipe.mixed)
     if opened.frame is not None:
@@ -103,7 +103,7 @@ def show_source(source: str, settings: list[str]) -> None:
 
 
 def _show_columns(schema: Schema) -> None:
-    """Print the kinds of the columns of a mixed table."""
+    """Print the kind of each column of a mixed table."""
     if not schema.table:
         return
     table = _table("column", "kind", "because", "missing")
@@ -119,7 +119,7 @@ def _show_columns(schema: Schema) -> None:
 
 
 def _missing(column: Column) -> str:
-    """Return how many cells of a column are missing, and the words that stand for a missing cell."""
+    """Return how often each word for a missing cell occurs in a column, or else the number of missing cells."""
     total = sum(count for _, count in column.missing)
     return ", ".join(f"{count} {word}" for word, count in column.words) or (str(total) if total else "")
 
@@ -160,7 +160,7 @@ def show_recipes() -> None:
 
 
 def show_keys() -> None:
-    """Print every key of a recipe with its default, its values and its meaning."""
+    """Print every key of a recipe with the key's default, allowed values and meaning."""
     for key, default, values, meaning in describe_keys():
         section, _, last = key.rpartition(".")
         short = f", in short {section}" if last in ("name", "network") else ""

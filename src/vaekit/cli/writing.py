@@ -1,4 +1,4 @@
-"""Write the results of the verbs, in pieces if the source is a table."""
+"""Write the results of command-line verbs, in pieces if the source is a table."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from vaekit.runs.table_run import TableRun
 def write(
     run: Run, out: Path, make: Callable[[Any], Any], source: str | None, content: Content, name: str = "x"
 ) -> None:
-    """Write what `make` returns for the rows of a source (for None without a source), and print their number.
+    """Write what `make` returns for the rows of a source (or for None), and print the number of rows written.
 
     Args:
         run: the run.
@@ -39,7 +39,7 @@ def write(
     """
     # os.path rather than Path, which fails on an address that is too long for the name of a file
     if source is not None and out.exists() and os.path.exists(source) and out.samefile(source):
-        raise VaekitError(f"--out is the file that is read, '{out}'", mend="Choose another file")
+        raise VaekitError(f"--out is the input file '{out}'", mend="Choose another file")
     check_out(out, run.schema, "table" if content == "data" and run.reads_tables else content)
     ending = out.suffix.lower()
     made = map(make, [None] if source is None else run.pieces(source, text=ending == ".csv"))
@@ -59,7 +59,7 @@ def write(
 
 
 def explain_scores(run: TableRun, rows: Frame, samples: int | None) -> pa.Table:
-    """Return a table with each row's score, its strangest column, and how strange each cell is."""
+    """Return a table with the score and the strangest column of each row, and the strangeness of each cell."""
     reasons = run.explain(rows, samples)
     matrix = np.stack([column.to_numpy(zero_copy_only=False) for column in reasons.columns], 1)
     nothing = np.isnan(matrix).all(1)
@@ -72,7 +72,7 @@ def explain_scores(run: TableRun, rows: Frame, samples: int | None) -> pa.Table:
 
 
 def stack_draws(run: TableRun, rows: Frame, draws: int, samples: int | None, seed: int) -> pa.Table:
-    """Impute rows several times, and stack the complete tables, numbered by a first column `draw`."""
+    """Impute rows several times, and stack the completed tables, with the draw's number in a first column `draw`."""
     tables = []
     for i, table in enumerate(run.impute_draws(rows, draws, samples, seed)):
         found = table if isinstance(table, pa.Table) else pa.table(dict(zip(rows.names, table.T, strict=True)))
@@ -84,7 +84,7 @@ def stack_draws(run: TableRun, rows: Frame, draws: int, samples: int | None, see
 
 
 def find_free_name(name: str, taken: Collection[str]) -> str:
-    """Return a name for a new column, with a number if the name is taken.
+    """Return a name for a new column, with a number appended if the name is already in use.
 
     Examples:
         >>> find_free_name("draw", ["x"]), find_free_name("draw", ["draw", "draw_1"])
@@ -95,7 +95,7 @@ def find_free_name(name: str, taken: Collection[str]) -> str:
 
 
 def draw_rows(run: Run, n: int, given: list[str], seed: int, mean: bool) -> Any:
-    """Draw new rows with some columns given, and print the effective sample size if rows are resampled."""
+    """Draw new rows with given values in some columns, and print the effective sample size if rows are resampled."""
     pairs = [text.partition("=") for text in given]
     for name, equals, _ in pairs:
         if not equals:

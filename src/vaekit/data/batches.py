@@ -51,14 +51,14 @@ class BatchOrder:
         self._epoch, self._order = -1, np.empty(0, np.int64)
 
     def index(self, step: int) -> npt.NDArray[np.int64]:
-        """Return the row numbers, from 0, of the batch at a training step."""
+        """Return the indices of the rows in the batch of a training step."""
         epoch, position = divmod(step, self.steps_per_epoch)
         if epoch != self._epoch:
             self._epoch, self._order = epoch, self._shuffled(SeedStream.BATCHES.rng(self.seed, epoch))
         return self._order[position * self.batch_size : (position + 1) * self.batch_size]
 
     def _shuffled(self, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-        """Return row numbers in random order, each repeated in proportion to its weight, with random rounding."""
+        """Return row indices in random order, each repeated in proportion to the row's weight (rounded at random)."""
         order = rng.permutation(self.rows)
         if self._reached is None:
             return order
@@ -83,7 +83,7 @@ class Rows:
         return len(self.part)
 
     def unhidden(self, batch: int) -> int:
-        """Return the number of rows at the start of a training batch that have no hidden cells."""
+        """Return how many rows, at the start of a training batch, have no hidden cells."""
         return batch - int(self.hide * batch)
 
     @cached_property
@@ -125,7 +125,7 @@ class Rows:
             yield self._fixed(rows, noise), noise, self.context(slice(start, start + size))
 
     def tensor(self) -> Tensor:
-        """Return all transformed rows as one tensor, with the noise of evaluation."""
+        """Return all transformed rows as one tensor, with the noise used in evaluation."""
         rows = self.part.take(0, len(self))
         return self._fixed(rows, RowNoise(rows, self.seed))
 

@@ -1,4 +1,4 @@
-"""Damaged files: any error that a library raises becomes a refusal that names the file."""
+"""Damaged files: an error from a library becomes an error that names the file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RAISED: tuple[type[Exception], ...] = (
 
 @contextlib.contextmanager
 def naming(path: Path, must: str, mend: str = "", also: tuple[type[Exception], ...] = ()) -> Iterator[None]:
-    """Turn an error raised while a file is read into a refusal that names the file.
+    """Convert any error raised while reading a file to a `DataError` that names the file.
 
     Args:
         path: the file that is read.

@@ -25,7 +25,7 @@ POSSIBLE: dict[Kind, tuple[Kind, ...]] = {
 
 
 def infer_kind(part: Part, picture: bool, levels: int) -> tuple[Kind, int]:
-    """Infer the kind of values (binary, levels, counts or real) and their number of levels, 0 for counts and reals."""
+    """Infer the kind of values (binary, levels, counts or real) and the number of levels (0 for counts and reals)."""
     low, high, integer = math.inf, -math.inf, True
     for _, block in part.blocks():
         low, high = min(low, float(block.min())), max(high, float(block.max()))
@@ -113,7 +113,7 @@ def infer_schema(
 
 
 def make_schema(source: Source, train: Part, kind: Kind | Literal["auto"] = "auto") -> Schema:
-    """Make the schema of an encoded source from its training rows; only the kind depends on all rows.
+    """Make the schema of an encoded source from its training rows; only the kind of values depends on all rows.
 
     Args:
         source: all rows.

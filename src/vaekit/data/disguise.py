@@ -106,7 +106,7 @@ def find_disguise(part: Part, picture: bool) -> Scale | None:
 
 
 def _scale_of_each(parts: npt.NDArray[np.generic]) -> Scale | None:
-    """Find the scale of each array, and return the first one if all arrays have a scale."""
+    """Return the scale of the first array if every array has a scale, else None."""
     each = [find_scale(part) for part in parts]
     return each[0] if each and all(each) else None
 
@@ -146,7 +146,7 @@ def _precision(different: npt.NDArray[np.float64]) -> float:
 
 
 def _grid(different: npt.NDArray[np.float64], error: float) -> Scale | None:
-    """Find the equally spaced levels on which increasing numbers lie, up to rounding; None if there are none."""
+    """Find the equally spaced levels on which ascending numbers lie, up to rounding, or return None."""
     slack = error * float(np.abs(different).max())
     gaps = np.diff(different)
     gaps = gaps[gaps > slack]  # smaller gaps are rounding errors
@@ -168,7 +168,7 @@ def _grid(different: npt.NDArray[np.float64], error: float) -> Scale | None:
 
 
 def _usual_scale(different: npt.NDArray[np.float64], error: float) -> Scale | None:
-    """Find the bit depth at which increasing numbers are levels rescaled to [0, 1] or [-1, 1], up to rounding."""
+    """Find the bit depth whose levels, rescaled to [0, 1] or [-1, 1], include ascending numbers, up to rounding."""
     found: list[tuple[float, int, Scale]] = []
     for bits, less, start in itertools.product(range(8, 17), (1, 0), (0.0, -1.0)):
         divisor = (2**bits - less) / (1 - start)

@@ -52,7 +52,7 @@ class KnownRows:
         return cls(found, int(counts.sum()), int(counts[counts > 1].sum()), total, dtype)
 
     def among(self, rows: Part) -> int:
-        """Count the new rows that were training rows; return 0 if chance can explain the matches.
+        """Count how many of the new rows are training rows; return 0 if chance can explain the matches.
 
         New rows can equal training rows by chance if few different rows are possible. The probability is estimated from
         repeated training rows. If it explains the matches, only the complete source is recognised.

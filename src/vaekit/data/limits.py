@@ -23,7 +23,7 @@ MOST_IN_MEMORY = 1 << 28
 
 
 def largest() -> int:
-    """Return the limit on the bytes of unpacked rows: `$VAEKIT_LARGEST`, or 4 GiB by default.
+    """Return the largest allowed size of unpacked rows in bytes: `$VAEKIT_LARGEST`, or 4 GiB by default.
 
     Raises:
         DataError: if the variable is not a positive number.
@@ -61,12 +61,12 @@ def check_size(needed: int, what: str, files: Iterable[Path] = ()) -> None:
 
 
 def how_to_allow(needed: int) -> str:
-    """Return an instruction for raising the limit on unpacked rows to this many bytes."""
+    """Return an instruction for raising the limit on unpacked rows to at least a given number of bytes."""
     return f"To allow this, set the environment variable VAEKIT_LARGEST={1 << needed.bit_length()} (bytes)"
 
 
 def _on_disk(path: Path) -> int:
-    """Return the bytes that a file occupies on disk, without the holes of a sparse file."""
+    """Return the number of bytes that a file occupies on disk, not counting the holes of a sparse file."""
     stat = path.stat()
     return min(stat.st_size, stat.st_blocks * 512) if hasattr(stat, "st_blocks") else stat.st_size
 

@@ -7,7 +7,7 @@ References:
     Salmon, Moraes, Dror and Shaw, "Parallel Random Numbers: As Easy as 1, 2, 3", 2011, for counter-based generators;
     Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators", 2014, for the mixing function.
 
-`RowStream` lists all streams of noise for a row, `SeedStream` all streams from a seed alone. Each purpose has its own
+`RowStream` lists all streams of noise for a row, `SeedStream` all streams from a seed alone. Each use has its own
 number. The noise of training is not listed: it depends on seed, step and process.
 """
 
@@ -30,7 +30,7 @@ GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 @unique
 class RowStream(IntEnum):
-    """Numbers the purposes of noise for a row; a number is never changed or used again."""
+    """Gives each use of a row's noise a fixed number, which is never changed or given to another use."""
 
     TRANSFORM = 0
     """Binarises and dequantises in evaluation."""
@@ -64,7 +64,7 @@ class RowStream(IntEnum):
 
 @unique
 class SeedStream(IntEnum):
-    """Numbers the purposes of random generators made from a seed; a number is never changed or used again."""
+    """Gives each use of a seeded random generator a fixed number, which is never changed or given to another use."""
 
     SPLIT = 1
     """Divides the rows into training, validation and test."""
@@ -86,7 +86,7 @@ class SeedStream(IntEnum):
     """Chooses rare categories of rows that are sampled conditional on some cells."""
 
     def rng(self, seed: int, *more: int) -> np.random.Generator:
-        """Make the random generator for this purpose from a seed.
+        """Make a random generator from a seed and the number of this stream.
 
         Args:
             seed: the same seed gives the same numbers.
@@ -100,7 +100,7 @@ class SeedStream(IntEnum):
 
 
 def mix(value: UInt) -> UInt:
-    """Hash 64-bit integers by the finalizer of splitmix64, which is a bijection."""
+    """Hash 64-bit integers with the finalizer of splitmix64, which is a bijection."""
     value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return value ^ (value >> np.uint64(31))
@@ -112,7 +112,7 @@ _GENERATOR = threading.RLock()
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Seed torch's global generator within a block, and restore it afterwards.
+    """Seed torch's global random generator within a `with` block, and restore its state afterwards.
 
     All layers and distributions of torch draw from this generator. Other threads wait, so that each draws the same
     numbers as if it ran alone.

@@ -89,5 +89,5 @@ class Part:
 
 
 def all_rows(source: Source) -> Part:
-    """Return all rows of a source as a part."""
+    """Return a `Part` with all rows of a source."""
     return Part(source.values, np.arange(len(source.values)), source.labels, source.weights, source.context)

@@ -70,7 +70,7 @@ class Schema(BaseModel):
 
     @property
     def discrete(self) -> bool:
-        """Return whether the data are discrete, so that their likelihood is a probability and not a density."""
+        """Return whether the data are discrete, with a likelihood that is a probability rather than a density."""
         return self.kind not in ("real", "mixed")
 
     @property
@@ -85,14 +85,14 @@ class Schema(BaseModel):
 
     @property
     def cells(self) -> tuple[Column, ...]:
-        """Return the columns of a text file with such data: those of a mixed table, or the numbers and the context."""
+        """Return the columns of a text file that holds the data: a mixed table, or numbers and the context."""
         if self.kind == "mixed" or len(self.shape) > 1:
             return self.table if self.kind == "mixed" else ()
         names = self.columns or numbered_names(self.shape[0])
         return (*(Column(name=name, kind="real", type="double") for name in names), *self.context)
 
     def name(self, index: int) -> str:
-        """Name the feature at a flat index for messages, such as a column or a pixel."""
+        """Return the name of the feature (a column or a pixel) at a flat index, for use in messages."""
         if self.columns:
             return f"column '{self.columns[index]}'"
         if self.picture:
@@ -139,7 +139,7 @@ class Schema(BaseModel):
             self._check_constants(part)
 
     def _check_constants(self, part: Part) -> None:
-        """Warn if a column that was constant in training varies, because the likelihood ignores it."""
+        """Warn if a column that was constant in training now varies; the likelihood ignores such columns."""
         index, value = list(self.constant), np.array(list(self.constant.values()))
         if (found := _first(part, lambda block: block[:, index] != value)) is not None:
             row, i, block = found

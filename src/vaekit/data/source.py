@@ -1,4 +1,4 @@
-"""Opened rows: a single type for rows from files, databases and memory, both before and after encoding."""
+"""A single type for opened rows from files, databases and memory, both before and after encoding."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Source:
         return cls(np.empty((frame.rows, 0)), frame=frame, notes=frame.notes)
 
     def as_frame(self, labels: bool = False) -> Frame:
-        """Return the rows as a table, which is made from the columns of an array if necessary.
+        """Return the rows as a table; an array is converted to a table.
 
         Args:
             labels: whether to add the labels of an array as a column.
@@ -123,7 +123,7 @@ class Source:
         return frame_of_table(pa.table({LABEL: pa.array(self.labels)}))
 
     def in_order(self, columns: tuple[str, ...]) -> Source:
-        """Return the rows with only the named columns, in the given order.
+        """Return the rows with only the given columns, in the given order.
 
         Raises:
             DataError: if one of the columns is missing.

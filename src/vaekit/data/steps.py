@@ -1,4 +1,4 @@
-"""The steps from data as given to data as the model sees them.
+"""The steps that transform the given data into the model's input.
 
 Random steps (binarisation, dequantisation) take uniform noise, or draw it from a generator.
 """

@@ -38,12 +38,12 @@ class Transform(BaseModel):
 
     @property
     def cells(self) -> Cells | None:
-        """Return the step for the cells of a mixed table; None for other data."""
+        """Return the transform's step for the cells of a mixed table; None for other data."""
         return next((step for step in self.steps if isinstance(step, Cells)), None)
 
     @property
     def context_layout(self) -> Layout | None:
-        """Return the layout of the context; None if the model has no context."""
+        """Return the layout of the context's cells; None if the model has no context."""
         return next((step.layout for step in self.context if isinstance(step, Cells)), None)
 
     @property

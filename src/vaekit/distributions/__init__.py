@@ -1,4 +1,4 @@
-"""Probability distributions that `torch.distributions` does not offer, or offers without properties needed here."""
+"""Probability distributions that `torch.distributions` lacks, or offers without properties that this package needs."""
 
 from vaekit.distributions.autoregressive_bernoulli import AutoregressiveBernoulli
 from vaekit.distributions.cholesky_normal import CholeskyNormal

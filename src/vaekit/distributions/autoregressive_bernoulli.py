@@ -63,7 +63,7 @@ class AutoregressiveBernoulli(Distribution):
 
     @torch.no_grad()
     def _draw_in_order(self, uniform: Tensor) -> tuple[Tensor, Tensor]:
-        """Map uniform numbers in [0, 1) to draws; return these and the conditional probabilities of ones, without gradients."""
+        """Return draws and conditional probabilities of ones, given uniform numbers in [0, 1), without gradients."""
         noise = uniform.flatten(-len(self.event))
         logits = self.logits.flatten(-len(self.event)).expand(noise.shape)
         drawn, probabilities = torch.zeros_like(logits), torch.zeros_like(logits)

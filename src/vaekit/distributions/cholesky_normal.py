@@ -33,7 +33,7 @@ class CholeskyNormal(Reparameterized, MultivariateNormal):
         self.like = mean
 
     def detached(self) -> CholeskyNormal:
-        """Return the same distribution with detached parameters."""
+        """Return this distribution with detached parameters."""
         return CholeskyNormal(self.loc.detach(), self.scale_tril.detach())
 
     def reparameterize(self, noise: Tensor) -> Tensor:

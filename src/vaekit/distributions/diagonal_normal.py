@@ -35,7 +35,7 @@ class DiagonalNormal(Reparameterized, Independent):  # type: ignore[type-arg]  #
         self.like = mean
 
     def expand(self, batch_shape: Size | list[int], _instance: Distribution | None = None) -> DiagonalNormal:  # type: ignore[override]
-        """Return the same distribution with a larger batch shape."""
+        """Return this distribution with a larger batch shape."""
         shape = (*batch_shape, self.event_shape[0])
         return DiagonalNormal(self.base_dist.loc.expand(shape), self.base_dist.scale.expand(shape))
 
@@ -55,7 +55,7 @@ class DiagonalNormal(Reparameterized, Independent):  # type: ignore[type-arg]  #
         return (z - self.base_dist.loc) / self.base_dist.scale
 
     def detached(self) -> DiagonalNormal:
-        """Return the same distribution with detached parameters."""
+        """Return this distribution with detached parameters."""
         return DiagonalNormal(self.base_dist.loc.detach(), self.base_dist.scale.detach())
 
     def kl_per_dimension(self, other: DiagonalNormal) -> Tensor:

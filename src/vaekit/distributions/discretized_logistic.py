@@ -45,11 +45,11 @@ class DiscretizedLogistic(Distribution):
 
     @property
     def support(self) -> constraints.Constraint:
-        """Return the constraint to the levels 0 … L−1."""
+        """Return the constraint that a value is one of the levels 0 … L−1."""
         return constraints.integer_interval(0, self.levels - 1)
 
     def expand(self, batch_shape: Size, _instance: Distribution | None = None) -> DiscretizedLogistic:  # type: ignore[override]
-        """Return the same distribution with a larger batch shape."""
+        """Return this distribution with a larger batch shape."""
         return DiscretizedLogistic(self.location.expand(batch_shape), self.scale.expand(batch_shape), self.levels)
 
     def log_prob(self, value: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 z = f(u),  u ~ N(μ, diag σ²),      log q(z) = log N(u; μ, diag σ²) − log |det ∂f/∂u|
 
 The map f is a zuko transform. zuko's `NormalizingFlow` has neither the maps between noise and z nor a cached density of the
-last draw. The cache avoids inverting an autoregressive map, which takes one pass for each dimension.
+last draw. The cache avoids the inverse of f: an autoregressive map takes one pass per dimension to invert.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class FlowNormal(DrawnMoments):
         self._drawn: tuple[Tensor, Tensor] | None = None
 
     def reparameterize(self, noise: Tensor) -> Tensor:
-        """Return z = f(μ + σ ⊙ ε) and cache log q(z), because inverting f may be many times slower."""
+        """Return z = f(μ + σ ⊙ ε) and cache log q(z), so that `log_prob` need not invert f."""
         u = self.base.reparameterize(noise)
         z, log_det = self.transform.call_and_ladj(u)
         self._drawn = z, self.base.log_prob(u) - log_det

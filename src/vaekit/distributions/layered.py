@@ -104,7 +104,7 @@ class LayeredNormal(DrawnMoments, Layered):
         self.like, self.frozen = like, frozen
 
     def detached(self) -> LayeredNormal:
-        """Return the same distribution with detached parameters."""
+        """Return this distribution with detached parameters."""
         return LayeredNormal(self.sizes, self.order, self.frozen, self.batch_shape, self.like, self.frozen)
 
     def reparameterize(self, noise: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Distributions of cells that may go missing depending on their value; the mask is part of the observation.
+"""Distributions of cells that go missing with a probability that depends on their value; the mask is observed too.
 
     P(cell j missing | x_j) = σ(ℓ_j(x_j))           ℓ: one logit for each category, a + b·y for a normal score y
 
@@ -85,7 +85,7 @@ class TiltedMixture(LogisticMixture):
 
 
 class MaskedCells(TableCells):
-    """The distribution of a row's cells that may go missing depending on their values.
+    """The distribution of a row's cells, each missing with a probability that depends on its value.
 
     Args:
         cells: p(x|z).
@@ -125,7 +125,7 @@ class MaskedCells(TableCells):
         return torch.where(self._last(group) & selects.unsqueeze(1), totals.unsqueeze(-1), own)
 
     def _last(self, group: CategoryGroup) -> Tensor:
-        """Mark the last category of each of k cells, shape (k, n)."""
+        """Return a mask of the last category of each of k cells, shape (k, n)."""
         there = (
             torch.isfinite(group.log_probs.flatten(0, -3)[0])
             if group.log_probs.dim() > 2

@@ -1,7 +1,7 @@
 """The distribution of a row of a mixed table, cell by cell.
 
-A cell holds a category or the normal score of a number. A column has one cell, or two if it holds point masses beside other
-numbers: the first cell chooses a point mass or "none of them", the second holds the number.
+A cell holds a category or the normal score of a number. A column has one cell, or two if it mixes point masses with
+other numbers: the first cell chooses a point mass or "none of them", the second holds the number.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class TableCells(Distribution):
         return drawn
 
     def sample(self, sample_shape: Size | list[int] | tuple[int, ...] = Size()) -> Tensor:  # noqa: B008
-        """Draw every cell at random; a category is not set to the most probable one."""
+        """Draw every cell at random; categories are drawn too, not set to the most probable one."""
         with torch.no_grad():
             like = self.categories[0].log_probs if self.categories else self.numbers[0].mixture.location
             return self.draw(torch.rand([*sample_shape, *self.batch_shape, 2], device=like.device))

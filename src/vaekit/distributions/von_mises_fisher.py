@@ -197,7 +197,7 @@ class VonMisesFisher(Reparameterized):
         return self.law.log_total - self.even.log_total
 
     def detached(self) -> VonMisesFisher:
-        """Return the same distribution with detached parameters."""
+        """Return this distribution with detached parameters."""
         return VonMisesFisher(self.direction.detach(), self.concentration.detach())
 
     def log_prob(self, value: Tensor) -> Tensor:
@@ -217,7 +217,7 @@ class VonMisesFisher(Reparameterized):
         return self._move(self._turn(z.double(), -1.0), self.law, self.even).to(z.dtype)
 
     def _move(self, y: Tensor, old: _Cosine, new: _Cosine) -> Tensor:
-        """Map the cosine with the first axis from one distribution to another; keep the length and the remaining direction."""
+        """Map vectors so that the cosine with the first axis changes from one distribution to another; keep lengths."""
         along, across = y[..., 0], y[..., 1:]
         width = across.norm(dim=-1)
         x = torch.asinh(along / width)  # artanh of the cosine, also exact near the poles
@@ -227,7 +227,7 @@ class VonMisesFisher(Reparameterized):
         return torch.cat([(length * torch.tanh(moved)).unsqueeze(-1), across * scale.unsqueeze(-1)], -1)
 
     def _turn(self, y: Tensor, sense: float) -> Tensor:
-        """Rotate in the plane of the first axis e and μ, from e to μ if `sense` is positive, else from μ to e."""
+        """Rotate vectors in the plane of μ and the first axis e, from e to μ if `sense` is positive, else back."""
         mu = self.direction.double()
         e = torch.zeros_like(mu)
         e[..., 0] = 1
@@ -238,7 +238,7 @@ class VonMisesFisher(Reparameterized):
 
 
 def _by_row(function: Callable[[Tensor], Tensor], x: Tensor, batch: Size) -> Tensor:
-    """Apply a function of (*batch, m) to a tensor of shape (..., *batch)."""
+    """Apply a function of a tensor of shape (*batch, m) to a tensor of shape (..., *batch)."""
     lead = x.shape[: x.dim() - len(batch)]
     rows = x.reshape(-1, *batch).movedim(0, -1)
     return function(rows).movedim(-1, 0).reshape((*lead, *batch))

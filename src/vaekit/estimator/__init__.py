@@ -1,4 +1,4 @@
-"""The package as a scikit-learn estimator."""
+"""The package's scikit-learn estimator."""
 
 from vaekit.estimator.vae import VAE
 

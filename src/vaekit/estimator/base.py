@@ -38,7 +38,7 @@ class Fitted(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, Ba
         return int(self.run_.recipe.latent_dim)
 
     def _rows(self, X: Any, reset: bool) -> Any:
-        """Return rows for `vaekit.train`, and record their columns (`reset`) or compare them with the recorded ones."""
+        """Return rows for `vaekit.train`; record their columns if `reset`, else check for the recorded columns."""
         if isinstance(X, str | os.PathLike | Source):
             return X
         if nw.dependencies.is_into_dataframe(X):
@@ -51,7 +51,7 @@ class Fitted(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, Ba
         return rows.astype(np.float64) if rows.dtype == object else rows  # a list with None becomes an array of objects
 
     def _check(self, X: object) -> tuple[Any, Any]:
-        """Return rows twice: as a data frame or an array, and in the form that the run takes."""
+        """Return rows in two forms: as a data frame or an array, and as the fitted run takes them."""
         check_is_fitted(self, "run_")
         X = collect(X)
         rows = self._rows(X, reset=False)

@@ -1,4 +1,4 @@
-"""Functions for fitting, saving and loading an estimator: settings, seed, folder, precision and pattern."""
+"""Helpers for fitting, saving and loading an estimator; they handle its settings, seed, folder and sample row."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SEEDS = 2**31 - 1
 
 
 def draw_seed(random_state: Any) -> int:
-    """Draw a seed from scikit-learn's `random_state`, or return it if it is an integer.
+    """Return an integer `random_state` as the seed; draw a seed from any other `random_state` of scikit-learn.
 
     Examples:
         >>> draw_seed(7)
@@ -69,7 +69,7 @@ def complete_settings(
 
 @contextlib.contextmanager
 def choose_folder(out: str | Path | None) -> Iterator[str | Path]:
-    """Yield the folder to train in: `out`, or a temporary folder, for which training ignores signals."""
+    """Yield the training folder, `out` or a temporary folder; for a temporary one, training sets no signal handlers."""
     if out is not None:
         yield out
         return
@@ -88,7 +88,7 @@ def in_float64(run: Run) -> Run:
 
 
 def add_pattern(run: Run, pattern: Any) -> Run:
-    """Return the run with the types of its training data, as a sample row that `Run.save` writes.
+    """Return the run with an added sample row that keeps the types of the training data; `Run.save` writes this row.
 
     Args:
         run: the trained run.
@@ -116,6 +116,8 @@ def load_with_pattern(path: str | Path) -> tuple[Run, Any]:
             raise ValueError(f"it has {rows:,} rows")
         return run, read_pattern(run.row, library)
     except ImportError as error:
-        raise RunError(f"'{path}' was trained on a data frame of {library}, which is not installed") from error
+        raise RunError(
+            f"'{path}' was trained on a {library} data frame, but {library} is not installed", mend=f"Install {library}"
+        ) from error
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise run.folder.damage_error(ROW, error) from error

@@ -1,4 +1,4 @@
-"""The pattern of an estimator on disk: one row with the types of the training data, as a Parquet file."""
+"""Store the types of an estimator's training data in a Parquet file with one row (the pattern)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ KEY = b"vaekit.columns"
 
 
 def write_pattern(pattern: Any) -> bytes:
-    """Write a one-row data frame as a Parquet file, with pandas types in the file's metadata.
+    """Write a one-row data frame as a Parquet file; a pandas frame's types go into the file's metadata.
 
     Args:
         pattern: a data frame of one row.
@@ -106,7 +106,7 @@ def _pandas_of_table(table: pa.Table) -> Any:
 
 
 def _series(kind: dict[str, Any], cells: Any) -> Any:
-    """Make a pandas column of one row from its stored cell or categories."""
+    """Make a one-row pandas column from a stored cell, or from stored categories."""
     import pandas as pd
 
     if "categories" in kind:

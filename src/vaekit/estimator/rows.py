@@ -1,4 +1,4 @@
-"""Convert rows that enter and leave an estimator, and keep their library and types."""
+"""Convert the rows that an estimator takes and returns, keeping their library and types."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def collect(X: Any) -> Any:
 
 
 def name_columns(values: Mapping[Any, Any], array: bool) -> dict[str, Any]:
-    """Replace column numbers of an array by column names in the keys of a mapping.
+    """Turn the keys of a mapping into column names: column number 0 of an array becomes 'column0'.
 
     Args:
         values: values by name or number of the column.

@@ -1,4 +1,4 @@
-"""The package as a scikit-learn estimator of densities, which also transforms and imputes rows."""
+"""A scikit-learn estimator that models densities, transforms rows and fills missing cells."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class VAE(Fitted):
         feature_names_in_: names of these columns, if all names are strings.
         n_iter_: number of epochs trained.
         lower_bound_: lower bound on the mean log p(x) of the validation rows (share `data.validation`), in nats; for an
-            autoencoder minus the squared error; NaN without validation rows.
+            autoencoder, the negative squared error; NaN without validation rows.
         history_: the figures of each validation.
 
     References:
@@ -107,7 +107,7 @@ class VAE(Fitted):
         self.warm_start, self.random_state, self.out = warm_start, random_state, out
 
     def fit(self, X: object, y: object = None, sample_weight: npt.ArrayLike | None = None) -> VAE:  # noqa: ARG002
-        """Train on all rows except a validation share, which chooses the best weights.
+        """Train on all rows except a validation share; the best weights are chosen on that share.
 
         Args:
             X: the rows.
@@ -165,7 +165,7 @@ class VAE(Fitted):
         return to_trained_types(in_float64(self.run_).decode(check_array(X), values), self.run_, self._pattern)
 
     def score_samples(self, X: object) -> Array:
-        """Return a lower bound on log p(x) of each row in nats (for an autoencoder, minus the squared error).
+        """Return a lower bound on log p(x) of each row in nats; for an autoencoder, the negative squared error.
 
         Args:
             X: rows as in `fit`; missing cells are integrated out.
@@ -219,7 +219,7 @@ class VAE(Fitted):
         return match_type(in_float64(self.run_).reconstruct(rows), given)
 
     def impute(self, X: object, draws: int | None = None) -> Any:
-        """Fill the missing cells of rows by conditional means and likeliest categories, or by draws.
+        """Fill the missing cells of rows with conditional means and likeliest categories, or with draws.
 
         Args:
             X: rows as in `fit`.
@@ -262,7 +262,7 @@ class VAE(Fitted):
 
     @classmethod
     def load(cls, path: str | Path) -> VAE:
-        """Load an estimator from a run folder of `save` or `vaekit.train`, without running any code from it.
+        """Load an estimator from a run folder that `save` or `vaekit.train` wrote; code in the folder is never run.
 
         Args:
             path: the run folder.
@@ -277,7 +277,7 @@ class VAE(Fitted):
         return vae
 
     def _own_settings(self, rows: object) -> dict[str, Any]:
-        """Return the estimator's parameters as settings of a recipe."""
+        """Return the estimator's parameters as recipe settings."""
         columns = name_columns(self.columns or {}, isinstance(rows, np.ndarray))
         return {
             "latent_dim": self.latent_dim,

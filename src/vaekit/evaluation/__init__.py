@@ -1,4 +1,4 @@
-"""Evaluation: held-out bounds with standard errors, the parts of the rate, simple models, and what the figures mean."""
+"""Evaluation: held-out bounds with standard errors, the parts of the rate, simple models for comparison, and advice."""
 
 from vaekit.evaluation.annealing import Annealed, anneal, annealed_bound, bracket
 from vaekit.evaluation.baselines import Baselines, LinearBaselines, TableBaselines, measure_baselines

@@ -4,8 +4,8 @@
     log w  = Σ_t (β_t − β_{t−1}) [log p(x, z_{t−1}) − log q(z_{t−1}|x)],   z_0 ~ q,  z_t from z_{t−1} by HMC on f_t
 
 log (1/K) Σ_k w_k is a lower bound on log p(x) in expectation, and converges to it as T or K grows. If the chain runs
-backwards from a draw of the true posterior, −log of the average weight is an upper bound. Rows simulated by the model,
-z ~ p(z), x ~ p(x|z), come with such a draw. The distance between the two bounds shows how far off the estimate can be.
+backwards from a draw of the true posterior, the negative log of the average weight is an upper bound. Rows simulated
+by the model, z ~ p(z), x ~ p(x|z), come with such a draw. The distance between the bounds shows the possible error.
 
 A separate run with its own noise tunes the leapfrog step size for each row and temperature. Chains that tuned their own
 step sizes would bias the weights.
@@ -196,7 +196,7 @@ def tune(chains: Chains, betas: list[float]) -> list[Tensor]:
 
 
 def anneal(model: VariationalAutoEncoder, rows: Rows, temperatures: int, samples: int) -> Annealed:
-    """Estimate the mean log p(x) of rows by annealed importance sampling, and its possible error on simulated rows.
+    """Estimate the mean log p(x) of rows by annealed importance sampling, and bound the error on simulated rows.
 
     Args:
         model: the model.
@@ -219,7 +219,7 @@ def anneal(model: VariationalAutoEncoder, rows: Rows, temperatures: int, samples
 
 
 def annealed_bound(model: VariationalAutoEncoder, rows: Rows, chains: int, temperatures: int) -> Array:
-    """Compute a lower bound on log p(x) of each row by annealed importance sampling; it holds in expectation.
+    """Compute a lower bound on log p(x) of each row by annealed importance sampling; the bound holds in expectation.
 
     Args:
         model: the model.
@@ -246,7 +246,7 @@ def bracket(
     seed: int = 0,
     context: Tensor | None = None,
 ) -> tuple[Array, Array]:
-    """Bound log p(x) from below and above on rows simulated by the model, in the units that the model sees.
+    """Compute lower and upper bounds on log p(x) of rows simulated by the model, in the units that the model sees.
 
     Args:
         model: the model.
@@ -283,7 +283,7 @@ def _block(width: int, chains: int) -> int:
 
 
 def _chains(model: VariationalAutoEncoder, x: Tensor, noise: RowNoise) -> Chains:
-    """Set up the tuning chains; the measuring chains differ only in their noise streams and their number."""
+    """Build the chains that tune step sizes; chains that measure differ only in their noise streams and number."""
     return Chains(model, x, model.encoder(x), model.prior(), noise, TUNE, TUNING_CHAINS)
 
 

@@ -32,7 +32,7 @@ class Baselines:
     """Hold the mean log-likelihoods of simple models on held-out rows, in nats per row of the data as given."""
 
     def known(self) -> dict[str, float]:
-        """Return the log-likelihood of each simple model that could be fitted, by the model's name."""
+        """Return the log-likelihoods of the simple models that could be fitted, keyed by model name."""
         named = {each.metadata["name"]: getattr(self, each.name) for each in fields(self)}
         return {name: value for name, value in named.items() if value is not None}
 
@@ -66,7 +66,7 @@ class TableBaselines(Baselines):
 
 
 def _matrix(rows: Rows, dequantize: bool, part: int) -> Array:
-    """Return rows as a matrix of floats, with added uniform noise if they are to be dequantised."""
+    """Return rows as a matrix of floats, with added uniform noise if the data are dequantised."""
     some = Rows(rows.part.subset(MOST_ROWS, rows.seed), rows.transform, rows.seed)
     matrix: Array = some.tensor().flatten(1).double().numpy()
     # equal rows get different noise: with the same noise, a density could exceed every probability

@@ -90,11 +90,11 @@ class Bounds(Measured):
 
 @dataclass(frozen=True)
 class Errors(Measured):
-    """Hold the squared reconstruction error ‖x − y‖² of each of n rows, in the model's units, as its distortion."""
+    """Hold an autoencoder's distortions of n rows: squared reconstruction errors ‖x − y‖² in the model's units."""
 
     @property
     def score(self) -> Array:
-        """Return minus the squared error of each row, shape (n,)."""
+        """Return the negative squared error of each row, shape (n,)."""
         return -self.distortion
 
 
@@ -113,7 +113,7 @@ class _Sizes(TorchFunctionMode):
 
 
 def first_row(rows: Rows) -> tuple[Tensor, Tensor | None]:
-    """Return the first row as the model sees it, and its context."""
+    """Return the first of the rows as the model sees it, with that row's context."""
     x, _, context = next(rows.blocks(1))
     return x, context
 

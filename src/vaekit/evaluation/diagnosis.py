@@ -12,7 +12,7 @@ from vaekit.evaluation.figures import BoundFigures, ErrorFigures, Figures
 
 @dataclass(frozen=True)
 class Remedy:
-    """Hold a change that may improve a model, and the settings that bring it into a recipe.
+    """Hold a change that may improve a model, and the recipe settings that make this change.
 
     Args:
         name: what to try.

@@ -27,7 +27,7 @@ class Estimate:
 
     @classmethod
     def of(cls, values: npt.NDArray[np.float64]) -> Estimate:
-        """Average values, one per example, and estimate the standard error; shape (n,) with n ≥ 1."""
+        """Compute the mean of n ≥ 1 values, one per example, shape (n,), with its standard error."""
         error = float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else None
         return cls(float(values.mean()), error)
 

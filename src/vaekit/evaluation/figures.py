@@ -1,4 +1,4 @@
-"""Records of the figures of a trained model, which print as rows of text or as JSON."""
+"""Records of a trained model's figures; a record prints as rows of text or as JSON."""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 
     q_β = argmin_q β·D[q] + R[q]
 
-Adam finds q_β for each row. Draws from another noise stream measure its bound: the draws used in the fit would
-overstate it.
+Adam finds q_β for each row. The bound of q_β is measured with draws from another noise stream, because the draws used
+in the fit would overstate the bound.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def fit_posterior(
     beta: float = 1.0,
     steps: int = STEPS,
 ) -> DiagonalNormal:
-    """Fit to each row the diagonal Gaussian that minimises β·D + R.
+    """Find the diagonal Gaussian that minimises β·D + R for each row.
 
         q_β = argmin_q −β E_q[log p(x|z)] + KL[q ‖ p(z)]
 

@@ -120,7 +120,7 @@ def inference_gap(
     temperatures: int | None = None,
     chains: int = 16,
 ) -> InferenceGap:
-    """Split the gap between log p(x) and the ELBO into a part of the posterior family and a part of the encoder.
+    """Split the gap between log p(x) and the ELBO into the posterior family's part and the encoder's part.
 
         log p(x) − ELBO[q] = (log p(x) − ELBO[q*]) + (ELBO[q*] − ELBO[q])
 
@@ -172,7 +172,7 @@ def inference_gap(
 
 
 def _choose(estimates: dict[str, Array]) -> tuple[Array, str]:
-    """Choose for each half of the rows the estimate with the largest mean over the other half."""
+    """Choose an estimate for each half of the rows: the one with the largest mean over the other half."""
     # a choice by the same rows would favour lucky draws, and would not be a lower bound in expectation
     found = np.empty_like(next(iter(estimates.values())))
     halves, names = (slice(0, None, 2), slice(1, None, 2)), []

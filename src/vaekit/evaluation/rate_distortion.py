@@ -78,7 +78,7 @@ class RateDistortionCurve:
 def rate_distortion(
     model: VariationalAutoEncoder, rows: Rows, betas: Sequence[float], samples: int = 100, steps: int = STEPS
 ) -> RateDistortionCurve:
-    """Measure points on an upper bound of the model's rate-distortion curve, without retraining.
+    """Measure points that bound the model's rate-distortion curve from above, without retraining.
 
         q_β = argmin_q β·D[q] + R[q],   D = −E_q[log p(x|z)],   R = KL[q ‖ p(z)]
 

@@ -25,7 +25,7 @@ TRAIN_ROWS = 5000
 
 @dataclass(frozen=True)
 class Evaluator:
-    """Measure the figures of a trained model on rows, and compare them with training rows and simple models.
+    """Measure the figures of a trained model on some rows; training rows and simple models serve as comparisons.
 
     Args:
         model: the model.
@@ -40,7 +40,7 @@ class Evaluator:
     kl_weight: float | None
 
     def evaluate(self, rows: Rows, samples: int) -> Figures:
-        """Measure the figures of the model on rows, with K = `samples` draws of z for each."""
+        """Measure the model's figures on some rows, with K = `samples` draws of z for each row."""
         if isinstance(self.model, Autoencoder):
             return self._measure_errors(self.model, rows)
         return self._measure_bounds(self.model.with_likelihood("a bound"), rows, samples)
@@ -102,7 +102,7 @@ class Evaluator:
 
 
 def _factorize(prior: Distribution, posterior: DiagonalNormal) -> DiagonalNormal:
-    """Return the prior if it is a diagonal Gaussian, else one with the mean and variance of all codes."""
+    """Return the prior if it is a diagonal Gaussian, else the diagonal Gaussian with all codes' mean and variance."""
     if isinstance(prior, DiagonalNormal):
         return prior
     variance = posterior.mean.var(0, correction=0) + posterior.variance.mean(0)

@@ -6,7 +6,7 @@ weights.safetensors   the best weights
 rows.safetensors      hashes of the training rows
 state/                everything that resuming needs
 metrics.csv           a row for each validation
-provenance.json       versions, seed, fingerprint of the data, command, choices and their reasons
+provenance.json       versions, seed, command, choices with their reasons, and a fingerprint of the data
 row.parquet           a row of the data frame that an estimator was fitted to
 report.html
 

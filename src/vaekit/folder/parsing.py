@@ -1,4 +1,4 @@
-"""Parse the text files of a run folder, with a ValueError for anything that training does not write."""
+"""Parse the text files of a run folder, and raise a ValueError for anything that training does not write."""
 
 from __future__ import annotations
 

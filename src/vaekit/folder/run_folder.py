@@ -39,7 +39,7 @@ TYPES = {torch.float32: "F32", torch.float64: "F64", torch.float16: "F16", torch
 
 
 class RunFolder:
-    """A folder that holds one run, trained or in training.
+    """The folder of one run, during and after training.
 
     Args:
         path: the folder.
@@ -99,7 +99,7 @@ class RunFolder:
         Raises:
             RunError: if another process is training it.
         """
-        with hold_lock(self.path / LOCK, f"'{self.path}' is in training"):
+        with hold_lock(self.path / LOCK, f"'{self.path}' is being trained"):
             for folder in (self.path, self.path / "state"):
                 remove_leftovers(folder)
             yield
@@ -139,7 +139,7 @@ class RunFolder:
         return RunError(f"'{self.path / name}' is damaged: {shorten(str(problem))}", mend=COPY)
 
     def write(self, name: str, content: dict[str, Any] | str | bytes) -> None:
-        """Write a file of the run; a dictionary is written as JSON or TOML, by the file's ending, with a digest."""
+        """Write a file of the run; a dictionary is written with a digest, in the format of the file's extension."""
         if isinstance(content, dict):
             suffix = Path(name).suffix
             text = tomli_w.dumps(content) if suffix == ".toml" else json.dumps(content, indent=2, allow_nan=False)
@@ -170,14 +170,14 @@ class RunFolder:
         return text
 
     def _check_intact(self, name: str, intact: bool | None) -> None:
-        """Raise a `RunError` for a file with a wrong (False) or missing (None) digest."""
+        """Raise a `RunError` if a file's digest is wrong (`intact` is False) or missing (None)."""
         if intact is None:
             raise self.damage_error(name, "its digest is missing")
         if intact is False:
             raise self.change_error(name)
 
     def change_error(self, name: str) -> RunError:
-        """Return the error for a file of the run with a wrong digest."""
+        """Return the error for a file whose digest is wrong."""
         path = self.path / name
         mend = f"{COPY}, or train a new run with `recipe={str(path)!r}`" if name == "recipe.toml" else COPY
         return RunError(f"'{path}' is damaged, or was changed after it was written", mend=mend)

@@ -15,7 +15,7 @@ from vaekit.networks import Rescale
 
 
 class FittedGaussian(nn.Module):
-    """Hold a Gaussian fitted to the codes of an autoencoder after training, to draw new codes without a prior.
+    """Hold a Gaussian that is fitted to an autoencoder's codes after training; new codes are drawn from it.
 
     Args:
         latent_dim: number of latent dimensions, ≥ 1.
@@ -56,12 +56,12 @@ class Reconstruction:
     y: Tensor
 
     def distortion(self) -> Tensor:
-        """Return ‖x − y‖² of each example, shape (B,)."""
+        """Return ‖x − y‖² of each example and its reconstruction, shape (B,)."""
         return (self.x - self.y).square().flatten(1).sum(1)
 
 
 class Autoencoder(LatentModel):
-    """Reconstruct x as dec(enc(x)), trained by the squared error ‖x − dec(enc(x))‖².
+    """Reconstruct x as dec(enc(x)), with networks trained to minimise the squared error ‖x − dec(enc(x))‖².
 
     Args:
         encoder: network from (B, *event) to (B, latent_dim).
@@ -91,7 +91,7 @@ class Autoencoder(LatentModel):
         self.prior = FittedGaussian(latent_dim)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Reconstruct x and compute the mean over examples of ‖x − y‖²."""
+        """Return the reconstruction y of x, and the mean of ‖x − y‖² over the examples."""
         y = self.decode(self.encode(x))
         return y, (x - y).square().flatten(1).sum(1).mean()
 
@@ -104,13 +104,13 @@ class Autoencoder(LatentModel):
         return self.encoder(self.rescale(x))
 
     def decode(self, z: Tensor) -> Tensor:
-        """Return the reconstruction from codes, shape (..., *event)."""
+        """Return the reconstruction for each code, shape (..., *event)."""
         y = self.decoder(z).squeeze(-1)
         return y.to(torch.promote_types(y.dtype, torch.float32))
 
     @torch.no_grad()
     def start(self, x: Tensor) -> None:
-        """Standardise the encoder's input, and start both networks on some rows."""
+        """Standardise the encoder's input and initialise both networks, using some training rows."""
         start_part(self.encoder, self.rescale.start(x))
         start_part(self.decoder, x)
 

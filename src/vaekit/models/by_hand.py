@@ -26,7 +26,7 @@ class TorchGaussian(nn.Module):
         self.encoder = encoder
 
     def forward(self, x: Tensor, *context: Tensor) -> DiagonalNormal:
-        """Return the posterior of x, shape (B, *event)."""
+        """Return q(z|x) for x of shape (B, *event)."""
         q = self.encoder(x, *context)
         base = q.base_dist if isinstance(q, Independent) else q
         if not isinstance(base, Normal):
@@ -93,7 +93,7 @@ def as_latent_model(model: Any, x: Tensor) -> LatentModel:
 
 
 def is_density(model: LatentModel) -> bool:
-    """Tell whether log p(x|z) is a density on the reals rather than a probability."""
+    """Return whether log p(x|z) is a density on the reals rather than a probability."""
     if not model.has_likelihood:
         return False
     likelihood = getattr(model.decoder, "likelihood", None)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def start_part(part: nn.Module, x: Tensor) -> float | None:
-    """Start a part on some rows if it has a method `start`, and return the noise variance that a linear decoder finds."""
+    """Call `part.start` on some rows if it exists, and return the noise variance that a linear decoder finds."""
     start: Any = getattr(part, "start", None)
     return None if start is None else start(x)
 
@@ -61,7 +61,7 @@ class LatentModel(nn.Module, ABC):
 
     @torch.no_grad()
     def start(self, x: Tensor) -> None:
-        """Set the first weights to values that suit some training rows; by default they stay as they are.
+        """Initialise the model's weights from some training rows; by default the weights stay unchanged.
 
         Args:
             x: rows as the model sees them, shape (n, *event).

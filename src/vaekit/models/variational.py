@@ -6,8 +6,8 @@
 
 Log-probabilities are summed over the features of an example; there is one value for each example.
 
-At each c, a conditional model p(x, z|c) = p(x|z, c) p(z) is an ordinary model. Every statement about p(x) then holds for
-p(x|c), with the posterior q(z|x, c).
+At each context c, a conditional model p(x, z|c) = p(x|z, c) p(z) is an ordinary model. Every statement about p(x) then
+holds for p(x|c), with the posterior q(z|x, c).
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ class VariationalAutoEncoder(LatentModel):
         self.kl_weight, self.samples = kl_weight, samples
 
     def given(self, context: Tensor | None) -> VariationalAutoEncoder:
-        """Return the model p(x, z|c) at the contexts of some rows, with the same weights.
+        """Return the model p(x, z|c) at the contexts c of some rows; it shares this model's weights.
 
         Args:
             context: c, shape (B, ...), moved to the model's device; None for a model that is not conditional.
@@ -227,12 +227,12 @@ class VariationalAutoEncoder(LatentModel):
         return draws.likelihood.mean.mean(0), (draws.distortion() + self.kl_weight * draws.rate()).mean()
 
     def with_likelihood(self, what: str) -> VariationalAutoEncoder:  # noqa: ARG002 - it has one
-        """Return the model itself."""
+        """Return this model, since it has a likelihood."""
         return self
 
     @torch.no_grad()
     def start(self, x: Tensor) -> None:
-        """Start every part on some rows, unless the encoder is a custom module. The networks of a mixed table start as built."""
+        """Initialise the parts from rows, unless the encoder is custom; a mixed table's networks stay as built."""
         encoder: nn.Module = self.encoder
         if not isinstance(encoder, Encoder):
             return

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class Concatenated(nn.Module):
-    """f(g(x) ⊕ h(c)), a network of input x and context c, with features concatenated along the last dimension.
+    """f(g(x) ⊕ h(c)), a network that concatenates the features of input x and context c along the last dimension.
 
     Args:
         first: g, applied to the input.

@@ -37,7 +37,7 @@ def stage_sizes(height: int, width: int, stages: int) -> list[tuple[int, int]]:
 
 
 def _norm(channels: int) -> nn.GroupNorm:
-    """Return a normalisation of groups of several channels, because a group of one channel and one pixel would become zero."""
+    """Return a group normalisation with several channels per group; one channel of one pixel would become zero."""
     return nn.GroupNorm(math.gcd(channels, 8) if channels >= 32 else 1, channels)
 
 
@@ -91,7 +91,7 @@ class ResidualConvolution(nn.Module):
 
 
 class Doubling(nn.Module):
-    """A convolution with four output pixels for each input pixel, cropped to a size.
+    """A convolution with four output pixels for each input pixel, cropped to a given size.
 
     Args:
         channels: number of input channels.

@@ -19,7 +19,7 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 
 
 def soft_clamp(raw: Tensor, low: float, high: float) -> Tensor:
-    """Bound a value smoothly, close to the identity between the bounds.
+    """Limit a value smoothly to a range, and leave values well inside the range almost unchanged.
 
         low + softplus(raw − low) − softplus(raw − high)
 
@@ -43,7 +43,7 @@ def soft_clamp(raw: Tensor, low: float, high: float) -> Tensor:
 
 
 class Slice(nn.Module):
-    """A module that returns the first numbers of a vector.
+    """A module that returns the first entries of a vector.
 
     Args:
         size: how many numbers, ≥ 1.

@@ -4,8 +4,8 @@
 
 U and Λ are the eigenvectors and eigenvalues of the data's covariance, measured once and then fixed. A and b are learned.
 The maps can express the same functions as without U and Λ, but correlated columns or columns of very different scale no
-longer make the optimisation ill-conditioned. Training starts from probabilistic principal component analysis. Far from there,
-the gradient noise of the stiffest direction (λ_1/σ² may be 10⁶) would hide the gradients of all others.
+longer make the optimisation ill-conditioned. Training starts from probabilistic principal component analysis. From a
+distant start, the gradient noise of the stiffest direction (λ_1/σ² may be 10⁶) would hide the gradients of all others.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class PrincipalAxes:
         return left.clamp(min=1e-9 * float(self.total)) / max(1, len(self.mean) - latent_dim)
 
     def share(self, latent_dim: int) -> Tensor:
-        """Return σ²/λ_j of each leading axis, at most 1: the posterior variance of its latent dimension."""
+        """Return min(1, σ²/λ_j), the posterior variance of each latent dimension j."""
         return (self.noise(latent_dim) / self.std[:latent_dim].square()).clamp(max=1.0)
 
 
@@ -88,7 +88,7 @@ class LinearEncoder(nn.Module):
 
     @torch.no_grad()
     def start(self, x: Tensor) -> None:
-        """Compute the axes of rows as the network sees them, and start at the posterior of probabilistic PCA.
+        """Compute the principal axes of the network's inputs, and start at the posterior of probabilistic PCA.
 
         Args:
             x: rows, shape (n, *event).
@@ -129,7 +129,7 @@ class LinearDecoder(nn.Module):
 
     @torch.no_grad()
     def start(self, x: Tensor) -> float:
-        """Compute the axes of rows, in units of their root mean square deviation, and start at W of probabilistic PCA.
+        """Compute the principal axes in units of the rows' RMS deviation, and start at W of probabilistic PCA.
 
         Args:
             x: rows, shape (n, *event).

@@ -14,7 +14,7 @@ REACH = 20.0
 
 
 class TableInput(nn.Module):
-    """Map cells and measures (B, 2S) to features (B, width), by learned vectors of categories and a linear map of numbers.
+    """Map rows of a table (B, 2S) to features (B, width): categories by learned vectors, numbers by a linear map.
 
     A missing category has its own vector. A missing number counts as 0, and the map also sees which numbers are observed.
 

@@ -67,7 +67,7 @@ class Objective(Part, nn.Module):
         return cls(**{k: v for k, v in options.values().items() if k not in ("samples", "kl_weight")})
 
     def draw(self, model: Any, x: Tensor, samples: int | None = None) -> Any:
-        """Draw latent vectors from the model for a batch, as the objective needs them.
+        """Draw a batch's latent vectors from the model, in the way that the objective needs.
 
         Args:
             model: the model, with the context of these rows.

@@ -42,7 +42,7 @@ class DoublyReparameterizedIWAE(NegativeIWAE):
         yield from needs_detached("dreg", "iwae", plan)
 
     def weigh(self, draws: Draws, beta: Tensor) -> tuple[Tensor, Tensor]:
-        """Return log w and log q(z|x) − log p(z) with path gradients; the gradient for z is multiplied by w̃ once more."""
+        """Return log w and log q(z|x) − log p(z) with path gradients; the gradient of z gets an extra factor w̃."""
         log_ratio = log_ratio_along_path(draws)
         log_weights = draws.log_likelihood - beta * log_ratio
         share = 1 - beta + beta * log_weights.detach().softmax(0)

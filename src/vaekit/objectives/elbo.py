@@ -2,7 +2,8 @@
 
     loss = D + β·R,   D = −(1/M) Σ_m log p(x|z_m),  z_m ~ q(z|x),   R = KL[q(z|x) ‖ p(z)]
 
-With β = 1, −loss is a lower bound of log p(x) in expectation. With β > 1 it is a looser bound. With β < 1 it is not a bound.
+With β = 1, −loss is a lower bound on log p(x) in expectation. With β > 1 it is a looser bound. With β < 1
+it is not a bound.
 """
 
 from __future__ import annotations

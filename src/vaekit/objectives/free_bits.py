@@ -23,7 +23,7 @@ from vaekit.objectives.base import Objective, Terms
 from vaekit.objectives.elbo import NegativeELBO
 from vaekit.parts import Plan
 
-NEEDED = "The free_bits objective needs prior=standard_normal and a diagonal posterior"
+NEEDED = "prior and posterior must be normal and diagonal for the free_bits objective"
 
 
 class FreeBits(NegativeELBO):
@@ -52,7 +52,11 @@ class FreeBits(NegativeELBO):
         """Yield a refusal if the prior or the posterior is not a diagonal Gaussian."""
         if getattr(plan.part("prior"), "name", "") != "standard_normal":
             prior = f"prior={plan.options['prior'].name}"
-            yield RecipeError(NEEDED, prior, "Choose objective=elbo, or leave prior out")
+            yield RecipeError(
+                "prior must be standard_normal for objective=free_bits",
+                prior,
+                "Choose objective=elbo, or leave prior out",
+            )
         yield from plan.needs_diagonal("objective=free_bits")
 
     def __init__(self, free_bits: float = 0.1, free_together: int = 1) -> None:

@@ -2,7 +2,7 @@
 
     IWAE_K = log (1/K) Σ_k w_k,   w_k = p(x, z_k)/q(z_k|x),   z_k ~ q(z|x)
 
-IWAE_K is a lower bound of log p(x) in expectation. IWAE_1 is the ELBO, and IWAE_K rises with K towards log p(x).
+IWAE_K is a lower bound on log p(x) in expectation. IWAE_1 is the ELBO, and IWAE_K rises with K towards log p(x).
 
 References:
     Burda, Grosse and Salakhutdinov, "Importance Weighted Autoencoders", 2016.

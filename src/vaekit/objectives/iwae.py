@@ -2,7 +2,7 @@
 
     loss = −IWAE_K = −log (1/K) Σ_k p(x, z_k)/q(z_k|x),   z_k ~ q(z|x)
 
-For K = 1 it is the ELBO, and for K > 1 a tighter bound. For rows with missing cells it is the bound of MIWAE.
+For K = 1 the bound is the ELBO, and for K > 1 it is tighter. For rows with missing cells the bound is that of MIWAE.
 """
 
 from __future__ import annotations

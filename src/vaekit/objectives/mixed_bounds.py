@@ -1,9 +1,9 @@
-"""Bounds between the evidence lower bound and the importance-weighted one.
+"""Two bounds that lie between the evidence lower bound and the importance-weighted bound.
 
     CIWAE = γ·ELBO + (1 − γ)·IWAE_K          MIWAE = (1/G) Σ_g log (G/K) Σ_{k in group g} w_k
 
 The decoder profits from the tight importance-weighted bound, and the encoder from the less noisy gradient of the evidence
-lower bound. CIWAE and MIWAE are lower bounds of log p(x) in expectation.
+lower bound. CIWAE and MIWAE are lower bounds on log p(x) in expectation.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from vaekit.parts import Plan
 
 
 class NegativeCIWAE(NegativeWeightedBound):
-    """−CIWAE, minus a weighted mean of the evidence lower bound and the importance-weighted bound of K draws.
+    """The negative CIWAE bound: −1 times a weighted mean of the evidence lower bound and the importance-weighted bound.
 
     Args:
         elbo_share: γ in [0, 1]; 0 is the importance-weighted bound, 1 the evidence lower bound with its rate estimated from draws.
@@ -33,7 +33,7 @@ class NegativeCIWAE(NegativeWeightedBound):
     name = "ciwae"
 
     class Options(Objective.Options):
-        """Options of the combination of two bounds."""
+        """Options of the CIWAE bound."""
 
         elbo_share: float = Field(0.5, ge=0, le=1, description="Weight of elbo in the combination with iwae.")
 
@@ -47,7 +47,7 @@ class NegativeCIWAE(NegativeWeightedBound):
 
 
 class NegativeMIWAE(NegativeWeightedBound):
-    """−MIWAE, minus the importance-weighted bound of each group of draws, averaged over the groups.
+    """The negative MIWAE bound: −1 times the importance-weighted bound of a group of draws, averaged over all groups.
 
     Args:
         groups: G ≥ 1, a divisor of the number K of draws; 1 is the importance-weighted bound, K the evidence lower bound.
@@ -62,7 +62,7 @@ class NegativeMIWAE(NegativeWeightedBound):
     name = "miwae"
 
     class Options(Objective.Options):
-        """Options of the average over groups."""
+        """Options of the MIWAE bound."""
 
         groups: int = Field(2, ge=1, description="Number of groups of draws; it must divide objective.samples.")
 

@@ -2,9 +2,9 @@
 
     loss = D + β·R + λ·MMD²(q(z), p(z)),   MMD² = E k(z, z′) + E k(y, y′) − 2 E k(z, y)
 
-z are codes of the batch and y draws from the prior. The kernel is k(a, b) = Σ_s s/(s + ‖a − b‖²) with widths s around 2d. The
-penalty compares the distribution of all codes with the prior, so a single code may keep its information about x. With β = 0
-the model is a Wasserstein autoencoder. −loss is not a bound.
+Here z are codes of the batch, and y are draws from the prior. The kernel is k(a, b) = Σ_s s/(s + ‖a − b‖²) with
+widths s around 2d. The penalty compares the distribution of all codes with the prior, so a single code may keep its
+information about x. With β = 0 the model is a Wasserstein autoencoder. −loss is not a bound.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ WIDTHS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
 def kernel(a: Tensor, b: Tensor) -> Tensor:
-    """Return the inverse multiquadratic kernel of all pairs of rows of (n, d) and (m, d), shape (n, m)."""
+    """Return the inverse multiquadratic kernel between the rows of `a` (n, d) and of `b` (m, d), shape (n, m)."""
     distance = torch.cdist(a, b).square()
     return torch.stack([s * 2 * a.shape[-1] / (s * 2 * a.shape[-1] + distance) for s in WIDTHS]).sum(0)
 

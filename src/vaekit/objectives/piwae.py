@@ -6,8 +6,8 @@
 
 The decoder gets the gradient of the tight bound of all K draws. The encoder gets the less noisy gradient of MIWAE from the
 same draws. The two differ by a factor s_g for each draw. This factor is divided out where the gradient passes from decoder
-and prior into the draw. Parameters on both sides get the sum of both gradients. Examples are the encoder in a VampPrior and
-the prior's layers in a top-down posterior.
+and prior into the draw. Parameters shared by both sides get the sum of both gradients. Examples are the encoder in a
+VampPrior and the prior's layers in a top-down posterior.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     loss = −1/(1 − α) · log (1/K) Σ_k w_k^{1 − α},   w_k = p(x, z_k)/q(z_k|x),   z_k ~ q(z|x)
 
-α = 0 is the importance-weighted bound, and α → 1 the evidence lower bound. For 0 ≤ α ≤ 1 it is a lower bound of log p(x) in
-expectation. For α < 0 it may not be a bound.
+α = 0 gives the importance-weighted bound, and α → 1 the evidence lower bound. For 0 ≤ α ≤ 1, −loss is a lower bound on
+log p(x) in expectation. For α < 0, −loss may not be a bound.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from vaekit.parts import Plan
 
 
 def stratified_log_weights(batch: int, rows: int, like: Tensor) -> Tensor:
-    """Return, for each row of a batch, the log-weights of all its rows in the estimate of q(z), shape (B, B).
+    """Return a (B, B) matrix of log-weights: row i weighs the posteriors of the batch in the estimate of q(z_i).
 
     The weights of each row sum to 1:
 

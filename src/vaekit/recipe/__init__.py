@@ -1,4 +1,4 @@
-"""Recipes: read a typed configuration, choose what it leaves to the data, and build the model."""
+"""Recipes: read a typed configuration, replace each `auto` by a choice that suits the data, and build the model."""
 
 from vaekit.recipe.build import build_model, build_part, check_fit, is_density, make_plan
 from vaekit.recipe.keys import describe_keys

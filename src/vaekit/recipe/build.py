@@ -39,7 +39,7 @@ def make_plan(
     objects: Mapping[str, Any] | None = None,
     transform: Transform | None = None,
 ) -> Plan:
-    """Return the plan of a model: what a recipe and a schema say about it before it is built.
+    """Return the plan of a model: what a recipe and a schema say about the model before it is built.
 
     Args:
         recipe: complete except for epochs, precision and compilation.
@@ -202,7 +202,7 @@ def _recognizer(plan: Plan, features: int) -> nn.Module:
 
 
 def _generator(plan: Plan, likelihood: Likelihood) -> nn.Module:
-    """Return the decoder's network, which reads the context and z, in the form that the posterior defines."""
+    """Return the decoder's network, which reads the context and z; the posterior defines the form of z."""
     first, inputs = plan.part("posterior").decoder_input(plan)
     context = plan.context_layout
     if context is not None:
@@ -214,7 +214,7 @@ def _generator(plan: Plan, likelihood: Likelihood) -> nn.Module:
 
 
 def check_fit(model: LatentModel, x: Tensor) -> None:
-    """Check that parts that were passed as objects fit together, by running the model on some rows.
+    """Check that parts passed as objects fit together, by running the model on some rows.
 
     Args:
         model: a model that was just built.

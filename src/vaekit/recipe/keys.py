@@ -47,7 +47,7 @@ def _parts(section: str) -> str:
 
 
 def _owners(section: str, key: str) -> str:
-    """Return a sentence that names the parts with an option; empty if all parts of the section have it."""
+    """Return a sentence that names the parts with an option; it is empty if all parts have the option."""
     if section not in SECTIONS:
         return ""
     known = SECTIONS[section].kind.known

@@ -33,7 +33,7 @@ MUST_BE: dict[str, tuple[type, str]] = {
 
 
 def sort_parts(**parts: object) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Divide the parts that a user passed into settings of a recipe and Python objects.
+    """Return two dictionaries of the parts that a user passed: recipe settings, and Python objects by section.
 
     Args:
         parts: for each section None, a part's name, its `Options`, its class, or an object.
@@ -71,7 +71,7 @@ def sort_parts(**parts: object) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def check_objects(recipe: Recipe, objects: Mapping[str, Any], path: Path) -> None:
-    """Refuse to load a run unless the caller passes the same objects that it was trained with.
+    """Refuse to load a run unless the caller passes the objects that the run was trained with.
 
     Raises:
         RunError: if an object is missing or superfluous; the message names it.
@@ -115,7 +115,7 @@ def optimizer_maker(recipe: Recipe, objects: Mapping[str, Any]) -> Maker:
 
 
 def adapt_model(objects: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
-    """Return the objects, with a model that was built by hand wrapped as a `LatentModel`.
+    """Return the objects; if they include a model built by hand, wrap that model as a `LatentModel`.
 
     Raises:
         VaekitError: if the model lacks an encoder, decoder or prior, or one of them does not return a distribution.

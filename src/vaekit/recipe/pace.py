@@ -97,7 +97,7 @@ def _products(plan: Plan, samples: int) -> int:
 
 
 def can_compile() -> bool:
-    """Tell whether torch can compile on this machine, which needs a C++ compiler and Python's headers."""
+    """Tell whether torch can compile on this machine: a C++ compiler and Python's headers are needed."""
     headers = Path(sysconfig.get_path("include")) / "Python.h"
     return headers.exists() and any(shutil.which(name) for name in ("c++", "g++", "clang++"))
 

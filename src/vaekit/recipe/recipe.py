@@ -88,7 +88,7 @@ class Recipe(Options):
 
     @property
     def mixed(self) -> bool | None:
-        """Tell whether each column of a table has its own kind; None leaves this to the data."""
+        """Tell whether each column of a table has its own kind; None means that the data decide."""
         declared = {self.data.kind, self.likelihood.name}
         if not self.has_parts("likelihood") or not declared <= {"auto", "mixed"}:
             return False
@@ -112,7 +112,7 @@ class Recipe(Options):
 
     @property
     def trains_bound(self) -> bool:
-        """Tell whether minus the training loss is a lower bound on log p(x)."""
+        """Tell whether the negative training loss is a lower bound on log p(x)."""
         part, options = self._objective
         return self.has_likelihood and part.bounds(options)
 

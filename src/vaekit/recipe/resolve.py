@@ -135,7 +135,7 @@ def _given(schema: Schema) -> list[str]:
 
 
 def _layers(content: dict[str, Any]) -> None:
-    """Set latent_dim to the sum of the layers, and choose the posterior: `top_down` for several layers."""
+    """Set latent_dim to the sum of the layers' sizes, and choose the posterior: `top_down` for several layers."""
     layers, posterior = content["layers"], content["posterior"]
     if posterior["name"] == AUTO:
         _choose(content, "posterior", "top_down" if layers else "diagonal")
@@ -171,7 +171,7 @@ def _data_notes(schema: Schema) -> list[str]:
 
 
 def _missing_note(schema: Schema) -> list[str]:
-    """Return a note on how many cells are missing, in which columns, and how they are written."""
+    """Return a note on missing cells: how many there are, in which columns, and how the data mark them."""
     holes = [(column, sum(count for _, count in column.missing)) for column in schema.table if column.missing]
     if not holes:
         return []

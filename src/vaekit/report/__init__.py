@@ -1,4 +1,4 @@
-"""The report of a run: one HTML file with figures, what they mean, curves and pictures. It needs no network."""
+"""The report of a run: one HTML file with figures, their meaning, curves and pictures. The file can be read offline."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["write_report"]
 
 
 def write_report(run: Run, beside: Run | None = None, rows: object | None = None) -> Path:
-    """Write the report of a run as report.html into its folder; the same run gives the same bytes.
+    """Write a run's report as report.html into the run's folder; the same run gives the same bytes.
 
     Args:
         run: the run to report on.

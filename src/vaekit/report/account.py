@@ -1,4 +1,4 @@
-"""The parts of a report that depend on the kind of model: with a likelihood, or an autoencoder."""
+"""The parts of a report that depend on the kind of model: a model with a likelihood, or an autoencoder."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Account(ABC):
 
     @abstractmethod
     def describe(self) -> str:
-        """Name the kind of model, and its likelihood if it has one."""
+        """Return the kind of model in words, with the likelihood if there is one."""
 
     @abstractmethod
     def cards(self) -> list[Card]:
@@ -70,7 +70,7 @@ class Account(ABC):
         return f"{self.subject.figures.active_units} of {self.subject.figures.latent_dim}"
 
     def origin(self) -> str:
-        """Return a sentence on where the codes of new rows come from; empty if they come from a prior."""
+        """Return a sentence on where the codes of new rows come from; it is empty if the codes come from a prior."""
         return ""
 
     def _active_card(self) -> Card:
@@ -112,7 +112,7 @@ class BoundAccount(Account):
     )  # fmt: skip
 
     def describe(self) -> str:
-        """Name the kind of model and its likelihood."""
+        """Return the kind of model and its likelihood in words."""
         return f"{self.subject.run.model.title}, {self.subject.run.recipe.likelihood_name} likelihood"
 
     def cards(self) -> list[Card]:
@@ -166,7 +166,7 @@ class BoundAccount(Account):
         }
 
     def ladder(self) -> Panel:
-        """Return a chart of both ELBOs, the log-likelihood and the simple models."""
+        """Return a chart of the ELBOs on training and held-out rows, the log-likelihood and the simple models."""
         f, estimate = self.figures, self.figures.log_likelihood
         train = {} if f.train_elbo is None else {"ELBO, training rows": f.train_elbo}
         bounds = train | {"ELBO, held-out rows": f.elbo, "log-likelihood": estimate.value} | f.baselines.known()
@@ -178,7 +178,7 @@ class BoundAccount(Account):
         return Panel(LADDER, caption, [charts.ladder(bounds, errors, nats, "nats per example")])
 
     def costs(self) -> list[Panel]:
-        """Return charts of the KL by latent dimension and of the parts of the rate, if dimensions are independent."""
+        """Return charts of each dimension's KL and of the parts of the rate; empty if the dimensions are dependent."""
         f, kl = self.figures, self.figures.kl_per_dimension
         if kl is None or f.mutual_information is None or f.marginal_kl is None or f.mutual_information_ceiling is None:
             return []
@@ -237,7 +237,7 @@ class ErrorAccount(Account):
     )  # fmt: skip
 
     def describe(self) -> str:
-        """Name the kind of model."""
+        """Return the kind of model in words."""
         return self.subject.run.model.title
 
     def cards(self) -> list[Card]:

@@ -63,7 +63,7 @@ STYLE = {
 def chart(
     height: float, columns: int = 1, width: float = WIDTH, gaps: bool = False
 ) -> Callable[[Callable[Concatenate[Any, P], str]], Callable[P, Markup]]:
-    """Decorate a function that paints axes and returns a description, so that it returns inline SVG.
+    """Turn a function that paints axes and returns their description into one that returns inline SVG.
 
     Args:
         height: of the chart in inches.
@@ -88,7 +88,7 @@ def chart(
 
 
 def _drawable(value: object, gaps: bool) -> bool:
-    """Tell whether all numbers of a chart's argument can be drawn on an axis."""
+    """Tell whether every number in an argument of a chart can be drawn on an axis."""
     if isinstance(value, Mapping):
         return all(_drawable(inner, gaps) for inner in value.values())
     if isinstance(value, np.ndarray):
@@ -97,7 +97,7 @@ def _drawable(value: object, gaps: bool) -> bool:
 
 
 def to_svg(figure: Any, described: str) -> Markup:
-    """Turn a matplotlib figure into an SVG element of the page.
+    """Turn a matplotlib figure into an inline SVG element.
 
     Args:
         figure: a matplotlib figure, painted with the placeholder colours.

@@ -1,4 +1,4 @@
-"""Draw the charts of a report; the page shows names from the data, since the charts' font lacks many letters."""
+"""Draw the charts of a report, without names from the data: the charts' font lacks many letters."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from vaekit.report.numbers import nats, significant
 Array = npt.NDArray[Any]
 
 MARKERS = {"●": "o", "■": "s", "▲": "^", "◆": "D", "▼": "v", "✚": "P", "★": "*", "✖": "X", "◀": "<", "▶": ">"}
-"""The sign of a class in the legend, and what matplotlib calls it."""
+"""The marker of a class in the legend, and its name in matplotlib."""
 
 
 def class_style(index: int) -> tuple[str, int]:
-    """Return the sign and the colour number that mark a class in charts and legends."""
+    """Return the marker and the colour number of a class in charts and legends."""
     return list(MARKERS)[index % len(MARKERS)], index % len(CLASSES)
 
 
 @chart(height=2.9, gaps=True)
 def curves(ax: Any, epochs: Array, train: Array, held_out: Array, best: int | None, label: str) -> str:
-    """Draw the training curves of one figure against epochs, for training rows and for held-out rows.
+    """Draw one metric against epochs, with a curve for training rows and a curve for held-out rows.
 
     Args:
         ax: the axes to paint on.
@@ -52,7 +52,7 @@ def _legend_above(ax: Any) -> None:
 
 
 def _frame(ax: Any, *lines: Array) -> None:
-    """Limit the vertical axis to later epochs if a steep start would flatten the rest of the lines."""
+    """Limit the vertical axis to the range of later epochs if a steep start would flatten the curves."""
     values, later = np.concatenate(lines), np.concatenate([line[len(line) // 5 :] for line in lines])
     if np.isnan(later).all():
         return
@@ -66,7 +66,7 @@ def _frame(ax: Any, *lines: Array) -> None:
 def ladder(
     ax: Any, values: dict[str, float], errors: dict[str, float], write: Callable[[float], str], label: str
 ) -> str:
-    """Draw several figures as dots on a common axis, one below the other, each with its value.
+    """Draw several numbers as labelled dots on a common axis, one below the other.
 
     Args:
         ax: the axes to paint on.
@@ -87,7 +87,7 @@ def ladder(
 
 @chart(height=2.9)
 def kl_bars(ax: Any, kl: Array, active: Array) -> str:
-    """Draw the KL of each latent dimension, the largest first; bars of active dimensions are filled.
+    """Draw the KL of each latent dimension as a bar, the largest first; active dimensions have filled bars.
 
     Args:
         ax: the axes to paint on.
@@ -135,7 +135,7 @@ def rate_parts(ax: Any, information: float, marginal: float, rate: float, ceilin
 
 @chart(height=4.2)
 def latent_map(ax: Any, points: Array, classes: Array | None, labels: tuple[str, str]) -> str:
-    """Draw two-dimensional codes as points, with a sign and a colour for each class.
+    """Draw two-dimensional codes as points, with a marker and a colour for each class.
 
     Args:
         ax: the axes to paint on.
@@ -154,7 +154,7 @@ def latent_map(ax: Any, points: Array, classes: Array | None, labels: tuple[str,
 
 @chart(height=2.4)
 def code_histogram(ax: Any, codes: Array, label: str) -> str:
-    """Draw a histogram of codes with a single latent dimension.
+    """Draw a histogram of one-dimensional codes.
 
     Args:
         ax: the axes to paint on.
@@ -168,7 +168,7 @@ def code_histogram(ax: Any, codes: Array, label: str) -> str:
 
 @chart(height=2.3, columns=2)
 def column(axes: Any, held_out: Array, sampled: Array, observed: Array, reconstructed: Array) -> str:
-    """Draw histograms of a column's held-out values and samples, and its reconstructed against its observed values.
+    """Draw two charts of a column: held-out values and samples, and reconstructed against observed values.
 
     Args:
         axes: the two axes to paint on.

@@ -1,4 +1,4 @@
-"""The page of a report: its sections, rendered by a template that escapes all texts."""
+"""The HTML page of a report, rendered from sections by a template that escapes all text."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def cut(name: str) -> str:
 
 @dataclass(frozen=True)
 class Card:
-    """Hold a main figure of a run, which the head of the page shows in large type.
+    """Hold one of a run's main figures, shown in large type at the head of the page.
 
     Args:
         name: what the number is.
@@ -42,7 +42,7 @@ class Card:
 
 @dataclass(frozen=True)
 class Row:
-    """Hold a row of the report's table: a figure of each run and its meaning.
+    """Hold a row of the report's table: a figure, its value for each run, and its meaning.
 
     Args:
         name: the figure.
@@ -57,7 +57,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Key:
-    """Hold an entry of a chart's legend: a class with its sign and colour."""
+    """Hold an entry of a chart's legend: a class with its marker and colour."""
 
     label: str
     sign: str
@@ -66,7 +66,7 @@ class Key:
 
 @dataclass(frozen=True)
 class Line:
-    """Hold a sentence about held-out or generated rows; the page puts their colour before it."""
+    """Hold a sentence about held-out or generated rows; the page puts the rows' colour before the sentence."""
 
     rows: Literal["real", "generated"]
     text: str
@@ -93,7 +93,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Meter:
-    """Hold a number in a cell of a table, with a bar that shows its size.
+    """Hold a number in a table, drawn with a bar that shows how large the number is.
 
     Args:
         text: the number.

@@ -111,7 +111,7 @@ def _traversals(subject: Subject, kl: Array, spread: DiagonalNormal, example: Pa
 
 
 def map_panel(subject: Subject) -> Panel | None:
-    """Draw the codes of held-out rows as points in the plane, coloured by class if the source has classes."""
+    """Draw the codes of held-out rows as points in the plane, coloured by class if the rows have classes."""
     code, labels = subject.figures.measured.mean, subject.held_out.classes()
     if len(code) < 3:
         return None
@@ -149,7 +149,7 @@ def project(code: Array) -> tuple[Array, tuple[str, str]]:
 
 
 def column_panels(subjects: list[Subject]) -> list[Panel]:
-    """Draw for each column its samples against held-out values, and reconstructed against observed values."""
+    """Draw two charts of each column: held-out values and samples, and reconstructed against observed values."""
     schema = subjects[0].run.schema
     rows = subjects[0].subset(TABLE_ROWS)
     scattered = replace(rows, index=rows.index[:: max(1, len(rows) // SCATTERED)])

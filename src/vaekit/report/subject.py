@@ -1,4 +1,4 @@
-"""The subject of a report: a run, its held-out rows, and its figures on them."""
+"""What a report describes: a run, its held-out rows, and the figures measured on these rows."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Subject:
-    """Hold a run, its held-out rows and its figures on them.
+    """Hold a run, its held-out rows, and the figures measured on these rows.
 
     Args:
         run: the run.
@@ -40,7 +40,7 @@ class Subject:
 
     @classmethod
     def of(cls, run: Run, rows: object | None = None) -> Subject:
-        """Evaluate a run on rows, by default its held-out rows, and return the subject of a report."""
+        """Evaluate a run on the given rows, or by default on its held-out rows, and return a `Subject`."""
         kind = TableSubject if run.reads_tables else Subject
         if rows is None:
             return kind(run, run.split().test, run.evaluate())
@@ -48,16 +48,16 @@ class Subject:
         return kind(run, run.prepare(named).part, run.evaluate(rows), named)
 
     def with_run(self, other: Run) -> Subject:
-        """Evaluate another run on the same held-out rows, and return the subject of its report."""
+        """Evaluate another run on the held-out rows of this `Subject`, and return a `Subject` for that run."""
         return Subject(other, self.held_out, other.evaluate(self.source(self.held_out)), self.named)
 
     def sample(self, rows: Part, mean: bool = False) -> Array:
-        """Draw a new row for each given row, with the same context; rows of a mixed table are codes."""
+        """Draw a new row with the context of each given row; new rows of a mixed table are numeric codes."""
         return self.run.sample_at(self.rows(rows).context(), len(rows), mean=mean)
 
     @cached_property
     def train(self) -> Part | None:
-        """Return the training rows of the run; None if they are not available and other rows were named."""
+        """Return the run's training rows, or None if they cannot be read and the user passed rows for the report."""
         try:
             return self.run.split().train
         except DataError:
@@ -89,12 +89,12 @@ class Subject:
 
     @property
     def log_probability(self) -> str:
-        """Return what log p(x) is called."""
+        """Return the report's name for log p(x)."""
         return "log-probability" if self.run.schema.discrete else "log-density"
 
     @cached_property
     def squared_error(self) -> float:
-        """Measure the mean of (x − reconstruction)² over held-out rows and values, in squared units of the data."""
+        """Measure the mean of (x − reconstruction)² over all held-out values, in squared units of the data."""
         total = 0.0
         for first, block in self.held_out.blocks():
             made = self.run.reconstruct(self.source(self.held_out.crop(first, first + len(block))))
@@ -102,26 +102,26 @@ class Subject:
         return total / (len(self.held_out) * math.prod(self.run.schema.shape))
 
     def subset(self, limit: int) -> Part:
-        """Return at most `limit` held-out rows, spread over all of them because sources are often sorted by class."""
+        """Return at most `limit` rows, spread over all held-out rows because data are often sorted by class."""
         return self.held_out.subset(limit, self.run.recipe.seed)
 
     def rows(self, part: Part) -> Rows:
-        """Convert rows to the form that the model sees, with their noise and context."""
+        """Prepare rows for the model, with their noise and context."""
         return Rows(part, self.run.transform, self.run.recipe.seed)
 
     def source(self, part: Part) -> Source:
-        """Wrap rows as a source that the methods of a run accept, marked as pictures if they are."""
+        """Wrap rows as a source for the methods of a run; the source records whether the rows are pictures."""
         return Source(part.take(0, len(part)), picture=self.run.schema.picture, context=part.take_context())
 
 
 class TableSubject(Subject):
-    """Hold a run on a mixed table, its figures, and its held-out rows as codes, NaN where a cell is missing."""
+    """Hold a run on a mixed table, its figures, and its held-out rows as numeric codes, with NaN for missing cells."""
 
     mixed = True
     values_word = "columns"
 
     def with_run(self, other: Run) -> Subject:
-        """Evaluate another run on the same held-out rows, with its own codes, and return the subject of its report."""
+        """Evaluate another run on the held-out rows of this table, and return a `TableSubject` for that run."""
         source = other.open(self.cells())
         return TableSubject(other, all_rows(source), other.evaluate(source.frame), source)
 

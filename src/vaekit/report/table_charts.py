@@ -74,7 +74,7 @@ def write_short(value: float, spread: float) -> str:
 
 @chart(height=3.5, width=4.2, gaps=True)
 def matrix(ax: Any, values: Array, top: float) -> str:
-    """Draw the association between every pair of columns as a square: the darker, the stronger.
+    """Draw a square for each pair of columns, darker for a stronger association.
 
     Args:
         ax: the axes to paint on.
@@ -106,6 +106,6 @@ def matrix(ax: Any, values: Array, top: float) -> str:
 def _squares(
     ax: Any, rectangles: list[tuple[float, float, float, float]], shades: list[float], colour: str = FIRST
 ) -> None:
-    """Paint rectangles (left, top, width, height); their shades set the opacity, which suits light and dark themes."""
+    """Paint rectangles (left, top, width, height) with shades as opacity, which suits light and dark themes."""
     for (left, top, width, height), alpha in zip(rectangles, shades, strict=True):
         ax.add_patch(Rectangle((left, top), width, height, facecolor=colour, alpha=round(float(alpha), 2), linewidth=0))

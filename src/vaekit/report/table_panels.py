@@ -1,4 +1,4 @@
-"""Show the figures for the columns of a mixed table: charts, bars and tables, each with what to look for."""
+"""Show the figures for the columns of a mixed table in charts, bars and tables, and say what to look for in each."""
 
 from __future__ import annotations
 
@@ -209,7 +209,7 @@ def _error(found: HiddenCells, value: float) -> str:
 
 
 def columns_section(subject: Subject) -> Section:
-    """Show the kind and the share of missing cells of each column, and the columns that are left out of the model."""
+    """Show each column's kind and share of missing cells, and the columns that are left out of the model."""
     columns, missing = subject.run.schema.table, subject.table.missing
     shares = [missing.held_out] if missing.train is None else [missing.held_out, missing.train]
     of_columns = iter(zip(*shares, strict=True))

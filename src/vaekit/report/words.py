@@ -1,4 +1,4 @@
-"""The report's table of figures, and what can be compared between two runs."""
+"""The report's table of figures, and sentences on which figures of two runs can be compared."""
 
 from __future__ import annotations
 

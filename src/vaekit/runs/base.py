@@ -36,7 +36,7 @@ from vaekit.training.state import GOOD, LATEST
 
 @dataclass(frozen=True)
 class History:
-    """The figures of all validations in a training, and the step of the best weights.
+    """The figures of every validation during training, and the step of the best weights.
 
     Args:
         validations: figures of each validation, as in metrics.csv.
@@ -129,7 +129,7 @@ class KeptRun:
         folder.create(self.recipe.as_json(), described, self.provenance, write_rows)
 
     def _read_state(self) -> dict[str, tuple[dict[str, torch.Tensor], dict[str, str]]]:
-        """Return the files for resuming training; empty if the folder no longer holds this run's weights."""
+        """Return the saved training states by file name; empty if the folder no longer holds this run's weights."""
         own = {name: value.cpu() for name, value in self.model.state_dict().items()}
         try:
             kept, _ = self.folder.read_tensors(WEIGHTS, like=own)
@@ -202,7 +202,7 @@ class KeptRun:
         return Rows(part, self.transform, self.recipe.seed)
 
     def accepts(self, remedy: Remedy) -> bool:
-        """Tell whether a remedy would change this run's recipe and fits its data."""
+        """Tell whether a remedy changes this run's recipe and fits the run's data."""
         if remedy.in_place(self.recipe):
             return False
         try:

@@ -1,4 +1,4 @@
-"""Train a model that was built by hand into a run, or measure it as it is."""
+"""Train a model that was built by hand, or measure it without training."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FIT_ROWS = 20_000
 
 
 def fit(model: nn.Module, X: object, **options: Any) -> Run:
-    """Train a model that was built by hand, and return a run with all methods of a run from a recipe.
+    """Train a model that was built by hand, and return the trained run.
 
     The model sees the data unchanged, unless `settings` has `data.scaling` or `data.binarize`. Training starts from the
     model's present weights, and leaves the best weights in it.

@@ -83,7 +83,7 @@ def read_run(folder: RunFolder, objects: Mapping[str, Any] | None = None) -> Run
         said = str(error).partition("For further information")[0].strip()  # pydantic adds a link
         files = "recipe.toml, schema.json or provenance.json"
         told = f"{files} in '{folder.path}' is damaged, or was changed after it was written: {shorten(said)}"
-        raise RunError(told, mend="Restore them from a copy") from error
+        raise RunError(told, mend="Restore these files from a copy") from error
     run.known, run.row = _read_known(folder), _read_row(folder, provenance)
     return run
 
@@ -130,7 +130,7 @@ def _read_known(folder: RunFolder) -> KnownRows | None:
 
 
 def _read_row(folder: RunFolder, provenance: Mapping[str, Any]) -> bytes | None:
-    """Read the sample row with the types of an estimator's training data, or None without one."""
+    """Return the saved row with the types of an estimator's training data, or None if the run has no such row."""
     if provenance.get("library") is None:
         return None
     content = folder.read_bytes(ROW)

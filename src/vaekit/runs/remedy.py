@@ -1,4 +1,4 @@
-"""Retrain a run with the first fix that its figures suggest, and compare both runs."""
+"""Retrain a run with the first remedy that its figures suggest, and compare both runs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from vaekit.training import Reporter
 
 @dataclass(frozen=True)
 class Trial:
-    """A run and the run that was retrained with a remedy, to compare.
+    """A run before and after retraining with a remedy.
 
     Args:
         remedy: the change of settings that was tried.
@@ -35,7 +35,7 @@ class Trial:
         return Estimate.of(after - before)
 
     def command(self) -> str:
-        """Return the shell command that trains the run with the remedy again."""
+        """Return the shell command that trains the run again with the remedy."""
         run = self.runs[0]
         source, test = _sources(run)
         settings = [part for key, value in self.remedy.settings.items() for part in ("--set", f"{key}={value}")]
@@ -71,10 +71,14 @@ def remedy(run: Run, *, out: str | Path | None = None, reporter: Reporter | None
     before = run.evaluate()
     chosen = first_remedy(diagnose(before, run.accepts))
     if chosen is None:
-        raise RunError(f"The figures of '{run.path}' do not suggest a change of settings", mend="Evaluate the run")
+        raise RunError(
+            f"The figures of '{run.path}' do not suggest a change of settings",
+            mend="Evaluate the run to see its figures",
+        )
     if run.source[0].weights is not None:
         raise DataError(
-            f"'{run.path}' was trained on weighted rows", mend="Retrain it with `train` and the same weights"
+            f"`remedy` cannot retrain '{run.path}', because it was trained on weighted rows",
+            mend="Use `train` with the same weights",
         )
     reporter = reporter or Reporter()
     reporter.say(f"Trying {chosen}.")
@@ -84,7 +88,7 @@ def remedy(run: Run, *, out: str | Path | None = None, reporter: Reporter | None
 
 
 def _sources(run: Run) -> tuple[Any, Any]:
-    """Return a run's training and test sources: their names, or the data if they were in memory."""
+    """Return the names of a run's training and test sources, or the data if a source was in memory."""
     origins = run.provenance["source"], run.provenance["test_source"]
     if "memory" not in origins:
         return origins

@@ -276,7 +276,7 @@ class Run(KeptRun):
         return block_rows(widest(self.model, *first_row(Rows(part, self.transform))))
 
     def _at(self, z: torch.Tensor, context: torch.Tensor | None) -> Iterator[tuple[Any, torch.Tensor]]:
-        """Yield blocks of latent vectors, each with the model conditional on the block's context."""
+        """Yield blocks of latent vectors, each with a model that is conditioned on the block's context."""
         for start in range(0, len(z), self._block):
             part = slice(start, start + self._block)
             yield self.model.given(None if context is None else context[part]), z[part]

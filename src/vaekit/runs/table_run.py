@@ -51,7 +51,7 @@ class TableRun(Run):
         yield from (replace(frame, native=as_arrow) if text and frame.marks is not None else frame).pieces()
 
     def reconstruct(self, X: object) -> Any:
-        """Decode the posterior mean of each row to a typical row, with likeliest categories and medians of numbers.
+        """Decode the posterior mean of each row to a typical row: the likeliest categories and the medians of numbers.
 
         Args:
             X: rows, as in `encode`.
@@ -123,7 +123,7 @@ class TableRun(Run):
         return row
 
     def impute(self, X: object, samples: int | None = None) -> Any:
-        """Fill the missing cells of rows: numbers by their conditional mean, categories by the likeliest one.
+        """Fill the missing cells of rows: numbers with the conditional mean, categories with the likeliest category.
 
         Means are rounded to values that the column can take (whole numbers, cents, days).
 
@@ -172,7 +172,7 @@ class TableRun(Run):
         return [self._native(each, source, keep=True) for each in codes]
 
     def explain(self, X: object, samples: int | None = None) -> pa.Table:
-        """Return how strange each cell is: −log p(cell|rest of its row) minus the column's usual value, in nats.
+        """Return how strange each cell is, in nats: how far −log p(cell|rest of row) is above the usual for its column.
 
         Args:
             X: rows, as in `encode`.
@@ -217,7 +217,7 @@ class TableRun(Run):
         return without_labels(table) if LABEL in cells else as_array(table)
 
     def _native(self, codes: npt.NDArray[np.float64], source: Source, keep: bool = False) -> Any:
-        """Convert codes to rows in the library of `source`; with `keep`, replace only its missing cells."""
+        """Convert codes to rows in the library of `source`; with `keep`, replace only the missing cells of `source`."""
         frame = source.frame
         if frame is None:
             raise VaekitError("The rows do not come from a table", mend="Pass a data frame, a file or an array")

@@ -127,7 +127,7 @@ def train(
     if resume is not None:
         if named:
             raise VaekitError(
-                f"A resumed run keeps its parts and takes no others: {', '.join(named)}", mend="Leave them out"
+                f"Parts cannot be replaced when a run is resumed: {', '.join(named)}", mend="Leave them out"
             )
         run = read_run(RunFolder(resume), objects)
         with _hold(run.folder):
@@ -230,7 +230,7 @@ def _provenance(source: Source, test: Source | None, split: Split, notes: list[s
 
 
 def _in_unicode(text: str) -> str:
-    """Replace invalid UTF-8 bytes in a text from the operating system."""
+    """Replace invalid UTF-8 bytes in a string from the operating system."""
     return os.fsencode(text).decode(errors="replace")
 
 

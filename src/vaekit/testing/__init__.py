@@ -1,8 +1,8 @@
-"""The contracts of parts: functions that check your own parts as they check the package's.
+"""Functions that check the contracts of parts, both of your parts and of the package's.
 
-Each function takes a part of small size and returns if the part keeps its contract. Otherwise it raises a `ContractError` that
-says what does not hold, how far off it is, at which input, and what is likely wrong. Values are compared with sums, quadrature
-and finite differences in numpy and scipy.
+Each function checks a small part, and returns if the part keeps its contract. Otherwise the function raises a
+`ContractError` that says what does not hold, by how much, at which input, and what is likely wrong. Values are compared
+with sums, quadrature and finite differences in numpy and scipy.
 """
 
 from vaekit.testing.contract import ContractError

@@ -1,4 +1,4 @@
-"""Copies of parts on which contracts are checked, so that the part itself does not change."""
+"""Copies of parts, so that the checks of a contract do not change the parts themselves."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ class Density:
             raise ContractError(self.part, f"exp(log_prob) sums to {total:.7g} instead of 1 {where}", likely)
 
     def _check_draws(self) -> None:
-        """Compare means of cos ω·y and sin ω·y over the draws with those under the density; all ω determine it."""
+        """Compare means of cos ω·y and sin ω·y over the draws with means under the density, for several ω."""
         centre, scale = self._unit()
         dimensions = self.draws.shape[1]
         steps = [s for s in product((-1, 0, 1), repeat=dimensions) if s > (0,) * dimensions]
@@ -136,7 +136,7 @@ class Density:
             check_close(self.part, named, found[kept], expected[kept], likely, tolerance[kept])
 
     def _expect(self, values: Array) -> tuple[Array, Array]:
-        """Return the means of k functions under the density, and the errors of the means, from values (n, k)."""
+        """Return the means of k functions under the density, with errors, from the functions' values, shape (n, k)."""
         p = np.exp(self.log_p)
         total, doubt = self.grid.integrate(p)
         mean, unsure = self.grid.integrate(p[:, None] * values)

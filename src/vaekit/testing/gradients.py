@@ -1,4 +1,4 @@
-"""Checks that gradients agree with central differences, and that rows do not depend on each other."""
+"""Compare gradients with central differences, and check that rows do not depend on each other."""
 
 from __future__ import annotations
 

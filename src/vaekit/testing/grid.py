@@ -65,7 +65,7 @@ def listed_axis(values: npt.ArrayLike) -> Axis:
 
 @dataclass(frozen=True)
 class Grid:
-    """All combinations of the points of some axes.
+    """All combinations of points from several axes.
 
     Args:
         points: shape (n, d).
@@ -85,7 +85,7 @@ class Grid:
 
     @classmethod
     def of(cls, axes: Sequence[Axis]) -> Grid:
-        """Return the grid of all combinations of the points of several axes."""
+        """Return the grid of all combinations of points from several axes."""
         points = np.stack(np.meshgrid(*(axis.points for axis in axes), indexing="ij"), -1).reshape(-1, len(axes))
         weights, coarse = np.ones(1), np.ones((3, 1))
         for axis in axes:
@@ -94,7 +94,7 @@ class Grid:
         return cls(points, weights, coarse)
 
     def integrate(self, values: Array) -> tuple[Array, Array]:
-        """Integrate functions over the real axes, and sum them over the others.
+        """Integrate functions over the real axes, and sum them over the discrete axes.
 
         Args:
             values: values of k functions at the points, shape (n,) or (n, k).

@@ -113,7 +113,7 @@ def _check_rows(likelihood: Likelihood, moved: Likelihood, raw: Tensor, x: Tenso
 
 
 def _check_extremes(likelihood: Likelihood, x: Tensor) -> None:
-    """Check that values are finite if the network's output is large, in the likelihood's own precision."""
+    """Check that values in the likelihood's own precision are finite if the network's output is large."""
     own = copy.deepcopy(likelihood)
     dtype = own.offset.dtype
     signs = torch.randint(-1, 2, (16, *likelihood.event_shape, likelihood.parameters_per_feature))
@@ -130,7 +130,7 @@ def _check_extremes(likelihood: Likelihood, x: Tensor) -> None:
 
 @torch.no_grad()
 def _check_start(likelihood: Likelihood, x: Tensor) -> None:
-    """Compare the constant model, with a network's output of 0, before and after `start`."""
+    """Check that `start` does not worsen the constant model, in which the network's output is 0."""
     own = copy.deepcopy(likelihood).double().eval()
     constant = x.new_zeros(*likelihood.event_shape, likelihood.parameters_per_feature)
     before = float(own(constant).log_prob(x).mean())

@@ -33,7 +33,7 @@ def check_network(
     parameters: int = 2,
     seed: int = 0,
 ) -> None:
-    """Check a family of networks as encoder and as decoder.
+    """Check a class of networks as an encoder and as a decoder.
 
     The checks use a copy with weights moved at random, in evaluation mode. The encoder must map (B, *event) to (B, features),
     and the decoder must keep any leading dimensions of z. The output of a row must depend on this row alone, and on every

@@ -98,7 +98,7 @@ class KnownModel:
 
     @classmethod
     def random(cls, latent_dim: int) -> KnownModel:
-        """Return a model with weights from torch's generator."""
+        """Return a model with random weights from torch's global generator."""
         encoder = MLP((FEATURES,), (2 * latent_dim,))
         decoder = MLP((latent_dim,), (FEATURES, 1))
         parts = Encoder(encoder, Diagonal(latent_dim)), Decoder(decoder, Gaussian((FEATURES,), variance=VARIANCE))

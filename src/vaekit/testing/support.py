@@ -1,4 +1,4 @@
-"""The possible examples of a likelihood, as a grid over their numbers."""
+"""The possible values of each number in an example of a likelihood, and a grid of all examples."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Support:
 
     @classmethod
     def of(cls, likelihood: Likelihood) -> Support:
-        """Return the support of a likelihood, which follows from its kinds of data.
+        """Derive the support of a likelihood from the likelihood's kinds of data.
 
         Raises:
             VaekitError: if its examples are too large for a grid.
@@ -58,7 +58,7 @@ class Support:
         if not 1 <= len(support.values) <= 3 or support.values.count("real") > 2 or levels > MOST_POINTS:
             must = "an example must have 1 to 3 numbers, at most 2 of them real, because the likelihood is checked on a grid"
             given = f"{len(support.values)} numbers with {levels:,} combinations of levels"
-            raise VaekitError(must, given, "Build a smaller one, which runs the same code")
+            raise VaekitError(must, given, "Build a smaller likelihood; it runs the same code")
         return support
 
     @classmethod
@@ -76,7 +76,7 @@ class Support:
         return bool(self.measures)
 
     def grid(self, draws: Array) -> Grid:
-        """Return a grid of all examples, or of those with most of the probability if there are infinitely many.
+        """Return a grid of all examples, or of the most probable examples if there are infinitely many.
 
         Args:
             draws: examples, shape (n, numbers).
@@ -91,13 +91,13 @@ class Support:
             if 2 * draws.max() + 20 > most:
                 must = "the likelihood's counts must be small enough to enumerate"
                 raise VaekitError(
-                    must, f"a draw of {draws.max():.0f}", "Check the likelihood for examples of one number"
+                    must, f"a draw of {draws.max():.0f}", "Check the likelihood with examples of one number"
                 )
             return listed_axis(np.arange(min(most, 4 * int(draws.max()) + 40)))
         return listed_axis(each)
 
     def settle(self, draws: Array) -> Array:
-        """Move the draws of a table's numbers to the nearest level if their column has levels."""
+        """Round the draws of a mixed table to the nearest level in each column with levels."""
         settled = draws.copy()
         for i, each in enumerate(self.values):
             if self.measures and not isinstance(each, str):

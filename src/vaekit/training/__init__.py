@@ -1,4 +1,4 @@
-"""Training: one loop with schedules, exact resume, and recovery from numbers that are not finite."""
+"""Training: one loop with schedules, exact resumption, and recovery from numbers that are not finite."""
 
 from vaekit.training.loop import Trainer
 from vaekit.training.options import TrainingOptions

@@ -1,4 +1,4 @@
-"""Device, processes and trackers of training, through Accelerate."""
+"""The device, processes and trackers of training, which Accelerate manages."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def processes() -> Any:
 
 
 def make_accelerator(options: TrainingOptions, folder: RunFolder) -> Any:
-    """Return Accelerate's handle on device, processes and trackers.
+    """Return Accelerate's handle for the device, the processes and the trackers.
 
     Raises:
         TrainingError: if the package of a tracker is not installed, or if `processes` raises it.

@@ -178,7 +178,7 @@ class Trainer:
         return True
 
     def _noise_seeds(self, step: int) -> tuple[int, int]:
-        """Return separate seeds for the noise in latent space and the noise in the data, so that these are independent."""
+        """Return two seeds, so that the noise in latent space and the noise in the data are independent."""
         place = repr((self.seed, step, self.accelerator.process_index)).encode()
         digest = hashlib.blake2b(place, digest_size=16).digest()
         return int.from_bytes(digest[:8]) >> 1, int.from_bytes(digest[8:]) >> 1

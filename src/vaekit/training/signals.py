@@ -51,7 +51,7 @@ def asked_to_stop() -> Iterator[Stop]:
 
 @contextlib.contextmanager
 def leave_signals_alone() -> Iterator[None]:
-    """Leave signal handlers unchanged while training writes to a temporary folder, because its state would not survive."""
+    """Leave signal handlers unchanged while training uses a temporary folder, where a saved state would be lost."""
     token = _caught.set(False)
     try:
         yield

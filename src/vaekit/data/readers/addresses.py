@@ -1,4 +1,4 @@
-"""Addresses of databases, and refusals of their errors that do not show passwords."""
+"""Addresses of databases, and error messages that do not show passwords."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def is_database(source: str) -> bool:
 
 
 def without_password(uri: str) -> str:
-    """Replace passwords in the address of a database by `***`, so that the address can be shown and saved.
+    """Replace each password in a database address with `***`, so that the address can be shown and saved.
 
     If an address is ambiguous, more of it is replaced rather than less.
 
@@ -108,12 +108,12 @@ def _mask(uri: str) -> tuple[str, set[str]]:
 
 
 def kind_of(scheme: str) -> str:
-    """Return the kind of database from the scheme of an address: `postgresql` for `postgresql+psycopg`."""
+    """Return the kind of database given by the scheme of an address, such as `postgresql` for `postgresql+psycopg`."""
     return scheme.lower().partition("+")[0]
 
 
 def postgresql_address(uri: str, rest: str) -> str:
-    """Return the address of a PostgreSQL database in the form that its driver accepts.
+    """Return the address of a PostgreSQL database in the form that the driver accepts.
 
     Raises:
         DataError: if the driver would misread the address, and so show parts of the password in its error.
@@ -133,7 +133,7 @@ def postgresql_address(uri: str, rest: str) -> str:
 
 
 def sqlite_file(rest: str) -> Path:
-    """Return the path of a SQLite file from the part of its address after `sqlite://`."""
+    """Return the path of a SQLite file, given the part of the file's address after `sqlite://`."""
     slash, given = rest[:1], rest[1:]
     if slash != "/" or not given:
         raise DataError("the address of a SQLite file must be of the form sqlite:///file.db", f"'sqlite://{rest}'")

@@ -137,7 +137,7 @@ TEST_LABEL_NAMES = ("y_test", "test_labels")
 
 
 def open_npz(path: Path) -> Source:
-    """Open a `.npz` file; its rows are the array with a usual name (`X`, `x_train`, …), or the only array.
+    """Open a `.npz` file; the rows come from the array with a usual name (`X`, `x_train`, …), or from the only array.
 
     Raises:
         DataError: if the file is damaged, would take too much memory, or no array has a usual name.
@@ -184,7 +184,7 @@ def from_archive(names: Sequence[str], read: Callable[[str], npt.NDArray[Any]], 
 
 
 def _member(archive: zipfile.ZipFile, name: str, path: Path) -> npt.NDArray[Any]:
-    """Unpack an array from a `.npz` archive block by block, after checking the size in its header."""
+    """Unpack an array from a `.npz` archive block by block, after checking the array's size in the header."""
     listed = archive.namelist()
     with archive.open(f"{name}.npy" if f"{name}.npy" in listed else name) as file:
         version = np.lib.format.read_magic(file)
@@ -222,5 +222,5 @@ def fill(values: npt.NDArray[Any], file: IO[bytes]) -> None:
 
 
 def labels_of(labels: npt.NDArray[Any] | None, rows: int) -> npt.NDArray[Any] | None:
-    """Return labels as a flat array with one label for each row, or None if their number is wrong."""
+    """Return labels as a flat array with one label for each row, or None if the number of labels is wrong."""
     return labels.ravel() if labels is not None and labels.size == rows else None

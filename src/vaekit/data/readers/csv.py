@@ -28,7 +28,7 @@ CELL_BYTES = 4096
 
 
 def open_csv(path: Path, header: bool | None = None, marks: tuple[str, ...] = MISSING) -> Frame:
-    """Open a CSV file with cells separated by commas, semicolons, tabs or bars, with or without a line of names.
+    """Open a CSV file with cells separated by commas, semicolons, tabs or bars, with or without a line of column names.
 
     A column becomes integers, numbers, truth values or dates if all of its cells fit without loss: 02116 stays text.
     The original text is available as `Frame.written`.
@@ -72,7 +72,7 @@ def open_csv(path: Path, header: bool | None = None, marks: tuple[str, ...] = MI
 
 
 def open_written(path: Path, known: Sequence[Column], header: bool | None, marks: tuple[str, ...]) -> Frame:
-    """Open a CSV file as text, for a model with columns that are known from training.
+    """Open a CSV file as text, for a model whose columns are known from training.
 
     Args:
         path: the file, which may be gzipped.
@@ -104,7 +104,7 @@ def _written(form: Form, rows: int, marks: tuple[str, ...]) -> Frame:
 
 
 def _survey(form: Form, marks: tuple[str, ...]) -> tuple[list[Survey], int, bool]:
-    """Return a survey of each column of a CSV file, the number of rows, and whether the first column only numbers them."""
+    """Survey each column of a CSV file, count the rows, and check whether the first column is a row number."""
     surveys, rows, counts = [Survey(marks) for _ in form.names], 0, form.nameless
     start = None
     for block in _blocks(form):
@@ -163,7 +163,7 @@ def _check_quotes(path: Path, packed: str | None) -> None:
 
 
 def _refusal(path: Path, error: Exception) -> DataError:
-    """Turn an error of Arrow for a CSV file into a refusal that names the file."""
+    """Convert Arrow's error for a CSV file to a `DataError` that names the file."""
     if "UTF8" in str(error):
         return bad_encoding(path, error)
     if "straddling" in str(error):

@@ -64,7 +64,7 @@ def read_query(uri: str, query: str) -> pa.Table:
         raise DataError(must, f"'{scheme}://…'" if mark else "one without ://")
     if not query.strip():
         fault = "A database needs a query (data.query)"
-        raise DataError(fault, mend="Pass one, such as 'select length, mass from animals'")
+        raise DataError(fault, mend="Pass a query, such as 'select length, mass from animals'")
     table = _read_sqlite(uri, rest, query) if kind == "sqlite" else _read_postgresql(uri, rest, query)
     if not table.num_rows:
         raise DataError(f"The query returned no rows from '{without_password(uri)}'")
@@ -72,7 +72,7 @@ def read_query(uri: str, query: str) -> pa.Table:
 
 
 def _import(driver: str) -> Any:
-    """Import the driver of a database, or refuse with the command that installs it."""
+    """Import a database driver, or raise an error with the command that installs the driver."""
     try:
         return importlib.import_module(driver)
     except ImportError as error:
@@ -81,7 +81,7 @@ def _import(driver: str) -> Any:
 
 
 def _read_postgresql(uri: str, rest: str, query: str) -> pa.Table:
-    """Read the result of a query from PostgreSQL in batches, and refuse it if it becomes too large."""
+    """Read a query's result from PostgreSQL in batches, and refuse a result that becomes too large."""
     manager, driver = _import("adbc_driver_manager"), _import("adbc_driver_postgresql.dbapi")
     import pyarrow as pa
 
@@ -115,7 +115,7 @@ def _is_numeric(kind: Any) -> bool:
 
 
 def _read_sqlite(uri: str, rest: str, query: str) -> pa.Table:
-    """Read the result of a query from a read-only SQLite file in blocks, and refuse it if it becomes too large."""
+    """Read a query's result from a read-only SQLite file in blocks, and refuse a result that becomes too large."""
     import pyarrow as pa
 
     from vaekit.data.limits import largest
@@ -138,7 +138,7 @@ def _read_sqlite(uri: str, rest: str, query: str) -> pa.Table:
 
 
 def _blocks(rows: Iterable[tuple[Any, ...]], path: Path) -> Iterator[list[tuple[Any, ...]]]:
-    """Group the rows of a query into lists of bounded size, and refuse the result if it becomes too large."""
+    """Group the rows of a query into lists of bounded size, and refuse a result that becomes too large."""
     block: list[tuple[Any, ...]] = []
     used = text = 0
     for row in rows:
@@ -154,7 +154,7 @@ def _blocks(rows: Iterable[tuple[Any, ...]], path: Path) -> Iterator[list[tuple[
 
 
 def _within(used: int, rows: int, columns: int, files: Sequence[Path] = ()) -> int:
-    """Add the memory for further rows to that of a query's result, and refuse the result if it is too large."""
+    """Return the memory of a query's result with further rows added, and refuse a result that is too large."""
     from vaekit.data.limits import check_size
 
     used += 16 * rows * (columns + 1)
@@ -163,7 +163,7 @@ def _within(used: int, rows: int, columns: int, files: Sequence[Path] = ()) -> i
 
 
 def _by_type(name: str, cells: Sequence[Any]) -> dict[type, pa.Array]:
-    """Split cells by Python type into Arrow arrays, with null where a cell has another type."""
+    """Split cells into one Arrow array for each Python type, with null for cells of other types."""
     import pyarrow as pa
 
     kinds = set(map(type, cells)) - {type(None)}
@@ -174,7 +174,7 @@ def _by_type(name: str, cells: Sequence[Any]) -> dict[type, pa.Array]:
 
 
 def _join_types(blocks: Sequence[dict[type, pa.Array]]) -> pa.ChunkedArray:
-    """Join the blocks of a column in the first of integers, floats and text that holds all cells unchanged."""
+    """Join a column's blocks as integers, floats or text: the first of these types that holds all cells unchanged."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -194,10 +194,14 @@ def _join_types(blocks: Sequence[dict[type, pa.Array]]) -> pa.ChunkedArray:
 
 def _check_names(names: Sequence[str]) -> None:
     if not names:
-        raise DataError("The query returned no columns", mend="Begin it with `select`, and name the columns to read")
+        raise DataError(
+            "The query returned no columns", mend="Begin the query with `select`, and name the columns to read"
+        )
     name, count = Counter(names).most_common(1)[0]
     if count > 1:
-        raise DataError("columns must have different names", f"'{name}' twice in the query", "Rename one with `as`")
+        raise DataError(
+            "columns must have different names", f"'{name}' twice in the query", "Rename one column with `as`"
+        )
 
 
 def _exotic(name: str, kind: str) -> DataError:

@@ -139,7 +139,7 @@ def form_of(picture: Image.Image, name: str) -> Form:
     if ";16" in raw or (picture.format == "PPM" and _maxval(picture) > 255):
         must = "a picture with several channels must have 8 bits for each channel, because Pillow does not read more"
         raise DataError(
-            must, f"{name} with 16 bits", "Save the values as a .npy file of uint16, or the picture with 8 bits"
+            must, f"{name} with 16 bits", "Save the values as a .npy file of uint16, or save the picture with 8 bits"
         )
     return "bit" if picture.mode == "1" else "grey" if picture.mode in ("L", "LA") else "colour"
 
@@ -151,7 +151,7 @@ def _maxval(picture: Image.Image) -> int:
 
 
 def common_form(pages: Sequence[Page]) -> Form:
-    """Return the common form of pictures; grey pictures among colour pictures become colour.
+    """Return one form (bits and channels) for all pictures; grey pictures among colour pictures become colour.
 
     Raises:
         DataError: if only some pictures have 16 bits.
@@ -171,7 +171,7 @@ def common_form(pages: Sequence[Page]) -> Form:
 
 
 def depth(form: Form, values: npt.NDArray[np.generic]) -> int:
-    """Return the number of levels of pictures; for 16 bits it is inferred, because cameras use fewer bits."""
+    """Return the number of levels of pictures; with 16 bits, infer it from the values, because cameras use fewer bits."""
     if form == "deep":
         return levels_of(int(values.max()))
     return 2 if form == "bit" else 256
@@ -197,7 +197,7 @@ def decode(pages: Sequence[Page], size: Size, form: Form) -> Iterator[npt.NDArra
 
 
 def pixels_of(picture: Image.Image, size: Size, form: Form) -> npt.NDArray[np.generic]:
-    """Return the pixels of an opened picture in its right orientation, resampled, on a white background.
+    """Return the pixels of an opened picture, turned upright and resampled, on a white background.
 
     Args:
         picture: the picture.

@@ -1,4 +1,4 @@
-"""A reader of known factors of variation, for scoring codes against them."""
+"""A reader of known factors of variation, for comparing latent codes with these factors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vaekit.errors import DataError
 
 
 def open_factors(factors: object, rows: int) -> npt.NDArray[np.int64]:
-    """Open known factors of variation, and number the different values of each factor.
+    """Open known factors of variation, and encode the different values of each factor as integers.
 
     Args:
         factors: a file, an array (n, f) or a data frame with a column for each factor: integers or names.

@@ -124,7 +124,7 @@ def _first_lines(path: Path) -> list[str]:
 
 
 def bad_encoding(path: Path, error: Exception) -> DataError:
-    """Make the refusal of a CSV file that is not UTF-8."""
+    """Return the error for a CSV file that is not encoded in UTF-8."""
     return DataError("a CSV file must be encoded in UTF-8", f"'{path}' ({error})", "Save it as UTF-8")
 
 
@@ -146,7 +146,7 @@ def _rows(lines: list[str], mark: str) -> Iterator[list[str]]:
 
 
 def _delimiter(lines: list[str], known: Sequence[Column]) -> str:
-    """Find the separator that gives all lines equally many cells; the comma is last, as numbers may contain it."""
+    """Find the separator that gives all lines equally many cells; try commas last, as numbers may contain commas."""
     tables = {mark: list(itertools.islice(_rows(lines, mark), HEAD)) or [[]] for mark in "\t;|,"}
     names = {column.name for column in known}
     for mark, rows in tables.items():
@@ -173,7 +173,7 @@ def _separated_by_spaces(lines: list[str]) -> bool:
 
 
 def _check_first(path: Path, first: list[str], rows: list[list[str]], line: int) -> None:
-    """Refuse a CSV file with a title above the table, that is, a first line with fewer cells than all others."""
+    """Refuse a CSV file with a title above the table: a first line with fewer cells than each later line."""
     widths = {len(row) for row in rows}
     if len(rows) > 1 and len(widths) == 1 and len(first) < min(widths):
         raise DataError(

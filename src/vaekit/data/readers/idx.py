@@ -1,4 +1,4 @@
-"""A reader of folders of IDX files, gzipped or not, the format of MNIST and similar data sets."""
+"""A reader of folders of IDX files, which may be gzipped; MNIST and similar data sets use this format."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def is_idx_folder(folder: Path) -> bool:
 
 
 def read_idx(path: Path) -> npt.NDArray[Any]:
-    """Open the array of an IDX file, memory-mapped unless it is gzipped.
+    """Open the array of an IDX file, memory-mapped unless the file is gzipped.
 
     Raises:
         DataError: if its header or its length is wrong, or it would take too much memory.
@@ -64,7 +64,7 @@ def read_idx(path: Path) -> npt.NDArray[Any]:
 
 
 def _header(file: IO[bytes], path: Path) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Read the header of an IDX file, and return the shape and the type of its numbers."""
+    """Read the shape of the array and the type of its numbers from the header of an IDX file."""
     magic = file.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in TYPES:
         must = "an IDX file must begin with its magic number"

@@ -1,4 +1,4 @@
-"""Conversion of data frames of any library to Arrow tables, and of results back, with their types and row labels."""
+"""Conversion of data frames of any library to Arrow tables, and of results back to the library of the data frame."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Library(Protocol):
         """Return the rows of the data frame as an Arrow table that a model can read."""
 
     def answer(self, found: pa.Table) -> Any:
-        """Convert results for the same rows to a data frame with its types, column order and row labels.
+        """Convert results for the original rows to a data frame with the original types, column order and row labels.
 
         Args:
             found: as many rows as the data frame has; cells equal to the given ones stay as given.
@@ -36,10 +36,10 @@ class Library(Protocol):
         """Convert any number of new rows, such as samples, to a data frame with the original types."""
 
     def add_labels(self, found: pa.Table) -> Any:
-        """Convert figures for the same rows, such as codes, to a data frame with the original row labels."""
+        """Convert figures for the original rows, such as codes, to a data frame with the original row labels."""
 
     def part(self, first: int, rows: int) -> Library:
-        """Return the library of a slice of the data frame: `rows` rows, starting at row `first`."""
+        """Return a reader for a slice of the data frame: `rows` rows, starting at row `first`."""
 
 
 def library_of(value: object) -> Library | None:
@@ -108,7 +108,7 @@ def open_frame(value: object) -> Frame | None:
 
 
 class ArrowLibrary:
-    """Reads an Arrow table; unnamed pandas indices in it are not modelled, but are added back to results."""
+    """Reads an Arrow table; the table's unnamed pandas indices are not modelled, but are added back to results."""
 
     def __init__(self, data: pa.Table) -> None:
         check_columns(data.schema, data.num_rows)
@@ -119,22 +119,22 @@ class ArrowLibrary:
         self.table = pa.table({name: column.seen for name, column in self._columns.items()})
 
     def answer(self, found: pa.Table) -> pa.Table:
-        """Convert results for the same rows to their types, and add the index and the metadata of the table."""
+        """Convert results for the original rows to the table's types, and add the table's index and metadata."""
         rows = restore_types(found, self._columns, self._data.schema, RawColumn.answer)
         for name, field in zip(self._index.column_names, self._index.schema, strict=True):
             rows = rows.append_column(field, self._index[name])
         return rows.replace_schema_metadata(self._data.schema.metadata)
 
     def convert(self, found: pa.Table) -> pa.Table:
-        """Convert new rows to the types of the given table."""
+        """Convert new rows to the types of the original table."""
         return restore_types(found, self._columns, self._data.schema, RawColumn.fit)
 
     def add_labels(self, found: pa.Table) -> pa.Table:
-        """Return figures for the same rows unchanged, because an Arrow table has no row labels."""
+        """Return figures for the original rows unchanged, because an Arrow table has no row labels."""
         return found
 
     def part(self, first: int, rows: int) -> ArrowLibrary:
-        """Return the library of a slice of the table: `rows` rows, starting at row `first`."""
+        """Return a reader for a slice of the table: `rows` rows, starting at row `first`."""
         return ArrowLibrary(self._whole.slice(first, rows))
 
 
@@ -161,25 +161,25 @@ class NarwhalsLibrary:
         self.table = pa.table({name: column.seen for name, column in self._columns.items()})
 
     def answer(self, found: pa.Table) -> Any:
-        """Convert results for the same rows to their types, with row labels if the library has them."""
+        """Convert results for the original rows to the original types, with the original row labels, if any."""
         return self._labelled(self._typed(found, RawColumn.answer))
 
     def convert(self, found: pa.Table) -> Any:
-        """Convert new rows to the types of the given data frame."""
+        """Convert new rows to the types of the original data frame."""
         return self._typed(found, RawColumn.fit).to_native()
 
     def add_labels(self, found: pa.Table) -> Any:
-        """Convert figures for the same rows to a data frame, with row labels if the library has them."""
+        """Convert figures for the original rows to a data frame, with the original row labels, if any."""
         import narwhals as nw
 
         return self._labelled(nw.from_arrow(found, backend=self._data.implementation))
 
     def part(self, first: int, rows: int) -> NarwhalsLibrary:
-        """Return the library of a slice of the data frame: `rows` rows, starting at row `first`."""
+        """Return a reader for a slice of the data frame: `rows` rows, starting at row `first`."""
         return NarwhalsLibrary(self._data[first : first + rows])
 
     def _typed(self, found: pa.Table, fit: Fit) -> Any:
-        """Convert results to a narwhals data frame, with types that Arrow lacks, such as enumerations."""
+        """Convert results to a narwhals data frame, and restore types that Arrow lacks, such as enumerations."""
         import narwhals as nw
 
         rows = restore_types(found, self._columns, self._schema, fit)

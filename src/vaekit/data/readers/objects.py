@@ -75,7 +75,7 @@ def _is_masked(value: object) -> bool:
 
 
 def unmask(values: Values) -> Values:
-    """Replace masked cells by NaN, or by None in an array of objects, text or very large integers.
+    """Replace masked cells with NaN, or with None in an array of objects, text or very large integers.
 
     Args:
         values: any array.
@@ -99,7 +99,7 @@ def unmask(values: Values) -> Values:
 
 
 def _array_of_list(value: Sequence[Any]) -> Any:
-    """Convert a list of rows to an array, masked if a row is masked; rows of mixed types become objects, not text."""
+    """Convert a list of rows to an array, masked if any row is masked; rows of mixed types become objects, not text."""
     first = value[0] if value else None
     if type(first).__module__.partition(".")[0] == "PIL":
         return _source_of_pictures(value)
@@ -151,7 +151,7 @@ def _dense(matrix: Any) -> Values:
 
 
 def _annotated(data: Any) -> Source:
-    """Open the matrix X of an AnnData object, with the names of its variables as column names."""
+    """Open the matrix X of an AnnData object, with the names of the variables as column names."""
     names = tuple(str(name) for name in data.var_names)
     values = arrange(data.X)
     if not isinstance(values, np.ndarray):
@@ -227,12 +227,12 @@ def _column(name: str, cells: Any) -> pa.Array:
         odd = next(((i, c) for i, c in enumerate(cells) if c is not None and type(c).__name__ != usual), None)
         if odd is None:
             must = f"column '{name}' must hold numbers, truth values, text or dates"
-            raise DataError(must, f"cells of type {usual}", "Leave it out, or encode it as numbers") from error
+            raise DataError(must, f"cells of type {usual}", "Leave out the column, or encode it as numbers") from error
         row, cell = odd
         raise DataError(
             f"all cells of column '{name}' must have the same type",
             f"{cell!r:.100} of type {type(cell).__name__} in row {row} among cells of type {usual}",
-            "Convert all cells to one type, as with [str(cell) for cell in column]",
+            "Convert all cells to one type, for example with [str(cell) for cell in column]",
         ) from error
 
 
@@ -241,7 +241,7 @@ ARRAYS = ("__array__", "__array_interface__")
 
 
 def refuse_sequence(value: object) -> None:
-    """Refuse an object with items that is not an array, because numpy would misread it item by item.
+    """Refuse a sequence that is not an array, because numpy would misread the sequence item by item.
 
     Args:
         value: a value that is neither a data frame nor a list.

@@ -170,7 +170,7 @@ def _open_folder(path: Path, size: tuple[int, int] | None, progress: Progress | 
 
 
 def _parts(path: Path) -> dict[str, Path]:
-    """Find the sub-folders of training, validation and test pictures; the result is empty if these are classes."""
+    """Find the folders of training, validation and test pictures; return {} if the sub-folders are classes instead."""
     folders = {p.name.lower(): p for p in sorted(path.iterdir()) if p.is_dir() and not p.name.startswith(".")}
     named = {part: [folders[name] for name in names if name in folders] for part, names in PARTS.items()}
     found = {part: paths[0] for part, paths in named.items() if paths}
@@ -188,6 +188,6 @@ def _parts(path: Path) -> dict[str, Path]:
     for part, paths in named.items():
         if len(paths) > 1:
             raise DataError(
-                f"there must be only one folder for the {part} part", f"'{paths[0].name}' and '{paths[1].name}'"
+                f"there must be only one folder of {part} pictures", f"'{paths[0].name}' and '{paths[1].name}'"
             )
     return found

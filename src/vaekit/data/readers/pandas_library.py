@@ -43,7 +43,7 @@ class PandasColumn:
 
     @property
     def tells_nothing(self) -> bool:
-        """Return whether all cells are missing and pandas gives the column's type to any empty column."""
+        """Return whether all cells are missing and the type is one that pandas gives to any empty column."""
         kind = self.series.dtype
         usual = isinstance(kind, np.dtype) and kind.kind in "Of"
         return self.raw.tells_nothing or (usual and bool(self.series.isna().all()))
@@ -54,7 +54,7 @@ class PandasColumn:
         return found.to_pandas() if built is None else pd.Series(built)
 
     def answer(self, found: Any) -> Any:
-        """Convert results for the same rows to a pandas series; cells equal to the given ones stay the same objects."""
+        """Convert results for the original rows to a pandas series; unchanged cells stay the same objects."""
         if found.equals(self.raw.seen):
             return self.series.reset_index(drop=True)
         built = None if self.tells_nothing else self._built(self.raw.answer(found))
@@ -80,7 +80,7 @@ class PandasLibrary:
         self.table = pa.table({name: column.raw.seen for name, column in self._columns.items()})
 
     def answer(self, found: pa.Table) -> Any:
-        """Convert results for the same rows to a pandas data frame with its types and row labels."""
+        """Convert results for the original rows to a pandas data frame with the original types and row labels."""
         return self._frame(self._typed(found, PandasColumn.answer), self._index)
 
     def convert(self, found: pa.Table) -> Any:
@@ -88,7 +88,7 @@ class PandasLibrary:
         return self._frame(self._typed(found, PandasColumn.convert), pd.RangeIndex(len(found)))
 
     def add_labels(self, found: pa.Table) -> Any:
-        """Convert figures for the same rows to a pandas data frame with the original row labels."""
+        """Convert figures for the original rows, such as codes, to a pandas data frame with the original row labels."""
         return self._frame({name: found[name].to_pandas() for name in found.column_names}, self._index)
 
     def part(self, first: int, rows: int) -> PandasLibrary:
@@ -145,7 +145,7 @@ def _then(cells: Any, kind: Any) -> Any:
 
 
 def _in_dtype(cells: Any, kind: Any) -> Any:
-    """Convert Arrow cells to a pandas type; return None if a cell is missing and the type cannot hold that."""
+    """Convert Arrow cells to a pandas type; return None if a cell is missing and the type has no missing value."""
     if hasattr(kind, "__from_arrow__"):
         return kind.__from_arrow__(cells)
     if cells.null_count and kind.kind in "iub":
@@ -249,7 +249,7 @@ def _objects(name: str, series: Any) -> PandasColumn:
 
 
 def _same(given: Any, found: Any) -> npt.NDArray[np.bool_]:
-    """Compare two Arrow arrays of one family cell by cell; missing cells are equal."""
+    """Compare two Arrow arrays of the same family cell by cell; two missing cells count as equal."""
     given, found = to_plain(given), to_plain(found)
     both_missing = pc.and_(given.is_null(), found.is_null())
     equal = pc.fill_null(pc.equal(found, given), fill_value=False)

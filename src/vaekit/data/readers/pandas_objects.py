@@ -62,7 +62,7 @@ def _with_missing(series: Any) -> Any:
 
 
 def _moments(name: str, series: Any) -> Any:
-    """Convert dates to timestamps if one of them is a timestamp; Arrow would convert all to the type of the first."""
+    """Convert dates to timestamps if at least one is a timestamp; Arrow alone would use the type of the first cell."""
     moments = [isinstance(cell, datetime.datetime | np.datetime64) and not gone for cell, gone in _with_missing(series)]
     if not any(moments):
         return series
@@ -105,7 +105,7 @@ def check_objects(name: str, series: Any) -> None:
 
 
 def _name_row(series: Any, row: int) -> str:
-    """Name a row of a series for a message by its number, and by its label if that differs."""
+    """Return the number of a row of a series as text for a message, with the row's label if that differs."""
     label = series.index[row]
     counted = isinstance(series.index, pd.RangeIndex) and label == row
     shown = label.item() if isinstance(label, np.generic) else label

@@ -62,7 +62,7 @@ def open_parquet(path: Path) -> Frame:
 
 @contextlib.contextmanager
 def _refused(path: Path) -> Iterator[None]:
-    """Turn an error of pyarrow into a refusal that names the Parquet file."""
+    """Turn an error of pyarrow into a `DataError` with the path of the Parquet file."""
     try:
         yield
     except FAULTS as error:
@@ -108,7 +108,7 @@ def _read(path: Path, form: _Form) -> Iterator[pa.Table]:
 
 
 def _text_lengths(batch: Any) -> npt.NDArray[np.int64]:
-    """Return the bytes of unpacked text in each row of a batch, shape (rows,)."""
+    """Return the number of bytes of unpacked text in each row of a batch, shape (rows,)."""
     found = np.zeros(len(batch), np.int64)
     for column in batch.columns:
         if pa.types.is_dictionary(column.type):
@@ -133,5 +133,5 @@ def _pieces(lengths: npt.NDArray[np.int64]) -> Iterator[tuple[int, int]]:
 
 
 def _unpacked(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
-    """Convert a column that was read as a dictionary back to its type in the Parquet file."""
+    """Convert a dictionary-encoded column back to its type in the Parquet file."""
     return column if column.type == kind else column.cast(value_type(column.type)).cast(kind)

@@ -1,4 +1,4 @@
-"""A reader of folders of pictures. They are decoded once, in parallel, into a memory-mapped cache."""
+"""A reader of folders of pictures. The pictures are decoded once, in parallel, into a memory-mapped cache."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def cache_folder() -> Path:
 
 
 def picture_files(folder: Path, without: Sequence[Path] = ()) -> list[Path]:
-    """Return the picture files below a folder, sorted by path, without hidden files and the folders in `without`."""
+    """Return the picture files below a folder, sorted by path, except hidden files and the folders in `without`."""
     return sorted(
         p
         for p in folder.rglob("*")

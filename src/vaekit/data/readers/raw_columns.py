@@ -64,7 +64,7 @@ class RawColumn:
         return cells
 
     def answer(self, found: Any) -> Any:
-        """Convert results for the same rows as `fit` does; a cell equal to the given one keeps all of its digits."""
+        """Convert results for the original rows to the original type; unchanged cells keep all of their digits."""
         cells = self.fit(found)
         kind = self.cells.type
         if cells is None or family(kind) not in ("number", "date") or pa.types.is_dictionary(kind):
@@ -135,7 +135,7 @@ def _readable(values: Any) -> Any:
 
 
 def label_categories(values: Sequence[Any]) -> list[str | None]:
-    """Write each category that is neither text nor a number as a text label, the same in any library.
+    """Convert categories that are neither text nor numbers to text labels, which are the same for any library.
 
     Raises:
         DataError: if two categories have the same label.
@@ -155,7 +155,7 @@ def _label(value: Any) -> str:
 
 
 def cast_exactly(found: Any, kind: pa.DataType) -> Any:
-    """Convert cells to another Arrow type if it can hold them; only floats and decimals may be rounded.
+    """Convert cells to another Arrow type if this type can hold them; only floats and decimals may be rounded.
 
     Args:
         found: an Arrow array.
@@ -182,7 +182,7 @@ Fit = Callable[[RawColumn, Any], Any]
 
 
 def restore_types(found: pa.Table, columns: dict[str, RawColumn], schema: pa.Schema, fit: Fit) -> pa.Table:
-    """Convert the columns of a table to their original types where these can hold the cells, original columns first.
+    """Restore the original types of a table's columns, if these types can hold the cells; original columns come first.
 
     Args:
         found: cells of a model.
@@ -201,7 +201,7 @@ def restore_types(found: pa.Table, columns: dict[str, RawColumn], schema: pa.Sch
 
 
 def in_order(found: pa.Table, names: Sequence[str] | dict[str, Any]) -> Iterator[str]:
-    """Iterate over the columns of a table in a given order, followed by all others."""
+    """Iterate over a table's columns: first those named in the given order, then the rest."""
     there, known = set(found.column_names), set(names)
     yield from (name for name in names if name in there)
     yield from (name for name in found.column_names if name not in known)

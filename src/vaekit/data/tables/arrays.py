@@ -55,7 +55,7 @@ def without_labels(table: pa.Table) -> npt.NDArray[np.float64]:
 
 
 def numbers_of(frame: Frame) -> Values:
-    """Convert a table of numbers to one array, which holds integers if all columns do.
+    """Convert a table of numbers to one array, with an integer type if all columns hold integers.
 
     Args:
         frame: the table; all of its rows are read.

@@ -1,7 +1,7 @@
 """The step from encoded cells of a table to the model's input: categories, normal scores, and the measure of each cell.
 
-Each column becomes one or two slots. A slot holds a category, the index of the point mass of a number, or the normal
-score of any other number. A row consists of its S slots, followed by the logarithms of their S measures:
+Each column becomes one or two slots. A slot holds a category, the index of a point mass, or the normal score of a
+number that is not a point mass. A row consists of its S slots, followed by the logarithms of their S measures:
 
     category   log P(value | category), which is 0 unless rare values share the category
     score      log t'(x), or on a grid the log width of the interval of a value

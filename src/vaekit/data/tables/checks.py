@@ -29,11 +29,11 @@ def check_names(names: Collection[str], wanted: Sequence[str]) -> None:
     missing = [repr(name) for name in wanted if name not in names]
     if missing:
         fault = f"The data lack columns that the model was trained on: {_listed(missing)}"
-        raise DataError(fault, mend=f"Pass all of these columns: {_listed(wanted)}")
+        raise DataError(fault, mend=f"Pass all columns of the model: {_listed(wanted)}")
 
 
 def _listed(names: Sequence[str]) -> str:
-    """Join names of columns for a message: the first 20, and the number of all if there are more."""
+    """Join column names for a message: the first 20, and the total number if there are more."""
     first = ", ".join(f"{name:.200}" for name in names[:MOST_LISTED])
     return first if len(names) <= MOST_LISTED else f"{first}, … ({len(names):,} in total)"
 

@@ -177,7 +177,7 @@ def fill(column: Column, given: Any, empty: Any, filled: Any, written: bool) -> 
 
 
 def as_types(found: pa.Table, table: Sequence[Column], marks: tuple[str, ...]) -> pa.Table:
-    """Convert the text columns of a table to their types in training, where all cells can be converted.
+    """Convert each text column of a table to its type in training, if all of its cells can be converted.
 
     Args:
         found: rows; some of their columns are text as written in a file.
@@ -212,7 +212,7 @@ def _as_type(text: Any, column: Column) -> Any:
 
 
 def as_written(found: pa.Table, table: Sequence[Column]) -> pa.Table:
-    """Write the dates and truth values of a table as text, in the form of the training file.
+    """Write the dates and truth values of a table as text, formatted as in the training file.
 
     Args:
         found: rows.

@@ -117,7 +117,7 @@ class Column(BaseModel):
 
     @property
     def words(self) -> tuple[tuple[str, int], ...]:
-        """Return the words for missing cells with their counts, or nothing if all missing cells are empty."""
+        """Return the words that mark missing cells, with their counts; nothing if all missing cells are empty."""
         if all(not mark for mark, _ in self.missing):
             return ()
         return tuple((f"'{mark}'" if mark else "empty", count) for mark, count in self.missing[:MOST_WORDS])
@@ -181,7 +181,7 @@ class Column(BaseModel):
         return numbers
 
     def _code_categories(self, cells: Any, narrow: Narrow | None) -> Array:
-        """Encode categorical cells; numbers are compared in the lower precision of training cells and new cells."""
+        """Encode categorical cells; numbers are compared with training numbers at the lower precision of the two."""
         codes, encoded = np.full(len(cells), np.nan), cells.dictionary_encode()
         positions, values = self._codes, encoded.dictionary.to_pylist()
         if narrow is not None:
@@ -225,7 +225,7 @@ class Column(BaseModel):
         return pa.array(codes, mask=missing).cast(kind, safe=False)
 
     def write(self, cells: Any) -> Any:
-        """Write cells of the column as text, in the form of the training file.
+        """Write cells of the column as text, formatted as in the training file.
 
         Args:
             cells: an Arrow array of the type of the column, or text, which is returned unchanged.
@@ -239,7 +239,7 @@ class Column(BaseModel):
         return cells.cast(pa.string())
 
     def impossible(self, code: float) -> str | None:
-        """Describe the values that the column allows if a code is impossible, or return None if it is possible."""
+        """Return None if a code is possible, else a description of the values that the column allows."""
         if np.isnan(code):
             return "given"
         if self.kind in CATEGORICAL:
@@ -270,7 +270,7 @@ class Column(BaseModel):
         return np.where(codes == len(self.categories), codes + rare, codes)
 
     def log_share(self) -> Array:
-        """Return log P(value | category) by code: 0 for values with their own category, from counts for rare values."""
+        """Return log P(value | category) for each code: 0 if the value has its own category, else from counts."""
         counts = np.array([*(count for _, count in self.rare), 1.0])
         return np.concatenate([np.zeros(len(self.categories)), np.log(counts / counts.sum())])
 

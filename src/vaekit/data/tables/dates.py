@@ -1,7 +1,7 @@
-"""Dates in text: the form of a column of dates, and conversions between text and timestamps.
+"""Dates in text: the format of a column of dates, and conversions between text and timestamps.
 
-A form is a `strftime` format, such as `%d.%m.%Y` for 31.12.2020. The empty form means ISO 8601 of any length, from 2020-12-31
-to 2020-12-31T23:59:59.5Z.
+A format is that of `strftime`, such as `%d.%m.%Y` for 31.12.2020. The empty format means ISO 8601 of any length, from
+2020-12-31 to 2020-12-31T23:59:59.5Z.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 """Units of time in a second."""
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 YEAR_FIRST = ("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d")
-"""Forms in which the month is unambiguous."""
+"""Formats in which the month is unambiguous."""
 OTHERS = (
     *("%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%d-%m-%Y", "%m-%d-%Y", "%m.%d.%Y"),
     *("%d %b %Y", "%d-%b-%Y", "%b %d, %Y", "%b %d %Y", "%d %B %Y", "%B %d, %Y", "%B %d %Y"),
 )
-"""Further forms, the more likely first. One form must fit all cells of a column."""
+"""Further formats, the more likely first. One format must fit all cells of a column."""
 CLOCKS = ("", " %H:%M", " %H:%M:%S", "T%H:%M", "T%H:%M:%S", " %I:%M %p", " %I:%M:%S %p", ", %H:%M", ", %H:%M:%S")
 ZONED = tuple(f"%Y-%m-%d{mark}{clock}Z" for mark in "T " for clock in ("%H:%M:%S", "%H:%M"))
 ISO = r"^\d{4}-\d\d-\d\d"
@@ -55,7 +55,7 @@ def read_dates(text: Any, form: str = "") -> Any:
 
     Args:
         text: an Arrow array.
-        form: how the dates are written; cells in ISO 8601 are read with any form.
+        form: how the dates are written; cells in ISO 8601 are read with any format.
 
     Returns:
         Arrow timestamps in microseconds, in UTC if the cells have a zone.
@@ -109,7 +109,7 @@ def _is_iso(cell: str) -> bool:
 
 
 def write_dates(dates: Any, spacing: float, form: str = "") -> Any:
-    """Write Arrow timestamps in microseconds as text: in the given form if that loses nothing, else in ISO 8601."""
+    """Write Arrow timestamps in microseconds as text: in the given format if that loses nothing, else in ISO 8601."""
     if form:
         text = pc.strftime(dates.cast(pa.timestamp("s"), safe=False), form)
         if read_dates(text, form).equals(dates):
@@ -129,7 +129,7 @@ def date_text(date: datetime.date, kind: Any) -> str:
 
 
 def forms_of(texts: Sequence[str]) -> tuple[str, ...]:
-    """Find the date forms that fit all texts, the most likely first, without forms that give the same dates again.
+    """Find the date formats that fit all texts, the most likely first; of formats that give the same dates, keep one.
 
     Args:
         texts: the texts.
@@ -154,13 +154,13 @@ def moment_of(text: str) -> datetime.datetime | None:
 
 
 def looks_like_date(text: str) -> bool:
-    """Return whether a single text is a date in any form."""
+    """Return whether a single text is a date in any format."""
     return any(sign.isdigit() for sign in text) and (_is_iso(text) or bool(forms_of([text])))
 
 
 @lru_cache(maxsize=256)
 def _pattern(form: str) -> str:
-    """Return the regular expression that matches dates written in a form."""
+    """Return the regular expression that matches dates in a given format."""
     parts = re.split(r"(%[A-Za-z])", form)
     months = r"(?P<m>\d{2})", r"(?P<d>\d{2})"  # without separators, numbers must have all their digits
     tokens = _TOKENS if "%Y%m" not in form else {**_TOKENS, "%m": months[0], "%d": months[1]}
@@ -168,7 +168,7 @@ def _pattern(form: str) -> str:
 
 
 def _parse(text: Any, form: str) -> Any:
-    """Convert text to timestamps in microseconds, null where a cell is not a valid date in this form."""
+    """Convert text to timestamps in microseconds, null where a cell is not a valid date in the given format."""
     text = text.combine_chunks() if isinstance(text, pa.ChunkedArray) else text
     parts = pc.extract_regex(text, _pattern(form))
     there = np.asarray(pc.fill_null(parts.is_valid(), fill_value=False))

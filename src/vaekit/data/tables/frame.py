@@ -102,7 +102,7 @@ class Frame:
             first += len(table)
 
     def cells(self, piece: pa.Table, name: str) -> Any:
-        """Return a column of an Arrow table of these rows, with null in missing cells."""
+        """Return a column of one piece of the table, with null in missing cells."""
         cells, words = piece[name], self.words if self.marks is None else self.marks
         kind = value_type(cells.type)
         if words is None or not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
@@ -114,7 +114,7 @@ class Frame:
         return pa.concat_tables([self.schema.empty_table(), *self.read()])
 
     def in_order(self, names: Sequence[str]) -> Frame:
-        """Return the table with only the named columns, in the given order.
+        """Return the table with only the given columns, in the given order.
 
         Args:
             names: names of the columns; if the frame has as many unnamed columns, they are matched by position.

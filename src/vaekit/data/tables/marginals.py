@@ -77,12 +77,12 @@ class Marginal(BaseModel):
 
     @property
     def n_categories(self) -> int:
-        """Return the number of categories of a value: one for each point mass, and one for all other values."""
+        """Return the number of categories: one for each point mass, and one for all other values."""
         return len(self.point_masses) + 1
 
     @cached_property
     def _lines(self) -> tuple[Array, Array, Array]:
-        """Return knots, scores, and the slopes before, between and after them."""
+        """Return the knots, their scores, and the slopes before, between and after the knots."""
         knots, scores = np.array(self.knots), np.array(self.scores)
         return knots, scores, np.concatenate([self.tails[:1], np.diff(scores) / np.diff(knots), self.tails[1:]])
 
@@ -100,7 +100,7 @@ class Marginal(BaseModel):
         return found
 
     def score_cells(self, x: Array) -> tuple[Array, Array]:
-        """Return scores and log-measures: y and log(t′ · resolution) for reals, middle and log width of an interval on a grid."""
+        """Return scores and log-measures: y and log(t′ · resolution), or the middle and log width of an interval on a grid."""
         if not self.spacing:
             return self.forward(x).clip(-FARTHEST, FARTHEST), self.log_slope(x) + np.log(self.resolution)
         below, above = self.forward(x - self.spacing / 2), self.forward(x + self.spacing / 2)
@@ -123,14 +123,14 @@ class Marginal(BaseModel):
         return round_to(x, self.spacing)
 
     def point_mass(self, x: Array) -> npt.NDArray[np.int64]:
-        """Return the index of each value among the point masses, or the number of point masses if it is not one."""
+        """Return the index of each value among the point masses, or the number of point masses for any other value."""
         masses, slack = np.array(self.point_masses), NEAR * self.spacing
         index = np.searchsorted(masses, x - slack).clip(max=len(masses) - 1)
         return np.where(np.abs(masses[index] - x) <= slack, index, len(masses))
 
     @property
     def edge_scores(self) -> tuple[float, float]:
-        """Return the scores of the least and the greatest possible value on the grid, or ±inf where it has no end."""
+        """Return the scores of the least and the greatest possible value on the grid; ±inf at an unbounded end."""
         if not self.spacing:
             return -np.inf, np.inf
         ends = [
@@ -190,13 +190,13 @@ def _stands_out(values: Array, counts: npt.NDArray[np.int64], spacing: float) ->
 
 
 def _resolution(values: Array) -> float:
-    """Return the median distance between neighbouring values, or the size of a single value."""
+    """Return the median distance between neighbouring values; for a single value, return its size, at least 1."""
     gaps = np.diff(values)
     return float(np.median(gaps)) if len(gaps) else max(abs(float(values[0])), 1.0)
 
 
 def _level_knots(values: Array, counts: npt.NDArray[np.int64], spacing: float) -> tuple[Array, Array]:
-    """Return knots at both edges of each value on the grid, and the share of rows below each; gaps share one row."""
+    """Return knots at both edges of each grid value, and the share of rows below; all gaps together hold one row."""
     edges = np.stack([values - spacing / 2, values + spacing / 2], 1).ravel()
     gaps = np.maximum(np.diff(np.append(values, values[-1])) / spacing - 1, 0)
     gaps[gaps < 0.5] = 0
@@ -227,6 +227,6 @@ def _quantile_knots(values: Array, counts: npt.NDArray[np.int64], spacing: float
 
 
 def _tail(knots: Array, scores: Array, outer: npt.NDArray[np.bool_]) -> float:
-    """Return the slope of a tail over the outermost tenth of the rows, or over all rows if that is a single knot."""
+    """Return the slope of a tail over the outermost tenth of the rows, or over all rows if the tenth has one knot."""
     some = outer if outer.sum() > 1 else np.ones_like(outer)
     return float((scores[some][-1] - scores[some][0]) / (knots[some][-1] - knots[some][0]))

@@ -49,9 +49,8 @@ class KnownTexts:
         same = self._same(value)
         if len(same) > 1:
             raise DataError(
-                f"cells of column '{self.name}' must be text, as in training, because {same[0]!r} and {same[1]!r} are different values",
-                f"{value!r} (it may mean either)",
-                "Read the column as text",
+                f"The value {value!r} in column '{self.name}' could mean {same[0]!r} or {same[1]!r}, two different values in training",
+                mend="Read the column as text",
             )
         forms = _forms(value)
         return same[0] if same else next((form for form in forms if form in self.texts), forms[0])
@@ -144,7 +143,7 @@ class CellReader:
             raise DataError(must, f"'{cell}' in row {first_row + row}") from error
 
     def _cast(self, cells: Any, target: Any) -> Any:
-        """Convert cells of another family to that of the column, or raise an error of Arrow."""
+        """Convert cells of another family to that of the column, or raise an Arrow error."""
         number = family(cells.type) == "number"
         if target == pa.bool_() and number and pc.any(pc.not_equal(pc.abs(pc.subtract(cells, 0.5)), 0.5)).as_py():
             raise pa.ArrowInvalid("a number that is neither 0 nor 1")

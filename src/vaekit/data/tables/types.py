@@ -17,7 +17,7 @@ Narrow = type[np.floating[Any]]
 
 
 def value_type(kind: pa.DataType) -> pa.DataType:
-    """Return the type of the values of a dictionary type; any other Arrow type is returned unchanged."""
+    """Return the value type of an Arrow dictionary type; return any other Arrow type unchanged."""
     return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
@@ -60,7 +60,7 @@ def to_plain(cells: Any) -> Any:
 
 
 def with_own_digits(numbers: Any) -> Any:
-    """Convert floats to float64 by their decimal digits (float32 0.1 becomes 0.1); other numbers do not change."""
+    """Convert floats to float64 with the same decimal digits (float32 0.1 becomes 0.1); other numbers do not change."""
     kind = value_type(numbers.type)
     if not pa.types.is_floating(kind):
         return numbers
@@ -70,13 +70,13 @@ def with_own_digits(numbers: Any) -> Any:
 
 
 def narrower(given: Any, own: Any) -> Narrow | None:
-    """Return the less precise of two Arrow types of numbers; None if both have double precision."""
+    """Return the lower floating-point precision of two numeric Arrow types; None if both have double precision."""
     kinds = [value_type(kind) for kind in (given, own)]
     return np.float16 if pa.float16() in kinds else np.float32 if pa.float32() in kinds else None
 
 
 def parse_type(text: str) -> Any:
-    """Return the Arrow type with this name.
+    """Return the Arrow type with the given name.
 
     Raises:
         DataError: if the name is unknown.

@@ -1,6 +1,6 @@
 """Cells of a text file: which cells are missing, and which types the columns have.
 
-Text that looks like numbers is converted only if nothing is lost. Codes keep their leading zeros and all their digits.
+Text that looks like numbers is converted only if nothing is lost. Codes such as 007 keep all their digits.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Survey:
         self._written: set[str] = set()
 
     def add(self, cells: Any) -> None:
-        """Add a block of cells of the column, an Arrow array of text."""
+        """Add a block of the column's cells, given as an Arrow array of text."""
         found = present(cells, self.marks)
         if found.null_count:
             counts = pc.value_counts(pc.utf8_trim_whitespace(cells.filter(found.is_null())))
@@ -108,7 +108,7 @@ class Survey:
 
     @property
     def form(self) -> str:
-        """Return the form of dates or truth values (see `Column.form`); empty if cells have different forms."""
+        """Return the format of the dates or truth values (see `Column.form`); empty if no single format fits."""
         if self._kind == pa.bool_():
             style = min(self._written, default="true")
             return "TRUE" if style.isupper() else "True" if style[0].isupper() else "true"
@@ -116,7 +116,7 @@ class Survey:
 
     @property
     def remark(self) -> str:
-        """Return a remark for the user if differently written cells are the same number, else an empty text."""
+        """Return a remark for the user if two cells write the same number differently, else an empty text."""
         if not self._doubled or self.type == pa.string():
             return ""
         return f"{' and '.join(self._doubled)} are the same number"
@@ -137,12 +137,12 @@ class Survey:
 
     @property
     def missing(self) -> tuple[tuple[str, int], ...]:
-        """Return the words for missing cells with their counts, the most frequent first."""
+        """Return the words that mark missing cells, each with its count, the most frequent first."""
         return tuple(self._missing.most_common())
 
 
 def _widened(kind: Any, cells: Any) -> Any:
-    """Return the first type, from the type so far, that also fits new cells."""
+    """Return a column's type after new cells: the current type, or the first wider type that also fits them."""
     if cells.null_count == len(cells) or kind == pa.string():
         return kind
     ladders = LADDERS if kind == pa.null() else [ladder[ladder.index(kind) :] for ladder in LADDERS if kind in ladder]

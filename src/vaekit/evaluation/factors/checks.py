@@ -20,7 +20,7 @@ MOST_ROWS = 10_000
 
 
 def check(codes: Codes, factors: Factors, least_factors: int = 1) -> tuple[Array, Integers]:
-    """Check codes and factors, scale the codes to the range from 0 to 1, and number the values of each factor.
+    """Check codes and factors, scale the codes to the range [0, 1], and number each factor's values from 0.
 
     Args:
         codes: shape (n, d), finite.
@@ -77,7 +77,7 @@ def halves(rows: int, seed: int) -> tuple[Integers, Integers]:
 
 
 def best_gap(scores: Array, floor: Array) -> Array:
-    """Return for each factor how far the score of the best code is above that of the second best code.
+    """Return how far the best code's score exceeds the second best code's score, for each factor.
 
     Args:
         scores: the score of each code for each factor, shape (d, f).

@@ -1,4 +1,4 @@
-"""The DCI scores: random forests measure whether each code predicts one factor, and each factor needs one code."""
+"""DCI scores: random forests measure whether each code predicts only one factor and each factor needs one code."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def concentration(importance: Array) -> tuple[float, float]:
 
 
 def _focus(importance: Array) -> Array:
-    """Return 1 − H of each row of importances, with H its normalised entropy; 0 for a row of zeros."""
+    """Return 1 − H for each row of importances, where H is the row's normalised entropy; 0 for a row of zeros."""
     total = importance.sum(axis=1, keepdims=True)
     shares = np.divide(importance, total, out=np.zeros_like(importance), where=total > 0)
     entropy = entr(shares).sum(axis=1) / math.log(max(importance.shape[1], 2))

@@ -12,7 +12,7 @@ BINS = 20
 
 
 def mig(codes: Codes, factors: Factors) -> float:
-    """Measure the mutual information gap: how much more information the best code has about a factor than the next.
+    """Measure the mutual information gap: how much more the best code reveals about a factor than the second best code.
 
         MIG = (1/f) Σ_k [I(z_(1); v_k) − I(z_(2); v_k)] / H(v_k)
 
@@ -49,7 +49,7 @@ def mig(codes: Codes, factors: Factors) -> float:
 
 
 def sap(codes: Codes, factors: Factors, seed: int = 0) -> float:
-    """Measure separated attribute predictability: how much better the best code predicts a factor than the next.
+    """Measure separated attribute predictability: how much better the best code predicts a factor than the second best.
 
         SAP = (1/f) Σ_k [S_(1)k − S_(2)k],   S_jk = balanced accuracy of v_k predicted from z_j alone
 

@@ -49,7 +49,7 @@ def factor_vae(codes: Codes, factors: Factors, generator: np.random.Generator) -
 
 
 def _groups(v: Integers, name: str) -> list[Integers]:
-    """Group row numbers by the value of a factor, leaving out values that occur only once."""
+    """Return the row numbers for each value of a factor, leaving out values that occur only once."""
     order = np.argsort(v, kind="stable")
     groups = [rows for rows in np.split(order, np.cumsum(np.bincount(v))[:-1]) if len(rows) > 1]
     if not groups:

@@ -126,7 +126,7 @@ def measure_associations(rows: ComparedRows) -> Associations:
 
 
 def bin_cells(column: Column, held_out: Array, cells: Array) -> Bins:
-    """Assign the cells of a column to a few bins, which are chosen from its held-out cells.
+    """Assign the cells of a column to a few bins; the held-out cells determine the bins.
 
     Args:
         column: the column.

@@ -58,7 +58,7 @@ class TableFigures(Record):
     hidden: tuple[HiddenCells, ...] | None
 
     def rows(self) -> list[tuple[str, str]]:
-        """Return the name and the value of each figure, as `vaekit evaluate` prints them; the worst columns first."""
+        """Return the name and the value of each figure, as printed by `vaekit evaluate`, worst columns first."""
         known = [each for each in self.marginals if each.cells]
         known.sort(key=lambda each: -each.distance / max(each.by_chance, 1e-9))
         found = [("columns furthest apart", "; ".join(map(str, known[:WORST])))]

@@ -98,7 +98,7 @@ def measure_hidden(model: TableModel, rows: Rows, train: Rows) -> tuple[HiddenCe
 
 
 def log_prob_alone(model: TableModel, train: Array, codes: Array) -> Array:
-    """Compute log p(x_j) of every cell in nats, under the distribution of its column in training rows.
+    """Compute every cell's log p(x_j), in nats, under the distribution of its column in training rows.
 
     Args:
         model: the model; its likelihood is used without z.
@@ -137,7 +137,7 @@ def _summarise(
 
 
 def _yardstick(column: Column, known: Array) -> tuple[Measure, float, float]:
-    """Choose how a column's errors are measured: return the measure, a guess that ignores the row, and the unit."""
+    """Return the measure for a column's errors, a prediction that ignores the row, and the unit of the errors."""
     if column.kind == "ordinal":
         return "levels off", float(np.quantile(known, 0.5, method="inverted_cdf")), 1.0
     if column.kind in CATEGORICAL:

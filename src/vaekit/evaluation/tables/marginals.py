@@ -85,7 +85,7 @@ class MarginalDistance(Record):
 
 
 def compare_marginals(rows: ComparedRows) -> tuple[MarginalDistance, ...]:
-    """Measure for every column how far generated cells are from held-out cells in distribution.
+    """Measure for every column how far the distribution of generated cells is from that of held-out cells.
 
     Args:
         rows: held-out and generated rows.
@@ -120,7 +120,7 @@ def _compare_categories(column: Column, held_out: Array, generated: Array) -> Ma
 
 
 def category_shares(column: Column, held_out: Array, generated: Array) -> tuple[ValueShare, ...]:
-    """Return the shares of a column's most frequent categories, and of all others together.
+    """Return the shares of a column's most frequent categories, and the total share of its other categories.
 
     Args:
         column: a categorical column; ordered categories keep their order, others are sorted by frequency.

@@ -72,7 +72,7 @@ class TableModel(TablePosterior):
         return np.concatenate(predicted), np.concatenate(log_prob)
 
     def _expected(self, found: Weighted, noise: RowNoise) -> tuple[Array, Array]:
-        """Return the prediction for every cell and its uncertainty, as `impute` does, each of shape (B, C)."""
+        """Return each cell's prediction and uncertainty as `impute` defines them, two arrays of shape (B, C)."""
         count, block = found.log_weights.shape
         uniform = noise.uniform((VALUES_PER_DRAW * count, self.cells.layout.slots, 2), RowStream.FILL)
         uniform = uniform.movedim(1, 0).unflatten(0, (VALUES_PER_DRAW, count)).float()

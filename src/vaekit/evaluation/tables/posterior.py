@@ -74,7 +74,7 @@ class TablePosterior:
     samples: int
 
     def blocks(self, rows: Rows) -> Iterator[tuple[Self, Tensor, Array, RowNoise]]:
-        """Yield for each block of rows the posterior given the context, the model's inputs, the codes and the noise."""
+        """Yield (posterior, inputs, codes, noise) for each block of rows; the posterior depends on the context."""
         width = widest(self.model, *first_row(rows))
         size = max(1, min(block_rows(width), BUDGET // (8 * self.samples * width)))
         start = 0

@@ -62,5 +62,5 @@ class ComparedRows:
 
 
 def codes_of(rows: Rows, limit: int) -> Array:
-    """Return the codes of at most `limit` rows of a table, chosen at random with the rows' own seed."""
+    """Return the codes of at most `limit` rows of a table, chosen at random with the seed `rows.seed`."""
     return np.asarray(rows.part.subset(limit, rows.seed).take(0, limit), np.float64)

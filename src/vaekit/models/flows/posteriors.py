@@ -1,4 +1,4 @@
-"""Flow posteriors: a Gaussian carried through invertible maps, whose parameters depend on the encoder's output."""
+"""Flow posteriors: a Gaussian carried through invertible maps, both conditional on the encoder's output."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Flow priors: N(0, I) carried through learned invertible maps.
 
-coupling:  u_a = z_a,  u_b = (z_b − t(z_a)) ⊙ exp(−s(z_a)),  with the halves a and b in turn
+coupling:  u_a = z_a,  u_b = (z_b − t(z_a)) ⊙ exp(−s(z_a)),  where the halves a and b swap in each coupling
            log |det ∂u/∂z| = −Σ s(z_a)
 """
 
@@ -39,7 +39,7 @@ def start_as_identity(network: nn.Module) -> None:
 
 
 class _FlowPrior(Prior):
-    """The base class of flow priors, with the options and the requirement that they share."""
+    """The base class of flow priors, with their common options and requirement."""
 
     class Options(PartOptions):
         """Options of a flow prior."""

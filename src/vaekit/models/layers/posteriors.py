@@ -58,7 +58,7 @@ class BottomUp(LayeredPosterior):
 
     @classmethod
     def decoder_input(cls, plan: Plan) -> tuple[nn.Module | None, int]:
-        """Return a module from z to its lowest layer, and the size of that layer."""
+        """Return a module that selects the lowest layer from z, and the size of this layer."""
         return Slice(plan.layers[0]), plan.layers[0]
 
     def __init__(self, layers: Sequence[int], hidden: Sequence[int]) -> None:
@@ -68,7 +68,7 @@ class BottomUp(LayeredPosterior):
         self.above = nn.ModuleList(gaussian_map(size, above, hidden) for size, above in pairwise(layers))
 
     def forward(self, features: Tensor) -> LayeredNormal:
-        """Return the posterior from the network's output, μ and log σ of the lowest layer."""
+        """Return the posterior, given the network's output (μ, log σ) for the lowest layer."""
         lowest = self.lowest(features)
         chain: list[Conditional] = [lambda _: lowest, *self.above]
         frozen: list[Conditional] = [lambda _: lowest.detached(), *map(_detached, self.above)]
@@ -96,7 +96,7 @@ class TopDown(LayeredPosterior):
 
     @classmethod
     def build(cls, options: Any, plan: Plan) -> Self:  # noqa: ARG003 - the prior was built with them
-        """Return the top-down posterior, which shares the networks of the prior."""
+        """Return the top-down posterior, which uses the prior's networks."""
         return cls(plan.built["layers"])
 
     def __init__(self, prior: LayeredPrior) -> None:
@@ -106,7 +106,7 @@ class TopDown(LayeredPosterior):
         self.features = 2 * sum(prior.layers)
 
     def forward(self, features: Tensor) -> LayeredNormal:
-        """Return the posterior from the network's output, μ̂ and log σ̂ of each layer from the lowest up."""
+        """Return the posterior, given the network's output (μ̂, log σ̂) for each layer, from the lowest up."""
         prior = self._prior[0]
         split = features.split([2 * n for n in prior.layers], -1)
         found = [gaussian(part) for gaussian, part in zip(self.each, split, strict=True)]
@@ -119,7 +119,7 @@ class TopDown(LayeredPosterior):
 
 
 def _detached(network: nn.Module) -> Callable[[Tensor | None], DiagonalNormal]:
-    """Return a network's map from z to a Gaussian, with detached weights."""
+    """Return a function that computes a Gaussian from z with a network's weights detached."""
     return lambda z: functional_call(network, {k: v.detach() for k, v in network.named_parameters()}, (z,))
 
 

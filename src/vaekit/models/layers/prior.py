@@ -19,7 +19,7 @@ from vaekit.networks.mlp import MLP
 
 
 def gaussian_map(inputs: int, size: int, hidden: Sequence[int]) -> Encoder:
-    """Return a network from one layer of latent variables to the Gaussian of the next."""
+    """Return a network that maps one layer of latent variables to the Gaussian of a neighbouring layer."""
     posterior = Diagonal(size)
     return Encoder(MLP((inputs,), (posterior.features,), hidden, block="plain", activation="tanh"), posterior)
 

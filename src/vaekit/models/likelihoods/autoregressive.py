@@ -24,7 +24,7 @@ TOO_MANY = f"an example must have at most {MOST_FEATURES:,} numbers for likeliho
 
 
 class AutoregressiveBernoulli(Bernoulli):
-    """p(x|z) = Π_i Bernoulli(x_i; sigmoid(network_i(z) + Σ_{j<i} W_ij (x_j − m_j))), m the frequencies of ones.
+    """p(x|z) = Π_i Bernoulli(x_i; sigmoid(network_i(z) + Σ_{j<i} W_ij (x_j − m_j))), m_j the frequency of x_j = 1.
 
     Neighbouring features explain each other, and z keeps what they have in common. W starts at zero, so the likelihood starts
     as `Bernoulli`. A log-probability costs as much as one more layer. Draws are slower, since they are made feature by feature.
@@ -70,7 +70,7 @@ class AutoregressiveBernoulli(Bernoulli):
         self.register_buffer("centre", torch.zeros(features))
 
     def start(self, x: Tensor) -> None:
-        """Start at the frequency of ones of each feature, independent of the others."""
+        """Start at each feature's frequency of ones, with all features independent."""
         super().start(x)
         self.centre.copy_(torch.sigmoid(self.offset.detach()).flatten())
 

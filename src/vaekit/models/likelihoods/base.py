@@ -57,7 +57,7 @@ class Likelihood(Part, nn.Module):
 
     @abstractmethod
     def start(self, x: Tensor) -> None:
-        """Set the offset (and scales) to the best constant model of x, shape (n, *event)."""
+        """Set the offset (and scales) to those of the best constant model of x, shape (n, *event)."""
 
     def start_noise(self, variance: float) -> None:
         """Start at the noise variance that a linear decoder's `start` returns; most likelihoods ignore it."""

@@ -45,7 +45,7 @@ class Categorical(Likelihood):
 
     @property
     def parameters_per_feature(self) -> int:
-        """Return L, for a logit for each level."""
+        """Return L, one logit for each level."""
         return self.levels
 
     def start(self, x: Tensor) -> None:

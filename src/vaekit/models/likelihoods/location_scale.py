@@ -64,7 +64,7 @@ class LocationScale(Likelihood):
         return 2 if self.variance == "predicted" else 1
 
     def start(self, x: Tensor) -> None:
-        """Start at the mean of each feature; the unit is the root mean square deviation over all features."""
+        """Start at each feature's mean; the output's unit becomes the root mean square deviation over all features."""
         mean = x.mean(0)
         self.reference.copy_((x - mean).square().mean().sqrt().clamp(min=torch.finfo(x.dtype).tiny))
         self.offset.data[..., 0].copy_(mean / self.reference)

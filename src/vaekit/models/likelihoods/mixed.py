@@ -82,7 +82,7 @@ class Mixed(Likelihood):
 
     @property
     def parameters_per_feature(self) -> int:
-        """Return how many numbers the network outputs for a row: all logits, and M weights, locations and scales."""
+        """Return how many outputs a row needs: all logits, and M weights, locations and scales for each number."""
         return self.logit_count + 3 * self.components * self.numbers
 
     @property
@@ -158,7 +158,7 @@ def _mixture(parameters: Tensor) -> LogisticMixture:
 
 
 def _groups(sizes: tuple[int, ...]) -> list[list[int]]:
-    """Group increasing numbers of categories, such that the numbers within a group differ by a factor of at most about 2."""
+    """Divide ascending numbers of categories into groups whose numbers differ by at most a factor of about 2."""
     groups: list[list[int]] = []
     for size in sizes:
         if groups and size <= 2 * max(4, groups[-1][0]):

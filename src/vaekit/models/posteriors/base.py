@@ -30,7 +30,7 @@ class Posterior(Part, nn.Module):
     """Whether this is a posterior of several layers."""
 
     class Options(PartOptions):
-        """Options of every posterior."""
+        """Options common to all posteriors."""
 
         corruption: float = Field(
             0.0,
@@ -77,5 +77,5 @@ class Posterior(Part, nn.Module):
 
     @classmethod
     def decoder_input(cls, plan: Plan) -> tuple[nn.Module | None, int]:
-        """Return a module from z to the decoder's input (None if this is all of z), and the length of this input."""
+        """Return a module that maps z to the decoder's input (None if that input is z), and the input's length."""
         return None, plan.latent_dim

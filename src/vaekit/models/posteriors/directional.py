@@ -43,7 +43,7 @@ class Directional(Posterior):
 
     @classmethod
     def decoder_input(cls, plan: Plan) -> tuple[nn.Module | None, int]:
-        """Return a module from z to its direction, and the length of the direction vector."""
+        """Return a module that scales z to a fixed norm, and the number d of its outputs."""
         return Direction(), plan.latent_dim
 
     def __init__(self, latent_dim: int) -> None:

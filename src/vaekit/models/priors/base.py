@@ -25,7 +25,7 @@ class Prior(Part, nn.Module):
         """Return the prior, with event shape (latent_dim,)."""
 
     def start(self, x: Tensor) -> None:
-        """Start from some training rows x, shape (n, *event); most priors ignore them."""
+        """Initialise the prior from some training rows x, shape (n, *event); most priors ignore the rows."""
 
     @classmethod
     def build(cls, options: Any, plan: Plan) -> Self:

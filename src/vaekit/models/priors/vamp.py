@@ -2,7 +2,8 @@
 
 p(z) = (1/C) Σ_c q(z|u_c)
 
-The prior that maximises the bound is the average of q(z|x) over the data. A VampPrior replaces the data by a few learned rows.
+The prior that maximises the bound is the average of q(z|x) over the data. A VampPrior replaces the data
+with a few learned rows.
 """
 
 from __future__ import annotations
@@ -51,10 +52,10 @@ class VampPrior(Prior):
 
     @classmethod
     def needs(cls, options: Any, plan: Plan, section: str) -> Iterator[RecipeError]:  # noqa: ARG003
-        """Yield a refusal if inputs cannot be learned, or if the posterior is not a diagonal Gaussian."""
+        """Yield a refusal if the inputs cannot be learned, or if the posterior is not a diagonal Gaussian."""
         if plan.kind == "mixed":
             yield RecipeError(
-                "prior=vamp cannot be used with a mixed table: it learns inputs, and categories cannot be learned",
+                "prior=vamp cannot be used with a mixed table, since categories cannot be learned as inputs",
                 mend="Choose prior=mixture or prior=flow",
             )
         if plan.context:
@@ -64,7 +65,7 @@ class VampPrior(Prior):
 
     @classmethod
     def build(cls, options: Any, plan: Plan) -> Self:
-        """Return the prior for the model's encoder, which is built before it."""
+        """Return a prior that shares the model's encoder; the encoder must already be built."""
         return cls(plan.built["inference"], plan.event_shape, options.components)
 
     def __init__(self, encoder: nn.Module, event_shape: Sequence[int], components: int) -> None:
@@ -75,7 +76,7 @@ class VampPrior(Prior):
         self._encoder = (encoder,)  # in a tuple, so that its weights are not counted and saved twice
 
     def start(self, x: Tensor) -> None:
-        """Start at evenly spaced rows of x, shape (n, *event), with noise to separate equal rows."""
+        """Initialise the inputs at evenly spaced rows of x, shape (n, *event), with noise to separate equal rows."""
         rows = x[torch.linspace(0, len(x) - 1, len(self.inputs)).round().long()]
         self.inputs.data.mul_(float(x.std())).add_(rows)
 

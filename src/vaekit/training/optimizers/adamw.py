@@ -21,5 +21,5 @@ class AdamW(Optimizer):
 
     @classmethod
     def make(cls, options: Any, module: nn.Module, learning_rate: float) -> torch.optim.AdamW:
-        """Return AdamW of all parameters."""
+        """Return AdamW for all parameters of a module."""
         return torch.optim.AdamW(module.parameters(), lr=learning_rate, weight_decay=options.weight_decay, fused=True)

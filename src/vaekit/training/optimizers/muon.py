@@ -45,7 +45,7 @@ def orthogonal(matrices: Tensor, iterations: int = 5) -> Tensor:
 
 
 def _is_hidden(layer: nn.Module) -> bool:
-    """Tell whether Muon updates the layer's weights, because it has as many outputs as inputs and is wide enough."""
+    """Tell whether Muon updates a layer's weights: the layer has as many outputs as inputs and is wide enough."""
     return isinstance(layer, nn.Linear | nn.Conv2d) and layer.weight.shape[0] == layer.weight.shape[1] >= LEAST_WIDTH
 
 
@@ -90,7 +90,7 @@ class Muon(AdamW):
 
     @torch.no_grad()
     def step(self) -> None:  # type: ignore[override]  # no closure: the loop computes the loss once
-        """Update every parameter that has a gradient; the gradients of the matrices are cleared."""
+        """Update every parameter that has a gradient, and clear the gradients of matrices."""
         rate, decay = self.param_groups[0]["lr"], self.param_groups[0]["weight_decay"]
         for matrices in self.alike.values():
             found = {matrix: matrix.grad for matrix in matrices if matrix.grad is not None}
@@ -116,5 +116,5 @@ class MuonOptimizer(Optimizer):
 
     @classmethod
     def make(cls, options: Any, module: nn.Module, learning_rate: float) -> Muon:
-        """Return Muon of all parameters."""
+        """Return Muon for all parameters of a module."""
         return Muon(module, learning_rate, options.weight_decay)

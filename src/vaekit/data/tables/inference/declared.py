@@ -85,7 +85,7 @@ def _check(frame: Frame, tally: Tally, kind: str, wanted: str, wrong: Callable[[
 
 
 def _no_number(frame: Frame, tally: Tally) -> str:
-    """Describe for a refusal the first cell of a column that is not a number."""
+    """Return a column's first cell that is not a number, as text for an error message."""
     if tally.family != "text":
         return f"cells of type {tally.type}"
     found = first_cell(frame, tally.name, is_no_number)
@@ -93,13 +93,13 @@ def _no_number(frame: Frame, tally: Tally) -> str:
 
 
 def _no_date(frame: Frame, tally: Tally) -> str:
-    """Describe for a refusal the first cell of a column that is not a date in the most frequent form."""
+    """Return a column's first cell that is not a date in the most frequent format, as text for an error message."""
     if tally.family != "text":
         return f"cells of type {tally.type}"
     values = pa.array(tally.counts, pa.string())
     form = max(("", *forms_of(list(tally.counts)[:1])), key=lambda form: int(is_date(values, form).sum()))
     found = first_cell(frame, tally.name, lambda x: pa.array(~is_date(x, form)))
-    return f"'{found[1]}' in row {found[0]}" if found else "dates of several forms"
+    return f"'{found[1]}' in row {found[0]}" if found else "dates in several formats"
 
 
 def _refusal(tally: Tally, kind: str, wanted: str, given: str) -> DataError:

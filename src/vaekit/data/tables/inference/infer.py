@@ -202,7 +202,7 @@ class _Inference:
         return shows_order(tally.numbers, self._profile(tally))
 
     def _profile(self, without: Tally) -> Array:
-        """Return features of all columns but one in the sampled rows, for the test of order."""
+        """Return features of the sampled rows from all columns except the tested one, for the test of order."""
         features, room = [np.empty((self.sampled, 0))], PROFILE
         for tally, feature in self._features:
             if tally is not without and room > 0:
@@ -212,7 +212,7 @@ class _Inference:
 
     @cached_property
     def _features(self) -> list[tuple[Tally, Array]]:
-        """Return features of the first columns, enough for the test of order without one of these columns."""
+        """Return features of the first columns: enough for the test of order, even without the tested column."""
         found, room = [], PROFILE + FEW
         for tally in self.tallies:
             if room > 0 and tally.rows and (feature := self._feature(tally)).shape[1]:
@@ -238,7 +238,7 @@ def _are_counted(tally: Tally) -> bool:
 
 
 def _is_identifier(tally: Tally) -> bool:
-    """Return whether integers identify rows: they number rows, only rise or fall, or have a name like `id` or no name."""
+    """Return whether a column of integers identifies rows: it numbers them, is monotone, unnamed, or called `id`."""
     if (tally.seen.nameless or not tally.name) and tally.share == 1 and tally.rows >= LEAST:
         return True
     rows, gapless = tally.rows, tally.high - tally.low == tally.rows - 1

@@ -41,7 +41,7 @@ def make_column(tally: Tally, kind: ColumnKind, reason: str, **parts: Any) -> Co
 
 
 def make_categorical(tally: Tally, kind: ColumnKind, reason: str = "") -> Column:
-    """Make a categorical column; categories of numbers and ordered types are in order, and those of text by frequency.
+    """Make a categorical column; text is sorted by frequency, and numbers and ordered types keep their order.
 
     Rare values of a categorical column share a category.
     """
@@ -106,7 +106,7 @@ def make_numbers(tally: Tally, kind: ColumnKind, bounds: tuple[float | None, flo
 
 
 def _end_reached(tally: Tally) -> float:
-    """Return the bound, 1 or 100, if numbers fill the range from 0 to it, else 0; quantiles decide, not extremes."""
+    """Return 1 or 100 if numbers fill the range from 0 to that bound, judged by quantiles, not extremes; else 0."""
     low, high = np.nanquantile(tally.numbers, (0.1, 0.9))
     tops = (
         t for t in (1.0, 100.0) if tally.low >= 0 and low <= FILLED * t and (1 - FILLED) * t <= high and tally.high <= t
@@ -135,7 +135,7 @@ def _skewness(x: npt.NDArray[np.float64]) -> float:
 
 
 def _span(tally: Tally) -> str:
-    """Describe in words the range of a column of numbers, and a frequent value."""
+    """Describe a column of numbers in words: its range, and its most frequent value if many cells hold it."""
     what = "whole numbers" if tally.integer else "numbers"
     if tally.integer and tally.exact:
         what = f"{tally.distinct} {what}"

@@ -138,7 +138,7 @@ class Tally:
 
     @property
     def marks(self) -> tuple[tuple[str, int], ...]:
-        """Return the words for missing cells, with their counts."""
+        """Return the words that mark missing cells, with their counts."""
         return self.seen.missing or ((("", self.missing),) if self.missing else ())
 
     @property

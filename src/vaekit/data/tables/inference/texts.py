@@ -1,4 +1,4 @@
-"""Columns of text: miswritten numbers and dates, forms of dates, and the length of texts."""
+"""Columns of text: miswritten numbers and dates, date formats, and the length of texts."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ DATELIKE = (
 MOSTLY, MANY = 0.5, 20
 """Least share of the cells, and least number of different cells, for text to be meant as numbers or dates."""
 TRIED = 200
-"""Most different cells used to find forms of dates."""
+"""Most different cells used to find date formats."""
 WHOLE_DATE, FIRST_DATE, LAST_DATE = "%Y%m%d", 19000101, 21001231
-"""Integers are dates if all are valid in this form and lie between these two dates."""
+"""Integers are dates if all are valid in this format and lie between these two dates."""
 
 
 def check_numbers(frame: Frame, tally: Tally) -> None:
@@ -66,7 +66,7 @@ def check_numbers(frame: Frame, tally: Tally) -> None:
 
 
 def check_dates(frame: Frame, tally: Tally) -> None:
-    """Refuse a text column in which most cells are dates of one form but some are not.
+    """Refuse a text column in which most cells are dates in one format but some are not.
 
     Args:
         frame: the rows, which are read again to find a wrong cell.
@@ -91,7 +91,7 @@ def check_dates(frame: Frame, tally: Tally) -> None:
             how = "with" if rare is zoned else "without"
             raise DataError(
                 must,
-                f"{cell!r} in row {row}, {how} a time zone unlike most cells",
+                f"{cell!r} in row {row} ({how} a time zone, unlike most cells)",
                 f"Correct the cell, or {_declare(tally)}",
             )
         if dates.all():
@@ -108,7 +108,7 @@ def _count_cells(tally: Tally, which: npt.NDArray[np.bool_]) -> int:
 
 
 def _meant(tally: Tally, which: npt.NDArray[np.bool_]) -> bool:
-    """Return whether the marked values make up most cells of a column, and are not just a few repeated values."""
+    """Return whether the selected values fill most cells of a column, and are not just a few repeated values."""
     cells, different = _count_cells(tally, which), int(which.sum())
     return cells > MOSTLY * tally.rows and not (different <= MANY and 2 * different <= cells)
 
@@ -125,13 +125,13 @@ def _refusal(tally: Tally, word: str, cell: str, row: int, mend: str) -> DataErr
 
 
 def date_forms(tally: Tally) -> tuple[str, ...] | None:
-    """Find the date forms that fit all cells of a text column; return None if they do not look like dates.
+    """Find the date formats that fit all cells of a text column; return None if the cells do not look like dates.
 
     Args:
         tally: the summary of a column of text.
 
     Returns:
-        Forms with different readings, the most likely first; the empty form for dates as in 2020-12-31.
+        Formats with different readings, the most likely first; the empty format for dates as in 2020-12-31.
     """
     texts = list(tally.counts)
     if not texts or not any(sign.isdigit() for sign in texts[0]):
@@ -154,7 +154,7 @@ def with_note(column: Column, forms: tuple[str, ...] | None) -> Column:
 
     Args:
         column: the column of text.
-        forms: forms in which the cells are dates; empty if they only look like dates, None if they do not.
+        forms: formats in which the cells are dates; empty if they only look like dates, None if they do not.
     """
     if forms is None:
         return column
@@ -227,7 +227,7 @@ def first_cell(frame: Frame, name: str, wrong: Callable[[Any], Any]) -> tuple[in
 
 
 def mean_length(tally: Tally) -> tuple[float, float]:
-    """Return the mean number of words, and of characters, of the different values of a text column."""
+    """Return the mean numbers of words and of characters in the different values of a text column."""
     values = pa.array(tally.counts)
     words = pc.add(pc.count_substring(pc.utf8_trim_whitespace(values), " "), 1)
     return float(pc.mean(words).as_py()), float(pc.mean(pc.utf8_length(values)).as_py())
