@@ -155,11 +155,7 @@ def train(
         schema.check_part(part)
     plan, choices = resolve(plan, schema, len(split.train), objects)
     notes = [*make_notes(opened, schema), *choices]
-    transform = (
-        start.transform
-        if start
-        else _fit_transform(split.train, schema, plan, is_density(plan, make_plan(plan, schema, 0, objects)))
-    )
+    transform = start.transform if start else _fit_transform(split.train, schema, plan, objects)
     run = make_run(folder, plan, schema, transform, {"source": opened.origin}, objects)
     _start(run, split, start)
     run.provenance |= _provenance(opened, held_out, split, notes) | {"start": str(start.path) if start else None}
@@ -203,7 +199,8 @@ def _start(run: Run, split: Split, start: Run | None = None) -> None:
         check_fit(run.model, x[:2])
 
 
-def _fit_transform(train_part: Part, schema: Schema, recipe: Recipe, density: bool) -> Transform:
+def _fit_transform(train_part: Part, schema: Schema, recipe: Recipe, objects: Mapping[str, Any]) -> Transform:
+    density = is_density(recipe, make_plan(recipe, schema, 0, objects))
     some = _sample_rows(train_part, recipe.seed)
     rows = to_tensor(some.take(0, FIT_ROWS)).double()
     transform = choose_transforms(
@@ -257,9 +254,7 @@ def _resume(
         run.source = (opened if weights is None else opened.weighted(weights), held_out)
     split = run.split()
     begun = (folder.path / GOOD).exists()
-    if (
-        begun and read_state(folder, GOOD)[1].best_step
-    ):  # training reads the weights only at its end, so they are checked now
+    if begun and read_state(folder, GOOD)[1].best_step:  # training reads the weights only at its end: check them now
         folder.read_tensors(WEIGHTS, like=run.model.state_dict())
     if not begun:  # otherwise the state holds everything
         if run.provenance.get("start"):
