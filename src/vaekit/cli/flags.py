@@ -1,4 +1,4 @@
-"""Conversion of Python arguments in the library's messages to command-line flags."""
+"""Rewrite the library's messages with command-line flags in place of Python arguments."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ARGUMENT = re.compile(rf"`({'|'.join(FLAGS)})=([^`]*)`")
 
 
 def name_flags(message: str) -> str:
-    """Convert Python arguments between backquotes in a message to command-line flags.
+    """Rewrite a message with command-line flags in place of Python arguments in backquotes.
 
     Examples:
         >>> name_flags("Choose another `out=`, or continue with `resume='my run'`.")
@@ -29,7 +29,7 @@ def name_flags(message: str) -> str:
 
 
 def _as_word(value: str) -> str:
-    """Convert a Python value for the shell: a string to a word, a pair to KEY=VALUE, True to an empty text."""
+    """Write a Python value as the value of a command-line flag; a flag for True needs no value."""
     if value in ("", "True"):
         return ""
     if pair := re.fullmatch(r"\{'(.*)': (\w+)\}", value):

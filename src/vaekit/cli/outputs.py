@@ -32,7 +32,7 @@ Content = Literal["data", "numbers", "table"]
 
 
 def check_out(out: Path, schema: Schema, content: Content) -> None:
-    """Refuse an output path that cannot hold the content, before any work is done.
+    """Refuse an output path that does not suit the content.
 
     Args:
         out: the file or folder to write.
@@ -122,7 +122,7 @@ def write_tables(out: Path, tables: Iterable[Any]) -> int:
                 writer.write_table(table.cast(schema))
             except pa.ArrowInvalid as error:
                 told = f"The type of a column changes between rows: {shorten(str(error))}"
-                raise DataError(told, mend="Give all cells of the column one type") from error
+                raise DataError(told, mend="Make sure that all cells of the column have the same type") from error
             rows += len(table)
         stack.close()  # closes the file before it is renamed
     return rows

@@ -41,7 +41,7 @@ class Throughput:
 
 
 class LineReporter(Reporter):
-    """A reporter that writes a line after each tenth of the training."""
+    """A reporter that writes a line for every 10 % of the training steps."""
 
     def __init__(self) -> None:
         self.throughput, self.steps, self.shown = Throughput(), 1, 0
@@ -56,7 +56,7 @@ class LineReporter(Reporter):
         self.steps, self.shown = steps, 10 * step // steps
 
     def validated(self, row: dict[str, float]) -> None:
-        """Write the figures of a validation if another tenth of the training is done."""
+        """Write the validation metrics, at most once for every 10 % of the training steps."""
         step = int(row["step"])
         if 10 * step // self.steps > self.shown:
             self.shown = 10 * step // self.steps
@@ -66,7 +66,7 @@ class LineReporter(Reporter):
 
 
 class BarReporter(Reporter):
-    """A reporter that draws a progress bar with figures, rows per second and time left."""
+    """A reporter that draws a progress bar with validation metrics, rows per second and time left."""
 
     def __init__(self, console: Console) -> None:
         self.console, self.throughput = console, Throughput()
@@ -95,7 +95,7 @@ class BarReporter(Reporter):
         self.bar.update(self.task, completed=step, rate=self.throughput.rate(step))
 
     def validated(self, row: dict[str, float]) -> None:
-        """Show the figures of a validation in the progress bar."""
+        """Show the validation metrics in the progress bar."""
         self.bar.update(self.task, figures=_figures(row))
 
     def end(self) -> None:

@@ -83,7 +83,8 @@ def impute(
 
     if draws is not None and uncertainty is not None:
         raise VaekitError(
-            "--uncertainty cannot be used with --draws", mend="Leave out --uncertainty: the draws show it already"
+            "--uncertainty cannot be used with --draws",
+            mend="Leave out --uncertainty: the draws themselves show how uncertain the cells are",
         )
     loaded = load(run).as_table_run()
     if draws is None:

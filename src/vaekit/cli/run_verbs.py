@@ -143,7 +143,7 @@ def report(
         Path | None, typer.Option("--beside", metavar="RUN", help="Another run on the same data, to compare with.")
     ] = None,
 ) -> None:
-    """Write a page with figures, readings, curves and pictures.
+    """Write a page with metrics, their interpretation, training curves and pictures.
 
     The page is RUN/report.html; it needs no other file.
     """

@@ -37,7 +37,7 @@ def _pairs(rows: list[tuple[str, str]]) -> None:
 
 
 def show_figures(run: Run, figures: Figures) -> None:
-    """Print the figures of a run, and explain what they mean."""
+    """Print the metrics of a run, and explain what they mean."""
     _pairs(figures.rows())
     console.print()
     readings = diagnose(figures, run.accepts)
@@ -52,7 +52,7 @@ def show_figures(run: Run, figures: Figures) -> None:
 
 
 def show_trial(trial: Trial) -> None:
-    """Print the figures of two runs side by side, the gain, and the command that trains the second run again."""
+    """Print the metrics of two runs side by side, and the gain of the second run over the first."""
     table = _table("", *(escape(str(run.path)) for run in trial.runs))
     for name, show in (
         ("log-likelihood", lambda f: f"≥ {Estimate.of(f.measured.score)} nats"),
@@ -119,13 +119,13 @@ def _show_columns(schema: Schema) -> None:
 
 
 def _missing(column: Column) -> str:
-    """Return how often each word for a missing cell occurs in a column, or else the number of missing cells."""
+    """Count the missing cells of a column, separately for each word that marks a missing cell."""
     total = sum(count for _, count in column.missing)
     return ", ".join(f"{count} {word}" for word, count in column.words) or (str(total) if total else "")
 
 
 def show_run(run: Run) -> None:
-    """Print the data, the model and the best figures of a run."""
+    """Print the data, the model and the best metrics of a run."""
     rows, metrics = run.provenance["rows"], run.folder.read_metrics()
     parameters = sum(p.numel() for p in run.model.parameters())
     pairs = [

@@ -24,7 +24,7 @@ from vaekit.runs.table_run import TableRun
 def write(
     run: Run, out: Path, make: Callable[[Any], Any], source: str | None, content: Content, name: str = "x"
 ) -> None:
-    """Write what `make` returns for the rows of a source (or for None), and print the number of rows written.
+    """Write the results that `make` computes, and print the number of rows written.
 
     Args:
         run: the run.
@@ -72,7 +72,7 @@ def explain_scores(run: TableRun, rows: Frame, samples: int | None) -> pa.Table:
 
 
 def stack_draws(run: TableRun, rows: Frame, draws: int, samples: int | None, seed: int) -> pa.Table:
-    """Impute rows several times, and stack the completed tables, with the draw's number in a first column `draw`."""
+    """Impute rows several times, and return one table with a new first column for the number of the draw."""
     tables = []
     for i, table in enumerate(run.impute_draws(rows, draws, samples, seed)):
         found = table if isinstance(table, pa.Table) else pa.table(dict(zip(rows.names, table.T, strict=True)))

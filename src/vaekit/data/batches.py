@@ -83,7 +83,7 @@ class Rows:
         return len(self.part)
 
     def unhidden(self, batch: int) -> int:
-        """Return how many rows, at the start of a training batch, have no hidden cells."""
+        """Return the number of rows without hidden cells; these rows come first in a training batch."""
         return batch - int(self.hide * batch)
 
     @cached_property
@@ -125,7 +125,7 @@ class Rows:
             yield self._fixed(rows, noise), noise, self.context(slice(start, start + size))
 
     def tensor(self) -> Tensor:
-        """Return all transformed rows as one tensor, with the noise used in evaluation."""
+        """Transform all rows with the noise of evaluation, and return them as one tensor."""
         rows = self.part.take(0, len(self))
         return self._fixed(rows, RowNoise(rows, self.seed))
 

@@ -1,4 +1,4 @@
-"""Damaged files: an error from a library becomes an error that names the file."""
+"""Errors that name the damaged file."""
 
 from __future__ import annotations
 

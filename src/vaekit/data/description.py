@@ -113,7 +113,7 @@ def infer_schema(
 
 
 def make_schema(source: Source, train: Part, kind: Kind | Literal["auto"] = "auto") -> Schema:
-    """Make the schema of an encoded source from its training rows; only the kind of values depends on all rows.
+    """Make the schema of an encoded source.
 
     Args:
         source: all rows.

@@ -1,6 +1,6 @@
-"""Rescaled levels: bytes that were divided, centred or standardised before they were passed.
+"""Recognition of rescaled levels: bytes that the user has divided, centred or standardised.
 
-Such values lie on a few points, where a density can grow without bound and so is not a likelihood.
+Such values lie on a few points. A density can grow without bound at these points, so it is not a likelihood.
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ def _precision(different: npt.NDArray[np.float64]) -> float:
 
 
 def _grid(different: npt.NDArray[np.float64], error: float) -> Scale | None:
-    """Find the equally spaced levels on which ascending numbers lie, up to rounding, or return None."""
+    """Find equally spaced levels that include all given numbers, up to rounding errors."""
     slack = error * float(np.abs(different).max())
     gaps = np.diff(different)
     gaps = gaps[gaps > slack]  # smaller gaps are rounding errors
@@ -168,7 +168,7 @@ def _grid(different: npt.NDArray[np.float64], error: float) -> Scale | None:
 
 
 def _usual_scale(different: npt.NDArray[np.float64], error: float) -> Scale | None:
-    """Find the bit depth whose levels, rescaled to [0, 1] or [-1, 1], include ascending numbers, up to rounding."""
+    """Find the bit depth of numbers that are levels of a picture file, rescaled to [0, 1] or [-1, 1]."""
     found: list[tuple[float, int, Scale]] = []
     for bits, less, start in itertools.product(range(8, 17), (1, 0), (0.0, -1.0)):
         divisor = (2**bits - less) / (1 - start)

@@ -57,7 +57,7 @@ def open_both(
 
 
 def find_columns(source: Source, options: DataOptions, mixed: bool | None = None) -> tuple[Column, ...]:
-    """Infer the columns of a mixed table, or only the context columns of other data.
+    """Infer the columns of a mixed table; for other data, infer only the context columns.
 
     Args:
         source: rows as they were opened.
@@ -131,7 +131,7 @@ def encode_rows(source: Source, columns: Sequence[Column], marks: tuple[str, ...
 
 
 def _matched(frame: Frame, columns: Sequence[Column], marks: tuple[str, ...]) -> Frame:
-    """Match a new table to the training table: set words for missing cells, and match unnamed columns by position."""
+    """Prepare a new table so that its columns can be matched to those of the training table."""
     if frame.written is None and any(column.written for column in columns):
         frame = replace(frame, words=marks)
     if frame.named and are_numbered(columns) and len(frame.names) == len(columns):

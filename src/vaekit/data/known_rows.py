@@ -108,7 +108,7 @@ def _hashes(rows: Part, dtype: str) -> UInt:
 
 
 def _normalise(values: npt.NDArray[Any], dtype: str) -> npt.NDArray[Any]:
-    """Convert values to a type in which equal values have equal bytes, including −0 and 0, or two NaNs."""
+    """Convert values to a type, so that equal values have equal bytes. Zeros of both signs are equal, as are all NaNs."""
     values = values.astype(dtype)
     if values.dtype.kind == "f":
         values = np.where(np.isnan(values), values.dtype.type(np.nan), values + 0)

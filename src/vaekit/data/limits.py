@@ -40,7 +40,7 @@ def largest() -> int:
 
 
 def check_size(needed: int, what: str, files: Iterable[Path] = ()) -> None:
-    """Refuse rows that need too much memory, before the memory is allocated or while a stream is read.
+    """Refuse rows that need too much memory.
 
     Args:
         needed: bytes of the unpacked rows (in a stream, so far).

@@ -30,7 +30,7 @@ GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 @unique
 class RowStream(IntEnum):
-    """Gives each use of a row's noise a fixed number, which is never changed or given to another use."""
+    """Lists the uses of a row's noise, each with a fixed number that no other use may have."""
 
     TRANSFORM = 0
     """Binarises and dequantises in evaluation."""
@@ -64,7 +64,7 @@ class RowStream(IntEnum):
 
 @unique
 class SeedStream(IntEnum):
-    """Gives each use of a seeded random generator a fixed number, which is never changed or given to another use."""
+    """Lists the uses of a seeded random generator, each with a fixed number that no other use may have."""
 
     SPLIT = 1
     """Divides the rows into training, validation and test."""

@@ -89,7 +89,7 @@ def without_password(uri: str) -> str:
 
 
 def _mask(uri: str) -> tuple[str, set[str]]:
-    """Return the address of a database with masked passwords, and the set of these passwords."""
+    """Mask the passwords in a database address; return the masked address and the set of passwords."""
     secrets: set[str] = set()
 
     def hide(found: re.Match[str]) -> str:

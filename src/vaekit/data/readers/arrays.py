@@ -44,7 +44,7 @@ def _of_tensor(tensor: Tensor) -> npt.NDArray[Any]:
         return tensor.numpy()
     except (RuntimeError, TypeError) as error:
         said = str(error).partition("\n")[0][:200]
-        raise DataError("a tensor must hold real numbers", f"one of type {tensor.dtype}: {said}") from error
+        raise DataError("a tensor must hold real numbers", f"a tensor of type {tensor.dtype} ({said})") from error
 
 
 def from_array(

@@ -72,7 +72,7 @@ def open_csv(path: Path, header: bool | None = None, marks: tuple[str, ...] = MI
 
 
 def open_written(path: Path, known: Sequence[Column], header: bool | None, marks: tuple[str, ...]) -> Frame:
-    """Open a CSV file as text, for a model whose columns are known from training.
+    """Open a CSV file as text, with columns that are known from training.
 
     Args:
         path: the file, which may be gzipped.

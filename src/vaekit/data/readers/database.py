@@ -154,7 +154,7 @@ def _blocks(rows: Iterable[tuple[Any, ...]], path: Path) -> Iterator[list[tuple[
 
 
 def _within(used: int, rows: int, columns: int, files: Sequence[Path] = ()) -> int:
-    """Return the memory of a query's result with further rows added, and refuse a result that is too large."""
+    """Estimate the memory of a query's result so far, and refuse a result that is too large."""
     from vaekit.data.limits import check_size
 
     used += 16 * rows * (columns + 1)

@@ -100,7 +100,7 @@ def _page(path: Path, picture: Image.Image, frame: int, animated: bool = False) 
 
 
 def _orientation(picture: Image.Image) -> int:
-    """Return the EXIF orientation of a picture, without decoding a whole PNG to look for it."""
+    """Return the EXIF orientation of a picture, decoding as little of the file as possible."""
     late = picture.format == "PNG" and "exif" not in picture.info and not _exif_at_the_end(picture)
     return int((Image.Image.getexif(picture) if late else picture.getexif()).get(ORIENTATION, 1))
 
@@ -171,7 +171,7 @@ def common_form(pages: Sequence[Page]) -> Form:
 
 
 def depth(form: Form, values: npt.NDArray[np.generic]) -> int:
-    """Return the number of levels of pictures; with 16 bits, infer it from the values, because cameras use fewer bits."""
+    """Return the number of levels of pictures; for 16-bit pictures, infer this number from the greatest value."""
     if form == "deep":
         return levels_of(int(values.max()))
     return 2 if form == "bit" else 256

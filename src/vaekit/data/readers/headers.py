@@ -222,7 +222,7 @@ def is_header(cells: list[str], rows: list[list[str]]) -> bool:
 
 
 def _counts(cells: list[str], rows: list[list[str]]) -> bool:
-    """Return whether cells are consecutive integers that can be names (years, or 0, 1, …), unlike the rows below."""
+    """Return whether the cells of a first line are consecutive integers that can be column names, such as years."""
     if not _ascends(cells) or all(map(_ascends, rows)):
         return False
     first, last = int(cells[0]), int(cells[-1])

@@ -1,4 +1,4 @@
-"""Conversion of data frames of any library to Arrow tables, and of results back to the library of the data frame."""
+"""Conversion between Arrow tables and the data frames of any library."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ INDEX = re.compile(r"__index_level_\d+__")
 
 
 class Library(Protocol):
-    """Reads a data frame as an Arrow table, and converts results back to the library of the data frame."""
+    """Reads a data frame as an Arrow table, and converts results to data frames of the same library."""
 
     @property
     def table(self) -> pa.Table:
@@ -36,7 +36,7 @@ class Library(Protocol):
         """Convert any number of new rows, such as samples, to a data frame with the original types."""
 
     def add_labels(self, found: pa.Table) -> Any:
-        """Convert figures for the original rows, such as codes, to a data frame with the original row labels."""
+        """Convert computed values, such as the code of each row, to a data frame with the original row labels."""
 
     def part(self, first: int, rows: int) -> Library:
         """Return a reader for a slice of the data frame: `rows` rows, starting at row `first`."""
@@ -108,7 +108,7 @@ def open_frame(value: object) -> Frame | None:
 
 
 class ArrowLibrary:
-    """Reads an Arrow table; the table's unnamed pandas indices are not modelled, but are added back to results."""
+    """Reads an Arrow table. Columns that hold an unnamed pandas index are set aside, and added to the results."""
 
     def __init__(self, data: pa.Table) -> None:
         check_columns(data.schema, data.num_rows)
@@ -130,7 +130,7 @@ class ArrowLibrary:
         return restore_types(found, self._columns, self._data.schema, RawColumn.fit)
 
     def add_labels(self, found: pa.Table) -> pa.Table:
-        """Return figures for the original rows unchanged, because an Arrow table has no row labels."""
+        """Return computed values unchanged, because an Arrow table has no row labels."""
         return found
 
     def part(self, first: int, rows: int) -> ArrowLibrary:
@@ -169,7 +169,7 @@ class NarwhalsLibrary:
         return self._typed(found, RawColumn.fit).to_native()
 
     def add_labels(self, found: pa.Table) -> Any:
-        """Convert figures for the original rows to a data frame, with the original row labels, if any."""
+        """Convert computed values to a data frame with the original row labels, if any."""
         import narwhals as nw
 
         return self._labelled(nw.from_arrow(found, backend=self._data.implementation))

@@ -99,7 +99,7 @@ def unmask(values: Values) -> Values:
 
 
 def _array_of_list(value: Sequence[Any]) -> Any:
-    """Convert a list of rows to an array, masked if any row is masked; rows of mixed types become objects, not text."""
+    """Convert a list of rows to an array, which is masked if any row is masked."""
     first = value[0] if value else None
     if type(first).__module__.partition(".")[0] == "PIL":
         return _source_of_pictures(value)

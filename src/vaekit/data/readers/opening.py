@@ -146,7 +146,7 @@ PARTS = {
 
 
 def _open_folder(path: Path, size: tuple[int, int] | None, progress: Progress | None) -> Source:
-    """Open a folder of IDX files, or of pictures that may be divided into sub-folders such as train and test."""
+    """Open a folder of IDX files or pictures; pictures may be in sub-folders such as train and test."""
     from vaekit.data.readers import pictures
 
     if idx.is_idx_folder(path):
