@@ -46,7 +46,7 @@ def open_plain(path: Path, most: int | None = None) -> BinaryIO:
             return file
         file.close()
     if not stat.S_ISREG(found.st_mode):
-        raise RunError(f"'{path}' is a {_kind(found.st_mode)}, not a plain file", mend="Put the file itself there")
+        raise RunError(f"'{path}' is a {_kind(found.st_mode)}, not a plain file", mend="Replace it with a plain file")
     raise RunError(f"'{path}' must have at most {most:,} bytes", f"{found.st_size:,}")
 
 

@@ -1,4 +1,4 @@
-"""Measure the figures of a trained model on one set of rows."""
+"""Measure all metrics of a trained model on one set of rows."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TRAIN_ROWS = 5000
 
 @dataclass(frozen=True)
 class Evaluator:
-    """Measure the figures of a trained model on some rows; training rows and simple models serve as comparisons.
+    """Measure a trained model on some rows, and compare with training rows and simple models.
 
     Args:
         model: the model.
@@ -40,7 +40,7 @@ class Evaluator:
     kl_weight: float | None
 
     def evaluate(self, rows: Rows, samples: int) -> Figures:
-        """Measure the model's figures on some rows, with K = `samples` draws of z for each row."""
+        """Measure the model on some rows, with K = `samples` draws of z for each row."""
         if isinstance(self.model, Autoencoder):
             return self._measure_errors(self.model, rows)
         return self._measure_bounds(self.model.with_likelihood("a bound"), rows, samples)
@@ -102,7 +102,7 @@ class Evaluator:
 
 
 def _factorize(prior: Distribution, posterior: DiagonalNormal) -> DiagonalNormal:
-    """Return the prior if it is a diagonal Gaussian, else the diagonal Gaussian with all codes' mean and variance."""
+    """Return the prior if it is a diagonal Gaussian, else a diagonal Gaussian with the mean and variance of q(z)."""
     if isinstance(prior, DiagonalNormal):
         return prior
     variance = posterior.mean.var(0, correction=0) + posterior.variance.mean(0)

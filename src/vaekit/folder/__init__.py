@@ -7,11 +7,11 @@ rows.safetensors      hashes of the training rows
 state/                everything that resuming needs
 metrics.csv           a row for each validation
 provenance.json       versions, seed, command, choices with their reasons, and a fingerprint of the data
-row.parquet           a row of the data frame that an estimator was fitted to
+row.parquet           one row of an estimator's training data
 report.html
 
-Each file is written atomically and has its own digest, so a process may end between any two writes, and damage to any
-file is detected.
+Each file is written atomically, so training may be interrupted at any time. Each file has its own digest, so damage is
+detected.
 """
 
 from vaekit.folder.provenance import Count, Provenance

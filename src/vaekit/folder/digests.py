@@ -1,4 +1,4 @@
-"""Digests: a text file holds the SHA-256 of its other lines, a tensor file the SHA-256 of its tensors and notes."""
+"""Compute and check the SHA-256 digests that are stored in text files and tensor files."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def parse_toml(text: str) -> dict[str, Any]:
 
 
 def format_metrics(rows: list[dict[str, float]]) -> str:
-    """Format the figures of validations as CSV."""
+    """Format the metrics of all validations as CSV."""
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
     writer.writeheader()

@@ -116,7 +116,7 @@ class RunFolder:
         if not self.path.is_dir():
             raise RunError(f"There is no run folder '{self.path}'")
         if (self.path / "state").is_symlink():
-            raise RunError(f"'{self.path / 'state'}' is a link", mend="Put the folder itself there")
+            raise RunError(f"'{self.path / 'state'}' is a link", mend="Replace it with the folder itself")
         name = "provenance.json"
         if not os.path.lexists(self.path / name):
             fault = f"'{self.path}' is not a run folder: it has no {name}"
@@ -139,7 +139,7 @@ class RunFolder:
         return RunError(f"'{self.path / name}' is damaged: {shorten(str(problem))}", mend=COPY)
 
     def write(self, name: str, content: dict[str, Any] | str | bytes) -> None:
-        """Write a file of the run; a dictionary is written with a digest, in the format of the file's extension."""
+        """Write a file of the run, as TOML or JSON with a digest if the content is a dictionary."""
         if isinstance(content, dict):
             suffix = Path(name).suffix
             text = tomli_w.dumps(content) if suffix == ".toml" else json.dumps(content, indent=2, allow_nan=False)
@@ -264,12 +264,12 @@ class RunFolder:
         (self.path / name).unlink(missing_ok=True)
 
     def write_metrics(self, rows: list[dict[str, float]]) -> None:
-        """Write the figures of all validations to metrics.csv, unless there are none yet."""
+        """Write the metrics of all validations to metrics.csv, if there are any."""
         if rows:
             self.write("metrics.csv", seal_text(format_metrics(rows), ".csv"))
 
     def read_metrics(self) -> list[dict[str, float]]:
-        """Read the figures of all validations from metrics.csv.
+        """Read the metrics of all validations from metrics.csv.
 
         Returns:
             A row for each validation; an empty list before the first one.

@@ -15,7 +15,7 @@ from vaekit.models.variational import VariationalAutoEncoder
 
 
 class TorchGaussian(nn.Module):
-    """Wrap an encoder that returns torch's diagonal Gaussian, so that it returns a `DiagonalNormal`.
+    """Convert the output of an encoder from torch's diagonal Gaussian to vaekit's `DiagonalNormal`.
 
     Args:
         encoder: x ↦ `Normal` or `Independent(Normal, 1)`, with means of shape (B, latent_dim).
@@ -33,13 +33,13 @@ class TorchGaussian(nn.Module):
             raise VaekitError(
                 "An encoder must return torch's Normal, or a distribution of vaekit",
                 type(q).__name__,
-                "For another posterior, return a vaekit.distributions.Reparameterized, which defines z as a map of noise",
+                "For another posterior, define a subclass of vaekit.distributions.Reparameterized",
             )
         return DiagonalNormal(base.mean, base.stddev)
 
 
 def as_latent_model(model: Any, x: Tensor) -> LatentModel:
-    """Return a model that vaekit can train and measure.
+    """Convert a torch module with an encoder, a decoder and a prior to a `LatentModel`.
 
     Args:
         model: a `LatentModel`, or a torch module with an `encoder` x ↦ q(z|x), a `decoder` z ↦ p(x|z) and a `prior` () ↦ p(z).

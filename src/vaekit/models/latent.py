@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 
 def start_part(part: nn.Module, x: Tensor) -> float | None:
-    """Call `part.start` on some rows if it exists, and return the noise variance that a linear decoder finds."""
+    """Call `part.start(x)` if it exists, and return its result.
+
+    Returns:
+        The noise variance that a linear decoder's `start` returns; None for other parts.
+    """
     start: Any = getattr(part, "start", None)
     return None if start is None else start(x)
 
@@ -49,7 +53,7 @@ class LatentModel(nn.Module, ABC):
 
     @abstractmethod
     def run_once(self, x: Tensor) -> None:
-        """Run all computations of a measurement once for each row, to show how much memory a row needs.
+        """Run the model on a batch once, so that the sizes of its tensors can be recorded.
 
         Args:
             x: data as the model sees them, shape (B, *event).

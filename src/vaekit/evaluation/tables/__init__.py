@@ -1,4 +1,4 @@
-"""Figures of the columns of a mixed table: marginals, associations, hidden cells, missing cells."""
+"""Metrics for the columns of a mixed table: marginals, associations, hidden cells, missing cells."""
 
 from vaekit.evaluation.tables.associations import Associations
 from vaekit.evaluation.tables.figures import MissingCells, TableFigures, measure_tables

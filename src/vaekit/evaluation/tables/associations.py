@@ -174,7 +174,10 @@ def association_matrix(bins: list[Bins]) -> Array:
 
 
 def cramers_v(counts: Array) -> float:
-    """Compute the bias-corrected Cramér's V of a table of counts; NaN if a column is constant or the sum is below 20.
+    """Compute the bias-corrected Cramér's V of a table of counts.
+
+    Returns:
+        V; NaN if a column is constant or the counts sum to less than 20.
 
     Examples:
         >>> cramers_v(np.array([[50.0, 0.0], [0.0, 50.0]])), cramers_v(np.array([[25.0, 25.0], [25.0, 25.0]]))

@@ -1,4 +1,4 @@
-"""All figures of the columns of a mixed table, as `vaekit evaluate --tables --json` prints them under `tables`."""
+"""All metrics for the columns of a mixed table, as `vaekit evaluate --tables --json` prints them under `tables`."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class MissingCells(Record):
 
 @dataclass(frozen=True)
 class TableFigures(Record):
-    """Hold a model's figures for the columns of a mixed table.
+    """Hold a model's metrics for the columns of a mixed table.
 
     Args:
         columns: the names of the modelled columns, in the order of all tuples below.
@@ -58,7 +58,7 @@ class TableFigures(Record):
     hidden: tuple[HiddenCells, ...] | None
 
     def rows(self) -> list[tuple[str, str]]:
-        """Return the name and the value of each figure, as printed by `vaekit evaluate`, worst columns first."""
+        """Return the lines that `vaekit evaluate` prints, each as a name and a text."""
         known = [each for each in self.marginals if each.cells]
         known.sort(key=lambda each: -each.distance / max(each.by_chance, 1e-9))
         found = [("columns furthest apart", "; ".join(map(str, known[:WORST])))]
@@ -85,7 +85,7 @@ def measure_tables(model: TableModel, rows: Rows, train: Rows | None, sample: Sa
         sample: draws n coded rows from the model, given the context of each row.
 
     Returns:
-        The figures; distances and shares from 0 to 1, log-probabilities in nats.
+        The metrics; distances and shares from 0 to 1, log-probabilities in nats.
     """
     compared = ComparedRows.of(model, rows, train, sample)
     return TableFigures(

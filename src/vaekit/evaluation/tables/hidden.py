@@ -137,7 +137,7 @@ def _summarise(
 
 
 def _yardstick(column: Column, known: Array) -> tuple[Measure, float, float]:
-    """Return the measure for a column's errors, a prediction that ignores the row, and the unit of the errors."""
+    """Return the measure of a column's errors, the baseline prediction, and the unit of the errors."""
     if column.kind == "ordinal":
         return "levels off", float(np.quantile(known, 0.5, method="inverted_cdf")), 1.0
     if column.kind in CATEGORICAL:

@@ -33,7 +33,9 @@ class TableModel(TablePosterior):
     """
 
     def impute(self, rows: Rows) -> tuple[Array, Array]:
-        """Fill missing cells of a mixed table with conditional means and most probable categories (medians if ordered).
+        """Fill missing cells: numbers with the mean, categories with the mode, ordered levels with the median.
+
+        Mean, mode and median are those of p(x_m|x_o).
 
         Args:
             rows: coded rows, NaN where a cell is missing.
@@ -72,7 +74,7 @@ class TableModel(TablePosterior):
         return np.concatenate(predicted), np.concatenate(log_prob)
 
     def _expected(self, found: Weighted, noise: RowNoise) -> tuple[Array, Array]:
-        """Return each cell's prediction and uncertainty as `impute` defines them, two arrays of shape (B, C)."""
+        """Return the predictions of cells and their uncertainties, two arrays of shape (B, C)."""
         count, block = found.log_weights.shape
         uniform = noise.uniform((VALUES_PER_DRAW * count, self.cells.layout.slots, 2), RowStream.FILL)
         uniform = uniform.movedim(1, 0).unflatten(0, (VALUES_PER_DRAW, count)).float()

@@ -3,7 +3,7 @@
     z_k ~ q(z|x_o),   w_k ∝ p(x_o|z_k) p(z_k)/q(z_k|x_o),   Σ w_k = 1
     p(x_m|x_o) ≈ Σ_k w_k p(x_m|z_k)          self-normalised importance sampling, exact as K grows
 
-The noise is a function of the row, as everywhere in evaluation.
+The noise for a row is a function of the row and a seed, so a repeated measurement gives the same result.
 
 References:
     Mattei and Frellsen, "MIWAE: Deep Generative Modelling and Imputation of Incomplete Data Sets", 2019.
@@ -74,7 +74,7 @@ class TablePosterior:
     samples: int
 
     def blocks(self, rows: Rows) -> Iterator[tuple[Self, Tensor, Array, RowNoise]]:
-        """Yield (posterior, inputs, codes, noise) for each block of rows; the posterior depends on the context."""
+        """Yield (posterior given the context, inputs, codes, noise) for each block of rows."""
         width = widest(self.model, *first_row(rows))
         size = max(1, min(block_rows(width), BUDGET // (8 * self.samples * width)))
         start = 0
@@ -108,12 +108,12 @@ class TablePosterior:
         return Weighted(joint.z, log_weights.double().log_softmax(0), likelihood)
 
     def see(self, codes: Array) -> Tensor:
-        """Convert codes of shape (n, C) to the model's inputs of shape (n, 2S)."""
+        """Convert coded rows of shape (n, C) to the model's inputs of shape (n, 2S)."""
         return self.cells.forward(torch.from_numpy(codes))
 
 
 def sum_by_column(parts: Tensor, columns: npt.NDArray[np.int64]) -> Tensor:
-    """Sum the values of the S parts of a row within each of its C columns.
+    """Sum the values of the parts that belong to the same column.
 
     Args:
         parts: values of the parts, shape (…, S).

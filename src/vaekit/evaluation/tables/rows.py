@@ -1,4 +1,4 @@
-"""Pair held-out rows of a mixed table with as many generated rows, both as codes."""
+"""Pair held-out rows of a mixed table with as many generated rows."""
 
 from __future__ import annotations
 
@@ -62,5 +62,5 @@ class ComparedRows:
 
 
 def codes_of(rows: Rows, limit: int) -> Array:
-    """Return the codes of at most `limit` rows of a table, chosen at random with the seed `rows.seed`."""
+    """Return at most `limit` coded rows of a table, chosen at random with the seed `rows.seed`."""
     return np.asarray(rows.part.subset(limit, rows.seed).take(0, limit), np.float64)

@@ -1,4 +1,4 @@
-"""Flow posteriors: a Gaussian carried through invertible maps, both conditional on the encoder's output."""
+"""Flow posteriors: a Gaussian transformed by invertible maps that depend on x."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from vaekit.options import Width
 
 
 class FlowPosterior(Posterior):
-    """q(z|x) of z = f(u; h(x)), u ~ N(μ(x), diag σ(x)²), where f is a chain of affine couplings between two halves of z.
+    """A flow posterior: z = f(u; h(x)), u ~ N(μ(x), diag σ(x)²), where f is a chain of affine couplings.
 
     The chain starts as the identity, and it is equally fast in both directions.
 
@@ -90,7 +90,7 @@ class FlowPosterior(Posterior):
 
 
 class InverseAutoregressivePosterior(FlowPosterior):
-    """q(z|x) of z = f(u; h(x)), u ~ N(μ(x), diag σ(x)²), where f is a chain of autoregressive maps of z.
+    """A flow posterior: z = f(u; h(x)), u ~ N(μ(x), diag σ(x)²), where f is a chain of autoregressive maps.
 
     A draw and its density take one pass of each network. The density of any other point takes one pass for each dimension.
 

@@ -39,7 +39,7 @@ def start_as_identity(network: nn.Module) -> None:
 
 
 class _FlowPrior(Prior):
-    """The base class of flow priors, with their common options and requirement."""
+    """The base class of flow priors."""
 
     class Options(PartOptions):
         """Options of a flow prior."""
@@ -51,7 +51,7 @@ class _FlowPrior(Prior):
 
     @classmethod
     def needs(cls, options: Any, plan: Plan, section: str) -> Iterator[RecipeError]:  # noqa: ARG003
-        """Yield a refusal if there is only one latent dimension."""
+        """Yield an error if there is only one latent dimension."""
         if (plan.layers[-1] if plan.layers else plan.latent_dim) == 1:
             yield RecipeError(f"latent_dim must be at least 2 for prior={cls.name}", "1", "Choose prior=mixture")
 

@@ -119,7 +119,7 @@ class TopDown(LayeredPosterior):
 
 
 def _detached(network: nn.Module) -> Callable[[Tensor | None], DiagonalNormal]:
-    """Return a function that computes a Gaussian from z with a network's weights detached."""
+    """Return a function that applies the network to z, without gradients for the network's weights."""
     return lambda z: functional_call(network, {k: v.detach() for k, v in network.named_parameters()}, (z,))
 
 

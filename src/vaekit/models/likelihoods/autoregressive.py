@@ -55,7 +55,7 @@ class AutoregressiveBernoulli(Bernoulli):
 
     @classmethod
     def needs(cls, options: Any, plan: Plan, section: str) -> Iterator[RecipeError]:  # noqa: ARG003
-        """Yield a refusal if an example has too many numbers."""
+        """Yield an error if an example has too many numbers."""
         if (features := math.prod(plan.event_shape)) > MOST_FEATURES:
             yield RecipeError(
                 TOO_MANY, f"{features:,}", "Choose likelihood=bernoulli, or shrink pictures with data.size"
@@ -70,7 +70,7 @@ class AutoregressiveBernoulli(Bernoulli):
         self.register_buffer("centre", torch.zeros(features))
 
     def start(self, x: Tensor) -> None:
-        """Start at each feature's frequency of ones, with all features independent."""
+        """Start with independent features, each with its own frequency of ones."""
         super().start(x)
         self.centre.copy_(torch.sigmoid(self.offset.detach()).flatten())
 

@@ -1,4 +1,4 @@
-"""The base class of all likelihoods: parameters from a network, and a start at the best constant model."""
+"""The base class of all likelihoods, which start at the best model that ignores z."""
 
 from __future__ import annotations
 
@@ -57,10 +57,10 @@ class Likelihood(Part, nn.Module):
 
     @abstractmethod
     def start(self, x: Tensor) -> None:
-        """Set the offset (and scales) to those of the best constant model of x, shape (n, *event)."""
+        """Initialise the likelihood at the best constant model of x, shape (n, *event)."""
 
     def start_noise(self, variance: float) -> None:
-        """Start at the noise variance that a linear decoder's `start` returns; most likelihoods ignore it."""
+        """Set the initial noise variance to that of a linear decoder; most likelihoods do nothing."""
 
     @abstractmethod
     def distribution(self, parameters: Tensor) -> Distribution:

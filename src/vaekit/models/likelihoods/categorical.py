@@ -34,7 +34,7 @@ class Categorical(Likelihood):
 
     @classmethod
     def needs(cls, options: Any, plan: Plan, section: str) -> Iterator[RecipeError]:  # noqa: ARG003
-        """Yield a refusal if there are too many levels."""
+        """Yield an error if there are too many levels."""
         if plan.kind == "levels" and plan.levels > MOST_CATEGORIES:
             outputs = plan.levels * math.prod(plan.event_shape)
             yield RecipeError(

@@ -64,14 +64,14 @@ class LocationScale(Likelihood):
         return 2 if self.variance == "predicted" else 1
 
     def start(self, x: Tensor) -> None:
-        """Start at each feature's mean; the output's unit becomes the root mean square deviation over all features."""
+        """Start at each feature's mean, and measure the spread that scales the network's output."""
         mean = x.mean(0)
         self.reference.copy_((x - mean).square().mean().sqrt().clamp(min=torch.finfo(x.dtype).tiny))
         self.offset.data[..., 0].copy_(mean / self.reference)
 
     @torch.no_grad()
     def start_noise(self, variance: float) -> None:
-        """Start at a given noise variance if the variance is learned."""
+        """Set the initial noise variance if it is learned."""
         if self.variance in ("learned", "per_feature"):
             self.log_ratio.fill_(0.5 * math.log(variance) - math.log(float(self.reference)))
 

@@ -48,7 +48,7 @@ class DiscretizedLogistic(Likelihood):
         return (self.levels - 1) / 2
 
     def start(self, x: Tensor) -> None:
-        """Start at the mean and spread of each feature; a logistic's standard deviation is πs/√3."""
+        """Start at the mean and the standard deviation πs/√3 of each feature."""
         scaled = x / self.half_range - 1
         spread = scaled.std(0, correction=0).clamp(min=0.5 / self.half_range) * math.sqrt(3) / math.pi
         self.offset.data[..., 0].copy_(scaled.mean(0))

@@ -92,7 +92,7 @@ class Mixed(Likelihood):
 
     @torch.no_grad()
     def start(self, x: Tensor) -> None:
-        """Start at the frequency of each category, and at components spread over the normal scores."""
+        """Start at the frequency of each category, and at evenly spaced mixture components for numbers."""
         begin = cell = 0
         for group in self.groups:
             for size in group:
@@ -109,7 +109,7 @@ class Mixed(Likelihood):
         mixture[:, 2] = math.log(0.55 * math.sqrt(1 - 0.5 * spread**2))  # near the standard normal
 
     def _start_missing(self, x: Tensor) -> None:
-        """Start at missingness that does not depend on the values of cells."""
+        """Start with probabilities of missing cells that do not depend on the cells' values."""
         cells = self.layout.slots
         logits = torch.logit((x[:, :cells].isnan().sum(0) + 0.5) / (len(x) + 1))
         begin = cell = 0
@@ -158,7 +158,7 @@ def _mixture(parameters: Tensor) -> LogisticMixture:
 
 
 def _groups(sizes: tuple[int, ...]) -> list[list[int]]:
-    """Divide ascending numbers of categories into groups whose numbers differ by at most a factor of about 2."""
+    """Divide ascending sizes into groups in which the sizes differ by at most a factor of about 2."""
     groups: list[list[int]] = []
     for size in sizes:
         if groups and size <= 2 * max(4, groups[-1][0]):

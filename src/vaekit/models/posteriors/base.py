@@ -44,7 +44,7 @@ class Posterior(Part, nn.Module):
 
     @classmethod
     def needs(cls, options: Any, plan: Plan, section: str) -> Iterator[RecipeError]:  # noqa: ARG003
-        """Yield a refusal if the posterior cannot be used with the layers, the latent dimension or the data."""
+        """Yield an error if the posterior cannot be used with the layers, the latent dimension or the data."""
         if cls.layered and not plan.layers:
             yield RecipeError(
                 f"posterior={options.name} needs several layers of latent variables",
@@ -77,5 +77,5 @@ class Posterior(Part, nn.Module):
 
     @classmethod
     def decoder_input(cls, plan: Plan) -> tuple[nn.Module | None, int]:
-        """Return a module that maps z to the decoder's input (None if that input is z), and the input's length."""
+        """Return the module between z and the decoder, if any, and the size of the decoder's input."""
         return None, plan.latent_dim

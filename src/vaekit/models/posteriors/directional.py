@@ -18,10 +18,11 @@ NUDGE = 1e-4
 
 
 class Directional(Posterior):
-    """q(z|x) with z/‖z‖ ~ vMF(μ, κ) and ‖z‖ as under N(0, I), where μ = v/‖v‖ and κ = d·eᵃ for the network's outputs v and a.
+    """q(z|x) with z/‖z‖ ~ vMF(μ, κ), a von Mises–Fisher distribution of directions.
 
-    The decoder sees only the direction (`vaekit.networks.Direction`). Neither the bound nor the likelihood depends on the
-    length, and the prior N(0, I) is uniform on the sphere.
+    The length ‖z‖ is distributed as under N(0, I). The network outputs v and a, which give μ = v/‖v‖ and κ = d·eᵃ. The decoder
+    sees only the direction (`vaekit.networks.Direction`). Neither the bound nor the likelihood depends on the length, and the
+    prior N(0, I) is uniform on the sphere.
 
     Args:
         latent_dim: d ≥ 2; the sphere has d − 1 dimensions.
