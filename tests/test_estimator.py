@@ -444,7 +444,7 @@ def test_other_kinds_of_models(people, tmp_path):
     assert gauss.schema_.kind == "counts" or gauss.schema_.kind == "real"
     assert gauss.feature_names_in_.tolist() == ["age", "size"]
     assert np.isfinite(gauss.score(numbers))
-    with pytest.raises(VaekitError, match=r"Only a run on a mixed table .* real data. Train with data\.kind=mixed"):
+    with pytest.raises(VaekitError, match=r"needs a run on a mixed table, .* real data. Train with data\.kind=mixed"):
         gauss.impute(numbers)
     gauss.save(tmp_path / "gauss")
     assert VAE.load(tmp_path / "gauss").feature_names_in_.tolist() == ["age", "size"]

@@ -90,7 +90,7 @@ def test_a_column_whose_held_out_cells_are_all_missing(run):
 def test_a_run_on_other_data_is_refused(folder):
     settings = SMALL | {"training.epochs": 1, "data.kind": "real"}
     run = vaekit.train(np.random.default_rng(0).normal(size=(60, 8)), settings=settings, out=folder / "real")
-    words = r"^Only a run on a mixed table can do this: .* was trained on real data\. Train with data\.kind=mixed"
+    words = r"^This action needs a run on a mixed table, but .* was trained on real data\. Train with data\.kind=mixed"
     with pytest.raises(VaekitError, match=words):
         run.evaluate(np.zeros((5, 8)), tables=True)
 

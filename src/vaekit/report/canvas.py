@@ -1,4 +1,7 @@
-"""Turn matplotlib figures into inline SVG with the colours of the page; the same figure gives the same bytes."""
+"""Draw charts with matplotlib and convert them to inline SVG in the page's colours.
+
+The same chart always gives the same bytes.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +66,9 @@ STYLE = {
 def chart(
     height: float, columns: int = 1, width: float = WIDTH, gaps: bool = False
 ) -> Callable[[Callable[Concatenate[Any, P], str]], Callable[P, Markup]]:
-    """Turn a function that paints axes and returns their description into one that returns inline SVG.
+    """Decorate a function that paints a chart, so that it returns inline SVG.
+
+    The function itself paints on matplotlib axes, and returns a description of what they show.
 
     Args:
         height: of the chart in inches.
@@ -88,7 +93,7 @@ def chart(
 
 
 def _drawable(value: object, gaps: bool) -> bool:
-    """Tell whether every number in an argument of a chart can be drawn on an axis."""
+    """Tell whether a chart can draw all numbers in a value that was passed to it."""
     if isinstance(value, Mapping):
         return all(_drawable(inner, gaps) for inner in value.values())
     if isinstance(value, np.ndarray):

@@ -1,4 +1,7 @@
-"""Draw the charts of a report, without names from the data: the charts' font lacks many letters."""
+"""Draw the charts of a report.
+
+Charts never contain names from the data, because the charts' font lacks many letters.
+"""
 
 from __future__ import annotations
 
@@ -168,7 +171,7 @@ def code_histogram(ax: Any, codes: Array, label: str) -> str:
 
 @chart(height=2.3, columns=2)
 def column(axes: Any, held_out: Array, sampled: Array, observed: Array, reconstructed: Array) -> str:
-    """Draw two charts of a column: held-out values and samples, and reconstructed against observed values.
+    """Draw a histogram of a column's held-out values and samples, and a scatter plot of its reconstructions.
 
     Args:
         axes: the two axes to paint on.

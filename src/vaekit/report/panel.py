@@ -27,7 +27,7 @@ def cut(name: str) -> str:
 
 @dataclass(frozen=True)
 class Card:
-    """Hold one of a run's main figures, shown in large type at the head of the page.
+    """Hold a key number of a run, shown in large type at the top of the page.
 
     Args:
         name: what the number is.
@@ -42,12 +42,12 @@ class Card:
 
 @dataclass(frozen=True)
 class Row:
-    """Hold a row of the report's table: a figure, its value for each run, and its meaning.
+    """Hold a row of the report's table: the name of a quantity, its value for each run, and its meaning.
 
     Args:
-        name: the figure.
+        name: the quantity.
         values: one for each run.
-        meaning: what the figure says, with its unit.
+        meaning: what the quantity says, with its unit.
     """
 
     name: str
@@ -66,7 +66,7 @@ class Key:
 
 @dataclass(frozen=True)
 class Line:
-    """Hold a sentence about held-out or generated rows; the page puts the rows' colour before the sentence."""
+    """Hold a sentence about held-out or generated rows, shown after a marker in the colour of these rows."""
 
     rows: Literal["real", "generated"]
     text: str
@@ -74,7 +74,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Bar:
-    """Hold two bars for one value of a column: its shares among held-out and among generated cells.
+    """Hold two bars for one value of a column: its share of the held-out cells and of the generated cells.
 
     Args:
         label: the name.

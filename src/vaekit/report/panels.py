@@ -137,7 +137,14 @@ def map_panel(subject: Subject) -> Panel | None:
 
 
 def project(code: Array) -> tuple[Array, tuple[str, str]]:
-    """Project codes (n, d ≥ 2) onto two principal components, unless d = 2; return the points and the axis labels."""
+    """Project codes onto their first two principal components.
+
+    Args:
+        code: shape (n, d), d ≥ 2. Codes with d = 2 stay as they are.
+
+    Returns:
+        The points, shape (n, 2), and the labels of both axes.
+    """
     if code.shape[1] == 2:
         return code, ("z, dimension 0", "z, dimension 1")
     centred = code - code.mean(0)
@@ -149,7 +156,7 @@ def project(code: Array) -> tuple[Array, tuple[str, str]]:
 
 
 def column_panels(subjects: list[Subject]) -> list[Panel]:
-    """Draw two charts of each column: held-out values and samples, and reconstructed against observed values."""
+    """Draw two charts of each column: a histogram of held-out values and samples, and a scatter plot of reconstructions."""
     schema = subjects[0].run.schema
     rows = subjects[0].subset(TABLE_ROWS)
     scattered = replace(rows, index=rows.index[:: max(1, len(rows) // SCATTERED)])

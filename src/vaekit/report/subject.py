@@ -1,4 +1,4 @@
-"""What a report describes: a run, its held-out rows, and the figures measured on these rows."""
+"""What a report describes: a run, its held-out rows, and how well the run did on them."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Subject:
-    """Hold a run, its held-out rows, and the figures measured on these rows.
+    """Hold a run, its held-out rows, and the metrics measured on these rows.
 
     Args:
         run: the run.
         held_out: the rows on which it is measured.
-        figures: the figures of the run on these rows.
+        figures: the metrics of the run on these rows.
         named: the source of the rows, if the user named other rows than the run's held-out rows.
     """
 
@@ -52,7 +52,10 @@ class Subject:
         return Subject(other, self.held_out, other.evaluate(self.source(self.held_out)), self.named)
 
     def sample(self, rows: Part, mean: bool = False) -> Array:
-        """Draw a new row with the context of each given row; new rows of a mixed table are numeric codes."""
+        """Draw one new row for each given row, with the same context if the model is conditional.
+
+        New rows of a mixed table are numeric codes.
+        """
         return self.run.sample_at(self.rows(rows).context(), len(rows), mean=mean)
 
     @cached_property
@@ -106,16 +109,19 @@ class Subject:
         return self.held_out.subset(limit, self.run.recipe.seed)
 
     def rows(self, part: Part) -> Rows:
-        """Prepare rows for the model, with their noise and context."""
+        """Prepare rows as inputs of the model."""
         return Rows(part, self.run.transform, self.run.recipe.seed)
 
     def source(self, part: Part) -> Source:
-        """Wrap rows as a source for the methods of a run; the source records whether the rows are pictures."""
+        """Wrap rows in a `Source`, which the methods of a run accept as data."""
         return Source(part.take(0, len(part)), picture=self.run.schema.picture, context=part.take_context())
 
 
 class TableSubject(Subject):
-    """Hold a run on a mixed table, its figures, and its held-out rows as numeric codes, with NaN for missing cells."""
+    """Hold a run that was trained on a mixed table, with its held-out rows and metrics.
+
+    The rows are numeric codes, with NaN for missing cells.
+    """
 
     mixed = True
     values_word = "columns"

@@ -106,6 +106,6 @@ def matrix(ax: Any, values: Array, top: float) -> str:
 def _squares(
     ax: Any, rectangles: list[tuple[float, float, float, float]], shades: list[float], colour: str = FIRST
 ) -> None:
-    """Paint rectangles (left, top, width, height) with shades as opacity, which suits light and dark themes."""
+    """Paint rectangles (left, top, width, height) in one colour, with an opacity from 0 to 1 for each."""
     for (left, top, width, height), alpha in zip(rectangles, shades, strict=True):
         ax.add_patch(Rectangle((left, top), width, height, facecolor=colour, alpha=round(float(alpha), 2), linewidth=0))

@@ -1,4 +1,4 @@
-"""The report's table of figures, and sentences on which figures of two runs can be compared."""
+"""Write the report's table of results, and say which results of two runs can be compared."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ COMPARABLE = "Both log-likelihoods are bounds for the same rows in the same unit
 
 
 def table(subjects: list[Subject]) -> list[Row]:
-    """Return the report's table of figures, with a column for each run; figures that no run has are left out."""
+    """Return the report's table of results, with a column for each run; results that no run has are left out."""
     columns = [account(subject).column() for subject in subjects]
     rows = [
         Row(name, [column.get(name, MISSING) for column in columns], meaning)
@@ -50,7 +50,7 @@ def _meanings(subject: Subject) -> dict[str, str]:
 
 
 def comparison(one: Subject, other: Subject) -> list[str]:
-    """Explain which figures of two runs on the same held-out rows can be compared, and which cannot."""
+    """Explain which results of two runs on the same held-out rows can be compared, and which cannot."""
     if one.mixed:
         return _compare_tables(one, other)
     sentences = [

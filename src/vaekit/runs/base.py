@@ -1,4 +1,4 @@
-"""The base class of runs: it saves copies, reopens the training data, and prepares new rows."""
+"""The base class of runs: it saves a run, reopens the training data, and prepares new rows."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class KeptRun:
         folder: the run folder.
         recipe: the complete recipe.
         schema: description of the data.
-        transform: maps data as given to data as the model sees them.
+        transform: transforms data from the user's units to the model's inputs, and back.
         model: the model with its best weights.
         provenance: versions, seed, source and fingerprint of the data, choices and their reasons.
         known: hashes of the training rows; None in an estimator that was pickled.
@@ -202,7 +202,7 @@ class KeptRun:
         return Rows(part, self.transform, self.recipe.seed)
 
     def accepts(self, remedy: Remedy) -> bool:
-        """Tell whether a remedy changes this run's recipe and fits the run's data."""
+        """Tell whether a remedy gives the run new settings that are valid for its data."""
         if remedy.in_place(self.recipe):
             return False
         try:

@@ -104,7 +104,11 @@ def make_run(
 
 
 class _SizeLimit(TorchFunctionMode):
-    """Refuse to build a model much larger than its saved weights (`saved` bytes; 0 sets no limit)."""
+    """Refuse to build a model that is much larger than its saved weights.
+
+    Args:
+        saved: size of the saved weights in bytes; 0 sets no limit.
+    """
 
     def __init__(self, saved: int) -> None:
         super().__init__()
@@ -130,7 +134,7 @@ def _read_known(folder: RunFolder) -> KnownRows | None:
 
 
 def _read_row(folder: RunFolder, provenance: Mapping[str, Any]) -> bytes | None:
-    """Return the saved row with the types of an estimator's training data, or None if the run has no such row."""
+    """Return the row that records an estimator's column types, or None if the run has no such row."""
     if provenance.get("library") is None:
         return None
     content = folder.read_bytes(ROW)

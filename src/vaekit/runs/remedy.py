@@ -30,7 +30,7 @@ class Trial:
     figures: tuple[Figures, Figures]
 
     def gain(self) -> Estimate:
-        """Return the gain in log-likelihood from the remedy, in nats, with the error of row-wise differences."""
+        """Return the mean gain in log-likelihood per row from the remedy, in nats, with its standard error."""
         before, after = (figures.measured.score for figures in self.figures)
         return Estimate.of(after - before)
 
@@ -88,7 +88,7 @@ def remedy(run: Run, *, out: str | Path | None = None, reporter: Reporter | None
 
 
 def _sources(run: Run) -> tuple[Any, Any]:
-    """Return the names of a run's training and test sources, or the data if a source was in memory."""
+    """Return the names of a run's training and test sources, or the opened sources if one was in memory."""
     origins = run.provenance["source"], run.provenance["test_source"]
     if "memory" not in origins:
         return origins

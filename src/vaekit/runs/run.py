@@ -43,7 +43,9 @@ BETAS = (0.1, 0.3, 1.0, 3.0, 10.0)
 
 
 class Run(KeptRun):
-    """A trained model with the schema and transform of its data, as `vaekit.train` and `vaekit.load` return it.
+    """A trained model with the schema and transform of its data.
+
+    `vaekit.train` and `vaekit.load` return a run.
 
     Every method is deterministic: the same row gives the same numbers on every call, whatever the other rows are.
     """
@@ -65,7 +67,7 @@ class Run(KeptRun):
             VaekitError: if the data are not a mixed table.
         """
         raise VaekitError(
-            f"Only a run on a mixed table can do this: '{self.path}' was trained on {self.schema.kind} data",
+            f"This action needs a run on a mixed table, but '{self.path}' was trained on {self.schema.kind} data",
             mend="" if self.schema.picture else "Train with data.kind=mixed",
         )
 
@@ -84,7 +86,7 @@ class Run(KeptRun):
         return self._map(self.rows(X), lambda model, x: model.encode(x)).astype(np.float32)
 
     def reconstruct(self, X: object) -> Array:
-        """Return the mean of p(x|z) at the posterior mean of each row, in units of the data as given.
+        """Return the mean of p(x|z) at the posterior mean of each row, in the units of the data.
 
         Args:
             X: rows, as in `encode`.
@@ -95,7 +97,7 @@ class Run(KeptRun):
         return self._map(self.rows(X), self._there_and_back).astype(np.float32)
 
     def decode(self, z: npt.ArrayLike, given: Mapping[str, Any] | None = None) -> Array:
-        """Return the mean of p(x|z) at latent vectors, in units of the data as given.
+        """Return the mean of p(x|z) at latent vectors, in the units of the data.
 
         Args:
             z: latent vectors, shape (n, latent_dim).
@@ -110,7 +112,7 @@ class Run(KeptRun):
         return self.decode_at(z, self.context(given or {}, len(np.atleast_1d(z))))
 
     def decode_at(self, z: npt.ArrayLike, context: torch.Tensor | None) -> Array:
-        """Decode latent vectors with an encoded context; rows of a mixed table stay numeric codes."""
+        """Decode latent vectors with an encoded context; return numeric codes for a mixed table."""
         codes = torch.as_tensor(np.asarray(z, dtype=np.float32))
         if codes.ndim != 2 or codes.shape[1] != self.recipe.latent_dim:
             raise VaekitError(f"z must have shape (n, {self.recipe.latent_dim})", str(tuple(codes.shape)))
@@ -128,7 +130,7 @@ class Run(KeptRun):
         return float(self.score_samples(X, samples).mean())
 
     def score_samples(self, X: object, samples: int | None = None) -> Array:
-        """Estimate log p(x) of each row by the importance-weighted bound, in nats of the data as given.
+        """Estimate log p(x) of each row with the importance-weighted bound, in nats.
 
         An autoencoder has no likelihood, so its scores are minus the squared error of each row.
 
@@ -137,7 +139,7 @@ class Run(KeptRun):
             samples: number of draws K; the recipe's `evaluation.samples` by default.
 
         Returns:
-            Array (n,), float64; unusual rows have low scores.
+            Array (n,), float64, with densities in the units of the data; unusual rows have low scores.
         """
         return measure(self.model, self.rows(X), self._samples(samples)).score
 
@@ -151,7 +153,7 @@ class Run(KeptRun):
             given: a value, or a list of n values, for each column that the model is conditional on.
 
         Returns:
-            Array (n, *shape) in units of the data as given; draws have the type of the data.
+            Array (n, *shape) in the units of the data; draws have the type of the data.
 
         Raises:
             DataError: if `given` lacks one of these columns, or has another column.
@@ -159,7 +161,7 @@ class Run(KeptRun):
         return self.sample_at(self.context(given or {}, at_least_one(n, "n")), n, seed, mean)
 
     def sample_at(self, context: torch.Tensor | None, n: int, seed: int = 0, mean: bool = False) -> Array:
-        """Draw new rows with an encoded context; rows of a mixed table stay numeric codes."""
+        """Draw new rows with an encoded context; return numeric codes for a mixed table."""
         with evaluating(self.model), seeded(seed):
             z = self.model.prior().sample((n,))
             if mean or not self.model.has_likelihood:
@@ -203,7 +205,8 @@ class Run(KeptRun):
             examples: number of rows, ≥ 1, for `temperatures`, `gap` and `rate_distortion`.
 
         Returns:
-            The figures, in nats per row of the data as given. They print as a table; `as_json` returns a dictionary.
+            The figures, in nats per row, with densities in the units of the data. They print as a table; `as_json` returns
+            a dictionary.
 
         Raises:
             DataError: if rows or factors do not fit.

@@ -26,7 +26,7 @@ Array = npt.NDArray[Any]
 
 
 class TableRun(Run):
-    """A trained model of a mixed table, as `vaekit.train` and `vaekit.load` return it.
+    """A run that was trained on a mixed table.
 
     Rows come back as they were given: data frames in their library (pandas, polars or Arrow), arrays as arrays, rows of a
     file as an Arrow table. Any cell of the given rows may be missing.
@@ -172,7 +172,9 @@ class TableRun(Run):
         return [self._native(each, source, keep=True) for each in codes]
 
     def explain(self, X: object, samples: int | None = None) -> pa.Table:
-        """Return how strange each cell is, in nats: how far −log p(cell|rest of row) is above the usual for its column.
+        """Return how strange each cell is given the rest of its row, in nats.
+
+        That is −log p(cell|rest of row) minus the usual value of this number in the cell's column.
 
         Args:
             X: rows, as in `encode`.
@@ -217,7 +219,13 @@ class TableRun(Run):
         return without_labels(table) if LABEL in cells else as_array(table)
 
     def _native(self, codes: npt.NDArray[np.float64], source: Source, keep: bool = False) -> Any:
-        """Convert codes to rows in the library of `source`; with `keep`, replace only the missing cells of `source`."""
+        """Convert codes to rows of the type that the user passed, such as a pandas data frame.
+
+        Args:
+            codes: numeric codes, shape (n, C).
+            source: the rows that the user passed.
+            keep: whether to keep the cells of `source`, and fill only its missing cells.
+        """
         frame = source.frame
         if frame is None:
             raise VaekitError("The rows do not come from a table", mend="Pass a data frame, a file or an array")

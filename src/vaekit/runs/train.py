@@ -127,7 +127,8 @@ def train(
     if resume is not None:
         if named:
             raise VaekitError(
-                f"Parts cannot be replaced when a run is resumed: {', '.join(named)}", mend="Leave them out"
+                f"A resumed run keeps its own parts, so {', '.join(named)} cannot be changed",
+                mend="Resume without these arguments",
             )
         run = read_run(RunFolder(resume), objects)
         with _hold(run.folder):

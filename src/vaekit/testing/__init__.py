@@ -1,4 +1,4 @@
-"""Functions that check the contracts of parts, both of your parts and of the package's.
+"""Functions that check whether a part, yours or the package's own, keeps its contract.
 
 Each function checks a small part, and returns if the part keeps its contract. Otherwise the function raises a
 `ContractError` that says what does not hold, by how much, at which input, and what is likely wrong. Values are compared

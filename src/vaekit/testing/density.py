@@ -136,7 +136,11 @@ class Density:
             check_close(self.part, named, found[kept], expected[kept], likely, tolerance[kept])
 
     def _expect(self, values: Array) -> tuple[Array, Array]:
-        """Return the means of k functions under the density, with errors, from the functions' values, shape (n, k)."""
+        """Return the means of k functions under the density, and the errors of these means.
+
+        Args:
+            values: the functions' values on the grid, shape (n, k).
+        """
         p = np.exp(self.log_p)
         total, doubt = self.grid.integrate(p)
         mean, unsure = self.grid.integrate(p[:, None] * values)

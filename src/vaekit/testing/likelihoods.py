@@ -92,7 +92,7 @@ def _check_density(likelihood: Likelihood, moved: Likelihood, raw: Tensor, suppo
 
 @torch.no_grad()
 def _check_broadcast(likelihood: Likelihood, moved: Likelihood, raw: Tensor, x: Tensor) -> None:
-    """Check log p(x|z) if each row has several draws of z: outputs (M, B, *event, p) and rows (B, *event)."""
+    """Check that log p(x|z) broadcasts over several draws of z for each row x."""
     several = torch.stack([raw, raw.flip(0)])
     found = moved(several).log_prob(x)
     expected = torch.stack([moved(each).log_prob(x) for each in several])
@@ -113,7 +113,7 @@ def _check_rows(likelihood: Likelihood, moved: Likelihood, raw: Tensor, x: Tenso
 
 
 def _check_extremes(likelihood: Likelihood, x: Tensor) -> None:
-    """Check that values in the likelihood's own precision are finite if the network's output is large."""
+    """Check that log p(x|z) and its gradient stay finite if the network's output is large."""
     own = copy.deepcopy(likelihood)
     dtype = own.offset.dtype
     signs = torch.randint(-1, 2, (16, *likelihood.event_shape, likelihood.parameters_per_feature))
@@ -130,7 +130,7 @@ def _check_extremes(likelihood: Likelihood, x: Tensor) -> None:
 
 @torch.no_grad()
 def _check_start(likelihood: Likelihood, x: Tensor) -> None:
-    """Check that `start` does not worsen the constant model, in which the network's output is 0."""
+    """Check that `start` does not lower log p(x) at a network output of 0."""
     own = copy.deepcopy(likelihood).double().eval()
     constant = x.new_zeros(*likelihood.event_shape, likelihood.parameters_per_feature)
     before = float(own(constant).log_prob(x).mean())

@@ -187,7 +187,7 @@ def _check_gradients(posterior: Posterior, moved: Posterior, features: Tensor, n
 
 
 def _check_extremes(posterior: Posterior, dimensions: int) -> None:
-    """Check that values in the posterior's own precision are finite if the features are large."""
+    """Check that draws, log q(z|x) and its gradient stay finite if the features are large."""
     own = copy.deepcopy(posterior)
     signs = torch.randint(-1, 2, (16, posterior.features))
     dtype = next((p.dtype for p in own.parameters()), torch.get_default_dtype())

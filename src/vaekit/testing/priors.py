@@ -29,7 +29,7 @@ def check_latent_dim(what: str, event_shape: Size) -> int:
     """
     if len(event_shape) != 1 or event_shape[0] > 2:
         must = f"the {what} must have 1 or 2 latent dimensions, because it is checked on a grid"
-        raise VaekitError(must, f"event shape {tuple(event_shape)}", f"Build a smaller {what}; it runs the same code")
+        raise VaekitError(must, f"event shape {tuple(event_shape)}", f"Check a smaller {what} of the same class")
     return event_shape[0]
 
 

@@ -58,7 +58,7 @@ class Support:
         if not 1 <= len(support.values) <= 3 or support.values.count("real") > 2 or levels > MOST_POINTS:
             must = "an example must have 1 to 3 numbers, at most 2 of them real, because the likelihood is checked on a grid"
             given = f"{len(support.values)} numbers with {levels:,} combinations of levels"
-            raise VaekitError(must, given, "Build a smaller likelihood; it runs the same code")
+            raise VaekitError(must, given, "Check a smaller likelihood of the same class")
         return support
 
     @classmethod
@@ -72,7 +72,7 @@ class Support:
 
     @property
     def typical(self) -> bool:
-        """Tell whether the distribution's `mean` is a typical row of a table instead of the mean."""
+        """Tell whether the likelihood is that of a mixed table, whose `mean` is a typical row."""
         return bool(self.measures)
 
     def grid(self, draws: Array) -> Grid:

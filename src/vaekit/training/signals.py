@@ -22,7 +22,7 @@ class Stop:
         self.former: dict[int, Callable[[int, FrameType | None], Any] | int] = {}
 
     def __call__(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        """Record the signal, and restore the former handler for a second signal."""
+        """Record the signal, and restore the previous handler, so that a second signal takes effect at once."""
         self.signal = number
         signal.signal(number, self.former[number])
 
@@ -60,7 +60,7 @@ def leave_signals_alone() -> Iterator[None]:
 
 
 def hand_on(stopped: Interrupted) -> NoReturn:
-    """Send the signal again, now that the state is saved and the former handler is restored.
+    """Send the caught signal to the process again, after the state is saved.
 
     If SIGTERM has no handler, it ends the process. If a handler raises KeyboardInterrupt, as that of Ctrl-C does, our
     exception replaces it, because it says how to continue.

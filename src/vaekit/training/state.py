@@ -80,7 +80,7 @@ class TrainingState:
         folder.write_tensors(name, tensors | {"sums": self.sums}, {"counters": json.dumps(self.counters.model_dump())})
 
     def load_newest(self, folder: RunFolder) -> None:
-        """Load the newer saved state, either from the last validation or from an interruption."""
+        """Load the newer of two saved states: that of the last validation, or that of an interruption."""
         self.load(folder, GOOD)
         if (folder.path / LATEST).exists():
             good = self.counters.step
@@ -116,7 +116,7 @@ class TrainingState:
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
 
     def _moments(self, saved: dict[str, Tensor]) -> dict[int, dict[str, Tensor]]:
-        """Group the optimiser's saved values by parameter; each is a number or a tensor of the parameter's shape."""
+        """Group the optimiser's saved values by parameter, and check their shapes."""
         sizes = [p.shape for group in self.optimizer.param_groups for p in group["params"]]
         moments: dict[int, dict[str, Tensor]] = {}
         for key, value in saved.items():

@@ -45,7 +45,7 @@ def orthogonal(matrices: Tensor, iterations: int = 5) -> Tensor:
 
 
 def _is_hidden(layer: nn.Module) -> bool:
-    """Tell whether Muon updates a layer's weights: the layer has as many outputs as inputs and is wide enough."""
+    """Tell whether Muon updates a layer's weights: it must be wide and have as many outputs as inputs."""
     return isinstance(layer, nn.Linear | nn.Conv2d) and layer.weight.shape[0] == layer.weight.shape[1] >= LEAST_WIDTH
 
 
