@@ -215,7 +215,7 @@ class Choice:
     default: str
 
     def fields(self) -> dict[str, Any]:
-        """Return the option fields of all parts of this kind, by key; the first field of a shared key is kept."""
+        """Return each option's field by its key, taken from the first part that has the option."""
         found: dict[str, Any] = {}
         for part in self.kind.known.values():
             for key, field_info in part.Options.model_fields.items():
@@ -223,7 +223,7 @@ class Choice:
         return found
 
     def open_options(self) -> type[PartOptions]:
-        """Return the options class for a part that is still `auto`, with the keys of all parts of its kind."""
+        """Return the options class for the name `auto`; it has the options of all parts of this kind."""
         fields: dict[str, Any] = {"name": (Literal[AUTO], AUTO)}
         for key, info in self.fields().items():
             kept = Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
@@ -231,7 +231,7 @@ class Choice:
         return _options(f"Open{self.kind.__name__}Options", self.kind.Options, self.kind, fields)
 
     def object_options(self) -> type[PartOptions]:
-        """Return the options class for a part passed as an object: its kind's common options, and the object's type."""
+        """Return the options class for a part that the user passed as an object; it records the object's type."""
         fields = {"name": (Literal[OBJECT], OBJECT), "type": (str, "")}
         return _options(f"{self.kind.__name__}ObjectOptions", self.kind.Options, self.kind, fields)
 

@@ -150,7 +150,7 @@ class VariationalAutoEncoder(LatentModel):
         self.kl_weight, self.samples = kl_weight, samples
 
     def given(self, context: Tensor | None) -> VariationalAutoEncoder:
-        """Return the model p(x, z|c) at the contexts c of some rows; it shares this model's weights.
+        """Return this model with its context fixed at c; the weights are shared.
 
         Args:
             context: c, shape (B, ...), moved to the model's device; None for a model that is not conditional.
@@ -227,12 +227,15 @@ class VariationalAutoEncoder(LatentModel):
         return draws.likelihood.mean.mean(0), (draws.distortion() + self.kl_weight * draws.rate()).mean()
 
     def with_likelihood(self, what: str) -> VariationalAutoEncoder:  # noqa: ARG002 - it has one
-        """Return this model, since it has a likelihood."""
+        """Return this model unchanged, since it already has a likelihood."""
         return self
 
     @torch.no_grad()
     def start(self, x: Tensor) -> None:
-        """Initialise the parts from rows, unless the encoder is custom; a mixed table's networks stay as built."""
+        """Initialise the likelihood, the prior and the networks from rows of data.
+
+        For a mixed table, only the likelihood is initialised. A model with a custom encoder is left unchanged.
+        """
         encoder: nn.Module = self.encoder
         if not isinstance(encoder, Encoder):
             return

@@ -1,7 +1,8 @@
 """Residual convolutional networks for pictures of any height, width and number of channels.
 
 Pictures are (..., H, W, C), as on disk. Each stage halves height and width, rounding up. The decoder goes through the same
-sizes in reverse, so any size works. No layer runs at full size, where it would cost four times as much as after one halving.
+sizes in reverse, so any size works. No layer runs at full size, because there it would cost four
+times as much as after the first stage.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def stage_sizes(height: int, width: int, stages: int) -> list[tuple[int, int]]:
 
 
 def _norm(channels: int) -> nn.GroupNorm:
-    """Return a group normalisation with several channels per group; one channel of one pixel would become zero."""
+    """Return a group normalisation with several channels per group, so that pictures of one pixel do not become zero."""
     return nn.GroupNorm(math.gcd(channels, 8) if channels >= 32 else 1, channels)
 
 

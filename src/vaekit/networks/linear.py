@@ -3,9 +3,9 @@
     encoder:  features = A Λ^−½ Uᵀ(x − m) + b         decoder:  x = U Λ^½ A z
 
 U and Λ are the eigenvectors and eigenvalues of the data's covariance, measured once and then fixed. A and b are learned.
-The maps can express the same functions as without U and Λ, but correlated columns or columns of very different scale no
-longer make the optimisation ill-conditioned. Training starts from probabilistic principal component analysis. From a
-distant start, the gradient noise of the stiffest direction (λ_1/σ² may be 10⁶) would hide the gradients of all others.
+U and Λ do not change which functions the maps can express. They keep the optimisation well-conditioned, even if columns
+are correlated or differ much in scale. Training starts from probabilistic principal component analysis. From a distant
+start, the gradient noise of the stiffest direction (λ_1/σ² may be 10⁶) would hide the gradients of all others.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class LinearEncoder(nn.Module):
 
     @torch.no_grad()
     def start(self, x: Tensor) -> None:
-        """Compute the principal axes of the network's inputs, and start at the posterior of probabilistic PCA.
+        """Compute the principal axes of the rows, and initialise the map to the posterior of probabilistic PCA.
 
         Args:
             x: rows, shape (n, *event).
@@ -129,7 +129,9 @@ class LinearDecoder(nn.Module):
 
     @torch.no_grad()
     def start(self, x: Tensor) -> float:
-        """Compute the principal axes in units of the rows' RMS deviation, and start at W of probabilistic PCA.
+        """Compute the principal axes of the rows, and initialise the map to W of probabilistic PCA.
+
+        The axes are in units of the rows' RMS deviation.
 
         Args:
             x: rows, shape (n, *event).
@@ -157,7 +159,7 @@ class LinearNetwork(Network):
 
     @classmethod
     def needs(cls, options: Any, plan: Plan, section: str) -> Iterator[RecipeError]:  # noqa: ARG003
-        """Yield a refusal if z has more dimensions than the data, the posterior is not diagonal or there is a context."""
+        """Yield a refusal for too many latent dimensions, for a posterior that is not diagonal, and for a context."""
         most = min(math.prod(plan.event_shape), MOST_AXES)
         if plan.kind != "mixed" and plan.latent_dim > most:
             yield RecipeError(

@@ -67,7 +67,7 @@ class Objective(Part, nn.Module):
         return cls(**{k: v for k, v in options.values().items() if k not in ("samples", "kl_weight")})
 
     def draw(self, model: Any, x: Tensor, samples: int | None = None) -> Any:
-        """Draw a batch's latent vectors from the model, in the way that the objective needs.
+        """Draw latent vectors for a batch; override this for an objective that draws in another way.
 
         Args:
             model: the model, with the context of these rows.
@@ -87,7 +87,9 @@ class Objective(Part, nn.Module):
 
 
 class Loss(nn.Module):
-    """Join a model and its objective in one module, because a data-parallel wrapper needs the loss to be a forward pass.
+    """Join a model and its objective in one module, whose forward pass returns the objective's terms.
+
+    A data-parallel wrapper covers only the forward pass of a module, so the loss is computed there.
 
     Args:
         model: the model to train.

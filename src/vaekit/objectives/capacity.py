@@ -43,7 +43,7 @@ class Capacity(Objective):
 
     @classmethod
     def beta(cls, options: Any) -> float | None:  # noqa: ARG003
-        """Return None, since γ weights a distance from C, not the rate."""
+        """Return None, since γ is the weight of |R̄ − C|, not of the rate."""
         return None
 
     @classmethod
@@ -56,7 +56,10 @@ class Capacity(Objective):
         self.weight, self.capacity = weight, capacity
 
     def terms(self, draws: Draws, beta: Tensor) -> Terms:
-        """Return three terms: loss, distortion D and rate R. During the warm-up, the capacity rises with β as C·β/γ."""
+        """Return three terms: loss, distortion D and rate R.
+
+        β rises from 0 to γ over the warm-up. At each step the capacity is C·β/γ.
+        """
         distortion, rate = draws.distortion(), draws.rate()
         now = self.capacity * beta / max(self.weight, 1e-30)
         force = self.weight * (rate.mean() - now).abs()

@@ -2,7 +2,7 @@
 
     loss = D + β·R + γ·TC,   TC = E[log q(z) − Σ_j log q(z_j)] ≈ E[h(z)]
 
-    h learns to tell codes from codes with shuffled dimensions, z̃ ~ Π_j q(z_j), by the cross-entropy
+    h is a classifier of codes z ~ q(z) against shuffled codes z̃ ~ Π_j q(z_j), trained with the cross-entropy
 
         ½ E[log(1 + exp(−h(z)))] + ½ E[log(1 + exp(h(z̃)))],
 
@@ -84,7 +84,10 @@ class FactorPenalty(Objective):
         self.discriminator = MLP((latent_dim,), (1,), HIDDEN)
 
     def terms(self, draws: Draws, beta: Tensor) -> Terms:
-        """Return three terms: loss, D and R. The cross-entropy adds its gradient to the loss, but not its value."""
+        """Return three terms: loss, D and R.
+
+        The gradient of the loss includes that of the cross-entropy. The value of the loss does not include it.
+        """
         distortion, rate, z = draws.distortion(), draws.rate(), draws.z[0]
         fixed = {name: parameter.detach() for name, parameter in self.discriminator.named_parameters()}
         correlation: Tensor = functional_call(self.discriminator, fixed, (z,)).squeeze(-1)

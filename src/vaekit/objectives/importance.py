@@ -67,6 +67,6 @@ class NegativeWeightedBound(Objective):
         return draws.log_likelihood - beta * log_ratio, log_ratio
 
     def terms(self, draws: Draws, beta: Tensor) -> Terms:
-        """Return three terms: −bound, D and R, where β is the weight of log p(z) − log q(z|x) in the log-weights."""
+        """Return three terms: −bound, D and R. The log-weights are those of `weigh`."""
         log_weights, log_ratio = self.weigh(draws, beta)
         return Terms(-self.bound(log_weights), draws.distortion(), log_ratio.mean(0))

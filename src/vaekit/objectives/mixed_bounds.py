@@ -47,7 +47,7 @@ class NegativeCIWAE(NegativeWeightedBound):
 
 
 class NegativeMIWAE(NegativeWeightedBound):
-    """The negative MIWAE bound: −1 times the importance-weighted bound of a group of draws, averaged over all groups.
+    """The negative MIWAE bound: −1 times the mean of the importance-weighted bounds of several groups of draws.
 
     Args:
         groups: G ≥ 1, a divisor of the number K of draws; 1 is the importance-weighted bound, K the evidence lower bound.

@@ -5,9 +5,9 @@
     decoder, prior:  ∂IWAE_K/∂θ = Σ_g (s_g/G) ∂L_g/∂θ,  s_g = exp(L_g − IWAE_K)          encoder:  (1/G) Σ_g ∂L_g/∂φ
 
 The decoder gets the gradient of the tight bound of all K draws. The encoder gets the less noisy gradient of MIWAE from the
-same draws. The two differ by a factor s_g for each draw. This factor is divided out where the gradient passes from decoder
-and prior into the draw. Parameters shared by both sides get the sum of both gradients. Examples are the encoder in a
-VampPrior and the prior's layers in a top-down posterior.
+same draws. For each draw, the two gradients differ by the factor s_g. The encoder's gradient is divided by s_g on its
+way back through z and log q(z|x). Parameters may belong to both sides, such as the encoder in a VampPrior or the prior's
+layers in a top-down posterior. They get the sum of both gradients.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class NegativePIWAE(NegativeMIWAE):
         return Draws(q, model.prior(), z, p, p.log_prob(x), drawn)
 
     def terms(self, draws: Draws, beta: Tensor) -> Terms:
-        """Return three terms: −IWAE_K, D and R, where β is the weight of log p(z) − log q(z|x) in the log-weights."""
+        """Return three terms: −IWAE_K, D and R. The log-weights are those of `weigh`."""
         log_q = draws.posterior.log_prob(draws.z if draws.drawn is None else draws.drawn)
         log_ratio = log_q - draws.prior.log_prob(draws.z)
         log_weights = draws.log_likelihood - beta * log_ratio

@@ -20,7 +20,7 @@ from vaekit.parts import Plan
 
 
 def needs_detached(objective: str, otherwise: str, plan: Plan) -> Iterator[RecipeError]:
-    """Yield a refusal if the posterior's parameters cannot be detached, as is the case for a flow."""
+    """Yield a refusal for a posterior whose parameters cannot be detached, such as a flow."""
     if not plan.part("posterior").detachable:
         yield RecipeError(
             f"objective={objective} cannot be used with posterior={plan.options['posterior'].name}",

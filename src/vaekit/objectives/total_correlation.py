@@ -5,9 +5,8 @@
     TC = E[log q(z) − Σ_j log q(z_j)]      dependence between the dimensions
     K  = E[Σ_j log q(z_j) − log p(z)]      distance of each dimension from the prior
 
-I + TC + K is the rate, so β = 1 is the evidence lower bound. q(z) is the average posterior over all N training rows. It is
-estimated from the batch by stratified weights: one row is the row of z itself, a second stands for all rows outside the
-batch, and the others stand for themselves.
+I + TC + K is the rate, so β = 1 is the evidence lower bound. q(z) is the average posterior over all N training rows. The
+estimate of q(z) is a weighted average of the batch's posteriors, with the stratified weights of Chen et al. (2018).
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from vaekit.parts import Plan
 
 
 def stratified_log_weights(batch: int, rows: int, like: Tensor) -> Tensor:
-    """Return a (B, B) matrix of log-weights: row i weighs the posteriors of the batch in the estimate of q(z_i).
+    """Return a (B, B) matrix; row i holds the log-weights of the batch's posteriors in the estimate of q(z_i).
 
     The weights of each row sum to 1:
 
@@ -67,7 +66,7 @@ class TotalCorrelation(Objective):
 
     @classmethod
     def beta(cls, options: Any) -> float | None:  # noqa: ARG003
-        """Return 1, since β weights only the total correlation within the rate."""
+        """Return 1, since β weights only one part of the rate, the total correlation."""
         return 1.0
 
     @classmethod

@@ -202,7 +202,7 @@ def _recognizer(plan: Plan, features: int) -> nn.Module:
 
 
 def _generator(plan: Plan, likelihood: Likelihood) -> nn.Module:
-    """Return the decoder's network, which reads the context and z; the posterior defines the form of z."""
+    """Return the decoder's network, whose inputs are z and, in a conditional model, the context."""
     first, inputs = plan.part("posterior").decoder_input(plan)
     context = plan.context_layout
     if context is not None:

@@ -69,7 +69,7 @@ def _misplaced(section: str, key: str, name: str) -> RecipeError:
 
 
 def _must(key: str, problem: Any, before: str) -> str:
-    """Return the clause that says what a value must be, in TOML's terms."""
+    """Return a clause, in TOML's terms, that says what a value must be."""
     must = (
         "must have the form HxW, height and width in pixels"
         if key == "data.size"

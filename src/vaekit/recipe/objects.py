@@ -33,7 +33,7 @@ MUST_BE: dict[str, tuple[type, str]] = {
 
 
 def sort_parts(**parts: object) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return two dictionaries of the parts that a user passed: recipe settings, and Python objects by section.
+    """Separate the parts that a user passed into recipe settings and Python objects.
 
     Args:
         parts: for each section None, a part's name, its `Options`, its class, or an object.
@@ -115,7 +115,7 @@ def optimizer_maker(recipe: Recipe, objects: Mapping[str, Any]) -> Maker:
 
 
 def adapt_model(objects: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
-    """Return the objects; if they include a model built by hand, wrap that model as a `LatentModel`.
+    """Return a copy of the objects in which a model built by hand is wrapped as a `LatentModel`.
 
     Raises:
         VaekitError: if the model lacks an encoder, decoder or prior, or one of them does not return a distribution.

@@ -74,7 +74,7 @@ def _choose_precision(plan: Plan, products: int) -> tuple[str, str]:
 
 
 def _products(plan: Plan, samples: int) -> int:
-    """Count the multiplications of the layers for one example: the encoder's once, the decoder's for each draw."""
+    """Count the multiplications for one example: the encoder runs once, and the decoder runs once per draw."""
     size, counts = plan.latent_dim, []
     sides: dict[str, tuple[tuple[int, ...], tuple[Any, ...]]] = {  # shapes of the input, and sizes of the network
         "encoder": ((1, *plan.event_shape), (plan.event_shape, 2 * size, size)),

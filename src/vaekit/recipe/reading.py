@@ -90,7 +90,7 @@ def _parse(text: str) -> tuple[str, Any]:
 
 
 def _set(content: dict[str, Any], key: str, value: Any) -> str:
-    """Set a dotted key in a recipe's content; return a message if there is no such key, else an empty text."""
+    """Set a dotted key in a recipe's content. Return an error message, or an empty string if the key exists."""
     if key.startswith("data.columns."):  # names of columns may hold dots themselves
         section = content.setdefault("data", {})
         section["columns"] = {**section.get("columns", {}), key.removeprefix("data.columns."): value}

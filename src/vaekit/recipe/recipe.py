@@ -88,14 +88,14 @@ class Recipe(Options):
 
     @property
     def mixed(self) -> bool | None:
-        """Tell whether each column of a table has its own kind; None means that the data decide."""
+        """Tell whether the recipe is for a mixed table; None if this depends on the data."""
         declared = {self.data.kind, self.likelihood.name}
         if not self.has_parts("likelihood") or not declared <= {"auto", "mixed"}:
             return False
         return True if "mixed" in declared or self.data.columns else None
 
     def has_parts(self, section: str) -> bool:
-        """Tell whether the model is built from the part that the recipe names in a section."""
+        """Tell whether this section of the recipe determines a part of the model."""
         return self.model.name != OBJECT and section in self.model.part.parts
 
     @property

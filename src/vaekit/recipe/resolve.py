@@ -127,7 +127,7 @@ def _mixed(content: dict[str, Any]) -> None:
 
 
 def _given(schema: Schema) -> list[str]:
-    """Return a note on what the figures of a conditional model measure."""
+    """Return a note that a conditional model is evaluated by log p(x|c)."""
     if not schema.context:
         return []
     names = ", ".join(column.name for column in schema.context)
@@ -140,7 +140,11 @@ def _layers(content: dict[str, Any]) -> None:
     if posterior["name"] == AUTO:
         _choose(content, "posterior", "top_down" if layers else "diagonal")
     if len(layers) == 1:
-        raise RecipeError("layers must list two or more sizes", str(list(layers)), f"Choose latent_dim={layers[0]}")
+        raise RecipeError(
+            "layers must list two or more sizes",
+            str(list(layers)),
+            f"For a single layer, set latent_dim={layers[0]}",
+        )
     if layers and content["latent_dim"] not in ("auto", sum(layers)):
         must = "latent_dim must be the sum of the layers, or be left out"
         raise RecipeError(must, f"latent_dim={content['latent_dim']} for layers of {' + '.join(map(str, layers))}")

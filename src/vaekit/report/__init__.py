@@ -1,4 +1,4 @@
-"""The report of a run: one HTML file with figures, their meaning, curves and pictures. The file can be read offline."""
+"""The report of a run: one HTML file with results, explanations, training curves and pictures, readable offline."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def write_report(run: Run, beside: Run | None = None, rows: object | None = None
 
 
 def _check_beside(run: Run, beside: Run) -> None:
-    """Raise a `RunError` if the figures of two runs cannot be compared."""
+    """Raise a `RunError` if the results of two runs cannot be compared."""
     own, other = run.schema, beside.schema
     if run.reads_tables != beside.reads_tables:
         raise RunError(

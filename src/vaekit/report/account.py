@@ -36,15 +36,15 @@ class Account(ABC):
 
     @abstractmethod
     def cards(self) -> list[Card]:
-        """Return the main figures, which the head of the page shows in large type."""
+        """Return the main results, to be shown in large type at the head of the page."""
 
     @abstractmethod
     def column(self) -> dict[str, str]:
-        """Return all figures of the run as texts, by their names in the report's table."""
+        """Return the run's results as formatted strings, by their names in the report's table."""
 
     @abstractmethod
     def ladder(self) -> Panel:
-        """Return a chart that compares the figures on training rows and on held-out rows."""
+        """Return a chart that compares results on training rows with results on held-out rows."""
 
     def costs(self) -> list[Panel]:
         """Return charts of the rate of each latent dimension; there are none for an autoencoder."""
@@ -116,7 +116,7 @@ class BoundAccount(Account):
         return f"{self.subject.run.model.title}, {self.subject.run.recipe.likelihood_name} likelihood"
 
     def cards(self) -> list[Card]:
-        """Return the main figures, which the head of the page shows in large type."""
+        """Return the main results, to be shown in large type at the head of the page."""
         f, given = self.figures, ", ".join(self.figures.given)
         estimate = f.log_likelihood
         found = [
@@ -144,7 +144,7 @@ class BoundAccount(Account):
         return found
 
     def column(self) -> dict[str, str]:
-        """Return all figures of the run as texts, by their names in the report's table."""
+        """Return the run's results as formatted strings, by their names in the report's table."""
         f, estimate = self.figures, self.figures.log_likelihood
         values = {
             "ELBO": f.elbo,
@@ -166,7 +166,7 @@ class BoundAccount(Account):
         }
 
     def ladder(self) -> Panel:
-        """Return a chart of the ELBOs on training and held-out rows, the log-likelihood and the simple models."""
+        """Return a chart of the log-likelihood, the two ELBOs (training and held-out) and the simple models' scores."""
         f, estimate = self.figures, self.figures.log_likelihood
         train = {} if f.train_elbo is None else {"ELBO, training rows": f.train_elbo}
         bounds = train | {"ELBO, held-out rows": f.elbo, "log-likelihood": estimate.value} | f.baselines.known()
@@ -200,7 +200,7 @@ class BoundAccount(Account):
         ]  # fmt: skip
 
     def samples(self, rows: Part, by: str, scale: Scale, count: int) -> tuple[list[Strip], str]:
-        """Draw z from the prior, and return strips of the means of p(x|z) and of draws from p(x|z), with a caption."""
+        """Draw z from the prior, and return two strips (means of p(x|z) and draws from p(x|z)) and a caption."""
         s = self.subject
         strips = [
             make_strip(f"means of p(x|z){by}", s.sample(rows, mean=True), scale, count),
@@ -241,7 +241,7 @@ class ErrorAccount(Account):
         return self.subject.run.model.title
 
     def cards(self) -> list[Card]:
-        """Return the main figures, which the head of the page shows in large type."""
+        """Return the main results, to be shown in large type at the head of the page."""
         f, train = self.figures, self.figures.train_reconstruction_error
         beside = "" if train is None else f"; {significant(train)} on training rows"
         return [
@@ -259,7 +259,7 @@ class ErrorAccount(Account):
         ]
 
     def column(self) -> dict[str, str]:
-        """Return all figures of the run as texts, by their names in the report's table."""
+        """Return the run's results as formatted strings, by their names in the report's table."""
         f, train = self.figures, self.figures.train_reconstruction_error
         return {
             **self._shared(),

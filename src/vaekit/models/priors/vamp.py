@@ -76,7 +76,11 @@ class VampPrior(Prior):
         self._encoder = (encoder,)  # in a tuple, so that its weights are not counted and saved twice
 
     def start(self, x: Tensor) -> None:
-        """Initialise the inputs at evenly spaced rows of x, shape (n, *event), with noise to separate equal rows."""
+        """Set the inputs to evenly spaced rows of x, and add noise so that no two inputs are equal.
+
+        Args:
+            x: rows, shape (n, *event).
+        """
         rows = x[torch.linspace(0, len(x) - 1, len(self.inputs)).round().long()]
         self.inputs.data.mul_(float(x.std())).add_(rows)
 
