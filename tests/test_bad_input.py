@@ -175,7 +175,7 @@ def test_a_header_without_rows(train, write_csv, workplace):
 
 @pytest.mark.parametrize("rows", [1, 2, 3])
 def test_fewer_rows_than_a_split_needs(train, rows):
-    train(npy(X[:rows]), words=["Too few rows are left for training", f"of {rows}, "])
+    train(npy(X[:rows]), words=["Too few rows are left for training", f"of {rows} rows, "])
 
 
 def test_nothing_varies(train, pictures):

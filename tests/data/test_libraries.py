@@ -452,7 +452,7 @@ def test_casts_that_lose_something_are_none(found, kind):
             [1, 2.5, Decimal(3), np.int8(4), "n/a"],
             None,
             r"column 'c' must have the same type\. Got 'n/a' in row 4, text among numbers instead\. "
-            r"Make the other cells missing, as with frame\['c'\] = pandas\.to_numeric\(frame\['c'\], errors=\"coerce\"\)",
+            r"Replace cells of other types with missing values, as with frame\['c'\] = pandas\.to_numeric\(frame\['c'\], errors=\"coerce\"\)",
         ),
         ([1, 2.5, None, True], None, "Got True in row 3, a truth value among numbers"),
         (["a", np.nan, 7, "b"], list("wxyz"), r"Got 7 in row 2 \(index 'y'\), a number among text .*astype\(str\)"),

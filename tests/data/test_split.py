@@ -75,7 +75,7 @@ def test_validation_rows_have_a_ceiling():
 
 @pytest.mark.parametrize(("n", "validation"), [(1, 0.0), (2, 0.0), (3, 0.1), (10, 0.9)])
 def test_too_few_rows_are_refused_with_their_numbers(n, validation):
-    with pytest.raises(DataError, match=f"Too few rows are left for training: of {n}, 1 are for the test") as error:
+    with pytest.raises(DataError, match=f"Too few rows are left for training: the test takes 1 of {n} rows") as error:
         split_source(rows(n), None, 0, DataOptions(validation=validation, test=0.1))
     assert "so that at least two are left" in str(error.value)
 

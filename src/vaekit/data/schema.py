@@ -1,4 +1,4 @@
-"""The schema of data (kind, shape, levels, names, constant columns), which is saved with a run and checks new rows."""
+"""The schema of a run's data: kind, shape, levels, names and constant columns. New rows are checked against it."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Schema(BaseModel):
 
     @property
     def event_shape(self) -> tuple[int, ...]:
-        """Return the shape of an example without the constant columns, as the model sees it."""
+        """Return the shape of an example without its constant columns, which the model does not see."""
         return (self.shape[0] - len(self.constant),) if self.constant else self.shape
 
     @property
@@ -80,12 +80,12 @@ class Schema(BaseModel):
 
     @property
     def context(self) -> tuple[Column, ...]:
-        """Return the context columns, which the model is conditional on and does not model."""
+        """Return the context columns, on which the model is conditional."""
         return tuple(column for column in self.table if column.context)
 
     @property
     def cells(self) -> tuple[Column, ...]:
-        """Return the columns of a text file that holds the data: a mixed table, or numbers and the context."""
+        """Return the columns of a text file with such data, including context columns; pictures have none."""
         if self.kind == "mixed" or len(self.shape) > 1:
             return self.table if self.kind == "mixed" else ()
         names = self.columns or numbered_names(self.shape[0])

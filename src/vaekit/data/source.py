@@ -24,7 +24,9 @@ DEPTHS = (8, 10, 12, 14, 16)
 
 
 def levels_of(greatest: float) -> int:
-    """Return the number of levels of pictures: 2 to the power of the smallest usual bit depth that holds their values.
+    """Return the number of levels of pictures, judged from their greatest value.
+
+    The bit depth is the smallest of `DEPTHS` that holds this value.
 
     Args:
         greatest: the greatest value, < 65,536.

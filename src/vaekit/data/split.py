@@ -55,7 +55,7 @@ def split_source(source: Source, test: Source | None, seed: int, options: DataOp
     n_train = rest - n_validation
     if n_train < 2:
         raise DataError(
-            f"Too few rows are left for training: of {len(order)}, {n_test} are for the test and {n_validation} for validation",
+            f"Too few rows are left for training: the test takes {n_test} of {len(order)} rows, and validation takes {n_validation}",
             mend="Pass more rows, so that at least two are left",
         )
     sections = np.split(order, [n_test, n_test + n_validation])

@@ -56,7 +56,7 @@ def require_noise(uniform: Tensor | None) -> Tensor:
 
 
 def uniform_bytes(below: int, shape: Sequence[int], generator: torch.Generator) -> Tensor:
-    """Draw integers that are exactly uniform on 0, …, below − 1.
+    """Draw bytes that are exactly uniform on the integers from 0 to `below` − 1.
 
     Args:
         below: number of values, 1 … 256.

@@ -1,4 +1,4 @@
-"""Conversion of pandas data frames to Arrow tables, and of results back, with their types, row labels and names."""
+"""Conversion between pandas data frames and Arrow tables. Results get the original types, row labels and names."""
 
 from __future__ import annotations
 
@@ -88,11 +88,11 @@ class PandasLibrary:
         return self._frame(self._typed(found, PandasColumn.convert), pd.RangeIndex(len(found)))
 
     def add_labels(self, found: pa.Table) -> Any:
-        """Convert figures for the original rows, such as codes, to a pandas data frame with the original row labels."""
+        """Convert new columns, such as codes, to a pandas data frame with the original row labels."""
         return self._frame({name: found[name].to_pandas() for name in found.column_names}, self._index)
 
     def part(self, first: int, rows: int) -> PandasLibrary:
-        """Return a slice of `rows` rows, starting at row `first`, with columns read as in the whole data frame."""
+        """Return a slice of `rows` rows, starting at row `first`; columns keep the types of the whole data frame."""
         some = copy.copy(self)
         some._columns = {name: column.part(first, rows) for name, column in self._columns.items()}
         some._index, some.table = self._index[first : first + rows], self.table.slice(first, rows)
@@ -145,7 +145,7 @@ def _then(cells: Any, kind: Any) -> Any:
 
 
 def _in_dtype(cells: Any, kind: Any) -> Any:
-    """Convert Arrow cells to a pandas type; return None if a cell is missing and the type has no missing value."""
+    """Convert Arrow cells to a pandas type; return None if the type cannot hold the missing cells."""
     if hasattr(kind, "__from_arrow__"):
         return kind.__from_arrow__(cells)
     if cells.null_count and kind.kind in "iub":

@@ -62,7 +62,10 @@ def _with_missing(series: Any) -> Any:
 
 
 def _moments(name: str, series: Any) -> Any:
-    """Convert dates to timestamps if at least one is a timestamp; Arrow alone would use the type of the first cell."""
+    """Convert a column of dates to timestamps if at least one cell is a timestamp.
+
+    Arrow alone would use the type of the first cell.
+    """
     moments = [isinstance(cell, datetime.datetime | np.datetime64) and not gone for cell, gone in _with_missing(series)]
     if not any(moments):
         return series
@@ -98,14 +101,14 @@ def check_objects(name: str, series: Any) -> None:
     raise DataError(
         f"all cells of column '{name}' must have the same type",
         f"{series.iloc[row]!r} in {_name_row(series, row)}, {_SINGLE.get(odd, odd)} among {usual}",
-        f'Make the other cells missing, as with frame[{name!r}] = pandas.{reader}(frame[{name!r}], errors="coerce")'
+        f'Replace cells of other types with missing values, as with frame[{name!r}] = pandas.{reader}(frame[{name!r}], errors="coerce")'
         if reader
         else f"Convert all cells to one type, as with frame[{name!r}].astype(str)",
     )
 
 
 def _name_row(series: Any, row: int) -> str:
-    """Return the number of a row of a series as text for a message, with the row's label if that differs."""
+    """Return a row's number for a message, followed by its index label if the two differ."""
     label = series.index[row]
     counted = isinstance(series.index, pd.RangeIndex) and label == row
     shown = label.item() if isinstance(label, np.generic) else label

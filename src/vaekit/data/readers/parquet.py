@@ -87,7 +87,7 @@ def _form(file: Any, path: Path) -> _Form:
 
 
 def _read(path: Path, form: _Form) -> Iterator[pa.Table]:
-    """Read the rows of a Parquet file as tables, each with at most 64 MiB of text or with a single row."""
+    """Read the rows of a Parquet file as tables of at most 64 MiB of text; a row with more text is a table of its own."""
     row = text = 0
     # a buffer would hold the whole file
     with _refused(path), pyarrow.parquet.ParquetFile(path, pre_buffer=False, read_dictionary=form.packed) as file:
@@ -123,7 +123,11 @@ def _text_lengths(batch: Any) -> npt.NDArray[np.int64]:
 
 
 def _pieces(lengths: npt.NDArray[np.int64]) -> Iterator[tuple[int, int]]:
-    """Split rows into pieces of at most `PIECE` bytes or a single row, and yield the start and end of each piece."""
+    """Split rows into pieces of at most `PIECE` bytes; a larger row is a piece of its own.
+
+    Yields:
+        The first row of each piece, and the row after its last one.
+    """
     reached, start = np.cumsum(lengths), 0
     while start < len(lengths):
         before = int(reached[start - 1]) if start else 0

@@ -135,7 +135,7 @@ def _readable(values: Any) -> Any:
 
 
 def label_categories(values: Sequence[Any]) -> list[str | None]:
-    """Convert categories that are neither text nor numbers to text labels, which are the same for any library.
+    """Convert categories, such as dates or bytes, to text labels that do not depend on the library.
 
     Raises:
         DataError: if two categories have the same label.
@@ -182,13 +182,16 @@ Fit = Callable[[RawColumn, Any], Any]
 
 
 def restore_types(found: pa.Table, columns: dict[str, RawColumn], schema: pa.Schema, fit: Fit) -> pa.Table:
-    """Restore the original types of a table's columns, if these types can hold the cells; original columns come first.
+    """Restore the original type of each column of a table if this type can hold the cells.
 
     Args:
         found: cells of a model.
         columns: the given columns, by name.
         schema: their fields.
         fit: the conversion: `RawColumn.answer` for results for the given rows, else `RawColumn.fit`.
+
+    Returns:
+        The table, with the given columns first.
     """
     fields, arrays = [], []
     for name in in_order(found, columns):

@@ -1,12 +1,13 @@
-"""The step from encoded cells of a table to the model's input: categories, normal scores, and the measure of each cell.
+"""The step that maps encoded cells of a table to the model's input, and back.
 
 Each column becomes one or two slots. A slot holds a category, the index of a point mass, or the normal score of a
 number that is not a point mass. A row consists of its S slots, followed by the logarithms of their S measures:
 
     category   log P(value | category), which is 0 unless rare values share the category
-    score      log t'(x), or on a grid the log width of the interval of a value
+    score      log t'(x) for a real column, the log width of the value's interval for a column on a grid
 
-With these measures the likelihood is that of the data as given. A missing cell is NaN in all of its slots.
+With these measures, the likelihood refers to the original cells, not to the slots. A missing cell is NaN in all of
+its slots.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ Array = npt.NDArray[np.float64]
 
 
 class Categories(BaseModel):
-    """Describes a categorical column: its number of categories, and how values share them.
+    """Describes a categorical column: its number of categories, and the share of each value in its category.
 
     Args:
         n_categories: how many categories the model has for the values.
@@ -95,7 +96,7 @@ class Cells(Step):
 
     @cached_property
     def layout(self) -> Layout:
-        """Return the layout of the slots: numbers of categories, grids and their edges."""
+        """Return the layout of the slots."""
         sizes = sorted(
             c.n_categories for c, (category, _) in zip(self.columns, self._slots, strict=True) if category >= 0
         )

@@ -1,4 +1,4 @@
-"""The encoding of tables as numbers, and the decoding of these numbers. Large codes are kept in a temporary file."""
+"""Conversion of tables to numeric codes, and back. Codes of large tables are kept in a temporary file."""
 
 from __future__ import annotations
 
@@ -109,10 +109,10 @@ def _cells_of(values: Sequence[Any], column: Column) -> Any:
 def draw_rare(
     codes: npt.NDArray[np.float64], columns: Sequence[Column], uniform: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
-    """Replace each shared category in sampled codes by one of the rare values that share it.
+    """Replace the shared category of rare values by one of these values, drawn at random.
 
     Args:
-        codes: shape (..., C).
+        codes: sampled codes, shape (..., C).
         columns: the modelled columns.
         uniform: numbers in (0, 1) of the same shape.
     """

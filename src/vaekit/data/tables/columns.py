@@ -117,7 +117,7 @@ class Column(BaseModel):
 
     @property
     def words(self) -> tuple[tuple[str, int], ...]:
-        """Return the words that mark missing cells, with their counts; nothing if all missing cells are empty."""
+        """Return the words for missing cells, with their counts; an empty tuple if no words are used."""
         if all(not mark for mark, _ in self.missing):
             return ()
         return tuple((f"'{mark}'" if mark else "empty", count) for mark, count in self.missing[:MOST_WORDS])
@@ -181,7 +181,12 @@ class Column(BaseModel):
         return numbers
 
     def _code_categories(self, cells: Any, narrow: Narrow | None) -> Array:
-        """Encode categorical cells; numbers are compared with training numbers at the lower precision of the two."""
+        """Encode categorical cells as numbers.
+
+        Args:
+            cells: an Arrow array.
+            narrow: rounds numbers before they are compared with the training data, or None.
+        """
         codes, encoded = np.full(len(cells), np.nan), cells.dictionary_encode()
         positions, values = self._codes, encoded.dictionary.to_pylist()
         if narrow is not None:
@@ -270,7 +275,7 @@ class Column(BaseModel):
         return np.where(codes == len(self.categories), codes + rare, codes)
 
     def log_share(self) -> Array:
-        """Return log P(value | category) for each code: 0 if the value has its own category, else from counts."""
+        """Return log P(value | category) for each code, which is 0 for values with their own category."""
         counts = np.array([*(count for _, count in self.rare), 1.0])
         return np.concatenate([np.zeros(len(self.categories)), np.log(counts / counts.sum())])
 

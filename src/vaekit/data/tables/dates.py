@@ -1,6 +1,6 @@
 """Dates in text: the format of a column of dates, and conversions between text and timestamps.
 
-A format is that of `strftime`, such as `%d.%m.%Y` for 31.12.2020. The empty format means ISO 8601 of any length, from
+Formats are written as for `strftime`, such as `%d.%m.%Y` for 31.12.2020. The empty format means ISO 8601 of any length, from
 2020-12-31 to 2020-12-31T23:59:59.5Z.
 """
 
@@ -129,10 +129,13 @@ def date_text(date: datetime.date, kind: Any) -> str:
 
 
 def forms_of(texts: Sequence[str]) -> tuple[str, ...]:
-    """Find the date formats that fit all texts, the most likely first; of formats that give the same dates, keep one.
+    """Find the date formats that fit all texts, the most likely first.
 
     Args:
         texts: the texts.
+
+    Returns:
+        Formats that give different dates.
 
     Examples:
         >>> forms_of(["31.12.2020", "01.02.2021"]), forms_of(["1/2/2020", "3/4/2020"])

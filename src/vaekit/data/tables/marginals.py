@@ -100,7 +100,11 @@ class Marginal(BaseModel):
         return found
 
     def score_cells(self, x: Array) -> tuple[Array, Array]:
-        """Return scores and log-measures: y and log(t′ · resolution), or the middle and log width of an interval on a grid."""
+        """Return the score and the log-measure of each cell.
+
+        In a real column, these are y and log(t′ · resolution). On a grid, they are the middle and the log width of the
+        interval of scores that belongs to the value.
+        """
         if not self.spacing:
             return self.forward(x).clip(-FARTHEST, FARTHEST), self.log_slope(x) + np.log(self.resolution)
         below, above = self.forward(x - self.spacing / 2), self.forward(x + self.spacing / 2)
@@ -123,7 +127,10 @@ class Marginal(BaseModel):
         return round_to(x, self.spacing)
 
     def point_mass(self, x: Array) -> npt.NDArray[np.int64]:
-        """Return the index of each value among the point masses, or the number of point masses for any other value."""
+        """Return the index of the point mass that each value equals.
+
+        Values that equal no point mass get the number of point masses as their index.
+        """
         masses, slack = np.array(self.point_masses), NEAR * self.spacing
         index = np.searchsorted(masses, x - slack).clip(max=len(masses) - 1)
         return np.where(np.abs(masses[index] - x) <= slack, index, len(masses))
@@ -182,7 +189,7 @@ def fit_marginal(column: Column, x: Array) -> Marginal:
 
 
 def _stands_out(values: Array, counts: npt.NDArray[np.int64], spacing: float) -> npt.NDArray[np.bool_]:
-    """Return which values have far more rows than their neighbours on the grid have on average."""
+    """Return which values have far more rows than the values around them on the grid."""
     index, below = np.arange(len(values)), np.append(0, np.cumsum(counts))
     first, last = np.maximum(index - NEIGHBOURS, 0), np.minimum(index + NEIGHBOURS, len(values) - 1)
     levels = np.maximum((values[last] - values[first]) / spacing, 1)
@@ -190,13 +197,19 @@ def _stands_out(values: Array, counts: npt.NDArray[np.int64], spacing: float) ->
 
 
 def _resolution(values: Array) -> float:
-    """Return the median distance between neighbouring values; for a single value, return its size, at least 1."""
+    """Return the median distance between neighbouring values.
+
+    For a single value x, return max(|x|, 1).
+    """
     gaps = np.diff(values)
     return float(np.median(gaps)) if len(gaps) else max(abs(float(values[0])), 1.0)
 
 
 def _level_knots(values: Array, counts: npt.NDArray[np.int64], spacing: float) -> tuple[Array, Array]:
-    """Return knots at both edges of each grid value, and the share of rows below; all gaps together hold one row."""
+    """Return knots at both edges of each grid value, and the share of rows below each knot.
+
+    All gaps between the values together count as one row.
+    """
     edges = np.stack([values - spacing / 2, values + spacing / 2], 1).ravel()
     gaps = np.maximum(np.diff(np.append(values, values[-1])) / spacing - 1, 0)
     gaps[gaps < 0.5] = 0
@@ -227,6 +240,9 @@ def _quantile_knots(values: Array, counts: npt.NDArray[np.int64], spacing: float
 
 
 def _tail(knots: Array, scores: Array, outer: npt.NDArray[np.bool_]) -> float:
-    """Return the slope of a tail over the outermost tenth of the rows, or over all rows if the tenth has one knot."""
+    """Return the slope of a tail, measured over the outermost tenth of the rows.
+
+    If this tenth has only one knot, all rows are used.
+    """
     some = outer if outer.sum() > 1 else np.ones_like(outer)
     return float((scores[some][-1] - scores[some][0]) / (knots[some][-1] - knots[some][0]))

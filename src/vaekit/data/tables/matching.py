@@ -17,7 +17,7 @@ from vaekit.errors import DataError
 
 
 class KnownTexts:
-    """Finds the text of a column that means a number, a truth value or a date, such as '007' for 7.
+    """Finds how a column writes a number, a truth value or a date, such as '007' for 7.
 
     Args:
         texts: the texts, all different.

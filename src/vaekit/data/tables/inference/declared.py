@@ -1,4 +1,4 @@
-"""Columns of a kind that the user declares, and checks of their cells."""
+"""Columns whose kind is declared by the user. Their cells are checked against this kind."""
 
 from __future__ import annotations
 

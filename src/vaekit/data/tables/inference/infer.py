@@ -118,7 +118,7 @@ def _checked(declared: dict[str, str], frame: Frame) -> dict[str, Any]:
 
 
 class _Inference:
-    """Infers the kinds of the columns of a table, also by comparing them."""
+    """Infers the kinds of the columns of a table."""
 
     def __init__(self, frame: Frame, tallies: Sequence[Tally], declared: Mapping[str, Any]) -> None:
         self.frame, self.tallies, self.declared = frame, tallies, declared
@@ -202,7 +202,7 @@ class _Inference:
         return shows_order(tally.numbers, self._profile(tally))
 
     def _profile(self, without: Tally) -> Array:
-        """Return features of the sampled rows from all columns except the tested one, for the test of order."""
+        """Return features of the sampled rows, from all columns except `without`."""
         features, room = [np.empty((self.sampled, 0))], PROFILE
         for tally, feature in self._features:
             if tally is not without and room > 0:
@@ -212,7 +212,10 @@ class _Inference:
 
     @cached_property
     def _features(self) -> list[tuple[Tally, Array]]:
-        """Return features of the first columns: enough for the test of order, even without the tested column."""
+        """Return the features of the first columns, one array for each column.
+
+        They are enough for the test of order, even without those of the tested column.
+        """
         found, room = [], PROFILE + FEW
         for tally in self.tallies:
             if room > 0 and tally.rows and (feature := self._feature(tally)).shape[1]:
@@ -238,7 +241,10 @@ def _are_counted(tally: Tally) -> bool:
 
 
 def _is_identifier(tally: Tally) -> bool:
-    """Return whether a column of integers identifies rows: it numbers them, is monotone, unnamed, or called `id`."""
+    """Return whether the integers of a column only identify its rows.
+
+    They do if they number the rows, are monotone, or hardly repeat in a column that is unnamed or called `id`.
+    """
     if (tally.seen.nameless or not tally.name) and tally.share == 1 and tally.rows >= LEAST:
         return True
     rows, gapless = tally.rows, tally.high - tally.low == tally.rows - 1

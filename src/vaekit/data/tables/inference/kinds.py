@@ -106,7 +106,7 @@ def make_numbers(tally: Tally, kind: ColumnKind, bounds: tuple[float | None, flo
 
 
 def _end_reached(tally: Tally) -> float:
-    """Return 1 or 100 if numbers fill the range from 0 to that bound, judged by quantiles, not extremes; else 0."""
+    """Return the upper bound, 1 or 100, if numbers fill the range from 0 to this bound; otherwise return 0."""
     low, high = np.nanquantile(tally.numbers, (0.1, 0.9))
     tops = (
         t for t in (1.0, 100.0) if tally.low >= 0 and low <= FILLED * t and (1 - FILLED) * t <= high and tally.high <= t
@@ -115,7 +115,10 @@ def _end_reached(tally: Tally) -> float:
 
 
 def _is_skewed(tally: Tally) -> bool:
-    """Return whether numbers are positive, apart from a point mass at 0, and less skewed on a logarithmic scale."""
+    """Return whether numbers are positive and less skewed on a logarithmic scale.
+
+    Zeros are ignored if they are frequent enough for a point mass.
+    """
     x = tally.numbers[~np.isnan(tally.numbers)]
     if tally.low < 0 or (tally.low == 0 and (x == 0).mean() < ZEROS):
         return False

@@ -133,7 +133,7 @@ class Tally:
 
     @property
     def spacing(self) -> float:
-        """Return the spacing of the grid in the likelihood; 0 if there is no grid or it is too fine to matter."""
+        """Return the spacing of the grid, or 0 if the column counts as continuous."""
         return drop_if_fine(self.rounding, self.quantiles[4] - self.quantiles[2] or self.high - self.low)
 
     @property

@@ -108,7 +108,7 @@ def _count_cells(tally: Tally, which: npt.NDArray[np.bool_]) -> int:
 
 
 def _meant(tally: Tally, which: npt.NDArray[np.bool_]) -> bool:
-    """Return whether the selected values fill most cells of a column, and are not just a few repeated values."""
+    """Return whether most cells hold one of the selected values; False if these are a few values that repeat."""
     cells, different = _count_cells(tally, which), int(which.sum())
     return cells > MOSTLY * tally.rows and not (different <= MANY and 2 * different <= cells)
 
@@ -150,7 +150,7 @@ def date_forms(tally: Tally) -> tuple[str, ...] | None:
 
 
 def with_note(column: Column, forms: tuple[str, ...] | None) -> Column:
-    """Add a note to a column of text whose cells may be meant as dates.
+    """Add a note to a text column if its cells may be meant as dates.
 
     Args:
         column: the column of text.
