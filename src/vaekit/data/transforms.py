@@ -1,4 +1,4 @@
-"""The transform from data as given to data as the model sees them, with its inverse and its log-determinant.
+"""The transform from the user's units to the model's inputs, with its inverse and its log-determinant.
 
 log p(x as given) = log p(t(x)) + log |det ∂t/∂x|
 """
@@ -19,7 +19,7 @@ AnyStep = Annotated[Binarize | Threshold | Dequantize | Affine | Select | Cells,
 
 
 class Transform(BaseModel):
-    """Maps data as given to data as the model sees them.
+    """Transforms data from the user's units to the model's inputs, and back.
 
     Args:
         steps: the steps, applied in order.
@@ -62,10 +62,10 @@ class Transform(BaseModel):
         return any(isinstance(step, Binarize | Threshold) for step in self.steps)
 
     def forward(self, x: Tensor, uniform: Tensor | None = None) -> Tensor:
-        """Map data as given, float64 (B, *event), to data as the model sees them.
+        """Map data in the user's units, float64 (B, *event), to the model's inputs.
 
         Args:
-            x: data as given.
+            x: data in the user's units.
             uniform: noise in (0, 1) of x's shape, if `needs_noise`.
         """
         for step in self.steps:
@@ -81,7 +81,7 @@ class Transform(BaseModel):
         return codes
 
     def draw(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """Map training rows as given to rows as the model sees them, with fresh noise if a step needs it.
+        """Map training rows to the model's inputs, with fresh noise if a step needs it.
 
         Args:
             x: integers of any width, or float64.
@@ -92,13 +92,13 @@ class Transform(BaseModel):
         return x
 
     def inverse(self, y: Tensor) -> Tensor:
-        """Map the model's values y back to data as given; dequantised values are rounded down."""
+        """Map model values y back to the user's units, and round dequantised values down."""
         for step in reversed(self.steps):
             y = step.inverse(y)
         return y
 
     def inverse_mean(self, y: Tensor) -> Tensor:
-        """Map means of the model's values y back to the units of the data as given, without rounding."""
+        """Map means of model values y back to the user's units, without rounding."""
         for step in reversed(self.steps):
             y = step.inverse_mean(y)
         return y

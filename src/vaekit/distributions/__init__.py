@@ -1,4 +1,4 @@
-"""Probability distributions that `torch.distributions` lacks, or offers without properties that this package needs."""
+"""Probability distributions that extend or replace those of `torch.distributions`."""
 
 from vaekit.distributions.autoregressive_bernoulli import AutoregressiveBernoulli
 from vaekit.distributions.cholesky_normal import CholeskyNormal

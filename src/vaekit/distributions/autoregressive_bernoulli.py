@@ -63,7 +63,7 @@ class AutoregressiveBernoulli(Distribution):
 
     @torch.no_grad()
     def _draw_in_order(self, uniform: Tensor) -> tuple[Tensor, Tensor]:
-        """Return draws and conditional probabilities of ones, given uniform numbers in [0, 1), without gradients."""
+        """Draw the variables in order from uniform noise; return the draws and the conditional P(x_i = 1)."""
         noise = uniform.flatten(-len(self.event))
         logits = self.logits.flatten(-len(self.event)).expand(noise.shape)
         drawn, probabilities = torch.zeros_like(logits), torch.zeros_like(logits)

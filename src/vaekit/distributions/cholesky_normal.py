@@ -16,7 +16,7 @@ from vaekit.distributions.reparameterized import Reparameterized
 
 
 class CholeskyNormal(Reparameterized, MultivariateNormal):
-    """A Gaussian over vectors with dependent coordinates, defined as a map of standard normal noise.
+    """A reparameterized Gaussian with a full covariance.
 
     Args:
         mean: μ, shape (..., d).

@@ -14,7 +14,7 @@ from vaekit.distributions.reparameterized import Reparameterized
 
 
 class DiagonalNormal(Reparameterized, Independent):  # type: ignore[type-arg]  # torch's class has no subscript at run time
-    """A Gaussian over vectors with independent coordinates, defined as a map of standard normal noise.
+    """A reparameterized Gaussian with a diagonal covariance.
 
     Args:
         mean: μ, shape (..., d).

@@ -1,7 +1,7 @@
 """A standard normal distribution carried through an invertible map.
 
-zuko's `NormalizingFlow` does the same for a chain of its transforms. This class takes any pair of functions. The prior's
-couplings can therefore keep the halves of z apart and sum their log-scales to log |det|.
+zuko's `NormalizingFlow` takes a chain of transform objects. This class takes any pair of functions, so the prior's
+couplings can keep the halves of z apart and compute log |det| as the sum of the log-scales.
 
 log p(z) = log N(f(z); 0, I) + log |det ∂f/∂z|
 """

@@ -1,4 +1,4 @@
-"""Distributions over several layers of latent variables, each conditional on the layer drawn before it.
+"""Distributions over layers of latent variables. Each layer is conditional on the one drawn before it.
 
 p(z) = Π_l p(z_l | the layer drawn before z_l),  where z holds all layers in one vector
 """
@@ -71,7 +71,7 @@ class Layered(Distribution):
 
 
 class LayeredNormal(DrawnMoments, Layered):
-    """A chain of Gaussians over the parts of one vector, defined as a map of standard normal noise.
+    """A chain of reparameterized Gaussians, one for each part of a vector.
 
         z_l = μ_l(z_<l) + σ_l(z_<l) ⊙ ε_l
 

@@ -105,18 +105,18 @@ class MaskedCells(TableCells):
         self.log_missing = [self._log_missing(i, group) for i, group in enumerate(self.categories)]
 
     def _positions(self) -> list[slice]:
-        """Return the positions of each group's cells among the R normal scores."""
+        """Return the slice of the R normal scores that belongs to each group."""
         first = self.count - len(self.missingness.lines)
         return [slice(group.cells.start - first, group.cells.stop - first) for group in self.numbers]
 
     def _selected(self, group: CategoryGroup) -> tuple[Tensor, Tensor]:
-        """Tell whether the last category of each cell selects a normal score, and which one."""
+        """Return whether each cell has a normal score for its last category, and the index of that score."""
         cells = torch.arange(group.cells.start, group.cells.stop, device=self.missingness.selectors.device)
         same = cells.unsqueeze(1) == self.missingness.selectors.unsqueeze(0)
         return same.any(1), same.long().argmax(1)
 
     def _log_missing(self, i: int, group: CategoryGroup) -> Tensor:
-        """Return log P(missing|category), averaged over the normal score if the category selects one."""
+        """Return log P(missing|category), averaged over the normal score if the category has one."""
         own = F.logsigmoid(self.missingness.categories[i])
         selects, which = self._selected(group)
         if not selects.any():
@@ -125,7 +125,7 @@ class MaskedCells(TableCells):
         return torch.where(self._last(group) & selects.unsqueeze(1), totals.unsqueeze(-1), own)
 
     def _last(self, group: CategoryGroup) -> Tensor:
-        """Return a mask of the last category of each of k cells, shape (k, n)."""
+        """Return a mask that is true at the last category of each cell, shape (k, n)."""
         there = (
             torch.isfinite(group.log_probs.flatten(0, -3)[0])
             if group.log_probs.dim() > 2

@@ -31,7 +31,7 @@ class CategoryGroup:
 
 @dataclass(frozen=True)
 class NumberGroup:
-    """Neighbouring cells of normal scores, computed together. Either all are on a grid or all are real.
+    """Neighbouring cells of normal scores, computed together; all lie on a grid, or all are real.
 
     Args:
         cells: the r cells.
@@ -67,7 +67,14 @@ class TableCells(Distribution):
         super().__init__(Size([*batch, count]), validate_args=False)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Return the log-probability of each cell in nats, shape (..., S), from (..., 2S) values; it is 0 for unobserved cells."""
+        """Return the log-probability of each cell in nats, or 0 if the cell is unobserved.
+
+        Args:
+            value: the S cells, then the logarithms of their S measures, shape (..., 2S).
+
+        Returns:
+            One log-probability for each cell, shape (..., S).
+        """
         cells, measure = value[..., : self.count], value[..., self.count :]
         observed = ~torch.isnan(cells)
         cells, measure = torch.where(observed, cells, 0.0), torch.where(observed, measure, 0.0)
@@ -105,7 +112,7 @@ class TableCells(Distribution):
         return drawn
 
     def sample(self, sample_shape: Size | list[int] | tuple[int, ...] = Size()) -> Tensor:  # noqa: B008
-        """Draw every cell at random; categories are drawn too, not set to the most probable one."""
+        """Draw every cell at random, categories included."""
         with torch.no_grad():
             like = self.categories[0].log_probs if self.categories else self.numbers[0].mixture.location
             return self.draw(torch.rand([*sample_shape, *self.batch_shape, 2], device=like.device))

@@ -3,10 +3,10 @@
 q(z) = N(z; 0, I) · e^{κ t} Z(0)/Z(κ),   t = μᵀz/‖z‖,   Z(κ) = ∫_{−1}^{1} e^{κ t} (1 − t²)^{(d−3)/2} dt
 
 The direction z/‖z‖ has the von Mises–Fisher distribution with mean direction μ and concentration κ. The length is
-independent of it and distributed as under N(0, I). The prior N(0, I) has a uniform direction, and the ratio of the two
-densities is the ratio on the sphere. With a decoder that sees only the direction, this is the hyperspherical model, and a
-draw is still an invertible map of noise. The map keeps the length and the direction orthogonal to μ. It changes the cosine
-from t₀ to t so that F_κ(t) = F_0(t₀), where F_κ is the distribution function of the cosine.
+independent of the direction and distributed as under N(0, I). Under the prior N(0, I) the direction is uniform, so
+q(z)/p(z) is the ratio of the densities of the direction. With a decoder that sees only the direction, this is the
+hyperspherical model, and a draw is still an invertible map of noise. The map keeps the length and the direction orthogonal
+to μ. It changes the cosine from t₀ to t so that F_κ(t) = F_0(t₀), where F_κ is the distribution function of the cosine.
 
 Integrals are over x = artanh t. The integrand exp(κ tanh x) sech(x)^{d−1} is analytic and falls exponentially, so the
 trapezoidal rule is exact up to rounding. All integrals are computed in double precision.
@@ -217,7 +217,7 @@ class VonMisesFisher(Reparameterized):
         return self._move(self._turn(z.double(), -1.0), self.law, self.even).to(z.dtype)
 
     def _move(self, y: Tensor, old: _Cosine, new: _Cosine) -> Tensor:
-        """Map vectors so that the cosine with the first axis changes from one distribution to another; keep lengths."""
+        """Rotate vectors so that their cosine with the first axis follows `new` instead of `old`."""
         along, across = y[..., 0], y[..., 1:]
         width = across.norm(dim=-1)
         x = torch.asinh(along / width)  # artanh of the cosine, also exact near the poles
@@ -238,7 +238,7 @@ class VonMisesFisher(Reparameterized):
 
 
 def _by_row(function: Callable[[Tensor], Tensor], x: Tensor, batch: Size) -> Tensor:
-    """Apply a function of a tensor of shape (*batch, m) to a tensor of shape (..., *batch)."""
+    """Apply `function`, which takes shape (*batch, m), to a tensor of shape (..., *batch)."""
     lead = x.shape[: x.dim() - len(batch)]
     rows = x.reshape(-1, *batch).movedim(0, -1)
     return function(rows).movedim(-1, 0).reshape((*lead, *batch))

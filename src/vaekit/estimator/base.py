@@ -1,4 +1,4 @@
-"""The base class of the estimator: it checks rows, and keeps a fitted run without its data."""
+"""The base class of the estimator, which checks rows and keeps the fitted run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from vaekit.runs.run import Run
 
 
 class Fitted(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, BaseEstimator):  # type: ignore[misc]
-    """The base class of `VAE`: it keeps the fitted run, and checks rows against it."""
+    """The base class of `VAE`, which checks rows and keeps the fitted run."""
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -38,7 +38,12 @@ class Fitted(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, Ba
         return int(self.run_.recipe.latent_dim)
 
     def _rows(self, X: Any, reset: bool) -> Any:
-        """Return rows for `vaekit.train`; record their columns if `reset`, else check for the recorded columns."""
+        """Check rows, and convert them to the input of `vaekit.train`.
+
+        Args:
+            X: the rows.
+            reset: whether to record the columns; if not, the rows must have the recorded columns.
+        """
         if isinstance(X, str | os.PathLike | Source):
             return X
         if nw.dependencies.is_into_dataframe(X):
@@ -51,7 +56,11 @@ class Fitted(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, Ba
         return rows.astype(np.float64) if rows.dtype == object else rows  # a list with None becomes an array of objects
 
     def _check(self, X: object) -> tuple[Any, Any]:
-        """Return rows in two forms: as a data frame or an array, and as the fitted run takes them."""
+        """Check rows against the columns of the training data.
+
+        Returns:
+            The rows as a data frame or an array, and the rows as input for the fitted run.
+        """
         check_is_fitted(self, "run_")
         X = collect(X)
         rows = self._rows(X, reset=False)
@@ -69,7 +78,7 @@ class Fitted(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, Ba
         self.lower_bound_ = next((row["bound"] for row in self.history_ if row["step"] == chosen), last["bound"])
 
     def _name_features(self) -> None:
-        """Record the columns of training rows that scikit-learn has not checked, such as those of a file."""
+        """Record the columns of the training data if scikit-learn has not recorded them, as for a file."""
         if self._pattern is not None:
             validate_data(self, self._pattern, skip_check_array=True)
             return

@@ -1,4 +1,4 @@
-"""Helpers for fitting, saving and loading an estimator; they handle its settings, seed, folder and sample row."""
+"""Helpers that fit, save and load an estimator."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SEEDS = 2**31 - 1
 
 
 def draw_seed(random_state: Any) -> int:
-    """Return an integer `random_state` as the seed; draw a seed from any other `random_state` of scikit-learn.
+    """Return the training seed for a scikit-learn `random_state`.
 
     Examples:
         >>> draw_seed(7)
@@ -69,7 +69,10 @@ def complete_settings(
 
 @contextlib.contextmanager
 def choose_folder(out: str | Path | None) -> Iterator[str | Path]:
-    """Yield the training folder, `out` or a temporary folder; for a temporary one, training sets no signal handlers."""
+    """Yield the folder to train in: `out`, or a temporary folder if `out` is None.
+
+    Training in a temporary folder sets no signal handlers.
+    """
     if out is not None:
         yield out
         return
@@ -78,7 +81,7 @@ def choose_folder(out: str | Path | None) -> Iterator[str | Path]:
 
 
 def in_float64(run: Run) -> Run:
-    """Return the run in double precision, so that a row's results do not depend on the other rows."""
+    """Return the run in double precision, so that a row's results do not depend on its batch."""
     if next(run.model.parameters()).is_cuda:  # doubles may take many times as long there
         return run
     model = copy.deepcopy(run.model).double()
@@ -88,7 +91,7 @@ def in_float64(run: Run) -> Run:
 
 
 def add_pattern(run: Run, pattern: Any) -> Run:
-    """Return the run with an added sample row that keeps the types of the training data; `Run.save` writes this row.
+    """Return the run with the pattern, a sample row that records the types of the training data.
 
     Args:
         run: the trained run.
@@ -102,7 +105,10 @@ def add_pattern(run: Run, pattern: Any) -> Run:
 
 
 def load_with_pattern(path: str | Path) -> tuple[Run, Any]:
-    """Load a run and a one-row data frame with the types of its training data (None for an array).
+    """Load a run and its pattern, a one-row data frame with the types of the training data.
+
+    Returns:
+        The run and the pattern; the pattern is None if the run was trained on an array.
 
     Raises:
         RunError: if the folder cannot be read, or the library is not installed.

@@ -1,4 +1,4 @@
-"""Store the types of an estimator's training data in a Parquet file with one row (the pattern)."""
+"""Store the types of an estimator's training data as a Parquet file with a single row, called the pattern."""
 
 from __future__ import annotations
 

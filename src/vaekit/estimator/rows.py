@@ -31,7 +31,7 @@ def collect(X: Any) -> Any:
 
 
 def name_columns(values: Mapping[Any, Any], array: bool) -> dict[str, Any]:
-    """Turn the keys of a mapping into column names: column number 0 of an array becomes 'column0'.
+    """Return a mapping with column names as keys instead of column numbers.
 
     Args:
         values: values by name or number of the column.

@@ -246,7 +246,7 @@ def bracket(
     seed: int = 0,
     context: Tensor | None = None,
 ) -> tuple[Array, Array]:
-    """Compute lower and upper bounds on log p(x) of rows simulated by the model, in the units that the model sees.
+    """Compute lower and upper bounds on log p(x) of rows that the model simulates.
 
     Args:
         model: the model.
@@ -257,7 +257,7 @@ def bracket(
         context: c of each row if the model is conditional, shape (examples, ...).
 
     Returns:
-        The lower and the upper bound, which hold in expectation, shape (examples,) each.
+        The lower and the upper bound, shape (examples,) each. They hold in expectation, for data in the model's units.
     """
     betas, lower, upper = schedule(temperatures), [], []
     with evaluating(model):
@@ -283,7 +283,7 @@ def _block(width: int, chains: int) -> int:
 
 
 def _chains(model: VariationalAutoEncoder, x: Tensor, noise: RowNoise) -> Chains:
-    """Build the chains that tune step sizes; chains that measure differ only in their noise streams and number."""
+    """Build the chains that tune the step sizes."""
     return Chains(model, x, model.encoder(x), model.prior(), noise, TUNE, TUNING_CHAINS)
 
 

@@ -2,8 +2,8 @@
 
 Probabilistic PCA and factor analysis, with as many latent dimensions as the model, are fitted to training rows and
 measured on held-out rows. Both are densities. Discrete data x become x + u, with u uniform in (0, 1). The mean log-density
-is then a lower bound on the log-probability (Theis et al. 2016), in the units of the model's own figures. For a mixed
-table, the simple model is the model's likelihood without z: its columns are independent.
+is then a lower bound on the log-probability (Theis et al. 2016), comparable with the model's bound. For a mixed table, the
+simple model is the model's likelihood without z: its columns are independent.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ CONSTANT_STEPS = 60
 
 @dataclass(frozen=True)
 class Baselines:
-    """Hold the mean log-likelihoods of simple models on held-out rows, in nats per row of the data as given."""
+    """Hold the mean log-likelihoods of simple models on held-out rows, in nats per row."""
 
     def known(self) -> dict[str, float]:
         """Return the log-likelihoods of the simple models that could be fitted, keyed by model name."""

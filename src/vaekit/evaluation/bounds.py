@@ -4,7 +4,7 @@
     IWAE_K = log (1/K) Σ_k p(x, z_k)/q(z_k|x)
 
 The noise ε_k of a draw z_k = μ + σ ⊙ ε_k is a function of the row (`RowNoise`), so the order of the rows and the block
-size do not matter. If the data were rescaled, log |det J| is added: the bounds are for the data as given.
+size do not matter. For rescaled data, log |det J| is added, so the bounds hold for data in the user's units.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Measured(ABC):
 
 @dataclass(frozen=True)
 class Bounds(Measured):
-    """Hold bounds on log p(x) of each of n rows, in nats of the data as given.
+    """Hold bounds on log p(x) of n rows, in nats, for data in the user's units.
 
     Args:
         distortion: D, shape (n,).
@@ -113,7 +113,7 @@ class _Sizes(TorchFunctionMode):
 
 
 def first_row(rows: Rows) -> tuple[Tensor, Tensor | None]:
-    """Return the first of the rows as the model sees it, with that row's context."""
+    """Return the model's input for the first row, and the row's context."""
     x, _, context = next(rows.blocks(1))
     return x, context
 
@@ -203,7 +203,9 @@ def _measure_block(
 
 @dataclass(frozen=True)
 class Drawn:
-    """Hold bounds on log p(x) from K draws of a posterior q for each of B rows, in the units that the model sees.
+    """Hold bounds on log p(x) of B rows, computed from K draws of a posterior q for each row.
+
+    The bounds are for data in the model's units.
 
     Args:
         elbo: (1/K) Σ_k log w_k, shape (B,); free of noise if q is the true posterior.
@@ -221,7 +223,15 @@ class Drawn:
 def evaluate_draws(
     model: VariationalAutoEncoder, x: Tensor, prior: Distribution, q: Reparameterized, z: Tensor
 ) -> Draws:
-    """Evaluate the terms of the bound at draws z of a posterior q; the caller builds the prior once for all blocks."""
+    """Evaluate the terms of the bound at draws z of a posterior q.
+
+    Args:
+        model: the model.
+        x: rows of the data.
+        prior: p(z), built once for all blocks of rows.
+        q: the posterior.
+        z: draws of q.
+    """
     p = model.decoder(z)
     return Draws(q, prior, z, p, p.log_prob(x))
 
@@ -270,7 +280,7 @@ def measure_posterior(
 
 
 def measure_errors(model: Autoencoder, rows: Rows) -> Errors:
-    """Measure the squared reconstruction error and the code of every row with an autoencoder."""
+    """Measure an autoencoder's code and squared reconstruction error for every row."""
     errors, codes = [], []
     with evaluating(model) as device:
         for x, _, _ in rows.blocks(block_rows(widest(model, *first_row(rows)))):

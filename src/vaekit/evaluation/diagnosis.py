@@ -1,4 +1,4 @@
-"""Explain what the figures of an evaluation mean, and what to try next."""
+"""Explain what the results of an evaluation mean, and what to try next."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ Accepts = Callable[[Remedy], bool]
 
 @dataclass(frozen=True)
 class Reading:
-    """Hold a conclusion from the figures of an evaluation, and what to try next.
+    """Hold a conclusion from the results of an evaluation, and the remedies to try.
 
     Args:
         level: `good`, `note` or `warning`.
@@ -82,7 +82,7 @@ _good, _note, _warning = partial(Reading, "good"), partial(Reading, "note"), par
 
 
 def diagnose(figures: Figures, accepts: Accepts = lambda _: True) -> list[Reading]:
-    """Explain what the figures of an evaluation mean, and suggest what to try next.
+    """Explain the results of an evaluation, and suggest what to try next.
 
     Args:
         figures: as `Run.evaluate` returns them.

@@ -1,4 +1,4 @@
-"""Records of a trained model's figures; a record prints as rows of text or as JSON."""
+"""Records of evaluation results, which print as rows of text or as JSON."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class FactorScores(Disentanglement):
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Figures(ABC):
-    """Hold the figures that every kind of model has, averaged over examples.
+    """Hold the evaluation results that every kind of model has, averaged over examples.
 
     Args:
         examples: the number of rows measured, n.
@@ -82,10 +82,10 @@ class Figures(ABC):
 
     @abstractmethod
     def rows(self) -> list[tuple[str, str]]:
-        """Return the name and the value of each figure, as `vaekit evaluate` prints them."""
+        """Return the name and the value of each result, as `vaekit evaluate` prints them."""
 
     def as_json(self) -> dict[str, Any]:
-        """Return the figures as a dictionary of JSON values, as `vaekit evaluate --json` prints them."""
+        """Return the results as a dictionary of JSON values, as `vaekit evaluate --json` prints them."""
         found = {key: to_json(getattr(self, key, None)) for key in self.KEYS}
         asked = {key: to_json(getattr(self, key, None)) for key in ASKED}
         return found | {key: value for key, value in asked.items() if value is not None}
@@ -104,7 +104,9 @@ class Figures(ABC):
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class BoundFigures(Figures):
-    """Hold the figures of a model with a likelihood, in nats per example of the data as given.
+    """Hold the evaluation results of a model with a likelihood, in nats per example.
+
+    The bounds are for data in the user's units.
 
     Args:
         given: columns on which the model is conditional.
@@ -148,7 +150,7 @@ class BoundFigures(Figures):
     tables: TableFigures | None = None
 
     def rows(self) -> list[tuple[str, str]]:
-        """Return the name and the value of each figure, as `vaekit evaluate` prints them."""
+        """Return the name and the value of each result, as `vaekit evaluate` prints them."""
         estimate = self.log_likelihood
         found = [("log-likelihood", f"≥ {estimate} nats (K = {estimate.samples}, {estimate.examples} examples)")]
         if self.bits_per_dim is not None:
@@ -178,7 +180,7 @@ class BoundFigures(Figures):
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class ErrorFigures(Figures):
-    """Hold the figures of an autoencoder, which has no likelihood.
+    """Hold the evaluation results of an autoencoder, which has no likelihood.
 
     Args:
         reconstruction_error: mean of ‖x − y‖² in the model's units.
@@ -196,7 +198,7 @@ class ErrorFigures(Figures):
     train_reconstruction_error: float | None = None
 
     def rows(self) -> list[tuple[str, str]]:
-        """Return the name and the value of each figure, as `vaekit evaluate` prints them."""
+        """Return the name and the value of each result, as `vaekit evaluate` prints them."""
         train = self.train_reconstruction_error
         return [
             ("squared error per example", f"{self.reconstruction_error:.4g}"),

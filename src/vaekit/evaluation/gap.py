@@ -64,7 +64,7 @@ class GapFigures:
 
 @dataclass(frozen=True)
 class InferenceGap:
-    """Hold the inference gap of each of n rows and the bounds behind it, in nats of the data as given.
+    """Hold the inference gaps of n rows, and the bounds behind them, in nats.
 
     Args:
         log_likelihood: log p(x), estimated from below, shape (n,).
@@ -172,7 +172,7 @@ def inference_gap(
 
 
 def _choose(estimates: dict[str, Array]) -> tuple[Array, str]:
-    """Choose an estimate for each half of the rows: the one with the largest mean over the other half."""
+    """Choose an estimate for each half of the rows by its mean over the other half."""
     # a choice by the same rows would favour lucky draws, and would not be a lower bound in expectation
     found = np.empty_like(next(iter(estimates.values())))
     halves, names = (slice(0, None, 2), slice(1, None, 2)), []

@@ -1,4 +1,4 @@
-"""The base class of records that hold figures, and their conversion to JSON."""
+"""The base class of records of results, and the conversion of records to JSON."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Record:
-    """Hold named figures; a record is immutable and can be converted to JSON."""
+    """An immutable record of named results that can be converted to JSON."""
 
     def as_json(self) -> Any:
-        """Return the figures as JSON values (dictionaries, lists, strings, numbers), with None for NaN and infinity."""
+        """Return the results as JSON values (dictionaries, lists, strings, numbers), with None for NaN and infinity."""
         return to_json(self)
 
 

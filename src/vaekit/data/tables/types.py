@@ -1,4 +1,4 @@
-"""Arrow types: their families, and the conversion of cells to one plain type for each family."""
+"""Group Arrow types into families, and convert cells to the plain type of their family."""
 
 from __future__ import annotations
 

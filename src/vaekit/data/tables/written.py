@@ -142,7 +142,7 @@ class Survey:
 
 
 def _widened(kind: Any, cells: Any) -> Any:
-    """Return a column's type after new cells: the current type, or the first wider type that also fits them."""
+    """Return a column's type, widened if necessary so that new cells fit too."""
     if cells.null_count == len(cells) or kind == pa.string():
         return kind
     ladders = LADDERS if kind == pa.null() else [ladder[ladder.index(kind) :] for ladder in LADDERS if kind in ladder]

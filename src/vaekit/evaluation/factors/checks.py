@@ -45,7 +45,9 @@ def check(codes: Codes, factors: Factors, least_factors: int = 1) -> tuple[Array
     numeric = codes.dtype.kind in "fiu"
     if not numeric or not np.isfinite(codes).all():
         wrong = f"{(~np.isfinite(codes)).sum()} NaN or infinite values" if numeric else f"an array of {codes.dtype}"
-        raise DataError("Codes must be finite numbers", wrong, "Leave out the rows without a code")
+        raise DataError(
+            "Codes must be finite numbers", wrong, "Pass an array of numbers, and leave out rows with NaN or infinity"
+        )
     if factors.dtype.kind not in "iub":
         mend = "Number the values of each column with `np.unique(column, return_inverse=True)`"
         raise DataError("Factors must be integers", f"an array of {factors.dtype}", mend)
