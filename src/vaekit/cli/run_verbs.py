@@ -143,9 +143,9 @@ def report(
         Path | None, typer.Option("--beside", metavar="RUN", help="Another run on the same data, to compare with.")
     ] = None,
 ) -> None:
-    """Write a page with metrics, their interpretation, training curves and pictures.
+    """Write an HTML page about a trained model.
 
-    The page is RUN/report.html; it needs no other file.
+    It shows metrics, what they mean, training curves and pictures. The page is RUN/report.html; it needs no other file.
     """
     from vaekit.report import write_report
     from vaekit.runs.load import load

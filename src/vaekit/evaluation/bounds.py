@@ -142,7 +142,7 @@ def widest(model: LatentModel, x: Tensor, context: Tensor | None = None) -> int:
 
 
 def block_rows(width: int) -> int:
-    """Return how many rows go through a model at a time, given the width of its widest tensor for one row.
+    """Return the number of rows in a block, given the numbers per row in the model's widest tensor.
 
     Examples:
         >>> block_rows(784), block_rows(1 << 20)

@@ -246,7 +246,9 @@ def _scaling(content: dict[str, Any], schema: Schema, objects: Mapping[str, Any]
         raise RecipeError(must, f"'{data['scaling']}'")
     if data["scaling"] == "unit" and not schema.levels:
         raise RecipeError(
-            "the data must have levels for data.scaling=unit", f"{schema.kind} data", "Choose data.scaling=standardize"
+            "the kind of the data must be levels for data.scaling=unit",
+            f"{schema.kind} data",
+            "Choose data.scaling=standardize",
         )
 
 

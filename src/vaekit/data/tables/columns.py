@@ -275,7 +275,7 @@ class Column(BaseModel):
         return np.where(codes == len(self.categories), codes + rare, codes)
 
     def log_share(self) -> Array:
-        """Return log P(value | category) for each code, which is 0 for values with their own category."""
+        """Return log P(value | category) for each code; it is 0 for a value that has its own category."""
         counts = np.array([*(count for _, count in self.rare), 1.0])
         return np.concatenate([np.zeros(len(self.categories)), np.log(counts / counts.sum())])
 

@@ -220,7 +220,7 @@ def _level_knots(values: Array, counts: npt.NDArray[np.int64], spacing: float) -
 
 
 def _quantile_knots(values: Array, counts: npt.NDArray[np.int64], spacing: float) -> tuple[Array, Array]:
-    """Return knots at quantiles (on a grid, between its values), and the share of rows below each knot."""
+    """Return knots at the quantiles of a column, and the share of rows below each knot."""
     total = counts.sum()
     bins = int(np.clip(total // ROWS_PER_BIN, 4, MOST_BINS))
     reached = np.cumsum(counts) / total

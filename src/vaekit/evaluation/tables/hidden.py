@@ -43,7 +43,7 @@ Measure = Literal["error rate", "levels off", "RMSE / std"]
 
 @dataclass(frozen=True)
 class HiddenCells(Record):
-    """Hold how well a model predicts the cells of a column from the rest of their rows.
+    """Scores of a model's predictions of the cells of one column, each from the other cells of its row.
 
     Args:
         column: the name of the column.

@@ -74,7 +74,7 @@ class TablePosterior:
     samples: int
 
     def blocks(self, rows: Rows) -> Iterator[tuple[Self, Tensor, Array, RowNoise]]:
-        """Yield (posterior given the context, inputs, codes, noise) for each block of rows."""
+        """Yield the posterior, inputs, codes and noise of each block of rows, as a tuple."""
         width = widest(self.model, *first_row(rows))
         size = max(1, min(block_rows(width), BUDGET // (8 * self.samples * width)))
         start = 0

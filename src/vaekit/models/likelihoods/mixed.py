@@ -109,7 +109,7 @@ class Mixed(Likelihood):
         mixture[:, 2] = math.log(0.55 * math.sqrt(1 - 0.5 * spread**2))  # near the standard normal
 
     def _start_missing(self, x: Tensor) -> None:
-        """Start with probabilities of missing cells that do not depend on the cells' values."""
+        """Start with a probability of being missing that does not depend on the cell's value."""
         cells = self.layout.slots
         logits = torch.logit((x[:, :cells].isnan().sum(0) + 0.5) / (len(x) + 1))
         begin = cell = 0
