@@ -398,7 +398,7 @@ def test_integers_beyond_double_precision_stay_in_their_range(tmp_path):
 
 
 def test_means_and_conditions_do_not_go_together(run):
-    with pytest.raises(VaekitError, match="`mean=True` cannot be used with given cells"):
+    with pytest.raises(VaekitError, match="`mean=True` cannot be used together with `given`"):
         run.sample(5, mean=True, given={"colour": "red"})
 
 

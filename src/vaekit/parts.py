@@ -215,7 +215,7 @@ class Choice:
     default: str
 
     def fields(self) -> dict[str, Any]:
-        """Return each option's field by its key, taken from the first part that has the option."""
+        """Return a mapping from option keys to fields; each field comes from the first part that has the option."""
         found: dict[str, Any] = {}
         for part in self.kind.known.values():
             for key, field_info in part.Options.model_fields.items():
@@ -231,7 +231,7 @@ class Choice:
         return _options(f"Open{self.kind.__name__}Options", self.kind.Options, self.kind, fields)
 
     def object_options(self) -> type[PartOptions]:
-        """Return the options class for a part that the user passed as an object; it records the object's type."""
+        """Return an options class that stands for an object passed as a part, and records the object's type."""
         fields = {"name": (Literal[OBJECT], OBJECT), "type": (str, "")}
         return _options(f"{self.kind.__name__}ObjectOptions", self.kind.Options, self.kind, fields)
 

@@ -157,7 +157,7 @@ def test_a_density_on_whole_numbers_says_what_its_figures_are():
             "data.binarize must be none unless the data have levels. Got 'dynamic' for real",
         ),
         (COUNTS, ["data.scaling=standardize"], "data.scaling must be none for likelihood=negative_binomial"),
-        (REAL, ["data.scaling=unit"], "the kind of the data must be levels for data.scaling=unit. Got real data"),
+        (REAL, ["data.scaling=unit"], "data must have kind 'levels' for data.scaling=unit. Got real data"),
     ],
 )
 def test_what_does_not_go_together_is_refused(schema, settings, words):

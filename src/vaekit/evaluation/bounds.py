@@ -142,7 +142,7 @@ def widest(model: LatentModel, x: Tensor, context: Tensor | None = None) -> int:
 
 
 def block_rows(width: int) -> int:
-    """Return the number of rows in a block, given the numbers per row in the model's widest tensor.
+    """Return the number of rows to compute at a time, if the model's widest tensor has `width` numbers for each row.
 
     Examples:
         >>> block_rows(784), block_rows(1 << 20)

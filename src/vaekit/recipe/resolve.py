@@ -246,7 +246,7 @@ def _scaling(content: dict[str, Any], schema: Schema, objects: Mapping[str, Any]
         raise RecipeError(must, f"'{data['scaling']}'")
     if data["scaling"] == "unit" and not schema.levels:
         raise RecipeError(
-            "the kind of the data must be levels for data.scaling=unit",
+            "data must have kind 'levels' for data.scaling=unit",
             f"{schema.kind} data",
             "Choose data.scaling=standardize",
         )

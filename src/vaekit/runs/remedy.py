@@ -72,8 +72,8 @@ def remedy(run: Run, *, out: str | Path | None = None, reporter: Reporter | None
     chosen = first_remedy(diagnose(before, run.accepts))
     if chosen is None:
         raise RunError(
-            f"The figures of '{run.path}' do not suggest a change of settings",
-            mend="Evaluate the run to see its figures",
+            f"The metrics of '{run.path}' do not suggest a change of settings",
+            mend="Evaluate the run to see them",
         )
     if run.source[0].weights is not None:
         raise DataError(

@@ -84,7 +84,7 @@ class TableRun(Run):
         if set(given) - {column.name for column in self.schema.context}:
             if mean:
                 raise VaekitError(
-                    "`mean=True` cannot be used with given cells", mend="For conditional means use `impute`"
+                    "`mean=True` cannot be used together with `given`", mend="For conditional means use `impute`"
                 )
             return self.condition(n, given, seed)[0]
         codes = super().sample(n, seed, mean, given)

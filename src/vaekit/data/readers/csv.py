@@ -169,5 +169,5 @@ def _refusal(path: Path, error: Exception) -> DataError:
     if "straddling" in str(error):
         return DataError(f"a line of a CSV file must be shorter than {BLOCK:,} bytes", f"a longer line in '{path}'")
     if isinstance(error, pa.ArrowInvalid):
-        return DataError("each line of a CSV file must have the same number of cells", f"'{path}' ({error})")
+        return DataError(f"The lines of '{path}' do not all have the same number of cells: {error}")
     return DataError("a CSV file must be undamaged", f"'{path}' ({error})")

@@ -73,7 +73,7 @@ class RawColumn:
         return pc.if_else(pa.chunked_array([same]), self.cells, cells)
 
     def _categorise(self, found: Any) -> Any:
-        """Convert cells to the categories of the column; new values are added to unordered categories of text."""
+        """Convert cells to the categories of the column; new values become new categories if these are unordered text."""
         kind = self.cells.type
         values = self.cells.chunk(0).dictionary
         found = to_plain(found)

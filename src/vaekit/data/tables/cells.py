@@ -30,7 +30,7 @@ Array = npt.NDArray[np.float64]
 
 
 class Categories(BaseModel):
-    """Describes a categorical column: its number of categories, and the share of each value in its category.
+    """Describes a categorical column: the number of categories, and each value's share of the rows of its category.
 
     Args:
         n_categories: how many categories the model has for the values.
