@@ -12,6 +12,7 @@ import torch
 import vaekit
 from vaekit.errors import Interrupted, RunError, TrainingError
 from vaekit.training import loop
+from vaekit.training.step import Step
 from vaekit.training.state import GOOD, LATEST
 
 TINY = {
@@ -179,15 +180,15 @@ def poison(monkeypatch, bad_steps, name="distortion"):
     def step(self, number):
         if number in left:
             left.remove(number)
-            objective = self.loss
+            objective = self.step.loss
             bad = torch.tensor(math.nan)
-            self.loss = lambda *batch: objective(*batch)._replace(
+            self.step.loss = lambda *batch: objective(*batch)._replace(
                 **{name: objective(*batch).distortion * bad, "loss": objective(*batch).loss * bad}
             )
             try:
                 return original(self, number)
             finally:
-                self.loss = objective
+                self.step.loss = objective
         return original(self, number)
 
     monkeypatch.setattr(loop.Trainer, "_step", step)
@@ -232,13 +233,14 @@ def test_a_number_that_goes_bad_every_time_ends_training_with_its_name(tmp_path,
 
 
 def test_a_bad_gradient_is_named_by_its_parameter(tmp_path, monkeypatch):
-    original = torch.nn.utils.get_total_norm
+    original = Step._gradients
 
-    def norm(gradients, **options):
-        gradients[0][:] = math.inf
-        return original(gradients, **options)
+    def gradients(self, loss):
+        found = original(self, loss)
+        found[0][:] = math.inf
+        return found
 
-    monkeypatch.setattr(torch.nn.utils, "get_total_norm", norm)
+    monkeypatch.setattr(Step, "_gradients", gradients)
     with pytest.raises(TrainingError, match=r"the gradient of encoder\.network\.layers\.0\.weight"):
         vaekit.train("digits", settings=TINY, out=tmp_path / "run")
 
@@ -353,7 +355,7 @@ def test_gradients_are_clipped_to_the_norm_and_left_alone_below_it(tmp_path, mon
     seen = {}
 
     def steps(limit):
-        from torch.optim import AdamW
+        from vaekit.training.optimizers.adamw import FusedAdamW as AdamW
 
         original = AdamW.step
 

@@ -16,20 +16,21 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from vaekit.data import BatchOrder, Rows, seeded
 from vaekit.errors import Interrupted, TrainingError
 from vaekit.evaluation import active_units, measure
 from vaekit.folder import WEIGHTS, RunFolder
 from vaekit.models import LatentModel
-from vaekit.objectives import Loss, Objective, Terms
+from vaekit.objectives import Loss, Objective
 from vaekit.training.accelerator import make_accelerator
 from vaekit.training.options import TrainingOptions
 from vaekit.training.reporter import Reporter
 from vaekit.training.schedules import draws, kl_weight, learning_rate, validation_steps
 from vaekit.training.signals import asked_to_stop, hand_on
 from vaekit.training.state import GOOD, LATEST, TrainingState
+from vaekit.training.step import Inputs, Step, Taken
 
 MOST_RECOVERIES = 3
 SAVE_SECONDS = 60.0
@@ -73,13 +74,12 @@ class Trainer:
         loss = Loss(self.model, self.objective).to(self.accelerator.device)
         if self.options.compile:
             self._try(loss)
-            loss.forward = torch.compile(loss.forward)  # type: ignore[method-assign]
-        self.parameters: list[Tensor] = list(loss.parameters())  # those of the model and of the objective
         self.optimizer = self.make_optimizer(loss, self.options.learning_rate)
-        self.loss = self.accelerator.prepare(loss)  # the optimiser is not wrapped, which would take time
         average = {name: p.detach().clone() for name, p in self.model.named_parameters()}
         sums = torch.zeros(3, dtype=torch.float64, device=self.accelerator.device)
         self.state = TrainingState(self.model, loss, average, self.optimizer, sums)
+        prepared = self.accelerator.prepare(loss)  # the optimiser is not wrapped, which would take time
+        self.step = Step(prepared, self.state, self.options, self.reporter.say)
         self.generator = torch.Generator()
         self.metrics: list[dict[str, float]] = []
 
@@ -146,36 +146,31 @@ class Trainer:
     def _step(self, step: int) -> bool:
         """Take one step and return True. If a number is not finite, go back instead and return False."""
         latent_seed, data_seed = self._noise_seeds(step)
-        rate = self.state.counters.rate_scale * learning_rate(step, self.steps, self.options)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
         mine = self.order.index(step)[self.accelerator.process_index :: self.accelerator.num_processes]
         x = self.train.training_batch(mine, self.generator.manual_seed(data_seed)).to(self.accelerator.device)
         weight = kl_weight(step, self.steps, self.kl_weight, self.options.kl_warmup, self.options.kl_cycles)
-        beta = torch.tensor(weight, device=x.device)
-        samples = draws(step, self.steps, self.samples, self.options.draws_warmup)
-        reduced = torch.autocast(x.device.type, torch.bfloat16, enabled=self.options.precision == "bfloat16")
-        with seeded(latent_seed), reduced:  # for ε and dropout
-            terms: Terms = self.loss(x, beta, self.train.context(mine), samples)
-        for parameter in self.parameters:
-            parameter.grad = None
-        terms.loss.mean().backward()
-        gradients = [p.grad for p in self.parameters if p.grad is not None]
-        norm = float(nn.utils.get_total_norm(gradients, foreach=True))
-        if not math.isfinite(norm):
-            self._go_back(step, terms)
-            return False
-        if self.options.gradient_clip and norm > self.options.gradient_clip:  # else the gradients stay as they are
-            torch._foreach_mul_(gradients, self.options.gradient_clip / norm)
-        self.optimizer.step()
-        self.state.update_average(self.options.average)
-        whole = self.train.unhidden(len(x))  # rows with hidden cells would look better than they are
-        self.state.sums += torch.stack(
-            [terms.distortion[:whole].detach().sum(), terms.rate[:whole].detach().sum(), beta.new_tensor(whole)]
+        inputs = Inputs(
+            x,
+            self.train.context(mine),
+            beta=torch.tensor(weight, device=x.device),
+            rate=self._rate(step),
+            lag=1
+            - min(self.options.average, (1 + step) / (10 + step)),  # in the first steps the average forgets faster
+            samples=draws(step, self.steps, self.samples, self.options.draws_warmup),
+            counted=self.train.unhidden(len(x)),  # rows with hidden cells would look better than they are
         )
+        with seeded(latent_seed):  # for ε and dropout
+            taken = self.step(inputs)
+        if not math.isfinite(taken.norm):
+            self._go_back(step, taken)
+            return False
         self.state.counters.step = step + 1
         self.reporter.advance(step + 1)
         return True
+
+    def _rate(self, step: int) -> float:
+        """Return the learning rate of a step."""
+        return self.state.counters.rate_scale * learning_rate(step, self.steps, self.options)
 
     def _noise_seeds(self, step: int) -> tuple[int, int]:
         """Return two seeds, so that the noise in latent space and the noise in the data are independent."""
@@ -183,9 +178,9 @@ class Trainer:
         digest = hashlib.blake2b(place, digest_size=16).digest()
         return int.from_bytes(digest[:8]) >> 1, int.from_bytes(digest[8:]) >> 1
 
-    def _go_back(self, step: int, terms: Terms) -> None:
+    def _go_back(self, step: int, taken: Taken) -> None:
         """Go back to the last good state with half the learning rate, at most three times."""
-        culprit = self._culprit(terms)
+        culprit = self._culprit(taken)
         counters = copy.copy(self.state.counters)
         counters.recoveries += 1
         if counters.recoveries > MOST_RECOVERIES:
@@ -202,12 +197,12 @@ class Trainer:
             f"Step {step}: {culprit} was not finite. Training goes back to step {self.state.counters.step}, with {self.state.counters.rate_scale:g} times the learning rate."
         )
 
-    def _culprit(self, terms: Terms) -> str:
+    def _culprit(self, taken: Taken) -> str:
         for name in ("distortion", "rate", "loss"):
-            if not torch.isfinite(getattr(terms, name)).all():
+            if not torch.isfinite(getattr(taken.terms, name)).all():
                 return f"the {name}"
-        for name, parameter in self.state.loss.named_parameters():
-            if parameter.grad is not None and not torch.isfinite(parameter.grad).all():
+        for name, norm in zip(self.step.names, taken.norms.tolist(), strict=True):
+            if not math.isfinite(norm):
                 return f"the gradient of {name.removeprefix('model.')}"
         return "the norm of the gradient"
 
@@ -229,7 +224,7 @@ class Trainer:
                 "train_rate": rate / count,
                 **row,
                 "kl_weight": beta if self.model.has_likelihood else math.nan,
-                "learning_rate": self.optimizer.param_groups[0]["lr"],
+                "learning_rate": self._rate(step - 1),
             }
         )
         # weights are chosen only while β and the number of draws have their final values

@@ -126,12 +126,6 @@ class TrainingState:
             moments.setdefault(int(index), {})[moment] = value
         return moments
 
-    @torch.no_grad()
-    def update_average(self, decay: float) -> None:
-        """Set ā ← decay·ā + (1 − decay)·a, with a smaller decay in the first steps."""
-        decay = min(decay, (1 + self.counters.step) / (10 + self.counters.step))
-        torch._foreach_lerp_(list(self.average.values()), self.parameters, 1 - decay)
-
     def averaged_weights(self) -> dict[str, Tensor]:
         """Return the model's state with averaged parameters."""
         return {key: self.average.get(key, value) for key, value in self.model.state_dict().items()}

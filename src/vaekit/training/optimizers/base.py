@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
 from pydantic import Field
-from torch import nn
+from torch import Tensor, nn
 
 from vaekit.parts import Part, PartOptions
+
+States = Sequence[Mapping[str, Tensor]]
+"""The optimiser's tensors of each parameter, by name."""
 
 
 class Optimizer(Part):
     """An optimiser, which updates weights by their gradients.
 
-    To add an optimiser, define a class with a `name` and with `make`.
+    To add an optimiser, define a class with a `name` and with `make`. If the torch optimiser has a static method `update`,
+    like `FusedAdamW`, the compiled step includes it.
     """
 
     section = "optimizer"

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import AdamW
 
-from vaekit.training.optimizers.base import Optimizer
+from vaekit.training.optimizers.adamw import FusedAdamW, adamw
+from vaekit.training.optimizers.base import Optimizer, States
 
+MOMENTUM, SCALE = 0.95, 10.0
+"""Decay μ of the mean of gradients, and the spectral norm of an update as a multiple of the learning rate."""
 LEAST_WIDTH = 32
 """Least width of a matrix for Muon. Smaller matrices have few directions, and Adam's update is as good for them."""
 ITERATION = (3.4445, -4.7750, 2.0315)
@@ -49,7 +52,27 @@ def _is_hidden(layer: nn.Module) -> bool:
     return isinstance(layer, nn.Linear | nn.Conv2d) and layer.weight.shape[0] == layer.weight.shape[1] >= LEAST_WIDTH
 
 
-class Muon(AdamW):
+def _turn(matrices: list[Tensor], gradients: list[Tensor], momenta: list[Tensor], rate: Any, decay: float) -> None:
+    """Update weights of one shape in place by Muon."""
+    torch._foreach_lerp_(momenta, gradients, 1 - MOMENTUM)
+    ahead = torch.stack(torch._foreach_lerp(gradients, momenta, MOMENTUM))
+    steps = orthogonal(ahead.flatten(2)).view_as(ahead)
+    torch._foreach_mul_(matrices, 1 - rate * decay)
+    torch._foreach_sub_(matrices, list((SCALE * rate * steps).unbind()))
+
+
+def muon(parameters: Sequence[Tensor], gradients: Sequence[Tensor], states: States, rate: Tensor, decay: float) -> None:
+    """Update parameters in place: those with a `momentum` by Muon, all others by AdamW; for the arguments see `adamw`."""
+    found = list(zip(parameters, gradients, states, strict=True))
+    hidden = [each for each in found if "momentum" in each[2]]
+    for shape in {tuple(parameter.shape): None for parameter, _, _ in hidden}:
+        alike = [each for each in hidden if tuple(each[0].shape) == shape]
+        _turn([p for p, _, _ in alike], [g for _, g, _ in alike], [s["momentum"] for _, _, s in alike], rate, decay)
+    rest = [each for each in found if "momentum" not in each[2]]
+    adamw([p for p, _, _ in rest], [g for _, g, _ in rest], [s for _, _, s in rest], rate, decay)
+
+
+class Muon(FusedAdamW):
     """Muon for square weight matrices and convolutions, AdamW for all other parameters.
 
         M ← μM + (1 − μ)G;   W ← (1 − ηλ)W − 10η·orthogonal((1 − μ)G + μM),   μ = 0.95
@@ -75,11 +98,10 @@ class Muon(AdamW):
         True
     """
 
-    momentum = 0.95
-    scale = 10.0
+    update = staticmethod(muon)
 
     def __init__(self, model: nn.Module, lr: float, weight_decay: float) -> None:
-        super().__init__(model.parameters(), lr=lr, weight_decay=weight_decay, fused=True)
+        super().__init__(list(model.parameters()), lr, weight_decay)
         self.alike: dict[tuple[int, ...], list[Tensor]] = {}
         for layer in model.modules():
             if _is_hidden(layer):
@@ -94,17 +116,11 @@ class Muon(AdamW):
         rate, decay = self.param_groups[0]["lr"], self.param_groups[0]["weight_decay"]
         for matrices in self.alike.values():
             found = {matrix: matrix.grad for matrix in matrices if matrix.grad is not None}
-            if not found:
-                continue
-            moved, gradients = list(found), list(found.values())
-            momenta = [self.state[matrix]["momentum"] for matrix in moved]
-            torch._foreach_lerp_(momenta, gradients, 1 - self.momentum)
-            ahead = torch.stack(torch._foreach_lerp(gradients, momenta, self.momentum))
-            torch._foreach_mul_(moved, 1 - rate * decay)
-            steps = orthogonal(ahead.flatten(2)).view_as(ahead)
-            torch._foreach_add_(moved, list(steps.unbind()), alpha=-self.scale * rate)
-            for matrix in moved:
-                matrix.grad = None
+            if found:
+                momenta = [self.state[matrix]["momentum"] for matrix in found]
+                _turn(list(found), list(found.values()), momenta, rate, decay)
+                for matrix in found:
+                    matrix.grad = None
         super().step()
 
 

@@ -1,0 +1,156 @@
+"""A step of training, as one function that runs as it is or as one compiled graph.
+
+g = ∇ mean loss(x);   g ← g · min(1, clip/‖g‖);   a step of the optimiser;   ā ← ā + lag·(a − ā);   sums
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from vaekit.errors import shorten
+from vaekit.objectives import Terms
+from vaekit.training.options import TrainingOptions
+from vaekit.training.state import TrainingState
+
+GRAPHS = 64
+"""Most graphs of a step: each number of draws in the warm-up has its own."""
+
+
+class Inputs(NamedTuple):
+    """What a step is given, apart from the weights and the state.
+
+    Args:
+        x: data as the model sees them, shape (B, *event).
+        context: c if the model is conditional, shape (B, ...).
+        beta: β, a scalar tensor.
+        rate: learning rate.
+        lag: share of the new weights in their average.
+        samples: draws of z for each example.
+        counted: number of rows, from the first, whose terms are added to the sums.
+    """
+
+    x: Tensor
+    context: Tensor | None
+    beta: Tensor
+    rate: float | Tensor
+    lag: float | Tensor
+    samples: int
+    counted: int
+
+
+class Taken(NamedTuple):
+    """What a step returns: if `norm` is not finite, the weights are not either, and an earlier state must be loaded.
+
+    Args:
+        terms: the terms of the objective, each of shape (B,).
+        norms: norm of the gradient of each parameter, shape (parameters,); zero for a parameter without a gradient.
+        norm: norm of the whole gradient before clipping, a scalar tensor.
+    """
+
+    terms: Terms
+    norms: Tensor
+    norm: Tensor
+
+
+class Step:
+    """Takes steps of training, which change weights, averages, the optimiser's state and the sums in place.
+
+    A compiled step is one graph. If the model, the objective or the optimiser cannot be compiled, the step runs uncompiled,
+    with a message.
+
+    Args:
+        loss: the model and its objective, wrapped if several processes train together.
+        state: the training state.
+        options: the `training` section of the recipe.
+        say: receives the message.
+    """
+
+    def __init__(
+        self, loss: nn.Module, state: TrainingState, options: TrainingOptions, say: Callable[[str], None]
+    ) -> None:
+        self.loss, self.optimizer, self.sums, self.say = loss, state.optimizer, state.sums, say
+        self.clip, self.reduced = options.gradient_clip, options.precision == "bfloat16"
+        named = {name: p for name, p in state.loss.named_parameters() if p.requires_grad}
+        self.names, self.parameters = list(named), list(named.values())
+        self.averaged, self.average = state.parameters, list(state.average.values())
+        self.alone = loss is state.loss
+        self.update: Callable[..., None] | None = getattr(self.optimizer, "update", None)
+        self.decay: float = self.optimizer.param_groups[0].get("weight_decay", 0.0)
+        self._compiled: Callable[..., Taken] | None = None
+        if options.compile and (obstacle := self._obstacle()):
+            self._refuse(obstacle)
+        elif options.compile:
+            self._compiled = torch.compile(self._take, fullgraph=True, dynamic=False)
+
+    def __call__(self, inputs: Inputs) -> Taken:
+        """Take a step."""
+        if self._compiled is not None:
+            states = [self.optimizer.state[parameter] for parameter in self.parameters]
+            rate, lag = (inputs.beta.new_tensor(number) for number in (inputs.rate, inputs.lag))
+            try:  # a Python number would be part of the graph, and every change would compile another graph
+                with torch._dynamo.config.patch(trace_autograd_ops=True, recompile_limit=GRAPHS):
+                    return self._compiled(inputs._replace(rate=rate, lag=lag), states)
+            except torch._dynamo.exc.TorchDynamoException as error:  # raised before anything has changed
+                self._compiled = None
+                self._refuse(str(error))
+        return self._take(inputs, [])
+
+    def _obstacle(self) -> str:
+        """Return a reason why the step cannot be compiled, or an empty text."""
+        if not self.alone:
+            return "several processes train together"
+        if self.update is None:
+            return f"{type(self.optimizer).__name__} has no `update`"
+        if not hasattr(torch._dynamo.config, "trace_autograd_ops"):
+            return f"torch {torch.__version__} cannot compile gradients"
+        return ""
+
+    def _refuse(self, reason: str) -> None:
+        self.say(f"The training step is not compiled: {shorten(reason.strip().splitlines()[0])}.")
+
+    def _take(self, inputs: Inputs, states: Sequence[dict[str, Tensor]]) -> Taken:
+        """Take a step; the states of the optimiser are read by a compiled step only."""
+        x, compiling = inputs.x, torch.compiler.is_compiling()
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.reduced):
+            terms: Terms = self.loss(x, inputs.beta, inputs.context, inputs.samples)
+        gradients = self._gradients(terms.loss.mean())
+        with torch.no_grad():
+            used = [index for index, gradient in enumerate(gradients) if gradient is not None]
+            found = [gradient for gradient in gradients if gradient is not None]
+            norms = torch.stack(torch._foreach_norm(found))
+            norm = torch.linalg.vector_norm(norms)
+            if self.clip and compiling:
+                torch._foreach_mul_(found, (self.clip / norm).clamp(max=1.0))
+            elif self.clip and norm > self.clip:  # otherwise the gradients stay as they are, which takes no time
+                torch._foreach_mul_(found, self.clip / float(norm))
+            if compiling and self.update is not None:
+                moved, chosen = [self.parameters[index] for index in used], [states[index] for index in used]
+                self.update(moved, found, chosen, inputs.rate, self.decay)
+            else:
+                self._step_optimizer(gradients, inputs.rate)
+            for average, parameter in zip(self.average, self.averaged, strict=True):
+                average.lerp_(parameter, inputs.lag)
+            each = terms.distortion[: inputs.counted], terms.rate[: inputs.counted]
+            self.sums += torch.stack([*(term.sum() for term in each), inputs.beta.new_tensor(inputs.counted)])
+            every = norms.new_zeros(len(gradients)).index_copy(0, torch.tensor(used, device=x.device), norms)
+        return Taken(Terms(*(term.detach() for term in terms)), every, norm)
+
+    def _gradients(self, loss: Tensor) -> Sequence[Tensor | None]:
+        """Return the gradient of each parameter, or None if the loss does not depend on it."""
+        if self.alone:
+            return torch.autograd.grad(loss, self.parameters, allow_unused=True)
+        for parameter in self.parameters:
+            parameter.grad = None
+        loss.backward()  # the wrapper averages gradients over processes only here
+        return [parameter.grad for parameter in self.parameters]
+
+    def _step_optimizer(self, gradients: Sequence[Tensor | None], rate: float | Tensor) -> None:
+        for parameter, gradient in zip(self.parameters, gradients, strict=True):
+            parameter.grad = gradient
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.step()
