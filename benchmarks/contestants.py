@@ -13,6 +13,7 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -115,7 +116,15 @@ def vaekit_with(precision: str, compiled: bool) -> Callable[[Job], Steps]:
         }
         out = Path(tempfile.mkdtemp()) / "run"
         call = {"settings": settings, "out": out, "reporter": turns}
-        threading.Thread(target=vaekit.train, args=(job.data_path,), kwargs=call, daemon=True).start()
+
+        def train() -> None:
+            try:
+                vaekit.train(job.data_path, **call)
+            except Exception:
+                traceback.print_exc()
+                os._exit(1)  # otherwise the main thread would wait for a turn for ever
+
+        threading.Thread(target=train, daemon=True).start()
         turns.done.acquire()
         return turns.run
 

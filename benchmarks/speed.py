@@ -33,9 +33,9 @@ import numpy as np
 from common import HERE, RESULTS, data_folder, machine, markdown_table, peers_python
 
 NETWORKS = {
-    "small": ({"network": "mlp", "hidden": [400], "block": "plain", "activation": "relu"}, 20),
-    "residual": ({"network": "mlp", "hidden": [512, 512], "block": "residual", "activation": "silu"}, 40),
-    "convolutional": ({"network": "convolutional", "channels": [32, 64], "activation": "silu"}, 40),
+    "small": ({"name": "mlp", "hidden": [400], "block": "plain", "activation": "relu"}, 20),
+    "residual": ({"name": "mlp", "hidden": [512, 512], "block": "residual", "activation": "silu"}, 40),
+    "convolutional": ({"name": "convolutional", "channels": [32, 64], "activation": "silu"}, 40),
 }
 ABOUT = {
     "small": "784-400-20, ReLU",
