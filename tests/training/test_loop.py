@@ -12,8 +12,8 @@ import torch
 import vaekit
 from vaekit.errors import Interrupted, RunError, TrainingError
 from vaekit.training import loop
-from vaekit.training.step import Step
 from vaekit.training.state import GOOD, LATEST
+from vaekit.training.step import Step
 
 TINY = {
     "encoder.hidden": [16],

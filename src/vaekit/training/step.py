@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from vaekit.errors import shorten
 from vaekit.objectives import Terms
+from vaekit.training.optimizers.base import States
 from vaekit.training.options import TrainingOptions
 from vaekit.training.state import TrainingState
 
@@ -27,8 +28,8 @@ class Inputs(NamedTuple):
         x: data as the model sees them, shape (B, *event).
         context: c if the model is conditional, shape (B, ...).
         beta: β, a scalar tensor.
-        rate: learning rate.
-        lag: share of the new weights in their average.
+        rate: learning rate; a compiled step has it in the numbers of its optimiser.
+        lag: share of the new weights in their average; a tensor in a compiled step.
         samples: draws of z for each example.
         counted: number of rows, from the first, whose terms are added to the sums.
     """
@@ -36,7 +37,7 @@ class Inputs(NamedTuple):
     x: Tensor
     context: Tensor | None
     beta: Tensor
-    rate: float | Tensor
+    rate: float
     lag: float | Tensor
     samples: int
     counted: int
@@ -90,14 +91,15 @@ class Step:
         """Take a step."""
         if self._compiled is not None:
             states = [self.optimizer.state[parameter] for parameter in self.parameters]
-            rate, lag = (inputs.beta.new_tensor(number) for number in (inputs.rate, inputs.lag))
-            try:  # a Python number would be part of the graph, and every change would compile another graph
+            numbers = self.optimizer.factors(states, inputs.rate, self.decay)  # type: ignore[operator]
+            changing = {"rate": 0.0, "lag": inputs.beta.new_tensor(inputs.lag)}  # a number would be part of the graph
+            try:
                 with torch._dynamo.config.patch(trace_autograd_ops=True, recompile_limit=GRAPHS):
-                    return self._compiled(inputs._replace(rate=rate, lag=lag), states)
+                    return self._compiled(inputs._replace(**changing), states, numbers)
             except torch._dynamo.exc.TorchDynamoException as error:  # raised before anything has changed
                 self._compiled = None
                 self._refuse(str(error))
-        return self._take(inputs, [])
+        return self._take(inputs)
 
     def _obstacle(self) -> str:
         """Return a reason why the step cannot be compiled, or an empty text."""
@@ -112,7 +114,7 @@ class Step:
     def _refuse(self, reason: str) -> None:
         self.say(f"The training step is not compiled: {shorten(reason.strip().splitlines()[0])}.")
 
-    def _take(self, inputs: Inputs, states: Sequence[dict[str, Tensor]]) -> Taken:
+    def _take(self, inputs: Inputs, states: States = (), numbers: Tensor | None = None) -> Taken:
         """Take a step; the states of the optimiser are read by a compiled step only."""
         x, compiling = inputs.x, torch.compiler.is_compiling()
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.reduced):
@@ -121,15 +123,18 @@ class Step:
         with torch.no_grad():
             used = [index for index, gradient in enumerate(gradients) if gradient is not None]
             found = [gradient for gradient in gradients if gradient is not None]
-            norms = torch.stack(torch._foreach_norm(found))
+            if compiling:  # fused with the passes that make the gradients
+                norms = torch.stack([gradient.square().sum() for gradient in found]).sqrt()
+            else:
+                norms = torch.stack(torch._foreach_norm(found))
             norm = torch.linalg.vector_norm(norms)
             if self.clip and compiling:
                 torch._foreach_mul_(found, (self.clip / norm).clamp(max=1.0))
             elif self.clip and norm > self.clip:  # otherwise the gradients stay as they are, which takes no time
                 torch._foreach_mul_(found, self.clip / float(norm))
-            if compiling and self.update is not None:
+            if numbers is not None and self.update is not None:
                 moved, chosen = [self.parameters[index] for index in used], [states[index] for index in used]
-                self.update(moved, found, chosen, inputs.rate, self.decay)
+                self.update(moved, found, chosen, [numbers[index] for index in used])
             else:
                 self._step_optimizer(gradients, inputs.rate)
             for average, parameter in zip(self.average, self.averaged, strict=True):
@@ -148,7 +153,7 @@ class Step:
         loss.backward()  # the wrapper averages gradients over processes only here
         return [parameter.grad for parameter in self.parameters]
 
-    def _step_optimizer(self, gradients: Sequence[Tensor | None], rate: float | Tensor) -> None:
+    def _step_optimizer(self, gradients: Sequence[Tensor | None], rate: float) -> None:
         for parameter, gradient in zip(self.parameters, gradients, strict=True):
             parameter.grad = gradient
         for group in self.optimizer.param_groups:

@@ -14,9 +14,17 @@ FIRST, SECOND, EPSILON = 0.9, 0.999, 1e-8
 """Decay of the mean of gradients, decay of the mean of their squares, and the number added to the denominator."""
 
 
-def adamw(
-    parameters: Sequence[Tensor], gradients: Sequence[Tensor], states: States, rate: Tensor, decay: float
-) -> None:
+def factors(states: States, rate: float, decay: float) -> Tensor:
+    """Return three numbers for each parameter's next update by `adamw`: 1 − ηλ, η/(1 − β₁ᵗ) and 1/√(1 − β₂ᵗ), shape (n, 3).
+
+    They are computed before the compiled update, which would compute them again for each number of a parameter.
+    """
+    steps = torch.stack([state["step"] for state in states]).double() + 1
+    kept = torch.full_like(steps, 1 - rate * decay)
+    return torch.stack([kept, rate / (1 - FIRST**steps), (1 - SECOND**steps).rsqrt()], 1).float()
+
+
+def adamw(parameters: Sequence[Tensor], gradients: Sequence[Tensor], states: States, numbers: Sequence[Tensor]) -> None:
     """Update parameters in place by AdamW, in operations that a compiler fuses.
 
         m ← β₁m + (1 − β₁)g;   v ← β₂v + (1 − β₂)g²;   θ ← (1 − ηλ)θ − η·m̂ / (√v̂ + ε)
@@ -25,16 +33,14 @@ def adamw(
         parameters: θ, a tensor for each parameter.
         gradients: g, in the same order.
         states: m (`exp_avg`), v (`exp_avg_sq`) and the number of updates (`step`) of each parameter.
-        rate: η, a scalar tensor.
-        decay: λ, decoupled.
+        numbers: rows of `factors`, in the same order.
     """
-    for parameter, gradient, state in zip(parameters, gradients, states, strict=True):
-        step, first, second = state["step"], state["exp_avg"], state["exp_avg_sq"]
-        step.add_(1)
+    for parameter, gradient, state, (kept, rate, scale) in zip(parameters, gradients, states, numbers, strict=True):
+        first, second = state["exp_avg"], state["exp_avg_sq"]
+        state["step"].add_(1)
         first.lerp_(gradient, 1 - FIRST)
         second.mul_(SECOND).addcmul_(gradient, gradient, value=1 - SECOND)
-        scale = second.sqrt() / (1 - SECOND**step).sqrt() + EPSILON
-        parameter.mul_(1 - rate * decay).sub_(rate / (1 - FIRST**step) * first / scale)
+        parameter.mul_(kept).sub_(rate * first / (second.sqrt() * scale + EPSILON))
 
 
 class FusedAdamW(torch.optim.AdamW):
@@ -46,6 +52,7 @@ class FusedAdamW(torch.optim.AdamW):
         weight_decay: λ, decoupled.
     """
 
+    factors = staticmethod(factors)
     update = staticmethod(adamw)
 
     def __init__(self, parameters: Sequence[Tensor], lr: float, weight_decay: float) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vaekit.training.optimizers.adamw import FusedAdamW, adamw
+from vaekit.training.optimizers.adamw import FusedAdamW, adamw, factors
 from vaekit.training.optimizers.base import Optimizer, States
 
 MOMENTUM, SCALE = 0.95, 10.0
@@ -52,24 +52,33 @@ def _is_hidden(layer: nn.Module) -> bool:
     return isinstance(layer, nn.Linear | nn.Conv2d) and layer.weight.shape[0] == layer.weight.shape[1] >= LEAST_WIDTH
 
 
-def _turn(matrices: list[Tensor], gradients: list[Tensor], momenta: list[Tensor], rate: Any, decay: float) -> None:
-    """Update weights of one shape in place by Muon."""
+def _turn(matrices: list[Tensor], gradients: list[Tensor], momenta: list[Tensor], kept: Any, rate: Any) -> None:
+    """Update weights of one shape in place by Muon, given 1 − ηλ and η."""
     torch._foreach_lerp_(momenta, gradients, 1 - MOMENTUM)
     ahead = torch.stack(torch._foreach_lerp(gradients, momenta, MOMENTUM))
     steps = orthogonal(ahead.flatten(2)).view_as(ahead)
-    torch._foreach_mul_(matrices, 1 - rate * decay)
+    torch._foreach_mul_(matrices, kept)
     torch._foreach_sub_(matrices, list((SCALE * rate * steps).unbind()))
 
 
-def muon(parameters: Sequence[Tensor], gradients: Sequence[Tensor], states: States, rate: Tensor, decay: float) -> None:
+def muon_factors(states: States, rate: float, decay: float) -> Tensor:
+    """Return three numbers for each parameter's next update by `muon`, shape (n, 3): for a matrix 1 − ηλ, η and 0."""
+    numbers = factors(states, rate, decay)
+    hidden = [index for index, state in enumerate(states) if "momentum" in state]
+    numbers[hidden, 1:] = numbers.new_tensor([rate, 0.0])
+    return numbers
+
+
+def muon(parameters: Sequence[Tensor], gradients: Sequence[Tensor], states: States, numbers: Sequence[Tensor]) -> None:
     """Update parameters in place: those with a `momentum` by Muon, all others by AdamW; for the arguments see `adamw`."""
-    found = list(zip(parameters, gradients, states, strict=True))
+    found = list(zip(parameters, gradients, states, numbers, strict=True))
     hidden = [each for each in found if "momentum" in each[2]]
-    for shape in {tuple(parameter.shape): None for parameter, _, _ in hidden}:
+    for shape in {tuple(each[0].shape): None for each in hidden}:
         alike = [each for each in hidden if tuple(each[0].shape) == shape]
-        _turn([p for p, _, _ in alike], [g for _, g, _ in alike], [s["momentum"] for _, _, s in alike], rate, decay)
+        momenta, (kept, rate, _) = [state["momentum"] for _, _, state, _ in alike], alike[0][3]
+        _turn([each[0] for each in alike], [each[1] for each in alike], momenta, kept, rate)
     rest = [each for each in found if "momentum" not in each[2]]
-    adamw([p for p, _, _ in rest], [g for _, g, _ in rest], [s for _, _, s in rest], rate, decay)
+    adamw(*([each[index] for each in rest] for index in range(4)))  # type: ignore[arg-type]
 
 
 class Muon(FusedAdamW):
@@ -98,6 +107,7 @@ class Muon(FusedAdamW):
         True
     """
 
+    factors = staticmethod(muon_factors)
     update = staticmethod(muon)
 
     def __init__(self, model: nn.Module, lr: float, weight_decay: float) -> None:
@@ -118,7 +128,7 @@ class Muon(FusedAdamW):
             found = {matrix: matrix.grad for matrix in matrices if matrix.grad is not None}
             if found:
                 momenta = [self.state[matrix]["momentum"] for matrix in found]
-                _turn(list(found), list(found.values()), momenta, rate, decay)
+                _turn(list(found), list(found.values()), momenta, 1 - rate * decay, rate)
                 for matrix in found:
                     matrix.grad = None
         super().step()
