@@ -1,5 +1,6 @@
 """Data on the way to a model: readers, schema, split, transforms and batches of tensors."""
 
+from vaekit.data.batch_noise import BatchNoise, BatchStream, batch_keys
 from vaekit.data.batches import BatchOrder, Rows
 from vaekit.data.description import infer_schema, make_notes, make_schema, table_schema
 from vaekit.data.encoding import encode_rows, find_columns, open_both
@@ -16,7 +17,9 @@ from vaekit.data.tables.frame import Frame
 from vaekit.data.transforms import Transform, choose_transforms
 
 __all__ = [
+    "BatchNoise",
     "BatchOrder",
+    "BatchStream",
     "Cells",
     "Column",
     "Frame",
@@ -32,6 +35,7 @@ __all__ = [
     "Split",
     "Transform",
     "all_rows",
+    "batch_keys",
     "choose_transforms",
     "encode_rows",
     "find_columns",

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from vaekit.data.batch_noise import BatchNoise, BatchStream
 from vaekit.data.noise import RowNoise, RowStream, SeedStream
 from vaekit.data.part import Part
 from vaekit.data.tables.arrays import Values
@@ -52,10 +53,15 @@ class BatchOrder:
 
     def index(self, step: int) -> npt.NDArray[np.int64]:
         """Return the indices of the rows in the batch of a training step."""
-        epoch, position = divmod(step, self.steps_per_epoch)
+        epoch, positions = self.positions(step)
         if epoch != self._epoch:
             self._epoch, self._order = epoch, self._shuffled(SeedStream.BATCHES.rng(self.seed, epoch))
-        return self._order[position * self.batch_size : (position + 1) * self.batch_size]
+        return self._order[positions]
+
+    def positions(self, step: int) -> tuple[int, npt.NDArray[np.int64]]:
+        """Return the epoch of a training step, and the positions of its batch in the order of the epoch."""
+        epoch, batch = divmod(step, self.steps_per_epoch)
+        return epoch, np.arange(batch * self.batch_size, (batch + 1) * self.batch_size)
 
     def _shuffled(self, rng: np.random.Generator) -> npt.NDArray[np.int64]:
         """Return row indices in random order, each repeated in proportion to the row's weight (rounded at random)."""
@@ -92,23 +98,28 @@ class Rows:
         still = not self.transform.needs_noise and len(self) * math.prod(self.part.event_shape) <= MOST_RESIDENT
         return self.tensor() if still else None
 
-    def training_batch(self, index: npt.NDArray[np.int64], generator: torch.Generator) -> Tensor:
-        """Return the transformed rows of a training batch, with fresh noise, float32, shape (B, *event).
-
-        Fixed binarisation uses the noise of evaluation.
-        """
+    def read(self, index: npt.NDArray[np.int64]) -> Tensor:
+        """Return the rows of a training batch before `prepare`, as they are in every epoch, shape (B, *event)."""
         if self._resident is not None:
-            return self._hidden(self._resident[index], generator)
+            return self._resident[index]
         rows = self.part.values[self.part.index[index]]
         if not self.transform.fresh_noise:
             return self._fixed(rows, RowNoise(rows, self.seed))
-        x = torch.from_numpy(rows) if rows.dtype == np.uint8 else to_tensor(rows)
-        return self._hidden(self.transform.draw(x, generator).float(), generator)
+        return torch.from_numpy(rows) if rows.dtype == np.uint8 else to_tensor(rows)
 
-    def _hidden(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """Hide random cells in the last rows of a training batch, so that the model learns to predict missing cells."""
-        cells = self.transform.cells
-        return x if cells is None or not self.hide else cells.hide(x, self.unhidden(len(x)), generator)
+    def prepare(self, x: Tensor, noise: BatchNoise) -> Tensor:
+        """Return a training batch as the model sees it, with fresh noise, float32, shape (B, *event).
+
+        Args:
+            x: rows from `read`, on any device.
+            noise: noise of these rows; fixed binarisation uses the noise of evaluation instead.
+        """
+        if self._resident is None and self.transform.fresh_noise:
+            uniform = noise.uniform(x.shape[1:], BatchStream.TRANSFORM) if self.transform.needs_noise else None
+            x = self.transform.forward(x if x.is_floating_point() else x.float(), uniform).float()
+        if self.hide and (cells := self.transform.cells) is not None:  # the model learns to predict missing cells
+            x = cells.hide(x, self.unhidden(len(x)), noise.uniform((1 + len(cells.columns),), BatchStream.HIDE))
+        return x
 
     def context(self, index: npt.NDArray[np.int64] | slice = slice(None)) -> Tensor | None:
         """Return the context (covariates) of selected rows, float32, shape (B, ...); None without a context."""

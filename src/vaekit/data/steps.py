@@ -1,18 +1,15 @@
 """The steps that transform the given data into the model's input.
 
-Random steps (binarisation, dequantisation) take uniform noise, or draw it from a generator.
+Random steps (binarisation, dequantisation) take uniform noise.
 """
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import Annotated, ClassVar, Literal
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor
@@ -34,11 +31,6 @@ class Step(BaseModel, ABC):
     def inverse(self, y: Tensor) -> Tensor:
         """Map the model's values y, with any leading dimensions, back towards the data."""
 
-    def draw(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """Map training rows (B, *event) towards the model's input; a random step draws fresh noise."""
-        x = x if x.is_floating_point() else x.float()
-        return self.forward(x, torch.rand(x.shape, generator=generator) if self.needs_noise else None)
-
     def inverse_mean(self, y: Tensor) -> Tensor:
         """Map the mean of y = step(x) back to the mean of x."""
         return self.inverse(y)
@@ -53,29 +45,6 @@ def require_noise(uniform: Tensor | None) -> Tensor:
     if uniform is None:
         raise VaekitError("The transform is random and needs uniform noise")
     return uniform
-
-
-def uniform_bytes(below: int, shape: Sequence[int], generator: torch.Generator) -> Tensor:
-    """Draw bytes that are exactly uniform on the integers from 0 to `below` − 1.
-
-    Args:
-        below: number of values, 1 … 256.
-        shape: shape of the result.
-        generator: the source of randomness.
-
-    Returns:
-        uint8 numbers.
-    """
-    fair = 256 // below * below  # bytes from here on would favour some values, so they are drawn again
-
-    def drawn(count: int) -> npt.NDArray[np.uint8]:
-        words = torch.empty(-(-count // 8), dtype=torch.int64)
-        return words.random_(-(2**63), None, generator=generator).numpy().view(np.uint8)[:count]
-
-    numbers = drawn(math.prod(shape))
-    while fair < 256 and len(again := np.flatnonzero(numbers >= fair)):  # many times faster than torch's nonzero
-        numbers[again] = drawn(len(again))
-    return torch.from_numpy(numbers if fair == below else numbers % below).view(*shape)
 
 
 class Binarize(Step):
@@ -93,12 +62,6 @@ class Binarize(Step):
     def forward(self, x: Tensor, uniform: Tensor | None) -> Tensor:
         """Return 1 where the uniform number is below x/(L−1), else 0."""
         return (require_noise(uniform) < x / (self.levels - 1)).to(x.dtype)
-
-    def draw(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """Draw zeros and ones by comparing x with integers r, uniform on {0, …, L−2}: P(r < x) = x/(L−1)."""
-        if self.levels > 256:
-            return super().draw(x, generator)
-        return (uniform_bytes(self.levels - 1, x.shape, generator) < x).float()
 
     def inverse(self, y: Tensor) -> Tensor:
         """Map zeros and ones, or their probabilities, back to grey levels."""

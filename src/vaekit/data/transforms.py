@@ -62,7 +62,7 @@ class Transform(BaseModel):
         return any(isinstance(step, Binarize | Threshold) for step in self.steps)
 
     def forward(self, x: Tensor, uniform: Tensor | None = None) -> Tensor:
-        """Map data in the user's units, float64 (B, *event), to the model's inputs.
+        """Map data in the user's units, (B, *event), to the model's inputs.
 
         Args:
             x: data in the user's units.
@@ -79,17 +79,6 @@ class Transform(BaseModel):
         for step in self.context:
             codes = step.forward(codes, None)
         return codes
-
-    def draw(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """Map training rows to the model's inputs, with fresh noise if a step needs it.
-
-        Args:
-            x: integers of any width, or float64.
-            generator: the source of the noise.
-        """
-        for step in self.steps:
-            x = step.draw(x, generator)
-        return x
 
     def inverse(self, y: Tensor) -> Tensor:
         """Map model values y back to the user's units, and round dequantised values down."""

@@ -95,7 +95,7 @@ class Autoencoder(LatentModel):
         y = self.decode(self.encode(x))
         return y, (x - y).square().flatten(1).sum(1).mean()
 
-    def draw(self, x: Tensor, samples: int | None = None) -> Reconstruction:  # noqa: ARG002 - every draw would be the same
+    def draw(self, x: Tensor, samples: int | None = None, noise: Tensor | None = None) -> Reconstruction:  # noqa: ARG002 - every draw would be the same
         """Reconstruct a batch x of shape (B, *event)."""
         return Reconstruction(x, self.decode(self.encode(x)))
 

@@ -60,8 +60,14 @@ class LatentModel(nn.Module, ABC):
         """
 
     @abstractmethod
-    def draw(self, x: Tensor, samples: int | None = None) -> Any:
-        """Draw M latent vectors for each row, and return the terms from which an objective computes its loss."""
+    def draw(self, x: Tensor, samples: int | None = None, noise: Tensor | None = None) -> Any:
+        """Draw M latent vectors for each row, and return the terms from which an objective computes its loss.
+
+        Args:
+            x: data as the model sees them, shape (B, *event).
+            samples: M, the number of draws.
+            noise: ε, shape (M, B, latent_dim); by default it is drawn from torch's global generator.
+        """
 
     @torch.no_grad()
     def start(self, x: Tensor) -> None:

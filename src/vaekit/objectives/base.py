@@ -66,15 +66,16 @@ class Objective(Part, nn.Module):
         """Return the objective with these options."""
         return cls(**{k: v for k, v in options.values().items() if k not in ("samples", "kl_weight")})
 
-    def draw(self, model: Any, x: Tensor, samples: int | None = None) -> Any:
+    def draw(self, model: Any, x: Tensor, samples: int | None = None, noise: Tensor | None = None) -> Any:
         """Draw latent vectors for a batch; override this for an objective that draws in another way.
 
         Args:
             model: the model, with the context of these rows.
             x: data as the model sees them, shape (B, *event).
             samples: M draws for each example; the model's own number by default.
+            noise: ε, shape (M, B, latent_dim); by default it is drawn from torch's global generator.
         """
-        return model.draw(x, samples)
+        return model.draw(x, samples, noise)
 
     @abstractmethod
     def terms(self, draws: Any, beta: Tensor) -> Terms:
@@ -100,7 +101,14 @@ class Loss(nn.Module):
         super().__init__()
         self.model, self.objective = model, objective
 
-    def forward(self, x: Tensor, beta: Tensor, context: Tensor | None = None, samples: int | None = None) -> Terms:
+    def forward(
+        self,
+        x: Tensor,
+        beta: Tensor,
+        context: Tensor | None = None,
+        samples: int | None = None,
+        noise: Tensor | None = None,
+    ) -> Terms:
         """Return the terms of a batch.
 
         Args:
@@ -108,5 +116,6 @@ class Loss(nn.Module):
             beta: β, a scalar tensor.
             context: c if the model is conditional, shape (B, ...).
             samples: M draws of z for each example; the model's own number by default.
+            noise: ε, shape (M, B, latent_dim); by default it is drawn from torch's global generator.
         """
-        return self.objective.terms(self.objective.draw(self.model.given(context), x, samples), beta)
+        return self.objective.terms(self.objective.draw(self.model.given(context), x, samples, noise), beta)

@@ -38,10 +38,10 @@ class NegativePIWAE(NegativeMIWAE):
 
     name = "piwae"
 
-    def draw(self, model: Any, x: Tensor, samples: int | None = None) -> Draws:
+    def draw(self, model: Any, x: Tensor, samples: int | None = None, noise: Tensor | None = None) -> Draws:
         """Return draws whose gradient through log q is separate from the gradient through decoder and prior."""
         q = model.encoder(x)
-        drawn = q.rsample((samples or model.samples,))
+        drawn = q.rsample((samples or model.samples,)) if noise is None else q.reparameterize(noise)
         z = drawn.view_as(drawn)
         p = model.decoder(z)
         return Draws(q, model.prior(), z, p, p.log_prob(x), drawn)

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from vaekit.data import BatchOrder, Rows, seeded
+from vaekit.data import BatchNoise, BatchOrder, Rows, batch_keys, seeded
 from vaekit.errors import Interrupted, TrainingError
 from vaekit.evaluation import active_units, measure
 from vaekit.folder import WEIGHTS, RunFolder
@@ -79,15 +79,14 @@ class Trainer:
         sums = torch.zeros(3, dtype=torch.float64, device=self.accelerator.device)
         self.state = TrainingState(self.model, loss, average, self.optimizer, sums)
         prepared = self.accelerator.prepare(loss)  # the optimiser is not wrapped, which would take time
-        self.step = Step(prepared, self.state, self.options, self.reporter.say)
-        self.generator = torch.Generator()
+        self.step = Step(prepared, self.train.prepare, self.state, self.options, self.reporter.say)
         self.metrics: list[dict[str, float]] = []
 
     def _try(self, loss: Loss) -> None:
         """Run the loss once before it is compiled, because the first lookup of a closed-form KL would break the graph."""
         with seeded(0), torch.no_grad():
             index, device = self.order.index(0)[:1], self.accelerator.device
-            x = self.train.training_batch(index, torch.Generator())
+            x = self.train.prepare(self.train.read(index), BatchNoise(batch_keys(0, 0, index)))
             loss(x.to(device), torch.ones((), device=device), self.train.context(index), self.samples)
 
     def run(self, resume: bool = False) -> None:
@@ -145,22 +144,23 @@ class Trainer:
 
     def _step(self, step: int) -> bool:
         """Take one step and return True. If a number is not finite, go back instead and return False."""
-        latent_seed, data_seed = self._noise_seeds(step)
-        mine = self.order.index(step)[self.accelerator.process_index :: self.accelerator.num_processes]
-        x = self.train.training_batch(mine, self.generator.manual_seed(data_seed)).to(self.accelerator.device)
+        mine, device = (
+            slice(self.accelerator.process_index, None, self.accelerator.num_processes),
+            self.accelerator.device,
+        )
+        index, (epoch, positions) = self.order.index(step)[mine], self.order.positions(step)
         weight = kl_weight(step, self.steps, self.kl_weight, self.options.kl_warmup, self.options.kl_cycles)
         inputs = Inputs(
-            x,
-            self.train.context(mine),
-            beta=torch.tensor(weight, device=x.device),
-            rate=self._rate(step),
-            lag=1
-            - min(self.options.average, (1 + step) / (10 + step)),  # in the first steps the average forgets faster
+            self.train.read(index).to(device),
+            batch_keys(self.seed, epoch, positions[mine]).to(device),
+            self.train.context(index),
+            beta=torch.tensor(weight, device=device),
+            lag=torch.tensor(1 - min(self.options.average, (1 + step) / (10 + step)), device=device),
             samples=draws(step, self.steps, self.samples, self.options.draws_warmup),
-            counted=self.train.unhidden(len(x)),  # rows with hidden cells would look better than they are
+            counted=self.train.unhidden(len(index)),  # rows with hidden cells would look better than they are
         )
-        with seeded(latent_seed):  # for ε and dropout
-            taken = self.step(inputs)
+        with seeded(self._noise_seed(step)):  # for dropout, and for what custom parts draw
+            taken = self.step(inputs, self._rate(step))
         if not math.isfinite(taken.norm):
             self._go_back(step, taken)
             return False
@@ -172,11 +172,10 @@ class Trainer:
         """Return the learning rate of a step."""
         return self.state.counters.rate_scale * learning_rate(step, self.steps, self.options)
 
-    def _noise_seeds(self, step: int) -> tuple[int, int]:
-        """Return two seeds, so that the noise in latent space and the noise in the data are independent."""
+    def _noise_seed(self, step: int) -> int:
+        """Return the seed of torch's global generator in a step."""
         place = repr((self.seed, step, self.accelerator.process_index)).encode()
-        digest = hashlib.blake2b(place, digest_size=16).digest()
-        return int.from_bytes(digest[:8]) >> 1, int.from_bytes(digest[8:]) >> 1
+        return int.from_bytes(hashlib.blake2b(place, digest_size=8).digest()) >> 1
 
     def _go_back(self, step: int, taken: Taken) -> None:
         """Go back to the last good state with half the learning rate, at most three times."""

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from vaekit.errors import RunError, shorten
 from vaekit.folder import COPY, Count, RunFolder
+from vaekit.models import LatentModel
 
 GOOD, LATEST = "state/good.safetensors", "state/latest.safetensors"
 """The state at the last validation, to which training goes back, and a later state if training was interrupted since."""
@@ -61,7 +62,7 @@ class TrainingState:
         counters: the counters.
     """
 
-    model: nn.Module
+    model: LatentModel
     loss: nn.Module
     average: dict[str, Tensor]
     optimizer: torch.optim.Optimizer

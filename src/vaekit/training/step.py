@@ -11,6 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from vaekit.data import BatchNoise, BatchStream
 from vaekit.errors import shorten
 from vaekit.objectives import Terms
 from vaekit.training.optimizers.base import States
@@ -25,20 +26,20 @@ class Inputs(NamedTuple):
     """What a step is given, apart from the weights and the state.
 
     Args:
-        x: data as the model sees them, shape (B, *event).
+        rows: rows of the batch before `prepare`, shape (B, *event).
+        keys: keys of their noise, shape (B, streams, 2).
         context: c if the model is conditional, shape (B, ...).
         beta: β, a scalar tensor.
-        rate: learning rate; a compiled step has it in the numbers of its optimiser.
-        lag: share of the new weights in their average; a tensor in a compiled step.
+        lag: share of the new weights in their average, a scalar tensor.
         samples: draws of z for each example.
         counted: number of rows, from the first, whose terms are added to the sums.
     """
 
-    x: Tensor
+    rows: Tensor
+    keys: Tensor
     context: Tensor | None
     beta: Tensor
-    rate: float
-    lag: float | Tensor
+    lag: Tensor
     samples: int
     counted: int
 
@@ -65,21 +66,30 @@ class Step:
 
     Args:
         loss: the model and its objective, wrapped if several processes train together.
+        prepare: makes the model's inputs of rows and their noise.
         state: the training state.
         options: the `training` section of the recipe.
         say: receives the message.
     """
 
     def __init__(
-        self, loss: nn.Module, state: TrainingState, options: TrainingOptions, say: Callable[[str], None]
+        self,
+        loss: nn.Module,
+        prepare: Callable[[Tensor, BatchNoise], Tensor],
+        state: TrainingState,
+        options: TrainingOptions,
+        say: Callable[[str], None],
     ) -> None:
+        self.prepare = prepare
+        with torch.no_grad():
+            self.latent_dim: int = state.model.prior().event_shape.numel()
         self.loss, self.optimizer, self.sums, self.say = loss, state.optimizer, state.sums, say
         self.clip, self.reduced = options.gradient_clip, options.precision == "bfloat16"
         named = {name: p for name, p in state.loss.named_parameters() if p.requires_grad}
         self.names, self.parameters = list(named), list(named.values())
         self.averaged, self.average = state.parameters, list(state.average.values())
         self.alone = loss is state.loss
-        self.update: Callable[..., None] | None = getattr(self.optimizer, "update", None)
+        self.update, self.factors = (getattr(self.optimizer, name, None) for name in ("update", "factors"))
         self.decay: float = self.optimizer.param_groups[0].get("weight_decay", 0.0)
         self._compiled: Callable[..., Taken] | None = None
         if options.compile and (obstacle := self._obstacle()):
@@ -87,19 +97,21 @@ class Step:
         elif options.compile:
             self._compiled = torch.compile(self._take, fullgraph=True, dynamic=False)
 
-    def __call__(self, inputs: Inputs) -> Taken:
-        """Take a step."""
-        if self._compiled is not None:
+    def __call__(self, inputs: Inputs, rate: float) -> Taken:
+        """Take a step with a learning rate.
+
+        Numbers that change from step to step are tensors, because a Python number would be part of the graph.
+        """
+        if self._compiled is not None and self.factors is not None:
             states = [self.optimizer.state[parameter] for parameter in self.parameters]
-            numbers = self.optimizer.factors(states, inputs.rate, self.decay)  # type: ignore[operator]
-            changing = {"rate": 0.0, "lag": inputs.beta.new_tensor(inputs.lag)}  # a number would be part of the graph
+            numbers = self.factors(states, rate, self.decay)
             try:
                 with torch._dynamo.config.patch(trace_autograd_ops=True, recompile_limit=GRAPHS):
-                    return self._compiled(inputs._replace(**changing), states, numbers)
+                    return self._compiled(inputs, states=states, numbers=numbers)
             except torch._dynamo.exc.TorchDynamoException as error:  # raised before anything has changed
                 self._compiled = None
                 self._refuse(str(error))
-        return self._take(inputs)
+        return self._take(inputs, rate)
 
     def _obstacle(self) -> str:
         """Return a reason why the step cannot be compiled, or an empty text."""
@@ -114,11 +126,14 @@ class Step:
     def _refuse(self, reason: str) -> None:
         self.say(f"The training step is not compiled: {shorten(reason.strip().splitlines()[0])}.")
 
-    def _take(self, inputs: Inputs, states: States = (), numbers: Tensor | None = None) -> Taken:
-        """Take a step; the states of the optimiser are read by a compiled step only."""
-        x, compiling = inputs.x, torch.compiler.is_compiling()
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.reduced):
-            terms: Terms = self.loss(x, inputs.beta, inputs.context, inputs.samples)
+    def _take(self, inputs: Inputs, rate: float = 0.0, states: States = (), numbers: Tensor | None = None) -> Taken:
+        """Take a step: compiled, with the states of the optimiser and its numbers, or as it is, with the learning rate."""
+        compiling, device = torch.compiler.is_compiling(), inputs.keys.device
+        noise = BatchNoise(inputs.keys)
+        x = self.prepare(inputs.rows, noise)
+        epsilon = noise.normal((inputs.samples, self.latent_dim), BatchStream.POSTERIOR).movedim(1, 0)
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.reduced):
+            terms: Terms = self.loss(x, inputs.beta, inputs.context, inputs.samples, epsilon)
         gradients = self._gradients(terms.loss.mean())
         with torch.no_grad():
             used = [index for index, gradient in enumerate(gradients) if gradient is not None]
@@ -136,12 +151,12 @@ class Step:
                 moved, chosen = [self.parameters[index] for index in used], [states[index] for index in used]
                 self.update(moved, found, chosen, [numbers[index] for index in used])
             else:
-                self._step_optimizer(gradients, inputs.rate)
+                self._step_optimizer(gradients, rate)
             for average, parameter in zip(self.average, self.averaged, strict=True):
                 average.lerp_(parameter, inputs.lag)
             each = terms.distortion[: inputs.counted], terms.rate[: inputs.counted]
             self.sums += torch.stack([*(term.sum() for term in each), inputs.beta.new_tensor(inputs.counted)])
-            every = norms.new_zeros(len(gradients)).index_copy(0, torch.tensor(used, device=x.device), norms)
+            every = norms.new_zeros(len(gradients)).index_copy(0, torch.tensor(used, device=device), norms)
         return Taken(Terms(*(term.detach() for term in terms)), every, norm)
 
     def _gradients(self, loss: Tensor) -> Sequence[Tensor | None]:

@@ -150,17 +150,15 @@ class Cells(Step):
                 codes[..., i] = np.where(mass < len(column.point_masses), chosen, codes[..., i])
         return torch.from_numpy(codes)
 
-    def hide(self, x: Tensor, unhidden: int, generator: torch.Generator) -> Tensor:
+    def hide(self, x: Tensor, unhidden: int, uniform: Tensor) -> Tensor:
         """Hide random cells of a batch, with a different random rate for each row.
 
         Args:
             x: slots and measures, shape (B, 2S).
             unhidden: number of rows at the start that are left unchanged.
-            generator: the source of randomness.
+            uniform: noise in (0, 1), shape (B, 1 + C): the first number of a row is its rate.
         """
-        rest = len(x) - unhidden
-        rate = torch.rand((rest, 1), generator=generator)
-        hidden = torch.rand((rest, len(self.columns)), generator=generator) < rate
+        hidden = uniform[unhidden:, 1:] < uniform[unhidden:, :1]
         hidden = hidden[:, torch.from_numpy(self.slot_columns)].repeat(1, 2)
         return torch.cat([x[:unhidden], torch.where(hidden, torch.nan, x[unhidden:])])
 

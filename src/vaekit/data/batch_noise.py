@@ -1,0 +1,98 @@
+"""Noise of training as a function of seed, epoch, position in the epoch, stream and element.
+
+A position has the same noise whatever the batch size is, and however a batch is divided among processes. The numbers are
+hashes of counters in operations of 32-bit integers, so a compiled step computes them where they are used.
+
+References:
+    Salmon, Moraes, Dror and Shaw, "Parallel Random Numbers: As Easy as 1, 2, 3", 2011, for counter-based generators;
+    Wellons, "Prospecting for Hash Functions", 2018, for the constants of the 32-bit hash.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from enum import IntEnum, unique
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from vaekit.data.noise import GOLDEN, mix
+
+STRIDE = -1640531527
+"""An odd number (2³² divided by the golden ratio, as a signed integer) between the counters of neighbouring elements."""
+
+
+@unique
+class BatchStream(IntEnum):
+    """Lists the uses of noise in training, each with a fixed number that no other use may have."""
+
+    TRANSFORM = 0
+    """Binarises and dequantises."""
+    HIDE = 1
+    """Hides cells of a mixed table."""
+    POSTERIOR = 2
+    """Draws ε of z ~ q(z|x)."""
+
+
+def batch_keys(seed: int, epoch: int, positions: npt.NDArray[np.int64]) -> Tensor:
+    """Return a 64-bit key for each row of a batch and each stream, as two 32-bit integers, shape (B, streams, 2).
+
+    Args:
+        seed: seed of the run.
+        epoch: number of the pass over the rows.
+        positions: positions of the rows in the order of the epoch, shape (B,).
+    """
+    with np.errstate(over="ignore"):
+        place = mix(np.array([seed % 2**64], np.uint64) + GOLDEN)
+        place = mix(place + np.uint64(epoch + 1) * GOLDEN)
+        rows = mix(place + (positions.astype(np.uint64) + np.uint64(1)) * GOLDEN)
+        keys = mix(rows[:, None] + (np.arange(len(BatchStream), dtype=np.uint64) + np.uint64(1)) * GOLDEN)
+    return torch.from_numpy(keys.view(np.int32).reshape(*keys.shape, 2))
+
+
+class BatchNoise:
+    """Makes uniform and normal noise for each row of a batch.
+
+    Args:
+        keys: result of `batch_keys`, on the device of the noise, shape (B, streams, 2).
+
+    Examples:
+        >>> whole = BatchNoise(batch_keys(0, 3, np.arange(6))).normal((4,), BatchStream.POSTERIOR)
+        >>> part = BatchNoise(batch_keys(0, 3, np.array([4, 1]))).normal((4,), BatchStream.POSTERIOR)
+        >>> bool((part == whole[[4, 1]]).all())
+        True
+    """
+
+    def __init__(self, keys: Tensor) -> None:
+        self.keys = keys
+
+    def uniform(self, shape: Sequence[int], stream: BatchStream) -> Tensor:
+        """Return uniform noise in the open interval (0, 1), odd multiples of 2⁻²⁴, float32, shape (B, *shape).
+
+        Args:
+            shape: shape of the noise for one row.
+            stream: purpose of the noise; different streams are independent.
+        """
+        bits = self._bits(math.prod(shape), int(stream))
+        numbers: Tensor = (((bits >> 9) & 0x7FFFFF).float() + 0.5) * 2.0**-23
+        return numbers.reshape(len(numbers), *shape)
+
+    def normal(self, shape: Sequence[int], stream: BatchStream) -> Tensor:
+        """Return standard normal noise, float32, shape (B, *shape), by the method of Box and Muller."""
+        count = math.prod(shape)
+        pairs = (count + 1) // 2
+        first, second = self.uniform((2, pairs), stream).unbind(1)
+        radius, angle = (-2 * first.log()).sqrt(), 2 * math.pi * second
+        numbers = torch.cat([radius * angle.cos(), radius * angle.sin()], 1)[:, :count]
+        return numbers.reshape(len(numbers), *shape)
+
+    def _bits(self, count: int, stream: int) -> Tensor:
+        """Return hashes as 32-bit integers, shape (B, count): two rounds, each with a half of the key."""
+        low, high = self.keys[:, stream, :1], self.keys[:, stream, 1:]
+        x = low + torch.arange(count, dtype=torch.int32, device=low.device) * STRIDE
+        x = (x ^ ((x >> 16) & 0xFFFF)) * 0x21F0AAAD ^ high
+        x = (x ^ ((x >> 15) & 0x1FFFF)) * 0x735A2D97
+        return x ^ ((x >> 15) & 0x1FFFF)
