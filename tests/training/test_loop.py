@@ -108,9 +108,9 @@ def test_draws_rise_in_training_and_every_held_out_bound_has_them_all(tmp_path, 
     trained, measured = [], []
     evaluate, draw = loop.measure, vaekit.models.VariationalAutoEncoder.draw
 
-    def counted(model, x, samples=None, **given):
-        drawn = draw(model, x, samples, **given)
-        if not given:  # a step of the training, which passes neither noise nor posterior
+    def counted(model, x, samples=None, noise=None, posterior=None):
+        drawn = draw(model, x, samples, noise, posterior)
+        if model.training:
             trained.append(len(drawn.z))
         return drawn
 

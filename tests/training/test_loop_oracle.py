@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 
 import numpy as np
@@ -75,6 +74,36 @@ def terms(w, x, epsilon):
     return -log_x.mean(0), rate, mean
 
 
+def mixed(number):
+    """The finalizer of splitmix64, in Python's integers."""
+    number = ((number ^ (number >> 30)) * 0xBF58476D1CE4E5B9) % 2**64
+    number = ((number ^ (number >> 27)) * 0x94D049BB133111EB) % 2**64
+    return number ^ (number >> 31)
+
+
+def hashed(epoch, position, stream, count):
+    """Uniform noise of a position in an epoch, in Python's integers."""
+    golden, numbers = 0x9E3779B97F4A7C15, []
+    key = mixed((SEED + golden) % 2**64)
+    for part in (epoch, position, stream):
+        key = mixed((key + (part + 1) * golden) % 2**64)
+    for element in range(count):
+        x = (key + element * 0x9E3779B9) % 2**32
+        x = ((x ^ (x >> 16)) * 0x21F0AAAD) % 2**32 ^ (key >> 32)
+        x = ((x ^ (x >> 15)) * 0x735A2D97) % 2**32
+        numbers.append((((x ^ (x >> 15)) >> 9) + 0.5) / 2**23)
+    return numbers
+
+
+def batch_noise(epoch, positions):
+    """Uniform noise of the data, shape (B, 4), and normal noise of the draws, shape (M, B, 2)."""
+    uniform = torch.tensor([hashed(epoch, position, 0, 4) for position in positions])
+    first, second = torch.tensor([hashed(epoch, position, 2, 2 * DRAWS) for position in positions]).chunk(2, 1)
+    radius, angle = (-2 * first.log()).sqrt(), 2 * math.pi * second
+    normal = torch.cat([radius * angle.cos(), radius * angle.sin()], 1)
+    return uniform, normal.reshape(BATCH, DRAWS, 2).movedim(1, 0)
+
+
 def plain_loop(w, train, validation, seen, log_det):
     """The weights, their average, all rows of metrics.csv, and the norms of the gradients."""
     names = [name for name in w if not name.endswith(("shift", "scale", "reference"))]
@@ -82,15 +111,14 @@ def plain_loop(w, train, validation, seen, log_det):
     sums, metrics, norms, averages = np.zeros(3), [], [], {}
     for step in range(STEPS):
         epoch, place = divmod(step, len(train) // BATCH)
-        rows = np.random.default_rng([SEED, 2, epoch]).permutation(len(train))[place * BATCH : (place + 1) * BATCH]
-        digest = hashlib.blake2b(repr((SEED, step, 0)).encode(), digest_size=16).digest()
-        latent, data = (torch.Generator().manual_seed(int.from_bytes(half) >> 1) for half in (digest[:8], digest[8:]))
-        x = seen(train[rows], torch.rand(BATCH, 4, generator=data))
+        positions = range(place * BATCH, (place + 1) * BATCH)
+        uniform, epsilon = batch_noise(epoch, positions)
+        x = seen(train[np.random.default_rng([SEED, 2, epoch]).permutation(len(train))[positions]], uniform)
         rise = (step + 1) / 4 if step < 4 else FINAL + (1 - FINAL) * 0.5 * (1 + math.cos(math.pi * (step - 4) / 16))
         rate, beta = RATE * rise, BETA * min(1.0, step / 12)
         for name in names:
             w[name] = w[name].detach().requires_grad_()
-        distortion, divergence, _ = terms(w, x, torch.randn(DRAWS, BATCH, 2, generator=latent))
+        distortion, divergence, _ = terms(w, x, epsilon)
         gradients = torch.autograd.grad((distortion + beta * divergence).mean(), [w[n] for n in names])
         norms.append(float(torch.cat([g.flatten() for g in gradients]).norm()))
         for name, gradient in zip(names, gradients, strict=True):
