@@ -41,8 +41,8 @@ MUTANTS = [
     Mutant(
         "the same latent noise at every step",
         "training/loop.py",
-        "with seeded(latent_seed), reduced:",
-        "with seeded(self.seed), reduced:",
+        "batch_keys(self.seed, epoch, positions[mine])",
+        "batch_keys(self.seed, 0, np.arange(len(positions[mine])))",
         LOOP,
     ),
     Mutant(
@@ -54,16 +54,16 @@ MUTANTS = [
     ),
     Mutant(
         "the average's early decay is left out",
-        "training/state.py",
-        "decay = min(decay, (1 + self.counters.step) / (10 + self.counters.step))",
-        "decay = min(decay, 1)",
+        "training/loop.py",
+        "1 - min(self.options.average, (1 + step) / (10 + step))",
+        "1 - self.options.average",
         LOOP,
     ),
     Mutant(
         "the average's decay is squared",
-        "training/state.py",
-        "self.parameters, 1 - decay)",
-        "self.parameters, 1 - decay**2)",
+        "training/loop.py",
+        "(1 + step) / (10 + step))",
+        "(1 + step) / (10 + step)) ** 2",
         LOOP,
     ),
     Mutant(
@@ -83,15 +83,15 @@ MUTANTS = [
     Mutant(
         "rows with hidden cells count in the figures of training",
         "training/loop.py",
-        "whole = self.train.unhidden(len(x))",
-        "whole = len(x)",
+        "counted=self.train.unhidden(len(index))",
+        "counted=len(index)",
         "tests/training/test_loop_oracle.py::test_rows_with_hidden_cells_do_not_count_in_the_figures_of_training",
     ),
     Mutant(
-        "noise in the data has the seed of noise in the latent space",
-        "training/loop.py",
-        "return int.from_bytes(digest[:8]) >> 1, int.from_bytes(digest[8:]) >> 1",
-        "return int.from_bytes(digest[:8]) >> 1, int.from_bytes(digest[:8]) >> 1",
+        "noise in the data is the noise in the latent space",
+        "training/step.py",
+        "BatchStream.POSTERIOR",
+        "BatchStream.TRANSFORM",
         LOOP,
     ),
     Mutant(
@@ -103,10 +103,24 @@ MUTANTS = [
     ),
     Mutant(
         "the gradient's norm is not limited",
-        "training/loop.py",
-        "if self.options.gradient_clip and norm > self.options.gradient_clip:",
-        "if False:",
+        "training/step.py",
+        "elif self.clip and norm > self.clip:",
+        "elif False:",
         LOOP,
+    ),
+    Mutant(
+        "the compiled step does not limit the gradient's norm",
+        "training/step.py",
+        "if self.clip and compiling:",
+        "if False and compiling:",
+        "tests/training/test_step.py::test_the_traced_step_is_the_step",
+    ),
+    Mutant(
+        "the compiled update of AdamW corrects only one of its moments",
+        "training/optimizers/adamw.py",
+        "(1 - SECOND**steps).rsqrt()",
+        "(0.0 * steps + 1.0)",
+        "tests/training/test_step.py::test_update_is_the_step_of_the_optimiser",
     ),
     Mutant(
         "metrics.csv tells the weight of the next step",

@@ -36,7 +36,7 @@ ROOMS = (
 """Each may import those before it."""
 
 DATA = (
-    *("noise", "limits", "damage", "steps"),
+    *("noise", "batch_noise", "limits", "damage", "steps"),
     "tables",
     *("source", "part", "options"),
     "readers",

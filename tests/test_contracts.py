@@ -371,10 +371,10 @@ class Averaged(NegativeELBO):
 
 
 class Frozen(NegativeIWAE):
-    def draw(self, model, x, samples=None):
+    def draw(self, model, x, samples=None, noise=None):
         with torch.no_grad():
             q = model.encoder(x)
-        return model.draw(x, samples, posterior=q)
+        return model.draw(x, samples, noise, posterior=q)
 
 
 class Restless(NegativeELBO):
