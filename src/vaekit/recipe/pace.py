@@ -20,6 +20,8 @@ from vaekit.training.optimizers import Optimizer
 
 PLANNED_NUMBERS = 1 << 29
 """Most numbers that the decoder computes with `epochs=auto`, so that large examples get fewer steps."""
+LEAST_STEPS, STEPS_PER_ROW = 400, 4
+"""Fewest steps with `epochs=auto`, and the most for each training row: few rows are learned long before the usual steps."""
 REDUCE_ABOVE, REDUCE_GAIN = 10**8, 1.5
 """Multiplications per step above which bfloat16 is tried, and the least speed-up that makes it worthwhile."""
 COMPILE_ABOVE = 5 * 10**12
@@ -42,7 +44,7 @@ def set_pace(content: dict[str, Any], plan: Plan) -> list[str]:
     if training["epochs"] == "auto":
         numbers = batch * math.prod(plan.event_shape) * samples
         planned = getattr(plan.part("optimizer"), "planned_steps", Optimizer.planned_steps)
-        steps = min(planned, max(300, PLANNED_NUMBERS // numbers))
+        steps = min(planned, max(LEAST_STEPS, STEPS_PER_ROW * plan.rows), max(300, PLANNED_NUMBERS // numbers))
         training["epochs"] = max(10, round(steps / per_epoch))
         notes.append(f"training.epochs={training['epochs']}: about {training['epochs'] * per_epoch} steps.")
     products = batch * _products(plan, samples)

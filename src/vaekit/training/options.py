@@ -14,7 +14,7 @@ class TrainingOptions(Options):
 
     epochs: Annotated[int, Field(gt=0)] | Literal["auto"] = Field(
         "auto",
-        description="Passes over the training rows; `auto` aims at 6,000 steps (4,000 with Muon), fewer for large pictures or many columns.",
+        description="Passes over the training rows; `auto` aims at 6,000 steps (4,000 with Muon), fewer for large pictures, many columns or few rows.",
     )
     batch_size: int = Field(128, ge=1, description="Rows in a batch.")
     learning_rate: float = Field(
