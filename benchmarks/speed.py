@@ -228,10 +228,13 @@ def report(records: list[dict]) -> str:
         cases.setdefault((record["network"], record["batch"]), {})[record["name"]] = record
     plot(cases)
     parts = [
-        f"# Speed\n\n{__doc__.split(chr(10), 2)[2].strip()}\n\nMachine: {machine()}.\n\n{targets(cases)}\n\n![Images per second](speed.png)\n"
+        f"# Speed\n\n{__doc__.split(chr(10), 2)[2].strip()}\n\n{targets(cases)}\n\n![Images per second](speed.png)\n"
     ]
     for (network, batch), found in sorted(cases.items()):
-        parts.append(f"## {network}, batch {batch}\n\n{ABOUT[network]}\n\n{table(list(found.values()))}\n")
+        where = next(iter(found.values())).get("machine", "not recorded")
+        parts.append(
+            f"## {network}, batch {batch}\n\n{ABOUT[network]}. Machine: {where}.\n\n{table(list(found.values()))}\n"
+        )
     return "\n".join(parts)
 
 
@@ -276,7 +279,7 @@ def main() -> None:
         for network in chosen.networks:
             for batch in chosen.batches or ([128] if network == "convolutional" else [64, 128, 512]):
                 found = Case(network, batch).compete(chosen.contestants, chosen.rounds, pictures)
-                found = [record | {"run": run} for record in found]
+                found = [record | {"run": run, "machine": machine()} for record in found]
                 with path.open("a") as file:
                     file.writelines(json.dumps(record) + "\n" for record in found)
                 print(table(found), flush=True)
