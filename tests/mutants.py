@@ -89,7 +89,7 @@ MUTANTS = [
     ),
     Mutant(
         "noise in the data is the noise in the latent space",
-        "training/step.py",
+        "training/loop.py",
         "BatchStream.POSTERIOR",
         "BatchStream.TRANSFORM",
         LOOP,

@@ -98,9 +98,8 @@ def hashed(epoch, position, stream, count):
 def batch_noise(epoch, positions):
     """Uniform noise of the data, shape (B, 4), and normal noise of the draws, shape (M, B, 2)."""
     uniform = torch.tensor([hashed(epoch, position, 0, 4) for position in positions])
-    first, second = torch.tensor([hashed(epoch, position, 2, 2 * DRAWS) for position in positions]).chunk(2, 1)
-    radius, angle = (-2 * first.log()).sqrt(), 2 * math.pi * second
-    normal = torch.cat([radius * angle.cos(), radius * angle.sin()], 1)
+    first, second = torch.tensor([hashed(epoch, position, 2, 4 * DRAWS) for position in positions]).chunk(2, 1)
+    normal = (-2 * first.log()).sqrt() * (2 * math.pi * second).cos()
     return uniform, normal.reshape(BATCH, DRAWS, 2).movedim(1, 0)
 
 

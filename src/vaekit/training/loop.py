@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from vaekit.data import BatchNoise, BatchOrder, Rows, batch_keys, seeded
+from vaekit.data import BatchNoise, BatchOrder, BatchStream, Rows, batch_keys, seeded
 from vaekit.errors import Interrupted, TrainingError
 from vaekit.evaluation import active_units, measure
 from vaekit.folder import WEIGHTS, RunFolder
@@ -79,7 +79,9 @@ class Trainer:
         sums = torch.zeros(3, dtype=torch.float64, device=self.accelerator.device)
         self.state = TrainingState(self.model, loss, average, self.optimizer, sums)
         prepared = self.accelerator.prepare(loss)  # the optimiser is not wrapped, which would take time
-        self.step = Step(prepared, self.train.prepare, self.state, self.options, self.reporter.say)
+        self.step = Step(prepared, self.state, self.options, self.reporter.say)
+        with torch.no_grad():
+            self.latent_dim = self.model.prior().event_shape.numel()
         self.metrics: list[dict[str, float]] = []
 
     def _try(self, loss: Loss) -> None:
@@ -150,13 +152,15 @@ class Trainer:
         )
         index, (epoch, positions) = self.order.index(step)[mine], self.order.positions(step)
         weight = kl_weight(step, self.steps, self.kl_weight, self.options.kl_warmup, self.options.kl_cycles)
+        samples = draws(step, self.steps, self.samples, self.options.draws_warmup)
+        noise = BatchNoise(batch_keys(self.seed, epoch, positions[mine]).to(device))
         inputs = Inputs(
-            self.train.read(index).to(device),
-            batch_keys(self.seed, epoch, positions[mine]).to(device),
+            self.train.prepare(self.train.read(index).to(device), noise),
+            noise.normal((samples, self.latent_dim), BatchStream.POSTERIOR).movedim(1, 0),
             self.train.context(index),
             beta=torch.tensor(weight, device=device),
             lag=torch.tensor(1 - min(self.options.average, (1 + step) / (10 + step)), device=device),
-            samples=draws(step, self.steps, self.samples, self.options.draws_warmup),
+            samples=samples,
             counted=self.train.unhidden(len(index)),  # rows with hidden cells would look better than they are
         )
         with seeded(self._noise_seed(step)):  # for dropout, and for what custom parts draw

@@ -11,7 +11,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from vaekit.data import BatchNoise, BatchStream
 from vaekit.errors import shorten
 from vaekit.objectives import Terms
 from vaekit.training.optimizers.base import States
@@ -26,8 +25,8 @@ class Inputs(NamedTuple):
     """What a step is given, apart from the weights and the state.
 
     Args:
-        rows: rows of the batch before `prepare`, shape (B, *event).
-        keys: keys of their noise, shape (B, streams, 2).
+        x: data as the model sees them, shape (B, *event).
+        noise: ε, shape (M, B, latent_dim).
         context: c if the model is conditional, shape (B, ...).
         beta: β, a scalar tensor.
         lag: share of the new weights in their average, a scalar tensor.
@@ -35,8 +34,8 @@ class Inputs(NamedTuple):
         counted: number of rows, from the first, whose terms are added to the sums.
     """
 
-    rows: Tensor
-    keys: Tensor
+    x: Tensor
+    noise: Tensor
     context: Tensor | None
     beta: Tensor
     lag: Tensor
@@ -66,7 +65,6 @@ class Step:
 
     Args:
         loss: the model and its objective, wrapped if several processes train together.
-        prepare: makes the model's inputs of rows and their noise.
         state: the training state.
         options: the `training` section of the recipe.
         say: receives the message.
@@ -75,14 +73,10 @@ class Step:
     def __init__(
         self,
         loss: nn.Module,
-        prepare: Callable[[Tensor, BatchNoise], Tensor],
         state: TrainingState,
         options: TrainingOptions,
         say: Callable[[str], None],
     ) -> None:
-        self.prepare = prepare
-        with torch.no_grad():
-            self.latent_dim: int = state.model.prior().event_shape.numel()
         self.loss, self.optimizer, self.sums, self.say = loss, state.optimizer, state.sums, say
         self.clip, self.reduced = options.gradient_clip, options.precision == "bfloat16"
         named = {name: p for name, p in state.loss.named_parameters() if p.requires_grad}
@@ -128,12 +122,9 @@ class Step:
 
     def _take(self, inputs: Inputs, rate: float = 0.0, states: States = (), numbers: Tensor | None = None) -> Taken:
         """Take a step: compiled, with the states of the optimiser and its numbers, or as it is, with the learning rate."""
-        compiling, device = torch.compiler.is_compiling(), inputs.keys.device
-        noise = BatchNoise(inputs.keys)
-        x = self.prepare(inputs.rows, noise)
-        epsilon = noise.normal((inputs.samples, self.latent_dim), BatchStream.POSTERIOR).movedim(1, 0)
+        compiling, device = torch.compiler.is_compiling(), inputs.x.device
         with torch.autocast(device.type, torch.bfloat16, enabled=self.reduced):
-            terms: Terms = self.loss(x, inputs.beta, inputs.context, inputs.samples, epsilon)
+            terms: Terms = self.loss(inputs.x, inputs.beta, inputs.context, inputs.samples, inputs.noise)
         gradients = self._gradients(terms.loss.mean())
         with torch.no_grad():
             used = [index for index, gradient in enumerate(gradients) if gradient is not None]
