@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from importlib import import_module
 
 import pytest
 import torch
@@ -41,6 +42,7 @@ class Said(Reporter):
 def traced(monkeypatch):
     """Trace the step as the compiler does, but run its operations one by one, which needs no C++ compiler."""
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    monkeypatch.setattr(import_module("vaekit.recipe.pace"), "can_compile", lambda: True)
 
 
 def train(folder, compiled, source="digits", reporter=None, **settings):
