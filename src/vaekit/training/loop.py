@@ -80,7 +80,7 @@ class Trainer:
         self.state = TrainingState(self.model, loss, average, self.optimizer, sums)
         prepared = self.accelerator.prepare(loss)  # the optimiser is not wrapped, which would take time
         self.step = Step(prepared, self.state, self.options, self.reporter.say)
-        with torch.no_grad():
+        with seeded(0), torch.no_grad():  # a prior may run the encoder, whose dropout draws
             self.latent_dim = self.model.prior().event_shape.numel()
         self.metrics: list[dict[str, float]] = []
 
@@ -146,10 +146,8 @@ class Trainer:
 
     def _step(self, step: int) -> bool:
         """Take one step and return True. If a number is not finite, go back instead and return False."""
-        mine, device = (
-            slice(self.accelerator.process_index, None, self.accelerator.num_processes),
-            self.accelerator.device,
-        )
+        device = self.accelerator.device
+        mine = slice(self.accelerator.process_index, None, self.accelerator.num_processes)
         index, (epoch, positions) = self.order.index(step)[mine], self.order.positions(step)
         weight = kl_weight(step, self.steps, self.kl_weight, self.options.kl_warmup, self.options.kl_cycles)
         samples = draws(step, self.steps, self.samples, self.options.draws_warmup)
@@ -160,7 +158,6 @@ class Trainer:
             self.train.context(index),
             beta=torch.tensor(weight, device=device),
             lag=torch.tensor(1 - min(self.options.average, (1 + step) / (10 + step)), device=device),
-            samples=samples,
             counted=self.train.unhidden(len(index)),  # rows with hidden cells would look better than they are
         )
         with seeded(self._noise_seed(step)):  # for dropout, and for what custom parts draw

@@ -30,7 +30,6 @@ class Inputs(NamedTuple):
         context: c if the model is conditional, shape (B, ...).
         beta: β, a scalar tensor.
         lag: share of the new weights in their average, a scalar tensor.
-        samples: draws of z for each example.
         counted: number of rows, from the first, whose terms are added to the sums.
     """
 
@@ -39,7 +38,6 @@ class Inputs(NamedTuple):
     context: Tensor | None
     beta: Tensor
     lag: Tensor
-    samples: int
     counted: int
 
 
@@ -111,8 +109,8 @@ class Step:
         """Return a reason why the step cannot be compiled, or an empty text."""
         if not self.alone:
             return "several processes train together"
-        if self.update is None:
-            return f"{type(self.optimizer).__name__} has no `update`"
+        if self.update is None or self.factors is None:
+            return f"{type(self.optimizer).__name__} has no `update` with `factors`"
         if not hasattr(torch._dynamo.config, "trace_autograd_ops"):
             return f"torch {torch.__version__} cannot compile gradients"
         return ""
@@ -124,7 +122,7 @@ class Step:
         """Take a step: compiled, with the states of the optimiser and its numbers, or as it is, with the learning rate."""
         compiling, device = torch.compiler.is_compiling(), inputs.x.device
         with torch.autocast(device.type, torch.bfloat16, enabled=self.reduced):
-            terms: Terms = self.loss(inputs.x, inputs.beta, inputs.context, inputs.samples, inputs.noise)
+            terms: Terms = self.loss(inputs.x, inputs.beta, inputs.context, len(inputs.noise), inputs.noise)
         gradients = self._gradients(terms.loss.mean())
         with torch.no_grad():
             used = [index for index, gradient in enumerate(gradients) if gradient is not None]

@@ -18,8 +18,8 @@ States = Sequence[Mapping[str, Tensor]]
 class Optimizer(Part):
     """An optimiser, which updates weights by their gradients.
 
-    To add an optimiser, define a class with a `name` and with `make`. If the torch optimiser has a static method `update`,
-    like `FusedAdamW`, the compiled step includes it.
+    To add an optimiser, define a class with a `name` and with `make`. If the torch optimiser has static methods `update`
+    and `factors`, like `FusedAdamW`, the compiled step includes it.
     """
 
     section = "optimizer"
