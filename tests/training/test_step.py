@@ -84,6 +84,7 @@ def test_the_traced_step_is_the_step(tmp_path, traced, settings):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's compiler
 @pytest.mark.parametrize(("optimizer", "latent_dim"), [("adamw", 3), ("muon", 33), ("adamw", 40)])
 def test_the_compiled_step_is_the_step(tmp_path, optimizer, latent_dim):
     compare(tmp_path, optimizer=optimizer, latent_dim=latent_dim, data__binarize="dynamic", likelihood="bernoulli")

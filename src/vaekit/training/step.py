@@ -116,7 +116,8 @@ class Step:
         return ""
 
     def _refuse(self, reason: str) -> None:
-        self.say(f"The training step is not compiled: {shorten(reason.strip().splitlines()[0])}.")
+        paragraph = " ".join(reason.strip().partition("\n\n")[0].split())
+        self.say(f"The training step is not compiled: {shorten(paragraph).removesuffix('.')}.")
 
     def _take(self, inputs: Inputs, rate: float = 0.0, states: States = (), numbers: Tensor | None = None) -> Taken:
         """Take a step: compiled, with the states of the optimiser and its numbers, or as it is, with the learning rate."""
