@@ -13,7 +13,7 @@ from scipy import stats
 
 from vaekit.data import BatchNoise, BatchStream, batch_keys
 
-ROWS, ELEMENTS = 20_000, 64
+ROWS, ELEMENTS, BITS = 20_000, 64, 16
 LEVEL = 1e-9
 """Probability of a false alarm of each test below; all draws are fixed, so a test that passes once passes always."""
 
@@ -27,14 +27,14 @@ def uniform(stream=BatchStream.TRANSFORM, **key):
 
 
 def bits(stream=BatchStream.TRANSFORM, **key):
-    """The upper 23 bits of the hash, of which the uniform numbers are made, as integers."""
-    return (uniform(stream, **key) * 2**23).astype(np.int64)
+    """Halves of hashes, of which the uniform numbers are made, as integers."""
+    return (uniform(stream, **key) * 2**16).astype(np.int64)
 
 
 def independent(a, b):
-    """Each bit of a against each of b: how often they agree, in standard errors, at a level corrected for 23² tests."""
-    limit = stats.norm.isf(LEVEL / 23**2)
-    for i, j in itertools.product(range(23), repeat=2):
+    """Each bit of a against each of b: how often they agree, in standard errors, at a level corrected for 16² tests."""
+    limit = stats.norm.isf(LEVEL / BITS**2)
+    for i, j in itertools.product(range(BITS), repeat=2):
         same = ((a >> i) ^ (b >> j)) & 1
         assert abs(same.mean() - 0.5) * 2 * np.sqrt(same.size) < limit, (i, j)
 
@@ -50,9 +50,9 @@ def test_a_position_has_the_same_noise_in_every_batch(seed, epoch, positions):
 
 def test_numbers_are_uniform_and_never_0_or_1():
     u = uniform()
-    assert 0 < u.min() < 1e-6 < 1 - 1e-6 < u.max() < 1
+    assert 0 < u.min() < 1e-4 < 1 - 1e-4 < u.max() < 1
     assert stats.chisquare(np.histogram(u, 1024, (0, 1))[0]).pvalue > LEVEL
-    for bit in range(23):
+    for bit in range(BITS):
         share = ((bits() >> bit) & 1).mean()
         assert abs(share - 0.5) * 2 * np.sqrt(u.size) < stats.norm.isf(LEVEL)
 

@@ -82,7 +82,7 @@ def mixed(number):
 
 
 def hashed(epoch, position, stream, count):
-    """Uniform noise of a position in an epoch, in Python's integers."""
+    """Hashes of a position in an epoch, 32 bits each, in Python's integers."""
     golden, numbers = 0x9E3779B97F4A7C15, []
     key = mixed((SEED + golden) % 2**64)
     for part in (epoch, position, stream):
@@ -91,14 +91,20 @@ def hashed(epoch, position, stream, count):
         x = (key + element * 0x9E3779B9) % 2**32
         x = ((x ^ (x >> 16)) * 0x21F0AAAD) % 2**32 ^ (key >> 32)
         x = ((x ^ (x >> 15)) * 0x735A2D97) % 2**32
-        numbers.append((((x ^ (x >> 15)) >> 9) + 0.5) / 2**23)
+        numbers.append(x ^ (x >> 15))
     return numbers
+
+
+def halves(number):
+    """Two uniform numbers, of the lower and the upper 16 bits of a hash; zero is in the middle of the signed integers."""
+    return [((half ^ 2**15) + 0.5) / 2**16 for half in (number % 2**16, number >> 16)]
 
 
 def batch_noise(epoch, positions):
     """Uniform noise of the data, shape (B, 4), and normal noise of the draws, shape (M, B, 2)."""
-    uniform = torch.tensor([hashed(epoch, position, 0, 4) for position in positions])
-    first, second = torch.tensor([hashed(epoch, position, 2, 4 * DRAWS) for position in positions]).chunk(2, 1)
+    uniform = torch.tensor([[u for x in hashed(epoch, row, 0, 2) for u in halves(x)] for row in positions])
+    numbers = [[((x >> 9) + 0.5) / 2**23 for x in hashed(epoch, row, 2, 4 * DRAWS)] for row in positions]
+    first, second = torch.tensor(numbers).chunk(2, 1)
     normal = (-2 * first.log()).sqrt() * (2 * math.pi * second).cos()
     return uniform, normal.reshape(BATCH, DRAWS, 2).movedim(1, 0)
 

