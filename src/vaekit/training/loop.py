@@ -103,7 +103,7 @@ class Trainer:
             RunError: if the folder cannot be written; the last saved state stays.
         """
         validations = validation_steps(self.steps, self.options.validations)
-        with asked_to_stop() as stop, self._reporting():
+        with asked_to_stop() as stop, self._reporting(), self.step.compiler():
             self._start(resume)
             saved = time.monotonic()
             while self.state.counters.step < self.steps and not (self.state.counters.finished or stop.signal):

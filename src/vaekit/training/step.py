@@ -6,6 +6,7 @@ g = ∇ mean loss(x);   g ← g · min(1, clip/‖g‖);   a step of the optimis
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 import torch
@@ -90,7 +91,7 @@ class Step:
             self._compiled = torch.compile(self._take, fullgraph=True, dynamic=False)
 
     def __call__(self, inputs: Inputs, rate: float) -> Taken:
-        """Take a step with a learning rate.
+        """Take a step with a learning rate, in the context of `compiler()`.
 
         Numbers that change from step to step are tensors, because a Python number would be part of the graph.
         """
@@ -98,12 +99,17 @@ class Step:
             states = [self.optimizer.state[parameter] for parameter in self.parameters]
             numbers = self.factors(states, rate, self.decay)
             try:
-                with torch._dynamo.config.patch(trace_autograd_ops=True, recompile_limit=GRAPHS):
-                    return self._compiled(inputs, states=states, numbers=numbers)
+                return self._compiled(inputs, states=states, numbers=numbers)
             except torch._dynamo.exc.TorchDynamoException as error:  # raised before anything has changed
                 self._compiled = None
                 self._refuse(str(error))
         return self._take(inputs, rate)
+
+    def compiler(self) -> AbstractContextManager[object]:
+        """Return a context with the compiler's settings, for all steps: entering it at each step would take time."""
+        if self._compiled is None:
+            return nullcontext()
+        return torch._dynamo.config.patch(trace_autograd_ops=True, recompile_limit=GRAPHS)
 
     def _obstacle(self) -> str:
         """Return a reason why the step cannot be compiled, or an empty text."""

@@ -19,9 +19,10 @@ def factors(states: States, rate: float, decay: float) -> Tensor:
 
     They are computed before the compiled update, which would compute them again for each number of a parameter.
     """
-    steps = torch.stack([state["step"] for state in states]).double() + 1
-    kept = torch.full_like(steps, 1 - rate * decay)
-    return torch.stack([kept, rate / (1 - FIRST**steps), (1 - SECOND**steps).rsqrt()], 1).float()
+    steps = torch.stack([state["step"] for state in states]).tolist()
+    kept, pairs = 1 - rate * decay, [(1 - FIRST ** (t + 1), 1 - SECOND ** (t + 1)) for t in steps]
+    numbers = [(kept, rate / first, second**-0.5) for first, second in pairs]
+    return torch.tensor(numbers, device=states[0]["step"].device)
 
 
 def adamw(parameters: Sequence[Tensor], gradients: Sequence[Tensor], states: States, numbers: Sequence[Tensor]) -> None:
