@@ -118,9 +118,9 @@ MUTANTS = [
     Mutant(
         "the compiled update of AdamW corrects only one of its moments",
         "training/optimizers/adamw.py",
-        "(1 - SECOND**steps).rsqrt()",
-        "(0.0 * steps + 1.0)",
-        "tests/training/test_step.py::test_update_is_the_step_of_the_optimiser",
+        "second**-0.5",
+        "1.0",
+        "tests/training/test_step.py::test_the_traced_update_is_the_update",
     ),
     Mutant(
         "metrics.csv tells the weight of the next step",

@@ -357,17 +357,16 @@ def test_gradients_are_clipped_to_the_norm_and_left_alone_below_it(tmp_path, mon
     def steps(limit):
         from vaekit.training.optimizers.adamw import FusedAdamW as AdamW
 
-        original = AdamW.step
+        original = AdamW.update
 
-        def step(self, *arguments, **options):
-            gradients = [p.grad.detach().clone() for group in self.param_groups for p in group["params"]]
-            seen.setdefault(limit, gradients)
-            return original(self, *arguments, **options)
+        def update(self, parameters, gradients, states, rate):
+            seen.setdefault(limit, [gradient.clone() for gradient in gradients])
+            return original(self, parameters, gradients, states, rate)
 
-        monkeypatch.setattr(AdamW, "step", step)
+        monkeypatch.setattr(AdamW, "update", update)
         settings = TINY | {"training.gradient_clip": limit, "training.epochs": 1}
         vaekit.train("digits", settings=settings, out=tmp_path / str(limit))
-        monkeypatch.setattr(AdamW, "step", original)
+        monkeypatch.setattr(AdamW, "update", original)
         return seen[limit]
 
     free, loose, tight = steps(0.0), steps(1e9), steps(0.5)

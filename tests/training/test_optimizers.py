@@ -1,10 +1,12 @@
 import copy
 
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
 from vaekit.training.optimizers import Muon, Optimizer, orthogonal
+from vaekit.training.optimizers.adamw import FusedAdamW
 from vaekit.training.optimizers.muon import LEAST_WIDTH
 
 
@@ -52,10 +54,10 @@ def stepped(kind, model, gradients, state=None, rate=0.01, decay=0.1):
     optimizer = Optimizer.known[kind].make(Optimizer.known[kind].Options(weight_decay=decay), model, rate)
     if state is not None:
         optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+    parameters = list(model.parameters())
     for step in gradients:
-        for parameter, gradient in zip(model.parameters(), step, strict=True):
-            parameter.grad = gradient.clone()
-        optimizer.step()
+        with torch.no_grad():
+            optimizer.update(parameters, [g.clone() for g in step], [optimizer.state[p] for p in parameters], rate)
     return {name: p.detach().clone() for name, p in model.named_parameters()}, optimizer
 
 
@@ -82,11 +84,25 @@ def test_hidden_layers_step_as_written_and_everything_else_as_with_adamw():
         np.testing.assert_allclose(told[name].flatten(1).numpy(), weight, atol=2e-4)
 
 
-def test_a_matrix_without_a_gradient_stays_where_it_is():
+def test_adamw_is_that_of_torch():
+    torch.manual_seed(3)
+    model = Model()
+    other, gradients = copy.deepcopy(model), some_gradients(model, 5)
+    told, _ = stepped("adamw", model, gradients)
+    adam = torch.optim.AdamW(other.parameters(), lr=0.01, weight_decay=0.1)
+    for step in gradients:
+        for parameter, gradient in zip(other.parameters(), step, strict=True):
+            parameter.grad = gradient
+        adam.step()
+    for name, value in other.named_parameters():
+        torch.testing.assert_close(told[name], value.detach(), rtol=1e-6, atol=1e-7)
+
+
+def test_a_state_of_another_optimizer_is_refused():
     layer = nn.Linear(32, 32)
-    start = layer.weight.detach().clone()
-    Muon(layer, 0.01, 0.1).step()
-    assert torch.equal(layer.weight.detach(), start)
+    saved = FusedAdamW(list(layer.parameters()), 0.01, 0.1).state_dict()
+    with pytest.raises(ValueError, match="holds step, exp_avg, exp_avg_sq instead of step, momentum"):
+        Muon(layer, 0.01, 0.1).load_state_dict(saved)
 
 
 def test_the_state_is_all_that_the_next_step_needs():

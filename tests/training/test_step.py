@@ -100,7 +100,10 @@ class Untraceable(NegativeELBO):
 
 @pytest.mark.parametrize(
     ("parts", "reason"),
-    [({"optimizer": torch.optim.SGD}, "SGD has no `update`"), ({"objective": Untraceable()}, "Data-dependent")],
+    [
+        ({"optimizer": torch.optim.SGD}, "SGD is not a `StepOptimizer`"),
+        ({"objective": Untraceable()}, "Data-dependent"),
+    ],
 )
 def test_what_cannot_be_compiled_is_trained_uncompiled_with_a_message(tmp_path, traced, parts, reason):
     said = Said()
@@ -135,8 +138,8 @@ def test_a_resumed_compiled_run_has_the_same_bytes(tmp_path, traced):
 
 @pytest.mark.parametrize("kind", [FusedAdamW, Muon])
 @pytest.mark.parametrize("decay", [0.0, 0.3])
-def test_update_is_the_step_of_the_optimiser(kind, decay):
-    """`update`, which the compiled step traces, against `step`, which for AdamW is torch's own kernel."""
+def test_the_traced_update_is_the_update(kind, decay):
+    """`traced_update` against `update`, which for AdamW is torch's own kernel."""
     torch.manual_seed(0)
     plain, graph = (torch.nn.Sequential(torch.nn.Linear(40, 40), torch.nn.Linear(40, 3)) for _ in range(2))
     graph.load_state_dict(plain.state_dict())
@@ -146,16 +149,15 @@ def test_update_is_the_step_of_the_optimiser(kind, decay):
         else (lambda m: Muon(m, 1e-2, decay))
     )
     first, second = make(plain), make(graph)
-    states = [second.state[p] for p in graph.parameters()]
+    (moved, states), (turned, others) = (
+        (list(m.parameters()), list(o.state.values())) for m, o in ((plain, first), (graph, second))
+    )
     for step in range(5):
-        gradients = [torch.randn_like(p) for p in plain.parameters()]
-        for parameter, gradient in zip(plain.parameters(), gradients, strict=True):
-            parameter.grad = gradient.clone()
-        first.param_groups[0]["lr"] = rate = 0.01 / (step + 1)
-        first.step()
-        numbers = second.factors(states, rate, decay)
+        gradients, rate = [torch.randn_like(p) for p in moved], 0.01 / (step + 1)
         with torch.no_grad():
-            second.update(list(graph.parameters()), [g.clone() for g in gradients], states, list(numbers))
+            first.update(moved, [g.clone() for g in gradients], states, rate)
+            numbers = second.factors(others, rate)
+            second.traced_update(turned, [g.clone() for g in gradients], others, list(numbers))
     for a, b in zip(plain.parameters(), graph.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
     for index, state in first.state_dict()["state"].items():

@@ -17,8 +17,9 @@ from vaekit.models.by_hand import as_latent_model
 from vaekit.objectives import Objective
 from vaekit.parts import AUTO, OBJECT, Part, PartOptions, import_installed
 from vaekit.recipe.recipe import SECTIONS, Recipe
+from vaekit.training.optimizers import StepOptimizer
 
-Maker = Callable[[nn.Module, float], torch.optim.Optimizer]
+Maker = Callable[[nn.Module, float], StepOptimizer | torch.optim.Optimizer]
 MUST_BE: dict[str, tuple[type, str]] = {
     "model": (nn.Module, "a torch module with an `encoder`, a `decoder` and a `prior`"),
     "encoder": (nn.Module, "a torch module from (B, *event) to (B, features)"),

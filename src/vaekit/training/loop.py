@@ -25,6 +25,7 @@ from vaekit.folder import WEIGHTS, RunFolder
 from vaekit.models import LatentModel
 from vaekit.objectives import Loss, Objective
 from vaekit.training.accelerator import make_accelerator
+from vaekit.training.optimizers import StepOptimizer
 from vaekit.training.options import TrainingOptions
 from vaekit.training.reporter import Reporter
 from vaekit.training.schedules import draws, kl_weight, learning_rate, validation_steps
@@ -59,7 +60,7 @@ class Trainer:
     objective: Objective
     kl_weight: float
     samples: int
-    make_optimizer: Callable[[nn.Module, float], torch.optim.Optimizer]
+    make_optimizer: Callable[[nn.Module, float], StepOptimizer | torch.optim.Optimizer]
     train: Rows
     validation: Rows
     options: TrainingOptions

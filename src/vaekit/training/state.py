@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from vaekit.errors import RunError, shorten
 from vaekit.folder import COPY, Count, RunFolder
 from vaekit.models import LatentModel
+from vaekit.training.optimizers import StepOptimizer
 
 GOOD, LATEST = "state/good.safetensors", "state/latest.safetensors"
 """The state at the last validation, to which training goes back, and a later state if training was interrupted since."""
@@ -65,7 +66,7 @@ class TrainingState:
     model: LatentModel
     loss: nn.Module
     average: dict[str, Tensor]
-    optimizer: torch.optim.Optimizer
+    optimizer: StepOptimizer | torch.optim.Optimizer
     sums: Tensor
     counters: Counters = field(default_factory=Counters)
 
@@ -106,6 +107,7 @@ class TrainingState:
                 loss[key] = value
         try:
             moments = self._moments(groups["optimizer"])
+            self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
             self.loss.load_state_dict(loss)
             for key, value in self.average.items():
                 value.copy_(groups["average"][key])
@@ -114,7 +116,6 @@ class TrainingState:
             told = f"'{folder.path / name}' does not belong to this run: {shorten(str(error))}"
             raise RunError(told, mend=COPY) from error
         self.counters = counters
-        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
 
     def _moments(self, saved: dict[str, Tensor]) -> dict[int, dict[str, Tensor]]:
         """Group the optimiser's saved values by parameter, and check their shapes."""

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from vaekit.errors import shorten
 from vaekit.objectives import Terms
+from vaekit.training.optimizers import StepOptimizer
 from vaekit.training.optimizers.base import States
 from vaekit.training.options import TrainingOptions
 from vaekit.training.state import TrainingState
@@ -82,8 +83,9 @@ class Step:
         self.names, self.parameters = list(named), list(named.values())
         self.averaged, self.average = state.parameters, list(state.average.values())
         self.alone = loss is state.loss
-        self.update, self.factors = (getattr(self.optimizer, name, None) for name in ("update", "factors"))
-        self.decay: float = self.optimizer.param_groups[0].get("weight_decay", 0.0)
+        self.states: States = ()
+        if isinstance(self.optimizer, StepOptimizer):
+            self.states = [self.optimizer.state[parameter] for parameter in self.parameters]
         self._compiled: Callable[..., Taken] | None = None
         if options.compile and (obstacle := self._obstacle()):
             self._refuse(obstacle)
@@ -95,15 +97,13 @@ class Step:
 
         Numbers that change from step to step are tensors, because a Python number would be part of the graph.
         """
-        if self._compiled is not None and self.factors is not None:
-            states = [self.optimizer.state[parameter] for parameter in self.parameters]
-            numbers = self.factors(states, rate, self.decay)
+        if self._compiled is not None and isinstance(self.optimizer, StepOptimizer):
             try:
-                return self._compiled(inputs, states=states, numbers=numbers)
+                return self._compiled(inputs, self.states, numbers=self.optimizer.factors(self.states, rate))
             except torch._dynamo.exc.TorchDynamoException as error:  # raised before anything has changed
                 self._compiled = None
                 self._refuse(str(error))
-        return self._take(inputs, rate)
+        return self._take(inputs, self.states, rate)
 
     def compiler(self) -> AbstractContextManager[object]:
         """Return a context with the compiler's settings, for all steps: entering it at each step would take time."""
@@ -115,8 +115,8 @@ class Step:
         """Return a reason why the step cannot be compiled, or an empty text."""
         if not self.alone:
             return "several processes train together"
-        if self.update is None or self.factors is None:
-            return f"{type(self.optimizer).__name__} has no `update` with `factors`"
+        if not isinstance(self.optimizer, StepOptimizer):
+            return f"{type(self.optimizer).__name__} is not a `StepOptimizer`"
         if not hasattr(torch._dynamo.config, "trace_autograd_ops"):
             return f"torch {torch.__version__} cannot compile gradients"
         return ""
@@ -125,8 +125,8 @@ class Step:
         paragraph = " ".join(reason.strip().partition("\n\n")[0].split())
         self.say(f"The training step is not compiled: {shorten(paragraph).removesuffix('.')}.")
 
-    def _take(self, inputs: Inputs, rate: float = 0.0, states: States = (), numbers: Tensor | None = None) -> Taken:
-        """Take a step: compiled, with the states of the optimiser and its numbers, or as it is, with the learning rate."""
+    def _take(self, inputs: Inputs, states: States, rate: float = 0.0, numbers: Tensor | None = None) -> Taken:
+        """Take a step: as it is, with the learning rate, or compiled, with the optimiser's factors."""
         compiling, device = torch.compiler.is_compiling(), inputs.x.device
         with torch.autocast(device.type, torch.bfloat16, enabled=self.reduced):
             terms: Terms = self.loss(inputs.x, inputs.beta, inputs.context, len(inputs.noise), inputs.noise)
@@ -143,11 +143,14 @@ class Step:
                 torch._foreach_mul_(found, (self.clip / norm).clamp(max=1.0))
             elif self.clip and norm > self.clip:  # otherwise the gradients stay as they are, which takes no time
                 torch._foreach_mul_(found, self.clip / float(norm))
-            if numbers is not None and self.update is not None:
+            if isinstance(self.optimizer, StepOptimizer):
                 moved, chosen = [self.parameters[index] for index in used], [states[index] for index in used]
-                self.update(moved, found, chosen, [numbers[index] for index in used])
+                if numbers is None:
+                    self.optimizer.update(moved, found, chosen, rate)
+                else:
+                    self.optimizer.traced_update(moved, found, chosen, [numbers[index] for index in used])
             else:
-                self._step_optimizer(gradients, rate)
+                self._step_torch(self.optimizer, gradients, rate)
             for average, parameter in zip(self.average, self.averaged, strict=True):
                 average.lerp_(parameter, inputs.lag)
             each = terms.distortion[: inputs.counted], terms.rate[: inputs.counted]
@@ -164,9 +167,9 @@ class Step:
         loss.backward()  # the wrapper averages gradients over processes only here
         return [parameter.grad for parameter in self.parameters]
 
-    def _step_optimizer(self, gradients: Sequence[Tensor | None], rate: float) -> None:
+    def _step_torch(self, optimizer: torch.optim.Optimizer, gradients: Sequence[Tensor | None], rate: float) -> None:
         for parameter, gradient in zip(self.parameters, gradients, strict=True):
             parameter.grad = gradient
-        for group in self.optimizer.param_groups:
+        for group in optimizer.param_groups:
             group["lr"] = rate
-        self.optimizer.step()
+        optimizer.step()

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import compress
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from vaekit.training.optimizers.adamw import FusedAdamW, adamw, factors
-from vaekit.training.optimizers.base import Optimizer, States
+from vaekit.training.optimizers.adamw import FusedAdamW
+from vaekit.training.optimizers.base import Optimizer, States, Tensors
 
 MOMENTUM, SCALE = 0.95, 10.0
 """Decay μ of the mean of gradients, and the spectral norm of an update as a multiple of the learning rate."""
@@ -52,33 +53,17 @@ def _is_hidden(layer: nn.Module) -> bool:
     return isinstance(layer, nn.Linear | nn.Conv2d) and layer.weight.shape[0] == layer.weight.shape[1] >= LEAST_WIDTH
 
 
-def _turn(matrices: list[Tensor], gradients: list[Tensor], momenta: list[Tensor], kept: Any, rate: Any) -> None:
-    """Update weights of one shape in place by Muon, given 1 − ηλ and η."""
-    torch._foreach_lerp_(momenta, gradients, 1 - MOMENTUM)
-    ahead = torch.stack(torch._foreach_lerp(gradients, momenta, MOMENTUM))
-    steps = orthogonal(ahead.flatten(2)).view_as(ahead)
-    torch._foreach_mul_(matrices, kept)
-    torch._foreach_sub_(matrices, list((SCALE * rate * steps).unbind()))
-
-
-def muon_factors(states: States, rate: float, decay: float) -> Tensor:
-    """Return three numbers for each parameter's next update by `muon`, shape (n, 3): for a matrix 1 − ηλ, η and 0."""
-    numbers = factors(states, rate, decay)
-    hidden = [index for index, state in enumerate(states) if "momentum" in state]
-    numbers[hidden, 1:] = numbers.new_tensor([rate, 0.0])
-    return numbers
-
-
-def muon(parameters: Sequence[Tensor], gradients: Sequence[Tensor], states: States, numbers: Sequence[Tensor]) -> None:
-    """Update parameters in place: those with a `momentum` by Muon, all others by AdamW; for the arguments see `adamw`."""
-    found = list(zip(parameters, gradients, states, numbers, strict=True))
-    hidden = [each for each in found if "momentum" in each[2]]
-    for shape in {tuple(each[0].shape): None for each in hidden}:
-        alike = [each for each in hidden if tuple(each[0].shape) == shape]
-        momenta, (kept, rate, _) = [state["momentum"] for _, _, state, _ in alike], alike[0][3]
-        _turn([each[0] for each in alike], [each[1] for each in alike], momenta, kept, rate)
-    rest = [each for each in found if "momentum" not in each[2]]
-    adamw(*([each[index] for each in rest] for index in range(4)))  # type: ignore[arg-type]
+def _turn(matrices: Tensors, gradients: Tensors, states: States, kept: Any, rate: Any) -> None:
+    """Update weights in place by Muon, given 1 − ηλ and η: those of one shape together."""
+    for shape in dict.fromkeys(matrix.shape for matrix in matrices):
+        alike = [index for index, matrix in enumerate(matrices) if matrix.shape == shape]
+        moved, found = [matrices[index] for index in alike], [gradients[index] for index in alike]
+        momenta = [states[index]["momentum"] for index in alike]
+        torch._foreach_lerp_(momenta, found, 1 - MOMENTUM)
+        ahead = torch.stack(torch._foreach_lerp(found, momenta, MOMENTUM))
+        steps = orthogonal(ahead.flatten(2)).view_as(ahead)
+        torch._foreach_mul_(moved, kept)
+        torch._foreach_sub_(moved, list((SCALE * rate * steps).unbind()))
 
 
 class Muon(FusedAdamW):
@@ -102,36 +87,50 @@ class Muon(FusedAdamW):
     Examples:
         >>> layer = nn.Linear(64, 64, bias=False)
         >>> nn.init.zeros_(layer.weight).grad = torch.randn(64, 64)
-        >>> Muon(layer, lr=1e-3, weight_decay=0.0).step()
+        >>> muon = Muon(layer, lr=1e-3, weight_decay=0.0)
+        >>> with torch.no_grad():
+        ...     muon.update([layer.weight], [layer.weight.grad], [muon.state[layer.weight]], rate=1e-3)
         >>> round(float(torch.linalg.matrix_norm(layer.weight.detach(), 2)), 3) in (0.011, 0.012)
         True
     """
 
-    factors = staticmethod(muon_factors)
-    update = staticmethod(muon)
-
     def __init__(self, model: nn.Module, lr: float, weight_decay: float) -> None:
+        self.hidden = {layer.weight for layer in model.modules() if _is_hidden(layer)}
         super().__init__(list(model.parameters()), lr, weight_decay)
-        self.alike: dict[tuple[int, ...], list[Tensor]] = {}
-        for layer in model.modules():
-            if _is_hidden(layer):
-                weight = layer.get_parameter("weight")
-                self.alike.setdefault(tuple(weight.shape), []).append(weight)
-                # AdamW needs a step count in every state that it loads
-                self.state[weight] = {"step": torch.zeros(()), "momentum": torch.zeros_like(weight)}
 
-    @torch.no_grad()
-    def step(self) -> None:  # type: ignore[override]  # no closure: the loop computes the loss once
-        """Update every parameter that has a gradient, and clear the gradients of matrices."""
-        rate, decay = self.param_groups[0]["lr"], self.param_groups[0]["weight_decay"]
-        for matrices in self.alike.values():
-            found = {matrix: matrix.grad for matrix in matrices if matrix.grad is not None}
-            if found:
-                momenta = [self.state[matrix]["momentum"] for matrix in found]
-                _turn(list(found), list(found.values()), momenta, 1 - rate * decay, rate)
-                for matrix in found:
-                    matrix.grad = None
-        super().step()
+    def start(self, parameter: Tensor) -> dict[str, Tensor]:
+        """Return a momentum of zero for a matrix, and AdamW's moments for other parameters."""
+        state = super().start(parameter)
+        if parameter not in self.hidden:
+            return state
+        return {"step": state["step"], "momentum": state["exp_avg"]}
+
+    def update(self, parameters: Tensors, gradients: Tensors, states: States, rate: float) -> None:
+        """Update matrices by Muon, and other parameters by AdamW's kernel."""
+        (matrices, slopes, momenta), (others, found, moments) = _split(states, parameters, gradients, states)
+        _turn(matrices, slopes, momenta, 1 - rate * self.weight_decay, rate)
+        super().update(others, found, moments, rate)
+
+    def factors(self, states: States, rate: float) -> Tensor:
+        """Return the numbers of AdamW, and for a matrix 1 − ηλ, η and 0, shape (n, 3)."""
+        numbers = super().factors(states, rate)
+        hidden = [index for index, state in enumerate(states) if "momentum" in state]
+        numbers[hidden, 1:] = numbers.new_tensor([rate, 0.0])
+        return numbers
+
+    def traced_update(self, parameters: Tensors, gradients: Tensors, states: States, numbers: Tensors) -> None:
+        """Update matrices by Muon, and other parameters by AdamW."""
+        (matrices, slopes, momenta, rows), rest = _split(states, parameters, gradients, states, numbers)
+        if matrices:
+            _turn(matrices, slopes, momenta, rows[0][0], rows[0][1])
+        super().traced_update(*rest)
+
+
+def _split(states: States, *sequences: Sequence[Any]) -> Iterator[tuple[list[Any], ...]]:
+    """Divide sequences aligned with the states into those of matrices, whose states have a `momentum`, and the rest."""
+    for wanted in (True, False):
+        chosen = [("momentum" in state) is wanted for state in states]
+        yield tuple(list(compress(sequence, chosen)) for sequence in sequences)
 
 
 class MuonOptimizer(Optimizer):
