@@ -1,4 +1,4 @@
-"""Choose the number of epochs, the precision and compilation where a recipe says `auto`."""
+"""Choose epochs, validations, precision and compilation where a recipe says `auto`."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ PLANNED_NUMBERS = 1 << 29
 """Most numbers that the decoder computes with `epochs=auto`, so that large examples get fewer steps."""
 LEAST_STEPS, STEPS_PER_ROW = 400, 4
 """Fewest steps with `epochs=auto`, and the most for each training row: few rows are learned long before the usual steps."""
+VALIDATIONS, STEPS_PER_VALIDATION = (10, 50), 10
+"""Fewest and most validations with `validations=auto`, and the steps between two; a validation takes as long as three small steps."""
 REDUCE_ABOVE, REDUCE_GAIN = 10**8, 1.5
 """Multiplications per step above which bfloat16 is tried, and the least speed-up that makes it worthwhile."""
 COMPILE_ABOVE = 5 * 10**12
@@ -29,10 +31,10 @@ COMPILE_ABOVE = 5 * 10**12
 
 
 def set_pace(content: dict[str, Any], plan: Plan) -> list[str]:
-    """Choose epochs, precision and compilation in a recipe that leaves them at `auto`.
+    """Choose epochs, validations, precision and compilation in a recipe that leaves them at `auto`.
 
     Args:
-        content: a recipe as nested dictionaries, complete except for these three; it is changed in place.
+        content: a recipe as nested dictionaries, complete except for these four; it is changed in place.
         plan: the data and the parts.
 
     Returns:
@@ -47,6 +49,9 @@ def set_pace(content: dict[str, Any], plan: Plan) -> list[str]:
         steps = min(planned, max(LEAST_STEPS, STEPS_PER_ROW * plan.rows), max(300, PLANNED_NUMBERS // numbers))
         training["epochs"] = max(10, round(steps / per_epoch))
         notes.append(f"training.epochs={training['epochs']}: about {training['epochs'] * per_epoch} steps.")
+    if training["validations"] == "auto":
+        few, many = VALIDATIONS
+        training["validations"] = min(many, max(few, training["epochs"] * per_epoch // STEPS_PER_VALIDATION))
     products = batch * _products(plan, samples)
     if training["precision"] == "auto":
         training["precision"], reason = _choose_precision(plan, products)

@@ -103,7 +103,7 @@ class Trainer:
             TrainingError: if a number is still not finite after several attempts.
             RunError: if the folder cannot be written; the last saved state stays.
         """
-        validations = validation_steps(self.steps, self.options.validations)
+        validations = validation_steps(self.steps, int(self.options.validations))
         with asked_to_stop() as stop, self._reporting(), self.step.compiler():
             self._start(resume)
             saved = time.monotonic()

@@ -43,7 +43,10 @@ class TrainingOptions(Options):
         lt=1,
         description="Fraction of the steps over which the number of draws rises to objective.samples (1, 4, 16, …), which saves time.",
     )
-    validations: int = Field(50, ge=1, description="Number of validations, spread evenly over the planned steps.")
+    validations: Annotated[int, Field(gt=0)] | Literal["auto"] = Field(
+        "auto",
+        description="Number of validations, spread evenly over the planned steps; `auto` is one for every ten steps, at least 10 and at most 50.",
+    )
     patience: int = Field(
         15, ge=0, description="Training stops after this many validations without a better bound; 0 turns this off."
     )
