@@ -11,7 +11,7 @@ def test_every_key_is_described_with_its_default_and_a_sentence():
         assert text.endswith("."), key
         assert text[0].isupper(), key
     assert rows["latent_dim"][:2] == ("auto", "whole number or auto")
-    assert rows["training.batch_size"][0] == "128"
+    assert rows["training.batch_size"][0] == "auto"
     assert rows["encoder.hidden"][0] == "[512, 512]"
     assert rows["training.compile"][1] == "true or false or auto"
     assert rows["likelihood.variance"][1] == "number or learned, per_feature, predicted"

@@ -3,7 +3,7 @@ import sys
 import numpy as np
 import pytest
 
-from vaekit.data import Schema
+from vaekit.data import Column, Schema
 from vaekit.errors import RecipeError
 from vaekit.models import Likelihood
 from vaekit.recipe import load_recipe, make_plan, resolve
@@ -98,6 +98,17 @@ def test_the_number_of_epochs_makes_six_thousand_steps_and_fewer_for_few_rows(ro
     steps = epochs * (rows // min(rows, batch_size))
     assert f"training.epochs={epochs}: about {steps} steps." in notes
     assert choose(REAL, "training.epochs=3")[0].training.epochs == 3
+
+
+@pytest.mark.parametrize(
+    ("rows", "batch", "epochs", "validations"),
+    [(90, 32, 100, 20), (409, 102, 102, 40), (1500, 256, 300, 50), (10_000, 256, 154, 50)],
+)
+def test_few_rows_of_a_table_take_a_step_each_in_batches_of_a_quarter(rows, batch, epochs, validations):
+    table = tuple(Column(name=name, kind="real", type="double") for name in ("x", "y"))
+    schema = Schema(kind="mixed", shape=(2,), columns=("x", "y"), table=table)
+    training = choose(schema, rows=rows)[0].training
+    assert (training.batch_size, training.epochs, training.validations) == (batch, epochs, validations)
 
 
 def test_an_optimiser_that_says_nothing_of_its_steps_takes_as_many_as_adamw(monkeypatch):

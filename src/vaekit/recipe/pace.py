@@ -1,4 +1,4 @@
-"""Choose epochs, validations, precision and compilation where a recipe says `auto`."""
+"""Choose batches, epochs, validations, precision and compilation where a recipe says `auto`."""
 
 from __future__ import annotations
 
@@ -20,8 +20,11 @@ from vaekit.training.optimizers import Optimizer
 
 PLANNED_NUMBERS = 1 << 29
 """Most numbers that the decoder computes with `epochs=auto`, so that large examples get fewer steps."""
-LEAST_STEPS, STEPS_PER_ROW = 400, 4
-"""Fewest steps with `epochs=auto`, and the most for each training row: few rows are learned long before the usual steps."""
+FEWEST_STEPS, STEPS_PER_ROW = {True: 200, False: 400}, {True: 1, False: 4}
+"""Fewest steps with `epochs=auto`, and the most for each training row, of mixed tables and of other data: few rows are
+learned long before the usual steps."""
+BATCH, BATCH_OF_TABLES, LEAST_BATCH = 128, 256, 32
+"""Rows in a batch with `batch_size=auto`; that of tables is at most a quarter of the rows, but at least the last."""
 VALIDATIONS, STEPS_PER_VALIDATION = (10, 50), 10
 """Fewest and most validations with `validations=auto`, and the steps between two; a validation takes as long as three small steps."""
 REDUCE_ABOVE, REDUCE_GAIN = 10**8, 1.5
@@ -31,22 +34,27 @@ COMPILE_ABOVE = 5 * 10**12
 
 
 def set_pace(content: dict[str, Any], plan: Plan) -> list[str]:
-    """Choose epochs, validations, precision and compilation in a recipe that leaves them at `auto`.
+    """Choose batches, epochs, validations, precision and compilation in a recipe that leaves them at `auto`.
 
     Args:
-        content: a recipe as nested dictionaries, complete except for these four; it is changed in place.
+        content: a recipe as nested dictionaries, complete except for these five; it is changed in place.
         plan: the data and the parts.
 
     Returns:
         A sentence for each choice.
     """
     training, samples, notes = content["training"], int(content["objective"]["samples"]), []
+    table = plan.kind == "mixed"
+    if training["batch_size"] == "auto":
+        training["batch_size"] = min(BATCH_OF_TABLES, max(LEAST_BATCH, plan.rows // 4)) if table else BATCH
     batch = min(training["batch_size"], plan.rows)
     per_epoch = plan.rows // batch
     if training["epochs"] == "auto":
         numbers = batch * math.prod(plan.event_shape) * samples
         planned = getattr(plan.part("optimizer"), "planned_steps", Optimizer.planned_steps)
-        steps = min(planned, max(LEAST_STEPS, STEPS_PER_ROW * plan.rows), max(300, PLANNED_NUMBERS // numbers))
+        steps = min(
+            planned, max(FEWEST_STEPS[table], STEPS_PER_ROW[table] * plan.rows), max(300, PLANNED_NUMBERS // numbers)
+        )
         training["epochs"] = max(10, round(steps / per_epoch))
         notes.append(f"training.epochs={training['epochs']}: about {training['epochs'] * per_epoch} steps.")
     if training["validations"] == "auto":

@@ -69,7 +69,8 @@ class Trainer:
     reporter: Reporter
 
     def __post_init__(self) -> None:
-        self.order = BatchOrder(len(self.train), self.options.batch_size, self.seed, self.train.part.weight())
+        batch, weights = int(self.options.batch_size), self.train.part.weight()
+        self.order = BatchOrder(len(self.train), batch, self.seed, weights)
         self.steps = int(self.options.epochs) * self.order.steps_per_epoch
         self.accelerator = make_accelerator(self.options, self.folder)
         loss = Loss(self.model, self.objective).to(self.accelerator.device)

@@ -16,7 +16,10 @@ class TrainingOptions(Options):
         "auto",
         description="Passes over the training rows; `auto` aims at 6,000 steps (4,000 with Muon), fewer for large pictures, many columns or few rows.",
     )
-    batch_size: int = Field(128, ge=1, description="Rows in a batch.")
+    batch_size: Annotated[int, Field(gt=0)] | Literal["auto"] = Field(
+        "auto",
+        description="Rows in a batch; `auto` is 128, and for mixed tables 256, but at most a quarter of the rows and at least 32.",
+    )
     learning_rate: float = Field(
         2e-3,
         gt=0,
