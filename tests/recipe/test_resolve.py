@@ -214,6 +214,9 @@ def test_only_a_long_training_is_compiled(monkeypatch):
     short, long = (choose(GREY, f"training.epochs={epochs}", rows=60_000) for epochs in (10, 10_000))
     assert (short[0].training.compile, long[0].training.compile) == (False, True)
     assert any(note.startswith("training.compile=true") for note in long[1])
+    small = "encoder.hidden=[32]", "decoder.hidden=[32]", "training.batch_size=100"
+    for epochs, compiled in ((999, False), (1000, True)):  # ten steps each
+        assert choose(GREY, f"training.epochs={epochs}", *small)[0].training.compile is compiled
     assert choose(GREY, "training.epochs=10000", "training.compile=false", rows=60_000)[0].training.compile is False
     monkeypatch.setattr(PACE, "can_compile", lambda: False)
     assert choose(GREY, "training.epochs=10000", rows=60_000)[0].training.compile is False

@@ -29,8 +29,9 @@ VALIDATIONS, STEPS_PER_VALIDATION = (10, 50), 10
 """Fewest and most validations with `validations=auto`, and the steps between two; a validation takes as long as three small steps."""
 REDUCE_ABOVE, REDUCE_GAIN = 10**8, 1.5
 """Multiplications per step above which bfloat16 is tried, and the least speed-up that makes it worthwhile."""
-COMPILE_ABOVE = 5 * 10**12
-"""Multiplications per training (minutes on two cores) above which compiling the step (20 to 40 s) saves time."""
+COMPILED_STEPS, COMPILED_PRODUCTS = 10_000, 5 * 10**12
+"""Steps, or multiplications per training, from which on compiling the step saves time. The compiler takes 12 to 40 s, and a
+compiled step of perceptrons saves 2 to 20 ms, so it pays after 2,000 to 5,000 steps; patience may end training early."""
 
 
 def set_pace(content: dict[str, Any], plan: Plan) -> list[str]:
@@ -64,15 +65,20 @@ def set_pace(content: dict[str, Any], plan: Plan) -> list[str]:
     if training["precision"] == "auto":
         training["precision"], reason = _choose_precision(plan, products)
         notes.append(f"training.precision={training['precision']}: {reason}.")
+    training["compile"], sentences = _choose_compilation(training, training["epochs"] * per_epoch, products)
+    return notes + sentences
+
+
+def _choose_compilation(training: dict[str, Any], steps: int, products: int) -> tuple[bool, list[str]]:
     if training["compile"] == "auto":
-        training["compile"] = products * training["epochs"] * per_epoch >= COMPILE_ABOVE and can_compile()
-        if training["compile"]:
-            wait = "the first step of each number of draws" if training["draws_warmup"] else "the first step"
-            notes.append(f"training.compile=true: {wait} waits for the compiler, later ones are faster.")
-    elif training["compile"] and not can_compile():
-        training["compile"] = False
-        notes.append("training.compile=false: no C++ compiler with Python's headers was found; training takes longer.")
-    return notes
+        if not ((steps >= COMPILED_STEPS or steps * products >= COMPILED_PRODUCTS) and can_compile()):
+            return False, []
+        wait = "the first step of each number of draws" if training["draws_warmup"] else "the first step"
+        return True, [f"training.compile=true: {wait} waits for the compiler, later ones are faster."]
+    if training["compile"] and not can_compile():
+        missing = "no C++ compiler with Python's headers was found; training takes longer"
+        return False, [f"training.compile=false: {missing}."]
+    return training["compile"], []
 
 
 def _choose_precision(plan: Plan, products: int) -> tuple[str, str]:
