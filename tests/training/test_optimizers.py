@@ -98,6 +98,13 @@ def test_adamw_is_that_of_torch():
         torch.testing.assert_close(told[name], value.detach(), rtol=1e-6, atol=1e-7)
 
 
+def test_a_model_of_matrices_alone_leaves_nothing_for_adamw():
+    model = nn.Linear(40, 40, bias=False)
+    start = model.weight.detach().clone()
+    told, _ = stepped("muon", model, some_gradients(model, 1))
+    assert abs(torch.linalg.matrix_norm(told["weight"] - start * (1 - 0.01 * 0.1), 2) / 0.1 - 1) < 0.3
+
+
 def test_a_state_of_another_optimizer_is_refused():
     layer = nn.Linear(32, 32)
     saved = FusedAdamW(list(layer.parameters()), 0.01, 0.1).state_dict()

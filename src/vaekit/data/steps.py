@@ -62,9 +62,8 @@ class Binarize(Step):
     def forward(self, x: Tensor, uniform: Tensor | None) -> Tensor:
         """Return 1 where the uniform number is below x/(L−1), else 0."""
         scaled = require_noise(uniform) * (self.levels - 1)
-        return torch.lt(
-            scaled, x, out=torch.empty_like(x)
-        )  # a comparison that is converted afterwards takes three times as long
+        # a comparison that is converted afterwards takes three times as long
+        return torch.lt(scaled, x, out=torch.empty_like(x))
 
     def inverse(self, y: Tensor) -> Tensor:
         """Map zeros and ones, or their probabilities, back to grey levels."""

@@ -33,6 +33,8 @@ class FusedAdamW(StepOptimizer):
 
     def update(self, parameters: Tensors, gradients: Tensors, states: States, rate: float) -> None:
         """Update parameters in place in one kernel."""
+        if not parameters:  # the kernel refuses an empty list
+            return
         steps, first, second = ([state[key] for state in states] for key in ("step", "exp_avg", "exp_avg_sq"))
         torch._foreach_add_(steps, 1)
         torch._fused_adamw_(
