@@ -260,7 +260,8 @@ def plot(cases: dict[tuple[str, int], dict[str, dict]]) -> None:
             if record["name"] in LIMITS:
                 limit = statistics.median(record["rates"])
                 axes.axvline(limit, color="#b03a2e", linestyle="--" if "bf16" in record["name"] else ":")
-                axes.text(limit, len(bars) - 0.45, record["name"], color="#b03a2e", fontsize=8, ha="right")
+                height = len(bars) - (0.45 if "bf16" in record["name"] else 0.8)
+                axes.text(limit, height, record["name"], color="#b03a2e", fontsize=8, ha="right")
         axes.set_ylim(-0.6, len(bars) + 0.1)
         axes.set_title(f"{network}, batch {batch}", loc="left", fontsize=10)
         axes.set_xlabel("images per second in training")

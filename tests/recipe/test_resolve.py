@@ -214,6 +214,8 @@ def test_only_a_long_training_is_compiled(monkeypatch):
     short, long = (choose(GREY, f"training.epochs={epochs}", rows=60_000) for epochs in (10, 10_000))
     assert (short[0].training.compile, long[0].training.compile) == (False, True)
     assert any(note.startswith("training.compile=true") for note in long[1])
+    pictures = "encoder=convolutional", "decoder=convolutional", "training.epochs=10000"
+    assert choose(GREY, *pictures, rows=60_000)[0].training.compile is False
     small = "encoder.hidden=[32]", "decoder.hidden=[32]", "training.batch_size=100"
     for epochs, compiled in ((999, False), (1000, True)):  # ten steps each
         assert choose(GREY, f"training.epochs={epochs}", *small)[0].training.compile is compiled

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import nn
 
@@ -20,6 +20,8 @@ class Network(Part):
     """
 
     section = "network"
+    gains_by_compiling: ClassVar[bool] = True
+    """Whether a compiled step is faster, so that `training.compile=auto` may compile it."""
 
     @classmethod
     @abstractmethod

@@ -206,6 +206,7 @@ class ConvolutionalNetwork(Network):
     """Residual convolutional networks as encoder and decoder of pictures."""
 
     name = "convolutional"
+    gains_by_compiling = False  # nearly all of the time is in convolutions, which stay as they are
 
     class Options(PartOptions):
         """Options of a convolutional network."""

@@ -65,13 +65,16 @@ def set_pace(content: dict[str, Any], plan: Plan) -> list[str]:
     if training["precision"] == "auto":
         training["precision"], reason = _choose_precision(plan, products)
         notes.append(f"training.precision={training['precision']}: {reason}.")
-    training["compile"], sentences = _choose_compilation(training, training["epochs"] * per_epoch, products)
+    training["compile"], sentences = _choose_compilation(plan, training, training["epochs"] * per_epoch, products)
     return notes + sentences
 
 
-def _choose_compilation(training: dict[str, Any], steps: int, products: int) -> tuple[bool, list[str]]:
+def _choose_compilation(plan: Plan, training: dict[str, Any], steps: int, products: int) -> tuple[bool, list[str]]:
     if training["compile"] == "auto":
-        if not ((steps >= COMPILED_STEPS or steps * products >= COMPILED_PRODUCTS) and can_compile()):
+        sides = [plan.part(side) for side in ("encoder", "decoder") if side in plan.sections]
+        gains = all(getattr(network, "gains_by_compiling", True) for network in sides)
+        long = steps >= COMPILED_STEPS or steps * products >= COMPILED_PRODUCTS
+        if not (gains and long and can_compile()):
             return False, []
         wait = "the first step of each number of draws" if training["draws_warmup"] else "the first step"
         return True, [f"training.compile=true: {wait} waits for the compiler, later ones are faster."]
