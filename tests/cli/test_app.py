@@ -289,7 +289,7 @@ def test_recipes_and_their_keys(invoke):
     text = invoke("recipes", "--keys").stdout
     for line in (
         "latent_dim = auto",
-        "training.batch_size = 128",
+        "training.batch_size = auto",
         "objective.kl_weight = 1.0",
         "encoder.hidden = [512, 512]",
     ):

@@ -107,11 +107,11 @@ class TrainingState:
                 loss[key] = value
         try:
             moments = self._moments(groups["optimizer"])
-            self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
             self.loss.load_state_dict(loss)
             for key, value in self.average.items():
                 value.copy_(groups["average"][key])
             self.sums.copy_(groups["sums"][""])
+            self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
         except (KeyError, IndexError, RuntimeError, ValueError) as error:
             told = f"'{folder.path / name}' does not belong to this run: {shorten(str(error))}"
             raise RunError(told, mend=COPY) from error

@@ -72,7 +72,9 @@ class StepOptimizer:
         for index, state in enumerate(self.state.values()):
             saved = content["state"].get(index, {})
             if state.keys() != saved.keys():
-                raise ValueError(f"optimizer.{index} holds {', '.join(saved)} instead of {', '.join(state)}")
+                raise ValueError(
+                    f"optimizer.{index} holds {', '.join(saved) or 'nothing'} instead of {', '.join(state)}"
+                )
             for key, value in saved.items():
                 state[key].copy_(value)
 
