@@ -53,19 +53,19 @@ def set_pace(content: dict[str, Any], plan: Plan) -> list[str]:
     if training["epochs"] == "auto":
         numbers = batch * math.prod(plan.event_shape) * samples
         planned = getattr(plan.part("optimizer"), "planned_steps", Optimizer.planned_steps)
-        steps = min(
-            planned, max(FEWEST_STEPS[table], STEPS_PER_ROW[table] * plan.rows), max(300, PLANNED_NUMBERS // numbers)
-        )
-        training["epochs"] = max(10, round(steps / per_epoch))
+        by_rows = max(FEWEST_STEPS[table], STEPS_PER_ROW[table] * plan.rows)
+        aim = min(planned, by_rows, max(300, PLANNED_NUMBERS // numbers))
+        training["epochs"] = max(10, round(aim / per_epoch))
         notes.append(f"training.epochs={training['epochs']}: about {training['epochs'] * per_epoch} steps.")
+    steps = training["epochs"] * per_epoch
     if training["validations"] == "auto":
         few, many = VALIDATIONS
-        training["validations"] = min(many, max(few, training["epochs"] * per_epoch // STEPS_PER_VALIDATION))
+        training["validations"] = min(many, max(few, steps // STEPS_PER_VALIDATION))
     products = batch * _products(plan, samples)
     if training["precision"] == "auto":
         training["precision"], reason = _choose_precision(plan, products)
         notes.append(f"training.precision={training['precision']}: {reason}.")
-    training["compile"], sentences = _choose_compilation(plan, training, training["epochs"] * per_epoch, products)
+    training["compile"], sentences = _choose_compilation(plan, training, steps, products)
     return notes + sentences
 
 
