@@ -18,7 +18,7 @@ import numpy as np
 from common import Measure, Trials, arguments, cell, markdown_table
 
 import vaekit
-from vaekit.training import Reporter
+from vaekit.reporters import Reporter
 
 SIDE, PLACES, SIZES = 16, 10, (2, 4, 6)
 OBJECTIVES: dict[str, dict[str, object]] = {

@@ -130,7 +130,7 @@ def bounds(folder: Path, draws: int = 5000) -> str:
 FILE_TRAINING = """
 import json, os, re, sys, time
 import numpy as np, vaekit
-from vaekit.training import Reporter
+from vaekit.reporters import Reporter
 source, out, steps, settings = sys.argv[1], sys.argv[2], int(sys.argv[3]), json.loads(sys.argv[4])
 class Clock(Reporter):
     marks, most = [], 0
@@ -177,7 +177,7 @@ def growth(folder: Path) -> str:
     import pyarrow as pa
 
     import vaekit
-    from vaekit.training import Reporter
+    from vaekit.reporters import Reporter
 
     rng = np.random.default_rng(0)
 
@@ -277,7 +277,8 @@ def held_out_elbo(
 def vaekit_marks(pictures: np.ndarray, held_out: np.ndarray, folder: Path) -> Marks:
     """Return (seconds, ELBO of the averaged weights) of the small network over 30 epochs in batches of 256."""
     import vaekit
-    from vaekit.training import Reporter, Trainer
+    from vaekit.reporters import Reporter
+    from vaekit.training import Trainer
 
     begun, found = 0.0, []
     measure = Trainer._measure

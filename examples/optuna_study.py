@@ -11,7 +11,7 @@ import sys
 import optuna
 
 import vaekit
-from vaekit.training import Reporter
+from vaekit.reporters import Reporter
 
 
 class Pruner(Reporter):

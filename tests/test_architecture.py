@@ -17,6 +17,7 @@ ROOMS = (
     "options",
     "parts",
     "files",
+    "reporters",
     "pictures",
     "data",
     "distributions",

@@ -22,7 +22,7 @@ from vaekit.estimator import VAE
 from vaekit.files import atomic_folder, atomic_path, hold_lock
 from vaekit.folder import RunFolder
 from vaekit.folder.parsing import METRICS
-from vaekit.training import Reporter
+from vaekit.reporters import Reporter
 from vaekit.training.state import GOOD, LATEST, read_state
 
 SMALL = {"training.epochs": 3, "training.validations": 3, "training.batch_size": 32, "latent_dim": 2} | {

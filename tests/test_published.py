@@ -13,7 +13,7 @@ from vaekit.data import Rows
 from vaekit.errors import Interrupted
 from vaekit.evaluation import measure
 from vaekit.models import ProbabilisticPCA
-from vaekit.training import Reporter
+from vaekit.reporters import Reporter
 
 DATA = Path(os.environ.get("VAEKIT_DATA", Path(__file__).parents[2] / "shared" / "data"))
 needs_data = pytest.mark.skipif(not DATA.exists(), reason=f"no data folder at '{DATA}': set VAEKIT_DATA")

@@ -64,7 +64,7 @@ def test_a_recipe_trains_is_measured_and_reported_and_says_whether_its_loss_is_a
     )  # drawing takes longer than all the rest
     said = []
 
-    class Listener(vaekit.training.Reporter):
+    class Listener(vaekit.reporters.Reporter):
         def say(self, text):
             said.append(text)
 

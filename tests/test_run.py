@@ -12,7 +12,7 @@ from vaekit.data import open_source, split_source
 from vaekit.errors import DataError, RunError, VaekitError
 from vaekit.evaluation import LinearBaselines, Remedy, diagnose
 from vaekit.models import ProbabilisticPCA
-from vaekit.training import Reporter
+from vaekit.reporters import Reporter
 
 SMALL = {"encoder.hidden": [16], "decoder.hidden": [16], "training.validations": 2}
 

@@ -13,7 +13,7 @@ from vaekit.errors import Interrupted, RunError
 from vaekit.estimator import VAE
 from vaekit.folder import RunFolder
 from vaekit.report import write_report
-from vaekit.training import Reporter
+from vaekit.reporters import Reporter
 from vaekit.training.state import GOOD, LATEST
 
 SMALL = {

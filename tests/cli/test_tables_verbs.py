@@ -235,7 +235,7 @@ def test_a_query_trains(call, tmp_path):
     assert done.code == 0, done.err
     run = vaekit.load(tmp_path / "run")
     assert run.schema.columns == ("age", "work", "income")
-    assert run.split().train.fingerprint() == run.provenance["fingerprint"]
+    assert run.split().train.fingerprint(run.schema.dtype) == run.provenance["fingerprint"]
 
 
 def test_a_run_on_a_table_resumes(people, people_run, tmp_path):

@@ -279,14 +279,14 @@ def test_pandas_and_back():
     assert table["category"].to_pylist() == ["x", None, "z"]
     assert frame.schema.field("category").type.ordered
     assert table["date"].to_pylist() == PANDAS["date"].tolist()
-    back = frame.native(table)
+    back = frame.library.answer(table)
     pd.testing.assert_frame_equal(back, PANDAS)
 
 
 def test_pandas_results_of_other_types_and_further_columns_stay():
     frame = open_frame(pd.DataFrame({0: [1, 2], "a": [1, 2]}))
     assert frame.names == ("0", "a")
-    back = frame.native(pa.table({"0": [1, None], "a": [0.5, 1.5], "score": [1.0, 2.0]}))
+    back = frame.library.answer(pa.table({"0": [1, None], "a": [0.5, 1.5], "score": [1.0, 2.0]}))
     pd.testing.assert_frame_equal(back, pd.DataFrame({0: [1.0, np.nan], "a": [0.5, 1.5], "score": [1.0, 2.0]}))
 
 
@@ -311,21 +311,21 @@ def test_polars_and_back(given_as):
     assert frame.names == tuple(POLARS.columns)
     for name in frame.names:
         assert frame.table()[name].to_pylist() == POLARS[name].to_list()
-    back = frame.native(frame.table())
+    back = frame.library.answer(frame.table())
     assert isinstance(back, pl.DataFrame)
     assert back.equals(POLARS)
     assert back.schema == POLARS.schema
 
 
 def test_results_that_do_not_fit_polars_types_stay():
-    back = open_frame(POLARS).native(pa.table({"enum": ["other"], "small": [0.5], "score": [0.5]}))
+    back = open_frame(POLARS).library.answer(pa.table({"enum": ["other"], "small": [0.5], "score": [0.5]}))
     assert back.to_dict(as_series=False) == {"enum": ["other"], "small": [0.5], "score": [0.5]}
 
 
 def test_arrow_is_itself():
     table = pa.table({"a": [1, None], "b": ["x", "y"]})
     assert open_frame(table).table() == table
-    assert open_frame(table).native(table).equals(table)
+    assert open_frame(table).library.answer(table).equals(table)
     assert open_frame(table.to_batches()[0]).table() == table
 
 

@@ -131,7 +131,7 @@ def filled(frame, value, kind=None):
     kind = kind or seen.type
     cells = seen.cast(kind)
     found = pa.chunked_array([*cells.slice(0, 1).chunks, pa.array([value], kind), *cells.slice(2).chunks])
-    return opened.native(pa.table({opened.names[0]: found}))
+    return opened.library.answer(pa.table({opened.names[0]: found}))
 
 
 DAY, NEXT = dt.date(2020, 1, 31), dt.date(2021, 12, 31)
@@ -196,7 +196,7 @@ def test_pandas_types_and_cells(name):
         assert answer["c"].iloc[row] == given["c"].iloc[row]
         assert type(answer["c"].iloc[row]) is type(given["c"].iloc[row])
     assert list(answer.index) == ["r", "s", "t"]
-    pd.testing.assert_frame_equal(open_frame(given).native(open_frame(given).table()), given)
+    pd.testing.assert_frame_equal(open_frame(given).library.answer(open_frame(given).table()), given)
 
 
 ARROW = {
@@ -281,10 +281,10 @@ def test_lists_of_polars(kind):
 def test_what_is_not_modelled_comes_back_as_it_was(column):
     for given in (pa.table({"c": column}), pl.DataFrame({"c": column})):
         opened = open_frame(given)
-        assert opened.native(opened.table()).equals(given)
+        assert opened.library.answer(opened.table()).equals(given)
     frame = pd.DataFrame({"c": pd.Series(column, dtype=object)}, index=[3, 4, 5])
     opened = open_frame(frame)
-    pd.testing.assert_frame_equal(opened.native(opened.table()), frame)
+    pd.testing.assert_frame_equal(opened.library.answer(opened.table()), frame)
 
 
 @pytest.mark.parametrize(
@@ -325,7 +325,7 @@ def test_no_digit_of_a_given_cell_is_lost(make, given, found, expected):
     column = {pa.table: given, pl.DataFrame: pl.from_arrow(given)}
     column[pd.DataFrame] = pd.Series(pd.arrays.ArrowExtensionArray(given))
     opened = open_frame(make({"c": column[make]}))
-    answer = opened.native(pa.table({"c": found}))["c"]
+    answer = opened.library.answer(pa.table({"c": found}))["c"]
     answer = answer.to_arrow() if make is pl.DataFrame else pa.array(answer) if make is pd.DataFrame else answer
     assert answer.type == given.type
     answer = answer.chunks if isinstance(answer, pa.ChunkedArray) else [answer]
@@ -338,11 +338,11 @@ def test_no_digit_of_a_given_cell_is_lost(make, given, found, expected):
 )
 @pytest.mark.parametrize("empty", [[None, None], [np.nan, np.nan], pd.Series([None, None], dtype=object)])
 def test_a_column_without_a_cell_or_a_type_takes_that_of_training(found, dtype, empty):
-    answer = open_frame(pd.DataFrame({"c": empty})).native(pa.table({"c": found}))["c"]
+    answer = open_frame(pd.DataFrame({"c": empty})).library.answer(pa.table({"c": found}))["c"]
     assert answer.dtype == dtype
     assert answer.tolist() == found.to_pylist()
     for given in (pl.DataFrame({"c": [None, None]}), pa.table({"c": [None, None]})):
-        other = open_frame(given).native(pa.table({"c": found}))["c"]
+        other = open_frame(given).library.answer(pa.table({"c": found}))["c"]
         assert list(other.to_list() if isinstance(given, pl.DataFrame) else other.to_pylist()) == found.to_pylist()
 
 
@@ -350,7 +350,7 @@ def test_a_column_without_a_cell_keeps_a_type_that_someone_chose():
     for kind in ("Int32", pd.CategoricalDtype(["b", "a"]), "string", "Sparse[float64]"):
         frame = pd.DataFrame({"c": pd.Series([None, None], dtype=kind)})
         cells = pa.array(["a", "b"]) if not isinstance(kind, str) or kind == "string" else pa.array([1, 2], pa.int32())
-        answer = open_frame(frame).native(pa.table({"c": cells}))["c"]
+        answer = open_frame(frame).library.answer(pa.table({"c": cells}))["c"]
         assert answer.dtype == frame["c"].dtype
         assert answer.tolist() == cells.to_pylist()
 
@@ -432,7 +432,7 @@ def test_sparse_columns_are_read_as_what_they_hold():
     frame = pd.DataFrame.sparse.from_spmatrix(matrix, index=["a", "b"], columns=["p", "q"])
     opened = open_frame(frame)
     assert opened.table().to_pydict() == {"p": [0, 1], "q": [2.5, 0]}
-    pd.testing.assert_frame_equal(opened.native(opened.table()), frame)
+    pd.testing.assert_frame_equal(opened.library.answer(opened.table()), frame)
 
 
 @pytest.mark.parametrize(
@@ -526,7 +526,7 @@ def test_odd_types_are_modelled_and_filled(odd, odd_run):
 
 
 def test_a_run_draws_labels_and_first_moments(odd_run):
-    drawn = odd_run.sample(20).to_pydict()
+    drawn = odd_run.sample(20).to_dict("list")
     assert set(drawn["band"]) <= {"(-9.0, -0.5]", "(-0.5, 0.5]", "(0.5, 9.0]"}
     assert set(drawn["bin"]) <= set(map(str, BINS))
     assert set(drawn["quarter"]) <= {"2020Q1", "2020Q4"}

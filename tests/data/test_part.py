@@ -46,21 +46,24 @@ def test_some_draws_different_rows_by_the_seed_and_all_if_there_are_few():
     assert first.classes().tolist() == first.index.tolist()
 
 
-def test_the_fingerprint_is_of_values_type_and_shape(monkeypatch):
+def test_the_fingerprint_is_of_values_and_shape_in_a_type(monkeypatch):
     part = Part(X, np.array([1, 4]))
     plain = hashlib.sha256(repr((2, (3,), "float64")).encode() + X[[1, 4]].tobytes()).hexdigest()
-    assert part.fingerprint() == plain
+    assert part.fingerprint("float64") == plain
     monkeypatch.setattr(part_module, "CHUNK", 3)
-    assert part.fingerprint() == plain  # however the rows are cut
+    assert part.fingerprint("float64") == plain  # however the rows are cut
     other = X.copy()
     other[4, 2] = np.nextafter(other[4, 2], 0)
     different = [
         Part(other, part.index),
         Part(X, part.index[::-1]),
-        Part(X.astype(np.float32), part.index),
         Part(X[:, None], part.index),
     ]
-    assert len({p.fingerprint() for p in [part, *different]}) == 5
+    assert len({p.fingerprint("float64") for p in [part, *different]}) == 4
+    assert part.fingerprint("float32") != plain
+    same = X.astype(np.float32)
+    assert Part(same, part.index).fingerprint("float32") == part.fingerprint("float32")  # the same rows in another type
+    assert Part(-(X * 0.0), part.index).fingerprint("float64") == Part(X * 0.0, part.index).fingerprint("float64")
     other[:] = X
     other[7] = 0.0  # not among the rows
-    assert Part(other, part.index).fingerprint() == plain
+    assert Part(other, part.index).fingerprint("float64") == plain

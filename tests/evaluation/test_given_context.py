@@ -121,4 +121,4 @@ def test_blocks_and_batches_bring_the_contexts_of_their_rows(known):
     blocks = [context for _, _, context in some.blocks(7)]
     np.testing.assert_array_equal(torch.cat(blocks).numpy(), C[part.index].astype(np.float32))
     np.testing.assert_array_equal(some.context(np.array([3, 1])).numpy(), C[part.index[[3, 1]]].astype(np.float32))
-    assert part.fingerprint() != rows_of(X, context=C + 1).part.subset(20, 0).fingerprint()
+    assert part.fingerprint("float64") != rows_of(X, context=C + 1).part.subset(20, 0).fingerprint("float64")

@@ -25,7 +25,7 @@ import vaekit
 from vaekit.errors import VaekitError
 from vaekit.folder import RunFolder
 from vaekit.report import write_report
-from vaekit.training import Reporter
+from vaekit.reporters import Reporter
 from vaekit.training.state import GOOD, LATEST
 
 sys.path.insert(0, str(Path(__file__).parents[1]))

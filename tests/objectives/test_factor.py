@@ -158,7 +158,7 @@ def test_the_discriminator_starts_from_the_seed_and_resumes_bit_for_bit(tmp_path
     torch.manual_seed(1)
     whole = vaekit.train("digits", settings=TINY, out=tmp_path / "whole")
 
-    class Stopping(vaekit.training.Reporter):
+    class Stopping(vaekit.reporters.Reporter):
         def advance(self, step):
             if step in (7, 30):
                 os.kill(os.getpid(), signal.SIGINT)

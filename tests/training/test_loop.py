@@ -32,7 +32,7 @@ def table(rows=300, columns=4, seed=0):
     )
 
 
-class Watcher(vaekit.training.Reporter):
+class Watcher(vaekit.reporters.Reporter):
     """Calls a function after each step, and keeps what is said."""
 
     def __init__(self, at_step=lambda step: None):

@@ -14,7 +14,7 @@ from torch.nn.functional import softplus
 import vaekit
 from vaekit.data import RowNoise, RowStream
 from vaekit.objectives import Loss
-from vaekit.training import Reporter
+from vaekit.reporters import Reporter
 from vaekit.training.state import GOOD
 
 STEPS, BATCH, SEED, RATE, FINAL, DECAY, CLIP, BETA, DRAWS, AVERAGE, VARIANCE = 20, 16, 5, 0.05, 0.1, 0.2, 8.0, 2.0, 3, 0.5, 0.4  # fmt: skip

@@ -105,7 +105,7 @@ def test_the_command_line_says_how_to_go_on(tmp_path, number, status):
     assert "has saved its state at step" in err
 
 
-class AtStep(vaekit.training.Reporter):
+class AtStep(vaekit.reporters.Reporter):
     """Calls a function after the fourth step."""
 
     def __init__(self, act):

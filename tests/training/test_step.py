@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 import vaekit
 from vaekit.objectives import NegativeELBO
-from vaekit.training import Reporter
+from vaekit.reporters import Reporter
 from vaekit.training.optimizers import Muon
 from vaekit.training.optimizers.adamw import FusedAdamW
 from vaekit.training.state import GOOD

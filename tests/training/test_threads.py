@@ -11,7 +11,7 @@ import torch
 
 import vaekit
 from vaekit.data import seeded
-from vaekit.training import Reporter
+from vaekit.reporters import Reporter
 
 X = np.random.default_rng(0).normal(size=(120, 3))
 SETTINGS = {

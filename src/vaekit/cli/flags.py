@@ -7,8 +7,12 @@ import re
 import shlex
 
 FLAGS = {
-    **{name: f"--{name}" for name in ("test", "recipe", "out", "seed", "factors", "mean", "given", "samples", "draws")},
+    **{
+        name: f"--{name}"
+        for name in ("test", "recipe", "out", "seed", "rows", "factors", "mean", "given", "samples", "draws")
+    },
     "settings": "--set",
+    "overwrite": "--overwrite",
     "resume": "vaekit train --resume",
     "n": "-n",
 }

@@ -16,7 +16,11 @@ SourceArgument = Annotated[
     ),
 ]
 RowsArgument = Annotated[
-    str | None, typer.Argument(metavar="SOURCE", help="The rows to measure; the run's held-out rows by default.")
+    str | None,
+    typer.Argument(
+        metavar="SOURCE",
+        help="The rows to measure: of the run's own data (the default) its held-out rows, of other data all rows.",
+    ),
 ]
 OutOption = Annotated[
     Path,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -38,25 +38,31 @@ def train(
     resume: Annotated[
         Path | None, typer.Option("--resume", metavar="RUN", help="Continue an interrupted run, with its settings.")
     ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the run that is in the folder --out.")
+    ] = False,
 ) -> None:
     """Train a model, or continue an interrupted run."""
-    from vaekit.cli.progress import decoding_progress, make_reporter
+    from vaekit.reporters import make_reporter
     from vaekit.runs import train as training
 
-    if resume is not None and (source, test, settings, out, seed, query, recipe) != (*[None] * 6, "auto"):
+    if resume is not None and (source, test, settings, out, seed, query, recipe, overwrite) != (
+        *[None] * 6,
+        "auto",
+        False,
+    ):
         raise VaekitError("--resume takes no other options", mend="A resumed run keeps its data and settings")
-    with decoding_progress() as progress:
-        run = training.train(
-            source,
-            test=test,
-            recipe=recipe,
-            settings=[*(settings or ()), *([f"data.query={json.dumps(query)}"] if query else ())],
-            out=out,
-            seed=seed,
-            resume=resume,
-            reporter=make_reporter(),
-            progress=progress,
-        )
+    run = training.train(
+        source,
+        test=test,
+        recipe=recipe,
+        settings=[*(settings or ()), *([f"data.query={json.dumps(query)}"] if query else ())],
+        out=out,
+        seed=seed,
+        resume=resume,
+        overwrite=overwrite,
+        reporter=make_reporter(),
+    )
     typer.echo(f"Trained: {run.path}", file=sys.stdout)
     typer.echo(f"See `vaekit evaluate {run.path}` and `vaekit report {run.path}`.", file=sys.stderr)
 
@@ -65,6 +71,9 @@ def evaluate(
     run: RunArgument,
     source: RowsArgument = None,
     samples: SamplesOption = None,
+    rows: Annotated[
+        Literal["held-out", "all"], typer.Option("--rows", help="Which rows of the run's own data are measured.")
+    ] = "held-out",
     temperatures: Annotated[
         int | None,
         typer.Option(
@@ -112,6 +121,7 @@ def evaluate(
         source,
         samples,
         temperatures,
+        rows=rows,
         gap=gap,
         rate_distortion=rate_distortion,
         tables=tables,
@@ -128,8 +138,8 @@ def evaluate(
 
 def remedy(run: RunArgument, out: NewRunOption = None) -> None:
     """Retrain with the first suggested fix and compare the runs."""
-    from vaekit.cli.progress import make_reporter
     from vaekit.cli.tables import show_trial
+    from vaekit.reporters import make_reporter
     from vaekit.runs.load import load
     from vaekit.runs.remedy import remedy as try_remedy
 

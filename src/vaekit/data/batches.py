@@ -16,6 +16,7 @@ from vaekit.data.noise import RowNoise, RowStream, SeedStream
 from vaekit.data.part import Part
 from vaekit.data.tables.arrays import Values
 from vaekit.data.transforms import Transform
+from vaekit.reporters import track
 
 
 def to_tensor(rows: Values) -> Tensor:
@@ -130,10 +131,12 @@ class Rows:
 
     def blocks(self, size: int) -> Iterator[tuple[Tensor, RowNoise, Tensor | None]]:
         """Iterate over the transformed rows in order, in blocks of `size` rows, as (x, noise, context)."""
-        for start in range(0, len(self), size):
-            rows = self.part.take(start, start + size)
-            noise = RowNoise(rows, self.seed)
-            yield self._fixed(rows, noise), noise, self.context(slice(start, start + size))
+        with track(len(self)) as advance:
+            for start in range(0, len(self), size):
+                rows = self.part.take(start, start + size)
+                noise = RowNoise(rows, self.seed)
+                yield self._fixed(rows, noise), noise, self.context(slice(start, start + size))
+                advance(len(rows))
 
     def tensor(self) -> Tensor:
         """Transform all rows with the noise of evaluation, and return them as one tensor."""

@@ -12,7 +12,7 @@ from vaekit.data.options import DEFAULTS, DataOptions
 from vaekit.data.part import all_rows
 from vaekit.data.readers.addresses import is_database
 from vaekit.data.readers.opening import open_source
-from vaekit.data.source import Progress, Source
+from vaekit.data.source import Source
 from vaekit.data.tables.arrays import LABEL
 from vaekit.data.tables.coding import encode_frame
 from vaekit.data.tables.columns import Column, are_numbered
@@ -28,7 +28,6 @@ def open_both(
     test: object = None,
     options: DataOptions = DEFAULTS,
     mixed: bool | None = None,
-    progress: Progress | None = None,
     columns: tuple[Column, ...] | None = None,
 ) -> tuple[Source, Source | None]:
     """Open training data and, if given, test data, and encode both as numbers in the same way.
@@ -38,7 +37,6 @@ def open_both(
         test: held-out rows in the same form, or None.
         options: how data are read, and the declared kinds of columns.
         mixed: whether each column has its own kind; None lets the rows decide.
-        progress: called with the number of decoded pictures and of all pictures.
         columns: the columns if they are known; by default they are inferred.
 
     Raises:
@@ -48,11 +46,11 @@ def open_both(
         must = "data.query must be used with a database"
         raise DataError(must, f"the source '{source}'", "Pass an address such as postgresql://… or sqlite:///…")
     known = columns if columns and not all(column.context for column in columns) else ()
-    opened = open_source(source, options, progress, known)
+    opened = open_source(source, options, known)
     opened = encode_rows(opened, find_columns(opened, options, mixed) if columns is None else columns, options.marks)
     if test is None:
         return opened, None
-    held_out = open_source(test, options, progress, opened.table if opened.frame is not None else ())
+    held_out = open_source(test, options, opened.table if opened.frame is not None else ())
     return opened, encode_rows(held_out, opened.table, options.marks)
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from vaekit.data.noise import RowNoise, mix
-from vaekit.data.part import Part
+from vaekit.data.part import Part, normalise
 
 MOST_HASHES = 1 << 16
 """Most hashes that are kept (half a megabyte). The smallest are kept, which belong to a random sample of rows."""
@@ -99,17 +98,9 @@ def _hashes(rows: Part, dtype: str) -> UInt:
     """Return a 64-bit hash of each row and its context, shape (n,)."""
     parts = []
     for start, block in rows.blocks():
-        hashes = RowNoise(_normalise(block, dtype)).keys
+        hashes = RowNoise(normalise(block, dtype)).keys
         if (given := rows.crop(start, start + len(block)).take_context()) is not None:
             with np.errstate(over="ignore"):
-                hashes = mix(hashes + mix(RowNoise(_normalise(given, "float64")).keys))
+                hashes = mix(hashes + mix(RowNoise(normalise(given, "float64")).keys))
         parts.append(hashes)
     return np.concatenate([np.empty(0, np.uint64), *parts])
-
-
-def _normalise(values: npt.NDArray[Any], dtype: str) -> npt.NDArray[Any]:
-    """Convert values to a type, so that equal values have equal bytes. Zeros of both signs are equal, as are all NaNs."""
-    values = values.astype(dtype)
-    if values.dtype.kind == "f":
-        values = np.where(np.isnan(values), values.dtype.type(np.nan), values + 0)
-    return values

@@ -77,15 +77,28 @@ class Part:
         chosen = SeedStream.SUBSET.rng(seed).choice(len(self), limit, replace=False)
         return replace(self, index=self.index[np.sort(chosen)])
 
-    def fingerprint(self) -> str:
-        """Return a SHA-256 hash of the rows (shape, type and bytes), their weights and their context."""
-        digest = hashlib.sha256(repr((len(self), self.event_shape, str(self.values.dtype))).encode())
+    def fingerprint(self, dtype: str) -> str:
+        """Return a SHA-256 hash of the rows, their weights and their context.
+
+        Args:
+            dtype: type to which values are converted first, so that the same rows from another file or library have the
+                same hash.
+        """
+        digest = hashlib.sha256(repr((len(self), self.event_shape, dtype)).encode())
         for _, block in self.blocks():
-            digest.update(np.ascontiguousarray(block).tobytes())
+            digest.update(np.ascontiguousarray(normalise(block, dtype)).tobytes())
         for beside in (self.weights, self.context):
             if beside is not None:
                 digest.update(beside[self.index].tobytes())
         return digest.hexdigest()
+
+
+def normalise(values: Values, dtype: str) -> Values:
+    """Convert values to a type, so that equal values have equal bytes. Zeros of both signs are equal, as are all NaNs."""
+    values = values.astype(dtype)
+    if values.dtype.kind == "f":
+        values = np.where(np.isnan(values), values.dtype.type(np.nan), values + 0)
+    return values
 
 
 def all_rows(source: Source) -> Part:

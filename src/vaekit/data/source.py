@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,10 +14,6 @@ from vaekit.data.tables.checks import check_names
 from vaekit.data.tables.columns import Column
 from vaekit.data.tables.frame import Frame, frame_of_table
 from vaekit.errors import DataError
-
-Progress = Callable[[int, int], None]
-"""Callback for the number of decoded pictures and the number of all pictures."""
-
 
 DEPTHS = (8, 10, 12, 14, 16)
 """Bit depths of cameras and scanners, which are stored in files of 8 or 16 bits."""

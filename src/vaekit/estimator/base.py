@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from vaekit.data import Frame, Source
 from vaekit.data.readers.libraries import open_frame
 from vaekit.estimator.rows import collect
+from vaekit.runs.pattern import read_pattern
 from vaekit.runs.run import Run
 
 
@@ -66,12 +67,12 @@ class Fitted(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, Ba
         rows = self._rows(X, reset=False)
         return (X if isinstance(rows, Frame) else rows), rows
 
-    def _keep(self, run: Run, pattern: Any) -> None:
+    def _keep(self, run: Run) -> None:
         """Keep a trained run without its data, and set the fitted attributes."""
         run.history = history = run.read_history()
         run.drop_data()
         run.model.zero_grad(set_to_none=True)
-        self.run_, self.schema_, self._pattern, self.history_ = run, run.schema, pattern, history.validations
+        self.run_, self.schema_, self.history_ = run, run.schema, history.validations
         last = self.history_[-1] if self.history_ else {"step": 0, "epoch": 0, "bound": math.nan}
         chosen = last["step"] if history.step is None else history.step
         self.n_iter_ = math.ceil(last["epoch"])
@@ -79,8 +80,9 @@ class Fitted(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, Ba
 
     def _name_features(self) -> None:
         """Record the columns of the training data if scikit-learn has not recorded them, as for a file."""
-        if self._pattern is not None:
-            validate_data(self, self._pattern, skip_check_array=True)
+        if self.run_.row is not None:
+            pattern = read_pattern(self.run_.row, self.run_.provenance["library"])
+            validate_data(self, pattern, skip_check_array=True)
             return
         names = self.run_.column_names
         self.n_features_in_ = len(names) or self.schema_.shape[0]

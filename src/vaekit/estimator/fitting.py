@@ -1,11 +1,9 @@
-"""Helpers that fit, save and load an estimator."""
+"""Helpers that fit an estimator."""
 
 from __future__ import annotations
 
 import contextlib
 import copy
-import hashlib
-import io
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -13,17 +11,11 @@ from numbers import Integral
 from pathlib import Path
 from typing import Any
 
-import narwhals as nw
 import numpy as np
-import pyarrow.parquet
 from sklearn.utils import check_random_state
 
 from vaekit.data import Frame
-from vaekit.errors import RunError
-from vaekit.estimator.pattern import read_pattern, write_pattern
-from vaekit.folder import ROW
 from vaekit.recipe import load_recipe
-from vaekit.runs.load import load
 from vaekit.runs.run import Run
 from vaekit.training.signals import leave_signals_alone
 
@@ -82,48 +74,9 @@ def choose_folder(out: str | Path | None) -> Iterator[str | Path]:
 
 def in_float64(run: Run) -> Run:
     """Return the run in double precision, so that a row's results do not depend on its batch."""
-    if next(run.model.parameters()).is_cuda:  # doubles may take many times as long there
+    if next(run.model.parameters()).device.type != "cpu":  # doubles may take many times as long there, or be unknown
         return run
     model = copy.deepcopy(run.model).double()
     for part in (model.encoder, model.decoder):
         part.register_forward_pre_hook(lambda _, inputs: tuple(x.double() for x in inputs))
     return replace(run, model=model)
-
-
-def add_pattern(run: Run, pattern: Any) -> Run:
-    """Return the run with the pattern, a sample row that records the types of the training data.
-
-    Args:
-        run: the trained run.
-        pattern: a data frame of one row with the library and types of the training data; None for an array.
-    """
-    row = library = digest = None
-    if pattern is not None:
-        row, library = write_pattern(pattern), nw.from_native(pattern).implementation.value
-        digest = hashlib.sha256(row).hexdigest()
-    return replace(run, row=row, provenance={**run.provenance, "library": library, "pattern": digest})
-
-
-def load_with_pattern(path: str | Path) -> tuple[Run, Any]:
-    """Load a run and its pattern, a one-row data frame with the types of the training data.
-
-    Returns:
-        The run and the pattern; the pattern is None if the run was trained on an array.
-
-    Raises:
-        RunError: if the folder cannot be read, or the library is not installed.
-    """
-    run = load(path)
-    if run.row is None:
-        return run, None
-    library = run.provenance["library"]
-    try:
-        if (rows := pyarrow.parquet.read_metadata(io.BytesIO(run.row)).num_rows) != 1:
-            raise ValueError(f"it has {rows:,} rows")
-        return run, read_pattern(run.row, library)
-    except ImportError as error:
-        raise RunError(
-            f"'{path}' was trained on a {library} data frame, but {library} is not installed", mend=f"Install {library}"
-        ) from error
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise run.folder.damage_error(ROW, error) from error

@@ -15,18 +15,16 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from vaekit.data import Frame
-from vaekit.data.readers.libraries import library_of
 from vaekit.estimator.base import Fitted
 from vaekit.estimator.fitting import (
-    add_pattern,
     choose_folder,
     complete_settings,
     draw_seed,
     in_float64,
-    load_with_pattern,
 )
-from vaekit.estimator.rows import collect, make_pattern, match_type, name_columns, to_trained_types
+from vaekit.estimator.rows import collect, match_type, name_columns, to_trained_types
 from vaekit.recipe import Recipe
+from vaekit.runs.load import load
 from vaekit.runs.train import train
 
 Array = npt.NDArray[Any]
@@ -132,7 +130,7 @@ class VAE(Fitted):
             run = train(
                 rows, recipe=self.recipe, settings=settings, seed=seed, out=folder, weights=sample_weight, start=start
             )
-            self._keep(run, make_pattern(run, X, rows) if start is None else self._pattern)
+            self._keep(run)
         if not isinstance(rows, Frame | np.ndarray):
             self._name_features()
         return self
@@ -162,7 +160,7 @@ class VAE(Fitted):
         """
         check_is_fitted(self)
         values = name_columns(given or {}, self.schema_.array)
-        return to_trained_types(in_float64(self.run_).decode(check_array(X), values), self.run_, self._pattern)
+        return to_trained_types(in_float64(self.run_).decode(check_array(X), values), self.run_)
 
     def score_samples(self, X: object) -> Array:
         """Return a lower bound on log p(x) of each row in nats; for an autoencoder, the negative squared error.
@@ -204,7 +202,7 @@ class VAE(Fitted):
         check_is_fitted(self)
         seed = draw_seed(self.random_state if random_state is None else random_state)
         values = name_columns(given or {}, self.schema_.array)
-        return to_trained_types(self.run_.sample(n_samples, seed, given=values), self.run_, self._pattern)
+        return to_trained_types(self.run_.sample(n_samples, seed, given=values), self.run_)
 
     def reconstruct(self, X: object) -> Any:
         """Decode the posterior mean of each row to a typical row.
@@ -243,13 +241,8 @@ class VAE(Fitted):
         Returns:
             A table of numbers in the library of X: 0 is usual, far above 0 is strange; missing cells stay missing.
         """
-        given, rows = self._check(X)
-        found = in_float64(self.run_).as_table_run().explain(rows)
-        if isinstance(given, np.ndarray):
-            nothing = np.full(found.num_rows, np.nan)
-            return np.column_stack([found[c.name] if c.modelled else nothing for c in self.schema_.table])
-        library = library_of(given)
-        return found if library is None else library.add_labels(found)
+        _, rows = self._check(X)
+        return in_float64(self.run_).as_table_run().explain(rows)
 
     def save(self, path: str | Path) -> None:
         """Save the estimator as a run folder for `VAE.load` and `vaekit.load`.
@@ -258,7 +251,7 @@ class VAE(Fitted):
             path: a new or empty folder.
         """
         check_is_fitted(self)
-        add_pattern(self.run_, self._pattern).save(path)
+        self.run_.save(path)
 
     @classmethod
     def load(cls, path: str | Path) -> VAE:
@@ -270,9 +263,9 @@ class VAE(Fitted):
         Returns:
             A fitted estimator with the complete recipe of the run.
         """
-        run, pattern = load_with_pattern(path)
+        run = load(path)
         vae = cls(recipe=run.recipe)
-        vae._keep(run, pattern)
+        vae._keep(run)
         vae._name_features()
         return vae
 

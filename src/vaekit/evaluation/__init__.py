@@ -7,7 +7,7 @@ from vaekit.evaluation.decomposition import RateParts, active_units, decompose_r
 from vaekit.evaluation.diagnosis import Reading, Remedy, diagnose, first_remedy
 from vaekit.evaluation.estimate import Estimate, LogLikelihood
 from vaekit.evaluation.factors import Disentanglement, dci, disentanglement, factor_vae, mig, sap
-from vaekit.evaluation.figures import BoundFigures, ErrorFigures, FactorScores, Figures
+from vaekit.evaluation.figures import BoundFigures, ErrorFigures, FactorScores, Figures, MeasuredOn
 from vaekit.evaluation.gap import GapFigures, InferenceGap, inference_gap
 from vaekit.evaluation.rate_distortion import RateDistortionCurve, RatePoint, rate_distortion
 from vaekit.evaluation.summary import Evaluator
@@ -30,6 +30,7 @@ __all__ = [
     "LinearBaselines",
     "LogLikelihood",
     "Measured",
+    "MeasuredOn",
     "RateDistortionCurve",
     "RateParts",
     "RatePoint",

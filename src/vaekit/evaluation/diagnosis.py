@@ -99,8 +99,10 @@ def diagnose(figures: Figures, accepts: Accepts = lambda _: True) -> list[Readin
     if figures.training_rows:
         text = (
             f"The model was trained on {figures.training_rows:,} of these {figures.examples:,} rows, so the figures are not "
-            "held-out figures. To measure held-out rows, evaluate the run without naming rows."
+            "held-out figures."
         )
+        if figures.measured_on == "given":
+            text += " To measure held-out rows, give the whole data that the model was trained on, in the same order."
         readings.insert(0, _warning(text))
     return [replace(r, remedies=tuple(m for m in r.remedies if not m.settings or accepts(m))) for r in readings]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,9 @@ from vaekit.evaluation.gap import GapFigures
 from vaekit.evaluation.rate_distortion import RateDistortionCurve
 from vaekit.evaluation.record import to_json
 from vaekit.evaluation.tables import TableFigures
+
+MeasuredOn = Literal["held-out", "all", "given"]
+"""Which rows are measured: the held-out rows of the run's data, all rows of it, or rows that the user gave."""
 
 ASKED = ("annealed", "inference_gap", "rate_distortion", "disentanglement", "tables")
 """Figures that are measured only on request; JSON leaves out those that were not requested."""
@@ -54,6 +57,7 @@ class Figures(ABC):
         active_units: latent dimensions whose posterior mean, or code, varies by more than 0.01.
         latent_dim: latent dimensions, d.
         measured: the measurements of each row.
+        measured_on: which rows these are: the held-out rows of the run's data, all of its rows, or given rows.
         training_rows: how many of the n rows the model was trained on; None if unknown.
         baselines: log-likelihoods of simple models.
         disentanglement: scores of the codes, if factors were given.
@@ -69,6 +73,7 @@ class Figures(ABC):
     active_units: int
     latent_dim: int
     measured: Measured = field(compare=False)
+    measured_on: MeasuredOn = "given"
     training_rows: int | None = None
     baselines: Baselines = field(default_factory=LinearBaselines)
     disentanglement: FactorScores | None = None
@@ -94,6 +99,12 @@ class Figures(ABC):
         rows = self.rows()
         width = max(len(name) for name, _ in rows)
         return "\n".join(f"{name:{width}}  {value}" for name, value in rows)
+
+    def _measured_row(self) -> tuple[str, str]:
+        count = f"{self.examples:,}"
+        whole = {"held-out": f"{count} held-out rows", "all": f"all {count} rows of the data"}
+        trained = f", of which {self.training_rows:,} trained the model" if self.training_rows else ""
+        return "measured on", f"{whole.get(self.measured_on, f'{count} given rows')}{trained}"
 
     def _active_row(self) -> tuple[str, str]:
         return "active latent dimensions", f"{self.active_units} of {self.latent_dim}"
@@ -129,7 +140,7 @@ class BoundFigures(Figures):
     KEYS: ClassVar[tuple[str, ...]] = (
         "examples", "given", "elbo", "distortion", "rate", "log_likelihood", "bits_per_dim", "effective_beta", "train_elbo",
         "active_units", "latent_dim", "mutual_information", "mutual_information_ceiling", "marginal_kl", "baselines",
-        "of_training_source", "training_rows",
+        "of_training_source", "training_rows", "measured_on",
     )  # fmt: skip
 
     measured: Bounds = field(compare=False)
@@ -152,7 +163,10 @@ class BoundFigures(Figures):
     def rows(self) -> list[tuple[str, str]]:
         """Return the name and the value of each result, as `vaekit evaluate` prints them."""
         estimate = self.log_likelihood
-        found = [("log-likelihood", f"≥ {estimate} nats (K = {estimate.samples}, {estimate.examples} examples)")]
+        found = [
+            self._measured_row(),
+            ("log-likelihood", f"≥ {estimate} nats (K = {estimate.samples}, {estimate.examples} examples)"),
+        ]
         if self.bits_per_dim is not None:
             found.append(("bits/dim", f"≤ {self.bits_per_dim:.4f}"))
         if self.annealed is not None:
@@ -190,7 +204,7 @@ class ErrorFigures(Figures):
     KEYS: ClassVar[tuple[str, ...]] = (
         "examples", "elbo", "distortion", "rate", "log_likelihood", "bits_per_dim", "effective_beta",
         "reconstruction_error", "train_reconstruction_error", "active_units", "latent_dim", "mutual_information",
-        "marginal_kl", "baselines", "of_training_source", "training_rows",
+        "marginal_kl", "baselines", "of_training_source", "training_rows", "measured_on",
     )  # fmt: skip
 
     measured: Errors = field(compare=False)
@@ -201,6 +215,7 @@ class ErrorFigures(Figures):
         """Return the name and the value of each result, as `vaekit evaluate` prints them."""
         train = self.train_reconstruction_error
         return [
+            self._measured_row(),
             ("squared error per example", f"{self.reconstruction_error:.4g}"),
             ("squared error on training rows", "–" if train is None else f"{train:.4g}"),
             self._active_row(),

@@ -104,6 +104,6 @@ class Evaluator:
 def _factorize(prior: Distribution, posterior: DiagonalNormal) -> DiagonalNormal:
     """Return the prior if it is a diagonal Gaussian, else a diagonal Gaussian with the mean and variance of q(z)."""
     if isinstance(prior, DiagonalNormal):
-        return prior
+        return DiagonalNormal(prior.mean.cpu(), prior.stddev.cpu())  # where the measurements are
     variance = posterior.mean.var(0, correction=0) + posterior.variance.mean(0)
     return DiagonalNormal(posterior.mean.mean(0), variance.sqrt())

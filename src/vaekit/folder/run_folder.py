@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import re
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,20 @@ MOST_BYTES = {"recipe.toml": 1 << 20, "metrics.csv": 1 << 26, "schema.json": 1 <
     "provenance.json": 1 << 24, ROW: 1 << 26,
 }  # fmt: skip
 """The largest allowed size of each file of a run, in bytes."""
+FILES = {
+    "recipe.toml",
+    "schema.json",
+    "provenance.json",
+    "metrics.csv",
+    "report.html",
+    "state",
+    "vaekit",
+    WEIGHTS,
+    KNOWN,
+    ROW,
+    LOCK,
+}
+"""Everything that a run folder may hold; `vaekit` is where trackers write."""
 COPY = "Restore it from a copy"
 TYPES = {torch.float32: "F32", torch.float64: "F64", torch.float16: "F16", torch.bfloat16: "BF16", torch.bool: "BOOL"} | {
     torch.int64: "I64", torch.int32: "I32", torch.uint8: "U8",
@@ -76,21 +91,40 @@ class RunFolder:
             made.write("provenance.json", {"format": FORMAT, **provenance})
             further(made)
 
-    def check_free(self, argument: str = "path") -> None:
+    def check_free(self, argument: str = "path", overwrite: bool = False) -> None:
         """Raise a `RunError` if the folder holds a run or other files already.
 
         Args:
             argument: name of the argument that chose the folder.
+            overwrite: whether a run in the folder may be replaced; other files may not.
         """
         if not self.path.exists():
             return
         mend = f"Choose a new or empty folder with `{argument}=`"
         if not self.path.is_dir():
             raise RunError(f"'{self.path}' is a file", mend=mend)
+        others = [path.name for path in self.path.iterdir() if path.name not in FILES]
+        if overwrite and (self.path / "provenance.json").exists() and not others:
+            return
+        if overwrite and others:
+            told = f"'{self.path}' holds '{others[0]}', which is no file of a run, so it is not replaced"
+            raise RunError(told, mend=mend)
         if (self.path / "provenance.json").exists():
-            raise RunError(f"'{self.path}' holds a run already", mend=f"{mend}, or {self._continue}")
+            replace = "replace the run with `overwrite=True`, " if argument == "out" else ""
+            raise RunError(f"'{self.path}' holds a run already", mend=f"{mend}, {replace}or {self._continue}")
         if any(self.path.iterdir()):
             raise RunError(f"'{self.path}' holds other files already", mend=mend)
+
+    def clear(self) -> None:
+        """Remove the run in the folder, if there is one; the caller has checked that it may be replaced.
+
+        Raises:
+            RunError: if another process is training it.
+        """
+        if not (self.path / "provenance.json").exists():
+            return
+        with self.hold():
+            shutil.rmtree(self.path)
 
     @contextlib.contextmanager
     def hold(self) -> Iterator[None]:

@@ -42,10 +42,10 @@ class Subject:
     def of(cls, run: Run, rows: object | None = None) -> Subject:
         """Evaluate a run on the given rows, or by default on its held-out rows, and return a `Subject`."""
         kind = TableSubject if run.reads_tables else Subject
-        if rows is None:
+        named = None if rows is None else run.check(run.open(rows))
+        if named is None or run.attach(named):
             return kind(run, run.split().test, run.evaluate())
-        named = run.open(rows)
-        return kind(run, run.prepare(named).part, run.evaluate(rows), named)
+        return kind(run, run.as_rows(named).part, run.evaluate(named), named)
 
     def with_run(self, other: Run) -> Subject:
         """Evaluate another run on the held-out rows of this `Subject`, and return a `Subject` for that run."""

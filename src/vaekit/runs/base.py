@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -26,11 +26,13 @@ from vaekit.data import (
     split_source,
 )
 from vaekit.data.tables.coding import code_values
+from vaekit.data.tables.frame import Library, PlainLibrary
 from vaekit.errors import DataError, RecipeError, RunError, did_you_mean
 from vaekit.evaluation import Remedy
 from vaekit.folder import KNOWN, ROW, WEIGHTS, RunFolder
 from vaekit.models import LatentModel
 from vaekit.recipe import Recipe, load_recipe, resolve
+from vaekit.runs.pattern import pattern_library
 from vaekit.training.state import GOOD, LATEST
 
 
@@ -59,7 +61,8 @@ class KeptRun:
         model: the model with its best weights.
         provenance: versions, seed, source and fingerprint of the data, choices and their reasons.
         known: hashes of the training rows; None in an estimator that was pickled.
-        row: a row of the data frame that an estimator was fitted to, as the content of a Parquet file.
+        row: a typical row in the library and types of the training data frame, as the content of a Parquet file; None if
+            the data were no data frame. Without it new rows are Arrow tables.
         history: figures of the training; None if they are read from the folder when they are needed.
         objects: the parts that training was given as Python objects, by section.
     """
@@ -74,6 +77,20 @@ class KeptRun:
     row: bytes | None = None
     history: History | None = None
     objects: dict[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def library(self) -> Library:
+        """Return the library of the training data, which new rows are converted to.
+
+        Raises:
+            RunError: if it is not installed, or the row that records it is damaged.
+        """
+        if self.row is None:
+            return PlainLibrary()
+        try:
+            return pattern_library(self.row, self.provenance["library"])
+        except ValueError as error:
+            raise self.folder.damage_error(ROW, error) from error
 
     @property
     def path(self) -> Path:
@@ -174,15 +191,43 @@ class KeptRun:
     @cached_property
     def _split(self) -> Split:
         source, test = self.source
-        split = split_source(source.in_order(self.schema.columns), test, self.recipe.seed, self.recipe.data)
-        found = split.train.fingerprint(), split.validation.fingerprint()
-        if found != (self.provenance["fingerprint"], self.provenance["validation_fingerprint"]):
+        split = self._divide(source.in_order(self.schema.columns), test)
+        if split is None:
             name = self.provenance["source"]
             told = "The rows are not those" if name == "memory" else f"'{name}' no longer holds the rows"
             mend = "Restore them, pass the rows to measure, or train a new run"
             raise DataError(f"{told} that the run was trained on", mend=mend)
         self.schema.check_part(split.test)
         return split
+
+    def attach(self, source: Source) -> bool:
+        """Use rows as the data of the run, if they are: the same rows in the same order, from any place.
+
+        Args:
+            source: opened and checked rows.
+
+        Returns:
+            Whether these are the data of the run. `split` then divides them as in training.
+        """
+        split = self._divide(source)
+        if split is not None:
+            self.__dict__.update(source=(source, None), _split=split)
+        return split is not None
+
+    def _divide(self, source: Source, test: Source | None = None) -> Split | None:
+        """Divide rows as in training; return None if they are not the rows of the training."""
+        counts = self.provenance["rows"]
+        if (test is None) != (self.provenance["test_source"] is None) or len(source.values) < counts["train"]:
+            return None
+        try:
+            split = split_source(source, test, self.recipe.seed, self.recipe.data)
+        except DataError:  # too few rows
+            return None
+        if (len(split.train), len(split.validation)) != (counts["train"], counts["validation"]):
+            return None
+        found = (part.fingerprint(self.schema.dtype) for part in (split.train, split.validation))
+        own = tuple(found) == (self.provenance["fingerprint"], self.provenance["validation_fingerprint"])
+        return split if own else None
 
     def rows(self, X: object) -> Rows:
         """Open new rows, check them against the schema and prepare them for the model."""
@@ -195,11 +240,18 @@ class KeptRun:
 
     def prepare(self, source: Source) -> Rows:
         """Check rows against the schema and prepare them for the model."""
+        return self.as_rows(self.check(source))
+
+    def as_rows(self, source: Source) -> Rows:
+        """Prepare checked rows for the model."""
+        part = Part(source.values, np.arange(len(source.values)), source.labels, context=source.context)
+        return Rows(part, self.transform, self.recipe.seed)
+
+    def check(self, source: Source) -> Source:
+        """Check opened rows against the schema, and bring their values to its shape and type."""
         if self.schema.picture:
             source = source.drawn_as(self.schema.shape, self.schema.levels)
-        values = self.schema.check(source.values)
-        part = Part(values, np.arange(len(values)), source.labels, context=source.context)
-        return Rows(part, self.transform, self.recipe.seed)
+        return replace(source, values=self.schema.check(source.values))
 
     def accepts(self, remedy: Remedy) -> bool:
         """Tell whether a remedy gives the run new settings that are valid for its data."""

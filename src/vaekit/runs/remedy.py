@@ -10,9 +10,9 @@ from typing import Any
 from vaekit.errors import DataError, RunError
 from vaekit.evaluation import Estimate, Figures, Remedy, diagnose, first_remedy
 from vaekit.folder import RunFolder
+from vaekit.reporters import Reporter, choose_reporter
 from vaekit.runs.run import Run
 from vaekit.runs.train import train
-from vaekit.training import Reporter
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def remedy(run: Run, *, out: str | Path | None = None, reporter: Reporter | None
             f"`remedy` cannot retrain '{run.path}', because it was trained on weighted rows",
             mend="Use `train` with the same weights",
         )
-    reporter = reporter or Reporter()
+    reporter = reporter or choose_reporter()
     reporter.say(f"Trying {chosen}.")
     source, test = _sources(run)
     trained = train(source, test=test, recipe=run.recipe, settings=chosen.settings, out=folder.path, reporter=reporter)

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from vaekit.data import Part, Rows, seeded
+from vaekit.data import Part, Rows, Source, seeded
 from vaekit.data.readers.factors import open_factors
 from vaekit.errors import DataError, RunError, VaekitError, at_least_one
 from vaekit.evaluation import (
     Evaluator,
     FactorScores,
     Figures,
+    MeasuredOn,
     anneal,
     block_rows,
     disentanglement,
@@ -59,6 +60,9 @@ class Run(KeptRun):
         size = "×".join(str(s) for s in self.schema.shape)
         rows = self.provenance["rows"]["train"]
         return f"Run('{self.path}': {self.recipe.model.name}, {size} {self.schema.kind}, latent_dim={self.recipe.latent_dim}, {rows} training rows)"
+
+    def record_types(self, source: Source, start: Run | None = None) -> None:
+        """Record the library and types of the training data, if new rows come back in them."""
 
     def as_table_run(self) -> TableRun:
         """Return the run as a `TableRun`, which can impute, explain and take given cells.
@@ -184,6 +188,7 @@ class Run(KeptRun):
         samples: int | None = None,
         temperatures: int | None = None,
         *,
+        rows: Literal["held-out", "all"] = "held-out",
         gap: bool = False,
         rate_distortion: bool = False,
         tables: bool = False,
@@ -193,10 +198,13 @@ class Run(KeptRun):
         """Measure the model on rows: bounds with standard errors, the parts of the rate, and simple baselines.
 
         Args:
-            X: rows, as in `encode`; the held-out rows of the run's own source by default.
+            X: rows, as in `encode`; by default the data that the run was trained on, if they are in a file.
             samples: number of draws K; the recipe's `evaluation.samples` by default.
             temperatures: number of temperatures T ≥ 1, to also bound log p(x) of some rows by annealed importance
                 sampling, which is slower and tighter.
+            rows: of the data that the run was trained on, only the rows that were held out are measured, unless this is
+                `all`. The data are recognised in any form (a file, a data frame, an array), with all rows in the same
+                order. Of other data all rows are measured.
             gap: whether to split the inference gap of some rows into the shares of posterior family and encoder.
             rate_distortion: whether to measure points of the rate-distortion curve on some rows.
             tables: whether to measure the columns of a mixed table: marginals, associations, hidden cells, missing cells.
@@ -220,11 +228,11 @@ class Run(KeptRun):
             >>> figures.log_likelihood.samples, figures.latent_dim, figures.annealed
             (10, 2, None)
         """
-        rows, train = self._to_measure(X)
+        chosen, train, measured_on = self._to_measure(X, rows)
         if factors is not None and X is None:
             raise DataError("`factors=` needs the rows that the factors belong to", mend="Pass the rows, too")
-        known = None if factors is None else open_factors(factors, len(rows))
-        some = Rows(rows.part.subset(at_least_one(examples, "examples"), rows.seed), rows.transform, rows.seed)
+        known = None if factors is None else open_factors(factors, len(chosen))
+        some = Rows(chosen.part.subset(at_least_one(examples, "examples"), chosen.seed), chosen.transform, chosen.seed)
         asked: dict[str, Any] = {}  # measured first, since these figures may be refused
         if temperatures is not None:
             model = self.model.with_likelihood("annealing")
@@ -237,32 +245,43 @@ class Run(KeptRun):
             model = self.model.with_likelihood("the rate-distortion curve")
             asked["rate_distortion"] = measure_curve(model, some, BETAS, self._samples(samples))
         if tables:
-            asked["tables"] = self.as_table_run().table_figures(rows, train, samples)
+            asked["tables"] = self.as_table_run().table_figures(chosen, train, samples)
         evaluator = Evaluator(self.model, self.schema, train, self.recipe.effective_beta)
-        found = evaluator.evaluate(rows, self._samples(samples))
+        found = evaluator.evaluate(chosen, self._samples(samples))
         if known is not None:
             scores = disentanglement(found.measured.mean, known, self.recipe.seed)
-            asked["disentanglement"] = FactorScores(**asdict(scores), factors=known.shape[1], examples=len(rows))
+            asked["disentanglement"] = FactorScores(**asdict(scores), factors=known.shape[1], examples=len(chosen))
         return replace(
             found,
-            training_rows=0 if X is None else None if self.known is None else self.known.among(rows.part),
+            measured_on=measured_on,
+            training_rows=self._trained_among(chosen) if measured_on != "held-out" else 0,
             **asked,
         )
 
-    def _to_measure(self, X: object | None) -> tuple[Rows, Rows | None]:
-        """Return the rows to measure, and the training rows if they are available."""
+    def _to_measure(self, X: object | None, which: str) -> tuple[Rows, Rows | None, MeasuredOn]:
+        """Return the rows to measure, the training rows if they are available, and which rows are measured."""
+        if which not in ("held-out", "all"):
+            raise VaekitError("`rows` must be 'held-out' or 'all'", f"{which!r}")
+        given = None if X is None else self.check(self.open(X))
+        if given is not None and not self.attach(given):
+            return self.as_rows(given), self._training_rows(), "given"
+        split = self.split()
+        if which == "all" or (given is not None and not len(split.test)):
+            return self.prepare(self.check(self.source[0])), self._training_rows(), "all"
+        if not len(split.test):
+            raise DataError("The run held out no rows (data.test=0)", mend="Pass other rows, or use `rows='all'`")
+        return Rows(split.test, self.transform, self.recipe.seed), self._training_rows(), "held-out"
+
+    def _trained_among(self, rows: Rows) -> int | None:
+        """Count the rows that the model was trained on; None if the run cannot tell."""
+        return None if self.known is None else self.known.among(rows.part)
+
+    def _training_rows(self) -> Rows | None:
+        """Return the training rows, or None if they are not at hand."""
         try:
-            split = self.split()
+            return Rows(self.split().train, self.transform, self.recipe.seed)
         except DataError:
-            if X is None:
-                raise
-            split = None  # the source is gone, but the given rows can be measured
-        train = Rows(split.train, self.transform, self.recipe.seed) if split else None
-        if X is not None:
-            return self.rows(X), train
-        if not len(self.split().test):
-            raise DataError("The run held out no rows (data.test=0)", mend="Pass the rows to measure")
-        return Rows(self.split().test, self.transform, self.recipe.seed), train
+            return None
 
     def _map(self, rows: Rows, function: Any) -> Array:
         with evaluating(self.model) as device:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -11,15 +12,16 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from vaekit.data import Rows, SeedStream, Source, open_source
-from vaekit.data.tables.arrays import LABEL, as_array, without_labels
+from vaekit.data.tables.arrays import LABEL, ArrayLibrary
 from vaekit.data.tables.cells import Cells
 from vaekit.data.tables.coding import code_values, draw_rare, fill, write_back
 from vaekit.data.tables.dates import DAY
-from vaekit.data.tables.frame import as_arrow
+from vaekit.data.tables.frame import Frame, PlainLibrary
 from vaekit.errors import DataError, VaekitError, at_least_one, did_you_mean
 from vaekit.evaluation import TableFigures, TableModel, measure_tables
 from vaekit.models import VariationalAutoEncoder
 from vaekit.runs.base import repeat_value
+from vaekit.runs.pattern import write_pattern
 from vaekit.runs.run import Run
 
 Array = npt.NDArray[Any]
@@ -48,7 +50,23 @@ class TableRun(Run):
         """Yield new rows in pieces, so that a file need not fit into memory."""
         opened = open_source(X, self.recipe.data, known=self.schema.cells)
         frame = opened.as_frame(labels=LABEL in self.recipe.data.context)
-        yield from (replace(frame, native=as_arrow) if text and frame.marks is not None else frame).pieces()
+        yield from (replace(frame, library=PlainLibrary()) if text and frame.marks is not None else frame).pieces()
+
+    def record_types(self, source: Source, start: Run | None = None) -> None:
+        """Record the library and types of the training data in a typical row, unless they are rows of a file or an array."""
+        if start is not None:
+            self.row, kept = start.row, {key: start.provenance.get(key) for key in ("library", "pattern")}
+            self.provenance |= kept
+            return
+        frame = source.frame
+        if frame is None or frame.array or not frame.library.name:
+            return
+        given = {column.name: next(frame.read())[column.name][0].as_py() for column in self.schema.context}
+        made = self.decode(np.zeros((1, self.recipe.latent_dim)), given)
+        cells = {c.name: made[c.name] if c.name in made.column_names else pa.nulls(1) for c in self.schema.table}
+        self.row = write_pattern(self._frame_of(source).library.convert(pa.table(cells)))
+        self.__dict__.pop("library", None)
+        self.provenance |= {"library": frame.library.name, "pattern": hashlib.sha256(self.row).hexdigest()}
 
     def reconstruct(self, X: object) -> Any:
         """Decode the posterior mean of each row to a typical row: the likeliest categories and the medians of numbers.
@@ -140,7 +158,7 @@ class TableRun(Run):
         source, model = self.open(X), self._table_model(samples)
         return self._native(model.cells.round(model.impute(self.prepare(source))[0]), source, keep=True)
 
-    def uncertainty(self, X: object, samples: int | None = None) -> pa.Table:
+    def uncertainty(self, X: object, samples: int | None = None) -> Any:
         """Return the uncertainty of each cell that `impute` fills.
 
         Args:
@@ -148,12 +166,14 @@ class TableRun(Run):
             samples: number of draws K, as in `impute`.
 
         Returns:
-            An Arrow table with the modelled columns: standard deviations of filled numbers (of dates in days),
-            probabilities of filled categories, and empty cells where nothing was filled.
+            A table of n rows with the modelled columns: standard deviations of filled numbers (of dates in days),
+            probabilities of filled categories, and empty cells where nothing was filled. An array has NaN in the other
+            columns.
         """
-        spread = self._table_model(samples).impute(self.prepare(self.open(X)))[1]
+        source = self.open(X)
+        spread = self._table_model(samples).impute(self.prepare(source))[1]
         days = np.array([1 / DAY if column.kind == "datetime" else 1.0 for column in self.schema.modelled])
-        return self._figures(spread * days)
+        return self._figures(spread * days, source)
 
     def impute_draws(self, X: object, draws: int, samples: int | None = None, seed: int = 0) -> list[Any]:
         """Return complete tables with missing cells drawn from p(x_missing|x_observed), for multiple imputation.
@@ -171,7 +191,7 @@ class TableRun(Run):
         codes = self._table_model(samples).draw(self.prepare(source), at_least_one(draws, "draws"), seed)
         return [self._native(each, source, keep=True) for each in codes]
 
-    def explain(self, X: object, samples: int | None = None) -> pa.Table:
+    def explain(self, X: object, samples: int | None = None) -> Any:
         """Return how strange each cell is given the rest of its row, in nats.
 
         That is −log p(cell|rest of row) minus the usual value of this number in the cell's column.
@@ -181,9 +201,11 @@ class TableRun(Run):
             samples: number of draws K for each cell.
 
         Returns:
-            An Arrow table with the modelled columns: 0 is usual, far above 0 is strange; empty where a cell is missing.
+            A table of n rows with the modelled columns: 0 is usual, far above 0 is strange; empty where a cell is missing.
+            An array has NaN in the other columns.
         """
-        return self._figures(self._table_model(samples).explain(self.prepare(self.open(X))))
+        source = self.open(X)
+        return self._figures(self._table_model(samples).explain(self.prepare(source)), source)
 
     def table_figures(self, rows: Rows, train: Rows | None, samples: int | None = None) -> TableFigures:
         """Measure how well the model fits the columns of a table: marginals, associations, hidden and missing cells.
@@ -201,22 +223,28 @@ class TableRun(Run):
             raise VaekitError(f"The model in '{self.path}' is not a variational autoencoder of a mixed table")
         return TableModel(self.model, self.schema, cells, self._samples(samples))
 
-    def _figures(self, cells: npt.NDArray[np.float64]) -> pa.Table:
-        """Convert numbers for the modelled cells, shape (n, C), to a table, with an empty cell for each NaN."""
+    def _figures(self, cells: npt.NDArray[np.float64], source: Source) -> Any:
+        """Convert numbers for the modelled cells, shape (n, C), to a table in the library of the rows.
+
+        A NaN becomes an empty cell.
+        """
+        frame = self._frame_of(source)
         columns = {n: pa.array(c, mask=np.isnan(c)) for n, c in zip(self.schema.columns, cells.T, strict=True)}
-        return pa.table(columns)
+        if frame.array:  # an array keeps its columns
+            empty = pa.nulls(len(cells), pa.float64())
+            columns = {column.name: columns.get(column.name, empty) for column in self.schema.table}
+        return frame.library.add_labels(pa.table(columns))
 
     def _own(self, codes: npt.NDArray[np.float64], given: Mapping[str, Any]) -> Any:
-        """Convert codes of new rows to an Arrow table, or to an array if the model was trained on an array."""
+        """Convert codes of new rows to a table in the library of the training data, or to an array."""
         cells = {
             column.name: column.decode(code_values(column, repeat_value(column.name, given[column.name], len(codes))))
             for column in self.schema.context
         }
         if not self.schema.array:
-            return write_back(codes, self.schema.table, pa.table(cells))
+            return self.library.convert(write_back(codes, self.schema.table, pa.table(cells)))
         unknown = {c.name: pa.nulls(len(codes)) for c in self.schema.table if c.kind in ("identifier", "text")}
-        table = write_back(codes, self.schema.table, pa.table(unknown | cells))
-        return without_labels(table) if LABEL in cells else as_array(table)
+        return ArrayLibrary().answer(write_back(codes, self.schema.table, pa.table(unknown | cells)))
 
     def _native(self, codes: npt.NDArray[np.float64], source: Source, keep: bool = False) -> Any:
         """Convert codes to rows of the type that the user passed, such as a pandas data frame.
@@ -226,14 +254,8 @@ class TableRun(Run):
             source: the rows that the user passed.
             keep: whether to keep the cells of `source`, and fill only its missing cells.
         """
-        frame = source.frame
-        if frame is None:
-            raise VaekitError("The rows do not come from a table", mend="Pass a data frame, a file or an array")
-        there = set(frame.names)
-        by_position = not frame.named and len(there) == len(self.schema.table)
-        names = [c.name for c in self.schema.table if by_position or c.name in there]
-        there = set(names)
-        ordered = frame.in_order(names)
+        ordered = self._frame_of(source)
+        there = set(ordered.names)
         given = ordered.table()
         fixed = () if keep else ("constant",)  # the missing cells of a constant column can be filled, too
         left_out = [
@@ -247,6 +269,14 @@ class TableRun(Run):
             for column in (column for column in self.schema.table if column.name in kept):
                 empty = ordered.cells(given, column.name).is_null(nan_is_null=True)
                 made = cells[column.name]
-                cells[column.name] = fill(column, given[column.name], empty, made, frame.marks is not None)
+                cells[column.name] = fill(column, given[column.name], empty, made, ordered.marks is not None)
             found = pa.table(cells)
-        return ordered.native(found)
+        return ordered.library.answer(found)
+
+    def _frame_of(self, source: Source) -> Frame:
+        """Return the table that the user passed, with the columns of training that it has, in their order."""
+        frame = source.frame
+        if frame is None:
+            raise VaekitError("The rows do not come from a table", mend="Pass a data frame, a file or an array")
+        by_position, there = not frame.named and len(frame.names) == len(self.schema.table), set(frame.names)
+        return frame.in_order([c.name for c in self.schema.table if by_position or c.name in there])

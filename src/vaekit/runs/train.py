@@ -31,16 +31,16 @@ from vaekit.data import (
     split_source,
 )
 from vaekit.data.batches import to_tensor
-from vaekit.data.source import Progress
 from vaekit.data.tables.cells import fit_cells
 from vaekit.errors import RecipeError, RunError, VaekitError, shorten
 from vaekit.evaluation import measure
 from vaekit.folder import WEIGHTS, RunFolder
 from vaekit.recipe import Recipe, build_part, check_fit, is_density, load_recipe, make_plan, resolve
 from vaekit.recipe.objects import adapt_model, optimizer_maker, sort_parts
+from vaekit.reporters import Reporter, choose_reporter
 from vaekit.runs.load import make_run, read_run
 from vaekit.runs.run import Run
-from vaekit.training import Reporter, Trainer
+from vaekit.training import Trainer
 from vaekit.training.accelerator import processes
 from vaekit.training.state import GOOD, mend_states, read_state
 
@@ -57,8 +57,9 @@ def train(
     out: str | Path | None = None,
     seed: int | None = None,
     resume: str | Path | None = None,
+    overwrite: bool = False,
     reporter: Reporter | None = None,
-    progress: Progress | None = None,
+    progress: bool | None = None,
     weights: npt.ArrayLike | None = None,
     start: Run | None = None,
     model: object = None,
@@ -79,9 +80,11 @@ def train(
         settings: dotted keys and values that replace the recipe's.
         out: the run folder to make; by default a new one under `runs/`.
         seed: replaces the recipe's seed.
+        overwrite: whether to replace the run that is in the folder `out`.
         resume: the run folder to continue; the result is what it would have been without the interruption.
-        reporter: receives progress; by default messages go to the logger `vaekit`.
-        progress: called with the number of pictures decoded so far, and their total number.
+        reporter: receives progress; by default `progress` decides.
+        progress: whether to draw a bar; by default in a terminal or a notebook. Elsewhere messages go to the logger
+            `vaekit`.
         weights: weight of each row of the source, ≥ 0, shape (n,): batches are drawn in proportion to it.
         start: a run on the same columns; training starts from its schema, transform and weights.
         model: a family's name (`vae`, `autoencoder`, …) or `Options`, or a model built by hand, as in `vaekit.fit`.
@@ -112,7 +115,9 @@ def train(
         >>> run.sample(2).shape
         (2, 8, 8, 1)
     """
-    if reporter is None or not processes().is_main_process:
+    if reporter is None:
+        reporter = choose_reporter(progress)
+    if not processes().is_main_process:
         reporter = Reporter()
     named, objects = sort_parts(
         model=model,
@@ -132,16 +137,16 @@ def train(
             )
         run = read_run(RunFolder(resume), objects)
         with _hold(run.folder):
-            return _resume(run, source, test, reporter, progress, weights)
+            return _resume(run, source, test, reporter, weights)
     if source is None:
         raise VaekitError("There is no data to train on", mend="Give a file, a folder or 'digits', or a run to resume")
     chosen = [*(settings.items() if isinstance(settings, Mapping) else settings), *named.items()]
     plan = load_recipe(recipe, chosen, seed)
     folder = RunFolder(out) if out is not None else _new_folder(source)
-    folder.check_free("out")
+    folder.check_free("out", overwrite)
     columns = start.schema.table if start else None
     mixed = False if objects.keys() & {"likelihood", "model"} else plan.mixed  # custom ones are not for mixed tables
-    opened, held_out = open_both(source, test, plan.data, mixed, progress, columns)
+    opened, held_out = open_both(source, test, plan.data, mixed, columns)
     opened = opened if weights is None else opened.weighted(weights)
     opened = opened.in_order(start.schema.columns) if start else opened
     if opened.frame is not None and recipe == "auto":
@@ -159,10 +164,15 @@ def train(
     transform = start.transform if start else _fit_transform(split.train, schema, plan, objects)
     run = make_run(folder, plan, schema, transform, {"source": opened.origin}, objects)
     _start(run, split, start)
-    run.provenance |= _provenance(opened, held_out, split, notes) | {"start": str(start.path) if start else None}
+    run.provenance |= _provenance(opened, held_out, split, schema.dtype, notes) | {
+        "start": str(start.path) if start else None
+    }
     run.known = KnownRows.of(split.train, schema.dtype)
+    run.record_types(opened, start)
     processes().wait_for_everyone()
     if processes().is_main_process:
+        if overwrite:
+            folder.clear()
         run.write(folder)
     processes().wait_for_everyone()
     for note in notes:
@@ -212,7 +222,7 @@ def _fit_transform(train_part: Part, schema: Schema, recipe: Recipe, objects: Ma
     return transform.model_copy(update={"context": (fit_cells(schema.context, given),)})
 
 
-def _provenance(source: Source, test: Source | None, split: Split, notes: list[str]) -> dict[str, Any]:
+def _provenance(source: Source, test: Source | None, split: Split, dtype: str, notes: list[str]) -> dict[str, Any]:
     packages = ("vaekit", "torch", "numpy", "accelerate", "safetensors")
     return {
         "command": [_in_unicode(word) for word in sys.argv],
@@ -220,8 +230,8 @@ def _provenance(source: Source, test: Source | None, split: Split, notes: list[s
         "threads": torch.get_num_threads(),
         "source": _in_unicode(source.origin),
         "test_source": _in_unicode(test.origin) if test else None,
-        "fingerprint": split.train.fingerprint(),
-        "validation_fingerprint": split.validation.fingerprint(),
+        "fingerprint": split.train.fingerprint(dtype),
+        "validation_fingerprint": split.validation.fingerprint(dtype),
         "rows": {"train": len(split.train), "validation": len(split.validation), "test": len(split.test)},
         "choices": notes,
     }
@@ -242,7 +252,6 @@ def _resume(
     source: object,
     test: object,
     reporter: Reporter,
-    progress: Progress | None,
     weights: npt.ArrayLike | None,
 ) -> Run:
     """Resume the training of a locked run."""
@@ -251,7 +260,7 @@ def _resume(
         reporter.say(said)
     processes().wait_for_everyone()
     if source is not None:
-        opened, held_out = open_both(source, test, run.recipe.data, progress=progress, columns=run.schema.table)
+        opened, held_out = open_both(source, test, run.recipe.data, columns=run.schema.table)
         run.source = (opened if weights is None else opened.weighted(weights), held_out)
     split = run.split()
     begun = (folder.path / GOOD).exists()

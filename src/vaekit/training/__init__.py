@@ -2,6 +2,5 @@
 
 from vaekit.training.loop import Trainer
 from vaekit.training.options import TrainingOptions
-from vaekit.training.reporter import Reporter
 
-__all__ = ["Reporter", "Trainer", "TrainingOptions"]
+__all__ = ["Trainer", "TrainingOptions"]

@@ -24,10 +24,10 @@ from vaekit.evaluation import active_units, measure
 from vaekit.folder import WEIGHTS, RunFolder
 from vaekit.models import LatentModel
 from vaekit.objectives import Loss, Objective
+from vaekit.reporters import Reporter, quiet
 from vaekit.training.accelerator import make_accelerator
 from vaekit.training.optimizers import StepOptimizer
 from vaekit.training.options import TrainingOptions
-from vaekit.training.reporter import Reporter
 from vaekit.training.schedules import draws, kl_weight, learning_rate, validation_steps
 from vaekit.training.signals import asked_to_stop, hand_on
 from vaekit.training.state import GOOD, LATEST, TrainingState
@@ -105,7 +105,7 @@ class Trainer:
             RunError: if the folder cannot be written; the last saved state stays.
         """
         validations = validation_steps(self.steps, int(self.options.validations))
-        with asked_to_stop() as stop, self._reporting(), self.step.compiler():
+        with asked_to_stop() as stop, self._reporting(), self.step.compiler(), quiet():
             self._start(resume)
             saved = time.monotonic()
             while self.state.counters.step < self.steps and not (self.state.counters.finished or stop.signal):

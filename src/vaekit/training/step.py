@@ -6,7 +6,7 @@ g = ∇ mean loss(x);   g ← g · min(1, clip/‖g‖);   a step of the optimis
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack
 from typing import NamedTuple
 
 import torch
@@ -107,9 +107,12 @@ class Step:
 
     def compiler(self) -> AbstractContextManager[object]:
         """Return a context with the compiler's settings, for all steps: entering it at each step would take time."""
-        if self._compiled is None:
-            return nullcontext()
-        return torch._dynamo.config.patch(trace_autograd_ops=True, recompile_limit=GRAPHS)
+        found = ExitStack()
+        if self._compiled is not None:
+            found.enter_context(torch._dynamo.config.patch(trace_autograd_ops=True, recompile_limit=GRAPHS))
+            if self.sums.device.type != "cpu":  # else torch 2.11 fails on a graphics card
+                found.enter_context(torch._inductor.config.patch(loop_ordering_after_fusion=False))
+        return found
 
     def _obstacle(self) -> str:
         """Return a reason why the step cannot be compiled, or an empty text."""

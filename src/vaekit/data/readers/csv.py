@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from vaekit.data.readers.headers import Form, bad_encoding, find_form
 from vaekit.data.tables.checks import check_columns
 from vaekit.data.tables.coding import as_types
 from vaekit.data.tables.columns import Column
-from vaekit.data.tables.frame import BATCH, Frame, Seen
+from vaekit.data.tables.frame import BATCH, Frame, PlainLibrary, Seen
 from vaekit.data.tables.written import MISSING, Survey, present
 from vaekit.errors import DataError
 
@@ -88,7 +87,24 @@ def open_written(path: Path, known: Sequence[Column], header: bool | None, marks
     """
     form = find_form(path, header, known)
     written = _written(form, sum(block.num_rows for block in _blocks(form)), marks)
-    return replace(written, native=partial(as_types, table=known, marks=marks))
+    return replace(written, library=TypedText(tuple(known), marks))
+
+
+@dataclass(frozen=True)
+class TypedText(PlainLibrary):
+    """Gives the cells of a text file the types that their columns had in training.
+
+    Args:
+        known: the columns.
+        marks: words for a missing cell.
+    """
+
+    known: tuple[Column, ...]
+    marks: tuple[str, ...]
+
+    def answer(self, found: pa.Table) -> pa.Table:
+        """Convert each column of text to its type, if all of its cells can be converted."""
+        return as_types(found, self.known, self.marks)
 
 
 def _written(form: Form, rows: int, marks: tuple[str, ...]) -> Frame:

@@ -11,38 +11,22 @@ import pyarrow as pa
 
 from vaekit.data.readers.raw_columns import Fit, RawColumn, raw_column, restore_types
 from vaekit.data.tables.checks import check_columns, first_repeated
-from vaekit.data.tables.frame import Frame, frame_of_table
+from vaekit.data.tables.frame import Frame, Library, frame_of_table
 from vaekit.errors import DataError
 
 INDEX = re.compile(r"__index_level_\d+__")
 """Names that pandas writes for an unnamed index."""
 
 
-class Library(Protocol):
-    """Reads a data frame as an Arrow table, and converts results to data frames of the same library."""
+class FrameLibrary(Library, Protocol):
+    """The library of a data frame, with the rows of the frame."""
 
     @property
     def table(self) -> pa.Table:
         """Return the rows of the data frame as an Arrow table that a model can read."""
 
-    def answer(self, found: pa.Table) -> Any:
-        """Convert results for the original rows to a data frame with the original types, column order and row labels.
 
-        Args:
-            found: as many rows as the data frame has; cells equal to the given ones stay as given.
-        """
-
-    def convert(self, found: pa.Table) -> Any:
-        """Convert any number of new rows, such as samples, to a data frame with the original types."""
-
-    def add_labels(self, found: pa.Table) -> Any:
-        """Convert computed values, such as the code of each row, to a data frame with the original row labels."""
-
-    def part(self, first: int, rows: int) -> Library:
-        """Return a reader for a slice of the data frame: `rows` rows, starting at row `first`."""
-
-
-def library_of(value: object) -> Library | None:
+def library_of(value: object) -> FrameLibrary | None:
     """Recognise a data frame, and return the reader for its library.
 
     Args:
@@ -86,7 +70,7 @@ def open_frame(value: object) -> Frame | None:
         value: anything.
 
     Returns:
-        The rows of a data frame of pandas, polars, Arrow or another library that narwhals supports. Their `native` converts
+        The rows of a data frame of pandas, polars, Arrow or another library that narwhals supports. Their `library` converts
         results to the same library, types and row labels. None if the value is not a data frame.
 
     Raises:
@@ -102,13 +86,13 @@ def open_frame(value: object) -> Frame | None:
     library = library_of(value)
     if library is None:
         return None
-    return frame_of_table(
-        library.table, native=library.answer, part=lambda first, rows: library.part(first, rows).answer
-    )
+    return frame_of_table(library.table, library=library)
 
 
 class ArrowLibrary:
     """Reads an Arrow table. Columns that hold an unnamed pandas index are set aside, and added to the results."""
+
+    name = "pyarrow"
 
     def __init__(self, data: pa.Table) -> None:
         check_columns(data.schema, data.num_rows)
@@ -130,7 +114,9 @@ class ArrowLibrary:
         return restore_types(found, self._columns, self._data.schema, RawColumn.fit)
 
     def add_labels(self, found: pa.Table) -> pa.Table:
-        """Return computed values unchanged, because an Arrow table has no row labels."""
+        """Add the table's index to computed values."""
+        for name, field in zip(self._index.column_names, self._index.schema, strict=True):
+            found = found.append_column(field, self._index[name])
         return found
 
     def part(self, first: int, rows: int) -> ArrowLibrary:
@@ -150,7 +136,7 @@ class NarwhalsLibrary:
             raise DataError(
                 "every column must be of a type that Arrow supports", f"column '{unknown}' of Python objects"
             )
-        self._data = data
+        self._data, self.name = data, str(data.implementation.value)
         try:
             exported = data.to_arrow()
         except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:

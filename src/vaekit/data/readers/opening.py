@@ -11,7 +11,7 @@ import numpy as np
 from vaekit.data.options import DEFAULTS, DataOptions
 from vaekit.data.readers import arrays, idx
 from vaekit.data.readers.addresses import is_database, without_password
-from vaekit.data.source import Progress, Source
+from vaekit.data.source import Source
 from vaekit.data.tables.columns import Column
 from vaekit.data.tables.frame import Frame, frame_of_table
 from vaekit.errors import DataError, did_you_mean
@@ -20,7 +20,6 @@ from vaekit.errors import DataError, did_you_mean
 def open_source(
     source: object,
     options: DataOptions = DEFAULTS,
-    progress: Progress | None = None,
     known: tuple[Column, ...] = (),
 ) -> Source:
     """Open data from a name, a path, the address of a database, or an object in memory.
@@ -30,7 +29,6 @@ def open_source(
             pictures, or of a picture; the address of a database; an array, which may be masked or sparse; a data frame;
             a list of dictionaries or a dictionary of columns; or a `Source` or `Frame`.
         options: how files are read: size of pictures, header and missing cells of text, query of a database.
-        progress: called with the number of decoded pictures and of all pictures.
         known: the columns of a text file if they are known; its cells then stay text.
 
     Returns:
@@ -62,10 +60,7 @@ def open_source(
         raise DataError("the source must be a path", f"'{source}' ({error})") from error
     if not exists:
         raise DataError(f"The source '{source}' does not exist", mend=_nearby(path))
-    if path.is_dir():
-        found = _open_folder(path, options.height_width, progress)
-    else:
-        found = _open_file(path, options, progress, known)
+    found = _open_folder(path, options.height_width) if path.is_dir() else _open_file(path, options, known)
     if not len(found.values):
         raise DataError(f"The source '{source}' holds no examples")
     return replace(found, origin=str(path))
@@ -99,7 +94,7 @@ def digits() -> Source:
     return Source(bunch.images.astype(np.uint8)[..., None], bunch.target, picture=True, levels=17, origin="digits")
 
 
-def _open_file(path: Path, options: DataOptions, progress: Progress | None, known: tuple[Column, ...]) -> Source:
+def _open_file(path: Path, options: DataOptions, known: tuple[Column, ...]) -> Source:
     from vaekit.data.readers import csv, decoding, parquet, pictures  # slow to import
 
     header = None if options.header == "auto" else options.header
@@ -120,7 +115,7 @@ def _open_file(path: Path, options: DataOptions, progress: Progress | None, know
     if path.stat().st_size == 0:
         raise DataError(f"The source '{path}' is an empty file")
     if ending in decoding.ENDINGS:
-        return pictures.open_pictures(path, options.height_width, progress)
+        return pictures.open_pictures(path, options.height_width)
     if ending not in openers:
         must = f"the name of a file must end in one of {', '.join(openers)}"
         mend = "A picture, or a folder of pictures or IDX files, can be passed too"
@@ -145,7 +140,7 @@ PARTS = {
 """Names of the folders of training, validation and test pictures, in lower case."""
 
 
-def _open_folder(path: Path, size: tuple[int, int] | None, progress: Progress | None) -> Source:
+def _open_folder(path: Path, size: tuple[int, int] | None) -> Source:
     """Open a folder of IDX files or pictures; pictures may be in sub-folders such as train and test."""
     from vaekit.data.readers import pictures
 
@@ -153,10 +148,10 @@ def _open_folder(path: Path, size: tuple[int, int] | None, progress: Progress | 
         return idx.open_idx(path)
     parts = _parts(path)
     if not parts:
-        return pictures.open_pictures(path, size, progress)
+        return pictures.open_pictures(path, size)
     training = parts.pop("train", path)
-    train = pictures.open_pictures(training, size, progress, without=list(parts.values()))
-    others = {name: pictures.open_pictures(part, size, progress) for name, part in parts.items()}
+    train = pictures.open_pictures(training, size, without=list(parts.values()))
+    others = {name: pictures.open_pictures(part, size) for name, part in parts.items()}
     told = [f"{len(source.values)} pictures of '{parts[name].name}'" for name, source in others.items()]
     notes = [*train.notes, *(note for source in others.values() for note in source.notes)]
     if "validation" in parts:

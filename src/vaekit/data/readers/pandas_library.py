@@ -71,6 +71,8 @@ class PandasColumn:
 class PandasLibrary:
     """Reads a pandas data frame as an Arrow table, and converts results back."""
 
+    name = "pandas"
+
     def __init__(self, data: Any) -> None:
         names = [str(name) for name in data.columns]
         check_columns(pa.schema([(name, pa.null()) for name in names]), len(data))

@@ -20,9 +20,10 @@ from PIL import Image
 
 from vaekit.data.limits import MOST_IN_MEMORY, check_size, largest, take_space
 from vaekit.data.readers.decoding import ENDINGS, NUMBERS, Form, Page, Size, common_form, decode, depth, pages_of
-from vaekit.data.source import Progress, Source
+from vaekit.data.source import Source
 from vaekit.errors import DataError
 from vaekit.files import atomic_path, remove_leftovers
+from vaekit.reporters import track
 
 COPIES = 16
 """Bytes of memory for each pixel while it is decoded, converted and resampled."""
@@ -46,15 +47,12 @@ def picture_files(folder: Path, without: Sequence[Path] = ()) -> list[Path]:
     )
 
 
-def open_pictures(
-    source: Path, size: Size | None = None, progress: Progress | None = None, without: Sequence[Path] = ()
-) -> Source:
+def open_pictures(source: Path, size: Size | None = None, without: Sequence[Path] = ()) -> Source:
     """Open all pictures in a file or below a folder as an array (n, H, W, C), with the names of sub-folders as labels.
 
     Args:
         source: a folder, which is searched with its sub-folders, or a file. Each page of a file is a picture.
         size: (H, W) that pictures are resampled to; by default all must have the same size.
-        progress: called with the number of decoded pictures and of all pictures.
         without: folders to skip.
 
     Returns:
@@ -69,10 +67,10 @@ def open_pictures(
         raise DataError(f"The folder '{folder}' holds neither pictures nor IDX files")
     with warnings.catch_warnings():  # Pillow warns of large pictures, whose sizes are checked here
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        return _open_files(folder, files, size, progress)
+        return _open_files(folder, files, size)
 
 
-def _open_files(folder: Path, files: list[Path], size: Size | None, progress: Progress | None) -> Source:
+def _open_files(folder: Path, files: list[Path], size: Size | None) -> Source:
     with ThreadPoolExecutor() as pool:
         pages = [page for found in pool.map(pages_of, files) for page in found]
     size = size or _one_size(pages)
@@ -80,7 +78,7 @@ def _open_files(folder: Path, files: list[Path], size: Size | None, progress: Pr
     if form == "bit" and any(page.size != size for page in pages):  # resampling gives greys
         form = "grey"
     _check_row(pages[0].path, size, form)
-    values = _cached(folder, files, pages, size, form, progress)
+    values = _cached(folder, files, pages, size, form)
     classes = np.array([_class(page.path, folder) for page in pages])
     labels = classes if len(set(classes.tolist())) > 1 else None
     return Source(values, labels, picture=True, levels=depth(form, values), notes=_notes(pages))
@@ -119,9 +117,7 @@ def _check_row(path: Path, size: Size, form: Form) -> None:
         raise DataError(must, f"pictures of {size[0]}x{size[1]} such as '{path.name}'", mend)
 
 
-def _cached(
-    folder: Path, files: list[Path], pages: list[Page], size: Size, form: Form, progress: Progress | None
-) -> npt.NDArray[Any]:
+def _cached(folder: Path, files: list[Path], pages: list[Page], size: Size, form: Form) -> npt.NDArray[Any]:
     shape = (len(pages), *size, 3 if form == "colour" else 1)
     dtype = np.dtype(np.uint16 if form == "deep" else np.uint8)
     check_size(math.prod(shape) * dtype.itemsize, f"the {len(pages)} pictures of '{folder}'", files)
@@ -135,7 +131,7 @@ def _cached(
                 return found
         remove_leftovers(target.parent)
         with atomic_path(target) as part:
-            _decode_all(part, pages, size, form, shape, dtype, progress)
+            _decode_all(part, pages, size, form, shape, dtype)
         return np.load(target, mmap_mode="r", allow_pickle=False)
     except OSError as error:  # a RunError, too
         must = "the cache of decoded pictures must be writable"
@@ -149,7 +145,6 @@ def _decode_all(
     form: Form,
     shape: tuple[int, ...],
     dtype: np.dtype[Any],
-    progress: Progress | None,
 ) -> None:
     with target.open("r+b") as file:
         header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
@@ -161,14 +156,13 @@ def _decode_all(
     def fill(work: tuple[int, list[Page]]) -> int:
         for i, pixels in enumerate(decode(work[1], size, form)):
             cache[work[0] + i] = pixels
-        return work[0] + len(work[1])
+        return len(work[1])
 
     most = max(math.prod(page.size) for page in pages) * COPIES
     workers = max(1, min(os.cpu_count() or 1, MOST_IN_MEMORY // most))
     grouped = [list(group) for _, group in groupby(pages, key=lambda page: page.path)]
     starts = np.cumsum([0, *map(len, grouped)]).tolist()
-    with ThreadPoolExecutor(workers) as pool:
+    with ThreadPoolExecutor(workers) as pool, track(len(pages), "pictures") as advance:
         for done in pool.map(fill, zip(starts, grouped, strict=False)):
-            if progress is not None:
-                progress(done, len(pages))
+            advance(done)
     cache.flush()

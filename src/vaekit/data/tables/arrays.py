@@ -38,10 +38,9 @@ def frame_of_array(values: Values, columns: Sequence[str] = (), labels: Values |
         raise DataError("a mixed table must have an example per row, shape (n, columns)", f"shape {values.shape}")
     names = columns or numbered_names(values.shape[1])
     table = pa.table({name: pa.array(np.asarray(cells)) for name, cells in zip(names, values.T, strict=True)})
-    if labels is None:
-        return frame_of_table(table, bool(columns), as_array, array=True)
-    table = table.append_column(LABEL, pa.array(labels))
-    return frame_of_table(table, bool(columns), without_labels, array=True)
+    if labels is not None:
+        table = table.append_column(LABEL, pa.array(labels))
+    return frame_of_table(table, bool(columns), ArrayLibrary(), array=True)
 
 
 def as_array(table: pa.Table) -> npt.NDArray[np.float64]:
@@ -49,9 +48,20 @@ def as_array(table: pa.Table) -> npt.NDArray[np.float64]:
     return np.column_stack([c.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False) for c in table.columns])
 
 
-def without_labels(table: pa.Table) -> npt.NDArray[np.float64]:
-    """Convert a table of numbers to an array, without its column of labels."""
-    return as_array(table.drop_columns([LABEL]))
+class ArrayLibrary:
+    """Converts results to arrays (n, C), without the column of labels."""
+
+    name = "numpy"
+
+    def answer(self, found: pa.Table) -> npt.NDArray[np.float64]:
+        """Convert results to an array."""
+        return as_array(found.drop_columns([LABEL]) if LABEL in found.column_names else found)
+
+    convert = add_labels = answer
+
+    def part(self, first: int, rows: int) -> ArrayLibrary:  # noqa: ARG002
+        """Return the library itself."""
+        return self
 
 
 def numbers_of(frame: Frame) -> Values:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow as pa
 
@@ -15,13 +15,82 @@ from vaekit.data.tables.written import present
 BATCH = 1 << 16
 """Most rows of a batch."""
 
-Native = Callable[[pa.Table], Any]
-"""Converts an Arrow table to the library that the rows came from."""
+
+class Library(Protocol):
+    """Converts results, which are Arrow tables, to the library that rows came from."""
+
+    @property
+    def name(self) -> str:
+        """Return the name of the library, as narwhals has it; empty for rows of a file."""
+
+    def answer(self, found: pa.Table) -> Any:
+        """Convert results for the given rows, with the types, column order and row labels of these rows.
+
+        Args:
+            found: as many rows as were given; cells equal to the given ones stay as given.
+        """
+
+    def convert(self, found: pa.Table) -> Any:
+        """Convert any number of new rows, such as samples, with the types of the given rows."""
+
+    def add_labels(self, found: pa.Table) -> Any:
+        """Convert numbers computed for the given rows, such as the surprise of each cell, with their row labels."""
+
+    def part(self, first: int, rows: int) -> Library:
+        """Return the library for a slice of the rows: `rows` rows, starting at row `first`."""
 
 
-def as_arrow(table: pa.Table) -> Any:
-    """Return an Arrow table of results unchanged."""
-    return table
+class PlainLibrary:
+    """Leaves results as Arrow tables: the library of rows that come from a file."""
+
+    name = ""
+
+    def answer(self, found: pa.Table) -> Any:
+        """Return the table unchanged."""
+        return found
+
+    convert = add_labels = answer
+
+    def part(self, first: int, rows: int) -> PlainLibrary:  # noqa: ARG002
+        """Return the library itself."""
+        return self
+
+
+@dataclass(frozen=True)
+class RenamedLibrary:
+    """Converts results to a library in which the columns have other names than in the model.
+
+    Args:
+        library: the library.
+        given: the name of each column as given, by its name in the model.
+    """
+
+    library: Library
+    given: Mapping[str, str]
+
+    @property
+    def name(self) -> str:
+        """Return the name of the library."""
+        return self.library.name
+
+    def answer(self, found: pa.Table) -> Any:
+        """Convert results for the given rows."""
+        return self.library.answer(self._renamed(found))
+
+    def convert(self, found: pa.Table) -> Any:
+        """Convert new rows."""
+        return self.library.convert(self._renamed(found))
+
+    def add_labels(self, found: pa.Table) -> Any:
+        """Convert numbers computed for the given rows."""
+        return self.library.add_labels(self._renamed(found))
+
+    def part(self, first: int, rows: int) -> RenamedLibrary:
+        """Return the library for a slice of the rows."""
+        return replace(self, library=self.library.part(first, rows))
+
+    def _renamed(self, found: pa.Table) -> pa.Table:
+        return found.rename_columns([self.given.get(name, name) for name in found.column_names])
 
 
 @dataclass(frozen=True)
@@ -52,8 +121,7 @@ class Frame:
         rows: number of rows.
         read: returns a new iterator over the rows, in order, as Arrow tables of at most `BATCH` rows.
         named: whether the source names its columns; unnamed columns (`column0`, …) are matched by position.
-        native: converts an Arrow table of results for these rows to the library that they came from, with their types,
-            row labels and given cells.
+        library: converts results for these rows to the library that they came from.
         array: whether the rows came as an array.
         first: number of the first row, if this is a piece of a larger frame.
         marks: words for a missing cell if all cells are text as written in a file; None if columns have types.
@@ -62,14 +130,13 @@ class Frame:
         seen: what the reader noticed about columns, by name.
         said: how the source was read, in words for the user.
         notes: sentences about the source, for `train` and `describe`.
-        part: returns `native` for a piece, given its first row and its number of rows; by default `native` itself.
     """
 
     schema: pa.Schema
     rows: int
     read: Callable[[], Iterator[pa.Table]]
     named: bool = True
-    native: Native = as_arrow
+    library: Library = PlainLibrary()  # noqa: RUF009 - it has no state
     array: bool = False
     first: int = 0
     marks: tuple[str, ...] | None = None
@@ -78,7 +145,6 @@ class Frame:
     seen: Mapping[str, Seen] = field(default_factory=dict)
     said: str = ""
     notes: tuple[str, ...] = ()
-    part: Callable[[int, int], Native] | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -89,14 +155,12 @@ class Frame:
         """Iterate over the table in frames of at most `BATCH` rows."""
         first = 0
         for table in self.read():
-            native = self.native if self.part is None else self.part(first, len(table))
             yield replace(
                 self,
                 rows=len(table),
                 read=lambda table=table: iter((table,)),  # type: ignore[misc]
-                native=native,
+                library=self.library.part(first, len(table)),
                 first=self.first + first,
-                part=None,
                 written=None,
             )
             first += len(table)
@@ -126,15 +190,9 @@ class Frame:
             renamed = pa.schema([field.with_name(n) for field, n in zip(self.schema, names, strict=True)])
             written = None if self.written is None else self.written.in_order(names)
             given = dict(zip(names, self.names, strict=True))
-
-            def under_given_names(native: Native) -> Native:
-                return lambda table: native(table.rename_columns([given.get(n, n) for n in table.column_names]))
-
-            part = self.part
             return replace(
                 self,
-                native=under_given_names(self.native),
-                part=None if part is None else lambda first, rows: under_given_names(part(first, rows)),
+                library=RenamedLibrary(self.library, given),
                 schema=renamed,
                 read=lambda: (t.rename_columns(list(names)) for t in self.read()),
                 named=True,
@@ -151,9 +209,8 @@ class Frame:
 def frame_of_table(
     table: pa.Table,
     named: bool = True,
-    native: Native = as_arrow,
+    library: Library | None = None,
     array: bool = False,
-    part: Callable[[int, int], Native] | None = None,
 ) -> Frame:
     """Make a frame from an Arrow table in memory; further arguments are those of `Frame`.
 
@@ -167,4 +224,4 @@ def frame_of_table(
         for start in range(0, len(table), BATCH):
             yield table.slice(start, BATCH)
 
-    return Frame(table.schema, len(table), read, named, native, array=array, part=part)
+    return Frame(table.schema, len(table), read, named, library or PlainLibrary(), array=array)

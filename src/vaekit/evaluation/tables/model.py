@@ -77,7 +77,7 @@ class TableModel(TablePosterior):
         """Return the predictions of cells and their uncertainties, two arrays of shape (B, C)."""
         count, block = found.log_weights.shape
         uniform = noise.uniform((VALUES_PER_DRAW * count, self.cells.layout.slots, 2), RowStream.FILL)
-        uniform = uniform.movedim(1, 0).unflatten(0, (VALUES_PER_DRAW, count)).float()
+        uniform = uniform.movedim(1, 0).unflatten(0, (VALUES_PER_DRAW, count)).float().to(found.z.device)
         drawn = self.cells.inverse(found.likelihood.of_missing().draw(uniform).cpu()).numpy()  # (values, K, B, C)
         weights = found.log_weights.exp().cpu().numpy()[None, :, :, None] / VALUES_PER_DRAW
         mean = (weights * drawn).sum((0, 1))

@@ -1,4 +1,4 @@
-"""Store the types of an estimator's training data as a Parquet file with a single row, called the pattern."""
+"""Store the library and types of a training data frame as a Parquet file with a single row, called the pattern."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from typing import Any
 import narwhals as nw
 import pyarrow as pa
 import pyarrow.parquet
+
+from vaekit.data.readers.libraries import FrameLibrary, library_of
+from vaekit.errors import RunError
 
 KEY = b"vaekit.columns"
 """The key of the file's metadata that holds names and types of pandas columns."""
@@ -51,6 +54,30 @@ def read_pattern(content: bytes, library: Any) -> Any:
         if KEY in (table.schema.metadata or {}):
             return _pandas_of_table(table)
     return nw.read_parquet(io.BytesIO(content), backend=library).to_native()
+
+
+def pattern_library(content: bytes, library: str) -> FrameLibrary:
+    """Return the library of a pattern, which converts new rows to the types of the training data.
+
+    Args:
+        content: content of the pattern's file.
+        library: name of the library in narwhals.
+
+    Raises:
+        RunError: if the library is not installed.
+        ValueError: if the content is damaged.
+    """
+    try:
+        pattern = read_pattern(content, library)
+        found = library_of(pattern)
+    except ImportError as error:
+        told = f"The run was trained on a {library} data frame, but {library} is not installed"
+        raise RunError(told, mend=f"Install {library}") from error
+    except (OSError, TypeError, KeyError) as error:
+        raise ValueError(str(error)) from error
+    if found is None or len(found.table) != 1:
+        raise ValueError("it does not hold one row of a data frame")
+    return found
 
 
 def _table_of_pandas(pattern: Any) -> pa.Table:
