@@ -22,7 +22,6 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import estimator_checks
-from sklearn.utils.estimator_checks import parametrize_with_checks
 from torch.utils.data import TensorDataset
 
 import vaekit
@@ -37,16 +36,6 @@ PLAIN = {key: value for key, value in SMALL.items() if key != "objective.samples
 
 def small(**parameters):
     return VAE(**{"latent_dim": 2, "epochs": 1, "samples": 3, "settings": SMALL, "random_state": 0} | parameters)
-
-
-def reasons(estimator):
-    told = "batches are drawn in proportion to the weights: the same as rows given several times in expectation, not to the last digit"
-    return {f"check_sample_weight_equivalence_on_{kind}_data": told for kind in ("dense", "sparse")}
-
-
-@parametrize_with_checks([small()], expected_failed_checks=reasons)
-def test_scikit_learn(estimator, check):
-    check(estimator)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ _HOMES = {
     "remedy": "vaekit.runs.remedy",
     "Run": "vaekit.runs.run",
     "VAE": "vaekit.estimator",
+    "VAEImputer": "vaekit.estimator",
     "Recipe": "vaekit.recipe",
     "VariationalAutoEncoder": "vaekit.models",
     "Autoencoder": "vaekit.models",
@@ -33,6 +34,7 @@ __all__ = ["__version__", *_HOMES]
 if TYPE_CHECKING:
     from vaekit.errors import VaekitError as VaekitError
     from vaekit.estimator import VAE as VAE
+    from vaekit.estimator import VAEImputer as VAEImputer
     from vaekit.models import Autoencoder as Autoencoder
     from vaekit.models import CouplingPrior as CouplingPrior
     from vaekit.models import Decoder as Decoder

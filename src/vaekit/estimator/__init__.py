@@ -1,5 +1,6 @@
-"""The package's scikit-learn estimator."""
+"""The package's scikit-learn estimators."""
 
+from vaekit.estimator.imputer import VAEImputer
 from vaekit.estimator.vae import VAE
 
-__all__ = ["VAE"]
+__all__ = ["VAE", "VAEImputer"]

@@ -1,4 +1,4 @@
-"""The base class of the estimator, which checks rows and keeps the fitted run."""
+"""The base classes of the estimators: one checks rows, the other also keeps the fitted run."""
 
 from __future__ import annotations
 
@@ -13,30 +13,22 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, DensityMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from vaekit.data import Frame, Source
+from vaekit.data import Frame, Schema, Source
 from vaekit.data.readers.libraries import open_frame
 from vaekit.estimator.rows import collect
 from vaekit.runs.pattern import read_pattern
 from vaekit.runs.run import Run
 
 
-class Fitted(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, BaseEstimator):  # type: ignore[misc]
-    """The base class of `VAE`, which checks rows and keeps the fitted run."""
+class TakesRows(BaseEstimator):  # type: ignore[misc]
+    """The base class of all estimators, which take data frames and arrays with missing cells."""
+
+    schema_: Schema
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = tags.input_tags.sparse = True
         return tags
-
-    def __getstate__(self) -> dict[str, Any]:
-        state = super().__getstate__()
-        if "run_" in state:  # the model may be on an accelerator that another machine lacks
-            state = {**state, "run_": replace(self.run_, model=copy.deepcopy(self.run_.model).cpu(), known=None)}
-        return state
-
-    @property
-    def _n_features_out(self) -> int:
-        return int(self.run_.recipe.latent_dim)
 
     def _rows(self, X: Any, reset: bool) -> Any:
         """Check rows, and convert them to the input of `vaekit.train`.
@@ -55,6 +47,20 @@ class Fitted(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, Ba
         options = {"ensure_all_finite": "allow-nan", "allow_nd": True, "ensure_min_samples": 2 if reset else 1}
         rows = validate_data(self, X, reset=reset, **options)
         return rows.astype(np.float64) if rows.dtype == object else rows  # a list with None becomes an array of objects
+
+
+class Fitted(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, TakesRows):  # type: ignore[misc]
+    """The base class of `VAE`, which keeps the fitted run."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        if "run_" in state:  # the model may be on an accelerator that another machine lacks
+            state = {**state, "run_": replace(self.run_, model=copy.deepcopy(self.run_.model).cpu(), known=None)}
+        return state
+
+    @property
+    def _n_features_out(self) -> int:
+        return int(self.run_.recipe.latent_dim)
 
     def _check(self, X: object) -> tuple[Any, Any]:
         """Check rows against the columns of the training data.

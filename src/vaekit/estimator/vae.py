@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, ClassVar
@@ -216,12 +216,20 @@ class VAE(Fitted):
         given, rows = self._check(X)
         return match_type(in_float64(self.run_).reconstruct(rows), given)
 
-    def impute(self, X: object, draws: int | None = None) -> Any:
+    def impute(
+        self,
+        X: object,
+        draws: int | None = None,
+        columns: Collection[str] | None = None,
+        where: object | None = None,
+    ) -> Any:
         """Fill the missing cells of rows with conditional means and likeliest categories, or with draws.
 
         Args:
             X: rows as in `fit`.
             draws: number M of tables for multiple imputation; each missing cell is then drawn given the rest of its row.
+            columns: names of the columns to fill; missing cells of other columns stay missing. All by default.
+            where: truth values that say which cells may be filled, shape (n,) or (n, columns), or a data frame of them.
 
         Returns:
             n rows in the form of X, with all other cells unchanged; with `draws`, a list of M such tables.
@@ -229,8 +237,9 @@ class VAE(Fitted):
         given, rows = self._check(X)
         run = in_float64(self.run_).as_table_run()
         if draws is None:
-            return match_type(run.impute(rows), given)
-        return [match_type(m, given) for m in run.impute_draws(rows, draws, seed=draw_seed(self.random_state))]
+            return match_type(run.impute(rows, columns=columns, where=where), given)
+        seed = draw_seed(self.random_state)
+        return [match_type(m, given) for m in run.impute_draws(rows, draws, None, seed, columns, where)]
 
     def explain(self, X: object) -> Any:
         """Return how strange each cell is: −log p(cell|rest of row) minus the column's usual value, in nats.

@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from vaekit.data import Rows, SeedStream, Source, open_source
 from vaekit.data.tables.arrays import LABEL, ArrayLibrary
 from vaekit.data.tables.cells import Cells
 from vaekit.data.tables.coding import code_values, draw_rare, fill, write_back
+from vaekit.data.tables.columns import CATEGORICAL
 from vaekit.data.tables.dates import DAY
 from vaekit.data.tables.frame import Frame, PlainLibrary
-from vaekit.errors import DataError, VaekitError, at_least_one, did_you_mean
+from vaekit.errors import DataError, VaekitError, at_least_one, did_you_mean, shorten
 from vaekit.evaluation import TableFigures, TableModel, measure_tables
 from vaekit.models import VariationalAutoEncoder
 from vaekit.runs.base import repeat_value
+from vaekit.runs.cells import fillable_cells
 from vaekit.runs.pattern import write_pattern
 from vaekit.runs.run import Run
 
 Array = npt.NDArray[Any]
+FEW_DRAWS = 4
+"""A condition gets a warning if its effective sample size is this many times smaller than the number of rows."""
+MOST_SEARCHED = 1_000_000
+"""Most training rows that are searched for a combination of categories."""
 
 
 class TableRun(Run):
@@ -121,6 +129,9 @@ class TableRun(Run):
         Returns:
             A table of n rows, and its effective sample size. If that is far below n, many rows share a latent vector.
 
+        Warns:
+            UserWarning: if the effective sample size is below n/4, or no training row has the given categories together.
+
         Raises:
             DataError: for an unknown column or an impossible value.
         """
@@ -128,7 +139,24 @@ class TableRun(Run):
         context = {column.name: given[column.name] for column in self.schema.context if column.name in given}
         row = self._row({name: value for name, value in given.items() if name not in context})
         codes, size = self._table_model(None).condition(row, n, seed, self.context(context, 1))
+        self._warn_of(given, row, size, n)
         return self._own(codes, context), size
+
+    def _warn_of(self, given: Mapping[str, Any], row: npt.NDArray[np.float64], size: float, n: int) -> None:
+        """Warn if the model knows little of a condition: few effective draws, or a combination that no training row has."""
+        shown = shorten(", ".join(f"{name}={value}" for name, value in given.items()))
+        if size < n / FEW_DRAWS:
+            warnings.warn(
+                f"The {n} rows come from about {max(1, round(size))} different draws (the effective sample size), because the "
+                f"model rarely draws rows with {shown}",
+                stacklevel=4,
+            )
+        named = [c.kind in CATEGORICAL for c in self.schema.modelled] & ~np.isnan(row)
+        train = self._training_rows() if named.sum() > 1 and self.provenance["rows"]["train"] <= MOST_SEARCHED else None
+        if train and not any((block[:, named] == row[named]).all(1).any() for _, block in train.part.blocks()):
+            names = [column.name for column, chosen in zip(self.schema.modelled, named, strict=True) if chosen]
+            combined = shorten(" and ".join(f"{name}={given[name]}" for name in names))
+            warnings.warn(f"No training row has {combined} together, so these rows are extrapolated", stacklevel=4)
 
     def _row(self, given: Mapping[str, Any]) -> npt.NDArray[np.float64]:
         """Return a row of numeric codes with the given cells, and NaN elsewhere."""
@@ -140,7 +168,13 @@ class TableRun(Run):
             (row[names.index(name)],) = code_values(self.schema.modelled[names.index(name)], [value])
         return row
 
-    def impute(self, X: object, samples: int | None = None) -> Any:
+    def impute(
+        self,
+        X: object,
+        samples: int | None = None,
+        columns: Collection[str] | None = None,
+        where: object | None = None,
+    ) -> Any:
         """Fill the missing cells of rows: numbers with the conditional mean, categories with the likeliest category.
 
         Means are rounded to values that the column can take (whole numbers, cents, days).
@@ -148,15 +182,22 @@ class TableRun(Run):
         Args:
             X: rows, as in `encode`.
             samples: number of draws K of z for each row; the recipe's `evaluation.samples` by default.
+            columns: names of the columns to fill; missing cells of other columns stay missing. All by default.
+            where: truth values that say which cells may be filled: one for each row, shape (n,), or an array or a data
+                frame with one for each cell of X.
 
         Returns:
             A table of n rows.
+
+        Raises:
+            DataError: for an unknown column, or if `where` does not fit the rows.
 
         References:
             Mattei and Frellsen, "MIWAE", 2019.
         """
         source, model = self.open(X), self._table_model(samples)
-        return self._native(model.cells.round(model.impute(self.prepare(source))[0]), source, keep=True)
+        allowed = fillable_cells(self._frame_of(source).names, len(source.values), columns, where)
+        return self._filled(model.cells.round(model.impute(self.prepare(source))[0]), source, allowed)
 
     def uncertainty(self, X: object, samples: int | None = None) -> Any:
         """Return the uncertainty of each cell that `impute` fills.
@@ -175,7 +216,15 @@ class TableRun(Run):
         days = np.array([1 / DAY if column.kind == "datetime" else 1.0 for column in self.schema.modelled])
         return self._figures(spread * days, source)
 
-    def impute_draws(self, X: object, draws: int, samples: int | None = None, seed: int = 0) -> list[Any]:
+    def impute_draws(
+        self,
+        X: object,
+        draws: int,
+        samples: int | None = None,
+        seed: int = 0,
+        columns: Collection[str] | None = None,
+        where: object | None = None,
+    ) -> list[Any]:
         """Return complete tables with missing cells drawn from p(x_missing|x_observed), for multiple imputation.
 
         Args:
@@ -183,13 +232,16 @@ class TableRun(Run):
             draws: number of tables M, ≥ 1.
             samples: number of draws K of z for each row; each table uses one of them.
             seed: another seed gives other draws.
+            columns: names of the columns to fill, as in `impute`.
+            where: which cells may be filled, as in `impute`.
 
         Returns:
             M tables of n rows.
         """
         source = self.open(X)
+        allowed = fillable_cells(self._frame_of(source).names, len(source.values), columns, where)
         codes = self._table_model(samples).draw(self.prepare(source), at_least_one(draws, "draws"), seed)
-        return [self._native(each, source, keep=True) for each in codes]
+        return [self._filled(each, source, allowed) for each in codes]
 
     def explain(self, X: object, samples: int | None = None) -> Any:
         """Return how strange each cell is given the rest of its row, in nats.
@@ -246,32 +298,43 @@ class TableRun(Run):
         unknown = {c.name: pa.nulls(len(codes)) for c in self.schema.table if c.kind in ("identifier", "text")}
         return ArrayLibrary().answer(write_back(codes, self.schema.table, pa.table(unknown | cells)))
 
-    def _native(self, codes: npt.NDArray[np.float64], source: Source, keep: bool = False) -> Any:
+    def _native(self, codes: npt.NDArray[np.float64], source: Source) -> Any:
         """Convert codes to rows of the type that the user passed, such as a pandas data frame.
 
         Args:
             codes: numeric codes, shape (n, C).
             source: the rows that the user passed.
-            keep: whether to keep the cells of `source`, and fill only its missing cells.
         """
         ordered = self._frame_of(source)
-        there = set(ordered.names)
-        given = ordered.table()
-        fixed = () if keep else ("constant",)  # the missing cells of a constant column can be filled, too
-        left_out = [
-            c.name
-            for c in self.schema.table
-            if (c.context or c.kind in ("identifier", "text", *fixed)) and c.name in there
-        ]
-        found = write_back(codes, self.schema.table, given.select(left_out))
-        if keep:
-            cells, kept = dict(zip(found.column_names, found.columns, strict=True)), there.difference(left_out)
-            for column in (column for column in self.schema.table if column.name in kept):
-                empty = ordered.cells(given, column.name).is_null(nan_is_null=True)
-                made = cells[column.name]
-                cells[column.name] = fill(column, given[column.name], empty, made, ordered.marks is not None)
-            found = pa.table(cells)
-        return ordered.library.answer(found)
+        kept = self._kept(ordered, "constant")
+        return ordered.library.answer(write_back(codes, self.schema.table, ordered.table().select(kept)))
+
+    def _filled(
+        self, codes: npt.NDArray[np.float64], source: Source, allowed: Mapping[str, npt.NDArray[np.bool_]]
+    ) -> Any:
+        """Fill missing cells of the rows that the user passed with codes of shape (n, C); all other cells stay.
+
+        Args:
+            codes: numeric codes, shape (n, C).
+            source: the rows that the user passed.
+            allowed: for some columns, which of their cells may be filled; all missing cells of other columns are.
+        """
+        ordered = self._frame_of(source)
+        given, kept = ordered.table(), self._kept(ordered)
+        found = write_back(codes, self.schema.table, given.select(kept))
+        cells, filled = dict(zip(found.column_names, found.columns, strict=True)), set(ordered.names).difference(kept)
+        for column in (column for column in self.schema.table if column.name in filled):
+            empty = ordered.cells(given, column.name).is_null(nan_is_null=True)
+            if column.name in allowed:
+                empty = pc.and_(empty, pa.array(allowed[column.name]))
+            made = cells[column.name]
+            cells[column.name] = fill(column, given[column.name], empty, made, ordered.marks is not None)
+        return ordered.library.answer(pa.table(cells))
+
+    def _kept(self, frame: Frame, *further: str) -> list[str]:
+        """Return the columns of a frame that stay as given, because they are not modelled."""
+        kinds, there = ("identifier", "text", *further), set(frame.names)
+        return [c.name for c in self.schema.table if (c.context or c.kind in kinds) and c.name in there]
 
     def _frame_of(self, source: Source) -> Frame:
         """Return the table that the user passed, with the columns of training that it has, in their order."""
