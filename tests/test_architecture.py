@@ -19,6 +19,7 @@ ROOMS = (
     "files",
     "reporters",
     "pictures",
+    "html",
     "data",
     "distributions",
     "networks",
@@ -28,6 +29,7 @@ ROOMS = (
     "folder",
     "training",
     "recipe",
+    "plots",
     "runs",
     "estimator",
     "report",
@@ -35,6 +37,9 @@ ROOMS = (
     "testing",
 )
 """Each may import those before it."""
+
+DOOR = ("runs/doors.py", "vaekit.report")
+"""The one import of a later room: a run writes its report."""
 
 DATA = (
     *("noise", "batch_noise", "limits", "damage", "steps"),
@@ -75,7 +80,7 @@ def test_a_room_imports_only_earlier_ones(path):
     own = ROOMS.index(room(path))
     for node, name in imports(TREES[path]):
         parts = name.split(".")
-        if parts[0] == "vaekit" and len(parts) > 1 and parts[1] != "__version__":
+        if parts[0] == "vaekit" and len(parts) > 1 and parts[1] != "__version__" and (path, name) != DOOR:
             assert ROOMS.index(parts[1]) <= own, f"{path}:{node.lineno} imports {name}"
 
 

@@ -7,6 +7,7 @@ import resource
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -484,12 +485,16 @@ def trained(read, rows):
 def test_training_rows_are_known_in_every_form(made, tmp_path, write_csv):
     read = vaekit.load(made / "finished")
     there = read.provenance["rows"]["train"]
-    assert trained(read, made / "rows.npy") == there
     shutil.copy(made / "rows.npy", tmp_path / "copy.npy")
-    assert trained(read, tmp_path / "copy.npy") == there
-    assert trained(read, ROWS[::-1]) == there
-    assert trained(read, pd.DataFrame(ROWS, columns=["column0", "column1", "column2"])) == there
-    assert trained(read, pl.DataFrame(ROWS, schema=["column0", "column1", "column2"])) == there
+    names = ["column0", "column1", "column2"]
+    for rows in (tmp_path / "copy.npy", ROWS, pd.DataFrame(ROWS, columns=names), pl.DataFrame(ROWS, schema=names)):
+        read = vaekit.load(made / "finished")
+        assert read.evaluate(rows, samples=1).measured_on == "held-out"  # its own data, wherever they are
+        figures = read.evaluate(rows, samples=1, rows="all")
+        assert (figures.measured_on, figures.training_rows) == ("all", there)
+        shuffled = ROWS[::-1] if isinstance(rows, Path) else rows[::-1]
+        figures = read.evaluate(shuffled, samples=1)
+        assert (figures.measured_on, figures.training_rows) == ("given", there)
     some = ROWS[read.split().train.index[:10]]
     assert trained(read, some) == 10
     new = np.random.default_rng(1).normal(size=(50, 3))

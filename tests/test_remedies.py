@@ -18,6 +18,7 @@ COLLAPSED = {
     "objective.kl_weight": 1000.0,
     "latent_dim": 3,
     "training.epochs": 4,
+    "training.validations": 2,
     "encoder.hidden": [16],
     "decoder.hidden": [16],
     "evaluation.samples": 5,

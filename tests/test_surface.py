@@ -12,11 +12,12 @@ from vaekit.recipe.recipe import recipe_keys
 from vaekit.runs.table_run import TableRun
 
 VERBS = {
-    "train": {"source", "--test", "--recipe", "--set", "--out", "--seed", "--query", "--resume"},
+    "train": {"source", "--test", "--recipe", "--set", "--out", "--seed", "--query", "--resume", "--overwrite"},
     "evaluate": {
         "run",
         "source",
         "--samples",
+        "--rows",
         "--temperatures",
         "--gap",
         "--rate-distortion",
@@ -38,6 +39,8 @@ VERBS = {
 
 NAMES = {
     "__version__",
+    "VAEImputer",
+    "describe",
     "train",
     "load",
     "fit",
@@ -112,7 +115,19 @@ def test_the_python_twins_of_the_verbs():
         "score_samples": ["self", "X", "samples"],
         "save": ["self", "path"],
         "sample": ["self", "n", "seed", "mean", "given"],
-        "evaluate": ["self", "X", "samples", "temperatures", "gap", "rate_distortion", "tables", "factors", "examples"],
+        "evaluate": [
+            "self",
+            "X",
+            "samples",
+            "temperatures",
+            "rows",
+            "gap",
+            "rate_distortion",
+            "tables",
+            "factors",
+            "examples",
+        ],
+        "report": ["self", "X", "beside"],
     }
     for name, parameters in methods.items():
         assert list(inspect.signature(getattr(vaekit.Run, name)).parameters) == parameters
@@ -122,9 +137,9 @@ def test_what_a_run_on_a_mixed_table_can_do_besides():
     methods = {
         "sample": ["self", "n", "seed", "mean", "given"],
         "condition": ["self", "n", "given", "seed"],
-        "impute": ["self", "X", "samples"],
+        "impute": ["self", "X", "samples", "columns", "where"],
         "uncertainty": ["self", "X", "samples"],
-        "impute_draws": ["self", "X", "draws", "samples", "seed"],
+        "impute_draws": ["self", "X", "draws", "samples", "seed", "columns", "where"],
         "explain": ["self", "X", "samples"],
     }
     for name, parameters in methods.items():

@@ -328,7 +328,7 @@ def test_far_out_cells_are_the_strange_ones(run):
 
 
 def test_figures_stand_beside_those_of_independent_columns(run):
-    figures = run.evaluate(TABLE, samples=20)
+    figures = run.evaluate(TABLE, samples=20, rows="all")
     assert figures.log_likelihood.value >= figures.elbo
     assert set(figures.baselines.known()) == {"independent columns"}
     assert figures.log_likelihood.value == pytest.approx(run.score_samples(TABLE, samples=20).mean())

@@ -11,6 +11,7 @@ _HOMES = {
     "load": "vaekit.runs.load",
     "fit": "vaekit.runs.by_hand",
     "evaluate": "vaekit.runs.by_hand",
+    "describe": "vaekit.runs.describe",
     "remedy": "vaekit.runs.remedy",
     "Run": "vaekit.runs.run",
     "VAE": "vaekit.estimator",
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from vaekit.recipe import Recipe as Recipe
     from vaekit.runs.by_hand import evaluate as evaluate
     from vaekit.runs.by_hand import fit as fit
+    from vaekit.runs.describe import describe as describe
     from vaekit.runs.load import load as load
     from vaekit.runs.remedy import remedy as remedy
     from vaekit.runs.run import Run as Run

@@ -125,15 +125,20 @@ def test_the_effective_beta_stands_beside_the_figures(invoke, workplace, table, 
 
 def test_evaluate_on_given_rows(invoke, table_run, table):
     figures = json.loads(invoke("evaluate", table_run.path, table, "--json", "--samples", 2).stdout)
-    assert figures["log_likelihood"]["examples"] == figures["examples"] == 120
+    assert figures["log_likelihood"]["examples"] == figures["examples"] == 12
+    assert figures["measured_on"] == "held-out"  # of the run's own data
+    figures = json.loads(invoke("evaluate", table_run.path, table, "--json", "--samples", 2, "--rows", "all").stdout)
+    assert (figures["examples"], figures["training_rows"], figures["measured_on"]) == (120, 97, "all")
 
 
 def test_rows_that_trained_the_run_are_not_passed_off_as_held_out(invoke, digits_run):
-    text = invoke("evaluate", digits_run.path, "digits", "--samples", 2).stdout
+    text = invoke("evaluate", digits_run.path, "digits", "--samples", 2, "--rows", "all").stdout
     assert "rows, so the figures are not held-out figures" in " ".join(text.split())
     assert "overfit" not in text  # a comparison of training rows with themselves
-    held_out = invoke("evaluate", digits_run.path, "--samples", 2).stdout
-    assert "not held-out figures" not in held_out
+    for named in ((), ("digits",)):
+        held_out = invoke("evaluate", digits_run.path, *named, "--samples", 2).stdout
+        assert "180 held-out rows" in held_out
+        assert "not held-out figures" not in held_out
 
 
 def test_what_the_bound_loses_and_the_curve_are_those_of_the_library(invoke, digits_run):
@@ -167,12 +172,17 @@ def test_codes_are_scored_against_known_factors(invoke, digits_run, workplace, w
     write_csv(workplace / "f.csv", np.array([[f"n{a}", b] for a, b in factors], object), ("digit", "ink"))
     expected = asdict(disentanglement(digits_run.encode("digits").astype(float), factors))
     for name in ("f.npy", "f.csv"):
-        figures = json.loads(invoke("evaluate", digits_run.path, "digits", "--factors", name, "--json").stdout)
+        words = ("--factors", name, "--rows", "all", "--json")
+        figures = json.loads(invoke("evaluate", digits_run.path, "digits", *words).stdout)
         found = figures["disentanglement"]
         assert {key: found[key] for key in expected} == pytest.approx(expected, abs=1e-6)
         assert (found["factors"], found["examples"]) == (2, 1797)
-    shown = dict(digits_run.evaluate("digits", factors="f.npy").rows())["disentanglement"]
+    shown = dict(digits_run.evaluate("digits", factors="f.npy", rows="all").rows())["disentanglement"]
     assert f"MIG {expected['mig']:.2f}, DCI disentanglement" in shown
+    held_out = digits_run.split().test
+    some = digits_run.evaluate("digits", factors="f.npy", samples=1).disentanglement
+    own = disentanglement(digits_run.encode(held_out.take(0, 180)).astype(float), factors[held_out.index])
+    assert (some.mig, some.examples) == (pytest.approx(own.mig), 180)
 
 
 @pytest.mark.parametrize(

@@ -44,10 +44,10 @@ def test_they_are_modelled_as_seconds(run):
     assert at.type == "time64[us]"
     assert not {stay.kind, flight.kind, at.kind} & {"text", "identifier"}
     assert stay.reason.startswith("in seconds")
-    assert run.sample(3, given={"stay": dt.timedelta(hours=1)})["stay"].to_pylist() == [pd.Timedelta("1h")] * 3
+    assert run.sample(3, given={"stay": dt.timedelta(hours=1)})["stay"].tolist() == [pd.Timedelta("1h")] * 3
     drawn = run.sample(40)
-    assert drawn.schema.types[1:] == [pa.duration("ns"), pa.duration("ns"), pa.time64("us")]
-    assert all(length.total_seconds() % 20 == 0 for length in drawn["stay"].to_pylist())  # the grid of whole minutes
+    assert [kind.kind for kind in drawn.dtypes[1:]] == ["m", "m", "O"]
+    assert all(length.total_seconds() % 20 == 0 for length in drawn["stay"])  # the grid of whole minutes
 
 
 @pytest.mark.parametrize("library", ["pandas", "polars", "arrow", "parquet"])

@@ -2,6 +2,7 @@ import os
 import struct
 import sys
 import zlib
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -367,11 +368,18 @@ def fill(folder, n=3):
 def test_pictures_are_decoded_once(folder, cache, monkeypatch):
     fill(folder)
     told = []
-    first = open_pictures(folder, progress=lambda done, total: told.append((done, total)))
-    assert told == [(1, 3), (2, 3), (3, 3)]
+
+    @contextmanager
+    def track(total, what):
+        yield lambda done: told.append((done, total, what))
+
+    monkeypatch.setattr(pictures, "track", track)
+    first = open_pictures(folder)
+    assert told == [(1, 3, "pictures")] * 3
     assert len(list(cache.iterdir())) == 1
     monkeypatch.setattr(pictures, "decode", lambda *_: pytest.fail("decoded again"))
-    again = open_pictures(folder, progress=lambda *_: pytest.fail("nothing to tell"))
+    again = open_pictures(folder)
+    assert len(told) == 3  # nothing to tell
     np.testing.assert_array_equal(first.values, again.values)
     assert isinstance(again.values, np.memmap)
 

@@ -62,6 +62,7 @@ def test_the_keys_of_a_model_with_a_likelihood():
         "baselines": {"ppca": None, "factor_analysis": None},
         "of_training_source": True,
         "training_rows": 3,
+        "measured_on": "given",
     }
     assert json.dumps(BOUNDS.as_json()) == json.dumps(expected)  # the order too
     table = replace(BOUNDS, baselines=TableBaselines(-9.0), training_rows=None).as_json()
@@ -90,6 +91,7 @@ def test_the_keys_of_an_autoencoder():
         "baselines": {"ppca": None, "factor_analysis": None},
         "of_training_source": False,
         "training_rows": None,
+        "measured_on": "given",
     }
     assert json.dumps(ERRORS.as_json()) == json.dumps(expected)
 
@@ -147,7 +149,8 @@ def test_printed_they_are_a_table():
     lines = dict(line.split("  ", 1) for line in str(figures).splitlines())
     shown = {name: value.strip() for name, value in lines.items()}
     assert list(shown) == [name for name, _ in figures.rows()]
-    assert list(shown)[:4] == ["log-likelihood", "bits/dim", "annealed, T = 10", "ELBO"]
+    assert list(shown)[:5] == ["measured on", "log-likelihood", "bits/dim", "annealed, T = 10", "ELBO"]
+    assert shown["measured on"] == "9 given rows, of which 3 trained the model"
     assert shown["log-likelihood"] == "≥ -4.50 ± 0.25 nats (K = 7, 9 examples)"
     assert (
         shown["annealed, T = 10"]

@@ -11,7 +11,7 @@ from scipy.stats import ks_2samp
 from mixed_frames import numbers, table_rows, words
 from vaekit.evaluation.tables.histograms import bin_edges, make_histogram
 from vaekit.evaluation.tables.marginals import category_shares, compare_marginals
-from vaekit.report.table_charts import histogram
+from vaekit.report.charts import histogram
 
 
 def test_distance_of_numbers_is_the_largest_gap_between_distribution_functions():

@@ -140,8 +140,18 @@ def test_a_run_whose_source_is_gone_is_reported_on_named_rows(tmp_path, people, 
         assert re.search(message, outcome.err)
     assert call("report", tmp_path / "run", there).code == 0
     page = Page((tmp_path / "run" / "report.html").read_text(encoding="utf-8"))
-    assert f"{there}, instead of the rows held out from the source" in page.text
-    assert re.search(r"trained on 7\d of these 90 rows", page.text)
+    assert "instead of the rows held out" not in page.text  # the moved rows are the run's own
+    assert "so the figures are not held-out figures" not in page.text
+    assert "ELBO on training rows" in page.text
+    other = there.with_stem("other")
+    if kind == "table":
+        other.write_text("".join(there.read_text().splitlines(keepends=True)[:60]))
+    else:
+        np.save(other, np.load(there)[:60])
+    assert call("report", tmp_path / "run", other).code == 0
+    page = Page((tmp_path / "run" / "report.html").read_text(encoding="utf-8"))
+    assert f"{other}, instead of the rows held out from the source" in page.text
+    assert re.search(r"trained on \d\d of these \d\d rows", page.text)
     assert ("The training rows are not available" in page.text) == (kind == "table")
     assert "ELBO on training rows" not in page.text
 

@@ -15,10 +15,10 @@ import vaekit
 from vaekit.data import Part
 from vaekit.errors import DataError, RunError
 from vaekit.folder import RunFolder
+from vaekit.pictures import GAP
+from vaekit.plots.numbers import nats, significant
 from vaekit.report import write_report
-from vaekit.report.numbers import nats, significant
 from vaekit.report.panels import map_panel, training_panels
-from vaekit.report.pictures import GAP
 from vaekit.report.subject import Subject
 
 SMALL = {

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vaekit.pictures import Scale
-from vaekit.report.pictures import GAP, columns_for, make_strip
+from vaekit.pictures import GAP, Scale, columns_for, make_strip
 
 
 def decode(source: str) -> np.ndarray:

@@ -15,9 +15,8 @@ from mixed_frames import HOSTILE, LONG, QUOTED, SMALL, make_frame, numbers
 from vaekit.data import Column
 from vaekit.errors import RunError
 from vaekit.evaluation.tables.associations import MOST_COLUMNS
+from vaekit.plots.numbers import cut, nats, percent, write_number, write_value
 from vaekit.report import write_report
-from vaekit.report.numbers import nats, percent, write_number, write_value
-from vaekit.report.panel import cut
 from vaekit.report.subject import Subject
 
 

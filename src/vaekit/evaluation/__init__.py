@@ -4,14 +4,16 @@ from vaekit.evaluation.annealing import Annealed, anneal, annealed_bound, bracke
 from vaekit.evaluation.baselines import Baselines, LinearBaselines, TableBaselines, measure_baselines
 from vaekit.evaluation.bounds import Bounds, Errors, Measured, block_rows, evaluating, first_row, measure, widest
 from vaekit.evaluation.decomposition import RateParts, active_units, decompose_rate
-from vaekit.evaluation.diagnosis import Reading, Remedy, diagnose, first_remedy
+from vaekit.evaluation.diagnosis import diagnose, first_remedy
 from vaekit.evaluation.estimate import Estimate, LogLikelihood
 from vaekit.evaluation.factors import Disentanglement, dci, disentanglement, factor_vae, mig, sap
 from vaekit.evaluation.figures import BoundFigures, ErrorFigures, FactorScores, Figures, MeasuredOn
 from vaekit.evaluation.gap import GapFigures, InferenceGap, inference_gap
 from vaekit.evaluation.rate_distortion import RateDistortionCurve, RatePoint, rate_distortion
+from vaekit.evaluation.reading import Reading, Remedy
 from vaekit.evaluation.summary import Evaluator
 from vaekit.evaluation.tables import TableFigures, TableModel, measure_tables
+from vaekit.evaluation.unfinished import Unfinished, unfinished
 
 __all__ = [
     "Annealed",
@@ -39,6 +41,7 @@ __all__ = [
     "TableBaselines",
     "TableFigures",
     "TableModel",
+    "Unfinished",
     "active_units",
     "anneal",
     "annealed_bound",
@@ -59,5 +62,6 @@ __all__ = [
     "mig",
     "rate_distortion",
     "sap",
+    "unfinished",
     "widest",
 ]

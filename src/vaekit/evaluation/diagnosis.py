@@ -2,35 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from vaekit.evaluation.figures import BoundFigures, ErrorFigures, Figures
-
-
-@dataclass(frozen=True)
-class Remedy:
-    """Hold a change that may improve a model, and the recipe settings that make this change.
-
-    Args:
-        name: what to try.
-        settings: dotted keys and their values; empty if no setting makes the change.
-        in_place: tells whether a recipe already has this change or a stronger one.
-
-    Examples:
-        >>> str(Remedy("free bits", {"objective.name": "free_bits"}))
-        'free bits (objective=free_bits)'
-    """
-
-    name: str
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    in_place: Callable[[Any], bool] = lambda _: False
-
-    def __str__(self) -> str:
-        shown = ", ".join(f"{key.removesuffix('.name')}={value}" for key, value in self.settings.items())
-        return f"{self.name} ({shown})" if shown else self.name
+from vaekit.evaluation.reading import Reading, Remedy
 
 
 def _tighter(recipe: Any) -> bool:
@@ -58,26 +36,6 @@ Accepts = Callable[[Remedy], bool]
 """A function that tells whether a remedy is possible for a run and not yet in place."""
 
 
-@dataclass(frozen=True)
-class Reading:
-    """Hold a conclusion from the results of an evaluation, and the remedies to try.
-
-    Args:
-        level: `good`, `note` or `warning`.
-        text: the conclusion, in one or two sentences.
-        remedies: what to try, in this order.
-    """
-
-    level: Literal["good", "note", "warning"]
-    text: str
-    remedies: tuple[Remedy, ...] = ()
-
-    @property
-    def advice(self) -> str:
-        """Return the remedies as a sentence, or an empty string if there are none."""
-        return f"Try: {'; '.join(map(str, self.remedies))}." if self.remedies else ""
-
-
 _good, _note, _warning = partial(Reading, "good"), partial(Reading, "note"), partial(Reading, "warning")
 
 
@@ -96,6 +54,15 @@ def diagnose(figures: Figures, accepts: Accepts = lambda _: True) -> list[Readin
         readings = [reading for part in parts if (reading := part(figures)) is not None]
     else:
         readings = _reconstruction(cast(ErrorFigures, figures))
+    if (more := figures.unfinished) is not None:
+        readings = [replace(each, level="note") if each.level == "good" else each for each in readings]
+        text = (
+            f"Training is not finished: the validation bound still rose by {more.rise:.2g} nats over the last tenth of the "
+            f"steps. Twice the steps should gain about {more.gain:.2g} nats per example."
+        )
+        longer = _warning(text, (Remedy("longer training", {"training.epochs": more.epochs}),))
+        collapsed = figures.active_units == 0 or getattr(figures, "effective_beta", None) not in (None, 1)
+        readings.insert(int(collapsed), longer)  # more steps alone do not mend these
     if figures.training_rows:
         text = (
             f"The model was trained on {figures.training_rows:,} of these {figures.examples:,} rows, so the figures are not "
@@ -107,7 +74,7 @@ def diagnose(figures: Figures, accepts: Accepts = lambda _: True) -> list[Readin
     return [replace(r, remedies=tuple(m for m in r.remedies if not m.settings or accepts(m))) for r in readings]
 
 
-def first_remedy(readings: list[Reading]) -> Remedy | None:
+def first_remedy(readings: Iterable[Reading]) -> Remedy | None:
     """Return the first remedy that has settings, or None; this is the one that `vaekit remedy` tries."""
     return next((remedy for reading in readings for remedy in reading.remedies if remedy.settings), None)
 

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import numpy.typing as npt
 
+from vaekit import html
 from vaekit.distributions import DiagonalNormal
 from vaekit.evaluation.annealing import Annealed
 from vaekit.evaluation.baselines import Baselines, LinearBaselines
@@ -17,8 +18,10 @@ from vaekit.evaluation.estimate import LogLikelihood
 from vaekit.evaluation.factors import Disentanglement
 from vaekit.evaluation.gap import GapFigures
 from vaekit.evaluation.rate_distortion import RateDistortionCurve
+from vaekit.evaluation.reading import Reading
 from vaekit.evaluation.record import to_json
 from vaekit.evaluation.tables import TableFigures
+from vaekit.evaluation.unfinished import Unfinished
 
 MeasuredOn = Literal["held-out", "all", "given"]
 """Which rows are measured: the held-out rows of the run's data, all rows of it, or rows that the user gave."""
@@ -64,6 +67,8 @@ class Figures(ABC):
         factorized: a Gaussian with independent dimensions: the prior if it is one, else one with the mean and variance
             of all codes. None if the posterior's dimensions are not independent.
         kl_per_dimension: mean KL of each latent dimension to `factorized`, shape (d,); None in the same case.
+        unfinished: what more training is expected to gain; None if the validation bound had stopped rising.
+        readings: what the figures mean, and what to try next, the most important first.
     """
 
     KEYS: ClassVar[tuple[str, ...]]
@@ -79,6 +84,8 @@ class Figures(ABC):
     disentanglement: FactorScores | None = None
     factorized: DiagonalNormal | None = field(default=None, compare=False)
     kl_per_dimension: npt.NDArray[np.float64] | None = field(default=None, compare=False)
+    unfinished: Unfinished | None = field(default=None, compare=False)
+    readings: tuple[Reading, ...] = field(default=(), compare=False)
 
     @property
     def of_training_source(self) -> bool:
@@ -99,6 +106,10 @@ class Figures(ABC):
         rows = self.rows()
         width = max(len(name) for name, _ in rows)
         return "\n".join(f"{name:{width}}  {value}" for name, value in rows)
+
+    def _repr_html_(self) -> str:
+        lines = (f"{html.SIGNS[each.level]} {each.text} {each.advice}".rstrip() for each in self.readings)
+        return html.pairs(self.rows()) + html.notes(lines)
 
     def _measured_row(self) -> tuple[str, str]:
         count = f"{self.examples:,}"

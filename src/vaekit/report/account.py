@@ -8,11 +8,10 @@ from typing import ClassVar, cast
 
 from vaekit.data import Part
 from vaekit.evaluation import BoundFigures, ErrorFigures, active_units
-from vaekit.pictures import Scale
+from vaekit.pictures import Scale, Strip, make_strip
+from vaekit.plots.numbers import nats, significant, with_error
 from vaekit.report import charts
-from vaekit.report.numbers import nats, significant, with_error
 from vaekit.report.panel import Card, Panel
-from vaekit.report.pictures import Strip, make_strip
 from vaekit.report.subject import Subject
 
 MISSING, LADDER = "–", "Training rows and held-out rows"

@@ -13,6 +13,7 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec
 
 import numpy as np
+from cycler import cycler
 from markupsafe import Markup
 from matplotlib import rc_context
 from matplotlib.figure import Figure
@@ -60,6 +61,7 @@ STYLE = {
     "grid.alpha": 0.15,
     "lines.linewidth": 2.0,
     "hatch.color": INK,
+    "axes.prop_cycle": cycler(color=[FIRST, SECOND, THIRD, *CLASSES]),
 }
 
 

@@ -8,7 +8,6 @@ from importlib import resources
 import tomli_w
 from jinja2 import Environment, StrictUndefined
 
-from vaekit.evaluation import diagnose
 from vaekit.report import panels
 from vaekit.report.account import account
 from vaekit.report.panel import Section
@@ -37,7 +36,7 @@ def render(subject: Subject, beside: Subject | None = None) -> str:
         name=subject.name,
         facts=_facts(subject),
         cards=account(subject).cards(),
-        readings=diagnose(subject.figures, run.accepts),
+        readings=subject.figures.readings,
         names=[s.name for s in subjects],
         table=table(subjects),
         comparison=[] if beside is None else comparison(subject, beside),

@@ -2,27 +2,10 @@
 
 from __future__ import annotations
 
-import unicodedata
 from dataclasses import dataclass, field
 from typing import Literal
 
-from vaekit.report.pictures import Strip
-
-LONGEST = 80
-"""Most characters shown of a name from the data."""
-
-
-def cut(name: str) -> str:
-    """Shorten a name from the data, replace control characters, and mark an empty or a blank name.
-
-    Examples:
-        >>> cut("a\\tb"), cut(""), cut(" "), cut("x" * 100)[-3:]
-        ('a b', '(empty)', '(blank)', 'xx…')
-    """
-    clean = "".join(" " if unicodedata.category(c) in ("Cc", "Cs") else c for c in name[: LONGEST + 1])
-    if not clean.strip():
-        return "(blank)" if name else "(empty)"
-    return clean if len(name) <= LONGEST else f"{clean[: LONGEST - 1]}…"
+from vaekit.pictures import Strip
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,13 @@ import numpy.typing as npt
 
 from vaekit.data import Part
 from vaekit.distributions import DiagonalNormal
-from vaekit.pictures import Scale
+from vaekit.pictures import Scale, columns_for, make_strip
+from vaekit.plots.numbers import nats
+from vaekit.plots.runs import class_style, project
 from vaekit.report import charts
 from vaekit.report.account import account
 from vaekit.report.canvas import LARGEST, NOT_DRAWN
-from vaekit.report.numbers import nats
 from vaekit.report.panel import Key, Panel
-from vaekit.report.pictures import columns_for, make_strip
 from vaekit.report.subject import Subject
 
 Array = npt.NDArray[Any]
@@ -127,32 +127,13 @@ def map_panel(subject: Subject) -> Panel | None:
     if labels is not None:
         names, groups = np.unique(labels, return_inverse=True)
         if len(names) <= MOST_CLASSES:
-            keys = [Key(str(name), *charts.class_style(i)) for i, name in enumerate(names)]
+            keys = [Key(str(name), *class_style(i)) for i, name in enumerate(names)]
             caption = "Each point is a held-out example. Classes that the codes tell apart form patches of one sign and colour."
         else:
             groups, caption = None, f"{caption} There are too many classes ({len(names)}) to mark them."
     shown = np.sort(np.random.default_rng(0).permutation(len(plane))[:MOST_POINTS])
     drawn = charts.latent_map(plane[shown], None if groups is None else groups[shown], axes)
     return Panel("Map of the codes", caption, [drawn], legend=keys)
-
-
-def project(code: Array) -> tuple[Array, tuple[str, str]]:
-    """Project codes onto their first two principal components.
-
-    Args:
-        code: shape (n, d), d ≥ 2. Codes with d = 2 stay as they are.
-
-    Returns:
-        The points, shape (n, 2), and the labels of both axes.
-    """
-    if code.shape[1] == 2:
-        return code, ("z, dimension 0", "z, dimension 1")
-    centred = code - code.mean(0)
-    _, singular, axes = np.linalg.svd(centred, full_matrices=False)
-    axes = axes[:2] * np.sign(axes[:2][np.arange(2), np.abs(axes[:2]).argmax(1)])[:, None]  # fix the arbitrary sign
-    shares = 100 * singular[:2] ** 2 / max(float((singular**2).sum()), 1e-300)
-    labels = [f"principal component {i + 1} ({share:.0f} %)" for i, share in enumerate(shares)]
-    return centred @ axes.T, (labels[0], labels[1])
 
 
 def column_panels(subjects: list[Subject]) -> list[Panel]:

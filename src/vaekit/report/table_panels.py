@@ -9,9 +9,9 @@ from vaekit.evaluation.tables import Associations, HiddenCells, MarginalDistance
 from vaekit.evaluation.tables.associations import MOST_COLUMNS, PairDifference
 from vaekit.evaluation.tables.hidden import SAMPLES
 from vaekit.evaluation.tables.marginals import ValueShare
-from vaekit.report import table_charts
-from vaekit.report.numbers import nats, percent, write_value
-from vaekit.report.panel import Bar, Grid, Line, Meter, Panel, Section, cut
+from vaekit.plots.numbers import cut, nats, percent, write_value
+from vaekit.report import charts
+from vaekit.report.panel import Bar, Grid, Line, Meter, Panel, Section
 from vaekit.report.subject import Subject
 
 MOST_DIFFERENCES = 10
@@ -82,7 +82,7 @@ def _marginal_panel(found: MarginalDistance, column: Column) -> Panel:
     return Panel(
         cut(found.column),
         f"distance {found.distance:.3f}, by chance about {found.by_chance:.3f}",
-        [] if hist is None else [table_charts.histogram(hist.edges, hist.held_out, hist.generated, hist.axis)],
+        [] if hist is None else [charts.histogram(hist.edges, hist.held_out, hist.generated, hist.axis)],
         lines=[Line("real", lines[0]), Line("generated", lines[1])] if lines else [],
         bars=[_bar(column, share, longest) for share in found.shares],
         note=found.kind,
@@ -134,8 +134,8 @@ def _association_panels(found: Associations) -> list[Panel]:
     largest = [_difference(d) for d in found.differences[:MOST_DIFFERENCES]]
     head = ["columns", "V, held out → generated", "rank correlation, held out → generated"]
     return [
-        Panel("Held-out rows", "", [table_charts.matrix(found.held_out, top)]),
-        Panel("Generated rows", "", [table_charts.matrix(found.generated, top)]),
+        Panel("Held-out rows", "", [charts.matrix(found.held_out, top)]),
+        Panel("Generated rows", "", [charts.matrix(found.generated, top)]),
         Panel("Columns by number", caption, numbered=[cut(name) for name in found.columns], wide=True),
         Panel("Largest differences", differences, grid=Grid(head, largest), wide=True),
     ]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from vaekit.data import Column
 from vaekit.data.tables.columns import CATEGORICAL
+from vaekit.plots.numbers import cut, significant
 from vaekit.report.account import MISSING, account, data_unit
-from vaekit.report.numbers import significant
-from vaekit.report.panel import Row, cut
+from vaekit.report.panel import Row
 from vaekit.report.subject import Subject
 
 COMPARABLE = "Both log-likelihoods are bounds for the same rows in the same units, so they can be compared."

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vaekit.errors import DataError, RunError
-from vaekit.evaluation import Estimate, Figures, Remedy, diagnose, first_remedy
+from vaekit.evaluation import Estimate, Figures, Remedy, first_remedy
 from vaekit.folder import RunFolder
 from vaekit.reporters import Reporter, choose_reporter
 from vaekit.runs.run import Run
@@ -69,7 +69,7 @@ def remedy(run: Run, *, out: str | Path | None = None, reporter: Reporter | None
     folder = RunFolder(run.path.with_name(f"{run.path.resolve().name}-remedy") if out is None else out)
     folder.check_free("out")
     before = run.evaluate()
-    chosen = first_remedy(diagnose(before, run.accepts))
+    chosen = first_remedy(before.readings)
     if chosen is None:
         raise RunError(
             f"The metrics of '{run.path}' do not suggest a change of settings",

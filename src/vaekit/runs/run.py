@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from vaekit import html
 from vaekit.data import Part, Rows, Source, seeded
 from vaekit.data.readers.factors import open_factors
 from vaekit.errors import DataError, RunError, VaekitError, at_least_one
@@ -18,18 +21,26 @@ from vaekit.evaluation import (
     FactorScores,
     Figures,
     MeasuredOn,
+    Unfinished,
     anneal,
     block_rows,
+    diagnose,
     disentanglement,
     evaluating,
     first_row,
     inference_gap,
     measure,
+    unfinished,
     widest,
 )
 from vaekit.evaluation import rate_distortion as measure_curve
+from vaekit.folder import WEIGHTS
 from vaekit.models import LatentModel
+from vaekit.pictures import Scale, make_strip
+from vaekit.runs import doors
 from vaekit.runs.base import KeptRun
+from vaekit.runs.describe import describe_schema
+from vaekit.runs.plots import Plots
 
 if TYPE_CHECKING:
     from vaekit.runs.table_run import TableRun
@@ -39,6 +50,8 @@ EXAMPLES = 100
 """Default number of rows for the slow figures."""
 GAP_SAMPLES = 1000
 """Number of draws per row for the inference gap."""
+SHOWN = 12
+"""How many new pictures a notebook shows of a run."""
 BETAS = (0.1, 0.3, 1.0, 3.0, 10.0)
 """Weights β of the distortion at which the rate-distortion curve is measured."""
 
@@ -63,6 +76,59 @@ class Run(KeptRun):
 
     def record_types(self, source: Source, start: Run | None = None) -> None:
         """Record the library and types of the training data, if new rows come back in them."""
+
+    @property
+    def plot(self) -> Plots:
+        """Return the plots of the run, as methods that take and return matplotlib axes."""
+        return Plots(self)
+
+    def report(self, X: object | None = None, beside: Run | None = None) -> Path:
+        """Write an HTML page about the run: figures, what they mean, training curves, and pictures or columns.
+
+        Args:
+            X: rows to measure, as in `evaluate`: of the data that the run was trained on, the held-out rows.
+            beside: another run on the same data, to compare with.
+
+        Returns:
+            Path of the page, `report.html` in the run folder; it needs no other file.
+
+        Raises:
+            DataError: if the rows cannot be used, or there are none.
+            RunError: if the two runs cannot be compared, or the folder cannot be written.
+        """
+        return doors.write_report(self, beside, X)
+
+    def facts(self) -> list[tuple[str, str]]:
+        """Return what the run holds as names and texts: its data, its model and its best weights."""
+        rows, history = self.provenance["rows"], self.read_history()
+        parameters = sum(p.numel() for p in self.model.parameters())
+        found = [
+            ("run", str(self.path)),
+            ("source", self.provenance["source"]),
+            ("rows", f"{rows['train']} to train, {rows['validation']} to choose the model, {rows['test']} held out"),
+            *describe_schema(self.schema),
+            ("model", f"{self.recipe.model.name}, {self.recipe.latent}, {parameters:,} parameters"),
+            ("networks", self.recipe.networks),
+            ("likelihood", self.recipe.likelihood_name),
+            ("seed", str(self.recipe.seed)),
+        ]
+        known = [row for row in history.validations if not math.isnan(row["elbo"])]
+        if known:
+            best, last = max(known, key=lambda row: row["elbo"]), history.validations[-1]
+            score = (
+                f"ELBO {best['elbo']:.2f}" if self.model.has_likelihood else f"squared error {best['distortion']:.4g}"
+            )
+            text = f"{score} on validation rows, at step {best['step']:.0f} of {last['step']:.0f}"
+            found.append(("best weights", text))
+        return found
+
+    def _repr_html_(self) -> str:
+        made = html.pairs(self.facts())
+        if self.schema.picture and not self.schema.context:
+            drawn = self.sample(SHOWN, mean=True)
+            strip = make_strip("new pictures", drawn, Scale.of(drawn, self.schema.levels), SHOWN)
+            made += html.picture(strip.source, strip.width, "means of p(x|z) for new z")
+        return made
 
     def as_table_run(self) -> TableRun:
         """Return the run as a `TableRun`, which can impute, explain and take given cells.
@@ -228,10 +294,10 @@ class Run(KeptRun):
             >>> figures.log_likelihood.samples, figures.latent_dim, figures.annealed
             (10, 2, None)
         """
-        chosen, train, measured_on = self._to_measure(X, rows)
+        chosen, train, measured_on = self.to_measure(X, rows)
         if factors is not None and X is None:
             raise DataError("`factors=` needs the rows that the factors belong to", mend="Pass the rows, too")
-        known = None if factors is None else open_factors(factors, len(chosen))
+        known = None if factors is None else self._factors(factors, chosen, measured_on)
         some = Rows(chosen.part.subset(at_least_one(examples, "examples"), chosen.seed), chosen.transform, chosen.seed)
         asked: dict[str, Any] = {}  # measured first, since these figures may be refused
         if temperatures is not None:
@@ -251,14 +317,16 @@ class Run(KeptRun):
         if known is not None:
             scores = disentanglement(found.measured.mean, known, self.recipe.seed)
             asked["disentanglement"] = FactorScores(**asdict(scores), factors=known.shape[1], examples=len(chosen))
-        return replace(
+        figures = replace(
             found,
+            unfinished=self._unfinished(),
             measured_on=measured_on,
             training_rows=self._trained_among(chosen) if measured_on != "held-out" else 0,
             **asked,
         )
+        return replace(figures, readings=tuple(diagnose(figures, self.accepts)))
 
-    def _to_measure(self, X: object | None, which: str) -> tuple[Rows, Rows | None, MeasuredOn]:
+    def to_measure(self, X: object | None, which: str) -> tuple[Rows, Rows | None, MeasuredOn]:
         """Return the rows to measure, the training rows if they are available, and which rows are measured."""
         if which not in ("held-out", "all"):
             raise VaekitError("`rows` must be 'held-out' or 'all'", f"{which!r}")
@@ -275,6 +343,20 @@ class Run(KeptRun):
     def _trained_among(self, rows: Rows) -> int | None:
         """Count the rows that the model was trained on; None if the run cannot tell."""
         return None if self.known is None else self.known.among(rows.part)
+
+    def _unfinished(self) -> Unfinished | None:
+        """Return what more training is expected to gain, judged from the validations; None if the folder is gone."""
+        if not self.model.has_likelihood or not (self.history or self.folder.size(WEIGHTS)):
+            return None
+        history = self.read_history()
+        steps, bounds = ([row[key] for row in history.validations] for key in ("step", "bound"))
+        return unfinished(steps, bounds, history.step, int(self.recipe.training.epochs), math.prod(self.schema.shape))
+
+    def _factors(self, factors: object, rows: Rows, measured_on: MeasuredOn) -> Array:
+        """Open the factors of the rows that are measured."""
+        if measured_on != "held-out":
+            return open_factors(factors, len(rows))
+        return open_factors(factors, len(self.source[0].values))[rows.part.index]
 
     def _training_rows(self) -> Rows | None:
         """Return the training rows, or None if they are not at hand."""

@@ -1,7 +1,8 @@
-"""Draw the charts of a mixed table; columns are numbered, and the page lists their names."""
+"""Draw the figures of a mixed table on matplotlib axes. Each function returns what the axes show, as a text."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,8 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from vaekit.data.tables.dates import DAY
-from vaekit.report.canvas import FIRST, INK, SECOND, chart
-from vaekit.report.numbers import significant
+from vaekit.plots.colours import FIRST, SECOND, ink
+from vaekit.plots.numbers import cut, significant
 
 Array = npt.NDArray[np.float64]
 
@@ -22,7 +23,6 @@ FIRST_DAY, LAST_DAY = -719_162, 2_932_896
 """The years 1 to 9999 in days since 1970: other dates cannot be formatted."""
 
 
-@chart(height=1.75, width=3.3)
 def histogram(ax: Any, edges: Array, held_out: Array, generated: Array, axis: str) -> str:
     """Draw histograms of a column's held-out and generated cells in common bins.
 
@@ -72,20 +72,38 @@ def write_short(value: float, spread: float) -> str:
     return significant(value + 0.0)
 
 
-@chart(height=3.5, width=4.2, gaps=True)
-def matrix(ax: Any, values: Array, top: float) -> str:
+def shares(ax: Any, values: Sequence[str], held_out: Array, generated: Array) -> str:
+    """Draw two bars for each value of a column: its share of the held-out and of the generated cells.
+
+    Args:
+        ax: the axes to paint on.
+        values: the values as texts.
+        held_out: shares from 0 to 1, shape (values,).
+        generated: shares from 0 to 1, shape (values,).
+    """
+    rows = np.arange(len(values))[::-1]
+    ax.barh(rows, held_out, height=0.8, color=FIRST, alpha=0.55, label="held out")
+    ax.barh(rows, generated, height=0.8, facecolor="none", edgecolor=SECOND, linewidth=1.6, label="new")
+    ax.set(yticks=rows, yticklabels=values)
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
+    ax.legend(loc="best")
+    return f"shares of {len(values)} values"
+
+
+def matrix(ax: Any, values: Array, top: float, names: Sequence[str] = ()) -> str:
     """Draw a square for each pair of columns, darker for a stronger association.
 
     Args:
         ax: the axes to paint on.
         values: associations from 0 to 1, shape (C, C), NaN where they are unknown; the diagonal is ignored.
         top: the association that has the darkest shade.
+        names: names of the columns; by default they have numbers.
     """
     count = len(values)
     shade = np.clip(values / top, 0, 1)
     shown = np.argwhere((shade >= FAINTEST) & ~np.eye(count, dtype=bool))
     _squares(ax, [(j - 0.46, i - 0.46, 0.92, 0.92) for i, j in shown], [shade[i, j] for i, j in shown])
-    _squares(ax, [(i - 0.08, i - 0.08, 0.16, 0.16) for i in range(count)], [1.0] * count, INK)
+    _squares(ax, [(i - 0.08, i - 0.08, 0.16, 0.16) for i in range(count)], [1.0] * count, ink())
     shades = np.linspace(0, 1, 6)
     left, high = count + 0.3, count / 6
     _squares(ax, [(left, count - 0.5 - (k + 1) * high, 0.045 * count, high) for k in range(6)], list(shades))
@@ -93,8 +111,10 @@ def matrix(ax: Any, values: Array, top: float) -> str:
         ax.text(left + 0.06 * count, count - 0.5 - (k + 0.5) * high, f"{top * level:.2g}", va="center", fontsize=8.5)
     numbers = np.arange(count)
     every = 1 if count <= 16 else 2
-    ax.set_xticks(numbers[::every], [str(i + 1) for i in numbers[::every]])
-    ax.set_yticks(numbers[::every], [str(i + 1) for i in numbers[::every]])
+    labels = [cut(name) for name in names] or [str(i + 1) for i in numbers]
+    every = 1 if names else every
+    ax.set_xticks(numbers[::every], labels[::every], rotation=90 if names else 0)
+    ax.set_yticks(numbers[::every], labels[::every])
     ax.set(xlim=(-0.5, count + 0.3 + 0.2 * count), ylim=(count - 0.5, -0.5), aspect="equal")
     ax.tick_params(length=0)
     ax.grid(visible=False)

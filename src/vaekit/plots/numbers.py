@@ -1,14 +1,30 @@
-"""Format numbers and table cells for the report."""
+"""Format numbers and table cells for figures and pages."""
 
 from __future__ import annotations
 
 import math
+import unicodedata
 
 import numpy as np
 
 from vaekit.data import Column
 from vaekit.data.tables.dates import DAY
-from vaekit.report.panel import cut
+
+LONGEST = 80
+"""Most characters shown of a name from the data."""
+
+
+def cut(name: str) -> str:
+    """Shorten a name from the data, replace control characters, and mark an empty or a blank name.
+
+    Examples:
+        >>> cut("a\\tb"), cut(""), cut(" "), cut("x" * 100)[-3:]
+        ('a b', '(empty)', '(blank)', 'xx…')
+    """
+    clean = "".join(" " if unicodedata.category(c) in ("Cc", "Cs") else c for c in name[: LONGEST + 1])
+    if not clean.strip():
+        return "(blank)" if name else "(empty)"
+    return clean if len(name) <= LONGEST else f"{clean[: LONGEST - 1]}…"
 
 
 def nats(value: float) -> str:
@@ -25,10 +41,19 @@ def significant(value: float) -> str:
     """Format a number with four significant digits and a true minus sign.
 
     Examples:
-        >>> significant(-0.00123456)
-        '−0.001235'
+        >>> significant(-0.00123456), significant(12345.6)
+        ('−0.001235', '12,346')
     """
-    return f"{value:.4g}".replace("-", "−")
+    return _digits(value, 4).replace("-", "−")
+
+
+def _digits(value: float, digits: int) -> str:
+    """Write a number with significant digits: as 1,016 rather than 1.02e+03 unless it is very large or very small."""
+    if not 1e-4 <= abs(value) < 1e12:
+        return f"{value:.{digits}g}"
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    text = f"{value:,.{decimals}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def with_error(value: float, error: float | None) -> str:
@@ -75,9 +100,9 @@ def write_number(value: float, digits: int = 4) -> str:
     """Format a number for readers: integers in full, others with `digits` significant digits.
 
     Examples:
-        >>> write_number(215650.0), write_number(-0.123456)
-        ('215,650', '−0.1235')
+        >>> write_number(215650.0), write_number(-0.123456), write_number(1016.4, 3)
+        ('215,650', '−0.1235', '1,016')
     """
     integer = float(value).is_integer() and abs(value) < 1e12
-    text = f"{value:,.0f}" if integer and abs(value) >= 1e4 else f"{value:.0f}" if integer else f"{value:.{digits}g}"
+    text = f"{value:,.0f}" if integer and abs(value) >= 1e4 else f"{value:.0f}" if integer else _digits(value, digits)
     return text.replace("-", "−") if float(value) else "0"

@@ -1,0 +1,98 @@
+"""Describe data before training: their columns, and the choices that `auto` would make."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from vaekit import html
+from vaekit.data import Column, Schema, make_notes, make_schema, open_both, split_source
+from vaekit.recipe import load_recipe, resolve
+
+HEAD = ("column", "kind", "because", "missing")
+
+
+@dataclass(frozen=True, repr=False)
+class Description:
+    """Hold what is known of data before training.
+
+    Args:
+        facts: names and values: the source, the number of rows, the form of a row.
+        notes: sentences about how the rows are read.
+        columns: the columns of a mixed table; empty for other data.
+        choices: the choices that `auto` would make, with reasons.
+    """
+
+    facts: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...]
+    columns: tuple[Column, ...]
+    choices: tuple[str, ...]
+
+    def rows(self) -> list[tuple[str, str, str, str]]:
+        """Return for each column its name, its kind, the reason for this kind, and its missing cells."""
+        return [describe_column(column) for column in self.columns]
+
+    def __repr__(self) -> str:
+        width = max(len(name) for name, _ in self.facts)
+        lines = [f"{name:{width}}  {value}" for name, value in self.facts] + [f"· {note}" for note in self.notes]
+        if self.columns:
+            cells = [HEAD, *self.rows()]
+            widths = [max(len(row[i]) for row in cells) for i in range(len(HEAD))]
+            lines += ["", *("  ".join(c.ljust(w) for c, w in zip(r, widths, strict=True)).rstrip() for r in cells)]
+        return "\n".join([*lines, "", "`vaekit.train` would choose:", *(f"· {note}" for note in self.choices)])
+
+    def _repr_html_(self) -> str:
+        columns = html.table(HEAD, self.rows()) if self.columns else html.notes([])
+        parts = html.pairs(self.facts), html.notes(self.notes), columns
+        return "".join([*parts, html.notes(["vaekit.train would choose:", *self.choices])])
+
+
+def describe(source: object, settings: Mapping[str, Any] | Iterable[str] = ()) -> Description:
+    """Show how data would be modelled.
+
+    Args:
+        source: data, as `vaekit.train` takes them.
+        settings: dotted keys and values that replace those of the recipe.
+
+    Returns:
+        A record that prints as tables, in a notebook too.
+
+    Raises:
+        DataError: if the data cannot be used.
+
+    Examples:
+        >>> describe("digits").facts[2]
+        ('example', 'picture of 8 × 8 × 1')
+    """
+    recipe = load_recipe("auto", settings)
+    opened, _ = open_both(source, None, recipe.data, recipe.mixed)
+    if opened.frame is not None:
+        recipe = load_recipe("table", settings)
+    split = split_source(opened, None, recipe.seed, recipe.data)
+    schema = make_schema(opened, split.train, recipe.data.kind)
+    _, choices = resolve(recipe, schema, len(split.train))
+    counts = f"{len(split.train)} to train, {len(split.validation)} to choose the model, {len(split.test)} held out"
+    said = [("file", opened.frame.said)] if opened.frame is not None and opened.frame.said else []
+    facts = [("source", opened.origin), *said, ("rows", counts), *describe_schema(schema)]
+    return Description(tuple(facts), tuple(make_notes(opened, schema)), schema.table, tuple(choices))
+
+
+def describe_schema(schema: Schema) -> list[tuple[str, str]]:
+    """Return the form of a row, the kind of its values and the names of its columns as texts."""
+    size = " × ".join(str(s) for s in schema.shape)
+    rows = [
+        ("example", f"{'picture' if schema.picture else 'row'} of {size}"),
+        ("kind", schema.kind + (f", {schema.levels} levels" if schema.levels else "") + f" ({schema.dtype})"),
+    ]
+    if schema.columns and not schema.table:
+        shown = ", ".join(schema.columns[:12])
+        rows.append(("columns", shown + (f", … {len(schema.columns)} in all" if len(schema.columns) > 12 else "")))
+    return rows
+
+
+def describe_column(column: Column) -> tuple[str, str, str, str]:
+    """Return a column's name, its kind, the reason for this kind, and its missing cells by their words."""
+    total = sum(count for _, count in column.missing)
+    missing = ", ".join(f"{count} {word}" for word, count in column.words) or (str(total) if total else "")
+    return column.name, f"{column.kind}, given" if column.context else column.kind, column.reason, missing
