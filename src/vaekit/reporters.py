@@ -201,12 +201,24 @@ def track(total: int, what: str = "rows") -> Iterator[Callable[[int], object]]:
 
 def make_bar(**options: Any) -> Any:
     """Return tqdm's bar for a terminal or a notebook."""
-    import tqdm.auto  # slow to import
+    with without_warnings():
+        import tqdm.auto
 
-    with warnings.catch_warnings():  # a notebook without widgets has a bar of text
-        warnings.simplefilter("ignore", tqdm.TqdmWarning)
         kind = tqdm.auto.tqdm if in_notebook() else tqdm.tqdm
         return kind(file=sys.stderr, dynamic_ncols=True, mininterval=0.25, **options)
+
+
+@contextmanager
+def without_warnings() -> Iterator[None]:
+    """Silence tqdm's warning that a notebook has no widgets, while tqdm or a package that uses it is imported.
+
+    Such a notebook has bars of text.
+    """
+    import tqdm
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", tqdm.TqdmWarning)
+        yield
 
 
 def _without_bars() -> Any:

@@ -10,7 +10,13 @@ from torch.distributions import Distribution
 
 from vaekit.data import Rows, Schema
 from vaekit.distributions import DiagonalNormal
-from vaekit.evaluation.baselines import Baselines, LinearBaselines, measure_baselines, measure_independent
+from vaekit.evaluation.baselines import (
+    Baselines,
+    LinearBaselines,
+    measure_baselines,
+    measure_independent,
+    measure_picture_baselines,
+)
 from vaekit.evaluation.bounds import Bounds, measure_bounds, measure_errors
 from vaekit.evaluation.decomposition import active_units, decompose_rate
 from vaekit.evaluation.estimate import Estimate, LogLikelihood
@@ -98,7 +104,10 @@ class Evaluator:
         likelihood = getattr(model.decoder, "likelihood", None)
         if isinstance(likelihood, Mixed):
             return measure_independent(self.train, rows, likelihood)
-        return measure_baselines(self.train, rows, self.schema, is_density(model), measured.mean.shape[1])
+        linear = measure_baselines(self.train, rows, self.schema, is_density(model), measured.mean.shape[1])
+        if not (self.schema.picture and self.schema.discrete) or rows.transform.binarizes:
+            return linear
+        return measure_picture_baselines(self.train, rows, self.schema, linear)
 
 
 def _factorize(prior: Distribution, posterior: DiagonalNormal) -> DiagonalNormal:

@@ -34,6 +34,7 @@ class Provenance(BaseModel):
         test_source: where separate held-out rows came from.
         fingerprint: digest of the training rows.
         validation_fingerprint: digest of the validation rows.
+        test_fingerprint: digest of the held-out rows.
         rows: number of rows in each part.
         threads: number of threads when training began.
         choices: sentences on what was chosen for `auto`, and why.
@@ -51,6 +52,7 @@ class Provenance(BaseModel):
     test_source: Text | None
     fingerprint: Digest
     validation_fingerprint: Digest
+    test_fingerprint: Digest | None = None
     rows: RowCounts
     threads: Annotated[int, Field(ge=1, lt=1 << 20)]
     choices: list[Text]

@@ -232,6 +232,7 @@ def _provenance(source: Source, test: Source | None, split: Split, dtype: str, n
         "test_source": _in_unicode(test.origin) if test else None,
         "fingerprint": split.train.fingerprint(dtype),
         "validation_fingerprint": split.validation.fingerprint(dtype),
+        "test_fingerprint": split.test.fingerprint(dtype),
         "rows": {"train": len(split.train), "validation": len(split.validation), "test": len(split.test)},
         "choices": notes,
     }

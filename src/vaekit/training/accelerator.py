@@ -13,6 +13,7 @@ import torch
 
 from vaekit.errors import TrainingError
 from vaekit.folder import RunFolder
+from vaekit.reporters import without_warnings
 from vaekit.training.options import TrainingOptions
 
 LAUNCHED = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
@@ -52,7 +53,8 @@ def make_accelerator(options: TrainingOptions, folder: RunFolder) -> Any:
 
 
 def _processes() -> Any:
-    from accelerate import PartialState
+    with without_warnings():
+        from accelerate import PartialState
 
     # totals are kept in float64, which Apple's accelerator lacks
     return PartialState(cpu=torch.backends.mps.is_available())

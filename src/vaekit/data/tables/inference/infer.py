@@ -170,6 +170,11 @@ class _Inference:
         enough = tally.rows >= LEAST
         if enough and tally.share > UNIQUE and words < WORDS and length <= LENGTH:
             return make_column(tally, "identifier", f"{write_count(tally)} text values, almost all different")
+        if enough and not tally.cut and tally.share > MANY and words < WORDS and length <= LENGTH:
+            often = sum(count for count in tally.counts.values() if count >= REPEATS)
+            if often < MANY * tally.rows:  # no value occurs often enough to be learned
+                reason = f"{write_count(tally)} text values in {tally.rows:,} cells, so few repeat"
+                return make_column(tally, "identifier", reason)
         column = make_categorical(tally, "categorical")
         own = sum(tally.counts[value] for value in column.categories)
         if tally.cut or (enough and tally.share > MANY and (words >= WORDS or own < MANY * tally.rows)):
