@@ -78,7 +78,7 @@ def impute(
 
     Numbers get conditional means, and categories the likeliest one. With --draws, cells are drawn from the model.
     """
-    from vaekit.cli.writing import stack_draws, write
+    from vaekit.cli.writing import as_arrow, stack_draws, write
     from vaekit.runs.load import load
 
     if draws is not None and uncertainty is not None:
@@ -92,7 +92,7 @@ def impute(
     else:
         write(loaded, out, lambda rows: stack_draws(loaded, rows, draws, samples, seed), source, "table")
     if uncertainty is not None:
-        write(loaded, uncertainty, lambda rows: loaded.uncertainty(rows, samples), source, "table")
+        write(loaded, uncertainty, lambda rows: loaded.uncertainty(as_arrow(rows), samples), source, "table")
 
 
 def sample(

@@ -6,6 +6,7 @@ import itertools
 import os
 import sys
 from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import typer
 from vaekit.cli.outputs import MOST_ON_A_SHEET, TABLE_ENDINGS, Content, as_table, check_out, write_rows, write_tables
 from vaekit.data import Frame
 from vaekit.data.tables.coding import as_written
+from vaekit.data.tables.frame import PlainLibrary
 from vaekit.errors import VaekitError
 from vaekit.runs.run import Run
 from vaekit.runs.table_run import TableRun
@@ -60,7 +62,7 @@ def write(
 
 def explain_scores(run: TableRun, rows: Frame, samples: int | None) -> pa.Table:
     """Return a table with the score and the strangest column of each row, and the strangeness of each cell."""
-    reasons = run.explain(rows, samples)
+    reasons = run.explain(as_arrow(rows), samples)
     matrix = np.stack([column.to_numpy(zero_copy_only=False) for column in reasons.columns], 1)
     nothing = np.isnan(matrix).all(1)
     strangest = np.where(np.isnan(matrix), -np.inf, matrix).argmax(1)
@@ -69,6 +71,11 @@ def explain_scores(run: TableRun, rows: Frame, samples: int | None) -> pa.Table:
     return pa.table(
         {run.model.score_name: run.score_samples(rows, samples), "strangest": pa.array(names, pa.string()), **cells}
     )
+
+
+def as_arrow(rows: Frame) -> Frame:
+    """Return rows whose results are Arrow tables, also if they are an array."""
+    return replace(rows, library=PlainLibrary(), array=False)
 
 
 def stack_draws(run: TableRun, rows: Frame, draws: int, samples: int | None, seed: int) -> pa.Table:
@@ -96,6 +103,7 @@ def find_free_name(name: str, taken: Collection[str]) -> str:
 
 def draw_rows(run: Run, n: int, given: list[str], seed: int, mean: bool) -> Any:
     """Draw new rows with given values in some columns, and print the effective sample size if rows are resampled."""
+    run = replace(run, row=None)  # files are written from Arrow tables, whatever library the run was trained with
     pairs = [text.partition("=") for text in given]
     for name, equals, _ in pairs:
         if not equals:
