@@ -33,6 +33,7 @@ VERBS = {
     "impute": {"run", "source", "--out", "--draws", "--uncertainty", "--samples", "--seed"},
     "sample": {"run", "--out", "-n", "--seed", "--mean", "--given"},
     "report": {"run", "source", "--beside"},
+    "compare": {"runs", "--rows", "--samples"},
     "describe": {"what", "--set"},
     "recipes": {"--keys"},
 }
@@ -40,6 +41,7 @@ VERBS = {
 NAMES = {
     "__version__",
     "VAEImputer",
+    "compare",
     "describe",
     "train",
     "load",

@@ -11,6 +11,7 @@ _HOMES = {
     "load": "vaekit.runs.load",
     "fit": "vaekit.runs.by_hand",
     "evaluate": "vaekit.runs.by_hand",
+    "compare": "vaekit.runs.compare",
     "describe": "vaekit.runs.describe",
     "remedy": "vaekit.runs.remedy",
     "Run": "vaekit.runs.run",
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from vaekit.recipe import Recipe as Recipe
     from vaekit.runs.by_hand import evaluate as evaluate
     from vaekit.runs.by_hand import fit as fit
+    from vaekit.runs.compare import compare as compare
     from vaekit.runs.describe import describe as describe
     from vaekit.runs.load import load as load
     from vaekit.runs.remedy import remedy as remedy

@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 
 from vaekit.cli.options import ImportOption
 from vaekit.cli.row_verbs import encode, impute, reconstruct, sample, score
-from vaekit.cli.run_verbs import describe, evaluate, recipes, remedy, report, train
+from vaekit.cli.run_verbs import compare, describe, evaluate, recipes, remedy, report, train
 from vaekit.errors import Interrupted
 
 VERBS: dict[Callable[..., None], str] = {
@@ -25,6 +25,7 @@ VERBS: dict[Callable[..., None], str] = {
     score: "vaekit score runs/people people.csv --out scores.csv --explain",
     impute: "vaekit impute runs/people people.csv --out filled.csv",
     sample: "vaekit sample runs/people --given work=farm -n 50 --out new.csv",
+    compare: "vaekit compare runs/digits runs/better",
     report: "vaekit report runs/digits --beside runs/better",
     describe: "vaekit describe people.csv",
     recipes: "vaekit recipes --keys",

@@ -164,6 +164,20 @@ def report(
     typer.echo(f"Report: {path}", file=sys.stdout)
 
 
+def compare(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN RUN …", help="Two or more run folders.")],
+    source: Annotated[
+        str | None, typer.Option("--rows", metavar="SOURCE", help="Measure these rows; by default the held-out rows.")
+    ] = None,
+    samples: SamplesOption = None,
+) -> None:
+    """Compare the bounds and the settings of several runs."""
+    from vaekit.cli.tables import show_comparison
+    from vaekit.runs.compare import compare as comparing
+
+    show_comparison(comparing(runs, source, samples))
+
+
 def describe(
     what: Annotated[str, typer.Argument(metavar="SOURCE|RUN", help="Data, or a run folder.")],
     settings: SettingsOption = None,

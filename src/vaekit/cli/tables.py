@@ -12,6 +12,7 @@ from rich.table import Table
 from vaekit.data import Column
 from vaekit.evaluation import Estimate, Figures, first_remedy
 from vaekit.recipe import describe_keys, load_recipe, recipe_names
+from vaekit.runs.compare import Comparison
 from vaekit.runs.describe import HEAD, describe, describe_column
 from vaekit.runs.remedy import Trial
 from vaekit.runs.run import Run
@@ -48,6 +49,14 @@ def show_figures(run: Run, figures: Figures) -> None:
             markup=False,
             soft_wrap=True,
         )
+
+
+def show_comparison(found: Comparison) -> None:
+    """Print the figures of several runs, and the settings in which they differ."""
+    table = _table("", *map(escape, found.names))
+    for row in found.rows():
+        table.add_row(*map(escape, row))
+    console.print(table)
 
 
 def show_trial(trial: Trial) -> None:
