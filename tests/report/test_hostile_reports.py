@@ -150,7 +150,8 @@ def test_a_run_whose_source_is_gone_is_reported_on_named_rows(tmp_path, people, 
         np.save(other, np.load(there)[:60])
     assert call("report", tmp_path / "run", other).code == 0
     page = Page((tmp_path / "run" / "report.html").read_text(encoding="utf-8"))
-    assert f"{other}, instead of the rows held out from the source" in page.text
+    assert f"{other.name}, instead of the rows held out from the source" in page.text
+    assert str(tmp_path) not in page.html
     assert re.search(r"trained on \d\d of these \d\d rows", page.text)
     assert ("The training rows are not available" in page.text) == (kind == "table")
     assert "ELBO on training rows" not in page.text

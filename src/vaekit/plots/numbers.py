@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import unicodedata
 
 import numpy as np
@@ -54,6 +55,16 @@ def _digits(value: float, digits: int) -> str:
     decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
     text = f"{value:,.{decimals}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def with_minus(text: str) -> str:
+    """Write the minus signs of numbers in a text as true minus signs.
+
+    Examples:
+        >>> with_minus("log p(x) ≥ -11.39, self-supervised, 2020-01-02")
+        'log p(x) ≥ −11.39, self-supervised, 2020-01-02'
+    """
+    return re.sub(r"(?<![\w.])-(?=\d)", "−", text)
 
 
 def with_error(value: float, error: float | None) -> str:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+from dataclasses import replace
 from importlib import resources
+from pathlib import PurePath
+from typing import Any
 
 import tomli_w
 from jinja2 import Environment, StrictUndefined
 
+from vaekit.plots.numbers import with_minus
 from vaekit.report import panels
 from vaekit.report.account import account
 from vaekit.report.panel import Section
@@ -36,14 +41,14 @@ def render(subject: Subject, beside: Subject | None = None) -> str:
         name=subject.name,
         facts=_facts(subject),
         cards=account(subject).cards(),
-        readings=subject.figures.readings,
+        readings=[replace(each, text=with_minus(each.text)) for each in subject.figures.readings],
         names=[s.name for s in subjects],
         table=table(subjects),
         comparison=[] if beside is None else comparison(subject, beside),
         sections=_sections(subjects),
         choices=run.provenance["choices"],
         recipe=tomli_w.dumps(run.recipe.as_json()),
-        provenance=json.dumps(run.folder.read("provenance.json"), indent=2, ensure_ascii=False),
+        provenance=json.dumps(_without_folders(run.folder.read("provenance.json")), indent=2, ensure_ascii=False),
     )
 
 
@@ -52,11 +57,27 @@ def _facts(subject: Subject) -> list[tuple[str, str]]:
     networks = run.recipe.networks
     size = f"{' × '.join(str(s) for s in run.schema.shape)} {subject.values_word}"
     return [
-        ("source", run.provenance["source"]),
-        *([("measured on", f"{subject.named.origin}, instead of the rows held out from the source")] if subject.named else []),
+        ("source", _data_name(run.provenance["source"])),
+        *([("measured on", f"{_data_name(subject.named.origin)}, instead of the rows held out from the source")] if subject.named else []),
         ("examples", f"{'pictures' if run.schema.picture else 'rows'} of {size} ({run.schema.kind}): {rows['train']:,} to train, {rows['validation']:,} to choose the weights, {rows['test']:,} held out"),
         ("recipe", f"{account(subject).describe()}; {run.recipe.latent}; {networks}. {run.recipe.description}".strip()),
     ]  # fmt: skip
+
+
+def _data_name(origin: str) -> str:
+    """Return the name of data without their folders, which are of no interest to readers elsewhere."""
+    return "rows in memory" if origin == "memory" else str(_without_folders(origin))
+
+
+def _without_folders(value: Any) -> Any:
+    """Replace absolute paths in texts of a nested value with the names of their files."""
+    if isinstance(value, dict):
+        return {key: _without_folders(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_without_folders(inner) for inner in value]
+    if isinstance(value, str) and "://" not in value and os.path.isabs(value):
+        return PurePath(value).name or value
+    return value
 
 
 def _sections(subjects: list[Subject]) -> list[Section]:
