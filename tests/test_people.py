@@ -215,3 +215,15 @@ def test_plots_draw_what_they_say(people, tmp_path, axes):
         table.plot.codes(people, color="incom")
     with pytest.raises(VaekitError, match="drawn for pictures"):
         table.plot.samples()
+
+
+def test_codes_between_two_rows_are_on_a_line(tmp_path):
+    X = vaekit.data.open_source("digits").values
+    run = vaekit.train(X, settings=SMALL, out=tmp_path / "run")
+    found = run.interpolate(X[:1], X[1:2], steps=3)
+    ends = run.encode(X[:2])
+    np.testing.assert_allclose(found, run.decode([ends[0], ends.mean(0), ends[1]]), rtol=1e-5)
+    with pytest.raises(VaekitError, match=r"one row each. Got 2 and 1"):
+        run.interpolate(X[:2], X[:1])
+    with pytest.raises(VaekitError, match="at least 2"):
+        run.interpolate(X[:1], X[:1], steps=1)

@@ -254,8 +254,12 @@ def test_sample_is_its_python_twin(invoke, workplace, digits_run):
 
 def test_sample_as_pictures(invoke, workplace, digits_run):
     invoke("sample", digits_run.path, "--out", "pictures", "-n", 4)
-    invoke("sample", digits_run.path, "--out", "sheet.png", "-n", 4)
-    drawn = digits_run.sample(4)[..., 0]
+    done = invoke("sample", digits_run.path, "--out", "means.png", "-n", 4)
+    assert "means of p(x|z); use --no-mean" in done.stderr
+    invoke("sample", digits_run.path, "--out", "sheet.png", "-n", 4, "--no-mean")
+    drawn, means = digits_run.sample(4)[..., 0], digits_run.sample(4, mean=True)[..., 0]
+    with Image.open("means.png") as picture:
+        np.testing.assert_array_equal(np.asarray(picture)[2:34:4, 2:34:4], (means[0] / 16 * 255).round())
     for i in range(4):
         with Image.open(workplace / "pictures" / f"{i}.png") as picture:
             np.testing.assert_array_equal(np.asarray(picture), (drawn[i] / 16 * 255).round())

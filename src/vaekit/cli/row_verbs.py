@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -100,7 +101,13 @@ def sample(
     out: OutOption,
     n: Annotated[int, typer.Option("-n", min=1, help="Number of rows to draw.")] = 100,
     seed: SeedOption = 0,
-    mean: Annotated[bool, typer.Option("--mean", help="Write the mean of p(x|z) instead of a draw from it.")] = False,
+    mean: Annotated[
+        bool | None,
+        typer.Option(
+            "--mean/--no-mean",
+            help="Write means of p(x|z), or draws from it. A sheet of pictures has means by default.",
+        ),
+    ] = None,
     given: Annotated[
         list[str] | None,
         typer.Option(
@@ -115,4 +122,7 @@ def sample(
     from vaekit.runs.load import load
 
     loaded = load(run)
-    write(loaded, out, lambda _: draw_rows(loaded, n, given or [], seed, mean), None, "data")
+    if mean is None and out.suffix.lower() == ".png" and loaded.model.has_likelihood:
+        mean = True
+        typer.echo("The pictures are means of p(x|z); use --no-mean for draws from it.", file=sys.stderr)
+    write(loaded, out, lambda _: draw_rows(loaded, n, given or [], seed, bool(mean)), None, "data")

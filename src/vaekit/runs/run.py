@@ -181,6 +181,40 @@ class Run(KeptRun):
         """
         return self.decode_at(z, self.context(given or {}, len(np.atleast_1d(z))))
 
+    def interpolate(self, a: object, b: object, steps: int = 9, given: Mapping[str, Any] | None = None) -> Any:
+        """Decode codes on the straight line between the codes of two rows.
+
+            z_t = (1 − t)·E_q[z|a] + t·E_q[z|b],   t = 0, …, 1
+
+        Args:
+            a: one row, as in `encode`.
+            b: another row.
+            steps: number of codes, ≥ 2; the first is that of a, the last that of b.
+            given: values for a conditional model, as in `sample`.
+
+        Returns:
+            Array (steps, *shape), float32, or a table of that many rows.
+
+        Raises:
+            VaekitError: if a or b is not one row, or there are fewer than two steps.
+
+        Examples:
+            >>> import tempfile, vaekit
+            >>> X = vaekit.data.open_source("digits").values
+            >>> run = vaekit.train(X, settings={"training.epochs": 1}, out=f"{tempfile.mkdtemp()}/run")
+            >>> run.interpolate(X[:1], X[1:2], steps=5).shape
+            (5, 8, 8, 1)
+        """
+        first, last = self.encode(a), self.encode(b)
+        if len(first) != 1 or len(last) != 1:
+            raise VaekitError(
+                "`a` and `b` must be one row each", f"{len(first)} and {len(last)}", "Pass X[:1] and X[1:2]"
+            )
+        if steps < 2:
+            raise VaekitError("`steps` must be at least 2", str(steps))
+        share = np.linspace(0, 1, steps, dtype=np.float32)[:, None]
+        return self.decode((1 - share) * first + share * last, given)
+
     def decode_at(self, z: npt.ArrayLike, context: torch.Tensor | None) -> Array:
         """Decode latent vectors with an encoded context; return numeric codes for a mixed table."""
         codes = torch.as_tensor(np.asarray(z, dtype=np.float32))
