@@ -27,7 +27,6 @@ from vaekit.data import (
     make_notes,
     make_schema,
     open_both,
-    seeded,
     split_source,
 )
 from vaekit.data.batches import to_tensor
@@ -35,12 +34,12 @@ from vaekit.data.tables.cells import fit_cells
 from vaekit.errors import RecipeError, RunError, VaekitError, shorten
 from vaekit.evaluation import measure
 from vaekit.folder import WEIGHTS, RunFolder
-from vaekit.recipe import Recipe, build_part, check_fit, is_density, load_recipe, make_plan, resolve
-from vaekit.recipe.objects import adapt_model, optimizer_maker, sort_parts
+from vaekit.recipe import Recipe, check_fit, is_density, load_recipe, make_plan, resolve
+from vaekit.recipe.objects import adapt_model, sort_parts
 from vaekit.reporters import Reporter, choose_reporter
 from vaekit.runs.load import make_run, read_run
+from vaekit.runs.pace import fit_budget, make_trainer
 from vaekit.runs.run import Run
-from vaekit.training import Trainer
 from vaekit.training.accelerator import processes
 from vaekit.training.state import GOOD, mend_states, read_state
 
@@ -159,11 +158,14 @@ def train(
     parts = (split.train, split.validation, split.test)
     for part in parts if start else parts[1:]:
         schema.check_part(part)
+    asked = plan
     plan, choices = resolve(plan, schema, len(split.train), objects)
-    notes = [*make_notes(opened, schema), *choices]
     transform = start.transform if start else _fit_transform(split.train, schema, plan, objects)
     run = make_run(folder, plan, schema, transform, {"source": opened.origin}, objects)
     _start(run, split, start)
+    if asked.training.budget:
+        run.recipe, choices = fit_budget(run, split, asked)
+    notes = [*make_notes(opened, schema), *choices]
     run.provenance |= _provenance(opened, held_out, split, schema.dtype, notes) | {
         "start": str(start.path) if start else None
     }
@@ -282,26 +284,8 @@ def _resume(
 
 
 def _fit(run: Run, split: Split, reporter: Reporter, resume: bool) -> Run:
-    hide = 0.0 if run.recipe.data.hide == "auto" else run.recipe.data.hide
-    train_rows = Rows(split.train, run.transform, run.recipe.seed, hide)
-    validation = Rows(split.validation, run.transform, run.recipe.seed)
-    plan = make_plan(run.recipe, run.schema, len(train_rows), run.objects)
-    with seeded(run.recipe.seed):  # the objective may have weights of its own
-        objective = build_part(plan, "objective")
-    trainer = Trainer(
-        run.model,
-        objective,
-        run.recipe.objective.kl_weight,
-        int(run.recipe.objective.samples),
-        optimizer_maker(run.recipe, run.objects),
-        train_rows,
-        validation,
-        run.recipe.training,
-        run.recipe.seed,
-        run.folder,
-        reporter,
-    )
-    trainer.run(resume)
+    make_trainer(run, split, reporter).run(resume)
+    train_rows = Rows(split.train, run.transform, run.recipe.seed)
     changed = run.model.finish(lambda: torch.from_numpy(measure(run.model, train_rows).mean))
     if changed and processes().is_main_process:
         chosen = run.folder.read_tensors(WEIGHTS)[1]

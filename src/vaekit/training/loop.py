@@ -10,6 +10,7 @@ import contextlib
 import copy
 import hashlib
 import math
+import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -34,6 +35,8 @@ from vaekit.training.state import GOOD, LATEST, TrainingState
 from vaekit.training.step import Inputs, Step, Taken
 
 MOST_RECOVERIES = 3
+TIMED_STEPS = 9
+"""Steps that measure the speed of training; the first third warms up."""
 SAVE_SECONDS = 60.0
 """Seconds between saves of the state between validations; the times do not influence the results."""
 
@@ -128,6 +131,19 @@ class Trainer:
                     stop.signal,
                 )
             )
+
+    def measure_speed(self) -> tuple[float, float]:
+        """Return the seconds that a step and a validation take. The steps change the weights, so measure with a copy."""
+        taken = []
+        self.model.train()
+        with self.step.compiler(), quiet():
+            for step in range(min(TIMED_STEPS, self.steps)):
+                start = time.perf_counter()
+                self._step(step)
+                taken.append(time.perf_counter() - start)
+            start = time.perf_counter()
+            self._measure()
+        return statistics.median(taken[len(taken) // 3 :]), time.perf_counter() - start
 
     @contextlib.contextmanager
     def _reporting(self) -> Iterator[None]:

@@ -20,6 +20,11 @@ class TrainingOptions(Options):
         "auto",
         description="Rows in a batch; `auto` is 128, and for mixed tables 256, but at most a quarter of the rows and at least 32.",
     )
+    budget: str = Field(
+        "",
+        pattern=r"^(\d+(\.\d+)?(s|min|h))?$",
+        description="Time for training, such as `90s`, `10min` or `2h`, instead of epochs. The epochs follow from the measured speed of a few steps, and the run's recipe records them.",
+    )
     learning_rate: float = Field(
         2e-3,
         gt=0,
