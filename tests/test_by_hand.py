@@ -125,3 +125,34 @@ def test_a_family_has_a_name(tmp_path, monkeypatch):
     run = vaekit.train(BITS, model="four-bits", settings={**SHORT, "latent_dim": 2}, out=tmp_path / "run")
     again = vaekit.load(tmp_path / "run")
     np.testing.assert_array_equal(again.score_samples(BITS), run.score_samples(BITS))
+
+
+def test_a_likelihood_of_other_values_is_refused(tmp_path):
+    from vaekit.models import Decoder, Diagonal, Encoder, VariationalAutoEncoder
+    from vaekit.models.likelihoods import Bernoulli
+    from vaekit.networks import MLP
+
+    def build(**options):
+        encoder = Encoder(MLP((8, 8, 1), (8,), [8]), Diagonal(4))
+        return VariationalAutoEncoder(
+            encoder, Decoder(MLP((4,), (8, 8, 1, 1), [8]), Bernoulli((8, 8, 1))), 4, **options
+        )
+
+    wrong = r"likelihood is bernoulli, for binary data, but the data are levels"
+    with pytest.raises(RecipeError, match=wrong):
+        vaekit.fit(build(), "digits", settings={"training.epochs": 1}, out=tmp_path / "run")
+    with pytest.raises(RecipeError, match=wrong):
+        vaekit.evaluate(build(), "digits", samples=2)
+    run = vaekit.fit(
+        build(kl_weight=5.0),
+        "digits",
+        settings={"training.epochs": 1, "data.binarize": "dynamic"},
+        out=tmp_path / "run",
+    )
+    assert run.evaluate(samples=2).log_likelihood.value < 0
+    assert run.recipe.objective.kl_weight == 5.0  # the model's own
+    settings = {"training.epochs": 1, "data.binarize": "dynamic", "objective.kl_weight": 2.0}
+    run = vaekit.fit(build(kl_weight=5.0), "digits", settings=settings, out=tmp_path / "other")
+    assert run.recipe.objective.kl_weight == 2.0
+    with pytest.raises(RecipeError, match=r"The model has a prior of its own, so `prior=` cannot be given too"):
+        vaekit.fit(build(), "digits", prior="flow", out=tmp_path / "third")

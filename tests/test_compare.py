@@ -45,6 +45,7 @@ def test_other_splits_have_no_paired_difference(runs, tmp_path):
     found = vaekit.compare([runs[0].path, other])
     assert not found.paired
     assert found.differences() == [None, None]
+    assert {name: values for name, *values in found.rows()}["better than the first by"] == ["–", "other rows"]
     assert vaekit.compare([runs[0], other], X=vaekit.data.open_source("digits").values[:50]).paired
     plain = vaekit.train("digits", recipe="autoencoder", settings={"training.epochs": 1}, out=tmp_path / "plain")
     assert vaekit.compare([runs[0], plain]).differences()[1] is None
@@ -56,6 +57,8 @@ def test_what_cannot_be_compared_is_refused(runs, tmp_path):
         vaekit.compare([runs[0], other])
     with pytest.raises(VaekitError, match="needs two or more runs"):
         vaekit.compare(runs[:1])
+    with pytest.raises(VaekitError, match=r"must be a list of runs.*Pass \[first, second\]"):
+        vaekit.compare(str(runs[0].path))
 
 
 def test_on_the_command_line(runs, call):

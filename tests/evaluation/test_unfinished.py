@@ -43,7 +43,7 @@ def test_it_is_the_first_advice_and_nothing_is_praised_beside_it():
     assert any(reading.level == "good" for reading in diagnose(figures))
     told = diagnose(replace(figures, unfinished=Unfinished(0.16, 3.2, 80)))
     assert told[0].text == (
-        "Training is not finished: the validation bound still rose by 0.16 nats over the last tenth of the steps. "
+        "Training is not finished: at its end the validation bound rose by 0.16 nats in a tenth of the steps. "
         "Twice the steps should gain about 3.2 nats per example."
     )
     assert told[0].advice == "Try: longer training (training.epochs=80)."

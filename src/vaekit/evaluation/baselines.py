@@ -44,8 +44,13 @@ class Baselines:
         return {name: value for name, value in named.items() if value is not None}
 
     def best(self) -> tuple[str, float] | None:
-        """Return the name and the log-likelihood of the best simple model, or None if none could be fitted."""
-        return max(self.known().items(), key=lambda pair: pair[1], default=None)
+        """Return the name and the log-likelihood of the best simple model, or None if none could be fitted.
+
+        The sizes of files are no models.
+        """
+        files = {each.metadata["name"] for each in fields(self) if "file" in each.metadata}
+        models = ((name, value) for name, value in self.known().items() if name not in files)
+        return max(models, key=lambda pair: pair[1], default=None)
 
 
 @dataclass(frozen=True)
@@ -74,8 +79,8 @@ class PictureBaselines(LinearBaselines):
     """
 
     histograms: float | None = field(default=None, metadata={"name": "independent pixels"})
-    png: float | None = field(default=None, metadata={"name": "PNG files"})
-    webp: float | None = field(default=None, metadata={"name": "lossless WebP files"})
+    png: float | None = field(default=None, metadata={"name": "PNG files", "file": True})
+    webp: float | None = field(default=None, metadata={"name": "lossless WebP files", "file": True})
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
@@ -50,18 +51,20 @@ def diagnose(figures: Figures, accepts: Accepts = lambda _: True) -> list[Readin
         The readings, most important first.
     """
     if isinstance(figures, BoundFigures):
-        parts = (_collapse, _fit, _baseline, _estimate, _gap, _rate, _beta)
+        parts = (_collapse, _fit, _baseline, _files, _estimate, _gap, _rate, _beta)
         readings = [reading for part in parts if (reading := part(figures)) is not None]
     else:
         readings = _reconstruction(cast(ErrorFigures, figures))
     if (more := figures.unfinished) is not None:
         readings = [replace(each, level="note") if each.level == "good" else each for each in readings]
         text = (
-            f"Training is not finished: the validation bound still rose by {more.rise:.2g} nats over the last tenth of the "
-            f"steps. Twice the steps should gain about {more.gain:.2g} nats per example."
+            f"Training is not finished: at its end the validation bound rose by {_about(more.rise)} nats in a tenth of the "
+            f"steps. Twice the steps should gain about {_about(more.gain)} nats per example."
         )
         longer = _warning(text, (Remedy("longer training", {"training.epochs": more.epochs}),))
-        collapsed = figures.active_units == 0 or getattr(figures, "effective_beta", None) not in (None, 1)
+        collapsed = (figures.active_units == 0 and figures.examples >= FEW_ROWS) or getattr(
+            figures, "effective_beta", None
+        ) not in (None, 1)
         readings.insert(int(collapsed), longer)  # more steps alone do not mend these
     if figures.training_rows:
         text = (
@@ -72,6 +75,11 @@ def diagnose(figures: Figures, accepts: Accepts = lambda _: True) -> list[Readin
             text += " To measure held-out rows, give the whole data that the model was trained on, in the same order."
         readings.insert(0, _warning(text))
     return [replace(r, remedies=tuple(m for m in r.remedies if not m.settings or accepts(m))) for r in readings]
+
+
+def _about(value: float) -> str:
+    """Write a number with two digits, or as a whole number."""
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
 
 
 def first_remedy(readings: Iterable[Reading]) -> Remedy | None:
@@ -96,8 +104,16 @@ def _named(*names: str) -> tuple[Remedy, ...]:
     return tuple(Remedy(name) for name in names)
 
 
+FEW_ROWS = 5
+"""With fewer rows, codes vary too little to tell which dimensions are active."""
+
+
 def _collapse(f: BoundFigures) -> Reading:
     active, total = f.active_units, f.latent_dim
+    if f.examples < FEW_ROWS:
+        return _note(
+            f"{f.examples:,} row{' is' if f.examples == 1 else 's are'} too few to tell which latent dimensions are active."
+        )
     if active <= 0.2 * total:
         return _few_active(f)
     if active == total:
@@ -162,6 +178,19 @@ def _baseline(f: BoundFigures) -> Reading | None:
     return _warning(
         f"A simple model ({label}) is better by {-gain:.2f} nats per example.",
         (LONGER, *_named("a likelihood that fits the data", "another learning rate", "the simple model itself")),
+    )
+
+
+def _files(f: BoundFigures) -> Reading | None:
+    """Compare with lossless files of the same pictures, which are no models but show what is possible."""
+    sizes = {name: getattr(f.baselines, key, None) for name, key in (("PNG", "png"), ("lossless WebP", "webp"))}
+    known = {name: size for name, size in sizes.items() if size is not None}
+    if not known or max(known.values()) <= f.log_likelihood.value:
+        return None
+    name = max(known, key=lambda each: known[each])
+    short = (known[name] - f.log_likelihood.value) / math.log(2)
+    return _note(
+        f"{name} files of the same pictures are {short:,.0f} bits smaller on average than the model's code of them."
     )
 
 

@@ -1,6 +1,6 @@
 """Recipes: read a typed configuration, replace each `auto` by a choice that suits the data, and build the model."""
 
-from vaekit.recipe.build import build_model, build_part, check_fit, is_density, make_plan
+from vaekit.recipe.build import build_model, build_part, check_fit, check_kind, is_density, make_plan
 from vaekit.recipe.keys import describe_keys
 from vaekit.recipe.reading import load_recipe, recipe_names
 from vaekit.recipe.recipe import Recipe
@@ -11,6 +11,7 @@ __all__ = [
     "build_model",
     "build_part",
     "check_fit",
+    "check_kind",
     "describe_keys",
     "is_density",
     "load_recipe",

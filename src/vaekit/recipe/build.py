@@ -213,6 +213,28 @@ def _generator(plan: Plan, likelihood: Likelihood) -> nn.Module:
     return network if first is None else nn.Sequential(first, network)
 
 
+def check_kind(model: LatentModel, schema: Schema, binarizes: bool) -> None:
+    """Refuse a model whose likelihood gives probabilities to other values than those of the data.
+
+    Args:
+        model: a model that was built by hand, or of parts passed as objects.
+        schema: the schema of the data.
+        binarizes: whether grey values are binarised for the model.
+
+    Raises:
+        RecipeError: if the likelihood is not one for such data: its log-probabilities would not be bounds.
+    """
+    likelihood = getattr(getattr(model, "decoder", None), "likelihood", None)
+    if not isinstance(likelihood, Likelihood) or likelihood.density:
+        return
+    kind = "binary" if binarizes else schema.kind
+    if kind not in likelihood.kinds:
+        raise RecipeError(
+            f"The model's likelihood is {likelihood.name}, for {' or '.join(sorted(likelihood.kinds))} data, but the data are {kind}",
+            mend="Choose a likelihood for these data, or data.binarize=dynamic for grey values",
+        )
+
+
 def check_fit(model: LatentModel, x: Tensor) -> None:
     """Check that parts passed as objects fit together, by running the model on some rows.
 

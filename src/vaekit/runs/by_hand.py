@@ -12,7 +12,7 @@ from vaekit.data.batches import to_tensor
 from vaekit.errors import at_least_one
 from vaekit.evaluation import Evaluator, Figures
 from vaekit.models.by_hand import is_density
-from vaekit.recipe import load_recipe
+from vaekit.recipe import check_kind, load_recipe
 from vaekit.recipe.objects import adapt_model
 from vaekit.runs.run import Run
 from vaekit.runs.train import train
@@ -25,7 +25,8 @@ def fit(model: nn.Module, X: object, **options: Any) -> Run:
     """Train a model that was built by hand, and return the trained run.
 
     The model sees the data unchanged, unless `settings` has `data.scaling` or `data.binarize`. Training starts from the
-    model's present weights, and leaves the best weights in it.
+    model's present weights, and leaves the best weights in it. The model's `kl_weight` and `samples` are used unless the
+    settings, a recipe or an objective say otherwise.
 
     Args:
         model: a `VariationalAutoEncoder`, an `Autoencoder`, or a torch module with an `encoder` x ↦ q(z|x), a `decoder`
@@ -51,6 +52,13 @@ def fit(model: nn.Module, X: object, **options: Any) -> Run:
         >>> run.sample(3).shape
         (3, 8, 8, 1)
     """
+    own = [(f"objective.{name}", getattr(model, name, 1)) for name in ("kl_weight", "samples")]
+    if (
+        "recipe" not in options and "objective" not in options
+    ):  # the model's own values, unless the settings have others
+        given = options.get("settings", ())
+        given = given.items() if isinstance(given, Mapping) else given
+        options["settings"] = [*((key, value) for key, value in own if value != 1), *given]
     return train(X, model=model, **options)
 
 
@@ -102,5 +110,6 @@ def evaluate(
         scaling="none" if data.scaling == "auto" else data.scaling,
         density=is_density(adapted),
     )
+    check_kind(adapted, schema, transform.binarizes)
     evaluator = Evaluator(adapted, schema, None, None)
     return evaluator.evaluate(Rows(part, transform, seed), at_least_one(samples, "samples"))

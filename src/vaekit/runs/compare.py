@@ -51,7 +51,8 @@ class Comparison:
         """Return the name of each figure or setting, and its value for each run as text; equal settings are left out."""
         found = [("measured on", *(each.rows()[0][1] for each in self.figures))]
         found.append(("log-likelihood, nats", *(_bound(each) for each in self.figures)))
-        gains = [MISSING if each is None else str(each) for each in self.differences()]
+        other = "other rows" if not self.paired else MISSING
+        gains = [other if each is None else str(each) for each in self.differences()]
         found.append(("better than the first by", MISSING, *gains[1:]))
         found.append(("bits/dim", *(_number(getattr(each, "bits_per_dim", None), 4) for each in self.figures)))
         found += [
@@ -111,6 +112,8 @@ def compare(runs: Sequence[Run | str | Path], X: object | None = None, samples: 
         >>> compare(runs).settings()
         {'latent_dim': (2, 4)}
     """
+    if isinstance(runs, str | Path | Run):
+        raise VaekitError("`runs` must be a list of runs", shorten(str(runs)), "Pass [first, second]")
     opened = [run if isinstance(run, Run) else load(run) for run in runs]
     if len(opened) < 2:
         raise VaekitError("A comparison needs two or more runs", f"{len(opened)}")

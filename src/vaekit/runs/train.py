@@ -34,7 +34,7 @@ from vaekit.data.tables.cells import fit_cells
 from vaekit.errors import RecipeError, RunError, VaekitError, shorten
 from vaekit.evaluation import measure
 from vaekit.folder import WEIGHTS, RunFolder
-from vaekit.recipe import Recipe, check_fit, is_density, load_recipe, make_plan, resolve
+from vaekit.recipe import Recipe, check_fit, check_kind, is_density, load_recipe, make_plan, resolve
 from vaekit.recipe.objects import adapt_model, sort_parts
 from vaekit.reporters import Reporter, choose_reporter
 from vaekit.runs.load import make_run, read_run
@@ -43,6 +43,8 @@ from vaekit.runs.run import Run
 from vaekit.training.accelerator import processes
 from vaekit.training.state import GOOD, mend_states, read_state
 
+OWN = {f"{section}.name" for section in ("encoder", "decoder", "likelihood", "posterior", "prior")}
+"""Parts that a model built by hand brings along."""
 FIT_ROWS, FIT_NUMBERS = 20_000, 1 << 25
 """Most training rows, and most numbers in them, that determine shifts, scales and the initial model."""
 
@@ -139,6 +141,12 @@ def train(
             return _resume(run, source, test, reporter, weights)
     if source is None:
         raise VaekitError("There is no data to train on", mend="Give a file, a folder or 'digits', or a run to resume")
+    if "model" in objects and (own := OWN.intersection({*named, *(f"{section}.name" for section in objects)})):
+        section = min(own).removesuffix(".name")
+        raise RecipeError(
+            f"The model has a {section} of its own, so `{section}=` cannot be given too",
+            mend="Leave it out, or build the model with it",
+        )
     chosen = [*(settings.items() if isinstance(settings, Mapping) else settings), *named.items()]
     plan = load_recipe(recipe, chosen, seed)
     folder = RunFolder(out) if out is not None else _new_folder(source)
@@ -208,6 +216,8 @@ def _start(run: Run, split: Split, start: Run | None = None) -> None:
     x = Rows(_sample_rows(split.train, run.recipe.seed), run.transform, run.recipe.seed).tensor()
     if "model" not in run.objects:
         run.model.start(x)
+    if run.objects:
+        check_kind(run.model, run.schema, run.transform.binarizes)
     if run.objects and not run.schema.context:
         check_fit(run.model, x[:2])
 
