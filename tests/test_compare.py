@@ -55,7 +55,7 @@ def test_what_cannot_be_compared_is_refused(runs, tmp_path):
     other = vaekit.train(np.random.default_rng(0).normal(size=(60, 3)), settings=SMALL, out=tmp_path / "other")
     with pytest.raises(RunError, match="Only one of the two runs was trained on a mixed table"):
         vaekit.compare([runs[0], other])
-    with pytest.raises(VaekitError, match="needs two or more runs"):
+    with pytest.raises(VaekitError, match=r"must be two or more runs"):
         vaekit.compare(runs[:1])
     with pytest.raises(VaekitError, match=r"must be a list of runs.*Pass \[first, second\]"):
         vaekit.compare(str(runs[0].path))

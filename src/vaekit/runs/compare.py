@@ -116,7 +116,7 @@ def compare(runs: Sequence[Run | str | Path], X: object | None = None, samples: 
         raise VaekitError("`runs` must be a list of runs", shorten(str(runs)), "Pass [first, second]")
     opened = [run if isinstance(run, Run) else load(run) for run in runs]
     if len(opened) < 2:
-        raise VaekitError("A comparison needs two or more runs", f"{len(opened)}")
+        raise VaekitError("`runs` must be two or more runs", f"{len(opened)}")
     for run in opened[1:]:
         check_comparable(opened[0], run)
     figures = [run.evaluate(X, samples) for run in opened]
