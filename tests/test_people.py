@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet
 import pytest
 from markupsafe import Markup
 
@@ -17,6 +18,7 @@ from vaekit.data import Part, Rows, Schema, Transform
 from vaekit.errors import DataError, RunError, VaekitError
 from vaekit.evaluation import LinearBaselines
 from vaekit.evaluation.baselines import measure_picture_baselines
+from vaekit.runs import pattern
 
 SMALL = {"encoder.hidden": [8], "decoder.hidden": [8], "training.epochs": 1, "training.validations": 2, "latent_dim": 2}
 ROWS = 90
@@ -227,3 +229,20 @@ def test_codes_between_two_rows_are_on_a_line(tmp_path):
         run.interpolate(X[:2], X[:1])
     with pytest.raises(VaekitError, match="at least 2"):
         run.interpolate(X[:1], X[:1], steps=1)
+
+
+def test_a_library_that_is_missing_and_a_row_that_is_damaged_are_told(people, tmp_path, monkeypatch):
+    run = vaekit.train(pl.from_pandas(people), settings=SMALL, out=tmp_path / "run")
+    loaded, sink = vaekit.load(run.path), pa.BufferOutputStream()
+    pyarrow.parquet.write_table(pl.from_pandas(people).to_arrow(), sink)
+    loaded.row = sink.getvalue().to_pybytes()  # more than a typical row: it could be of any size
+    with pytest.raises(RunError, match=r"row\.parquet.*it has 90 rows"):
+        loaded.sample(2)
+
+    def missing(*_, **__):
+        raise ModuleNotFoundError("polars")
+
+    monkeypatch.setattr(pattern.nw, "read_parquet", missing)
+    for use in (lambda: vaekit.load(run.path).sample(2), lambda: vaekit.VAE.load(run.path)):
+        with pytest.raises(RunError, match=r"polars data frame, but polars is not installed\. Install polars"):
+            use()

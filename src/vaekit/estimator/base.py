@@ -16,7 +16,6 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from vaekit.data import Frame, Schema, Source
 from vaekit.data.readers.libraries import open_frame
 from vaekit.estimator.rows import collect
-from vaekit.runs.pattern import read_pattern
 from vaekit.runs.run import Run
 
 
@@ -86,8 +85,7 @@ class Fitted(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, Ta
 
     def _name_features(self) -> None:
         """Record the columns of the training data if scikit-learn has not recorded them, as for a file."""
-        if self.run_.row is not None:
-            pattern = read_pattern(self.run_.row, self.run_.provenance["library"])
+        if (pattern := self.run_.pattern) is not None:
             validate_data(self, pattern, skip_check_array=True)
             return
         names = self.run_.column_names

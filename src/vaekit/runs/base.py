@@ -25,6 +25,7 @@ from vaekit.data import (
     open_source,
     split_source,
 )
+from vaekit.data.readers.libraries import library_of
 from vaekit.data.tables.coding import code_values
 from vaekit.data.tables.frame import Library, PlainLibrary
 from vaekit.errors import DataError, RecipeError, RunError, did_you_mean
@@ -32,7 +33,7 @@ from vaekit.evaluation import Remedy
 from vaekit.folder import KNOWN, ROW, WEIGHTS, RunFolder
 from vaekit.models import LatentModel
 from vaekit.recipe import Recipe, load_recipe, resolve
-from vaekit.runs.pattern import pattern_library
+from vaekit.runs.pattern import read_pattern
 from vaekit.training.state import GOOD, LATEST
 
 
@@ -78,19 +79,28 @@ class KeptRun:
     history: History | None = None
     objects: dict[str, Any] = field(default_factory=dict)
 
-    @cached_property
-    def library(self) -> Library:
-        """Return the library of the training data, which new rows are converted to.
+    @property
+    def pattern(self) -> Any:
+        """Return the typical row, as a data frame in the library of the training data; None if they were no data frame.
 
         Raises:
-            RunError: if it is not installed, or the row that records it is damaged.
+            RunError: if the library is not installed, or the row is damaged.
         """
         if self.row is None:
-            return PlainLibrary()
+            return None
+        library = self.provenance["library"]
         try:
-            return pattern_library(self.row, self.provenance["library"])
-        except ValueError as error:
+            return read_pattern(self.row, library)
+        except ImportError as error:
+            told = f"'{self.path}' was trained on a {library} data frame, but {library} is not installed"
+            raise RunError(told, mend=f"Install {library}") from error
+        except (OSError, ValueError, TypeError, KeyError) as error:
             raise self.folder.damage_error(ROW, error) from error
+
+    @cached_property
+    def library(self) -> Library:
+        """Return the library of the training data, which new rows are converted to."""
+        return library_of(self.pattern) or PlainLibrary()
 
     @property
     def path(self) -> Path:

@@ -10,9 +10,6 @@ import narwhals as nw
 import pyarrow as pa
 import pyarrow.parquet
 
-from vaekit.data.readers.libraries import FrameLibrary, library_of
-from vaekit.errors import RunError
-
 KEY = b"vaekit.columns"
 """The key of the file's metadata that holds names and types of pandas columns."""
 
@@ -46,38 +43,16 @@ def read_pattern(content: bytes, library: Any) -> Any:
 
     Raises:
         OSError: if the file cannot be read.
-        ValueError: if it is damaged.
+        ValueError: if it is damaged, or has more than one row.
         ImportError: if the library is not installed.
     """
+    if (rows := pyarrow.parquet.read_metadata(io.BytesIO(content)).num_rows) != 1:
+        raise ValueError(f"it has {rows:,} rows")
     if library == "pandas":
         table = pyarrow.parquet.read_table(io.BytesIO(content))
         if KEY in (table.schema.metadata or {}):
             return _pandas_of_table(table)
     return nw.read_parquet(io.BytesIO(content), backend=library).to_native()
-
-
-def pattern_library(content: bytes, library: str) -> FrameLibrary:
-    """Return the library of a pattern, which converts new rows to the types of the training data.
-
-    Args:
-        content: content of the pattern's file.
-        library: name of the library in narwhals.
-
-    Raises:
-        RunError: if the library is not installed.
-        ValueError: if the content is damaged.
-    """
-    try:
-        pattern = read_pattern(content, library)
-        found = library_of(pattern)
-    except ImportError as error:
-        told = f"The run was trained on a {library} data frame, but {library} is not installed"
-        raise RunError(told, mend=f"Install {library}") from error
-    except (OSError, TypeError, KeyError) as error:
-        raise ValueError(str(error)) from error
-    if found is None or len(found.table) != 1:
-        raise ValueError("it does not hold one row of a data frame")
-    return found
 
 
 def _table_of_pandas(pattern: Any) -> pa.Table:
