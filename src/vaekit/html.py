@@ -1,4 +1,4 @@
-"""Small pieces of HTML for notebooks: tables and lists. All text is escaped."""
+"""Tables and lists for people: aligned text, and HTML for notebooks, in which all text is escaped."""
 
 from __future__ import annotations
 
@@ -8,6 +8,17 @@ from markupsafe import Markup, escape
 
 SIGNS = {"good": "✓", "note": "·", "warning": "!"}
 """The sign before a conclusion of each level."""
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return rows of a table as lines of text with aligned columns.
+
+    Examples:
+        >>> aligned([("a", "1"), ("bcd", "2")])
+        ['a    1', 'bcd  2']
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def pairs(rows: Iterable[tuple[str, str]], title: str = "") -> Markup:

@@ -9,10 +9,21 @@ import shlex
 FLAGS = {
     **{
         name: f"--{name}"
-        for name in ("test", "recipe", "out", "seed", "rows", "factors", "mean", "given", "samples", "draws")
+        for name in (
+            "test",
+            "recipe",
+            "out",
+            "seed",
+            "rows",
+            "factors",
+            "mean",
+            "given",
+            "samples",
+            "draws",
+            "overwrite",
+        )
     },
     "settings": "--set",
-    "overwrite": "--overwrite",
     "resume": "vaekit train --resume",
     "n": "-n",
 }

@@ -98,7 +98,7 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, TakesRows):  # type: ig
         """
         check_is_fitted(self, "estimator_")
         X = self._given(X, reset=False)
-        columns = None if self.columns is None else self._names(self.columns)
+        columns = self.columns if isinstance(self.columns, str | None) else self._names(self.columns)
         if self.draws:
             (found,) = self.estimator_.impute(X, draws=1, columns=columns)
         else:
@@ -139,9 +139,7 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, TakesRows):  # type: ig
     def _names(self, columns: Collection[Any]) -> list[str]:
         """Return the names by which the model knows the columns."""
         known = [column.name for column in self.schema_.table]
-        named = {str(name): name for name in getattr(self, "feature_names_in_", [])}
-        if isinstance(columns, str):
-            raise DataError("`columns` must be a list", f"'{columns}'", f"Pass [{columns!r}]")
+        named = set(map(str, getattr(self, "feature_names_in_", [])))
         return [
             str(name) if str(name) in named or not isinstance(name, int | np.integer) else known[name]
             for name in columns

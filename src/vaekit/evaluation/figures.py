@@ -103,9 +103,7 @@ class Figures(ABC):
         return found | {key: value for key, value in asked.items() if value is not None}
 
     def __repr__(self) -> str:
-        rows = self.rows()
-        width = max(len(name) for name, _ in rows)
-        return "\n".join(f"{name:{width}}  {value}" for name, value in rows)
+        return "\n".join(html.aligned(self.rows()))
 
     def _repr_html_(self) -> str:
         lines = (f"{html.SIGNS[each.level]} {each.text} {each.advice}".rstrip() for each in self.readings)

@@ -31,6 +31,8 @@ MUST_BE: dict[str, tuple[type, str]] = {
     "optimizer": (object, "a class of torch.optim, or a function from a module and a learning rate to an optimiser"),
 }
 """What an object must be to serve as a part."""
+OWN = ("encoder", "decoder", "likelihood", "posterior", "prior")
+"""Parts that a model built by hand brings along."""
 
 
 def sort_parts(**parts: object) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -43,7 +45,7 @@ def sort_parts(**parts: object) -> tuple[dict[str, Any], dict[str, Any]]:
         Settings of a recipe, and objects by section.
 
     Raises:
-        RecipeError: if an object cannot serve as the part.
+        RecipeError: if an object cannot serve as the part, or a model built by hand has this part already.
 
     Examples:
         >>> sort_parts(prior="mixture", encoder=None)
@@ -68,6 +70,11 @@ def sort_parts(**parts: object) -> tuple[dict[str, Any], dict[str, Any]]:
         if not isinstance(part, must) or (section == "optimizer" and not callable(part)):
             raise RecipeError(f"`{section}` must be a name, options of a part, or {words}", type(part).__name__)
         objects[section] = part
+    if "model" in objects and (own := [section for section in OWN if parts.get(section) is not None]):
+        raise RecipeError(
+            f"The model has a {own[0]} of its own, so `{own[0]}=` cannot be given too",
+            mend="Leave it out, or build the model with it",
+        )
     return named, objects
 
 

@@ -78,9 +78,7 @@ class Comparison:
         return pa.table({"": columns[0], **dict(zip(self.names, columns[1:], strict=True))})
 
     def __repr__(self) -> str:
-        lines = [("", *self.names), *self.rows()]
-        widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-        return "\n".join("  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in lines)
+        return "\n".join(html.aligned([("", *self.names), *self.rows()]))
 
     def _repr_html_(self) -> str:
         return html.table(("", *self.names), self.rows())

@@ -34,12 +34,9 @@ class Description:
         return [describe_column(column) for column in self.columns]
 
     def __repr__(self) -> str:
-        width = max(len(name) for name, _ in self.facts)
-        lines = [f"{name:{width}}  {value}" for name, value in self.facts] + [f"· {note}" for note in self.notes]
+        lines = html.aligned(self.facts) + [f"· {note}" for note in self.notes]
         if self.columns:
-            cells = [HEAD, *self.rows()]
-            widths = [max(len(row[i]) for row in cells) for i in range(len(HEAD))]
-            lines += ["", *("  ".join(c.ljust(w) for c, w in zip(r, widths, strict=True)).rstrip() for r in cells)]
+            lines += ["", *html.aligned([HEAD, *self.rows()])]
         return "\n".join([*lines, "", "`vaekit.train` would choose:", *(f"· {note}" for note in self.choices)])
 
     def _repr_html_(self) -> str:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from vaekit.data import Part, Source
 from vaekit.errors import DataError, VaekitError, did_you_mean
-from vaekit.evaluation import TableFigures
+from vaekit.evaluation import Evaluator, TableFigures
 from vaekit.pictures import Scale, tile, to_rgba
 from vaekit.plots import runs as draw
 from vaekit.plots import tables
@@ -155,7 +155,8 @@ class Plots:
         Returns:
             The axes.
         """
-        figures = self.run.evaluate(X, samples=1)
+        rows, _, _ = self.run.to_measure(X, "held-out")
+        figures = Evaluator(self.run.model, self.run.schema, None, None).evaluate(rows, 1)  # without simple models
         if figures.kl_per_dimension is None:
             raise VaekitError("The posterior's dimensions are not independent, so the KL has no parts")
         ax = _axes(ax)

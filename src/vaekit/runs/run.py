@@ -369,7 +369,7 @@ class Run(KeptRun):
             return self.as_rows(given), self._training_rows(), "given"
         split = self.split()
         if which == "all" or (given is not None and not len(split.test)):
-            return self.prepare(self.check(self.source[0])), self._training_rows(), "all"
+            return self.prepare(self.source[0]), self._training_rows(), "all"
         if not len(split.test):
             raise DataError("The run held out no rows (data.test=0)", mend="Pass other rows, or use `rows='all'`")
         return Rows(split.test, self.transform, self.recipe.seed), self._training_rows(), "held-out"

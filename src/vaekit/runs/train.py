@@ -43,8 +43,6 @@ from vaekit.runs.run import Run
 from vaekit.training.accelerator import processes
 from vaekit.training.state import GOOD, mend_states, read_state
 
-OWN = {f"{section}.name" for section in ("encoder", "decoder", "likelihood", "posterior", "prior")}
-"""Parts that a model built by hand brings along."""
 FIT_ROWS, FIT_NUMBERS = 20_000, 1 << 25
 """Most training rows, and most numbers in them, that determine shifts, scales and the initial model."""
 
@@ -141,12 +139,6 @@ def train(
             return _resume(run, source, test, reporter, weights)
     if source is None:
         raise VaekitError("There is no data to train on", mend="Give a file, a folder or 'digits', or a run to resume")
-    if "model" in objects and (own := OWN.intersection({*named, *(f"{section}.name" for section in objects)})):
-        section = min(own).removesuffix(".name")
-        raise RecipeError(
-            f"The model has a {section} of its own, so `{section}=` cannot be given too",
-            mend="Leave it out, or build the model with it",
-        )
     chosen = [*(settings.items() if isinstance(settings, Mapping) else settings), *named.items()]
     plan = load_recipe(recipe, chosen, seed)
     folder = RunFolder(out) if out is not None else _new_folder(source)
@@ -294,9 +286,9 @@ def _resume(
 
 
 def _fit(run: Run, split: Split, reporter: Reporter, resume: bool) -> Run:
-    make_trainer(run, split, reporter).run(resume)
-    train_rows = Rows(split.train, run.transform, run.recipe.seed)
-    changed = run.model.finish(lambda: torch.from_numpy(measure(run.model, train_rows).mean))
+    trainer = make_trainer(run, split, reporter)
+    trainer.run(resume)
+    changed = run.model.finish(lambda: torch.from_numpy(measure(run.model, trainer.train).mean))
     if changed and processes().is_main_process:
         chosen = run.folder.read_tensors(WEIGHTS)[1]
         run.folder.write_tensors(WEIGHTS, run.model.state_dict(), chosen)
