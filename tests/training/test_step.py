@@ -66,6 +66,19 @@ def compare(folder, **settings):
         assert a == pytest.approx(b, rel=1e-4, abs=1e-4, nan_ok=True)
 
 
+def test_a_convolution_is_trained_as_by_torch(tmp_path):
+    """The gradient of a convolution may lie in memory in another order than its weight, which our kernel would not see."""
+    settings = {"encoder": "convolutional", "decoder": "convolutional", "optimizer.weight_decay": 0.01}
+    settings = {k: v for k, v in SETTINGS.items() if "hidden" not in k} | settings
+    ours = vaekit.train("digits", settings=settings | {"optimizer": "adamw"}, out=tmp_path / "ours")
+    del settings["optimizer.weight_decay"]
+    theirs = vaekit.train("digits", settings=settings, optimizer=torch.optim.AdamW, out=tmp_path / "theirs")
+    for (name, found), expected in zip(
+        ours.model.state_dict().items(), theirs.model.state_dict().values(), strict=True
+    ):
+        torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-5, msg=lambda text, name=name: f"{name}: {text}")
+
+
 @pytest.mark.parametrize(
     "settings",
     [

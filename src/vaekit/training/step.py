@@ -162,9 +162,14 @@ class Step:
         return Taken(Terms(*(term.detach() for term in terms)), every, norm)
 
     def _gradients(self, loss: Tensor) -> Sequence[Tensor | None]:
-        """Return the gradient of each parameter, or None if the loss does not depend on it."""
+        """Return the gradient of each parameter, or None if the loss does not depend on it.
+
+        A convolution may return the gradient of its weight in another order in memory. The fused kernel of AdamW reads memory in
+        order, so it would update the wrong weights.
+        """
         if self.alone:
-            return torch.autograd.grad(loss, self.parameters, allow_unused=True)
+            found = torch.autograd.grad(loss, self.parameters, allow_unused=True)
+            return [_laid_out_as(parameter, each) for parameter, each in zip(self.parameters, found, strict=True)]
         for parameter in self.parameters:
             parameter.grad = None
         loss.backward()  # the wrapper averages gradients over processes only here
@@ -176,3 +181,10 @@ class Step:
         for group in optimizer.param_groups:
             group["lr"] = rate
         optimizer.step()
+
+
+def _laid_out_as(parameter: Tensor, gradient: Tensor | None) -> Tensor | None:
+    """Return a gradient with the parameter's order in memory."""
+    if gradient is None or gradient.stride() == parameter.stride():
+        return gradient
+    return torch.empty_like(parameter).copy_(gradient)
