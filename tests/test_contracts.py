@@ -40,6 +40,7 @@ from vaekit.training.optimizers import Optimizer
 SMALL = {"components": 3, "transforms": 2, "hidden": (8,), "context": 3, "rank": 1, "channels": (4,), "free_bits": 0.05}
 VARIANCES = (0.3, "learned", "per_feature", "predicted")
 LAYOUT = Layout(sizes=(3,), on_grid=(True, False), edges=((-1.0, 1.0), (0.0, 0.0)), lists=(-1, -1))
+MEAN_DRAWS = {"autoregressive_bernoulli": 32, "autoregressive_logistic": 16}
 FLOWING = ("flow", "inverse_autoregressive_flow", "bottom_up", "top_down")
 """Posteriors whose moments are estimated by 64 draws."""
 
@@ -90,14 +91,14 @@ def likelihoods():
             yield from ((name, variance, numbers) for numbers in ((1,) if name == "mixed" else (1, most)))
 
 
-def rows_for(name, numbers):
+def rows_for(name, event):
     """Rows for the start of likelihoods that ask more of them than to be possible: scores of a table are normal, and a
     logistic has no use for levels that pile up at both ends."""
     normal = torch.randn(200, 2)
     if name == "mixed":
         lattice = (normal[:, :1] * 1.5).round().clamp(-1, 1)
         return torch.cat([torch.randint(0, 2, (200, 1)), lattice, normal[:, 1:], torch.zeros(200, 3)], 1)
-    return (2 + torch.randn(200, numbers)).round().clamp(0, 4) if name.startswith("discretized") else None
+    return (2 + torch.randn(200, *event)).round().clamp(0, 4) if "logistic" in name else None
 
 
 @pytest.mark.parametrize(("name", "variance", "numbers"), list(likelihoods()))
@@ -105,8 +106,9 @@ def test_likelihoods(name, variance, numbers):
     part = Likelihood.known[name]
     torch.manual_seed(0)
     options = small(part, **({"variance": variance} if variance else {}))
-    built = part.build(options, Plan(event_shape=(numbers,), levels=5, layout=LAYOUT))
-    check_likelihood(built, x=rows_for(name, numbers), moment_draws=32 if name.startswith("autoregressive") else 0)
+    event = (1, numbers, 1) if name == "autoregressive_logistic" else (numbers,)
+    built = part.build(options, Plan(event_shape=event, levels=5, layout=LAYOUT))
+    check_likelihood(built, x=rows_for(name, event), moment_draws=MEAN_DRAWS.get(name, 0))
 
 
 @pytest.mark.parametrize("weight", [1.0, 2.0])

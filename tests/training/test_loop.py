@@ -375,3 +375,13 @@ def test_gradients_are_clipped_to_the_norm_and_left_alone_below_it(tmp_path, mon
     for a, b, c in zip(free, loose, tight, strict=True):
         assert torch.equal(a, b)
         torch.testing.assert_close(c, a * (0.5 / norm))
+
+
+def test_long_training_says_how_long_it_takes(tmp_path, monkeypatch):
+    said = []
+    for least in (math.inf, -1.0):
+        monkeypatch.setattr(loop, "LONG_SECONDS", least)
+        watcher = Watcher()
+        vaekit.train(table(60), settings=TINY | {"training.epochs": 40}, out=tmp_path / str(least), reporter=watcher)
+        said.append([text for text in watcher.said if "min on this machine" in text])
+    assert said == [[], ["Training takes about 1 min on this machine; it may end earlier."]]

@@ -12,6 +12,7 @@ import torch
 from torch import Size, Tensor
 from torch.distributions import Distribution, constraints
 
+from vaekit.distributions.even_noise import even_noise
 from vaekit.distributions.logit_bernoulli import LogitBernoulli
 
 MEAN_DRAWS, MOST_NUMBERS = 32, 1 << 22
@@ -53,9 +54,7 @@ class AutoregressiveBernoulli(Distribution):
         E[x] has no closed form. The draws use fixed uniform numbers, spread evenly over [0, 1] for each feature, so the
         estimate is the same on every call.
         """
-        generator = torch.Generator().manual_seed(0)
-        ranks = torch.rand(MEAN_DRAWS, math.prod(self.event), generator=generator).argsort(0)
-        even = ((ranks + 0.5) / MEAN_DRAWS).to(self.logits).unflatten(-1, self.event)
+        even = even_noise(MEAN_DRAWS, math.prod(self.event)).to(self.logits).unflatten(-1, self.event)
         rows = self.logits.dim() - len(self.event)
         uniform = even.view(MEAN_DRAWS, *(1,) * rows, *self.event).expand(MEAN_DRAWS, *self.batch_shape)
         chunks = uniform.split(max(1, MOST_NUMBERS // self.logits.numel()))

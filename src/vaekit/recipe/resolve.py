@@ -228,10 +228,16 @@ def _likelihood_of(content: dict[str, Any], objects: Mapping[str, Any]) -> type[
 def _default_likelihood(kind: str, schema: Schema) -> tuple[str, str]:
     return {
         "binary": ("bernoulli", "the values are zeros and ones."),
-        "levels": ("discretized_logistic", f"the values are {schema.levels} levels, and it gives their probabilities."),
+        "levels": _likelihood_of_levels(schema),
         "counts": ("negative_binomial", "the values are counts, and their variance may exceed their mean."),
         "real": ("gaussian", "the values are real numbers; a variance is learned for each feature."),
     }[kind]
+
+
+def _likelihood_of_levels(schema: Schema) -> tuple[str, str]:
+    if schema.picture and math.prod(schema.event_shape) > CONVOLVE_ABOVE:
+        return "autoregressive_logistic", "in pictures of this size, the pixels before a pixel tell most of it."
+    return "discretized_logistic", f"the values are {schema.levels} levels, and it gives their probabilities."
 
 
 def _scaling(content: dict[str, Any], schema: Schema, objects: Mapping[str, Any]) -> None:

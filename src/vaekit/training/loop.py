@@ -37,6 +37,10 @@ from vaekit.training.step import Inputs, Step, Taken
 MOST_RECOVERIES = 3
 TIMED_STEPS = 9
 """Steps that measure the speed of training; the first third warms up."""
+LONG_SECONDS = 60.0
+"""Training that will take longer than this says so after the first steps."""
+VALIDATION_SPEED = 3
+"""Rows that are measured in the time in which a row is trained on: measuring needs no gradients."""
 SAVE_SECONDS = 60.0
 """Seconds between saves of the state between validations; the times do not influence the results."""
 
@@ -110,10 +114,13 @@ class Trainer:
         validations = validation_steps(self.steps, int(self.options.validations))
         with asked_to_stop() as stop, self._reporting(), self.step.compiler(), quiet():
             self._start(resume)
-            saved = time.monotonic()
+            first, began = self.state.counters.step, time.monotonic()
+            saved = began
             while self.state.counters.step < self.steps and not (self.state.counters.finished or stop.signal):
                 if not self._step(self.state.counters.step):
                     continue
+                if self.state.counters.step == first + TIMED_STEPS:
+                    self._announce((time.monotonic() - began) / TIMED_STEPS, len(validations))
                 if self.state.counters.step in validations:
                     self._validate(self.state.counters.step)
                 elif time.monotonic() - saved > SAVE_SECONDS:
@@ -130,6 +137,15 @@ class Trainer:
                     f"Continue with `resume={str(self.folder.path)!r}`",
                     stop.signal,
                 )
+            )
+
+    def _announce(self, seconds: float, validations: int) -> None:
+        """Say how long training will take, if it is long."""
+        rows = len(self.validation) / (VALIDATION_SPEED * self.order.batch_size)
+        total = seconds * (self.steps - self.state.counters.step + rows * validations)
+        if total > LONG_SECONDS:
+            self.reporter.say(
+                f"Training takes about {max(1, round(total / 60))} min on this machine; it may end earlier."
             )
 
     def measure_speed(self) -> tuple[float, float]:

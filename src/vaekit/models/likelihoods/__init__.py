@@ -1,6 +1,7 @@
 """Likelihoods p(x|z), one family in each file."""
 
 from vaekit.models.likelihoods.autoregressive import AutoregressiveBernoulli
+from vaekit.models.likelihoods.autoregressive_logistic import AutoregressiveLogistic
 from vaekit.models.likelihoods.base import Likelihood
 from vaekit.models.likelihoods.bernoulli import Bernoulli
 from vaekit.models.likelihoods.categorical import Categorical
@@ -14,6 +15,7 @@ import_parts(__name__, __path__)
 
 __all__ = [
     "AutoregressiveBernoulli",
+    "AutoregressiveLogistic",
     "Bernoulli",
     "Categorical",
     "DiscretizedLogistic",

@@ -22,6 +22,12 @@ BYTE = 127.5
 """Half the range of a byte."""
 
 
+def scale_bounds(half_range: float) -> tuple[float, float]:
+    """Return the bounds of log s for levels of this half range; the smallest scale in levels is at most that of bytes."""
+    low, high = LOG_SCALE
+    return low - max(0.0, math.log(half_range / BYTE)), high
+
+
 class DiscretizedLogistic(Likelihood):
     """P(x_i = k|z) = σ((k + ½ − μ_i)/s_i) − σ((k − ½ − μ_i)/s_i) over the levels 0 … L−1.
 
@@ -56,9 +62,7 @@ class DiscretizedLogistic(Likelihood):
 
     def component(self, location: Tensor, log_scale: Tensor) -> Discretized:
         """Return a discretised logistic from a log-scale and a location; locations in [−1, 1] span the levels."""
-        low, high = LOG_SCALE
-        low -= max(0.0, math.log(self.half_range / BYTE))  # the smallest scale in levels is at most that of bytes
-        scale = self.half_range * soft_clamp(log_scale, low, high).exp()
+        scale = self.half_range * soft_clamp(log_scale, *scale_bounds(self.half_range)).exp()
         return Discretized(self.half_range * (location + 1), scale, self.levels)
 
     def distribution(self, parameters: Tensor) -> Discretized | MixtureSameFamily:
