@@ -18,6 +18,7 @@ from torch import nn
 
 import vaekit.testing
 from vaekit.data import Layout
+from vaekit.data.tables.marginals import Marginal
 from vaekit.distributions import DiagonalNormal
 from vaekit.errors import VaekitError
 from vaekit.models import Diagonal, Encoder, LayeredPrior, Likelihood, Posterior, Prior, StandardNormal
@@ -37,9 +38,27 @@ from vaekit.testing import (
 )
 from vaekit.training.optimizers import Optimizer
 
-SMALL = {"components": 3, "transforms": 2, "hidden": (8,), "context": 3, "rank": 1, "channels": (4,), "free_bits": 0.05}
+SMALL = {
+    "components": 3,
+    "transforms": 2,
+    "hidden": (8,),
+    "context": 3,
+    "rank": 1,
+    "channels": (4,),
+    "free_bits": 0.05,
+    "width": 8,
+}
 VARIANCES = (0.3, "learned", "per_feature", "predicted")
-LAYOUT = Layout(sizes=(3,), on_grid=(True, False), edges=((-1.0, 1.0), (0.0, 0.0)), lists=(-1, -1))
+LAYOUT = Layout(
+    sizes=(3,),
+    on_grid=(True, False),
+    edges=((-1.0, 1.0), (0.0, 0.0)),
+    lists=(-1, -1),
+    marginals=(
+        Marginal(bounds=(0, 3), knots=(-0.5, 3.5), scores=(-4 / 3, 4 / 3), tails=(2 / 3, 2 / 3), spacing=1.0),
+        Marginal(knots=(-1.0, 1.0), scores=(-1.0, 1.0), tails=(1.0, 1.0)),
+    ),
+)
 MEAN_DRAWS = {"autoregressive_bernoulli": 32, "autoregressive_logistic": 16}
 FLOWING = ("flow", "inverse_autoregressive_flow", "bottom_up", "top_down")
 """Posteriors whose moments are estimated by 64 draws."""
@@ -88,14 +107,14 @@ def likelihoods():
     for name, part in known(Likelihood).items():
         for variance in VARIANCES if part.density else (None,):
             most = 2 if part.density or "counts" in part.kinds else 3
-            yield from ((name, variance, numbers) for numbers in ((1,) if name == "mixed" else (1, most)))
+            yield from ((name, variance, numbers) for numbers in ((1,) if "mixed" in part.kinds else (1, most)))
 
 
 def rows_for(name, event):
     """Rows for the start of likelihoods that ask more of them than to be possible: scores of a table are normal, and a
     logistic has no use for levels that pile up at both ends."""
     normal = torch.randn(200, 2)
-    if name == "mixed":
+    if name.endswith("mixed"):
         lattice = (normal[:, :1] * 1.5).round().clamp(-1, 1)
         return torch.cat([torch.randint(0, 2, (200, 1)), lattice, normal[:, 1:], torch.zeros(200, 3)], 1)
     return (2 + torch.randn(200, *event)).round().clamp(0, 4) if "logistic" in name else None
@@ -141,7 +160,7 @@ def of_recipes():
             elif kind is Likelihood and part.kinds == {"binary"}:
                 settings = {"data.binarize": "dynamic"}
             elif kind is Likelihood and "levels" not in part.kinds:
-                source = table if name == "mixed" else rng.normal(size=(120, 3))
+                source = table if "mixed" in part.kinds else rng.normal(size=(120, 3))
             yield pytest.param(part, source, settings, id=f"{part.section}-{name}")
 
 

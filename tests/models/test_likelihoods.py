@@ -285,7 +285,7 @@ def test_kinds_of_data_that_each_likelihood_fits():
     for kind in LIKELIHOODS.values():
         assert kind.density == (kind.kinds == {"real"})
     others = [name for name, kind in LIKELIHOODS.items() if "levels" not in kind.kinds and "real" not in kind.kinds]
-    assert set(others) == {"bernoulli", "autoregressive_bernoulli", "mixed"}
+    assert set(others) == {"bernoulli", "autoregressive_bernoulli", "mixed", "autoregressive_mixed"}
 
 
 @pytest.mark.parametrize("count", [10, 10**4, 10**6])

@@ -1,6 +1,7 @@
 """Probability distributions that extend or replace those of `torch.distributions`."""
 
 from vaekit.distributions.autoregressive_bernoulli import AutoregressiveBernoulli
+from vaekit.distributions.autoregressive_cells import AutoregressiveCells
 from vaekit.distributions.autoregressive_logistic import AutoregressiveLogistic
 from vaekit.distributions.cholesky_normal import CholeskyNormal
 from vaekit.distributions.diagonal_normal import DiagonalNormal
@@ -19,6 +20,7 @@ from vaekit.distributions.von_mises_fisher import VonMisesFisher
 
 __all__ = [
     "AutoregressiveBernoulli",
+    "AutoregressiveCells",
     "AutoregressiveLogistic",
     "CategoryGroup",
     "CholeskyNormal",

@@ -93,11 +93,12 @@ class TableCells(Distribution):
                 parts.append(number.mixture.log_interval(y, own.exp(), *number.edges))
         return torch.where(observed, torch.cat(parts, -1), 0.0)
 
-    def draw(self, uniform: Tensor) -> Tensor:
+    def draw(self, uniform: Tensor, given: Tensor | None = None) -> Tensor:
         """Map uniform numbers to a draw of every cell by its quantile function.
 
         Args:
             uniform: two numbers in (0, 1) for each cell, shape (..., S, 2); the leading dimensions include the batch.
+            given: cells that stay as they are, NaN elsewhere, shape (..., S); none by default.
 
         Returns:
             Cells, shape (..., S).
@@ -109,13 +110,17 @@ class TableCells(Distribution):
             drawn[..., group.cells] = category.to(drawn.dtype)
         for number in self.numbers:
             drawn[..., number.cells] = number.mixture.draw(uniform[..., number.cells, :])
-        return drawn
+        return drawn if given is None else torch.where(torch.isnan(given), drawn, given)
 
     def sample(self, sample_shape: Size | list[int] | tuple[int, ...] = Size()) -> Tensor:  # noqa: B008
         """Draw every cell at random, categories included."""
         with torch.no_grad():
             like = self.categories[0].log_probs if self.categories else self.numbers[0].mixture.location
             return self.draw(torch.rand([*sample_shape, *self.batch_shape, 2], device=like.device))
+
+    def given(self, cells: Tensor) -> TableCells:  # noqa: ARG002 - for cells that depend on each other
+        """Return p(x_j | z, the given cells) for every cell, as independent cells; here the others do not matter."""
+        return self
 
     def of_missing(self) -> TableCells:
         """Return p(x_j|z, cell j missing) for every cell. This is p(x_j|z), since missingness does not depend on x_j here."""

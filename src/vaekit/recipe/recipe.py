@@ -89,10 +89,17 @@ class Recipe(Options):
     @property
     def mixed(self) -> bool | None:
         """Tell whether the recipe is for a mixed table; None if this depends on the data."""
-        declared = {self.data.kind, self.likelihood.name}
+        likelihood = Likelihood.known.get(self.likelihood.name)
+        of_tables = likelihood is not None and likelihood.kinds == {"mixed"}
+        declared = {self.data.kind, "mixed" if of_tables else self.likelihood.name}
         if not self.has_parts("likelihood") or not declared <= {"auto", "mixed"}:
             return False
         return True if "mixed" in declared or self.data.columns else None
+
+    @property
+    def models_missing(self) -> bool:
+        """Tell whether the likelihood predicts which cells are missing."""
+        return self.likelihood.values().get("missing") == "modelled"
 
     def has_parts(self, section: str) -> bool:
         """Tell whether this section of the recipe determines a part of the model."""

@@ -219,7 +219,7 @@ def columns_section(subject: Subject) -> Section:
         f"{percent(missing.complete_rows)} of held-out rows are complete. On average {missing.cells_per_row:.1f} of the "
         f"{len(missing.held_out)} modelled cells of a row are missing. "
         + ("" if missing.train else f"{NO_TRAINING_ROWS} ")
-        + (MODELLED if subject.run.recipe.likelihood.values()["missing"] == "modelled" else IGNORED)
+        + (MODELLED if subject.run.recipe.models_missing else IGNORED)
     )
     notes = _names("Left out of the model:", left_out)
     if len(rows) > MOST_NAMED:

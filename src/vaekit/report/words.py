@@ -87,7 +87,7 @@ def _trained_elsewhere(one: Subject, other: Subject) -> list[str]:
 
 def _compare_tables(one: Subject, other: Subject) -> list[str]:
     """Say whether the log-likelihoods of two runs on a mixed table can be compared."""
-    if one.run.recipe.likelihood.values()["missing"] != other.run.recipe.likelihood.values()["missing"]:
+    if one.run.recipe.models_missing != other.run.recipe.models_missing:
         return ["The log-likelihoods cannot be compared: only one of the models predicts which cells are missing."]
     columns = [{c.name: c for c in s.run.schema.modelled} for s in (one, other)]
     unlike = [cut(n) for n, c in columns[0].items() if _is_density(c) != _is_density(columns[1][n])]

@@ -53,6 +53,7 @@ class Layout(BaseModel):
         on_grid: for each score, whether its values lie on a grid; such scores come first.
         edges: for each score, the scores of the least and the greatest value of the grid, whose intervals include the tails.
         lists: for each score, the slot with the point masses of its column and a last category for other numbers, or −1.
+        marginals: for each score, the map from the values of its column.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -61,6 +62,7 @@ class Layout(BaseModel):
     on_grid: tuple[bool, ...]
     edges: tuple[tuple[float, float], ...]
     lists: tuple[int, ...] = ()
+    marginals: tuple[Marginal, ...] = ()
 
     @property
     def slots(self) -> int:
@@ -105,6 +107,7 @@ class Cells(Step):
             sizes=tuple(sizes),
             on_grid=tuple(m.spacing > 0 for m in marginals),
             edges=tuple(m.edge_scores for m in marginals),
+            marginals=tuple(marginals),
             lists=tuple(category for _, category in sorted((s, c) for c, s in self._slots if s >= 0)),
         )
 

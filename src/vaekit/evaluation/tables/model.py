@@ -13,6 +13,7 @@ from torch import Tensor
 from vaekit.data import RowNoise, Rows, RowStream, SeedStream, seeded
 from vaekit.data.tables.cells import Categories
 from vaekit.data.tables.coding import draw_rare
+from vaekit.distributions import TableCells
 from vaekit.evaluation.bounds import BUDGET, block_rows, evaluating, widest
 from vaekit.evaluation.tables.posterior import TablePosterior, Weighted
 
@@ -134,7 +135,8 @@ class TableModel(TablePosterior):
         z = found.z.gather(0, chosen.unsqueeze(-1).expand(-1, -1, found.z.shape[-1]))
         uniform = noise.uniform((draws, self.cells.layout.slots, 2), RowStream.FILL).movedim(1, 0).float()
         likelihood = self.model.decoder(z).base_dist
-        seen = (likelihood.plain if hidden else likelihood.of_missing()).draw(uniform.to(z.device))
+        drawn_from = likelihood.plain if hidden else likelihood.of_missing()
+        seen = drawn_from.draw(uniform.to(z.device), found.observed)
         codes = self.cells.inverse(seen.cpu()).numpy()
         rare = noise.uniform(codes.shape[::2], RowStream.RARE).movedim(1, 0).numpy()
         return draw_rare(codes, self.schema.modelled, rare)
@@ -167,10 +169,17 @@ class TableModel(TablePosterior):
             likelihood = torch.cat([model.decoder(part).base_dist.plain.log_prob(x).sum(-1) for part in parts])
             weights = (likelihood.double() + log_prior - mixture).softmax(0)
             chosen = z[torch.multinomial(weights, n, replacement=True)]
-            drawn = torch.cat([model.decoder(part).sample() for part in chosen.split(block_rows(width))])
+            given = x[:, : self.cells.layout.slots]
+            parts = chosen.split(block_rows(width))
+            drawn = torch.cat([self._complete(model.decoder(part).base_dist, given) for part in parts])
             codes = self.cells.inverse(drawn.cpu()).numpy()
             codes = draw_rare(codes, self.schema.modelled, SeedStream.CONDITION_RARE.rng(seed).random(codes.shape))
         return np.where(np.isnan(row), codes, row), float(1 / weights.square().sum())
+
+    @staticmethod
+    def _complete(likelihood: TableCells, given: Tensor) -> Tensor:
+        shape, device = likelihood.batch_shape, given.device
+        return likelihood.plain.draw(torch.rand([*shape, 2], device=device), given)
 
     def explain(self, rows: Rows) -> Array:
         """Measure how much more surprising each cell is than expected, given the other cells of its row.

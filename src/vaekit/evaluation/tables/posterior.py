@@ -36,12 +36,14 @@ class Weighted:
     Args:
         z: shape (K, B, latent_dim).
         log_weights: log w_k, shape (K, B).
-        likelihood: p(x|z_k), batch shape (K, B, S).
+        likelihood: p(x_j|z_k, x_o) of each cell, batch shape (K, B, S).
+        observed: the observed cells x_o, NaN elsewhere, shape (B, S).
     """
 
     z: Tensor
     log_weights: Tensor
     likelihood: TableCells
+    observed: Tensor
 
     def log_prob(self, seen: Tensor, columns: npt.NDArray[np.int64]) -> Tensor:
         """Return the log-probability of each cell given the observed cells, estimated by log Σ_k w_k p(x_j|z_k).
@@ -105,7 +107,8 @@ class TablePosterior:
         if hidden and likelihood.plain is not likelihood:
             likelihood = likelihood.plain
             log_weights = log_weights - joint.log_likelihood + likelihood.log_prob(x.to(device)).sum(-1)
-        return Weighted(joint.z, log_weights.double().log_softmax(0), likelihood)
+        observed = x[:, : self.cells.layout.slots].to(device)
+        return Weighted(joint.z, log_weights.double().log_softmax(0), likelihood.given(observed), observed)
 
     def see(self, codes: Array) -> Tensor:
         """Convert coded rows of shape (n, C) to the model's inputs of shape (n, 2S)."""

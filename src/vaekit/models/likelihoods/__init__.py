@@ -2,6 +2,7 @@
 
 from vaekit.models.likelihoods.autoregressive import AutoregressiveBernoulli
 from vaekit.models.likelihoods.autoregressive_logistic import AutoregressiveLogistic
+from vaekit.models.likelihoods.autoregressive_mixed import AutoregressiveMixed
 from vaekit.models.likelihoods.base import Likelihood
 from vaekit.models.likelihoods.bernoulli import Bernoulli
 from vaekit.models.likelihoods.categorical import Categorical
@@ -16,6 +17,7 @@ import_parts(__name__, __path__)
 __all__ = [
     "AutoregressiveBernoulli",
     "AutoregressiveLogistic",
+    "AutoregressiveMixed",
     "Bernoulli",
     "Categorical",
     "DiscretizedLogistic",

@@ -134,7 +134,7 @@ class Mixed(Likelihood):
         numbers = [
             NumberGroup(
                 slice(cell + first, cell + last),
-                _mixture(mixtures[..., first:last, :, :]),
+                make_mixture(mixtures[..., first:last, :, :]),
                 self.edges[:, :last] if grid else None,
             )
             for first, last, grid in ((0, on_grid, True), (on_grid, self.numbers, False))
@@ -152,7 +152,8 @@ class Mixed(Likelihood):
         return Missingness(categories, self.missing_lines, self.selectors)
 
 
-def _mixture(parameters: Tensor) -> LogisticMixture:
+def make_mixture(parameters: Tensor) -> LogisticMixture:
+    """Return mixtures of logistics from weights, locations and log-scales, shape (..., 3, M)."""
     logits, location, log_scale = parameters.unbind(-2)
     return LogisticMixture(logits, location, soft_clamp(log_scale, *LOG_SCALE))
 

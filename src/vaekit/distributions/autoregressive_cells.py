@@ -1,0 +1,136 @@
+"""The distribution of a row of a mixed table whose cells depend on each other.
+
+    p(x|z) = Π_j p(x_j | z, observed cells before j)          the cells in one fixed order
+
+The same network gives p(x_j | z, given cells) for any given cells, from which missing cells are filled one after another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import torch
+from torch import Size, Tensor
+
+from vaekit.distributions.table_cells import TableCells
+
+
+class CellNetwork(Protocol):
+    """Gives the distributions of cells from the sum of the vectors of other cells."""
+
+    selectors: Tensor
+    """For each number, the cell that says whether the number is there, or −1."""
+
+    def vectors(self, cells: Tensor) -> Tensor:
+        """Map cells (..., S) to vectors (..., S, H), 0 where a cell is NaN."""
+
+    def vector(self, cell: int, value: Tensor) -> Tensor:
+        """Map the values of one cell (...) to vectors (..., H)."""
+
+    def cells(self, context: Tensor, decoded: Tensor) -> TableCells:
+        """Return the distribution of all cells from their contexts (..., S, H) and the decoder's output (..., H)."""
+
+    def cell(self, cell: int, context: Tensor, decoded: Tensor) -> TableCells:
+        """Return the distribution of one cell, as a row of one cell, from its context (..., H)."""
+
+    def last_category(self, cell: int) -> int:
+        """Return the last category of a cell, which means that a number is there."""
+
+    def settle(self, cell: int, value: Tensor) -> Tensor:
+        """Round the values (...) of a cell to values that its column can have."""
+
+
+class AutoregressiveCells(TableCells):
+    """Cells of a row, each dependent on the observed cells before it.
+
+    Args:
+        network: gives the distributions of the cells.
+        decoded: the decoder's output, shape (..., H).
+        count: number S of cells.
+        orders: places of the cells in an order of each row's own, shape (B, S); by default the cells' own order.
+        alone: whether the cells of a row see no other cells, shape (B, 1, 1); by default they do.
+
+    References:
+        Uria, Murray and Larochelle, "A Deep and Tractable Density Estimator", 2014.
+    """
+
+    def __init__(
+        self,
+        network: CellNetwork,
+        decoded: Tensor,
+        count: int,
+        orders: Tensor | None = None,
+        alone: Tensor | None = None,
+    ) -> None:
+        torch.distributions.Distribution.__init__(self, Size([*decoded.shape[:-1], count]), validate_args=False)
+        self.network, self.decoded, self.count = network, decoded, count
+        self.orders, self.alone = orders, alone
+        self.plain = self
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Return log p(x_j | z, observed cells before j) of each cell in nats, or 0 if the cell is unobserved.
+
+        Args:
+            value: the S cells, then the logarithms of their S measures, shape (..., 2S).
+        """
+        vectors = self.network.vectors(value[..., : self.count])
+        if self.orders is None:
+            before = vectors.cumsum(-2) - vectors
+        else:
+            leading = torch.broadcast_shapes(vectors.shape[:-2], self.orders.shape[:-1])
+            places = self.orders.expand(*leading, -1).unsqueeze(-1)
+            ordered = vectors.expand(*leading, -1, -1).take_along_dim(places.argsort(-2), -2)
+            before = (ordered.cumsum(-2) - ordered).take_along_dim(places, -2)
+        if self.alone is not None:
+            before = before.masked_fill(self.alone, 0.0)
+        return self.network.cells(before, self.decoded).log_prob(value)
+
+    def given(self, cells: Tensor) -> TableCells:
+        """Return p(x_j | z, the other given cells) for every cell, as independent cells.
+
+        Args:
+            cells: the given cells, NaN elsewhere, shape (..., S).
+        """
+        vectors = self.network.vectors(cells)
+        return self.network.cells(vectors.sum(-2, keepdim=True) - vectors, self.decoded)
+
+    def draw(self, uniform: Tensor, given: Tensor | None = None) -> Tensor:
+        """Draw cell after cell, each given z, the given cells and those drawn before it.
+
+        Args:
+            uniform: two numbers in (0, 1) for each cell, shape (..., S, 2).
+            given: cells that stay as they are, NaN elsewhere, shape (..., S); none by default.
+        """
+        return self._in_order(uniform.shape[:-2], given, lambda one, cell: one.draw(uniform[..., cell : cell + 1, :]))
+
+    def sample(self, sample_shape: Size | list[int] | tuple[int, ...] = Size()) -> Tensor:  # noqa: B008
+        """Draw every cell at random, categories included."""
+        return self.draw(torch.rand([*sample_shape, *self.batch_shape, 2]).to(self.decoded))
+
+    @property
+    def mean(self) -> Tensor:
+        """Return a typical row, shape (..., S): in order, each cell's most probable category or mean normal score."""
+        return self._in_order(self.batch_shape[:-1], None, lambda one, _: one.mean)
+
+    @torch.no_grad()
+    def _in_order(self, shape: Size, given: Tensor | None, choose: Callable[[TableCells, int], Tensor]) -> Tensor:
+        found = self.decoded.new_full((*shape, self.count), torch.nan)
+        context = torch.zeros_like(self.decoded).expand(*shape, -1)
+        if given is not None:
+            found = given.to(found).expand_as(found).clone()
+            context = context + self.network.vectors(found).sum(-2)
+        first = self.count - len(self.network.selectors)
+        for cell in range(self.count):
+            known = ~torch.isnan(found[..., cell])
+            if bool(known.all()):
+                continue
+            one = self.network.cell(cell, context, self.decoded)
+            value = self.network.settle(cell, choose(one, cell)[..., 0].to(found))
+            found[..., cell] = torch.where(known, found[..., cell], value)
+            selector = int(self.network.selectors[cell - first]) if cell >= first else -1
+            if selector >= 0:  # the number is not there where a point mass was chosen
+                last = self.network.last_category(selector)
+                value = torch.where(found[..., selector] == last, value, torch.nan)
+            context = context + torch.where(known.unsqueeze(-1), 0.0, self.network.vector(cell, value))
+        return found

@@ -1,0 +1,148 @@
+"""The likelihood of a mixed table whose columns depend on each other, and not only on z.
+
+p(x|z) = Π_j p(x_j | z, observed cells before j)
+"""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+from torch.distributions import Distribution, Independent
+
+from vaekit.data import Layout
+from vaekit.distributions import AutoregressiveCells, CategoryGroup, NumberGroup, TableCells
+from vaekit.models.likelihoods.mixed import Mixed, make_mixture
+from vaekit.networks.cell_context import CellVectors
+from vaekit.options import Width
+from vaekit.parts import PartOptions, Plan
+
+ALONE = 0.25
+"""Share of the training rows whose cells see no other cells, so that z must carry what the cells have in common."""
+SHUFFLED = 0.5
+"""Share of the training rows whose cells come in a random order, so that the network also learns p(x_j | z, any cells)."""
+
+
+class AutoregressiveMixed(Mixed):
+    """p(x|z) = Π_j p(x_j | z, observed cells before j), each cell with the family that `Mixed` gives it.
+
+    The cells seen so far are a sum of vectors, one for each; a network maps the sum and the decoder's output to the next
+    cell's distribution. So equal columns, functions of other columns and other close dependence need not pass through z. In
+    training half of the rows have their cells in a random order: missing cells are then filled from p(x_j | z, all observed
+    cells).
+
+    Args:
+        layout: the cells of a row.
+        components: number M of components of each number's mixture.
+        width: units of the network, also the length of the vectors.
+
+    References:
+        Uria, Murray and Larochelle, "A Deep and Tractable Density Estimator", 2014, for networks of any order;
+        Gulrajani et al., "PixelVAE: A Latent Variable Model for Natural Images", 2017, for autoregressive decoders.
+
+    Examples:
+        >>> layout = Layout(sizes=(3, 3), on_grid=(), edges=())
+        >>> likelihood = AutoregressiveMixed(layout).eval()
+        >>> p = likelihood(torch.zeros(5, likelihood.parameters_per_feature))
+        >>> p.log_prob(torch.tensor([[1.0, 2.0, 0.0, 0.0]])).shape
+        torch.Size([5])
+    """
+
+    name = "autoregressive_mixed"
+
+    class Options(PartOptions):
+        """Options of the likelihood."""
+
+        components: int = Field(3, ge=1, le=100, description="Number of mixture components for each number.")
+        width: Width = Field(256, description="Units of the network of the cells seen so far.")
+
+    @classmethod
+    def build(cls, options: Any, plan: Plan) -> Self:
+        """Return the likelihood for rows with the plan's layout."""
+        return cls(plan.layout, **options.values())
+
+    def __init__(self, layout: Layout, components: int = 3, width: int = 256) -> None:
+        self.width = width
+        super().__init__(layout, components)
+        self.offset = nn.Parameter(torch.zeros(super().parameters_per_feature))
+        self.seen = CellVectors(layout, width)
+        self.own = nn.Parameter(0.3 * torch.randn(layout.slots, width))
+        self.inner, self.last = nn.Linear(width, width), nn.Linear(width, width)
+        sizes = [(len(group), width, max(group)) for group in self.groups]
+        if self.numbers:
+            sizes.append((self.numbers, width, 3 * components))
+        self.places = [(group, place) for group, size in enumerate(sizes) for place in range(size[0])]
+        self.heads = nn.ParameterList(0.1 / width**0.5 * torch.randn(size) for size in sizes)
+
+    @property
+    def parameters_per_feature(self) -> int:
+        """Return how many numbers the network of cells gets from the decoder."""
+        return self.width
+
+    def forward(self, raw: Tensor) -> Independent[Distribution]:
+        """Return the distribution over x from the decoder's output, shape (..., width)."""
+        orders = alone = None
+        if self.training:
+            rows, slots = raw.shape[-2] if raw.dim() > 1 else 1, self.layout.slots
+            usual = torch.arange(slots, device=raw.device).expand(rows, slots)
+            shuffled = torch.rand(rows, slots, device=raw.device).argsort(-1)
+            chosen = torch.rand(rows, 1, device=raw.device) < SHUFFLED
+            orders = torch.where(chosen, shuffled, usual)
+            alone = torch.rand(rows, 1, 1, device=raw.device) < ALONE
+        return Independent(AutoregressiveCells(self, raw, self.layout.slots, orders, alone), 1, validate_args=False)
+
+    def vectors(self, cells: Tensor) -> Tensor:
+        """Map cells (..., S) to vectors (..., S, width), 0 where a cell is NaN."""
+        found: Tensor = self.seen(cells)
+        return found
+
+    def vector(self, cell: int, value: Tensor) -> Tensor:
+        """Map the values of one cell (...) to vectors (..., width)."""
+        return self.seen.one(cell, value)
+
+    def cells(self, context: Tensor, decoded: Tensor) -> TableCells:
+        """Return the distribution of all cells from their contexts (..., S, width) and the decoder's output (..., width)."""
+        features = self._features(context + self.own, decoded.unsqueeze(-2))
+        parts, first = [], 0
+        for head in self.heads:
+            own = features[..., first : first + len(head), :]
+            parts.append(torch.einsum("...kh,khn->...kn", own, head).flatten(-2))
+            first += len(head)
+        parameters = torch.cat(parts, -1)
+        return self.distribution(parameters.to(self.offset.dtype) + self.offset)
+
+    def cell(self, cell: int, context: Tensor, decoded: Tensor) -> TableCells:
+        """Return the distribution of one cell, as a row of one cell, from its context (..., width)."""
+        group, place = self.places[cell]
+        output = self._features(context + self.own[cell], decoded) @ self.heads[group][place]
+        if cell < len(self.layout.sizes):
+            sizes = self.groups[group]
+            begin = sum(len(before) * max(before) for before in self.groups[:group]) + place * max(sizes)
+            own = slice(begin, begin + max(sizes))
+            logits = (output + self.offset[own]).masked_fill(self.absent[own], -torch.inf)
+            return TableCells([CategoryGroup(slice(0, 1), logits.log_softmax(-1).unsqueeze(-2))], [], 1)
+        offset = self.offset[self.logit_count :].view(self.numbers, -1)[place]
+        mixture = make_mixture((output + offset).unflatten(-1, (1, 3, self.components)))
+        edges = self.edges[:, place : place + 1] if self.layout.on_grid[place] else None
+        return TableCells([], [NumberGroup(slice(0, 1), mixture, edges)], 1)
+
+    def _features(self, context: Tensor, decoded: Tensor) -> Tensor:
+        """Return features of cells (..., width): z enters last, so that several draws of it share the context."""
+        seen = F.silu(context)
+        return F.silu(self.last(seen + F.silu(self.inner(seen))) + decoded)
+
+    def last_category(self, cell: int) -> int:
+        """Return the last category of a cell, which means that a number is there."""
+        return self.layout.sizes[cell] - 1
+
+    def settle(self, cell: int, value: Tensor) -> Tensor:
+        """Round a normal score (...) to that of a value which its column can have; a category stays as it is."""
+        number = cell - len(self.layout.sizes)
+        if number < 0 or not self.layout.marginals:
+            return value
+        marginal = self.layout.marginals[number]
+        possible = marginal.inverse(value.double().cpu().numpy())
+        return torch.from_numpy(marginal.score_cells(possible)[0]).to(value)

@@ -1,0 +1,189 @@
+"""Rows whose cells depend on each other, against enumeration and a network written with numpy."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+import oracles
+import vaekit
+from vaekit.data import Layout
+from vaekit.data.tables.marginals import Marginal
+from vaekit.models.likelihoods import AutoregressiveMixed
+
+LEVELS = (0, 1, 2)
+MARGINAL = Marginal(bounds=(0, 2), knots=(-0.5, 2.5), scores=(-1.5, 1.5), tails=(1.0, 1.0), spacing=1.0)
+LAYOUT = Layout(sizes=(2, 3), on_grid=(True,), edges=(MARGINAL.edge_scores,), lists=(-1,), marginals=(MARGINAL,))
+SCORES, LOG_WIDTHS = MARGINAL.score_cells(np.array(LEVELS, float))
+ROWS = np.array(list(product(range(2), range(3), SCORES)))
+
+
+def made(seed=0):
+    """A likelihood with random weights in evaluation mode, and the decoder's output for two z."""
+    torch.manual_seed(seed)
+    likelihood = AutoregressiveMixed(LAYOUT, components=2, width=6).double().eval()
+    with torch.no_grad():
+        for weight in likelihood.parameters():
+            weight.add_(0.5 * torch.randn_like(weight))
+    return likelihood, torch.randn(2, 6).double()
+
+
+def measured(rows):
+    """Rows (n, 3) with the logarithms of their measures, shape (n, 6)."""
+    return torch.from_numpy(np.concatenate([rows, np.tile([0, 0, LOG_WIDTHS[0]], (len(rows), 1))], 1))
+
+
+def vectors(w, row):
+    """The vector of each cell of a row, by hand; 0 where it is missing."""
+    y = np.clip(row[2], -6, 6)
+    features = [y, np.sign(y) * np.sqrt(abs(y)), *np.exp(-0.5 * ((y - np.linspace(-2.5, 2.5, 12)) / 0.45) ** 2)]
+    found = np.zeros((3, 6))
+    for cell, first in ((0, 0), (1, 2)):
+        if not np.isnan(row[cell]):
+            found[cell] = w["seen.values"][first + int(row[cell])]
+    if not np.isnan(y):
+        found[2] = np.array(features) @ w["seen.scores"][0] + w["seen.there"][0]
+    return found
+
+
+def cell_probabilities(likelihood, z, cell, context):
+    """p(cell | context) over the values of a cell, by hand."""
+    w = {name: value.detach().numpy() for name, value in likelihood.state_dict().items()}
+    seen = silu(context + w["own"][cell])
+    inner = seen + silu(w["inner.weight"] @ seen + w["inner.bias"])
+    features = silu(w["last.weight"] @ inner + w["last.bias"] + z.numpy())
+    if cell < 2:
+        first, size = ((0, 2), (3, 3))[cell]  # both lists have as many logits as the longer one
+        logits = features @ w["heads.0"][cell][:, :size] + w["offset"][first : first + size]
+        return np.exp(logits) / np.exp(logits).sum()
+    logits, location, raw = (features @ w["heads.1"][0] + w["offset"][6:]).reshape(3, 2)
+    weights, scale = np.exp(logits) / np.exp(logits).sum(), np.exp(-7 + softplus(raw + 7) - softplus(raw - 3))
+    edges = np.append(SCORES - np.exp(LOG_WIDTHS) / 2, np.inf)
+    edges[0] = -np.inf
+    reached = [(weights * oracles.sigmoid((edge - location) / scale)).sum() for edge in edges]
+    return np.diff(reached)
+
+
+def silu(x):
+    return x * oracles.sigmoid(x)
+
+
+def softplus(x):
+    return np.logaddexp(0, x)
+
+
+def value_index(cell, value):
+    return int(value) if cell < 2 else int(np.abs(SCORES - value).argmin())
+
+
+def by_hand(likelihood, z, row, order=(0, 1, 2), alone=False):
+    """log p of each observed cell, given z and the observed cells before it in an order."""
+    w = {name: value.detach().numpy() for name, value in likelihood.state_dict().items()}
+    own, context, found = vectors(w, row), np.zeros(6), np.zeros(3)
+    for cell in order:
+        if not np.isnan(row[cell]):
+            seen = np.zeros(6) if alone else context
+            found[cell] = np.log(cell_probabilities(likelihood, z, cell, seen)[value_index(cell, row[cell])])
+        context = context + own[cell]
+    return found
+
+
+@pytest.mark.parametrize("missing", list(product([False, True], repeat=3))[:-1])
+def test_each_pattern_of_missing_cells_has_the_product_of_its_own_cells_and_sums_to_one(missing):
+    likelihood, z = made()
+    rows = np.where(missing, np.nan, ROWS)
+    p = likelihood(z)
+    each = p.base_dist.log_prob(measured(rows).unsqueeze(1)).detach().numpy()
+    for row, example in product(range(0, 18, 5), range(2)):
+        np.testing.assert_allclose(each[row, example], by_hand(likelihood, z[example], rows[row]), rtol=1e-9)
+    _, different = np.unique(np.nan_to_num(rows, nan=9), axis=0, return_index=True)
+    np.testing.assert_allclose(np.exp(each.sum(-1))[different].sum(0), 1, rtol=1e-10)
+
+
+def test_draws_follow_the_joint_distribution_and_keep_given_cells():
+    # five tests of goodness of fit at 1e-6
+    likelihood, z = made(1)
+    p = likelihood(z).base_dist
+    whole = p.log_prob(measured(ROWS).unsqueeze(1)).sum(-1).exp().detach().numpy()
+    torch.manual_seed(0)
+    drawn = p.sample((20_000,)).numpy()
+    for example in range(2):
+        check_counts(drawn[:, example], whole[:, example])
+    for given in ([np.nan, 2, np.nan], [np.nan, np.nan, SCORES[1]], [1, np.nan, np.nan]):
+        row = torch.tensor(given, dtype=torch.float64)
+        found = p.draw(torch.rand(20_000, 2, 3, 2).double(), row)[:, 0].numpy()
+        np.testing.assert_array_equal(
+            found[:, ~np.isnan(given)], np.tile(np.array(given)[~np.isnan(given)], (20_000, 1))
+        )
+        check_counts(found, np.array([one_by_one(likelihood, z[0], given, r) for r in ROWS]))
+
+
+def one_by_one(likelihood, z, given, row):
+    """The probability with which cells are drawn in order, each given z, the given cells and those drawn before."""
+    if any(not np.isnan(g) and g != r for g, r in zip(given, row, strict=True)):
+        return 0.0
+    w = {name: value.detach().numpy() for name, value in likelihood.state_dict().items()}
+    context, own, total = vectors(w, np.array(given)).sum(0), vectors(w, row), 1.0
+    for cell in range(3):
+        if np.isnan(given[cell]):
+            total *= cell_probabilities(likelihood, z, cell, context)[value_index(cell, row[cell])]
+            context = context + own[cell]
+    return total
+
+
+def check_counts(drawn, expected):
+    index = [value_index(0, r[0]) * 9 + value_index(1, r[1]) * 3 + value_index(2, r[2]) for r in drawn]
+    seen, expected = np.bincount(index, minlength=18), 20_000 * expected
+    assert seen[expected == 0].sum() == 0
+    assert expected.sum() == pytest.approx(20_000)
+    assert stats.chisquare(seen[expected > 0], expected[expected > 0]).pvalue > 1e-6
+
+
+def test_a_cell_given_all_others_does_not_see_itself():
+    likelihood, z = made(2)
+    w = {name: value.detach().numpy() for name, value in likelihood.state_dict().items()}
+    row = np.array([1.0, np.nan, SCORES[2]])
+    given = likelihood(z).base_dist.given(torch.from_numpy(row))
+    own = vectors(w, row)
+    for cell in range(3):
+        context = own.sum(0) - own[cell]
+        size = (2, 3, 3)[cell]
+        rows = np.tile(row, (size, 1))
+        rows[:, cell] = SCORES if cell == 2 else np.arange(size)
+        found = given.log_prob(measured(rows).unsqueeze(1))[:, 0, cell].exp().detach().numpy()
+        np.testing.assert_allclose(found, cell_probabilities(likelihood, z[0], cell, context), rtol=1e-9)
+
+
+def test_in_training_rows_come_in_their_own_order_or_see_no_other_cells():
+    likelihood, z = made(3)
+    torch.manual_seed(0)
+    p = likelihood.train()(z.expand(40, 2, 6).reshape(80, 6)).base_dist
+    rows = ROWS[np.arange(80) % 18]
+    found = p.log_prob(measured(rows)).detach().numpy()
+    seen = set()
+    for i, (row, places, alone) in enumerate(zip(rows, p.orders.tolist(), p.alone.flatten().tolist(), strict=True)):
+        order = tuple(np.argsort(places))
+        seen.add((order, alone))
+        np.testing.assert_allclose(found[i], by_hand(likelihood, z[i % 2], row, order, alone), rtol=1e-9)
+    assert len({order for order, _ in seen}) > 3
+    assert len({alone for _, alone in seen}) == 2
+
+
+def test_a_column_that_repeats_another_is_drawn_and_filled_as_such(tmp_path):
+    rng = np.random.default_rng(0)
+    a = rng.integers(0, 8, 1500)
+    X = {"a": a.tolist(), "b": rng.choice(list("uvw"), 1500).tolist(), "c": (a * 3).tolist()}
+    settings = {"training.epochs": 25, "likelihood.width": 64, "training.learning_rate": 0.005}
+    run = vaekit.train(X, recipe="autoregressive-table", settings=settings, out=tmp_path / "run")
+    drawn = run.sample(500)
+    assert np.mean(np.array(drawn["c"]) == 3 * np.array(drawn["a"])) > 0.95
+    for column, other, factor in (("a", "c", 1 / 3), ("c", "a", 3)):
+        holes = {name: list(values)[:100] for name, values in X.items()} | {column: [None] * 100}
+        filled = run.impute(holes)
+        assert np.mean(np.isclose(np.array(filled[column], float), factor * np.array(X[other][:100]), atol=0.5)) > 0.95
+    given = run.sample(200, given={"c": 12})
+    assert np.mean(np.array(given["a"]) == 4) > 0.95
