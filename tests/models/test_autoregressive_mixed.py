@@ -187,3 +187,21 @@ def test_a_column_that_repeats_another_is_drawn_and_filled_as_such(tmp_path):
         assert np.mean(np.isclose(np.array(filled[column], float), factor * np.array(X[other][:100]), atol=0.5)) > 0.95
     given = run.sample(200, given={"c": 12})
     assert np.mean(np.array(given["a"]) == 4) > 0.95
+
+
+def test_a_number_in_place_of_which_a_point_mass_was_drawn_is_not_seen():
+    # one test of goodness of fit at 1e-6
+    torch.manual_seed(5)
+    edges = (MARGINAL.edge_scores,) * 2
+    layout = Layout(sizes=(2,), on_grid=(True, True), edges=edges, lists=(0, -1), marginals=(MARGINAL,) * 2)
+    likelihood = AutoregressiveMixed(layout, width=6).double().eval()
+    with torch.no_grad():
+        for weight in likelihood.parameters():
+            weight.add_(torch.randn_like(weight))
+    p = likelihood(torch.zeros(6).double()).base_dist
+    drawn = p.sample((20_000,))
+    masses = drawn[drawn[:, 0] == 0]
+    rows = torch.tensor([[0.0, torch.nan, score, 0.0, torch.nan, 0.0] for score in SCORES]).double()
+    expected = p.log_prob(rows)[:, 2].exp().detach().numpy()
+    seen = [int((masses[:, 2] == score).sum()) for score in SCORES]
+    assert stats.chisquare(seen, len(masses) * expected / expected.sum()).pvalue > 1e-6
