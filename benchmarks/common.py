@@ -81,11 +81,28 @@ PUBLIC: dict[str, tuple[str, str, list[str], dict[str, list[str]]]] = {
         {"education": ["1. < HS Grad", "2. HS Grad", "3. Some College", "4. College Grad", "5. Advanced Degree"]},
     ),
 }
-TABLES = [*CODED, *PUBLIC]
+FILES = {
+    "magic": "class",
+    "beijing": "cbwd",
+}
+"""Files `tabular/<name>.csv.gz` of the data folder, and which of their columns are categories; the others are numbers."""
+TABLES = [*CODED, *FILES, *PUBLIC]
 
 
 def load_table(name: str) -> Table:
-    return coded_table(name) if name in CODED else public_table(name)
+    return coded_table(name) if name in CODED else file_table(name) if name in FILES else public_table(name)
+
+
+def file_table(name: str) -> Table:
+    """Read a table from a CSV file of the data folder."""
+    frame, categories = pd.read_csv(data_folder() / "tabular" / f"{name}.csv.gz", dtype=str), FILES[name].split()
+    for column in frame:
+        if column in categories:
+            frame[column] = pd.Categorical(frame[column], sorted(frame[column].dropna().unique()))
+        else:
+            frame[column] = pd.to_numeric(frame[column])
+    kinds = {column: "categorical" if column in categories else "number" for column in frame}
+    return Table(name, frame, kinds)
 
 
 def coded_table(name: str) -> Table:

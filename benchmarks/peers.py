@@ -219,6 +219,19 @@ def decode(values: np.ndarray, like: pd.Series) -> pd.Series:
     return pd.Series(values)
 
 
+def xgboost(job: Job) -> pd.DataFrame:
+    """Return the AUC with which XGBoost tells new rows from training rows, out of fold."""
+    from sklearn.metrics import roc_auc_score
+    from sklearn.model_selection import StratifiedKFold, cross_val_predict
+    from xgboost import XGBClassifier
+
+    train, new = job.table("train"), job.table("new")
+    X = pd.concat([train, new], ignore_index=True).apply(codes).to_numpy()
+    y, folds = np.repeat([0, 1], [len(train), len(new)]), StratifiedKFold(3, shuffle=True, random_state=0)
+    told = cross_val_predict(XGBClassifier(random_state=0, n_jobs=1), X, y, cv=folds, method="predict_proba")[:, 1]
+    return pd.DataFrame({"auc": [roc_auc_score(y, told)]})
+
+
 # Anomalies.
 
 
@@ -254,6 +267,7 @@ METHODS: dict[str, Callable[[Job], pd.DataFrame]] = {
     "tvae": tvae,
     "copula": copula,
     "quality": quality,
+    "xgboost": xgboost,
     "iterative": iterative,
     "missforest": missforest,
     "pyod-vae": detector("VAE"),
