@@ -128,3 +128,13 @@ def test_the_imputer_is_a_step_of_pipelines(people):
         "fill__age", "fill__income", "fill__missingindicator_age", "fill__missingindicator_income",
     ]  # fmt: skip
     assert np.isfinite(model.predict(people)).all()
+
+
+@pytest.mark.parametrize(
+    ("columns", "problem"), [(["agee"], "Got 'agee' instead. Did you mean 'age'"), (["age", 99], "Got '99'")]
+)
+def test_unknown_columns_are_refused_before_training(people, columns, problem):
+    with pytest.raises(DataError, match=f"a column to fill must be a column of the table. {problem}"):
+        VAEImputer(VAE(epochs=10**6), columns=columns).fit(people)
+    with pytest.raises(DataError, match=r"must be a list of names. Got 'age' instead. Pass \['age'\]"):
+        VAEImputer(VAE(epochs=10**6), columns="age").fit(people)

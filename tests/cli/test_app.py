@@ -1,6 +1,8 @@
 import json
 import re
 import signal
+import subprocess
+import sys
 from dataclasses import asdict
 
 import numpy as np
@@ -369,3 +371,8 @@ def test_help_shows_arguments_in_one_pair_of_brackets(call, verb):
     assert verb in text.splitlines()[0]
     assert "[[" not in text
     assert "{[" not in text
+
+
+def test_the_package_runs_as_a_module():
+    done = subprocess.run([sys.executable, "-m", "vaekit", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == f"vaekit {vaekit.__version__}"

@@ -13,7 +13,7 @@ from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from vaekit.data import Frame, Schema
 from vaekit.data.readers.libraries import library_of
-from vaekit.errors import DataError, shorten
+from vaekit.errors import DataError, did_you_mean, shorten
 from vaekit.estimator.base import TakesRows
 from vaekit.estimator.rows import collect
 from vaekit.estimator.vae import VAE
@@ -78,8 +78,12 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, TakesRows):  # type: ig
 
         Returns:
             The imputer.
+
+        Raises:
+            DataError: if `columns` names a column that X does not have.
         """
         X = self._given(X, reset=True)
+        self._check_columns()
         vae = VAE() if self.estimator is None else clone(self.estimator)
         if vae.random_state is None:
             vae.set_params(random_state=self.random_state)
@@ -135,6 +139,17 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, TakesRows):  # type: ig
             must = "an imputer must be given a data frame or an array"
             raise DataError(must, shorten(repr(X)), "For files use `vaekit.train` and `run.impute`")
         return X if isinstance(rows, Frame) else rows
+
+    def _check_columns(self) -> None:
+        """Refuse unknown columns before the model is trained."""
+        names = [str(name) for name in getattr(self, "feature_names_in_", range(self.n_features_in_))]
+        if isinstance(self.columns, str):
+            raise DataError("`columns` must be a list of names", f"'{self.columns}'", f"Pass [{self.columns!r}]")
+        for column in self.columns or ():
+            position = isinstance(column, int | np.integer) and 0 <= column < self.n_features_in_
+            if not position and str(column) not in names:
+                must = "a column to fill must be a column of the table"
+                raise DataError(must, f"'{column}'", did_you_mean(str(column), names))
 
     def _names(self, columns: Collection[Any]) -> list[str]:
         """Return the names by which the model knows the columns."""
