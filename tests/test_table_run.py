@@ -378,7 +378,7 @@ def test_conditions_that_cannot_be_met_are_refused(run, given, words):
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"visits": -5}, "the value of 'visits' must be between 0 and inf. Got -5"),
+        ({"visits": -5}, "the value of 'visits' must be at least 0. Got -5"),
         ({"visits": 2.5}, "the value of 'visits' must be a multiple of 1. Got 2.5"),
         ({"visits": None}, "the value of 'visits' must be given. Got None"),
         ({"colour": None}, "the value of 'colour' must be given. Got None"),
@@ -395,6 +395,16 @@ def test_integers_beyond_double_precision_stay_in_their_range(tmp_path):
     table = pa.table({"time": nanoseconds, "largest": largest, "x": np.arange(200) % 7 / 3})
     drawn = vaekit.train(table, settings=SETTINGS | {"data.columns.time": "real"}, out=tmp_path / "run").sample(50)
     assert abs(np.median(drawn["time"].to_numpy()) - 17 * 10**17) < 2 * 10**15
+
+
+def test_zero_may_be_given_for_a_column_of_large_numbers_with_zeros(tmp_path):
+    rng = np.random.default_rng(0)
+    table = {"m": np.where(rng.random(300) < 0.7, 0, rng.integers(1, 10_000, 300)).tolist(), "k": list("ab") * 150}
+    run = vaekit.train(table, settings={"training.epochs": 1}, out=tmp_path / "run")
+    assert run.schema.modelled[0].kind == "positive"
+    assert run.sample(3, given={"m": 0})["m"].to_pylist() == [0, 0, 0]
+    with pytest.raises(DataError, match=r"the value of 'm' must be at least 0. Got -1"):
+        run.sample(3, given={"m": -1})
 
 
 def test_means_and_conditions_do_not_go_together(run):

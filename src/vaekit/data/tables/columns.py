@@ -250,10 +250,8 @@ class Column(BaseModel):
         if self.kind in CATEGORICAL:
             return None
         low, high = -np.inf if self.lowest is None else self.lowest, np.inf if self.highest is None else self.highest
-        if self.kind == "positive" and code <= 0:
-            return "above 0"
-        if not low <= code <= high:
-            return f"between {low:g} and {high:g}"
+        if not low <= code <= high:  # 0 is possible in a positive column, where it may be a point mass
+            return f"between {low:g} and {high:g}" if np.isfinite(high - low) else f"at least {low:g}"
         spacing = self.spacing or self.rounding
         if self.kind == "datetime" and spacing and spacing % DAY == 0 and code % spacing:
             return "a day without a time"
