@@ -35,6 +35,7 @@ ROOMS = (
     "report",
     "cli",
     "testing",
+    "__main__",
 )
 """Each may import those before it."""
 
