@@ -20,6 +20,7 @@ from torch.distributions import Distribution
 
 from vaekit.distributions.discretized_logistic import DiscretizedLogistic
 from vaekit.distributions.even_noise import even_noise
+from vaekit.distributions.logistic_mixture import choose
 
 NEIGHBOURS = ((0, -1), (-1, 0), (-1, -1), (-1, 1))
 """Rows and columns from a pixel to those that it may be a copy of: left, above, above left, above right."""
@@ -60,8 +61,7 @@ class PixelMixture:
     def draw(self, uniform: Tensor) -> Tensor:
         """Map uniform numbers (..., 1 + C) to pixels (..., C): the first chooses a copy or a logistic."""
         copies, channels = self.neighbours.shape[-2:]
-        cumulative = self.log_weights.exp().cumsum(-1)
-        chosen = (cumulative < uniform[..., :1]).sum(-1, keepdim=True).clamp(max=cumulative.shape[-1] - 1)
+        chosen = choose(self.log_weights, uniform[..., :1])
         which = (chosen - copies).clamp(min=0).unsqueeze(-1)
         shape = (*uniform.shape[:-1], -1, channels)
         location = self.location.expand(shape).take_along_dim(which, -2).squeeze(-2)

@@ -11,6 +11,12 @@ from torch import Size, Tensor
 from torch.distributions import Distribution, constraints
 
 
+def choose(log_weights: Tensor, uniform: Tensor) -> Tensor:
+    """Map uniform numbers (..., 1) to indices (..., 1), each chosen with its weight; `log_weights` has shape (..., M)."""
+    cumulative = log_weights.exp().cumsum(-1)
+    return (cumulative < uniform).sum(-1, keepdim=True).clamp(max=cumulative.shape[-1] - 1)
+
+
 class LogisticMixture(Distribution):
     """A mixture of M logistic distributions on the real line.
 
@@ -71,10 +77,7 @@ class LogisticMixture(Distribution):
 
     def draw(self, uniform: Tensor) -> Tensor:
         """Map uniform numbers (..., 2) to draws (...): the first chooses a component, the second a quantile of it."""
-        cumulative = self.log_weights.exp().cumsum(-1)
-        last = cumulative.shape[-1] - 1
-        chosen = (cumulative < uniform[..., :1]).sum(-1, keepdim=True).clamp(max=last)
-        return self.quantile(chosen, uniform[..., 1])
+        return self.quantile(choose(self.log_weights, uniform[..., :1]), uniform[..., 1])
 
     def quantile(self, component: Tensor, u: Tensor) -> Tensor:
         """Return the u-quantile of a component, μ_m + s_m logit u.

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vaekit.distributions.logistic_mixture import LogisticMixture
+from vaekit.distributions.logistic_mixture import LogisticMixture, choose
 from vaekit.distributions.table_cells import CategoryGroup, TableCells
 
 QUANTILES = 16
@@ -72,9 +72,7 @@ class TiltedMixture(LogisticMixture):
 
     def draw(self, uniform: Tensor) -> Tensor:
         """Map uniform numbers (..., 2) to draws (...): the first chooses a node, the second a point around it."""
-        cumulative = self.log_nodes.exp().cumsum(-1)
-        last = cumulative.shape[-1] - 1
-        chosen = (cumulative < uniform[..., :1]).sum(-1, keepdim=True).clamp(max=last)
+        chosen = choose(self.log_nodes, uniform[..., :1])
         component, part = chosen // QUANTILES, chosen % QUANTILES
         return self.quantile(component, (part.squeeze(-1) + uniform[..., 1]) / QUANTILES)
 
