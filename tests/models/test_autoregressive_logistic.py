@@ -10,6 +10,7 @@ import torch
 from scipy import stats
 
 import oracles
+import vaekit
 from vaekit.data import Schema
 from vaekit.distributions import autoregressive_logistic
 from vaekit.distributions.autoregressive_logistic import MEAN_DRAWS
@@ -176,6 +177,21 @@ def test_it_is_the_default_for_large_pictures_of_levels():
     large, small = (resolve(load_recipe("auto"), pictures_of(size), 1000)[0] for size in (48, 32))
     assert large.likelihood.name == "autoregressive_logistic"
     assert small.likelihood.name == "discretized_logistic"
+
+
+def test_a_decoder_of_ones_own_has_a_location_and_a_scale_for_each_value(tmp_path):
+    class Own(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = torch.nn.Linear(4, 48 * 48 * 3 * 2)
+
+        def forward(self, z):
+            return self.linear(z).unflatten(-1, (48, 48, 3, 2))
+
+    X = np.random.default_rng(0).integers(0, 256, (40, 48, 48, 3)).astype(np.uint8)
+    settings = {"training.epochs": 1, "training.validations": 1, "latent_dim": 4, "encoder.channels": [4]}
+    run = vaekit.train(X, decoder=Own(), settings=settings, out=tmp_path / "run")
+    assert run.recipe.likelihood.name == "discretized_logistic"
 
 
 def test_tables_are_refused():

@@ -197,7 +197,7 @@ def _likelihood(content: dict[str, Any], schema: Schema, objects: Mapping[str, A
         raise RecipeError(must, f"'{data['binarize']}' for {schema.kind} data")
     kind = "binary" if data["binarize"] != "none" else schema.kind
     if name == AUTO:
-        name, reason = _default_likelihood(kind, schema)
+        name, reason = _default_likelihood(kind, schema, objects)
         _choose(content, "likelihood", name)
         notes.append(f"likelihood={name}: {reason}")
     chosen = _likelihood_of(content, objects)
@@ -214,7 +214,7 @@ def _likelihood(content: dict[str, Any], schema: Schema, objects: Mapping[str, A
             "grey levels" if kind == "levels" else f"{kind} data",
             "Add data.binarize=dynamic, or choose likelihood=discretized_logistic"
             if name.endswith("bernoulli") and kind == "levels"
-            else f"Choose likelihood={_default_likelihood(kind, schema)[0]}",
+            else f"Choose likelihood={_default_likelihood(kind, schema, objects)[0]}",
         )
     return notes
 
@@ -225,17 +225,18 @@ def _likelihood_of(content: dict[str, Any], objects: Mapping[str, Any]) -> type[
     return Likelihood.named(content["likelihood"]["name"])
 
 
-def _default_likelihood(kind: str, schema: Schema) -> tuple[str, str]:
+def _default_likelihood(kind: str, schema: Schema, objects: Mapping[str, Any]) -> tuple[str, str]:
     return {
         "binary": ("bernoulli", "the values are zeros and ones."),
-        "levels": _likelihood_of_levels(schema),
+        "levels": _likelihood_of_levels(schema, objects),
         "counts": ("negative_binomial", "the values are counts, and their variance may exceed their mean."),
         "real": ("gaussian", "the values are real numbers; a variance is learned for each feature."),
     }[kind]
 
 
-def _likelihood_of_levels(schema: Schema) -> tuple[str, str]:
-    if schema.picture and math.prod(schema.event_shape) > CONVOLVE_ABOVE:
+def _likelihood_of_levels(schema: Schema, objects: Mapping[str, Any]) -> tuple[str, str]:
+    # a decoder of one's own has the outputs of the simplest likelihood of levels, a location and a scale
+    if "decoder" not in objects and schema.picture and math.prod(schema.event_shape) > CONVOLVE_ABOVE:
         return "autoregressive_logistic", "in pictures of this size, the pixels before a pixel tell most of it."
     return "discretized_logistic", f"the values are {schema.levels} levels, and it gives their probabilities."
 
