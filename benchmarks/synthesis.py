@@ -4,7 +4,8 @@ Every method is trained on the same 80 % of the rows with a list of the categori
 number of rows. Rows with missing cells are left out. `real` is the training rows resampled with replacement, which is
 what a perfect copier would reach. tvae is CTGAN's TVAE with its defaults; copula is a Gaussian copula with parametric
 marginals. Their numbers are clipped to the range of the training rows and rounded to their decimals, as in SDV;
-vaekit's rows are not changed. vaekit-autoregressive is the recipe autoregressive-table. vaekit-quick is trained for only 6 passes, with a higher learning rate.
+vaekit's rows are not changed. vaekit-autoregressive is the recipe autoregressive-table. vaekit-quick is trained for
+only 6 passes, with a higher learning rate.
 
 - utility: macro F1, on real test rows, of a gradient-boosting classifier trained on the new rows, averaged over every
   categorical column as the target; the value of `real` is best.

@@ -18,7 +18,7 @@ class TrainingOptions(Options):
     )
     batch_size: Annotated[int, Field(gt=0)] | Literal["auto"] = Field(
         "auto",
-        description="Rows in a batch; `auto` is 128, and for mixed tables 256, but at most a quarter of the rows and at least 32.",
+        description="Rows in a batch; `auto` is 128, fewer for large pictures, and for mixed tables 256, but at most a quarter of the rows; at least 32.",
     )
     budget: str = Field(
         "",

@@ -251,7 +251,9 @@ class Column(BaseModel):
             return None
         low, high = -np.inf if self.lowest is None else self.lowest, np.inf if self.highest is None else self.highest
         if not low <= code <= high:  # 0 is possible in a positive column, where it may be a point mass
-            return f"between {low:g} and {high:g}" if np.isfinite(high - low) else f"at least {low:g}"
+            if np.isfinite(high - low):
+                return f"between {low:g} and {high:g}"
+            return f"at least {low:g}" if self.highest is None else f"at most {high:g}"
         spacing = self.spacing or self.rounding
         if self.kind == "datetime" and spacing and spacing % DAY == 0 and code % spacing:
             return "a day without a time"

@@ -178,9 +178,8 @@ class AutoregressiveLogistic(Likelihood):
         self.features = features
         super().__init__(event_shape, levels)
         channels = self.event_shape[-1]
-        self.offset = nn.Parameter(
-            torch.zeros(channels, features)
-        )  # the same for all pixels: the network starts, not this
+        # the same for all pixels, since the network of pixels starts at the data, and not the offset
+        self.offset = nn.Parameter(torch.zeros(channels, features))
         self.pixels = PixelNetwork(channels, channels * features, levels, components, radius, hidden)
 
     @property

@@ -92,7 +92,9 @@ class AutoregressiveMixed(Mixed):
             chosen = torch.rand(rows, 1, device=raw.device) < SHUFFLED
             orders = torch.where(chosen, shuffled, usual)
             alone = torch.rand(rows, 1, 1, device=raw.device) < ALONE
-        return Independent(AutoregressiveCells(self, raw, self.layout.slots, orders, alone), 1, validate_args=False)
+        return Independent(
+            AutoregressiveCells(self, raw, self.layout.slots, orders, alone), self.event_dims, validate_args=False
+        )
 
     def vectors(self, cells: Tensor) -> Tensor:
         """Map cells (..., S) to vectors (..., S, width), 0 where a cell is NaN."""
