@@ -4,6 +4,7 @@ from vaekit.distributions.autoregressive_bernoulli import AutoregressiveBernoull
 from vaekit.distributions.autoregressive_cells import AutoregressiveCells
 from vaekit.distributions.autoregressive_logistic import AutoregressiveLogistic
 from vaekit.distributions.cholesky_normal import CholeskyNormal
+from vaekit.distributions.copy_mixture import CopyMixture
 from vaekit.distributions.diagonal_normal import DiagonalNormal
 from vaekit.distributions.discretized_logistic import DiscretizedLogistic
 from vaekit.distributions.flow import Flow
@@ -25,6 +26,7 @@ __all__ = [
     "CategoryGroup",
     "CholeskyNormal",
     "Conditional",
+    "CopyMixture",
     "DiagonalNormal",
     "DiscretizedLogistic",
     "Flow",

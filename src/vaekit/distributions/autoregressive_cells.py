@@ -21,6 +21,8 @@ class CellNetwork(Protocol):
 
     selectors: Tensor
     """For each number, the cell that says whether the number is there, or −1."""
+    sources: Tensor
+    """For each number, the cells whose values `nearby` gives, shape (R, C)."""
 
     def vectors(self, cells: Tensor) -> Tensor:
         """Map cells (..., S) to vectors (..., S, H), 0 where a cell is NaN."""
@@ -28,11 +30,14 @@ class CellNetwork(Protocol):
     def vector(self, cell: int, value: Tensor) -> Tensor:
         """Map the values of one cell (...) to vectors (..., H)."""
 
-    def cells(self, context: Tensor, decoded: Tensor) -> TableCells:
-        """Return the distribution of all cells from their contexts (..., S, H) and the decoder's output (..., H)."""
+    def nearby(self, cells: Tensor) -> Tensor:
+        """Map cells (..., S) to values of other cells that each number may be near or equal to, shape (..., R, C)."""
 
-    def cell(self, cell: int, context: Tensor, decoded: Tensor) -> TableCells:
-        """Return the distribution of one cell, as a row of one cell, from its context (..., H)."""
+    def cells(self, context: Tensor, decoded: Tensor, nearby: Tensor) -> TableCells:
+        """Return the distribution of all cells from contexts (..., S, H), the decoder's output (..., H) and `nearby`."""
+
+    def cell(self, cell: int, context: Tensor, decoded: Tensor, seen: Tensor) -> TableCells:
+        """Return the distribution of one cell, as a row of one cell, from its context (..., H) and the cells seen."""
 
     def last_category(self, cell: int) -> int:
         """Return the last category of a cell, which means that a number is there."""
@@ -74,17 +79,21 @@ class AutoregressiveCells(TableCells):
         Args:
             value: the S cells, then the logarithms of their S measures, shape (..., 2S).
         """
-        vectors = self.network.vectors(value[..., : self.count])
+        cells, sources = value[..., : self.count], self.network.sources
+        vectors, nearby = self.network.vectors(cells), self.network.nearby(cells)
+        targets = torch.arange(self.count - len(sources), self.count, device=sources.device).unsqueeze(-1)
         if self.orders is None:
             before = vectors.cumsum(-2) - vectors
+            later = sources >= targets
         else:
             leading = torch.broadcast_shapes(vectors.shape[:-2], self.orders.shape[:-1])
             places = self.orders.expand(*leading, -1).unsqueeze(-1)
             ordered = vectors.expand(*leading, -1, -1).take_along_dim(places.argsort(-2), -2)
             before = (ordered.cumsum(-2) - ordered).take_along_dim(places, -2)
+            later = self.orders[..., sources] >= self.orders[..., targets]
         if self.alone is not None:
-            before = before.masked_fill(self.alone, 0.0)
-        return self.network.cells(before, self.decoded).log_prob(value)
+            before, later = before.masked_fill(self.alone, 0.0), later | self.alone
+        return self.network.cells(before, self.decoded, nearby.masked_fill(later, torch.nan)).log_prob(value)
 
     def given(self, cells: Tensor) -> TableCells:
         """Return p(x_j | z, the other given cells) for every cell, as independent cells.
@@ -93,7 +102,7 @@ class AutoregressiveCells(TableCells):
             cells: the given cells, NaN elsewhere, shape (..., S).
         """
         vectors = self.network.vectors(cells)
-        return self.network.cells(vectors.sum(-2, keepdim=True) - vectors, self.decoded)
+        return self.network.cells(vectors.sum(-2, keepdim=True) - vectors, self.decoded, self.network.nearby(cells))
 
     def draw(self, uniform: Tensor, given: Tensor | None = None) -> Tensor:
         """Draw cell after cell, each given z, the given cells and those drawn before it.
@@ -125,7 +134,7 @@ class AutoregressiveCells(TableCells):
             known = ~torch.isnan(found[..., cell])
             if bool(known.all()):
                 continue
-            one = self.network.cell(cell, context, self.decoded)
+            one = self.network.cell(cell, context, self.decoded, found)
             value = self.network.settle(cell, choose(one, cell)[..., 0].to(found))
             found[..., cell] = torch.where(known, found[..., cell], value)
             selector = int(self.network.selectors[cell - first]) if cell >= first else -1

@@ -25,6 +25,7 @@ from torch import Tensor
 from vaekit.data.steps import Step
 from vaekit.data.tables.columns import CATEGORICAL, Column
 from vaekit.data.tables.marginals import Marginal, fit_marginal
+from vaekit.data.tables.neighbours import are_exact, find_neighbours
 
 Array = npt.NDArray[np.float64]
 
@@ -54,6 +55,8 @@ class Layout(BaseModel):
         edges: for each score, the scores of the least and the greatest value of the grid, whose intervals include the tails.
         lists: for each score, the slot with the point masses of its column and a last category for other numbers, or −1.
         marginals: for each score, the map from the values of its column.
+        neighbours: for each score, other scores whose values are often near its own, or equal to it.
+        exact: for each score, whether single precision tells its values on the grid apart.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -63,6 +66,8 @@ class Layout(BaseModel):
     edges: tuple[tuple[float, float], ...]
     lists: tuple[int, ...] = ()
     marginals: tuple[Marginal, ...] = ()
+    neighbours: tuple[tuple[int, ...], ...] = ()
+    exact: tuple[bool, ...] = ()
 
     @property
     def slots(self) -> int:
@@ -71,10 +76,18 @@ class Layout(BaseModel):
 
 
 class Cells(Step):
-    """Maps the codes (B, C) of a table to slots and log-measures (B, 2S), and slots (…, S) back to codes (…, C)."""
+    """Maps the codes (B, C) of a table to slots and log-measures (B, 2S), and slots (…, S) back to codes (…, C).
+
+    Args:
+        columns: the map of each column.
+        neighbours: for each column of numbers, the positions among them of columns whose cells are often near its own.
+        exact: for each column of numbers, whether single precision tells its values on the grid apart.
+    """
 
     kind: Literal["cells"] = "cells"
     columns: tuple[Categories | Marginal, ...]
+    neighbours: tuple[tuple[int, ...], ...] = ()
+    exact: tuple[bool, ...] = ()
 
     @cached_property
     def _slots(self) -> list[tuple[int, int]]:
@@ -102,13 +115,17 @@ class Cells(Step):
         sizes = sorted(
             c.n_categories for c, (category, _) in zip(self.columns, self._slots, strict=True) if category >= 0
         )
-        marginals = sorted((c for c in self.columns if isinstance(c, Marginal)), key=lambda c: c.spacing == 0)
+        given = [c for c in self.columns if isinstance(c, Marginal)]
+        order = sorted(range(len(given)), key=lambda i: given[i].spacing == 0)
+        marginals, place = [given[i] for i in order], {i: at for at, i in enumerate(order)}
         return Layout(
             sizes=tuple(sizes),
             on_grid=tuple(m.spacing > 0 for m in marginals),
             edges=tuple(m.edge_scores for m in marginals),
             marginals=tuple(marginals),
             lists=tuple(category for _, category in sorted((s, c) for c, s in self._slots if s >= 0)),
+            neighbours=tuple(tuple(place[other] for other in self.neighbours[i]) for i in order if self.neighbours),
+            exact=tuple(self.exact[i] for i in order if self.exact),
         )
 
     def forward(self, x: Tensor, uniform: Tensor | None = None) -> Tensor:  # noqa: ARG002
@@ -184,4 +201,6 @@ def fit_cells(columns: Sequence[Column], codes: Array) -> Cells:
             found.append(Categories(n_categories=column.n_categories, known=known, log_share=share))
         else:
             found.append(fit_marginal(column, code[~np.isnan(code)]))
-    return Cells(columns=tuple(found))
+    numbers = [column for column in found if isinstance(column, Marginal)]
+    own = codes[:, [isinstance(column, Marginal) for column in found]]
+    return Cells(columns=tuple(found), neighbours=find_neighbours(numbers, own), exact=are_exact(numbers, own))

@@ -59,8 +59,14 @@ def numbered_names(count: int) -> tuple[str, ...]:
 
 def round_to(x: Array, spacing: float) -> Array:
     """Round numbers to the nearest multiple of a spacing, without the rounding error of a product such as 3 · 0.1."""
-    count, parts = np.round(x / spacing), round(1 / spacing)
-    return count / parts if parts and np.isclose(parts * spacing, 1, rtol=1e-12) else count * spacing
+    count, parts = np.round(x / spacing), reciprocal(spacing)
+    return count / parts if parts else count * spacing
+
+
+def reciprocal(spacing: float) -> int:
+    """Return n if a spacing is 1/n for a whole number n, else 0."""
+    parts = round(1 / spacing) if spacing else 0
+    return parts if parts and np.isclose(parts * spacing, 1, rtol=1e-12) else 0
 
 
 class Column(BaseModel):

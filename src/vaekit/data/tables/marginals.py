@@ -80,11 +80,15 @@ class Marginal(BaseModel):
         """Return the number of categories: one for each point mass, and one for all other values."""
         return len(self.point_masses) + 1
 
+    @property
+    def slopes(self) -> list[float]:
+        """Return the slopes of the map before, between and after the knots."""
+        return [self.tails[0], *(np.diff(self.scores) / np.diff(self.knots)).tolist(), self.tails[1]]
+
     @cached_property
     def _lines(self) -> tuple[Array, Array, Array]:
         """Return the knots, their scores, and the slopes before, between and after the knots."""
-        knots, scores = np.array(self.knots), np.array(self.scores)
-        return knots, scores, np.concatenate([self.tails[:1], np.diff(scores) / np.diff(knots), self.tails[1:]])
+        return np.array(self.knots), np.array(self.scores), np.array(self.slopes)
 
     def forward(self, x: Array) -> Array:
         """Map values x of any shape to normal scores t(x)."""

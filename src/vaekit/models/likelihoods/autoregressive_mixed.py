@@ -5,6 +5,7 @@ p(x|z) = Π_j p(x_j | z, observed cells before j)
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Self
 
 import torch
@@ -14,8 +15,10 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Independent
 
 from vaekit.data import Layout
+from vaekit.data.tables.score_maps import ScoreMaps
 from vaekit.distributions import AutoregressiveCells, CategoryGroup, NumberGroup, TableCells
 from vaekit.models.likelihoods.mixed import Mixed, make_mixture
+from vaekit.models.likelihoods.neighbours import Neighbours
 from vaekit.networks.cell_context import CellVectors
 from vaekit.options import Width
 from vaekit.parts import PartOptions, Plan
@@ -52,6 +55,7 @@ class AutoregressiveMixed(Mixed):
     """
 
     name = "autoregressive_mixed"
+    sources: Tensor
 
     class Options(PartOptions):
         """Options of the likelihood."""
@@ -76,6 +80,13 @@ class AutoregressiveMixed(Mixed):
             sizes.append((self.numbers, width, 3 * components))
         self.places = [(group, place) for group, size in enumerate(sizes) for place in range(size[0])]
         self.heads = nn.ParameterList(0.1 / width**0.5 * torch.randn(size) for size in sizes)
+        self.maps = ScoreMaps(layout.marginals) if layout.marginals else None
+        self.neighbours = None
+        sources = torch.zeros(self.numbers, 0, dtype=torch.long)
+        if self.maps is not None and any(layout.neighbours):
+            self.neighbours = Neighbours(layout, self.maps, width)
+            sources = self.neighbours.sources + len(layout.sizes)
+        self.register_buffer("sources", sources, persistent=False)
 
     @property
     def parameters_per_feature(self) -> int:
@@ -105,21 +116,44 @@ class AutoregressiveMixed(Mixed):
         """Map the values of one cell (...) to vectors (..., width)."""
         return self.seen.one(cell, value)
 
-    def cells(self, context: Tensor, decoded: Tensor) -> TableCells:
-        """Return the distribution of all cells from their contexts (..., S, width) and the decoder's output (..., width)."""
+    def nearby(self, cells: Tensor, number: int | None = None) -> Tensor:
+        """Map cells (..., S) to the values near each number that it may be near or equal to, shape (..., R, C)."""
+        first = len(self.layout.sizes)
+        if self.neighbours is None:
+            return cells.new_empty(*cells.shape[:-1], self.numbers if number is None else 1, 0)
+        return self.neighbours.nearby(cells[..., first:], number)
+
+    def cells(self, context: Tensor, decoded: Tensor, nearby: Tensor) -> TableCells:
+        """Return the distribution of all cells.
+
+        Args:
+            context: sums of the vectors of the cells that each cell sees, shape (..., S, width).
+            decoded: the decoder's output, shape (..., width).
+            nearby: values that each number may be near or equal to, NaN where it does not see them, shape (..., R, C).
+        """
         features = self._features(context + self.own, decoded.unsqueeze(-2))
         parts, first = [], 0
         for head in self.heads:
             own = features[..., first : first + len(head), :]
             parts.append(torch.einsum("...kh,khn->...kn", own, head).flatten(-2))
             first += len(head)
-        parameters = torch.cat(parts, -1)
-        return self.distribution(parameters.to(self.offset.dtype) + self.offset)
+        found = self.distribution(torch.cat(parts, -1).to(self.offset.dtype) + self.offset)
+        if self.neighbours is None:
+            return found
+        first = len(self.layout.sizes)
+        numbers = [
+            replace(
+                group, mixture=self.neighbours(group.mixture, features[..., group.cells, :], nearby[..., own, :], own)
+            )
+            for group, own in ((g, slice(g.cells.start - first, g.cells.stop - first)) for g in found.numbers)
+        ]
+        return TableCells(found.categories, numbers, found.count)
 
-    def cell(self, cell: int, context: Tensor, decoded: Tensor) -> TableCells:
-        """Return the distribution of one cell, as a row of one cell, from its context (..., width)."""
+    def cell(self, cell: int, context: Tensor, decoded: Tensor, seen: Tensor) -> TableCells:
+        """Return the distribution of one cell, as a row of one cell, from its context (..., width) and the cells seen."""
         group, place = self.places[cell]
-        output = self._features(context + self.own[cell], decoded) @ self.heads[group][place]
+        features = self._features(context + self.own[cell], decoded)
+        output = features @ self.heads[group][place]
         if cell < len(self.layout.sizes):
             sizes = self.groups[group]
             begin = sum(len(before) * max(before) for before in self.groups[:group]) + place * max(sizes)
@@ -127,8 +161,10 @@ class AutoregressiveMixed(Mixed):
             logits = (output + self.offset[own]).masked_fill(self.absent[own], -torch.inf)
             return TableCells([CategoryGroup(slice(0, 1), logits.log_softmax(-1).unsqueeze(-2))], [], 1)
         offset = self.offset[self.logit_count :].view(self.numbers, -1)[place]
-        mixture = make_mixture((output + offset).unflatten(-1, (1, 3, self.components)))
-        edges = self.edges[:, place : place + 1] if self.layout.on_grid[place] else None
+        mixture, own = make_mixture((output + offset).unflatten(-1, (1, 3, self.components))), slice(place, place + 1)
+        if self.neighbours is not None:
+            mixture = self.neighbours(mixture, features.unsqueeze(-2), self.nearby(seen, place), own)
+        edges = self.edges[:, own] if self.layout.on_grid[place] else None
         return TableCells([], [NumberGroup(slice(0, 1), mixture, edges)], 1)
 
     def _features(self, context: Tensor, decoded: Tensor) -> Tensor:
@@ -143,8 +179,8 @@ class AutoregressiveMixed(Mixed):
     def settle(self, cell: int, value: Tensor) -> Tensor:
         """Round a normal score (...) to that of a value which its column can have; a category stays as it is."""
         number = cell - len(self.layout.sizes)
-        if number < 0 or not self.layout.marginals:
+        if number < 0 or self.maps is None:
             return value
-        marginal = self.layout.marginals[number]
-        possible = marginal.inverse(value.double().cpu().numpy())
-        return torch.from_numpy(marginal.score_cells(possible)[0]).to(value)
+        column = torch.tensor([number], device=value.device)
+        possible = self.maps.values(value.unsqueeze(-1), column)
+        return self.maps.scores(possible, column).squeeze(-1).to(value)

@@ -1,0 +1,87 @@
+"""Numbers that are near a cell of another column in the same row, or equal to it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from vaekit.data import Layout
+from vaekit.data.tables.score_maps import ScoreMaps
+from vaekit.distributions import CopyMixture, LogisticMixture
+from vaekit.networks.layers import soft_clamp
+
+NEAR, SHIFT, SCALE, COPY = range(4)
+"""What the network gives for each neighbour: the logit, shift and log-scale of a component nearby it, and the logit of a copy."""
+START = (-1.0, 0.0, -3.0, -3.0)
+"""Their values at the start."""
+STRIDE = 0.3
+"""Normal scores by which a shift of 1 moves a component."""
+NARROWEST, WIDEST = -9.0, 1.0
+"""Bounds of the log-scale of a component near a neighbour."""
+
+
+class Neighbours(nn.Module):
+    """Add to the mixture of each number a component near each of its neighbours, and an exact copy of the neighbour.
+
+        y_c = t(x_c)                                      normal score of the neighbour's value in the column itself
+        components   logistic(y; y_c + δ_c, s_c)          with a learned weight, shift and scale
+        copies       x = x_c                              on a grid, with a learned weight
+
+    Args:
+        layout: the cells of a row, with the neighbours of each number.
+        maps: the maps of the numbers to normal scores.
+        width: number of features of a cell.
+    """
+
+    sources: Tensor
+    targets: Tensor
+    copies: Tensor
+
+    def __init__(self, layout: Layout, maps: ScoreMaps, width: int) -> None:
+        super().__init__()
+        numbers, most = len(layout.neighbours), max(map(len, layout.neighbours))
+        self.maps, self.on_grid = maps, sum(layout.on_grid)
+        listed = torch.tensor([[*own, *[-1] * (most - len(own))] for own in layout.neighbours])
+        self.register_buffer("sources", listed, persistent=False)
+        self.register_buffer("targets", torch.arange(numbers).unsqueeze(-1).expand(-1, most), persistent=False)
+        self.register_buffer("copies", torch.tensor(layout.exact).unsqueeze(-1), persistent=False)
+        self.head = nn.Parameter(0.1 / width**0.5 * torch.randn(numbers, width, 4 * most))
+        self.offset = nn.Parameter(torch.tensor(START).unsqueeze(-1).repeat(numbers, 1, most))
+
+    def nearby(self, cells: Tensor, number: int | None = None) -> Tensor:
+        """Map normal scores (..., R) to those of the neighbours of each number in its own column, shape (..., R, C).
+
+        Args:
+            cells: normal scores of all numbers, NaN where not seen.
+            number: the position of a number, for its neighbours alone, shape (..., 1, C).
+        """
+        own = slice(None) if number is None else slice(number, number + 1)
+        shape, sources, targets = self.sources[own].shape, self.sources[own].flatten(), self.targets[own].flatten()
+        there = ~torch.isnan(cells[..., sources]) & (sources >= 0)
+        values = self.maps.values(torch.where(there, cells[..., sources], 0.0), sources)
+        scores = self.maps.scores(self.maps.round(values, targets), targets)
+        return torch.where(there, scores, torch.nan).unflatten(-1, shape).to(cells)
+
+    def forward(self, mixture: LogisticMixture, features: Tensor, nearby: Tensor, own: slice) -> LogisticMixture:
+        """Return the mixture with components near the neighbours and, on a grid, with copies of them.
+
+        Args:
+            mixture: batch shape (..., r).
+            features: shape (..., r, width).
+            nearby: normal scores of the neighbours, NaN where there is no value, shape (..., r, C).
+            own: which of the numbers these are; all are on a grid, or all are real.
+        """
+        output = torch.einsum("...rh,rhn->...rn", features, self.head[own]).to(self.offset.dtype)
+        given = output.unflatten(-1, (4, -1)) + self.offset[own]
+        there = ~torch.isnan(nearby)
+        logits = torch.where(there, given[..., NEAR, :], -torch.inf)
+        location = torch.where(there, nearby, 0.0) + STRIDE * given[..., SHIFT, :]
+        parameters = (
+            torch.cat([mixture.log_weights, logits], -1),
+            torch.cat([mixture.location, location], -1),
+            torch.cat([mixture.log_scale, soft_clamp(given[..., SCALE, :], NARROWEST, WIDEST)], -1),
+        )
+        if own.start >= self.on_grid:
+            return LogisticMixture(*parameters)
+        copied = torch.where(self.copies[own], nearby, torch.nan)
+        return CopyMixture(*parameters, given[..., COPY, :], copied)
