@@ -58,6 +58,11 @@ LAYOUT = Layout(
         Marginal(bounds=(0, 3), knots=(-0.5, 3.5), scores=(-4 / 3, 4 / 3), tails=(2 / 3, 2 / 3), spacing=1.0),
         Marginal(knots=(-1.0, 1.0), scores=(-1.0, 1.0), tails=(1.0, 1.0)),
     ),
+    neighbours=(
+        (1,),
+        (),
+    ),  # a component near another cell is narrower than the points by which densities are integrated
+    exact=(True, False),
 )
 MEAN_DRAWS = {"autoregressive_bernoulli": 32, "autoregressive_logistic": 16}
 FLOWING = ("flow", "inverse_autoregressive_flow", "bottom_up", "top_down")

@@ -24,7 +24,7 @@ class CopyMixture(LogisticMixture):
     Examples:
         >>> p = CopyMixture(*torch.zeros(3, 1, 1), torch.zeros(1, 1), torch.tensor([[0.5]]))
         >>> p.log_interval(torch.tensor([0.5, 2.5]), torch.tensor([1.0, 1.0])).exp().round(decimals=4)
-        tensor([0.6155, 0.0355])
+        tensor([0.6155, 0.0359])
     """
 
     def __init__(

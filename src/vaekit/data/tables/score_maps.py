@@ -20,7 +20,7 @@ class ScoreMaps(nn.Module):
     Examples:
         >>> maps = ScoreMaps([Marginal(knots=(0, 10), scores=(-1, 1), tails=(1, 1), spacing=1)])
         >>> maps.values(torch.tensor([[0.41]]), column := torch.tensor([0])).tolist(), maps.scores(torch.tensor([[7.0]]), column).tolist()
-        ([[7.0]], [[0.3999999999999999]])
+        ([[7.0]], [[0.4]])
     """
 
     knots: Tensor
