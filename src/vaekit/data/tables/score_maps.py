@@ -33,7 +33,7 @@ class ScoreMaps(nn.Module):
 
     def __init__(self, marginals: Sequence[Marginal]) -> None:
         super().__init__()
-        length, infinity = max(len(m.knots) for m in marginals), float("inf")
+        length = max(len(m.knots) for m in marginals)
 
         def keep(name: str, rows: list[list[float]], filler: float, length: int) -> None:
             padded = [[*row, *[filler] * (length - len(row))] for row in rows]
@@ -41,16 +41,14 @@ class ScoreMaps(nn.Module):
             self.register_buffer(name, value, persistent=False)
 
         spacing = [m.spacing for m in marginals]
-        keep("knots", [list(m.knots) for m in marginals], infinity, length)
-        keep("heights", [list(m.scores) for m in marginals], infinity, length)
+        keep("knots", [list(m.knots) for m in marginals], FARTHEST, length)
+        keep("heights", [list(m.scores) for m in marginals], FARTHEST, length)
         keep("slopes", [m.slopes for m in marginals], 1.0, length + 1)
         keep("spacing", [[s] for s in spacing], 0.0, 1)
         keep("parts", [[reciprocal(s)] for s in spacing], 0.0, 1)
-        keep(
-            "masses", [list(m.point_masses) for m in marginals], torch.nan, max(len(m.point_masses) for m in marginals)
-        )
+        keep("masses", [list(m.point_masses) for m in marginals], FARTHEST, max(len(m.point_masses) for m in marginals))
         ends = (m.bounds for m in marginals)
-        keep("bounds", [[-infinity if a is None else a, infinity if b is None else b] for a, b in ends], 0.0, 2)
+        keep("bounds", [[-FARTHEST if a is None else a, FARTHEST if b is None else b] for a, b in ends], 0.0, 2)
 
     def values(self, y: Tensor, columns: Tensor) -> Tensor:
         """Map normal scores to values on the grids and within the bounds of columns.
