@@ -40,13 +40,13 @@ def measured(rows):
 def vectors(w, row):
     """The vector of each cell of a row, by hand; 0 where it is missing."""
     y = np.clip(row[2], -6, 6)
-    features = [y, np.sign(y) * np.sqrt(abs(y)), *np.exp(-0.5 * ((y - np.linspace(-2.5, 2.5, 12)) / 0.45) ** 2)]
+    features = [y, np.sign(y) * np.sqrt(abs(y)), *np.exp(-0.5 * ((y - np.linspace(-2.5, 2.5, 12)) / 0.45) ** 2), 1]
     found = np.zeros((3, 6))
     for cell, first in ((0, 0), (1, 2)):
         if not np.isnan(row[cell]):
             found[cell] = w["seen.values"][first + int(row[cell])]
     if not np.isnan(y):
-        found[2] = np.array(features) @ w["seen.scores"][0] + w["seen.there"][0]
+        found[2] = np.array(features) @ w["seen.scores"][0]
     return found
 
 

@@ -82,18 +82,12 @@ class AutoregressiveCells(TableCells):
         cells, sources = value[..., : self.count], self.network.sources
         vectors, nearby = self.network.vectors(cells), self.network.nearby(cells)
         targets = torch.arange(self.count - len(sources), self.count, device=sources.device).unsqueeze(-1)
-        if self.orders is None:
-            before = vectors.cumsum(-2) - vectors
-            later = sources >= targets
-        else:
-            leading = torch.broadcast_shapes(vectors.shape[:-2], self.orders.shape[:-1])
-            places = self.orders.expand(*leading, -1).unsqueeze(-1)
-            ordered = vectors.expand(*leading, -1, -1).take_along_dim(places.argsort(-2), -2)
-            before = (ordered.cumsum(-2) - ordered).take_along_dim(places, -2)
-            later = self.orders[..., sources] >= self.orders[..., targets]
+        places = torch.arange(self.count, device=sources.device) if self.orders is None else self.orders
+        sees = places.unsqueeze(-2) < places.unsqueeze(-1)  # (..., S, S): whether a cell sees another one
         if self.alone is not None:
-            before, later = before.masked_fill(self.alone, 0.0), later | self.alone
-        return self.network.cells(before, self.decoded, nearby.masked_fill(later, torch.nan)).log_prob(value)
+            sees = sees & ~self.alone
+        nearby = torch.where(sees[..., targets, sources], nearby, torch.nan)
+        return self.network.cells(sees.to(vectors.dtype) @ vectors, self.decoded, nearby).log_prob(value)
 
     def given(self, cells: Tensor) -> TableCells:
         """Return p(x_j | z, the other given cells) for every cell, as independent cells.

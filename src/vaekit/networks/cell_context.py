@@ -11,14 +11,19 @@ from vaekit.data import Layout
 
 CENTRES, WIDTH, REACH = 12, 0.45, 6.0
 """Number and width of the bumps that show a normal score at full resolution, and its greatest size."""
-FEATURES = CENTRES + 2
+FEATURES = CENTRES + 3
 
 
 def score_features(y: Tensor) -> Tensor:
-    """Return features of normal scores, shape (..., 14): y itself, √|y| with its sign, and bumps exp(−½((y − c)/w)²)."""
-    y = y.clamp(-REACH, REACH).unsqueeze(-1)
+    """Return features of normal scores, shape (..., 15), 0 where a score is NaN.
+
+    They are y itself, √|y| with its sign, bumps exp(−½((y − c)/w)²), and 1.
+    """
+    there = ~torch.isnan(y).unsqueeze(-1)
+    y = torch.nan_to_num(y).clamp(-REACH, REACH).unsqueeze(-1)
     centres = torch.linspace(-2.5, 2.5, CENTRES, dtype=y.dtype, device=y.device)
-    return torch.cat([y, y.sign() * y.abs().sqrt(), torch.exp(-0.5 * ((y - centres) / WIDTH).square())], -1)
+    bumps = torch.exp(-0.5 * ((y - centres) / WIDTH).square())
+    return torch.cat([y, y.sign() * y.abs().sqrt(), bumps, torch.ones_like(y)], -1) * there
 
 
 class CellVectors(nn.Module):
@@ -32,7 +37,7 @@ class CellVectors(nn.Module):
 
     Examples:
         >>> vectors = CellVectors(Layout(sizes=(3,), on_grid=(False,), edges=((0, 0),)), 8)
-        >>> vectors(torch.tensor([[1.0, torch.nan]])).shape, float(vectors(torch.tensor([[1.0, torch.nan]]))[0, 1].norm())
+        >>> vectors(torch.tensor([[1.0, torch.nan]])).shape, vectors(torch.tensor([[1.0, torch.nan]]))[0, 1].abs().sum().item()
         (torch.Size([1, 2, 8]), 0.0)
     """
 
@@ -46,25 +51,21 @@ class CellVectors(nn.Module):
         spread = 1 / math.sqrt(max(1, layout.slots))
         self.values = nn.Parameter(spread * torch.randn(int(starts[-1]), width))
         self.scores = nn.Parameter(spread / math.sqrt(2) * torch.randn(self.numbers, FEATURES, width))
-        self.there = nn.Parameter(spread * torch.randn(self.numbers, width))
 
     def forward(self, cells: Tensor) -> Tensor:
         """Map cells (..., S), NaN where not seen, to vectors (..., S, width)."""
-        seen = ~torch.isnan(cells)
-        known = torch.where(seen, cells, 0.0)
-        index = known[..., : self.categories].long() + self.first
-        categories = nn.functional.embedding(index, self.values)
-        features = score_features(known[..., self.categories :])
-        numbers = torch.einsum("...rf,rfh->...rh", features, self.scores) + self.there
-        return torch.cat([categories, numbers], -2) * seen.unsqueeze(-1)
+        categories = self._categories(cells[..., : self.categories], self.first)
+        features = score_features(cells[..., self.categories :])
+        numbers = torch.einsum("...rf,rfh->...rh", features, self.scores)
+        return torch.cat([categories, numbers.to(categories.dtype)], -2)
 
     def one(self, cell: int, value: Tensor) -> Tensor:
         """Map the values of one cell (...) to vectors (..., width)."""
-        seen = ~torch.isnan(value)
-        known = torch.where(seen, value, 0.0)
         if cell < self.categories:
-            found = nn.functional.embedding(known.long() + self.first[cell], self.values)
-        else:
-            number = cell - self.categories
-            found = score_features(known) @ self.scores[number] + self.there[number]
-        return found * seen.unsqueeze(-1)
+            return self._categories(value, self.first[cell])
+        return score_features(value) @ self.scores[cell - self.categories]
+
+    def _categories(self, cells: Tensor, first: Tensor) -> Tensor:
+        absent = len(self.values)
+        index = torch.where(torch.isnan(cells), absent, torch.nan_to_num(cells).long() + first)
+        return nn.functional.embedding(index, nn.functional.pad(self.values, (0, 0, 0, 1)))

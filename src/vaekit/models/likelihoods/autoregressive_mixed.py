@@ -131,7 +131,7 @@ class AutoregressiveMixed(Mixed):
             decoded: the decoder's output, shape (..., width).
             nearby: values that each number may be near or equal to, NaN where it does not see them, shape (..., R, C).
         """
-        features = self._features(context + self.own, decoded.unsqueeze(-2))
+        features = self._features(context + self.own.to(context.dtype), decoded.unsqueeze(-2))
         parts, first = [], 0
         for head in self.heads:
             own = features[..., first : first + len(head), :]
