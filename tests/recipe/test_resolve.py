@@ -18,6 +18,7 @@ GREY = Schema(kind="levels", shape=(8, 8, 1), levels=17, picture=True, dtype="ui
 LARGE = Schema(kind="levels", shape=(65, 64, 1), levels=256, picture=True, dtype="uint8")
 COUNTS = Schema(kind="counts", shape=(30,))
 REAL = Schema(kind="real", shape=(7,))
+TABLE = Schema(kind="mixed", shape=(1,), columns=("x",), table=(Column(name="x", kind="real", type="double"),))
 
 
 def choose(schema, *settings, rows=1000, recipe="auto"):
@@ -198,6 +199,9 @@ def test_an_autoencoder_has_no_likelihood_to_choose():
         (GREY, ("encoder.hidden=[64]", "decoder.hidden=[64]"), 2.5, "float32", "too small"),
         (GREY, ("encoder.hidden=[64]", "training.batch_size=1000"), 2.5, "bfloat16", "2.5"),
         (REAL, ("encoder.hidden=[9000]",), 2.5, "float32", "densities need its precision"),
+        (TABLE, ("likelihood=mixed",), 2.5, "float32", "densities need its precision"),
+        (TABLE, ("likelihood=autoregressive_mixed",), 2.5, "bfloat16", "2.5"),
+        (TABLE, ("likelihood=autoregressive_mixed",), 1.2, "float32", "does not multiply bfloat16 faster"),
     ],
 )
 def test_precision_follows_the_machine_and_the_work(monkeypatch, schema, settings, gain, wanted, reason):

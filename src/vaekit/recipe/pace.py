@@ -91,9 +91,10 @@ def _choose_compilation(plan: Plan, training: dict[str, Any], steps: int, produc
 def _choose_precision(plan: Plan, products: int) -> tuple[str, str]:
     if "likelihood" not in plan.sections:
         return "float32", "it is not known whether bfloat16 suffices for this model"
-    if plan.part("likelihood").density or plan.kind == "mixed":
+    likelihood = plan.part("likelihood")
+    if not likelihood.own_network and (likelihood.density or plan.kind == "mixed"):
         return "float32", "densities need its precision"
-    if products < REDUCE_ABOVE:
+    if not likelihood.own_network and products < REDUCE_ABOVE:
         return "float32", "the networks are too small to gain from bfloat16"
     gain = bfloat16_gain()
     if gain < REDUCE_GAIN:

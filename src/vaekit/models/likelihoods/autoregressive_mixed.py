@@ -55,6 +55,7 @@ class AutoregressiveMixed(Mixed):
     """
 
     name = "autoregressive_mixed"
+    own_network = True
     sources: Tensor
 
     class Options(PartOptions):

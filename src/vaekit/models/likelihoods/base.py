@@ -34,6 +34,8 @@ class Likelihood(Part, nn.Module):
     """Whether `log_prob` is a density on the reals, not a probability."""
     starts_networks: ClassVar[bool] = True
     """Whether the networks start from the training rows, and not only the likelihood. Normal scores need no rescaling."""
+    own_network: ClassVar[bool] = False
+    """Whether the likelihood has a large network of its own, whose products may be in bfloat16 in training."""
 
     @classmethod
     def build(cls, options: Any, plan: Plan) -> Self:
