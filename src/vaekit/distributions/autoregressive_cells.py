@@ -98,6 +98,11 @@ class AutoregressiveCells(TableCells):
         vectors = self.network.vectors(cells)
         return self.network.cells(vectors.sum(-2, keepdim=True) - vectors, self.decoded, self.network.nearby(cells))
 
+    def with_first(self, given: Tensor) -> AutoregressiveCells:
+        """Return the same cells in another order: first the given ones, shape (..., S), and then those that are NaN there."""
+        order = torch.isnan(given).to(torch.uint8).argsort(dim=-1, stable=True)
+        return AutoregressiveCells(self.network, self.decoded, self.count, order.argsort(-1))
+
     def draw(self, uniform: Tensor, given: Tensor | None = None) -> Tensor:
         """Draw cell after cell, each given z, the given cells and those drawn before it.
 
