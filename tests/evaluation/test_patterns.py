@@ -32,12 +32,12 @@ def run(tmp_path_factory):
     made.model.eval()
     with torch.no_grad():  # far from trained: its conditionals do not agree with each other
         for weight in made.model.decoder.parameters():
-            weight.add_(0.3 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(0)))
+            weight.add_(0.2 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(0)))
     return made
 
 
 def test_missing_cells_are_summed_out(run):
-    draws = 4000
+    draws = 10_000
     model = replace(run._table_model(draws), samples=draws)
     rows = run.rows({"a": ["u", None, None], "b": [None, "y", "z"], "c": ["k", None, "l"]})
     factorised, marginal = measure_marginals(model, rows)
@@ -55,7 +55,7 @@ def test_missing_cells_are_summed_out(run):
             totals.append(torch.where(torch.from_numpy(fits.all(1)), log_prob, -torch.inf))
         each = weights - joint.log_likelihood + torch.stack(totals).logsumexp(0)
     exact = (each.logsumexp(0) - math.log(draws)).numpy()
-    np.testing.assert_allclose(marginal, exact, atol=0.05)
+    np.testing.assert_allclose(marginal, exact, atol=0.03)
     assert np.abs(factorised - exact).max() > 0.1  # the two differ here
 
 

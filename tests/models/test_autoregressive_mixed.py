@@ -29,7 +29,7 @@ def made(seed=0):
     with torch.no_grad():
         for weight in likelihood.parameters():
             weight.add_(0.5 * torch.randn_like(weight))
-    return likelihood, torch.randn(2, 6).double()
+    return likelihood, torch.randn(2, 12).double()
 
 
 def measured(rows):
@@ -55,12 +55,12 @@ def cell_probabilities(likelihood, z, cell, context):
     w = {name: value.detach().numpy() for name, value in likelihood.state_dict().items()}
     seen = silu(context + w["own"][cell])
     inner = seen + silu(w["inner.weight"] @ seen + w["inner.bias"])
-    features = silu(w["last.weight"] @ inner + w["last.bias"] + z.numpy())
+    features, added = silu(w["last.weight"] @ inner + w["last.bias"]), w["offset"] + z.numpy()
     if cell < 2:
         first, size = ((0, 2), (3, 3))[cell]  # both lists have as many logits as the longer one
-        logits = features @ w["heads.0"][cell][:, :size] + w["offset"][first : first + size]
+        logits = features @ w["heads.0"][cell][:, :size] + added[first : first + size]
         return np.exp(logits) / np.exp(logits).sum()
-    logits, location, raw = (features @ w["heads.1"][0] + w["offset"][6:]).reshape(3, 2)
+    logits, location, raw = (features @ w["heads.1"][0] + added[6:]).reshape(3, 2)
     weights, scale = np.exp(logits) / np.exp(logits).sum(), np.exp(-7 + softplus(raw + 7) - softplus(raw - 3))
     edges = np.append(SCORES - np.exp(LOG_WIDTHS) / 2, np.inf)
     edges[0] = -np.inf
@@ -161,7 +161,7 @@ def test_a_cell_given_all_others_does_not_see_itself():
 def test_in_training_rows_come_in_their_own_order_or_see_no_other_cells():
     likelihood, z = made(3)
     torch.manual_seed(0)
-    p = likelihood.train()(z.expand(40, 2, 6).reshape(80, 6)).base_dist
+    p = likelihood.train()(z.expand(40, 2, 12).reshape(80, 12)).base_dist
     rows = ROWS[np.arange(80) % 18]
     found = p.log_prob(measured(rows)).detach().numpy()
     seen = set()
@@ -198,7 +198,7 @@ def test_a_number_in_place_of_which_a_point_mass_was_drawn_is_not_seen():
     with torch.no_grad():
         for weight in likelihood.parameters():
             weight.add_(torch.randn_like(weight))
-    p = likelihood(torch.zeros(6).double()).base_dist
+    p = likelihood(torch.zeros(likelihood.parameters_per_feature).double()).base_dist
     drawn = p.sample((20_000,))
     masses = drawn[drawn[:, 0] == 0]
     rows = torch.tensor([[0.0, torch.nan, score, 0.0, torch.nan, 0.0] for score in SCORES]).double()

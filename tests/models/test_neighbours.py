@@ -120,7 +120,7 @@ def rows_of(values):
 @pytest.mark.parametrize("order", [None, (0, 2, 1)])
 def test_probabilities_of_the_numbers_that_are_there_sum_to_one(order):
     likelihood = moved(2, GRID)
-    p = likelihood(torch.randn(5).double()).base_dist
+    p = likelihood(torch.randn(likelihood.parameters_per_feature).double()).base_dist
     p.orders = None if order is None else torch.tensor(order).expand(1, 3)
     there = [v for v in VALUES if v[1] == 1] + [(a, 1, 2) for a in range(4)]  # 2 is on the grid of the number, too
     rows = rows_of(there)
@@ -137,7 +137,7 @@ def test_a_number_is_equal_to_its_neighbour_as_often_as_the_copy_and_the_mixture
     likelihood = moved(3, GRID)
     with torch.no_grad():
         likelihood.neighbours.offset[:, 3] += 3.0  # copies become frequent
-    p = likelihood(torch.randn(5).double()).base_dist
+    p = likelihood(torch.randn(likelihood.parameters_per_feature).double()).base_dist
     torch.manual_seed(0)
     drawn = p.sample((20_000,))
     values = np.stack([WHOLE.inverse(drawn[:, 1].numpy()), SHIFTED.inverse(drawn[:, 2].numpy())], 1)
@@ -159,7 +159,7 @@ def test_a_number_is_equal_to_its_neighbour_as_often_as_the_copy_and_the_mixture
 
 def test_cells_do_not_see_neighbours_that_come_later_in_the_order():
     likelihood = moved(4, GRID)
-    p = likelihood(torch.randn(5).double()).base_dist
+    p = likelihood(torch.randn(likelihood.parameters_per_feature).double()).base_dist
     rows = rows_of([(3, 1, 3), (3, 1, 4)])
     first = p.log_prob(rows)[:, 1]
     assert first[0] == first[1]

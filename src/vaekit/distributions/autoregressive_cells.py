@@ -124,10 +124,9 @@ class AutoregressiveCells(TableCells):
     @torch.no_grad()
     def _in_order(self, shape: Size, given: Tensor | None, choose: Callable[[TableCells, int], Tensor]) -> Tensor:
         found = self.decoded.new_full((*shape, self.count), torch.nan)
-        context = torch.zeros_like(self.decoded).expand(*shape, -1)
         if given is not None:
             found = given.to(found).expand_as(found).clone()
-            context = context + self.network.vectors(found).sum(-2)
+        context = self.network.vectors(found).sum(-2)
         first = self.count - len(self.network.selectors)
         for cell in range(self.count):
             known = ~torch.isnan(found[..., cell])

@@ -57,9 +57,15 @@ def _measure_block(at: TableModel, x: Tensor, noise: RowNoise) -> tuple[Tensor, 
     if not isinstance(cells, AutoregressiveCells):
         raise VaekitError("The cells of this model are independent given z, so both figures are the same")
     uniform = noise.uniform((count, slots, 2), RowStream.FILL).movedim(1, 0).float().to(x.device)
-    drawn = at.cells.inverse(cells.draw(uniform, observed).cpu()).numpy()  # (K, B, C)
-    complete = at.see(drawn.reshape(-1, drawn.shape[-1])).unflatten(0, drawn.shape[:2]).to(x)
+    filled = cells.draw(uniform, observed)  # (K, B, S)
+    codes = at.cells.inverse(filled.cpu()).numpy()
+    complete = at.see(codes.reshape(-1, codes.shape[-1])).unflatten(0, codes.shape[:2]).to(x)
+    listed = slice(0, len(at.cells.layout.sizes))
+    impossible = (complete[..., listed] != filled[..., listed]).any(
+        -1
+    )  # the category of values that no training row has
     proposed = cells.with_first(observed).log_prob(complete).masked_fill(~torch.isnan(observed), 0.0)
     log_weights = joint.log_weights().double()
     summed = log_weights - joint.log_likelihood + cells.log_prob(complete).sum(-1) - proposed.sum(-1)
+    summed = summed.masked_fill(impossible, -torch.inf)
     return tuple(w.logsumexp(0) - math.log(count) for w in (log_weights, summed))  # type: ignore[return-value]

@@ -49,7 +49,7 @@ class AutoregressiveMixed(Mixed):
     Examples:
         >>> layout = Layout(sizes=(3, 3), on_grid=(), edges=())
         >>> likelihood = AutoregressiveMixed(layout).eval()
-        >>> p = likelihood(torch.zeros(5, likelihood.parameters_per_feature))
+        >>> p = likelihood(torch.zeros(5, 6))
         >>> p.log_prob(torch.tensor([[1.0, 2.0, 0.0, 0.0]])).shape
         torch.Size([5])
     """
@@ -70,9 +70,7 @@ class AutoregressiveMixed(Mixed):
         return cls(plan.layout, **options.values())
 
     def __init__(self, layout: Layout, components: int = 3, width: int = 256) -> None:
-        self.width = width
         super().__init__(layout, components)
-        self.offset = nn.Parameter(torch.zeros(super().parameters_per_feature))
         self.seen = CellVectors(layout, width)
         self.own = nn.Parameter(0.3 * torch.randn(layout.slots, width))
         self.inner, self.last = nn.Linear(width, width), nn.Linear(width, width)
@@ -88,11 +86,6 @@ class AutoregressiveMixed(Mixed):
             self.neighbours = Neighbours(layout, self.maps, width)
             sources = self.neighbours.sources + len(layout.sizes)
         self.register_buffer("sources", sources, persistent=False)
-
-    @property
-    def parameters_per_feature(self) -> int:
-        """Return how many numbers the network of cells gets from the decoder."""
-        return self.width
 
     def forward(self, raw: Tensor) -> Independent[Distribution]:
         """Return the distribution over x from the decoder's output, shape (..., width)."""
@@ -129,16 +122,16 @@ class AutoregressiveMixed(Mixed):
 
         Args:
             context: sums of the vectors of the cells that each cell sees, shape (..., S, width).
-            decoded: the decoder's output, shape (..., width).
+            decoded: the decoder's output, shape (..., P) for P parameters.
             nearby: values that each number may be near or equal to, NaN where it does not see them, shape (..., R, C).
         """
-        features = self._features(context + self.own.to(context.dtype), decoded.unsqueeze(-2))
+        features = self._features(context + self.own.to(context.dtype))
         parts, first = [], 0
         for head in self.heads:
             own = features[..., first : first + len(head), :]
             parts.append(torch.einsum("...kh,khn->...kn", own, head).flatten(-2))
             first += len(head)
-        found = self.distribution(torch.cat(parts, -1).to(self.offset.dtype) + self.offset)
+        found = self.distribution(torch.cat(parts, -1) + decoded.to(self.offset.dtype) + self.offset)
         if self.neighbours is None:
             return found
         first = len(self.layout.sizes)
@@ -153,25 +146,23 @@ class AutoregressiveMixed(Mixed):
     def cell(self, cell: int, context: Tensor, decoded: Tensor, seen: Tensor) -> TableCells:
         """Return the distribution of one cell, as a row of one cell, from its context (..., width) and the cells seen."""
         group, place = self.places[cell]
-        features = self._features(context + self.own[cell], decoded)
-        output = features @ self.heads[group][place]
+        features, head = self._features(context + self.own[cell]), self.heads[group][place]
+        begin = sum(each.shape[0] * each.shape[2] for each in list(self.heads)[:group]) + place * head.shape[1]
+        parameters = slice(begin, begin + head.shape[1])
+        output = features @ head + decoded[..., parameters] + self.offset[parameters]
         if cell < len(self.layout.sizes):
-            sizes = self.groups[group]
-            begin = sum(len(before) * max(before) for before in self.groups[:group]) + place * max(sizes)
-            own = slice(begin, begin + max(sizes))
-            logits = (output + self.offset[own]).masked_fill(self.absent[own], -torch.inf)
+            logits = output.masked_fill(self.absent[parameters], -torch.inf)
             return TableCells([CategoryGroup(slice(0, 1), logits.log_softmax(-1).unsqueeze(-2))], [], 1)
-        offset = self.offset[self.logit_count :].view(self.numbers, -1)[place]
-        mixture, own = make_mixture((output + offset).unflatten(-1, (1, 3, self.components))), slice(place, place + 1)
+        mixture, own = make_mixture(output.unflatten(-1, (1, 3, self.components))), slice(place, place + 1)
         if self.neighbours is not None:
             mixture = self.neighbours(mixture, features.unsqueeze(-2), self.nearby(seen, place), own)
         edges = self.edges[:, own] if self.layout.on_grid[place] else None
         return TableCells([], [NumberGroup(slice(0, 1), mixture, edges)], 1)
 
-    def _features(self, context: Tensor, decoded: Tensor) -> Tensor:
-        """Return features of cells (..., width): z enters last, so that several draws of it share the context."""
+    def _features(self, context: Tensor) -> Tensor:
+        """Return features of cells from their contexts (..., width)."""
         seen = F.silu(context)
-        return F.silu(self.last(seen + F.silu(self.inner(seen))) + decoded)
+        return F.silu(self.last(seen + F.silu(self.inner(seen))))
 
     def last_category(self, cell: int) -> int:
         """Return the last category of a cell, which means that a number is there."""

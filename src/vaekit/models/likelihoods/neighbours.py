@@ -74,14 +74,19 @@ class Neighbours(nn.Module):
         output = torch.einsum("...rh,rhn->...rn", features, self.head[own]).to(self.offset.dtype)
         given = output.unflatten(-1, (4, -1)) + self.offset[own]
         there = ~torch.isnan(nearby)
-        logits = torch.where(there, given[..., NEAR, :], -torch.inf)
-        location = torch.where(there, nearby, 0.0) + STRIDE * given[..., SHIFT, :]
-        parameters = (
-            torch.cat([mixture.log_weights, logits], -1),
-            torch.cat([mixture.location, location], -1),
-            torch.cat([mixture.log_scale, soft_clamp(given[..., SCALE, :], NARROWEST, WIDEST)], -1),
+        own_parameters = (
+            torch.where(there, given[..., NEAR, :], -torch.inf),
+            torch.where(there, nearby, 0.0) + STRIDE * given[..., SHIFT, :],
+            soft_clamp(given[..., SCALE, :], NARROWEST, WIDEST),
+        )
+        leading = torch.broadcast_shapes(mixture.location.shape[:-1], given.shape[:-2])
+        logits, location, log_scale = (
+            torch.cat([first.expand(*leading, -1), second.expand(*leading, -1)], -1)
+            for first, second in zip(
+                (mixture.log_weights, mixture.location, mixture.log_scale), own_parameters, strict=True
+            )
         )
         if own.start >= self.on_grid:
-            return LogisticMixture(*parameters)
+            return LogisticMixture(logits, location, log_scale)
         copied = torch.where(self.copies[own], nearby, torch.nan)
-        return CopyMixture(*parameters, given[..., COPY, :], copied)
+        return CopyMixture(logits, location, log_scale, given[..., COPY, :], copied)
