@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from vaekit import html
-from vaekit.data import Column, Schema, make_notes, make_schema, open_both, split_source
+from vaekit.data import Column, Part, Schema, make_notes, make_schema, open_both, split_source
+from vaekit.data.tables.cells import near_columns
 from vaekit.recipe import load_recipe, resolve
 
+MOST_ROWS = 100_000
+"""Most training rows in which columns are compared."""
 HEAD = ("column", "kind", "because", "missing")
 
 
@@ -72,7 +75,18 @@ def describe(source: object, settings: Mapping[str, Any] | Iterable[str] = ()) -
     counts = f"{len(split.train)} to train, {len(split.validation)} to choose the model, {len(split.test)} held out"
     said = [("file", opened.frame.said)] if opened.frame is not None and opened.frame.said else []
     facts = [("source", opened.origin), *said, ("rows", counts), *describe_schema(schema)]
-    return Description(tuple(facts), tuple(make_notes(opened, schema)), schema.table, tuple(choices))
+    notes = [*make_notes(opened, schema), *_near_notes(schema, split.train)]
+    return Description(tuple(facts), tuple(notes), schema.table, tuple(choices))
+
+
+def _near_notes(schema: Schema, train: Part) -> list[str]:
+    """Return sentences on columns whose cells are often near each other."""
+    if not schema.modelled:
+        return []
+    groups = near_columns(schema.modelled, train.take(0, min(len(train), MOST_ROWS)))
+    return [
+        f"Cells of these columns are often near each other or equal in a row: {', '.join(group)}." for group in groups
+    ]
 
 
 def describe_schema(schema: Schema) -> list[tuple[str, str]]:

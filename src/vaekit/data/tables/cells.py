@@ -204,3 +204,26 @@ def fit_cells(columns: Sequence[Column], codes: Array) -> Cells:
     numbers = [column for column in found if isinstance(column, Marginal)]
     own = codes[:, [isinstance(column, Marginal) for column in found]]
     return Cells(columns=tuple(found), neighbours=find_neighbours(numbers, own), exact=are_exact(numbers, own))
+
+
+def near_columns(columns: Sequence[Column], codes: Array) -> list[list[str]]:
+    """Return groups of columns of numbers whose cells in a row are often near each other, or equal.
+
+    Args:
+        columns: the C modelled columns.
+        codes: shape (n, C), NaN where missing.
+
+    Returns:
+        The names of the columns of each group.
+    """
+    cells, groups = fit_cells(columns, codes), []
+    names = [c.name for c, how in zip(columns, cells.columns, strict=True) if isinstance(how, Marginal)]
+    left = dict(enumerate(cells.neighbours))
+    while left:
+        group, wave = set(), {next(iter(left))}
+        while wave:
+            group |= wave
+            wave = {other for own in wave for other in left.pop(own)} - group
+        if len(group) > 1:
+            groups.append([names[i] for i in sorted(group)])
+    return groups
