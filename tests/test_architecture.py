@@ -134,7 +134,7 @@ def test_streams_of_noise_have_their_numbers_in_one_place():
 DRAWN = {
     "RowStream.TRANSFORM": {"Rows._fixed"},
     "RowStream.POSTERIOR": {"_measure_block", "TablePosterior.draw_weighted"},
-    "RowStream.FILL": {"TableModel._expected", "TableModel._values"},
+    "RowStream.FILL": {"TableModel._expected", "TableModel._values", "_measure_block"},
     "RowStream.CHOICE": {"TableModel.draw", "TableModel._surprise"},
     "RowStream.RARE": {"TableModel._values"},
     "RowStream.AGGREGATE": {"decompose_rate"},
