@@ -282,3 +282,12 @@ def test_the_measure_of_a_real_cell_is_an_interval_as_wide_as_neighbours_are_apa
     share = np.mean(np.abs(inside - middles[5]) < 20 * apart)
     expected = 40 * stats.norm.pdf(line.forward(middles[5])) * np.exp(line.score_cells(middles[5:6])[1][0])
     assert share == pytest.approx(expected, rel=0.2)
+
+
+def test_round_amounts_of_few_rows_are_point_masses():
+    rng = np.random.default_rng(0)
+    amounts = np.round(rng.lognormal(8, 1, 20_000))
+    amounts[:1500] = rng.choice(np.arange(1, 31) * 100.0, 1500)  # about .25 % of the rows each
+    column = Column(name="paid", kind="real", type="double", spacing=1.0)
+    masses = fit_marginal(column, amounts).point_masses
+    assert masses == tuple(np.arange(1, 31) * 100.0)
