@@ -8,11 +8,13 @@ vaekit gets the data sets as they are.
 from __future__ import annotations
 
 import statistics
+from functools import partial
 
 import numpy as np
 import pandas as pd
-from common import Measure, Trials, arguments, cell, data_folder, markdown_table, run_peer, star, stopwatch
+from common import Measure, cell, data_folder, markdown_table, run_peer, star
 from sklearn.metrics import roc_auc_score
+from trials import Contestant, Trials, arguments
 
 SETS = [
     *("annthyroid", "campaign", "cardio", "letter", "mammography", "musk"),
@@ -21,10 +23,11 @@ SETS = [
 METHODS = ["vaekit", "pyod-vae", "iforest", "knn", "pca"]
 
 
-def split(name: str, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return training rows, test rows, and the labels of the test rows."""
+def split(name: str, seed: int, most: int | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return training rows, test rows, and the labels of the test rows; of all rows, at most `most`."""
     with np.load(data_folder() / "adbench" / f"{name}.npz", allow_pickle=False) as file:
-        X, y = file["X"], file["y"].astype(bool)
+        some = np.random.default_rng(0).permutation(len(file["y"]))[:most] if most else slice(None)
+        X, y = file["X"][some], file["y"][some].astype(bool)
     normal = np.random.default_rng(seed).permutation(np.flatnonzero(~y))
     half = len(normal) // 2
     test = np.concatenate([normal[half:], np.flatnonzero(y)])
@@ -33,19 +36,17 @@ def split(name: str, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def scores(method: str, train: np.ndarray, test: np.ndarray, seed: int) -> tuple[np.ndarray, dict[str, float]]:
     """Return the anomaly score of each test row, and the time that fitting took."""
-    if method == "vaekit":
-        from vaekit import VAE
-
-        with stopwatch() as took:
-            model = VAE(random_state=seed).fit(train)
+    contestant = Contestant.parse(method)
+    if contestant.name == "vaekit":
+        model, took = contestant.fit(train, {}, seed)
         return -np.asarray(model.score_samples(test)), took
     tables = {name: pd.DataFrame(X).rename(columns=str) for name, X in {"train": train, "test": test}.items()}
     answer, took = run_peer(method, tables, seed=seed)
     return answer["score"].to_numpy(), took
 
 
-def trial(name: str, method: str, seed: int) -> dict:
-    train, test, labels = split(name, seed)
+def trial(table: str, method: str, seed: int, most: int | None) -> dict:
+    train, test, labels = split(table, seed, most)
     score, took = scores(method, train, test, seed)
     finite = np.nan_to_num(score.astype(float), nan=np.nan)  # infinite scores rank highest; NaN is a failed trial
     return {"auroc": float(roc_auc_score(labels, finite)), "minutes": took["seconds"] / 60, **took, "rows": len(train)}
@@ -74,7 +75,7 @@ def total(trials: Trials, sets: list[str], method: str) -> str:
 def main() -> None:
     chosen = arguments(__doc__, SETS, METHODS).parse_args()
     trials = Trials("anomalies", chosen)
-    trials.run(trial)
+    trials.run(partial(trial, most=chosen.rows))
     trials.write(report(trials))
 
 

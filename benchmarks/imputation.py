@@ -1,107 +1,144 @@
-"""Missing cells: how close each method's imputed cells are to the hidden ones, a fifth of all cells.
+"""Missing cells: how close each method's imputed cells are to the hidden ones, and how well its draws are calibrated.
 
-The hidden cells of adult and default_credit were published with these tables, so the seed only affects the method. For
-the other tables the seed draws the hidden cells. Cells that are missing in the table itself stay missing and are not
-scored. Every method gets the whole table with its missing cells, and a list of the categorical columns. Ordinal columns
-count as categories.
+A fifth of the cells are hidden in one of three ways.
+
+- MCAR: at random. For adult and default_credit, seed 0 hides the cells that were published with these tables.
+- MAR: a third of the columns are never hidden. In each other column, the probability that a cell is hidden depends on
+  the row's value in one of these columns: its logit is linear in the standardised rank, with slope 2 and a mean
+  probability of 20 %.
+- MNAR: the same, with the value of the hidden cell itself.
+
+MAR and MNAR have the first seed only. Cells that are missing in the table itself stay missing and are not scored. Every
+method gets the whole table with its missing cells, and a list of the categorical columns. Ordinal columns count as
+categories. Peers get dates as days.
 
 - NRMSE: root mean squared error over the hidden cells of a number column, divided by the standard deviation of the
   column.
 - error: share of the hidden cells of a categorical column that are filled wrongly.
 - average: the mean over all columns of the NRMSE or the error.
-- log score: log probability (for fractions, log density) of the hidden cells' true values given the row's known
-  cells, in nats per cell; higher is better. For mean/mode it comes from single columns: frequencies, or a histogram
-  between quantiles.
+- energy: the energy score of 19 draws of the hidden cells of a row, averaged over rows; numbers count in standard
+  deviations of their column, and a wrong category counts 1. A method without draws (marked †) has only its fill, which
+  is scored as a point: that is the distance of the fill from the truth.
+- coverage: share of hidden numbers between the least and the greatest of the 19 draws, averaged over columns; 0.90 is
+  best. With ties, the expectation is the same (`scores.py`).
+- log score: log probability (for fractions without point masses, log density) of the hidden cells' true values given
+  the row's known cells, in nats per cell; higher is better. For mean/mode it comes from single columns: frequencies, or
+  a histogram between quantiles, in vaekit's units (`units.py`). The autoregressive recipe has none: its log p of a row
+  with missing cells is not exactly the marginal of the whole row's.
 
 mean/mode fills with the mean or mode of the column. iterative is scikit-learn's IterativeImputer with its defaults, on
-standardised numbers and indicators of all categories except the most frequent; the likeliest category is taken.
-missforest follows the package of that name: a random forest for each column in turn, categories as codes, at most 5
-rounds, and a stop when the change grows.
+standardised numbers and indicators of all categories except the most frequent; the likeliest category is taken, and
+draws come from its option `sample_posterior`. missforest follows the package of that name: a random forest for each
+column in turn, categories as codes, at most 5 rounds, and a stop when the change grows; `missforest trees=10` is
+faster. miceforest is MICE with gradient-boosted trees and predictive mean matching. argn is MOSTLY AI's TabularARGN.
+The fills of the last two are the means or the most frequent values of their draws. Minutes are those of fitting and
+filling once, of miceforest those of all draws.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import re
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
 import numpy as np
 import pandas as pd
-from common import (
-    TABLES,
-    Measure,
-    Table,
-    Trials,
-    arguments,
-    as_codes,
-    by_table,
-    data_folder,
-    load_table,
-    run_peer,
-    stopwatch,
-)
+from common import Measure, run_peer, stopwatch
+from marginals import IndependentColumns
+from masks import MECHANISMS, hidden_cells
+from scores import DRAWS, coverage, energy_score
+from table_data import TABLES, Table, as_codes, dates_as_days, load_table, some_rows
+from trials import Contestant, Trials, arguments, by_table, some_of
+from units import find_units
 
-METHODS = ["vaekit", "mean/mode", "iterative", "missforest"]
+METHODS = ["vaekit", "vaekit autoregressive-table", "mean/mode", "iterative", "missforest", "miceforest", "argn"]
+POINTS = ["mean/mode", "missforest"]
+"""Methods without draws."""
 MEASURES = [
+    Measure("average", "average ↓"),
+    Measure("energy", "energy ↓"),
+    Measure("coverage", "coverage → 0.90", 2),
     Measure("nrmse", "NRMSE ↓"),
     Measure("error", "error ↓"),
-    Measure("average", "average ↓"),
     Measure("log_score", "log score ↑"),
     Measure("minutes", "minutes", 2),
 ]
 
 
-def hidden_cells(table: Table, seed: int) -> np.ndarray:
-    """Return a mask of the cells to hide, without cells that are missing anyway."""
-    given = data_folder() / table.name / "missing20_1.csv.gz"
-    hidden = np.zeros(table.frame.shape, dtype=bool)
-    if given.exists():
-        rows, columns = pd.read_csv(given, header=None).to_numpy().T - 1  # the published indices count from 1
-        hidden[rows, columns] = True
-    else:
-        hidden = np.random.default_rng(seed).random(table.frame.shape) < 0.2
-    return hidden & table.frame.notna().to_numpy()
+@dataclasses.dataclass
+class Imputed:
+    """The filled table, the draws (none for methods that have only a fill), the log score, and the time that it took."""
+
+    filled: pd.DataFrame
+    draws: list[pd.DataFrame]
+    took: dict[str, float]
+    log_score: float | None = None
 
 
-def fill(method: str, table: Table, masked: pd.DataFrame, seed: int, trees: int) -> tuple[pd.DataFrame, dict, object]:
-    """Return the filled table, the time that it took, and the model if it has a log score."""
-    if method == "vaekit":
-        from vaekit import VAE
-
-        with stopwatch() as took:
-            model = VAE(columns=table.declared, random_state=seed).fit(masked)
+def impute(method: str, table: Table, full: pd.DataFrame, masked: pd.DataFrame, seed: int) -> Imputed:
+    """Fill the missing cells of `masked`; `full` is only used for the log score."""
+    contestant = Contestant.parse(method)
+    hidden = int((full.notna() & masked.isna()).to_numpy().sum())
+    if contestant.name == "vaekit":
+        model, took = contestant.fit(masked, table.declared, seed)
+        with stopwatch() as filling:
             filled = model.impute(masked)
-        return filled, took, model
-    if method == "mean/mode":
+        gain = model.score_samples(full) - model.score_samples(masked) if contestant.recipe == "auto" else None
+        took = {key: took[key] + filling[key] for key in took}
+        return Imputed(filled, model.impute(masked, draws=DRAWS), took, None if gain is None else gain.sum() / hidden)
+    if contestant.name == "mean/mode":
         with stopwatch() as took:
-            model = Marginals(masked)
-            filled = model.impute(masked)
-        return filled, took, model
-    return *run_peer(method, {"masked": masked}, table.kinds, seed, {"trees": trees}), None
+            filled = masked.apply(lambda c: c.fillna(c.mode()[0] if c.dtype == "category" else c.mean()))
+        units = find_units(masked, full, table.declared)
+        model = IndependentColumns(units.train, units.categories, units.widths)
+        gain = model.log_prob(units.test) - model.log_prob(units.train)
+        return Imputed(filled, [], took, gain.sum() / hidden)
+    options = {"draws": DRAWS, **contestant.options}
+    name = "argn-cells" if contestant.name == "argn" else contestant.name
+    answer, took = run_peer(name, {"masked": dates_as_days(masked)}, table.kinds, seed, options)
+    filled, *draws = (answer.iloc[at : at + len(masked)] for at in range(0, len(answer), len(masked)))
+    return Imputed(filled, draws, took)
 
 
-def trial(name: str, method: str, seed: int, trees: int) -> dict:
-    table = load_table(name)
-    hidden = hidden_cells(table, seed)
-    full = table.frame.astype(
-        {c: float for c in table.kinds if c not in table.discrete}
-    )  # missing cells turn integers into floats
-    masked = full.mask(hidden)
-    filled, took, model = fill(method, table, masked, seed, trees)
-    errors = column_errors(table, filled, hidden)
+def trial(table: str, method: str, seed: int, mechanism: str, most: int | None) -> dict[str, Any]:
+    data = load_table(table)
+    some = some_rows(data, most)
+    hidden = hidden_cells(data, mechanism, seed)[some]
+    data = data.take(some)
+    full = data.frame.astype({c: float for c, kind in data.kinds.items() if kind == "number"})  # for missing cells
+    found = impute(method, data, full, full.mask(hidden), seed)
+    errors = column_errors(data, found.filled, hidden)
     record = {"column_errors": errors, "average": float(np.mean(list(errors.values())))}
-    for key, columns in {"error": table.discrete, "nrmse": [c for c in table.kinds if c not in table.discrete]}.items():
-        if columns:
-            record[key] = float(np.mean([errors[c] for c in columns]))
-    if model is not None:
-        gain = np.asarray(model.score_samples(full)) - np.asarray(model.score_samples(masked))
-        record["log_score"] = float(gain.sum() / hidden.sum())
-    return {**record, "minutes": took["seconds"] / 60, **took, "rows": len(masked)}
+    for key, columns in {"error": data.discrete, "nrmse": data.numbers}.items():
+        if of := [errors[c] for c in columns if c in errors]:
+            record[key] = float(np.mean(of))
+    if found.log_score is not None:
+        record["log_score"] = float(found.log_score)
+    return {
+        **record,
+        **draw_scores(data, [aligned(data, f) for f in found.draws or [found.filled]], hidden),
+        "minutes": found.took["seconds"] / 60,
+        **found.took,
+        "rows": len(full),
+        "hidden": float(hidden.mean()),
+    }
+
+
+def aligned(table: Table, filled: pd.DataFrame) -> pd.DataFrame:
+    """Return a filled table with the columns and categories of the true one, as numbers."""
+    filled = filled[table.frame.columns].reset_index(drop=True)
+    return as_codes(filled.astype({c: table.frame[c].dtype for c in table.discrete}))
 
 
 def column_errors(table: Table, filled: pd.DataFrame, hidden: np.ndarray) -> dict[str, float]:
-    """Return the normalised root mean squared error, or the share of wrong categories, of each column."""
-    filled = filled[table.frame.columns].reset_index(drop=True)
-    filled = filled.astype({c: table.frame[c].dtype for c in table.discrete})
-    truth, told = as_codes(table.frame), as_codes(filled)
+    """Return the normalised root mean squared error, or the share of wrong categories, of each column with hidden cells."""
+    truth, told = as_codes(table.frame), aligned(table, filled)
     errors = {}
     for place, column in enumerate(truth):
+        if not hidden[:, place].any():
+            continue
         wrong = told[column][hidden[:, place]] - truth[column][hidden[:, place]]
         if wrong.isna().any():
             raise ValueError(f"`{column}` must be filled. Got {wrong.isna().sum()} missing cells instead.")
@@ -112,63 +149,46 @@ def column_errors(table: Table, filled: pd.DataFrame, hidden: np.ndarray) -> dic
     return errors
 
 
-class Marginals:
-    """The baseline mean/mode, with the log score of independent columns.
-
-    Args:
-        frame: the table, with missing cells.
-    """
-
-    def __init__(self, frame: pd.DataFrame) -> None:
-        self.score = {c: frequencies(frame[c]) if frame[c].dtype == "category" else Histogram(frame[c]) for c in frame}
-
-    def impute(self, frame: pd.DataFrame) -> pd.DataFrame:
-        return frame.apply(lambda c: c.fillna(c.mode()[0] if c.dtype == "category" else c.mean()))
-
-    def score_samples(self, frame: pd.DataFrame) -> np.ndarray:
-        scores = [frame[column].astype(object).map(score).astype(float) for column, score in self.score.items()]
-        return np.nansum(scores, axis=0)
+def draw_scores(table: Table, draws: list[pd.DataFrame], hidden: np.ndarray) -> dict[str, Any]:
+    """Return the energy score, and the coverage of each column of numbers if there are draws."""
+    truth, stack = as_codes(table.frame), np.stack([draw.to_numpy() for draw in draws])
+    scale = np.array([np.nan if c in table.discrete else truth[c].std() or 1.0 for c in truth])
+    record: dict[str, Any] = {"energy": energy_score(stack, truth.to_numpy(), hidden, scale), "draws": len(draws)}
+    if len(draws) == DRAWS:
+        covered = {
+            c: coverage(stack[:, hidden[:, i], i], truth[c].to_numpy()[hidden[:, i]])
+            for i, c in enumerate(truth)
+            if c in table.numbers and hidden[:, i].any()
+        }
+        if covered:
+            record |= {"coverage": float(np.mean(list(covered.values()))), "column_coverage": covered}
+    return record
 
 
-def frequencies(column: pd.Series) -> dict[object, float]:
-    """Return log probabilities of categories, with one added to every count."""
-    counts = column.value_counts() + 1  # categories that were not seen get a count, too
-    return dict(np.log(counts / counts.sum()))
+def tasks(trials: Trials, mechanisms: list[str]) -> Iterator[dict[str, Any]]:
+    """Yield all trials: the first seed with every mechanism, the other seeds with MCAR alone."""
+    for task in trials.tasks():
+        for mechanism in mechanisms:
+            if mechanism == "MCAR" or task["seed"] == trials.chosen.seeds[0]:
+                yield task | {"mechanism": mechanism}
 
 
-class Histogram:
-    """The log density of a number column, in bins between quantiles that are no narrower than its last decimal.
-
-    Args:
-        column: the numbers, with missing cells.
-        quantiles: number of quantiles at which a bin has an edge.
-    """
-
-    def __init__(self, column: pd.Series, quantiles: int = 100) -> None:
-        known = column.dropna().to_numpy()
-        decimals = next((d for d in range(6) if np.allclose(known, known.round(d), rtol=0, atol=1e-9)), 6)
-        half = 0.5 * 10.0**-decimals
-        points = np.quantile(known, np.linspace(0, 1, quantiles + 1), method="nearest")
-        self.edges = np.unique(np.concatenate([points - half, points + half]).round(decimals + 1))
-        counts = np.histogram(known, self.edges)[0] + 0.5
-        self.log_density = np.log(counts / counts.sum() / np.diff(self.edges))
-
-    def __call__(self, value: float) -> float:
-        if np.isnan(value):
-            return np.nan
-        place = np.searchsorted(self.edges, value) - 1
-        return float(self.log_density[np.clip(place, 0, len(self.log_density) - 1)])
+def report(trials: Trials) -> str:
+    about = __doc__.split("\n", 2)[2].strip()
+    found = {m: by_table(trials, TABLES, METHODS, MEASURES, mechanism=m) for m in MECHANISMS}
+    parts = [f"# Missing cells\n\n{about}\n", *(f"# {m}\n\n{text}" for m, text in found.items() if text)]
+    return re.sub(rf"^\| ({'|'.join(POINTS)})\b", r"| \1 †", "\n".join(parts), flags=re.MULTILINE)
 
 
 def main() -> None:
     parser = arguments(__doc__, TABLES, METHODS)
-    parser.add_argument("--trees", type=int, default=100, help="trees in each forest of missforest (100)")
+    parser.add_argument(
+        "--mechanisms", type=some_of(MECHANISMS), default=MECHANISMS, help="some of MCAR,MAR,MNAR (all)"
+    )
     chosen = parser.parse_args()
     trials = Trials("imputation", chosen)
-    small = f"missforest ({chosen.trees} trees)" if chosen.trees != 100 else "missforest"
-    trials.run(lambda *of: trial(*of, trees=chosen.trees), lambda method: small if method == "missforest" else method)
-    about = __doc__.split("\n", 2)[2].strip()
-    trials.write(f"# Missing cells\n\n{about}\n\n{by_table(trials, TABLES, METHODS, MEASURES)}")
+    trials.run(partial(trial, most=chosen.rows), tasks(trials, chosen.mechanisms))
+    trials.write(report(trials))
 
 
 if __name__ == "__main__":

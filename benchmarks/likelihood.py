@@ -18,7 +18,8 @@ import sys
 import time
 from pathlib import Path
 
-from common import HERE, RESULTS, circumstances, data_folder, markdown_table, some_of, star, stopwatch
+from common import HERE, RESULTS, circumstances, data_folder, markdown_table, star, stopwatch
+from trials import some_of
 
 PUBLISHED = {
     "mnist": "86.76, VAE of Burda et al. 2016",
