@@ -136,6 +136,17 @@ def test_a_row_has_the_same_numbers_in_any_order_and_company(people, vae):
         assert_allclose(vae.explain(people.iloc[[row]]), explained.iloc[[row]], rtol=1e-7)
 
 
+def test_the_autoregressive_table_works_in_double_precision(people):
+    """The estimator scores in doubles, whose numbers single precision nearly has."""
+    model = small(recipe="autoregressive-table").fit(people)
+    assert_allclose(model.score_samples(people), model.run_.score_samples(people), rtol=1e-4)
+    assert_allclose(model.score_samples(people), model.score_samples(people[::-1])[::-1])
+    assert not model.impute(people).isna().any(axis=None)
+    assert not any(drawn.isna().any(axis=None) for drawn in model.impute(people, draws=2))
+    assert model.transform(people).shape == (len(people), 2)
+    assert model.explain(people)["age"].notna().all()
+
+
 def test_a_clone_with_the_same_random_state_is_the_same_model(people, vae):
     codes = vae.transform(people)
     assert_array_equal(clone(vae).fit(people).transform(people), codes)

@@ -55,7 +55,7 @@ class CellVectors(nn.Module):
     def forward(self, cells: Tensor) -> Tensor:
         """Map cells (..., S), NaN where not seen, to vectors (..., S, width)."""
         categories = self._categories(cells[..., : self.categories], self.first)
-        features = score_features(cells[..., self.categories :])
+        features = score_features(cells[..., self.categories :].to(self.scores.dtype))
         numbers = torch.einsum("...rf,rfh->...rh", features, self.scores)
         return torch.cat([categories, numbers.to(categories.dtype)], -2)
 
@@ -63,7 +63,7 @@ class CellVectors(nn.Module):
         """Map the values of one cell (...) to vectors (..., width)."""
         if cell < self.categories:
             return self._categories(value, self.first[cell])
-        return score_features(value) @ self.scores[cell - self.categories]
+        return score_features(value.to(self.scores.dtype)) @ self.scores[cell - self.categories]
 
     def _categories(self, cells: Tensor, first: Tensor) -> Tensor:
         absent = len(self.values)
