@@ -48,18 +48,19 @@ def likeliest(part: np.ndarray, column: pd.Series) -> pd.Series:
 
 
 def miceforest(job: Job) -> pd.DataFrame:
-    """Impute by MICE with gradient-boosted trees and predictive mean matching, with the package's defaults.
+    """Impute by MICE with gradient-boosted trees, with the package's defaults for numbers: predictive mean matching.
 
-    One chain: after five rounds, the table after each further round is a draw. The fill is the mean or the most frequent
-    value of the draws.
+    Categories are drawn from their predicted probabilities, since the package's search for neighbours fails where a
+    probability is 0. One chain: after five rounds, the table after each further round is a draw. The fill is the mean or
+    the most frequent value of the draws.
     """
     from miceforest import ImputationKernel
 
     masked = job.table("masked")
-    numbers = [c for c in masked if c not in job.discrete]
-    given = masked.astype(dict.fromkeys(numbers, float)).rename(columns=str)
+    given = masked.astype({c: float for c in masked if c not in job.discrete})
+    how = {c: "fast" if c in job.discrete else "normal" for c in masked}
     with job.fitting():
-        kernel = ImputationKernel(given, random_state=job.seed, save_all_iterations_data=False)
+        kernel = ImputationKernel(given, random_state=job.seed, mean_match_strategy=how, save_all_iterations_data=False)
         kernel.mice(5)
         draws = []
         for _ in range(job.options["draws"]):

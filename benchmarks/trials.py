@@ -92,7 +92,7 @@ def arguments(about: str, tables: Iterable[str], methods: Iterable[str]) -> argp
     parser.add_argument(
         "--rows", type=int, help="use at most so many rows, for a try; the results get files of their own"
     )
-    parser.add_argument("--fresh", action="store_true", help="forget earlier trials of these tables and methods")
+    parser.add_argument("--fresh", action="store_true", help="forget earlier trials of these tables, methods and seeds")
     return parser
 
 
@@ -118,7 +118,10 @@ class Trials:
             self.path.write_text("".join(json.dumps(record) + "\n" for record in self.records))
 
     def is_chosen(self, record: dict) -> bool:
-        return record["table"] in self.chosen.tables and record["method"] in self.chosen.methods
+        chosen = self.chosen
+        return (
+            record["table"] in chosen.tables and record["method"] in chosen.methods and record["seed"] in chosen.seeds
+        )
 
     def tasks(self) -> Iterator[dict[str, Any]]:
         """Yield every chosen table with every method and seed, one seed after the other."""

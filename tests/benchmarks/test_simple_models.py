@@ -1,11 +1,17 @@
 """The simple models of the benchmarks: independent columns sum to one, and a copula keeps marginals and correlation."""
 
+import json
+
 import numpy as np
 import pandas as pd
+import peer_densities
 import pytest
 from copula import RankCopula
 from marginals import Histogram, IndependentColumns
+from peer_job import Job
 from scipy.stats import ks_2samp, multivariate_normal, spearmanr
+from synthesis import rare
+from table_data import Table
 from units import find_units
 
 
@@ -99,3 +105,24 @@ def test_the_same_seed_draws_the_same_rows():
     first, second, third = (RankCopula(frame, seed).sample(50) for seed in (0, 0, 1))
     assert first.equals(second)
     assert not first.equals(third)
+
+
+@pytest.mark.parametrize(("width", "step"), [(0.5, 0.5), (0.0, 0.0005)])
+def test_a_flow_gives_probabilities_of_intervals_and_densities(tmp_path, monkeypatch, width, step):
+    """With noise over its interval, the bound is unbiased before the logarithm: it sums to one over the grid."""
+    monkeypatch.setattr(peer_densities, "DRAWS", 1)
+    rng = np.random.default_rng(0)
+    pd.DataFrame({"0": rng.integers(-3, 4, 300) / 2}).to_parquet(tmp_path / "train.parquet")
+    pd.DataFrame({"0": np.tile(np.arange(-12, 12, step), 1000 if width else 1)}).to_parquet(tmp_path / "test.parquet")
+    (tmp_path / "job.json").write_text(json.dumps({"seed": 0, "options": {"widths": [width], "max_epochs": 2}}))
+    found = np.exp(peer_densities.spline_flow(Job(tmp_path))["log_prob"].to_numpy())
+    assert (found.sum() / 1000 if width else found.sum() * step) == pytest.approx(1, abs=0.02)
+
+
+def test_rare_categories_are_compared_by_their_shares():
+    train = pd.DataFrame({"c": pd.Categorical(["a"] * 960 + ["b"] * 20 + ["c"] * 15 + ["d"] * 5)})
+    new = pd.DataFrame({"c": pd.Categorical(["a"] * 970 + ["b"] * 10 + ["d"] * 20, train["c"].cat.categories)})
+    table = Table("made", train, {"c": "categorical"})
+    assert rare(new, train, table) == pytest.approx((0.5 + 0) / 2)  # b halved, c lost, d has too few rows to judge
+    assert rare(train, train, table) == 1
+    assert rare(train[:960], train[:960], table) is None
