@@ -145,7 +145,7 @@ def column_errors(table: Table, filled: pd.DataFrame, hidden: np.ndarray) -> dic
         if column in table.discrete:
             errors[column] = float((wrong != 0).mean())
         else:
-            errors[column] = float(np.sqrt((wrong**2).mean()) / truth[column].std())
+            errors[column] = float(np.sqrt((wrong**2).mean()) / (truth[column].std() or 1.0))
     return errors
 
 
