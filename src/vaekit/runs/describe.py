@@ -70,7 +70,7 @@ def describe(source: object, settings: Mapping[str, Any] | Iterable[str] = ()) -
     if opened.frame is not None:
         recipe = load_recipe("table", settings)
     split = split_source(opened, None, recipe.seed, recipe.data)
-    schema = make_schema(opened, split.train, recipe.data.kind)
+    schema = make_schema(opened, split.train, recipe.data.kind, recipe.data.rules)
     _, choices = resolve(recipe, schema, len(split.train))
     counts = f"{len(split.train)} to train, {len(split.validation)} to choose the model, {len(split.test)} held out"
     said = [("file", opened.frame.said)] if opened.frame is not None and opened.frame.said else []
@@ -96,6 +96,7 @@ def describe_schema(schema: Schema) -> list[tuple[str, str]]:
         ("example", f"{'picture' if schema.picture else 'row'} of {size}"),
         ("kind", schema.kind + (f", {schema.levels} levels" if schema.levels else "") + f" ({schema.dtype})"),
     ]
+    rows += [("rule", rule.text) for rule in schema.rules]
     if schema.columns and not schema.table:
         shown = ", ".join(schema.columns[:12])
         rows.append(("columns", shown + (f", … {len(schema.columns)} in all" if len(schema.columns) > 12 else "")))
