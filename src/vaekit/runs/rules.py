@@ -21,7 +21,7 @@ from vaekit.evaluation import TableModel, evaluating
 Array = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 Blocks = Callable[[torch.Tensor, Indices], Iterator[tuple[Any, torch.Tensor]]]
-CHUNK = 256
+CHUNK = 512
 """Rows that are drawn and decoded together; always as many, so that a row does not depend on the number of rows."""
 AT_ONCE, MOST_AT_ONCE = 10, 20_000
 """Draws that are made at once for each row that is drawn again, and most rows of them."""
@@ -50,8 +50,8 @@ def draw_new(model: TableModel, rules: RuleSet, n: int, seed: int, blocks: Block
         noise = RowNoise(np.stack([rows, np.full(len(rows), attempt)], 1), seed)
         uniform = noise.uniform((model.cells.layout.slots, 2), RowStream.RULE_CELLS).float()
         z, made = _draw_codes(model, rows, seed, attempt), []
-        for chosen in np.resize(np.arange(len(rows)), (-(-len(rows) // CHUNK), CHUNK)):
-            with evaluating(model.model):
+        with evaluating(model.model):
+            for chosen in np.resize(np.arange(len(rows)), (-(-len(rows) // CHUNK), CHUNK)):
                 start = 0
                 for own, part in blocks(z[chosen], rows[chosen]):
                     noises = uniform[chosen[start : start + len(part)]].to(part.device)
@@ -97,9 +97,9 @@ def condition(
     Raises:
         DataError: if the given cells break a rule, or leave no way to obey it.
     """
-    told, mend = "The given values leave no way to obey", "Give other values, or train without the rule"
+    mend = "Give other values, or train without the rule"
     if (broken := rules.broken_by(row[None])).any():
-        raise _refuse(rules, broken, told, mend)
+        raise _refuse(rules, broken, "The given values break", mend)
     first, size = draw(n, seed)
     spare = np.empty((0, len(row)))
 
@@ -115,7 +115,7 @@ def condition(
 
     codes, broken = rules.draw(again, np.tile(row, (n, 1)), lambda rows: _mend_noise(rows[:, None], rules, seed))
     if broken.any():
-        raise _refuse(rules, broken, told, mend)
+        raise _refuse(rules, broken, "The given values leave no way to obey", mend)
     return codes, size
 
 
@@ -194,12 +194,9 @@ def _refuse(rules: RuleSet, broken: Truth, told: str, mend: str) -> DataError:
 
 
 def _warn(rules: RuleSet, broken: Truth) -> None:
-    """Warn of rows whose given cells leave no way to obey a rule."""
+    """Warn of rows whose given cells do not fit a rule."""
     if not broken.any():
         return
     parts = [f"'{rule.text}' in {own.sum():,}" for rule, own in zip(rules.rules, broken, strict=True) if own.any()]
-    rows = f"{broken.any(0).sum():,} of {broken.shape[1]:,} rows"
-    warnings.warn(
-        f"The given cells of {rows} leave no way to obey the rules {shorten(', '.join(parts))}. These rows break them",
-        stacklevel=4,
-    )
+    told = f"In {broken.any(0).sum():,} of {broken.shape[1]:,} rows the given cells do not fit the rules, which stay broken: "
+    warnings.warn(told + shorten(", ".join(parts)), stacklevel=4)

@@ -93,11 +93,10 @@ def _search(
             if any(each.strict for each in way):
                 raise DataError(f"No row can obey {said} together", mend="Leave one of them out")
             raise DataError(f"The rules {said} say that columns are equal", mend="Write the equality with ==")
-        if isinstance(start, float) and isinstance(upper, float):
-            if upper < start or (upper == start and any(each.strict for each in way)):
-                raise DataError(f"No row can obey {said} together", mend="Leave one of them out")
-            continue
-        _search(upper, above, way, start)
+        if isinstance(upper, str):
+            _search(upper, above, way, start)
+        elif isinstance(start, float) and (upper < start or (upper == start and any(each.strict for each in way))):
+            raise DataError(f"No row can obey {said} together", mend="Leave one of them out")
 
 
 def _equal_columns(rules: Sequence[Rule]) -> dict[str, str]:

@@ -26,6 +26,7 @@ class Draft:
     def __init__(self, codes: Array, given: Truth, scales: Scales, places: Mapping[str, int]) -> None:
         self.codes, self.scales, self.places = codes.copy(), scales, places
         self.fixed = {name: given[:, place].copy() for name, place in places.items()}
+        self.solved = self.fixed  # in addition, the cells that were solved for (see `RuleSet.compute`)
         self.values = {}
         for name, place in places.items():
             scale = scales[name]

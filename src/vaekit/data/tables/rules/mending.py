@@ -21,7 +21,7 @@ def move_in_order(
     orders: Sequence[Order],
     names: Sequence[str],
     computed: Collection[str],
-    uniform: Sequence[Array] | None,
+    uniform: Sequence[Array | None],
 ) -> None:
     """Move numbers that break rules of order: to the nearest value that obeys, or by a drawn difference.
 
@@ -41,7 +41,7 @@ def move_in_order(
         low, high = np.full(len(draft), scale.low), ceiling[name]
         raised, lowered = low, high
         for i, rule in enumerate(orders):
-            shift = 0.0 if uniform is None else rule.draw_difference(uniform[i])
+            shift = 0.0 if (own := uniform[i]) is None else rule.draw_difference(own)
             if rule.upper == name:
                 base = _known(rule.side(draft.values, rule.lower), -np.inf)
                 least = scale.at_least(base, rule.strict)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +33,7 @@ class RuleSet:
     """
 
     def __init__(self, columns: Sequence[Column], rules: Sequence[Rule]) -> None:
-        self.rules = tuple(rules)
+        self.columns, self.rules = tuple(columns), tuple(rules)
         places = {column.name: i for i, column in enumerate(columns)}
         named = dict.fromkeys(name for rule in rules for name in rule.columns)
         self.places = {name: places[name] for name in named}
@@ -50,7 +51,7 @@ class RuleSet:
 
     def obeyed(self, draft: Draft) -> Truth:
         """Return which rules each row obeys, shape (rules, n)."""
-        return np.array([rule.holds(draft.values) for rule in self.rules], bool).reshape(-1, len(draft))
+        return np.array([rule.holds(draft.values) for rule in self.rules], bool).reshape(len(self.rules), len(draft))
 
     def broken_by(self, codes: Array) -> Truth:
         """Return which rules are broken by the known cells of rows alone, whatever the others are, shape (rules, n).
@@ -60,21 +61,41 @@ class RuleSet:
         """
         return ~self.obeyed(self.draft(codes, ~np.isnan(codes)))
 
-    def compute(self, draft: Draft) -> None:
-        """Compute columns from others; where the computed cell is fixed, solve for the last free source."""
+    def compute(self, draft: Draft, within: bool = False) -> None:
+        """Compute columns from others; where the computed cell is fixed, solve for the last free source.
+
+        Args:
+            draft: the rows.
+            within: whether a source that would leave the range of its column goes to the end of the range, so that the
+                other sources make up the rest.
+        """
+        self._fix_what_follows(draft)
         fixed = draft.fixed
         draft.fixed = {name: cells.copy() for name, cells in fixed.items()}
         for _ in self.computing:
             for rule in self.computing:
-                draft.put(str(rule.target), rule.solve(draft.values, str(rule.target)), np.ones(len(draft), bool))
+                target = str(rule.target)
+                draft.put(target, rule.solve(draft.values, target), np.ones(len(draft), bool))
             for rule in reversed(self.computing):
                 for name in reversed(rule.sources):
                     wrong = ~rule.holds(draft.values) & draft.fixed[str(rule.target)]
                     if wrong.any():
-                        draft.fixed[name] |= draft.put(name, rule.solve(draft.values, name), wrong)
+                        scale, values = self.scales[name], rule.solve(draft.values, name)
+                        values = np.clip(values, scale.low, scale.high) if within else values
+                        draft.fixed[name] |= draft.put(name, values, wrong)
             if all(rule.holds(draft.values).all() for rule in self.computing):
                 break
-        draft.fixed = fixed
+        draft.solved, draft.fixed = draft.fixed, fixed
+
+    def _fix_what_follows(self, draft: Draft) -> None:
+        """Compute cells that follow from fixed cells alone, and fix them, too."""
+        for _ in self.computing:
+            for rule in self.computing:
+                for name in rule.columns:
+                    others = [draft.fixed[other] for other in rule.columns if other != name]
+                    follows = np.logical_and.reduce(others) & draft.free(name)
+                    if follows.any():
+                        draft.fixed[name] |= draft.put(name, rule.solve(draft.values, name), follows)
 
     def mend(self, draft: Draft, uniform: Array | None = None) -> None:
         """Change free cells of the rows that break rules.
@@ -86,22 +107,31 @@ class RuleSet:
             uniform: numbers in (0, 1), shape (n, rules), that choose differences and combinations; None chooses the
                 nearest numbers and the most frequent combinations.
         """
-        for computed in (self.targets, frozenset[str]()):
+        fixed, none = draft.fixed, frozenset[str]()
+        draft.fixed = draft.solved  # at first, cells that were solved for stay
+        for computed in (self.targets, self.targets, none, none):
             if self.obeyed(draft).all():
-                return
-            before, fixed = dict(draft.values), draft.fixed
-            self._change(draft, computed, uniform)
-            if not computed:  # what was moved stays, and its sources follow
-                draft.fixed = {name: fixed[name] | (draft.values[name] != before[name]) for name in fixed}
-            self.compute(draft)
-            draft.fixed = fixed
+                break
+            for change in self._changes(computed, uniform):
+                before = dict(draft.values)
+                change(draft)
+                if not computed:  # what was moved stays, and its sources follow
+                    draft.fixed = {name: draft.fixed[name] | (draft.values[name] != before[name]) for name in fixed}
+            if computed:
+                draft.fixed = fixed
+            self.compute(draft, within=True)
+        draft.fixed = fixed
 
-    def _change(self, draft: Draft, computed: Collection[str], uniform: Array | None) -> None:
-        numbers = None if uniform is None else {rule.text: own for rule, own in zip(self.rules, uniform.T, strict=True)}
+    def _changes(self, computed: Collection[str], uniform: Array | None) -> Iterator[Callable[[Draft], None]]:
+        """Yield the steps of `mend`: a combination for each rule that has a list of them, then the numbers in order."""
+
+        def noise(rule: Rule) -> Array | None:
+            return None if uniform is None else uniform[:, self.rules.index(rule)]
+
         for rule in self.tables:
-            choose_combination(draft, rule, computed, None if numbers is None else numbers[rule.text])
-        own = None if numbers is None else [numbers[rule.text] for rule in self.orders]
-        move_in_order(draft, self.orders, self.ordered, computed, own)
+            yield partial(choose_combination, rule=rule, computed=computed, uniform=noise(rule))
+        own = [noise(rule) for rule in self.orders]
+        yield partial(move_in_order, orders=self.orders, names=self.ordered, computed=computed, uniform=own)
 
     def settle(self, codes: Array, given: Array | None = None) -> tuple[Array, Truth]:
         """Make typical rows obey: columns are computed, numbers moved to the nearest ones in order.
@@ -113,10 +143,30 @@ class RuleSet:
         Returns:
             Codes, and which rules rows still break, because of their given cells, shape (rules, n).
         """
-        draft = self.draft(codes, np.zeros(codes.shape, bool) if given is None else ~np.isnan(given))
+        return self._finish(codes, np.full(codes.shape, np.nan) if given is None else given, None)
+
+    def _finish(self, codes: Array, given: Array, uniform: Array | None) -> tuple[Array, Truth]:
+        """Mend rows; where given cells leave no way to obey some rules, mend them by the other rules alone."""
+        draft = self._mended(codes, given, uniform)
+        codes_mended, broken = draft.codes, ~self.obeyed(draft)
+        if uniform is not None:  # what was drawn may be too far, but the nearest values fit
+            rows = np.flatnonzero(broken.any(0))
+            draft = self._mended(codes[rows], given[rows], None)
+            codes_mended[rows], broken[:, rows] = draft.codes, ~self.obeyed(draft)
+        for pattern in np.unique(broken, axis=1).T:
+            if pattern.any():
+                rows = np.flatnonzero((broken == pattern[:, None]).all(0))
+                others = RuleSet(self.columns, [rule for rule, own in zip(self.rules, pattern, strict=True) if not own])
+                noise = None if uniform is None else uniform[rows][:, ~pattern]
+                codes_mended[rows], left = others._finish(codes[rows], given[rows], noise)
+                broken[np.ix_(~pattern, rows)] = left
+        return codes_mended, broken
+
+    def _mended(self, codes: Array, given: Array, uniform: Array | None) -> Draft:
+        draft = self.draft(codes, ~np.isnan(given))
         self.compute(draft)
-        self.mend(draft)
-        return draft.codes, ~self.obeyed(draft)
+        self.mend(draft, uniform)
+        return draft
 
     def draw(
         self, draw: Drawer, given: Array, uniform: Callable[[npt.NDArray[np.int64]], Array]
@@ -142,7 +192,5 @@ class RuleSet:
             rows = rows[~(self.obeyed(draft) | broken[:, rows]).all(0)]
             if not len(rows):
                 return codes, broken
-        draft = self.draft(codes[rows], ~np.isnan(given[rows]))
-        self.mend(draft, uniform(rows))
-        codes[rows], broken[:, rows] = draft.codes, ~self.obeyed(draft)
+        codes[rows], broken[:, rows] = self._finish(codes[rows], given[rows], uniform(rows))
         return codes, broken

@@ -99,16 +99,18 @@ def without_chains(pairs: Collection[tuple[str, str]]) -> list[tuple[str, str]]:
     return [(a, c) for a, c in pairs if not any((a, b) in kept and (b, c) in kept for b in names)]
 
 
-def find_fixed(table: Table, related: Collection[tuple[str, str]]) -> Iterator[tuple[str, str, int, int]]:
-    """Yield pairs of columns with few of the possible combinations, and how many rows show it.
+def find_fixed(table: Table, related: Collection[tuple[str, str]]) -> dict[tuple[str, str], tuple[int, int]]:
+    """Return pairs of columns with few of the possible combinations, and how many rows show it.
 
     A row counts as one in which the rule holds if another row has the same combination.
 
     Args:
         table: the rows.
-        related: pairs of columns of which one determines the other.
+        related: pairs of columns of which the first determines the second. Combinations of the second follow from those
+            of the first.
     """
     joined = {frozenset(pair) for pair in related}
+    found: dict[tuple[str, str], tuple[int, int]] = {}
     for first, second in combinations(table.categories, 2):
         possible = table.count(first) * table.count(second)
         if frozenset((first, second)) in joined or not 4 <= possible <= MOST_COMBINED:
@@ -122,4 +124,7 @@ def find_fixed(table: Table, related: Collection[tuple[str, str]]) -> Iterator[t
         holds = len(a) - int((counts == 1).sum())
         enough = len(a) >= ROWS_EACH * np.count_nonzero(counts)
         if enough and holds >= HOLDS * len(a) and independent[counts == 0].sum() >= UNUSED:
-            yield first, second, holds, len(a)
+            found[first, second] = holds, len(a)
+    finer = {(a, b): {frozenset((c, b)) for c, d in related if d == a} for a, b in (*found, *(p[::-1] for p in found))}
+    pairs = {frozenset(pair) for pair in found}
+    return {(a, b): rows for (a, b), rows in found.items() if not pairs & (finer[a, b] | finer[b, a])}

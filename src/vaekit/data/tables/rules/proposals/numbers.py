@@ -89,7 +89,7 @@ def find_sums(table: Table, names: Sequence[str]) -> Iterator[tuple[str, Terms]]
 
 def _varies(values: Array) -> bool:
     values = values[~np.isnan(values)]
-    return len(values) > 0 and np.count_nonzero(values != _mode(values)) >= LEAST_ROWS
+    return len(values) > 0 and int(np.count_nonzero(values != _mode(values))) >= LEAST_ROWS
 
 
 def _is_sum(table: Table, total: str, terms: Terms) -> bool:
@@ -97,10 +97,9 @@ def _is_sum(table: Table, total: str, terms: Terms) -> bool:
     rule = Sum(text="", total=total, terms=terms).fit(table.values, table.scales)
     there = complete(table.values, rule.columns)
     holds = rule.holds(table.values)
-    if not often(holds[there]):
-        return False
-    cells = (table.values[name][there] for name, _ in terms)
-    return all(often(holds[there][values != _mode(values)]) for values in cells)
+    holds = holds[there]
+    cells = [table.values[name][there] for name, _ in terms]
+    return often(holds) and all(often(holds[values != _mode(values)]) for values in cells)
 
 
 def _sums_of_two(table: Table, names: Sequence[str]) -> Iterator[tuple[str, Terms]]:

@@ -53,7 +53,7 @@ def propose_rules(columns: Sequence[Column], codes: Array, accepted: Sequence[Ru
     """
     table = Table.of(columns, codes)
     proposals: list[Proposal] = []
-    rules = list(accepted)
+    rules = [read_rule(rule.text) for rule in accepted]
     for texts, counted in _candidates(table):
         for text in texts:
             rule = read_rule(text)
@@ -105,9 +105,11 @@ def _of_categories(table: Table, doubles: set[str]) -> Iterator[tuple[list[str],
         yield [f"{write_name(target)} == {write_name(source)}[{place}]"], None
     depends = {pair: rows for pair, rows in find_dependences(table).items() if not doubles & set(pair)}
     parts = {(source, target) for target, source, _ in sliced}
-    for source, target in sorted(without_chains([*depends]), key=lambda pair: table.count(pair[0])):
+    same = {target for source, target in depends if table.count(source) == table.count(target)}
+    chosen = without_chains([pair for pair in depends if pair[0] not in same])
+    for source, target in sorted(chosen, key=lambda pair: table.count(pair[0])):
         if (source, target) not in parts:
             yield [f"{write_name(source)} -> {write_name(target)}"], depends[source, target]
-    for first, second, *rows in find_fixed(table, [*depends, *parts]):
-        if not doubles & {first, second}:
-            yield [f"fixed({write_name(first)}, {write_name(second)})"], (rows[0], rows[1])
+    for pair, rows in find_fixed(table, [*depends, *parts]).items():
+        if not doubles & set(pair):
+            yield [f"fixed({', '.join(map(write_name, pair))})"], rows
