@@ -180,8 +180,8 @@ def test_fixed_combinations():
 
 def test_combinations_of_a_coarser_column_follow():
     rng = RNG(15)
-    pairs = [("Paris", "u"), ("Lyon", "v"), ("Lyon", "u"), ("Rome", "w"), ("Milan", "w")]
-    chosen = np.array(pairs)[rng.integers(0, 5, ROWS)]
+    pairs = [("Paris", "u"), ("Lyon", "v"), ("Lyon", "u"), ("Rome", "w"), ("Rome", "u"), ("Milan", "w")]
+    chosen = np.array(pairs)[rng.integers(0, len(pairs), ROWS)]
     country = pd.Series(chosen[:, 0]).map({"Paris": "FR", "Lyon": "FR", "Rome": "IT", "Milan": "IT"})
     frame = {"country": country, "kind": chosen[:, 1], "city": chosen[:, 0]}
     assert texts(frame) == ["city -> country", "fixed(kind, city)"]

@@ -13,7 +13,7 @@ import torch
 
 from vaekit.data import RowNoise, Rows, RowStream, SeedStream, seeded
 from vaekit.data.tables.coding import draw_rare
-from vaekit.data.tables.rules import RuleSet
+from vaekit.data.tables.rules import ATTEMPTS, RuleSet
 from vaekit.data.tables.rules.base import Truth
 from vaekit.errors import DataError, shorten
 from vaekit.evaluation import TableModel, evaluating
@@ -23,8 +23,10 @@ Indices = npt.NDArray[np.int64]
 Blocks = Callable[[torch.Tensor, Indices], Iterator[tuple[Any, torch.Tensor]]]
 CHUNK = 512
 """Rows that are drawn and decoded together; always as many, so that a row does not depend on the number of rows."""
-AT_ONCE, MOST_AT_ONCE = 10, 20_000
-"""Draws that are made at once for each row that is drawn again, and most rows of them."""
+AT_ONCE = 10
+"""Draws that are made at once for each row whose filled cells are drawn again."""
+MOST_GIVEN = 20_000
+"""Most rows given some cells that are drawn at once."""
 
 
 def draw_new(model: TableModel, rules: RuleSet, n: int, seed: int, blocks: Blocks) -> Array:
@@ -108,7 +110,7 @@ def condition(
         if not attempt:
             return first
         if len(spare) < len(rows):
-            more = max(len(rows), min(MOST_AT_ONCE, AT_ONCE * len(rows)))
+            more = max(len(rows), min(MOST_GIVEN, ATTEMPTS * len(rows)))
             spare = draw(more, _seed_again(seed, attempt))[0]
         found, spare = np.split(spare, [len(rows)])
         return found

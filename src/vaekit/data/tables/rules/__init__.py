@@ -8,9 +8,9 @@ from vaekit.data.tables.rules.base import Rule
 from vaekit.data.tables.rules.combinations import Dependence, Fixed, TextSlice
 from vaekit.data.tables.rules.linear import Equality, Sum
 from vaekit.data.tables.rules.order import Order
-from vaekit.data.tables.rules.rule_set import RuleSet
+from vaekit.data.tables.rules.rule_set import ATTEMPTS, RuleSet
 
 AnyRule = Annotated[Equality | Sum | Order | TextSlice | Dependence | Fixed, Field(discriminator="kind")]
 """A rule of any kind, as a schema holds it."""
 
-__all__ = ["AnyRule", "Dependence", "Equality", "Fixed", "Order", "Rule", "RuleSet", "Sum", "TextSlice"]
+__all__ = ["ATTEMPTS", "AnyRule", "Dependence", "Equality", "Fixed", "Order", "Rule", "RuleSet", "Sum", "TextSlice"]
