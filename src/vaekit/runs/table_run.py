@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+import torch
 
 from vaekit.data import Rows, SeedStream, Source, open_source
 from vaekit.data.tables.arrays import LABEL, ArrayLibrary
@@ -122,15 +123,22 @@ class TableRun(Run):
                 )
             return self.condition(n, given, seed)[0]
         if self.schema.rules and not mean:
-            context = self.context(given, at_least_one(n, "n"))
-            blocks = lambda z, rows: self._at(z, None if context is None else context[rows])  # noqa: E731
-            return self._own(draw_new(self._table_model(None), self.rules, n, seed, blocks), given)
+            return self._own(self._draw_obeying(n, seed, given), given)
         codes = super().sample(n, seed, mean, given)
         if mean:
             codes = self.rules.settle(codes)[0]
         else:
             codes = draw_rare(codes, self.schema.modelled, SeedStream.SAMPLE_RARE.rng(seed).random(codes.shape))
         return self._own(codes, given)
+
+    def _draw_obeying(self, n: int, seed: int, given: Mapping[str, Any]) -> npt.NDArray[np.float64]:
+        """Draw codes of n new rows that obey the rules."""
+        context = self.context(given, at_least_one(n, "n"))
+
+        def blocks(z: torch.Tensor, rows: npt.NDArray[np.int64]) -> Iterator[Any]:
+            return self._at(z, None if context is None else context[rows])
+
+        return draw_new(self._table_model(None), self.rules, n, seed, blocks)
 
     def condition(self, n: int, given: Mapping[str, Any], seed: int = 0) -> tuple[Any, float]:
         """Draw new rows with some cells given, by importance resampling from the joint distribution.

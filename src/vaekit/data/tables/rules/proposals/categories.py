@@ -24,16 +24,18 @@ def find_slices(table: Table) -> Iterator[tuple[str, str, int]]:
     """Yield target, source and length of targets that are the first letters of their sources."""
     texts = [name for name in table.categories if table.scales[name].sort == "text"]
     words = np.array(table.scales.texts, object)
+    lengths = {
+        name: {len(word) for word in words[np.unique(values[~np.isnan(values)]).astype(int)]}
+        for name, values in ((name, table.values[name]) for name in texts)
+    }
     for source, target in permutations(texts, 2):
-        found = words[np.unique(table.values[target][~np.isnan(table.values[target])]).astype(int)]
-        lengths = {len(word) for word in found}
-        if len(lengths) != 1 or table.count(target) >= table.count(source):
+        if len(lengths[target]) != 1 or table.count(target) >= table.count(source):
             continue
-        length = lengths.pop()
+        (length,) = lengths[target]
         there = ~np.isnan(table.values[source] + table.values[target])
         own, whole = (words[table.values[name][there].astype(int)] for name in (target, source))
         holds = np.array([a == b[:length] for a, b in zip(own, whole, strict=True)], bool)
-        if often(holds) and max(map(len, whole)) > length and _share(table, target) <= CONSTANT:
+        if often(holds) and max(lengths[source]) > length and _share(table, target) <= CONSTANT:
             yield target, source, length
 
 
@@ -118,8 +120,7 @@ def find_fixed(table: Table, related: Collection[tuple[str, str]]) -> dict[tuple
         a, b = table.pairs(first, second)
         if len(a) < LEAST_ROWS:
             continue
-        counts = np.zeros((a.max() + 1, b.max() + 1), int)
-        np.add.at(counts, (a, b), 1)
+        counts = np.bincount(a * table.count(second) + b, minlength=possible).reshape(-1, table.count(second))
         independent = np.outer(counts.sum(1), counts.sum(0)) / len(a) ** 2
         holds = len(a) - int((counts == 1).sum())
         enough = len(a) >= ROWS_EACH * np.count_nonzero(counts)
