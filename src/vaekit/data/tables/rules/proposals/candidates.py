@@ -70,9 +70,10 @@ class Table:
             found[name][there] = np.unique(values[there], return_inverse=True)[1]
         return found
 
-    def count(self, name: str) -> int:
-        """Return the number of different values of a column."""
-        return int(self.labels[name].max(initial=-1)) + 1
+    @cached_property
+    def counts(self) -> dict[str, int]:
+        """Return the number of different values of each column."""
+        return {name: int(labels.max(initial=-1)) + 1 for name, labels in self.labels.items()}
 
     def pairs(self, first: str, second: str, most: int | None = None) -> tuple[Integers, Integers]:
         """Return the labels of two columns in the rows (at most the first `most`) that have both."""

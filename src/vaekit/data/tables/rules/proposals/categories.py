@@ -29,7 +29,7 @@ def find_slices(table: Table) -> Iterator[tuple[str, str, int]]:
         for name, values in ((name, table.values[name]) for name in texts)
     }
     for source, target in permutations(texts, 2):
-        if len(lengths[target]) != 1 or table.count(target) >= table.count(source):
+        if len(lengths[target]) != 1 or table.counts[target] >= table.counts[source]:
             continue
         (length,) = lengths[target]
         there = ~np.isnan(table.values[source] + table.values[target])
@@ -52,10 +52,10 @@ def find_dependences(table: Table) -> dict[tuple[str, str], tuple[int, int]]:
     Of two columns that determine each other, the first one is the source. Chains are not shortened.
     """
     found: dict[tuple[str, str], tuple[int, int]] = {}
-    targets = [name for name in table.values if table.count(name) >= 2 and _share(table, name) <= CONSTANT]
+    targets = [name for name in table.values if table.counts[name] >= 2 and _share(table, name) <= CONSTANT]
     for source in table.categories:
         for target in targets:
-            several = 2 <= table.count(target) <= table.count(source)
+            several = 2 <= table.counts[target] <= table.counts[source]
             if source == target or not several or (target, source) in found:
                 continue
             holds, rows = _determined(*table.pairs(source, target, SCREENED), least=1)
@@ -114,18 +114,31 @@ def find_fixed(table: Table, related: Collection[tuple[str, str]]) -> dict[tuple
     joined = {frozenset(pair) for pair in related}
     found: dict[tuple[str, str], tuple[int, int]] = {}
     for first, second in combinations(table.categories, 2):
-        possible = table.count(first) * table.count(second)
-        if frozenset((first, second)) in joined or not 4 <= possible <= MOST_COMBINED:
+        possible = 4 <= table.counts[first] * table.counts[second] <= MOST_COMBINED
+        if frozenset((first, second)) in joined or not possible:
             continue
-        a, b = table.pairs(first, second)
-        if len(a) < LEAST_ROWS:
+        if _unused(_cross(table, first, second, SCREENED)) < UNUSED / 2:  # more rows have more combinations
             continue
-        counts = np.bincount(a * table.count(second) + b, minlength=possible).reshape(-1, table.count(second))
-        independent = np.outer(counts.sum(1), counts.sum(0)) / len(a) ** 2
-        holds = len(a) - int((counts == 1).sum())
-        enough = len(a) >= ROWS_EACH * np.count_nonzero(counts)
-        if enough and holds >= HOLDS * len(a) and independent[counts == 0].sum() >= UNUSED:
-            found[first, second] = holds, len(a)
+        counts = _cross(table, first, second)
+        rows = int(counts.sum())
+        holds = rows - int((counts == 1).sum())
+        enough = rows >= LEAST_ROWS and rows >= ROWS_EACH * int(np.count_nonzero(counts))
+        if enough and holds >= HOLDS * rows and _unused(counts) >= UNUSED:
+            found[first, second] = holds, rows
     finer = {(a, b): {frozenset((c, b)) for c, d in related if d == a} for a, b in (*found, *(p[::-1] for p in found))}
     pairs = {frozenset(pair) for pair in found}
     return {(a, b): rows for (a, b), rows in found.items() if not pairs & (finer[a, b] | finer[b, a])}
+
+
+def _cross(table: Table, first: str, second: str, most: int | None = None) -> Integers:
+    """Count the combinations of two columns in the rows (at most the first `most`) that have both."""
+    a, b = table.pairs(first, second, most)
+    shape = table.counts[first], table.counts[second]
+    counts: Integers = np.bincount(a * shape[1] + b, minlength=shape[0] * shape[1]).reshape(shape)
+    return counts
+
+
+def _unused(counts: Integers) -> float:
+    """Return the share of the rows of independent columns that would have a combination which no row has."""
+    independent = np.outer(counts.sum(1), counts.sum(0)) / max(counts.sum(), 1) ** 2
+    return float(independent[counts == 0].sum())

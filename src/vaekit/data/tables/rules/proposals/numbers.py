@@ -106,7 +106,7 @@ def _sums_of_two(table: Table, names: Sequence[str]) -> Iterator[tuple[str, Term
     """Yield candidates total == x + y that hold in some rows."""
     X = np.stack([table.values[name][:SCREENED] for name in names], 1) if names else np.empty((0, 0))
     crowded = np.argsort(np.isnan(X).sum(1), kind="stable")[:ROWS_SUMMED]
-    rows = np.unique(np.concatenate([crowded, np.arange(min(len(X), 4 * ROWS_SUMMED))]))
+    rows = np.unique(np.concatenate([crowded, np.arange(min(len(X), ROWS_SUMMED))]))
     X = X[rows]
     steps = np.array([table.scales[name].step for name in names])
     for i, j in combinations(range(len(names)), 2):

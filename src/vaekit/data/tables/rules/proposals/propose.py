@@ -105,9 +105,9 @@ def _of_categories(table: Table, doubles: set[str]) -> Iterator[tuple[list[str],
         yield [f"{write_name(target)} == {write_name(source)}[{place}]"], None
     depends = {pair: rows for pair, rows in find_dependences(table).items() if not doubles & set(pair)}
     parts = {(source, target) for target, source, _ in sliced}
-    same = {target for source, target in depends if table.count(source) == table.count(target)}
+    same = {target for source, target in depends if table.counts[source] == table.counts[target]}
     chosen = without_chains([pair for pair in depends if pair[0] not in same])
-    for source, target in sorted(chosen, key=lambda pair: table.count(pair[0])):
+    for source, target in sorted(chosen, key=lambda pair: table.counts[pair[0]]):
         if (source, target) not in parts:
             yield [f"{write_name(source)} -> {write_name(target)}"], depends[source, target]
     for pair, rows in find_fixed(table, [*depends, *parts]).items():
