@@ -192,6 +192,41 @@ MUTANTS = [
         "- np.log(self.resolution)",
         "tests/data/test_marginals.py::test_the_measure_of_a_real_cell_is_an_interval_as_wide_as_neighbours_are_apart",
     ),
+    Mutant(
+        "drawn rows that break a rule are kept",
+        "data/tables/rules/rule_set.py",
+        "rows = rows[~(self.obeyed(draft) | broken[:, rows]).all(0)]",
+        "rows = rows[:0]",
+        "tests/data/test_rules.py::test_rows_drawn_again_have_the_conditional_distribution",
+    ),
+    Mutant(
+        "rows that break a rule are changed, not drawn again",
+        "data/tables/rules/rule_set.py",
+        "for attempt in range(ATTEMPTS):",
+        "for attempt in range(1):",
+        "tests/data/test_rules.py::test_rows_drawn_again_have_the_conditional_distribution",
+    ),
+    Mutant(
+        "rules change given cells",
+        "data/tables/rules/draft.py",
+        "return ~self.fixed[name] & ~np.isnan(self.values[name])",
+        "return ~np.isnan(self.values[name])",
+        "tests/data/test_rules.py::test_given_cells_that_break_a_rule_stay_and_are_counted",
+    ),
+    Mutant(
+        "a new row depends on how many are drawn",
+        "runs/rules.py",
+        "z = model.model.prior().sample((CHUNK,))",
+        "z = model.model.prior().sample((CHUNK + len(rows),))[len(rows) :]",
+        "tests/test_rule_runs.py::test_a_row_depends_on_its_number_and_the_seed_alone",
+    ),
+    Mutant(
+        "an order that follows from the ranges is proposed",
+        "data/tables/rules/proposals/numbers.py",
+        "if by_chance >= BY_CHANCE and",
+        "if by_chance >= 0 and",
+        "tests/data/test_rule_proposals.py::test_an_order_that_follows_from_the_ranges_is_none",
+    ),
 ]
 
 

@@ -155,6 +155,11 @@ DRAWN = {
     "SeedStream.FACTOR_ROWS": {"halves"},
     "SeedStream.FACTOR_VOTES": {"disentanglement"},
     "SeedStream.CONDITION_RARE": {"TableModel.condition"},
+    "RowStream.RULE_CELLS": {"draw_new"},
+    "RowStream.RULE_RARE": {"draw_new"},
+    "RowStream.RULE_MEND": {"_mend_noise"},
+    "SeedStream.RULE_CODES": {"_draw_codes"},
+    "SeedStream.RULE_AGAIN": {"_seed_again"},
 }
 """Where each stream is drawn from: a stream drawn for two things would tie the one to the other."""
 

@@ -13,7 +13,7 @@ from vaekit.data import Column
 from vaekit.evaluation import Estimate, Figures, first_remedy
 from vaekit.recipe import describe_keys, load_recipe, recipe_names
 from vaekit.runs.compare import Comparison
-from vaekit.runs.describe import HEAD, describe, describe_column
+from vaekit.runs.describe import HEAD, RULES, Description, describe, describe_column
 from vaekit.runs.remedy import Trial
 from vaekit.runs.run import Run
 
@@ -85,9 +85,26 @@ def show_source(source: str, settings: list[str]) -> None:
     for note in found.notes:
         console.print(f"· {note}", markup=False)
     _show_columns(found.columns)
+    _show_rules(found)
     console.print("\n`vaekit train` would choose:")
     for note in found.choices:
         console.print(f"· {note}", markup=False)
+
+
+def _show_rules(found: Description) -> None:
+    """Print the rules that the rows obey, and how to accept them."""
+    if not found.proposals:
+        return
+    table = _table(*RULES)
+    for row in found.rules():
+        table.add_row(*map(escape, row))
+    console.print()
+    console.print(table)
+    console.print(
+        f"No rule is applied unless it is accepted. This accepts all of them:\n{found.accepting}",
+        markup=False,
+        soft_wrap=True,
+    )
 
 
 def _show_columns(columns: tuple[Column, ...]) -> None:

@@ -2,7 +2,7 @@
 
 from vaekit.data.batch_noise import BatchNoise, BatchStream, batch_keys
 from vaekit.data.batches import BatchOrder, Rows
-from vaekit.data.description import infer_schema, make_notes, make_schema, table_schema
+from vaekit.data.description import add_rules, infer_schema, make_notes, make_schema, table_schema
 from vaekit.data.encoding import encode_rows, find_columns, open_both
 from vaekit.data.known_rows import KnownRows
 from vaekit.data.noise import RowNoise, RowStream, SeedStream, seeded
@@ -34,6 +34,7 @@ __all__ = [
     "Source",
     "Split",
     "Transform",
+    "add_rules",
     "all_rows",
     "batch_keys",
     "choose_transforms",

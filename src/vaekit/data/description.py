@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -12,6 +13,7 @@ from vaekit.data.part import Part, all_rows
 from vaekit.data.schema import Kind, Schema, check_finite
 from vaekit.data.source import Source, levels_of
 from vaekit.data.tables.columns import Column
+from vaekit.data.tables.rules.fitting import MOST_FITTED, describe_rule, fit_rules
 from vaekit.errors import DataError
 
 POSSIBLE: dict[Kind, tuple[Kind, ...]] = {
@@ -112,31 +114,48 @@ def infer_schema(
     return schema.model_copy(update=found_out)
 
 
-def make_schema(source: Source, train: Part, kind: Kind | Literal["auto"] = "auto") -> Schema:
+def add_rules(schema: Schema, train: Part, rules: Sequence[str]) -> Schema:
+    """Add the rules of `data.rules` to a schema, with what they learn from training rows.
+
+    Raises:
+        DataError: if a rule does not fit the columns or the training rows, or the data are not a mixed table.
+    """
+    if rules and schema.kind != "mixed":
+        told = f"Rules (data.rules) need a mixed table, but the data are {schema.kind}"
+        raise DataError(told, mend="" if schema.picture else "Train with data.kind=mixed")
+    some = train.subset(MOST_FITTED, seed=0)
+    fitted = fit_rules(rules, schema.table, some.take(0, len(some))) if rules else ()
+    return schema.model_copy(update={"rules": fitted})
+
+
+def make_schema(
+    source: Source, train: Part, kind: Kind | Literal["auto"] = "auto", rules: Sequence[str] = ()
+) -> Schema:
     """Make the schema of an encoded source.
 
     Args:
         source: all rows.
         train: the training rows.
         kind: the declared kind of the values; by default it is inferred.
+        rules: the rules that rows of a mixed table obey.
 
     Raises:
-        DataError: in the cases of `infer_schema`, and if no column of a mixed table can be modelled.
+        DataError: in the cases of `infer_schema` and `add_rules`, and if no column of a mixed table can be modelled.
     """
     if source.frame is not None:
-        return table_schema(source.table, source.frame.array)
+        return add_rules(table_schema(source.table, source.frame.array), train, rules)
     picture, levels, columns = source.picture, source.levels, source.columns
     everything = all_rows(source)
     schema = infer_schema(train, picture=picture, levels=levels, columns=columns, kind=kind, everything=everything)
-    return schema.model_copy(update={"table": source.table})
+    return add_rules(schema.model_copy(update={"table": source.table}), train, rules)
 
 
 def make_notes(source: Source, schema: Schema) -> list[str]:
-    """Return notes for the user on how the rows of a source were read and what their values look like."""
+    """Return notes for the user on how the rows of a source were read, what they look like, and which rules they obey."""
     if schema.kind == "real" and schema.picture and (scale := find_disguise(all_rows(source), True)):
         note = f"The values look like {scale}. A density of such values is not a likelihood, because it can grow without bound."
         return [*source.notes, note]
     if schema.kind != "levels" or schema.levels != 256 or not only_extremes(all_rows(source)):
-        return list(source.notes)
+        return [*source.notes, *map(describe_rule, schema.rules)]
     note = "All values are 0 or 255. With data.binarize=threshold they are modelled as zeros and ones, and samples are 0 or 255."
     return [*source.notes, note]

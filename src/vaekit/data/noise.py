@@ -44,6 +44,12 @@ class RowStream(IntEnum):
     """Chooses a rare value in place of the shared category of a column."""
     AGGREGATE = 5
     """Draws ε of z ~ q(z), for the decomposition of the rate."""
+    RULE_CELLS = 6
+    """Draws values of cells from p(x|z) of new rows that obey rules."""
+    RULE_RARE = 7
+    """Chooses rare categories of new rows that obey rules."""
+    RULE_MEND = 8
+    """Chooses differences and combinations of rows that break a rule in every draw."""
     TUNE_MOVES = 10
     """Draws starts and momenta of the chains that tune annealing."""
     TUNE_ACCEPTANCE = 11
@@ -84,6 +90,10 @@ class SeedStream(IntEnum):
     """Draws the votes of the FactorVAE score."""
     CONDITION_RARE = 10
     """Chooses rare categories of rows that are sampled conditional on some cells."""
+    RULE_CODES = 11
+    """Draws z of new rows that obey rules."""
+    RULE_AGAIN = 12
+    """Chooses the seed with which rows that break a rule are drawn again, given some of their cells."""
 
     def rng(self, seed: int, *more: int) -> np.random.Generator:
         """Make a random generator from a seed and the number of this stream.

@@ -36,6 +36,10 @@ class DataOptions(Options):
         (),
         description="Columns that the model p(x|c) is conditional on and does not model; `label` means the labels of pictures and arrays.",
     )
+    rules: tuple[str, ...] = Field(
+        (),
+        description="Rules that drawn and filled rows of a mixed table obey, such as `a <= b`, `total == x + y`, `a == b[0:2]`, `city -> country`, `fixed(a, b)`.",
+    )
     header: bool | Literal["auto"] = Field(
         "auto", description="Whether the first line of a CSV file names the columns; `auto` infers it."
     )

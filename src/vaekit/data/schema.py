@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from vaekit.data.part import Part
 from vaekit.data.tables.arrays import Values
 from vaekit.data.tables.columns import LARGEST, Column, numbered_names
+from vaekit.data.tables.rules import AnyRule
 from vaekit.errors import DataError
 
 Kind = Literal["binary", "levels", "counts", "real", "mixed"]
@@ -34,6 +35,7 @@ class Schema(BaseModel):
         table: all columns of a mixed table (`shape` and `columns` count only modelled ones), or the context columns of
             other data.
         array: whether a mixed table was passed as an array, so that samples are returned as an array.
+        rules: the rules that drawn and filled rows of a mixed table obey.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -47,6 +49,7 @@ class Schema(BaseModel):
     dtype: str = "float64"
     table: tuple[Column, ...] = ()
     array: bool = False
+    rules: tuple[AnyRule, ...] = ()
 
     @field_validator("dtype")
     @classmethod
@@ -61,6 +64,8 @@ class Schema(BaseModel):
             raise ValueError(f"{len(self.columns)} columns of shape {self.shape}")
         if self.constant and (len(self.shape) > 1 or not 0 <= min(self.constant) <= max(self.constant) < self.shape[0]):
             raise ValueError("constant columns that do not exist")
+        if {name for rule in self.rules for name in rule.columns} - {column.name for column in self.modelled}:
+            raise ValueError("rules of columns that do not exist")
         return self
 
     @property

@@ -6,12 +6,14 @@ import hashlib
 import warnings
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+import torch
 
 from vaekit.data import Rows, SeedStream, Source, open_source
 from vaekit.data.tables.arrays import LABEL, ArrayLibrary
@@ -20,12 +22,14 @@ from vaekit.data.tables.coding import code_values, draw_rare, fill, write_back
 from vaekit.data.tables.columns import CATEGORICAL
 from vaekit.data.tables.dates import DAY
 from vaekit.data.tables.frame import Frame, PlainLibrary
+from vaekit.data.tables.rules import RuleSet
 from vaekit.errors import DataError, VaekitError, at_least_one, did_you_mean, shorten
 from vaekit.evaluation import TableFigures, TableModel, measure_tables
 from vaekit.models import VariationalAutoEncoder
 from vaekit.runs.base import repeat_value
 from vaekit.runs.cells import fillable_cells
 from vaekit.runs.pattern import write_pattern
+from vaekit.runs.rules import condition, draw_new, fill_draws, fill_means
 from vaekit.runs.run import Run
 
 Array = npt.NDArray[Any]
@@ -49,6 +53,11 @@ class TableRun(Run):
     def column_names(self) -> list[str]:
         """Return the names of all columns, in the order of training."""
         return [column.name for column in self.schema.table]
+
+    @cached_property
+    def rules(self) -> RuleSet:
+        """Return the rules that drawn and filled rows obey (`data.rules`)."""
+        return RuleSet(self.schema.modelled, self.schema.rules)
 
     def as_table_run(self) -> TableRun:
         """Return this run, which is a `TableRun` already."""
@@ -87,14 +96,14 @@ class TableRun(Run):
         """
         source = self.open(X)
         codes = self._map(self.prepare(source), self._there_and_back)
-        return self._native(codes, source)
+        return self._native(self.rules.settle(codes)[0], source)
 
     def decode(self, z: npt.ArrayLike, given: Mapping[str, Any] | None = None) -> Any:
         """Decode latent vectors, shape (n, latent_dim), to a table with a typical row for each."""
-        return self._own(super().decode(z, given), given or {})
+        return self._own(self.rules.settle(super().decode(z, given))[0], given or {})
 
     def sample(self, n: int, seed: int = 0, mean: bool = False, given: Mapping[str, Any] | None = None) -> Any:
-        """Draw new rows: z ~ p(z), then every cell from p(x|z).
+        """Draw new rows: z ~ p(z), then every cell from p(x|z). Rows that break a rule (`data.rules`) are drawn again.
 
         Args:
             n: number of rows, ≥ 1.
@@ -113,10 +122,23 @@ class TableRun(Run):
                     "`mean=True` cannot be used together with `given`", mend="For conditional means use `impute`"
                 )
             return self.condition(n, given, seed)[0]
+        if self.schema.rules and not mean:
+            return self._own(self._draw_obeying(n, seed, given), given)
         codes = super().sample(n, seed, mean, given)
-        if not mean:
+        if mean:
+            codes = self.rules.settle(codes)[0]
+        else:
             codes = draw_rare(codes, self.schema.modelled, SeedStream.SAMPLE_RARE.rng(seed).random(codes.shape))
         return self._own(codes, given)
+
+    def _draw_obeying(self, n: int, seed: int, given: Mapping[str, Any]) -> npt.NDArray[np.float64]:
+        """Draw codes of n new rows that obey the rules."""
+        context = self.context(given, at_least_one(n, "n"))
+
+        def blocks(z: torch.Tensor, rows: npt.NDArray[np.int64]) -> Iterator[Any]:
+            return self._at(z, None if context is None else context[rows])
+
+        return draw_new(self._table_model(None), self.rules, n, seed, blocks)
 
     def condition(self, n: int, given: Mapping[str, Any], seed: int = 0) -> tuple[Any, float]:
         """Draw new rows with some cells given, by importance resampling from the joint distribution.
@@ -133,12 +155,13 @@ class TableRun(Run):
             UserWarning: if the effective sample size is below n/4, or no training row has the given categories together.
 
         Raises:
-            DataError: for an unknown column or an impossible value.
+            DataError: for an unknown column, an impossible value, or values that leave no way to obey a rule.
         """
         at_least_one(n, "n")
         context = {column.name: given[column.name] for column in self.schema.context if column.name in given}
         row = self._row({name: value for name, value in given.items() if name not in context})
-        codes, size = self._table_model(None).condition(row, n, seed, self.context(context, 1))
+        model, encoded = self._table_model(None), self.context(context, 1)
+        codes, size = condition(self.rules, row, n, seed, lambda m, own: model.condition(row, m, own, encoded))
         self._warn_of(given, row, size, n)
         return self._own(codes, context), size
 
@@ -197,7 +220,8 @@ class TableRun(Run):
         """
         source, model = self.open(X), self._table_model(samples)
         allowed = fillable_cells(self._frame_of(source).names, len(source.values), columns, where)
-        return self._filled(model.cells.round(model.impute(self.prepare(source))[0]), source, allowed)
+        codes = model.cells.round(model.impute(self.prepare(source))[0])
+        return self._filled(fill_means(self.rules, codes, source.values), source, allowed)
 
     def uncertainty(self, X: object, samples: int | None = None) -> Any:
         """Return the uncertainty of each cell that `impute` fills.
@@ -240,7 +264,8 @@ class TableRun(Run):
         """
         source = self.open(X)
         allowed = fillable_cells(self._frame_of(source).names, len(source.values), columns, where)
-        codes = self._table_model(samples).draw(self.prepare(source), at_least_one(draws, "draws"), seed)
+        rows, n_draws = self.prepare(source), at_least_one(draws, "draws")
+        codes = fill_draws(self.rules, self._table_model(samples), rows, n_draws, seed)
         return [self._filled(each, source, allowed) for each in codes]
 
     def explain(self, X: object, samples: int | None = None) -> Any:

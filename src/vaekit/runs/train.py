@@ -23,6 +23,7 @@ from vaekit.data import (
     Source,
     Split,
     Transform,
+    add_rules,
     choose_transforms,
     make_notes,
     make_schema,
@@ -151,7 +152,12 @@ def train(
     if opened.frame is not None and recipe == "auto":
         plan = load_recipe("table", chosen, seed)
     split = split_source(opened, held_out, plan.seed, plan.data)
-    schema = start.schema if start else make_schema(opened, split.train, plan.data.kind)
+    rules = plan.data.rules
+    schema = (
+        add_rules(start.schema, split.train, rules)
+        if start
+        else make_schema(opened, split.train, plan.data.kind, rules)
+    )
     if not plan.has_parts("encoder") or "model" in objects:
         schema = schema.model_copy(update={"constant": {}})  # a custom model has an input for each column
     objects = adapt_model(objects, schema)

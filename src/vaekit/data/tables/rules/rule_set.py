@@ -1,0 +1,196 @@
+"""A set of rules applied to rows: compute columns, check rows, and change the free cells of rows that break rules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+
+from vaekit.data.tables.columns import Column
+from vaekit.data.tables.rules.base import Rule, Truth
+from vaekit.data.tables.rules.combinations import Combinations, Fixed
+from vaekit.data.tables.rules.conflicts import sort_computing, sort_ordered
+from vaekit.data.tables.rules.draft import Draft
+from vaekit.data.tables.rules.mending import choose_combination, move_in_order
+from vaekit.data.tables.rules.order import Order
+from vaekit.data.tables.rules.scales import make_scales
+
+Array = npt.NDArray[np.float64]
+Drawer = Callable[[npt.NDArray[np.int64], int], Array]
+"""A function that draws the rows with given numbers for the k-th time, and returns their codes."""
+ATTEMPTS = 30
+"""How often a row is drawn before a row that obeys the rules is constructed."""
+
+
+class RuleSet:
+    """Applies rules to coded rows.
+
+    Args:
+        columns: the modelled columns.
+        rules: the rules, fitted to training rows.
+    """
+
+    def __init__(self, columns: Sequence[Column], rules: Sequence[Rule]) -> None:
+        self.columns, self.rules = tuple(columns), tuple(rules)
+        places = {column.name: i for i, column in enumerate(columns)}
+        named = dict.fromkeys(name for rule in rules for name in rule.columns)
+        self.places = {name: places[name] for name in named}
+        self.scales = make_scales([columns[place] for place in self.places.values()])
+        self.computing = sort_computing(rules)
+        self.targets = {rule.target for rule in rules if rule.target is not None}
+        self.orders = [rule for rule in rules if isinstance(rule, Order)]
+        self.ordered = sort_ordered(self.orders)
+        tables = [rule for rule in reversed(self.computing) if isinstance(rule, Combinations)]
+        self.tables = [*(rule for rule in rules if isinstance(rule, Fixed)), *tables]
+
+    def draft(self, codes: Array, given: Truth) -> Draft:
+        """Start to change rows: codes (n, C), of which the given cells stay."""
+        return Draft(codes, given, self.scales, self.places)
+
+    def obeyed(self, draft: Draft) -> Truth:
+        """Return which rules each row obeys, shape (rules, n)."""
+        return np.array([rule.holds(draft.values) for rule in self.rules], bool).reshape(len(self.rules), len(draft))
+
+    def broken_by(self, codes: Array) -> Truth:
+        """Return which rules are broken by the known cells of rows alone, whatever the others are, shape (rules, n).
+
+        Args:
+            codes: shape (n, C), NaN where a cell is free.
+        """
+        return ~self.obeyed(self.draft(codes, ~np.isnan(codes)))
+
+    def compute(self, draft: Draft, within: bool = False) -> None:
+        """Compute columns from others; where the computed cell is fixed, solve for the last free source.
+
+        Args:
+            draft: the rows.
+            within: whether a source that would leave the range of its column goes to the end of the range, so that the
+                other sources make up the rest.
+        """
+        self._fix_what_follows(draft)
+        fixed = draft.fixed
+        draft.fixed = {name: cells.copy() for name, cells in fixed.items()}
+        for _ in self.computing:
+            for rule in self.computing:
+                target = str(rule.target)
+                draft.put(target, rule.solve(draft.values, target), np.ones(len(draft), bool))
+            for rule in reversed(self.computing):
+                for name in reversed(rule.sources):
+                    wrong = ~rule.holds(draft.values) & draft.fixed[str(rule.target)]
+                    if wrong.any():
+                        scale, values = self.scales[name], rule.solve(draft.values, name)
+                        values = np.clip(values, scale.low, scale.high) if within else values
+                        draft.fixed[name] |= draft.put(name, values, wrong)
+            if all(rule.holds(draft.values).all() for rule in self.computing):
+                break
+        draft.solved, draft.fixed = draft.fixed, fixed
+
+    def _fix_what_follows(self, draft: Draft) -> None:
+        """Compute cells that follow from fixed cells alone, and fix them, too."""
+        for _ in self.computing:
+            for rule in self.computing:
+                for name in rule.columns:
+                    others = [draft.fixed[other] for other in rule.columns if other != name]
+                    follows = np.logical_and.reduce(others) & draft.free(name)
+                    if follows.any():
+                        draft.fixed[name] |= draft.put(name, rule.solve(draft.values, name), follows)
+
+    def mend(self, draft: Draft, uniform: Array | None = None) -> None:
+        """Change free cells of the rows that break rules.
+
+        First columns that are not computed; where that is not enough, computed columns with their sources.
+
+        Args:
+            draft: the rows, with their columns computed.
+            uniform: numbers in (0, 1), shape (n, rules), that choose differences and combinations; None chooses the
+                nearest numbers and the most frequent combinations.
+        """
+        fixed, none = draft.fixed, frozenset[str]()
+        draft.fixed = draft.solved  # at first, cells that were solved for stay
+        for computed in (self.targets, self.targets, none, none):
+            if self.obeyed(draft).all():
+                break
+            for change in self._changes(computed, uniform):
+                before = dict(draft.values)
+                change(draft)
+                if not computed:  # what was moved stays, and its sources follow
+                    draft.fixed = {name: draft.fixed[name] | (draft.values[name] != before[name]) for name in fixed}
+            if computed:
+                draft.fixed = fixed
+            self.compute(draft, within=True)
+        draft.fixed = fixed
+
+    def _changes(self, computed: Collection[str], uniform: Array | None) -> Iterator[Callable[[Draft], None]]:
+        """Yield the steps of `mend`: a combination for each rule that has a list of them, then the numbers in order."""
+
+        def noise(rule: Rule) -> Array | None:
+            return None if uniform is None else uniform[:, self.rules.index(rule)]
+
+        for rule in self.tables:
+            yield partial(choose_combination, rule=rule, computed=computed, uniform=noise(rule))
+        own = [noise(rule) for rule in self.orders]
+        yield partial(move_in_order, orders=self.orders, names=self.ordered, computed=computed, uniform=own)
+
+    def settle(self, codes: Array, given: Array | None = None) -> tuple[Array, Truth]:
+        """Make typical rows obey: columns are computed, numbers moved to the nearest ones in order.
+
+        Args:
+            codes: codes of rows, shape (n, C).
+            given: codes of the same rows before cells were filled, NaN where one was; by default all cells are free.
+
+        Returns:
+            Codes, and which rules rows still break, because of their given cells, shape (rules, n).
+        """
+        return self._finish(codes, np.full(codes.shape, np.nan) if given is None else given, None)
+
+    def _finish(self, codes: Array, given: Array, uniform: Array | None) -> tuple[Array, Truth]:
+        """Mend rows; where given cells leave no way to obey some rules, mend them by the other rules alone."""
+        draft = self._mended(codes, given, uniform)
+        codes_mended, broken = draft.codes, ~self.obeyed(draft)
+        if uniform is not None:  # what was drawn may be too far, but the nearest values fit
+            rows = np.flatnonzero(broken.any(0))
+            draft = self._mended(codes[rows], given[rows], None)
+            codes_mended[rows], broken[:, rows] = draft.codes, ~self.obeyed(draft)
+        for pattern in np.unique(broken, axis=1).T:
+            if pattern.any():
+                rows = np.flatnonzero((broken == pattern[:, None]).all(0))
+                others = RuleSet(self.columns, [rule for rule, own in zip(self.rules, pattern, strict=True) if not own])
+                noise = None if uniform is None else uniform[rows][:, ~pattern]
+                codes_mended[rows], left = others._finish(codes[rows], given[rows], noise)
+                broken[np.ix_(~pattern, rows)] = left
+        return codes_mended, broken
+
+    def _mended(self, codes: Array, given: Array, uniform: Array | None) -> Draft:
+        draft = self.draft(codes, ~np.isnan(given))
+        self.compute(draft)
+        self.mend(draft, uniform)
+        return draft
+
+    def draw(
+        self, draw: Drawer, given: Array, uniform: Callable[[npt.NDArray[np.int64]], Array]
+    ) -> tuple[Array, Truth]:
+        """Draw rows until they obey: p(row | the row obeys all rules), with computed columns computed.
+
+        A row that breaks a rule is drawn again, up to 30 times. After that its last draw is changed (`mend`).
+
+        Args:
+            draw: draws rows.
+            given: codes of the cells that stay, NaN elsewhere, shape (n, C).
+            uniform: returns numbers in (0, 1) for rows with given numbers, shape (rows, rules).
+
+        Returns:
+            Codes, and which rules rows still break, because of their given cells, shape (rules, n).
+        """
+        codes, broken = np.empty(given.shape), self.broken_by(given)
+        rows = np.arange(len(given))
+        for attempt in range(ATTEMPTS):
+            draft = self.draft(draw(rows, attempt), ~np.isnan(given[rows]))
+            self.compute(draft)
+            codes[rows] = draft.codes
+            rows = rows[~(self.obeyed(draft) | broken[:, rows]).all(0)]
+            if not len(rows):
+                return codes, broken
+        codes[rows], broken[:, rows] = self._finish(codes[rows], given[rows], uniform(rows))
+        return codes, broken

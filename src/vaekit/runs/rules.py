@@ -1,0 +1,204 @@
+"""Rows of a run that obey rules: new rows, new rows given some cells, and filled cells."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from vaekit.data import RowNoise, Rows, RowStream, SeedStream, seeded
+from vaekit.data.tables.coding import draw_rare
+from vaekit.data.tables.rules import ATTEMPTS, RuleSet
+from vaekit.data.tables.rules.base import Truth
+from vaekit.errors import DataError, shorten
+from vaekit.evaluation import TableModel, evaluating
+
+Array = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.int64]
+Blocks = Callable[[torch.Tensor, Indices], Iterator[tuple[Any, torch.Tensor]]]
+CHUNK = 512
+"""Rows that are drawn and decoded together; always as many, so that a row does not depend on the number of rows."""
+AT_ONCE = 10
+"""Draws that are made at once for each row whose filled cells are drawn again."""
+MOST_GIVEN = 20_000
+"""Most rows given some cells that are drawn at once."""
+
+
+def draw_new(model: TableModel, rules: RuleSet, n: int, seed: int, blocks: Blocks) -> Array:
+    """Draw new rows that obey rules; the noise of row i depends on the seed, i and the attempt alone.
+
+    Args:
+        model: the model of the table.
+        rules: the rules.
+        n: number of rows.
+        seed: the same seed gives the same rows.
+        blocks: divides latent vectors of rows with given numbers into blocks, and yields each with a model that is
+            conditioned on the context of its rows.
+
+    Returns:
+        Codes, shape (n, C).
+
+    Raises:
+        DataError: if rows cannot be made to obey.
+    """
+    columns = model.schema.modelled
+
+    def draw(rows: Indices, attempt: int) -> Array:
+        noise = RowNoise(np.stack([rows, np.full(len(rows), attempt)], 1), seed)
+        uniform = noise.uniform((model.cells.layout.slots, 2), RowStream.RULE_CELLS).float()
+        z, made = _draw_codes(model, rows, seed, attempt), []
+        with evaluating(model.model):
+            for chosen in np.resize(np.arange(len(rows)), (-(-len(rows) // CHUNK), CHUNK)):
+                start = 0
+                for own, part in blocks(z[chosen], rows[chosen]):
+                    noises = uniform[chosen[start : start + len(part)]].to(part.device)
+                    made.append(own.decoder(part).base_dist.plain.draw(noises).cpu())
+                    start += len(part)
+        codes = model.cells.inverse(torch.cat(made)[: len(rows)]).numpy()
+        return draw_rare(codes, columns, noise.uniform((len(columns),), RowStream.RULE_RARE).numpy())
+
+    free = np.full((n, len(columns)), np.nan)
+    codes, broken = rules.draw(draw, free, lambda rows: _mend_noise(rows[:, None], rules, seed))
+    if broken.any():
+        told = f"{broken.any(0).sum()} of {n} rows that the model draws cannot be made to obey"
+        raise _refuse(rules, broken, told, "Train longer, or leave the rule out")
+    return codes
+
+
+def _draw_codes(model: TableModel, rows: Indices, seed: int, attempt: int) -> torch.Tensor:
+    """Draw z of rows, whose numbers increase, from the prior, in whole chunks of rows."""
+    found = []
+    with evaluating(model.model):
+        for chunk in np.unique(rows // CHUNK).tolist():
+            with seeded(int(SeedStream.RULE_CODES.rng(seed, attempt, chunk).integers(2**62))):
+                z = model.model.prior().sample((CHUNK,))
+            found.append(z[torch.from_numpy(rows[rows // CHUNK == chunk] % CHUNK)])
+    return torch.cat(found)
+
+
+def condition(
+    rules: RuleSet, row: Array, n: int, seed: int, draw: Callable[[int, int], tuple[Array, float]]
+) -> tuple[Array, float]:
+    """Draw rows given some cells until they obey rules.
+
+    Args:
+        rules: the rules.
+        row: codes of the given cells, NaN elsewhere, shape (C,).
+        n: number of rows.
+        seed: the same seed gives the same rows.
+        draw: draws rows given the cells, for a number of rows and a seed; returns codes and the effective sample size.
+
+    Returns:
+        Codes, shape (n, C), and the effective sample size of the first draw.
+
+    Raises:
+        DataError: if the given cells break a rule, or leave no way to obey it.
+    """
+    mend = "Give other values, or train without the rule"
+    if (broken := rules.broken_by(row[None])).any():
+        raise _refuse(rules, broken, "The given values break", mend)
+    first, size = draw(n, seed)
+    spare = np.empty((0, len(row)))
+
+    def again(rows: Indices, attempt: int) -> Array:
+        nonlocal spare
+        if not attempt:
+            return first
+        if len(spare) < len(rows):
+            more = max(len(rows), min(MOST_GIVEN, ATTEMPTS * len(rows)))
+            spare = draw(more, _seed_again(seed, attempt))[0]
+        found, spare = np.split(spare, [len(rows)])
+        return found
+
+    codes, broken = rules.draw(again, np.tile(row, (n, 1)), lambda rows: _mend_noise(rows[:, None], rules, seed))
+    if broken.any():
+        raise _refuse(rules, broken, "The given values leave no way to obey", mend)
+    return codes, size
+
+
+def fill_means(rules: RuleSet, codes: Array, given: Array) -> Array:
+    """Make filled cells obey rules: columns are computed, numbers moved to the nearest ones in order.
+
+    Args:
+        rules: the rules.
+        codes: codes of the rows with all cells filled, shape (n, C).
+        given: the same before cells were filled, NaN where a cell was.
+
+    Returns:
+        Codes, shape (n, C).
+
+    Warns:
+        UserWarning: if given cells break a rule.
+    """
+    settled, broken = rules.settle(codes, given)
+    _warn(rules, broken)
+    return settled
+
+
+def fill_draws(rules: RuleSet, model: TableModel, rows: Rows, draws: int, seed: int) -> Array:
+    """Fill missing cells with draws that obey rules.
+
+    Args:
+        rules: the rules.
+        model: the model of the table.
+        rows: coded rows, NaN where a cell is missing.
+        draws: number of tables M.
+        seed: the same seed gives the same draws.
+
+    Returns:
+        Codes, shape (M, n, C).
+
+    Warns:
+        UserWarning: if given cells break a rule.
+    """
+    if not rules.rules:
+        return model.draw(rows, draws, seed)
+    given = np.asarray(rows.part.take(0, len(rows)), np.float64)
+    n, more = len(given), max(1, min(AT_ONCE, 100 // draws))
+    kept = np.empty((0, 0, 0)), np.empty(0, np.int64)
+
+    def draw(chosen: Indices, attempt: int) -> Array:
+        """Draw cells number table · n + row; further draws are made for several attempts at once."""
+        nonlocal kept
+        own, use = np.unique(chosen % n), max(attempt - 1, 0) % more
+        if not use:
+            some = Rows(replace(rows.part, index=rows.part.index[own]), rows.transform, rows.seed)
+            kept = model.draw(some, draws * (more if attempt else 1), _seed_again(seed, attempt)), own
+        made, there = kept
+        return made[use * draws + chosen // n, np.searchsorted(there, chosen % n)]
+
+    def uniform(chosen: Indices) -> Array:
+        return _mend_noise(np.column_stack([given[chosen % n], chosen // n]), rules, seed)
+
+    codes, broken = rules.draw(draw, np.tile(given, (draws, 1)), uniform)
+    _warn(rules, np.logical_or.reduce(broken.reshape(-1, draws, n), 1))
+    return codes.reshape(draws, *given.shape)
+
+
+def _mend_noise(rows: npt.NDArray[np.generic], rules: RuleSet, seed: int) -> Array:
+    found: Array = RowNoise(rows, seed).uniform((len(rules.rules),), RowStream.RULE_MEND).numpy()
+    return found
+
+
+def _seed_again(seed: int, attempt: int) -> int:
+    """Return the seed of an attempt; the first one has the user's own."""
+    return int(SeedStream.RULE_AGAIN.rng(seed, attempt).integers(2**31)) if attempt else seed
+
+
+def _refuse(rules: RuleSet, broken: Truth, told: str, mend: str) -> DataError:
+    texts = [f"'{rule.text}'" for rule, own in zip(rules.rules, broken, strict=True) if own.any()]
+    return DataError(f"{told} {' and '.join(texts)}", mend=mend)
+
+
+def _warn(rules: RuleSet, broken: Truth) -> None:
+    """Warn of rows whose given cells do not fit a rule."""
+    if not broken.any():
+        return
+    parts = [f"'{rule.text}' in {own.sum():,}" for rule, own in zip(rules.rules, broken, strict=True) if own.any()]
+    told = f"In {broken.any(0).sum():,} of {broken.shape[1]:,} rows the given cells do not fit the rules, which stay broken: "
+    warnings.warn(told + shorten(", ".join(parts)), stacklevel=4)
