@@ -46,13 +46,13 @@ def moved(seed, layout=LAYOUT):
 
 def test_the_values_of_neighbours_are_scores_in_the_column_itself():
     likelihood = moved(0)
-    values = [3.0, 2.0, 1.3]  # the second cell is a point mass: its number is missing
+    values = [3.0, 2.0, 1.3]  # the second column has its point mass
     cells = torch.tensor([0, WHOLE.score_cells(np.array([3.0]))[0][0], torch.nan, LINE.forward(np.array([1.3]))[0]])
     found = likelihood.nearby(cells.double()).numpy()
     own = [
-        [np.nan, WHOLE.score_cells(np.array([np.round(values[2])]))[0][0]],
+        [WHOLE.score_cells(np.array([2.0]))[0][0], WHOLE.score_cells(np.array([np.round(values[2])]))[0][0]],
         [SHIFTED.score_cells(np.array([values[0]]))[0][0], np.nan],
-        [LINE.forward(np.array([values[0]]))[0], np.nan],
+        LINE.forward(np.array([values[0], 2.0])),
     ]
     np.testing.assert_allclose(found, own, rtol=1e-6)
     for number in range(3):

@@ -22,7 +22,7 @@ class CellNetwork(Protocol):
     selectors: Tensor
     """For each number, the cell that says whether the number is there, or −1."""
     sources: Tensor
-    """For each number, the cells whose values `nearby` gives, shape (R, C)."""
+    """For each number, the cells that give the values of `nearby`: a number and its choice of a point mass, (R, C, 2)."""
 
     def vectors(self, cells: Tensor) -> Tensor:
         """Map cells (..., S) to vectors (..., S, H), 0 where a cell is NaN."""
@@ -86,7 +86,7 @@ class AutoregressiveCells(TableCells):
         sees = places.unsqueeze(-2) < places.unsqueeze(-1)  # (..., S, S): whether a cell sees another one
         if self.alone is not None:
             sees = sees & ~self.alone
-        nearby = torch.where(sees[..., targets, sources], nearby, torch.nan)
+        nearby = torch.where(sees[..., targets.unsqueeze(-1), sources].all(-1), nearby, torch.nan)
         return self.network.cells(sees.to(vectors.dtype) @ vectors, self.decoded, nearby).log_prob(value)
 
     def given(self, cells: Tensor) -> TableCells:

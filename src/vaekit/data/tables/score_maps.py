@@ -30,6 +30,7 @@ class ScoreMaps(nn.Module):
     parts: Tensor
     bounds: Tensor
     masses: Tensor
+    counts: Tensor
 
     def __init__(self, marginals: Sequence[Marginal]) -> None:
         super().__init__()
@@ -47,6 +48,7 @@ class ScoreMaps(nn.Module):
         keep("spacing", [[s] for s in spacing], 0.0, 1)
         keep("parts", [[reciprocal(s)] for s in spacing], 0.0, 1)
         keep("masses", [list(m.point_masses) for m in marginals], FARTHEST, max(len(m.point_masses) for m in marginals))
+        self.register_buffer("counts", torch.tensor([len(m.point_masses) for m in marginals]), persistent=False)
         ends = (m.bounds for m in marginals)
         keep("bounds", [[-FARTHEST if a is None else a, FARTHEST if b is None else b] for a, b in ends], 0.0, 2)
 
@@ -82,6 +84,18 @@ class ScoreMaps(nn.Module):
         mass = ((rows.unsqueeze(-1) - self.masses[columns].unsqueeze(1)).abs() <= slack).any(-1)
         outside = (rows < bounds[:, :1]) | (rows > bounds[:, 1:])
         return self._back(rows.masked_fill(mass | outside, torch.nan), x)
+
+    def mass(self, chosen: Tensor, columns: Tensor, otherwise: Tensor) -> Tensor:
+        """Return the point mass with a number in its column, and another value where the number is that of no point mass.
+
+        Args:
+            chosen: numbers of point masses, from 0, shape (..., P).
+            columns: position of the column of each, shape (P,).
+            otherwise: values, shape (..., P).
+        """
+        rows, masses = chosen.reshape(-1, chosen.shape[-1]).T, self.masses[columns]
+        found = masses.gather(1, rows.clamp(0, masses.shape[1] - 1)) if masses.shape[1] else torch.zeros_like(rows)
+        return torch.where(chosen < self.counts[columns], self._back(found, chosen).to(otherwise), otherwise)
 
     @staticmethod
     def _round(x: Tensor, spacing: Tensor, parts: Tensor) -> Tensor:

@@ -81,10 +81,11 @@ class AutoregressiveMixed(Mixed):
         self.heads = nn.ParameterList(0.1 / width**0.5 * torch.randn(size) for size in sizes)
         self.maps = ScoreMaps(layout.marginals) if layout.marginals else None
         self.neighbours = None
-        sources = torch.zeros(self.numbers, 0, dtype=torch.long)
+        sources = torch.zeros(self.numbers, 0, 2, dtype=torch.long)
         if self.maps is not None and any(layout.neighbours):
             self.neighbours = Neighbours(layout, self.maps, width)
-            sources = self.neighbours.sources + len(layout.sizes)
+            numbers, lists = self.neighbours.sources + len(layout.sizes), self.neighbours.lists
+            sources = torch.stack([numbers, torch.where(lists >= 0, lists, numbers)], -1)
         self.register_buffer("sources", sources, persistent=False)
 
     def forward(self, raw: Tensor) -> Independent[Distribution]:
@@ -112,10 +113,9 @@ class AutoregressiveMixed(Mixed):
 
     def nearby(self, cells: Tensor, number: int | None = None) -> Tensor:
         """Map cells (..., S) to the values near each number that it may be near or equal to, shape (..., R, C)."""
-        first = len(self.layout.sizes)
         if self.neighbours is None:
             return cells.new_empty(*cells.shape[:-1], self.numbers if number is None else 1, 0)
-        return self.neighbours.nearby(cells[..., first:], number)
+        return self.neighbours.nearby(cells, number)
 
     def cells(self, context: Tensor, decoded: Tensor, nearby: Tensor) -> TableCells:
         """Return the distribution of all cells.

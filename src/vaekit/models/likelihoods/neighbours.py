@@ -23,7 +23,8 @@ NARROWEST, WIDEST = -9.0, 1.0
 class Neighbours(nn.Module):
     """Add to the mixture of each number a component near each of its neighbours, and an exact copy of the neighbour.
 
-        y_c = t(x_c)                                      normal score of the neighbour's value in the column itself
+        y_c = t(x_c)                                      normal score of the neighbour's value in the column itself;
+                                                          the value may be one of its point masses
         components   logistic(y; y_c + δ_c, s_c)          with a learned weight, shift and scale
         copies       x = x_c                              on a grid, with a learned weight
 
@@ -34,6 +35,7 @@ class Neighbours(nn.Module):
     """
 
     sources: Tensor
+    lists: Tensor
     targets: Tensor
     copies: Tensor
 
@@ -42,25 +44,31 @@ class Neighbours(nn.Module):
         numbers, most = len(layout.neighbours), max(map(len, layout.neighbours))
         self.maps, self.on_grid = maps, sum(layout.on_grid)
         listed = torch.tensor([[*own, *[-1] * (most - len(own))] for own in layout.neighbours])
+        self.first = len(layout.sizes)
         self.register_buffer("sources", listed, persistent=False)
+        self.register_buffer(
+            "lists", torch.where(listed >= 0, torch.tensor(layout.lists)[listed], -1), persistent=False
+        )
         self.register_buffer("targets", torch.arange(numbers).unsqueeze(-1).expand(-1, most), persistent=False)
         self.register_buffer("copies", torch.tensor(layout.exact).unsqueeze(-1), persistent=False)
         self.head = nn.Parameter(0.1 / width**0.5 * torch.randn(numbers, width, 4 * most))
         self.offset = nn.Parameter(torch.tensor(START).unsqueeze(-1).repeat(numbers, 1, most))
 
     def nearby(self, cells: Tensor, number: int | None = None) -> Tensor:
-        """Map normal scores (..., R) to those of the neighbours of each number in its own column, shape (..., R, C).
+        """Map the cells of rows to normal scores of the neighbours of each number in its own column, shape (..., R, C).
 
         Args:
-            cells: normal scores of all numbers, NaN where not seen.
+            cells: the cells of rows, NaN where not seen, shape (..., S).
             number: the position of a number, for its neighbours alone, shape (..., 1, C).
         """
         own = slice(None) if number is None else slice(number, number + 1)
         shape, sources, targets = self.sources[own].shape, self.sources[own].flatten(), self.targets[own].flatten()
-        there = ~torch.isnan(cells[..., sources]) & (sources >= 0)
-        values = self.maps.values(torch.where(there, cells[..., sources], 0.0), sources)
+        scores, lists = cells[..., self.first + sources], self.lists[own].flatten()
+        values = self.maps.values(torch.nan_to_num(scores), sources).masked_fill(torch.isnan(scores), torch.nan)
+        chosen = torch.where(lists >= 0, torch.nan_to_num(cells[..., lists], nan=-1.0), -1.0).long()
+        values = torch.where(chosen >= 0, self.maps.mass(chosen, sources, values), values)
         scores = self.maps.scores(self.maps.round(values, targets), targets)
-        return torch.where(there, scores, torch.nan).unflatten(-1, shape).to(cells)
+        return scores.masked_fill(sources < 0, torch.nan).unflatten(-1, shape).to(cells)
 
     def forward(self, mixture: LogisticMixture, features: Tensor, nearby: Tensor, own: slice) -> LogisticMixture:
         """Return the mixture with components near the neighbours and, on a grid, with copies of them.
