@@ -154,6 +154,10 @@ def sigmoid(x):
     return expit(x)
 
 
+BEYOND = np.log(1e-10)
+"""What a log-probability loses where a number is beyond its bounds."""
+
+
 def logistic_mixture_interval(middle, width, weights, location, scale, open_below=False, open_above=False, digits=60):
     """log of the mass of a mixture of logistics between middle ± width/2, in so many digits that nothing cancels."""
     import mpmath
@@ -188,7 +192,7 @@ def mixed_slots(parameters, x, sizes, widths, lattice, edges, components, log_sc
             weights, locations and scales for each score.
         x: S slots and their S measures.
         sizes, widths: length of each list, and how many logits it has.
-        lattice, edges: of each score, whether it is an interval, and the middles of the outermost ones.
+        lattice, edges: of each score, whether it is an interval, and the bounds: the middles of the outermost intervals.
     """
     found, begin, slots = [], 0, len(sizes) + len(lattice)
     for slot, (size, width) in enumerate(zip(sizes, widths, strict=True)):
@@ -204,10 +208,13 @@ def mixed_slots(parameters, x, sizes, widths, lattice, edges, components, log_sc
         if np.isnan(y):
             found.append(0.0)
         elif interval:
-            ends = {"open_below": y <= lowest, "open_above": y >= highest}
-            found.append(logistic_mixture_interval(y, np.exp(measure), weights, location, scale, **ends, digits=2000))
+            ends = {"open_below": y == lowest, "open_above": y == highest}
+            own = logistic_mixture_interval(y, np.exp(measure), weights, location, scale, **ends, digits=2000)
+            found.append(own + BEYOND * (not lowest <= y <= highest))
         else:
-            found.append(logsumexp(np.log(weights) + stats.logistic.logpdf(y, location, scale)) + measure)
+            own = logsumexp(np.log(weights) + stats.logistic.logpdf(y, location, scale)) + measure
+            low, high = logistic_mixture_cdf(np.array([lowest, highest]), weights, location, scale)
+            found.append(own + (-np.log(high - low) if lowest <= y <= highest else BEYOND))
     return np.array(found)
 
 

@@ -160,6 +160,7 @@ DRAWN = {
     "RowStream.RULE_MEND": {"_mend_noise"},
     "SeedStream.RULE_CODES": {"_draw_codes"},
     "SeedStream.RULE_AGAIN": {"_seed_again"},
+    "SeedStream.PRIVACY_RARE": {"measure_privacy"},
 }
 """Where each stream is drawn from: a stream drawn for two things would tie the one to the other."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import math
 import pkgutil
 import re
 import subprocess
@@ -52,7 +53,7 @@ VARIANCES = (0.3, "learned", "per_feature", "predicted")
 LAYOUT = Layout(
     sizes=(3,),
     on_grid=(True, False),
-    edges=((-1.0, 1.0), (0.0, 0.0)),
+    edges=((-1.0, 1.0), (-math.inf, math.inf)),
     lists=(-1, -1),
     marginals=(
         Marginal(bounds=(0, 3), knots=(-0.5, 3.5), scores=(-4 / 3, 4 / 3), tails=(2 / 3, 2 / 3), spacing=1.0),

@@ -140,7 +140,7 @@ def test_codes_of_single_rows_are_left_out():
     assert kinds["code"][0] == "identifier"
     assert "so few repeat" in kinds["code"][1]
     assert kinds["job"][0] == "categorical"  # one value occurs often
-    assert any("'code' is left out" in note for note in (*found.notes, *found.choices))
+    assert any("'code' is left out, also of drawn rows" in note for note in (*found.notes, *found.choices))
     assert "identifier" in found._repr_html_()
     assert repr(found).splitlines()[0].startswith("source")
 

@@ -64,7 +64,7 @@ def test_describe_says_what_each_column_is(call, people):
         "constant",
     )
     assert kinds["name"] in ("identifier", "text")
-    assert "'name' is left out" in out
+    assert "'name' is left out, also of drawn rows" in out
 
 
 def test_a_kind_can_be_declared_and_a_wrong_name_is_refused(call, people, expect_refusal):

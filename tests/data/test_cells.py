@@ -41,6 +41,7 @@ def test_the_layout_puts_lists_first_then_lattices_then_reals():
     assert HAND.slot_columns.tolist() == [1, 2, 3, 2, 0]
     (low, high), real = HAND.layout.edges
     assert (low, high) == (pytest.approx(-1.9), math.inf)  # the middle of the interval of 0
+    assert HAND.layout.drawn == ((True, True, True), (True, True, True), (True, True, False))  # no unseen truth value
     assert real == (-math.inf, math.inf)
 
 
@@ -169,10 +170,32 @@ def test_hidden_cells_are_hidden_whole_and_the_first_rows_left_alone():
 def test_rare_values_are_drawn_by_their_counts():
     rng = np.random.default_rng(0)
     codes = rng.integers(0, 3, (200, 100)).astype(float)
-    drawn = COLOUR.draw_rare(codes, rng.random(codes.shape))
+    drawn = column_of(COLOUR).draw_rare(codes, rng.random(codes.shape), common=True)
     np.testing.assert_array_equal(drawn[codes < 2], codes[codes < 2])
     shared = drawn[codes == 2]
     assert set(shared) == {2.0, 3.0}
     assert stats.binomtest(int((shared == 2).sum()), len(shared), 3 / 4).pvalue > 1e-6  # false alarm 1e-6
     assert COLOUR.decode(np.array([2.0, 3.0])).to_pylist() == ["pink", "grey"]
-    np.testing.assert_array_equal(TRUTH.draw_rare(codes, codes / 3), codes)  # has none
+    np.testing.assert_array_equal(column_of(TRUTH).draw_rare(codes, codes / 3, common=True), codes)  # has none
+
+
+def column_of(column, withheld=()):
+    found = fit_cells([column.model_copy(update={"withheld": withheld})], np.zeros((20, 1)))
+    return found.columns[0]
+
+
+def test_withheld_values_are_drawn_for_missing_cells_alone():
+    rng = np.random.default_rng(0)
+    codes = np.repeat([0.0, 1.0, 2.0], 500)
+    some = column_of(COLOUR, withheld=(0, 3))
+    assert some.drawn == (False, True, True)
+    assert set(some.draw_rare(codes, rng.random(1500), common=True)[1000:]) == {2.0}
+    assert set(some.draw_rare(codes, np.repeat([0.0, 1 - 1e-16, 0.5], 500), common=True)[1000:]) == {2.0}
+    assert set(some.draw_rare(codes, rng.random(1500), common=False)[1000:]) == {2.0, 3.0}
+    shared = column_of(COLOUR, withheld=(2, 3))
+    assert shared.drawn == (True, True, False)
+    np.testing.assert_array_equal(shared.draw_rare(codes[:1000], rng.random(1000), common=True), codes[:1000])
+    everything = fit_cells([COLOUR.model_copy(update={"withheld": (0, 1, 2, 3)})], np.zeros((20, 1)))
+    assert everything.layout.drawn == ((True, True, True),)  # drawn, and then left empty
+    assert np.isnan(everything.draw_rare(codes[:, None], rng.random((1500, 1)))).all()
+    assert not np.isnan(everything.draw_rare(codes[:, None], rng.random((1500, 1)), common=False)).any()

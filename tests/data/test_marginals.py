@@ -195,15 +195,34 @@ def test_which_point_mass_a_value_is():
 
 
 def test_samples_stay_within_the_bounds_and_edges_are_the_ends():
-    t = fit(RNG.poisson(2, 900), 1.0, lowest=0.0)
+    t = fit(RNG.poisson(40, 900), 1.0, lowest=0.0)
     assert t.inverse(np.array([-30.0, 0.0])).min() == 0.0
     low, high = t.edge_scores
     assert low == t.score_cells(np.array([0.0]))[0][0]
     assert high == np.inf
-    assert fit(RNG.normal(size=90)).edge_scores == (-np.inf, np.inf)
+    x = RNG.gamma(2, 1, size=90)
+    assert fit(x).edge_scores == (-np.inf, np.inf)
+    t = fit(x, lowest=0.0, drawn=(None, 20.0))
+    assert t.edge_scores == tuple(t.forward(np.array([0.0, 20.0])))
+    assert t.inverse(np.array([-99.0, 99.0])).tolist() == [0.0, 20.0]
     both = fit(RNG.integers(0, 101, 400), 1.0, lowest=0.0, highest=100.0)
     assert both.edge_scores == tuple(both.score_cells(np.array([0.0, 100.0]))[0])
     assert both.inverse(np.array([-99.0, 99.0])).tolist() == [0.0, 100.0]
+
+
+def test_on_a_grid_the_numbers_that_are_no_point_masses_lie_within_those_at_the_ends():
+    """Otherwise a tail would be drawn as the 0 that is a point mass, and count twice."""
+    x = np.repeat([0.0, 1.0, 2.0, 3.0, 4.0, 9.0], [400, 300, 3, 5, 2, 290])
+    t = fit(x, 1.0, lowest=0.0, drawn=(None, 9.0))
+    assert t.point_masses == (0.0, 1.0, 9.0)
+    assert t.bounds == (2.0, 8.0)
+    assert t.inverse(np.array([-99.0, 99.0])).tolist() == [2.0, 8.0]
+    only = fit(np.repeat([0.0, 1.0], [50, 50]), 1.0, lowest=0.0, drawn=(None, 1.0))
+    assert only.point_masses == (0.0, 1.0)
+    assert only.bounds == (0.0, 1.0)  # nothing is left between them
+    reals = fit(np.append(np.zeros(90), RNG.gamma(2, 1, 200)), lowest=0.0)
+    assert reals.point_masses == (0.0,)
+    assert reals.bounds == (0.0, None)
 
 
 def test_a_change_of_unit_moves_nothing_but_the_slope():

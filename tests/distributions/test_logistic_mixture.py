@@ -137,3 +137,113 @@ def test_draws_of_many_slots_have_each_its_own_parameters():
     assert drawn.shape == (4000, 2)
     for column, location in zip(drawn.T.numpy(), (0, 50), strict=True):
         assert stats.kstest(column, stats.logistic(location).cdf).pvalue > 1e-6  # false alarm 1e-6
+
+
+INNER = (-2.0, 3.5)
+
+
+def bounded(low, high, dtype=torch.float64):
+    p = made(dtype=dtype)
+    return LogisticMixture(p.log_weights, p.location, p.log_scale, torch.tensor([low, high], dtype=dtype))
+
+
+def mass(low, high):
+    below, above = oracles.logistic_mixture_cdf(np.array([low, high]), WEIGHTS, LOCATION, SCALE)
+    return above - below
+
+
+@pytest.mark.parametrize(("low", "high"), [INNER, (-math.inf, 0.0), (1.0, math.inf), (-math.inf, math.inf)])
+def test_between_bounds_the_density_is_that_of_the_numbers_there(low, high):
+    y = np.linspace(-20, 20, 401)
+    found = bounded(low, high).log_density(torch.from_numpy(y)).numpy()
+    free = np.log(oracles.logistic_mixture_pdf(y, WEIGHTS, LOCATION, SCALE))
+    inside = (y >= low) & (y <= high)
+    expected = np.where(inside, free - np.log(mass(low, high)), free + oracles.BEYOND)
+    np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-11)
+    single = bounded(low, high, torch.float32).log_density(torch.from_numpy(y).float()).numpy()
+    np.testing.assert_allclose(single, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("low", "high"), [INNER, (1.0, math.inf), (-9.0, -8.0)])
+def test_a_bounded_density_integrates_to_one_between_its_bounds(low, high):
+    p = bounded(low, high)
+    pieces = [low, *(y for y in (0.0, 3.9, 4.0, 4.1) if low < y < high), min(high, 60.0)]
+    total = sum(
+        integrate.quad(lambda y: float(p.log_density(torch.tensor(y, dtype=torch.float64)).exp()), a, b, limit=200)[0]
+        for a, b in itertools.pairwise(pieces)
+    )
+    assert total == pytest.approx(1.0, abs=1e-6)
+
+
+@pytest.mark.parametrize(("low", "high"), [INNER, (1.0, math.inf), (-math.inf, -30.0), (80.0, 80.5), (3.99, 4.2)])
+def test_bounded_draws_follow_the_distribution_function_between_the_bounds(low, high):
+    # a Kolmogorov-Smirnov test at p > 1e-6: false alarm 5e-6
+    torch.manual_seed(0)
+    drawn = bounded(low, high).sample((20_000,)).numpy()
+    assert low <= drawn.min() <= drawn.max() <= high
+    density = logsumexp_density(drawn)
+    assert np.isfinite(density).all()
+    grid = np.linspace(max(low, drawn.min() - 1), min(high, drawn.max() + 1), 20_001)
+    reached = integrate.cumulative_trapezoid(np.exp(logsumexp_density(grid) - density.max()), grid, initial=0)
+    assert stats.kstest(drawn, lambda y: np.interp(y, grid, reached / reached[-1])).pvalue > 1e-6
+
+
+def logsumexp_density(y):
+    return logsumexp(stats.logistic.logpdf(y[:, None], LOCATION, SCALE) + np.log(WEIGHTS), axis=1)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize(("low", "high"), [(-1.0, 2.0), (30.0, 31.0), (-700.0, -699.0), (200.0, math.inf), (5.0, 5.01)])
+def test_a_quantile_between_bounds_in_sixty_digits(low, high, dtype):
+    import mpmath
+
+    p = LogisticMixture(*torch.zeros(3, 1, dtype=dtype), torch.tensor([low, high], dtype=dtype))
+    u = torch.tensor([0.01, 0.5, 0.99], dtype=dtype)
+    found = p.quantile(torch.zeros(3, 1, dtype=torch.long), u).numpy()
+    with mpmath.workdps(700):
+        a, b = (1 / (1 + mpmath.exp(-mpmath.mpf(float(end)))) for end in p.limits)
+        at = [a + mpmath.mpf(float(v)) * (b - a) for v in u]
+        expected = [float(mpmath.log(v / (1 - v))) for v in at]
+    np.testing.assert_allclose(found, expected, rtol=1e-12 if dtype == torch.float64 else 1e-6)
+
+
+@pytest.mark.parametrize("low", [-600.0, -20.0, -3.0, 0.0, 2.0, 50.0, 600.0, -math.inf])
+@pytest.mark.parametrize("width", [0.05, 1.0, 700.0, math.inf])
+def test_the_mean_between_bounds(low, width):
+    high = low + width if math.isfinite(low) else width
+    p = LogisticMixture(*torch.zeros(3, 1).double(), torch.tensor([low, high]).double())
+    heaviest = min(max(low, 0.0), high)  # the density is measured as a multiple of that there
+    y = heaviest + np.linspace(max(low - heaviest, -60), min(high - heaviest, 60), 200_001)
+    density = np.exp(stats.logistic.logpdf(y) - stats.logistic.logpdf(heaviest))
+    expected = integrate.simpson(y * density, y) / integrate.simpson(density, y)
+    assert float(p.mean) == pytest.approx(expected, rel=1e-6, abs=1e-7)
+
+
+def test_without_bounds_the_mean_is_that_of_the_components():
+    assert float(bounded(-math.inf, math.inf).mean) == pytest.approx((WEIGHTS * LOCATION).sum(), rel=1e-12)
+
+
+def test_bounded_gradients_are_finite_and_those_of_differences():
+    for (low, high), y in itertools.product([INNER, (0.0, math.inf), (-1e4, -9e3)], (-1e3, -2.0, 1.0, 1e3)):
+        for dtype in (torch.float64, torch.float32):
+            parts = [torch.tensor(v, dtype=dtype, requires_grad=True) for v in ([0.0, 0.5], [-1.5, 0.25], [-7.0, 3.0])]
+            value = LogisticMixture(*parts, torch.tensor([low, high])).log_density(torch.tensor(y, dtype=dtype))
+            assert all(torch.isfinite(g).all() for g in torch.autograd.grad(value, parts))
+    parts = [torch.tensor(v, dtype=torch.float64, requires_grad=True) for v in ([0.0, 0.5], [-1.5, 0.25], [-1.0, 0.5])]
+    assert torch.autograd.gradcheck(
+        lambda *p: LogisticMixture(*p, torch.tensor([0.0, math.inf])).log_density(torch.tensor([0.3, 2.0]).double()),
+        parts,
+    )
+
+
+def test_at_a_grid_the_ends_take_the_tails_and_numbers_beyond_are_all_but_impossible():
+    middle, width = torch.arange(-3.0, 4.0).double(), torch.ones(7).double()
+    p = made()
+    found = p.log_interval(middle, width, middle[2], middle[4])
+    cdf = oracles.logistic_mixture_cdf(np.array([-0.5, 0.5]), WEIGHTS, LOCATION, SCALE)
+    np.testing.assert_allclose(found[2:5].exp().numpy(), np.diff(cdf, prepend=0, append=1), rtol=1e-10)
+    np.testing.assert_allclose(
+        found[[0, 1, 5, 6]].numpy(), (p.log_interval(middle, width)[[0, 1, 5, 6]] + oracles.BEYOND).numpy(), rtol=1e-10
+    )
+    one = p.log_interval(middle, width, middle[3], middle[3])
+    assert float(one[3]) == 0.0  # the only number that there is

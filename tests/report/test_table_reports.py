@@ -14,9 +14,11 @@ import vaekit
 from mixed_frames import HOSTILE, LONG, QUOTED, SMALL, make_frame, numbers
 from vaekit.data import Column
 from vaekit.errors import RunError
+from vaekit.evaluation.tables import Privacy
 from vaekit.evaluation.tables.associations import MOST_COLUMNS
 from vaekit.plots.numbers import cut, nats, percent, write_number, write_value
 from vaekit.report import write_report
+from vaekit.report.privacy_section import privacy_section
 from vaekit.report.subject import Subject
 
 
@@ -69,6 +71,40 @@ def test_cells_are_written_as_people_write_them():
 
 def section(page, title):
     return page.html.partition(f"<h2>{title}</h2>")[2].partition("<h2>")[0]
+
+
+def test_privacy_is_shown_with_a_sentence_for_each_measure(page, subject):
+    found, shown = subject.table.privacy, section(page, "Privacy")
+    for share in (found.nearer, found.membership):
+        assert percent(share) in shown
+    assert f"{percent(found.copies_held_out)} of held-out rows" in shown
+    assert f"{found.distance:.2f} for generated rows and {found.distance_held_out:.2f} for held-out rows" in shown
+    assert "cannot prove that none does" in shown
+    assert subject.run.as_table_run().table_figures(subject.rows(subject.held_out), None).privacy is None
+
+
+@pytest.mark.parametrize("leaks", [True, False])
+def test_what_leaks_is_marked(leaks):
+    found = Privacy(
+        100, 0.9 if leaks else 0.55, 0.05, 0.01, 0.2, 0.5 if leaks else 0.1, 0.1, 100, 0.8 if leaks else 0.51, 0.02
+    )
+    (panel,) = privacy_section(found, "").panels
+    assert [row[1].bad for row in panel.grid.rows] == [leaks] * 3
+    words = [row[3] for row in panel.grid.rows]
+    if leaks:
+        assert words[0].startswith("Generated rows are nearer to training rows than chance explains")
+        assert words[1] == "More generated rows than held-out rows are equal to a training row: some were copied."
+        assert "can tell by log p(x) which is which in 80.0 % of the cases" in words[2]
+    else:
+        assert [word.split(",")[0] for word in words] == [
+            "Up to chance",
+            "Some generated rows are equal to a training row",
+            "Up to chance",
+        ]
+    alone = replace(found, copies=0.0, nearer_error=float("nan"))
+    rows = privacy_section(alone, "").panels[0].grid.rows
+    assert rows[1][3] == "No generated row is equal to a training row."
+    assert "±" not in rows[0][1].text
 
 
 def test_figures_are_those_of_the_evaluation(run, page, subject):

@@ -74,9 +74,10 @@ def find_columns(source: Source, options: DataOptions, mixed: bool | None = None
     mixed = _looks_mixed(source) if mixed is None else mixed
     if not mixed and not context:
         return ()
+    further = (declared, context, options.ranges, options.least_count)
     if not mixed and source.frame is None:
-        return infer_columns(source.context_frame(context), declared, context)
-    columns = infer_columns(source.as_frame(LABEL in context), declared, context)
+        return infer_columns(source.context_frame(context), *further)
+    columns = infer_columns(source.as_frame(LABEL in context), *further)
     if all(column.context for column in columns):
         raise DataError(f"All {len(columns)} columns are in data.context, so no column is left to model")
     return columns if mixed else tuple(column for column in columns if column.context)

@@ -94,6 +94,8 @@ class SeedStream(IntEnum):
     """Draws z of new rows that obey rules."""
     RULE_AGAIN = 12
     """Chooses the seed with which rows that break a rule are drawn again, given some of their cells."""
+    PRIVACY_RARE = 13
+    """Chooses rare categories of generated rows that are compared with training rows."""
 
     def rng(self, seed: int, *more: int) -> np.random.Generator:
         """Make a random generator from a seed and the number of this stream.

@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import datetime
+import json
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from vaekit.data.tables.columns import ColumnKind
 from vaekit.data.tables.written import MISSING
 from vaekit.options import Options
+
+
+def _read_range(given: Any) -> tuple[Any, Any]:
+    """Read a range as a pair of numbers or texts, with an empty text for an open end."""
+    must = "must be [least, greatest], such as [0, 23] or [0, null], with least < greatest"
+    try:
+        low, high = (_read_end(end) for end in (json.loads(given) if isinstance(given, str) else given))
+        if low == "" or high == "" or low < high:
+            return low, high
+    except (TypeError, ValueError) as error:
+        raise ValueError(must) from error
+    raise ValueError(must)
+
+
+def _read_end(given: Any) -> Any:
+    return "" if given is None else str(given) if isinstance(given, datetime.date) else given
 
 
 class DataOptions(Options):
@@ -26,6 +44,16 @@ class DataOptions(Options):
     columns: dict[str, ColumnKind | Literal["ignore"]] = Field(
         {},
         description="Kinds of columns in a mixed table, in place of the inferred ones: data.columns.NAME=KIND, or ignore to leave a column out.",
+    )
+    ranges: dict[str, Annotated[tuple[float | str, float | str], BeforeValidator(_read_range)]] = Field(
+        {},
+        description="Least and greatest number or date of columns in a mixed table, in place of inferred ones: "
+        "data.ranges.NAME=[0, 23]. An end is open if it is null, or an empty text.",
+    )
+    least_count: int = Field(
+        5,
+        ge=1,
+        description="Least number of rows that must have a text or a category for it to be written into drawn rows (mixed tables only).",
     )
     hide: Annotated[float, Field(ge=0, lt=1)] | Literal["auto"] = Field(
         "auto",

@@ -8,6 +8,7 @@ The same network gives p(x_j | z, given cells) for any given cells, from which m
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from typing import Protocol
 
 import torch
@@ -70,7 +71,7 @@ class AutoregressiveCells(TableCells):
     ) -> None:
         torch.distributions.Distribution.__init__(self, Size([*decoded.shape[:-1], count]), validate_args=False)
         self.network, self.decoded, self.count = network, decoded, count
-        self.orders, self.alone = orders, alone
+        self.orders, self.alone, self.only_common = orders, alone, False
         self.plain = self
 
     def log_prob(self, value: Tensor) -> Tensor:
@@ -114,7 +115,13 @@ class AutoregressiveCells(TableCells):
 
     def sample(self, sample_shape: Size | list[int] | tuple[int, ...] = Size()) -> Tensor:  # noqa: B008
         """Draw every cell at random, categories included."""
-        return self.draw(torch.rand([*sample_shape, *self.batch_shape, 2]).to(self.decoded))
+        return self.common().draw(torch.rand([*sample_shape, *self.batch_shape, 2]).to(self.decoded))
+
+    def common(self) -> TableCells:
+        """Return the distribution of new rows, whose categories are all common."""
+        found = copy(self)
+        found.only_common = True
+        return found
 
     @property
     def mean(self) -> Tensor:
@@ -133,6 +140,7 @@ class AutoregressiveCells(TableCells):
             if bool(known.all()):
                 continue
             one = self.network.cell(cell, context, self.decoded, found)
+            one = one.common() if self.only_common else one
             value = self.network.settle(cell, choose(one, cell)[..., 0].to(found))
             found[..., cell] = torch.where(known, found[..., cell], value)
             selector = int(self.network.selectors[cell - first]) if cell >= first else -1

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vaekit.distributions.logistic_mixture import LogisticMixture, choose
+from vaekit.distributions.logistic_mixture import LogisticMixture, choose, quantile_between
 from vaekit.distributions.table_cells import CategoryGroup, TableCells
 
 QUANTILES = 16
@@ -50,8 +50,8 @@ def nodes(mixture: LogisticMixture, within: Tensor | None = None) -> Tensor:
     """
     start = torch.arange(QUANTILES, device=mixture.location.device)
     u = (start + (0.5 if within is None else within)) / QUANTILES
-    scale = mixture.log_scale.exp().unsqueeze(-1)
-    return mixture.location.unsqueeze(-1) + scale * torch.logit(u)
+    low, high = (end.unsqueeze(-1) for end in mixture.ends(mixture.location, mixture.log_scale))
+    return mixture.location.unsqueeze(-1) + mixture.log_scale.exp().unsqueeze(-1) * quantile_between(u, low, high)
 
 
 class TiltedMixture(LogisticMixture):
@@ -63,10 +63,10 @@ class TiltedMixture(LogisticMixture):
     """
 
     def __init__(self, mixture: LogisticMixture, line: Tensor) -> None:
-        super().__init__(mixture.log_weights, mixture.location, mixture.log_scale)
+        super().__init__(mixture.log_weights, mixture.location, mixture.log_scale, mixture.limits)
         self.nodes = nodes(mixture)
         log_missing = F.logsigmoid(line[..., :1, None] + line[..., 1:, None] * self.nodes)
-        joint = self.log_weights.unsqueeze(-1) + log_missing
+        joint = self.bounded_weights.unsqueeze(-1) + log_missing
         self.log_total = torch.logsumexp(joint, (-2, -1)) - torch.tensor(QUANTILES).log()
         self.log_nodes = joint.flatten(-2).log_softmax(-1)
 

@@ -7,7 +7,7 @@ other numbers: the first cell chooses a point mass or "none of them", the second
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Size, Tensor
@@ -23,10 +23,21 @@ class CategoryGroup:
     Args:
         cells: the k cells.
         log_probs: log-probability of each category, shape (..., k, n) for at most n categories; −∞ where a cell has fewer.
+        drawn: which categories are written into new rows, shape (k, n); all by default.
     """
 
     cells: slice
     log_probs: Tensor
+    drawn: Tensor | None = None
+
+    @property
+    def common(self) -> Tensor:
+        """Return the log-probabilities of the categories, given that the category is one for new rows."""
+        return (
+            self.log_probs
+            if self.drawn is None
+            else self.log_probs.masked_fill(~self.drawn, -torch.inf).log_softmax(-1)
+        )
 
 
 @dataclass(frozen=True)
@@ -105,18 +116,24 @@ class TableCells(Distribution):
         """
         drawn = uniform.new_empty(uniform.shape[:-1])
         for group in self.categories:
-            cumulative = group.log_probs.exp().cumsum(-1)
-            category = (cumulative < uniform[..., group.cells, :1] * cumulative[..., -1:]).sum(-1)
+            cumulative = group.log_probs.double().exp().cumsum(-1)
+            u = uniform[..., group.cells, :1].double().clamp(max=1 - 1e-12)
+            category = (cumulative <= u * cumulative[..., -1:]).sum(-1)  # never a category of probability 0
             drawn[..., group.cells] = category.to(drawn.dtype)
         for number in self.numbers:
             drawn[..., number.cells] = number.mixture.draw(uniform[..., number.cells, :])
         return drawn if given is None else torch.where(torch.isnan(given), drawn, given)
 
     def sample(self, sample_shape: Size | list[int] | tuple[int, ...] = Size()) -> Tensor:  # noqa: B008
-        """Draw every cell at random, categories included."""
+        """Draw every cell of new rows at random, as `common` gives them."""
         with torch.no_grad():
             like = self.categories[0].log_probs if self.categories else self.numbers[0].mixture.location
-            return self.draw(torch.rand([*sample_shape, *self.batch_shape, 2], device=like.device))
+            return self.common().draw(torch.rand([*sample_shape, *self.batch_shape, 2], device=like.device))
+
+    def common(self) -> TableCells:
+        """Return the distribution of new rows, without categories that too few rows have to be written into them."""
+        categories = [replace(group, log_probs=group.common) for group in self.categories]
+        return TableCells(categories, self.numbers, self.count)
 
     def given(self, cells: Tensor) -> TableCells:  # noqa: ARG002 - for cells that depend on each other
         """Return p(x_j | z, the given cells) for every cell, as independent cells; here the others do not matter."""
@@ -128,11 +145,11 @@ class TableCells(Distribution):
 
     @property
     def mean(self) -> Tensor:
-        """Return a typical row, shape (..., S): each cell's most probable category or mean normal score."""
+        """Return a typical row, shape (..., S): each cell's most probable common category or mean normal score."""
         like = self.categories[0].log_probs if self.categories else self.numbers[0].mixture.location
         typical = like.new_empty(self.batch_shape)
         for group in self.categories:
-            typical[..., group.cells] = group.log_probs.argmax(-1).to(typical.dtype)
+            typical[..., group.cells] = group.common.argmax(-1).to(typical.dtype)
         for number in self.numbers:
             typical[..., number.cells] = number.mixture.mean
         return typical

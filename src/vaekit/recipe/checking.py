@@ -74,7 +74,10 @@ def _must(key: str, problem: Any, before: str) -> str:
         "must have the form HxW, height and width in pixels"
         if key == "data.size"
         else LISTS.get(problem["type"])
-        or problem["msg"].replace("Input should be", "must be").replace("String should", "must")
+        or problem["msg"]
+        .replace("Input should be", "must be")
+        .replace("String should", "must")
+        .removeprefix("Value error, ")
     )
     alternative = f"{before.partition('. Got')[0].rstrip('.')}, or {must.removeprefix('must be ')}"
     return alternative if before else f"'{key}' {must}"

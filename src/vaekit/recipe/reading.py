@@ -91,9 +91,10 @@ def _parse(text: str) -> tuple[str, Any]:
 
 def _set(content: dict[str, Any], key: str, value: Any) -> str:
     """Set a dotted key in a recipe's content. Return an error message, or an empty string if the key exists."""
-    if key.startswith("data.columns."):  # names of columns may hold dots themselves
+    by_column = next((name for name in ("columns", "ranges") if key.startswith(f"data.{name}.")), None)
+    if by_column:  # names of columns may hold dots themselves
         section = content.setdefault("data", {})
-        section["columns"] = {**section.get("columns", {}), key.removeprefix("data.columns."): value}
+        section[by_column] = {**section.get(by_column, {}), key.removeprefix(f"data.{by_column}."): value}
         return ""
     keys = recipe_keys()
     if key not in keys:

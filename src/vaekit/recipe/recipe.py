@@ -94,7 +94,7 @@ class Recipe(Options):
         declared = {self.data.kind, "mixed" if of_tables else self.likelihood.name}
         if not self.has_parts("likelihood") or not declared <= {"auto", "mixed"}:
             return False
-        return True if "mixed" in declared or self.data.columns else None
+        return True if "mixed" in declared or self.data.columns or self.data.ranges else None
 
     @property
     def models_missing(self) -> bool:

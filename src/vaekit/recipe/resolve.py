@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from vaekit.data import Schema
+from vaekit.data import Column, Schema
 from vaekit.errors import RecipeError
 from vaekit.models import Likelihood
 from vaekit.parts import AUTO, OBJECT, Part
@@ -156,13 +156,18 @@ MOST_NOTES = 20
 """Most omitted columns that get a note each."""
 
 
+def _left_out(column: Column) -> str:
+    also = "" if column.kind == "constant" else ", also of drawn rows"
+    return f"Column '{column.name}' is left out{also}: {column.kind}, {column.reason}."
+
+
 def _data_notes(schema: Schema) -> list[str]:
     if schema.kind == "mixed":
         out = [column for column in schema.table if not column.modelled and not column.context]
         kinds = Counter(column.kind for column in schema.modelled)
         counted = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
         return [
-            *(f"Column '{column.name}' is left out: {column.kind}, {column.reason}." for column in out[:MOST_NOTES]),
+            *map(_left_out, out[:MOST_NOTES]),
             *([f"{len(out) - MOST_NOTES:,} further columns are left out, too."] if len(out) > MOST_NOTES else []),
             f"likelihood=mixed: each column has its own ({counted}; see `vaekit describe`).",
             *_missing_note(schema),

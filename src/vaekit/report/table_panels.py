@@ -12,6 +12,7 @@ from vaekit.evaluation.tables.marginals import ValueShare
 from vaekit.plots.numbers import cut, nats, percent, write_value
 from vaekit.report import charts
 from vaekit.report.panel import Bar, Grid, Line, Meter, Panel, Section
+from vaekit.report.privacy_section import privacy_section
 from vaekit.report.subject import Subject
 
 MOST_DIFFERENCES = 10
@@ -42,6 +43,8 @@ def table_sections(subjects: list[Subject]) -> list[Section]:
     known = [each for each in hidden if each is not None]
     if table.associations is not None and len(known) == len(subjects):
         found += [association_section(table.associations, whose), hidden_section(known, [s.name for s in subjects])]
+    if table.privacy is not None:
+        found.append(privacy_section(table.privacy, whose))
     return [*found, columns_section(first)]
 
 

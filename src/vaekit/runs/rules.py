@@ -12,7 +12,6 @@ import numpy.typing as npt
 import torch
 
 from vaekit.data import RowNoise, Rows, RowStream, SeedStream, seeded
-from vaekit.data.tables.coding import draw_rare
 from vaekit.data.tables.rules import ATTEMPTS, RuleSet
 from vaekit.data.tables.rules.base import Truth
 from vaekit.errors import DataError, shorten
@@ -57,10 +56,10 @@ def draw_new(model: TableModel, rules: RuleSet, n: int, seed: int, blocks: Block
                 start = 0
                 for own, part in blocks(z[chosen], rows[chosen]):
                     noises = uniform[chosen[start : start + len(part)]].to(part.device)
-                    made.append(own.decoder(part).base_dist.plain.draw(noises).cpu())
+                    made.append(own.decoder(part).base_dist.plain.common().draw(noises).cpu())
                     start += len(part)
         codes = model.cells.inverse(torch.cat(made)[: len(rows)]).numpy()
-        return draw_rare(codes, columns, noise.uniform((len(columns),), RowStream.RULE_RARE).numpy())
+        return model.cells.draw_rare(codes, noise.uniform((len(columns),), RowStream.RULE_RARE).numpy())
 
     free = np.full((n, len(columns)), np.nan)
     codes, broken = rules.draw(draw, free, lambda rows: _mend_noise(rows[:, None], rules, seed))

@@ -18,7 +18,7 @@ import torch
 from vaekit.data import Rows, SeedStream, Source, open_source
 from vaekit.data.tables.arrays import LABEL, ArrayLibrary
 from vaekit.data.tables.cells import Cells
-from vaekit.data.tables.coding import code_values, draw_rare, fill, write_back
+from vaekit.data.tables.coding import code_values, fill, write_back
 from vaekit.data.tables.columns import CATEGORICAL
 from vaekit.data.tables.dates import DAY
 from vaekit.data.tables.frame import Frame, PlainLibrary
@@ -105,6 +105,9 @@ class TableRun(Run):
     def sample(self, n: int, seed: int = 0, mean: bool = False, given: Mapping[str, Any] | None = None) -> Any:
         """Draw new rows: z ~ p(z), then every cell from p(x|z). Rows that break a rule (`data.rules`) are drawn again.
 
+        Numbers stay within the bounds of their columns. A text or category that fewer than `data.least_count` rows have is
+        not drawn. Identifiers and long texts are left out.
+
         Args:
             n: number of rows, ≥ 1.
             seed: the same seed gives the same rows.
@@ -128,7 +131,7 @@ class TableRun(Run):
         if mean:
             codes = self.rules.settle(codes)[0]
         else:
-            codes = draw_rare(codes, self.schema.modelled, SeedStream.SAMPLE_RARE.rng(seed).random(codes.shape))
+            codes = self._cells.draw_rare(codes, SeedStream.SAMPLE_RARE.rng(seed).random(codes.shape))
         return self._own(codes, given)
 
     def _draw_obeying(self, n: int, seed: int, given: Mapping[str, Any]) -> npt.NDArray[np.float64]:
@@ -163,7 +166,7 @@ class TableRun(Run):
         model, encoded = self._table_model(None), self.context(context, 1)
         codes, size = condition(self.rules, row, n, seed, lambda m, own: model.condition(row, m, own, encoded))
         self._warn_of(given, row, size, n)
-        return self._own(codes, context), size
+        return self._own(codes, context, row), size
 
     def _warn_of(self, given: Mapping[str, Any], row: npt.NDArray[np.float64], size: float, n: int) -> None:
         """Warn if the model knows little of a condition: few effective draws, or a combination that no training row has."""
@@ -295,10 +298,15 @@ class TableRun(Run):
         return measure_tables(self._table_model(samples), rows, train, self.sample_at)
 
     def _table_model(self, samples: int | None) -> TableModel:
-        cells = self.transform.cells
-        if not isinstance(cells, Cells) or not isinstance(self.model, VariationalAutoEncoder):
+        if not isinstance(self.model, VariationalAutoEncoder):
             raise VaekitError(f"The model in '{self.path}' is not a variational autoencoder of a mixed table")
-        return TableModel(self.model, self.schema, cells, self._samples(samples))
+        return TableModel(self.model, self.schema, self._cells, self._samples(samples))
+
+    @property
+    def _cells(self) -> Cells:
+        if self.transform.cells is None:
+            raise VaekitError(f"The model in '{self.path}' is not a model of a mixed table")
+        return self.transform.cells
 
     def _figures(self, cells: npt.NDArray[np.float64], source: Source) -> Any:
         """Convert numbers for the modelled cells, shape (n, C), to a table in the library of the rows.
@@ -312,8 +320,17 @@ class TableRun(Run):
             columns = {column.name: columns.get(column.name, empty) for column in self.schema.table}
         return frame.library.add_labels(pa.table(columns))
 
-    def _own(self, codes: npt.NDArray[np.float64], given: Mapping[str, Any]) -> Any:
-        """Convert codes of new rows to a table in the library of the training data, or to an array."""
+    def _own(
+        self, codes: npt.NDArray[np.float64], given: Mapping[str, Any], row: npt.NDArray[np.float64] | None = None
+    ) -> Any:
+        """Convert codes of new rows to a table in the library of the training data, or to an array.
+
+        Args:
+            codes: codes of new rows, shape (n, C).
+            given: values of the context.
+            row: codes of given cells, NaN elsewhere, shape (C,).
+        """
+        codes = self._cells.withhold(codes, row)
         cells = {
             column.name: column.decode(code_values(column, repeat_value(column.name, given[column.name], len(codes))))
             for column in self.schema.context

@@ -37,6 +37,7 @@ class Categories(BaseModel):
         n_categories: how many categories the model has for the values.
         known: how many of these stand for values in the training data; only these are sampled.
         log_share: log P(value | category) by code; codes from `n_categories` − 1 on share the last category.
+        withheld: codes of the values that are not drawn, because too few rows have them.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -44,6 +45,28 @@ class Categories(BaseModel):
     n_categories: int
     known: int
     log_share: tuple[float, ...]
+    withheld: tuple[int, ...] = ()
+
+    @property
+    def drawn(self) -> tuple[bool, ...]:
+        """Return for each category whether it has a value that may be drawn."""
+        last, values = self.n_categories - 1, len(self.log_share) - 1
+        named, shared = set(range(last)) - set(self.withheld), set(range(last, values)) - set(self.withheld)
+        return (*(code in named for code in range(last)), bool(shared))
+
+    def draw_rare(self, codes: Array, uniform: Array, common: bool) -> Array:
+        """Replace the shared category in codes by one of its values, drawn by its share; arguments as in `Cells.draw_rare`."""
+        last, values = self.n_categories - 1, len(self.log_share) - 1
+        share = np.exp(self.log_share[last:values])
+        if common:
+            share[[code - last for code in self.withheld if code >= last]] = 0
+            if not any(self.drawn):
+                return np.full(codes.shape, np.nan)
+        if not share.any():
+            return codes
+        reached = np.cumsum(share)
+        rare = np.searchsorted(reached, uniform * reached[-1], side="right").clip(max=np.flatnonzero(share)[-1])
+        return np.where(codes == last, codes + rare, codes)
 
 
 class Layout(BaseModel):
@@ -52,11 +75,12 @@ class Layout(BaseModel):
     Args:
         sizes: the number of categories of each of the first K slots, increasing.
         on_grid: for each score, whether its values lie on a grid; such scores come first.
-        edges: for each score, the scores of the least and the greatest value of the grid, whose intervals include the tails.
+        edges: for each score, the scores of the bounds of draws; on a grid, the intervals there include the tails.
         lists: for each score, the slot with the point masses of its column and a last category for other numbers, or −1.
         marginals: for each score, the map from the values of its column.
         neighbours: for each score, other scores whose values are often near its own, or equal to it.
         exact: for each score, whether single precision tells its values on the grid apart.
+        drawn: for each of the first K slots, which of its categories may be drawn.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -68,6 +92,7 @@ class Layout(BaseModel):
     marginals: tuple[Marginal, ...] = ()
     neighbours: tuple[tuple[int, ...], ...] = ()
     exact: tuple[bool, ...] = ()
+    drawn: tuple[tuple[bool, ...], ...] = ()
 
     @property
     def slots(self) -> int:
@@ -126,7 +151,13 @@ class Cells(Step):
             lists=tuple(category for _, category in sorted((s, c) for c, s in self._slots if s >= 0)),
             neighbours=tuple(tuple(place[other] for other in self.neighbours[i]) for i in order if self.neighbours),
             exact=tuple(self.exact[i] for i in order if self.exact),
+            drawn=tuple(self._drawn(self.columns[i]) for i in self.slot_columns[: len(sizes)]),
         )
+
+    @staticmethod
+    def _drawn(column: Categories | Marginal) -> tuple[bool, ...]:
+        every = (True,) * column.n_categories
+        return column.drawn if isinstance(column, Categories) and any(column.drawn) else every
 
     def forward(self, x: Tensor, uniform: Tensor | None = None) -> Tensor:  # noqa: ARG002
         """Map the codes (B, C) of a table to slots and log-measures (B, 2S), float32."""
@@ -170,6 +201,34 @@ class Cells(Step):
                 codes[..., i] = np.where(mass < len(column.point_masses), chosen, codes[..., i])
         return torch.from_numpy(codes)
 
+    def draw_rare(self, codes: Array, uniform: Array, common: bool = True) -> Array:
+        """Replace the shared category of rare values by one of these values, drawn by its share.
+
+        Args:
+            codes: sampled codes, shape (..., C).
+            uniform: numbers in [0, 1) of the same shape.
+            common: whether to draw no value that too few rows have; a column of which all values are withheld becomes
+                empty then.
+        """
+        columns = [
+            c.draw_rare(x, u, common) if isinstance(c, Categories) else x
+            for c, x, u in zip(self.columns, np.moveaxis(codes, -1, 0), np.moveaxis(uniform, -1, 0), strict=True)
+        ]
+        return np.stack(columns, -1)
+
+    def withhold(self, codes: Array, given: Array | None = None) -> Array:
+        """Empty the cells of new rows that hold a value of too few rows, which a rule may have put there.
+
+        Args:
+            codes: codes of new rows, shape (n, C).
+            given: codes of cells that the user gave, which stay, NaN elsewhere, shape (C,).
+        """
+        kept = codes.copy()
+        for i, column in enumerate(self.columns):
+            if isinstance(column, Categories) and (given is None or np.isnan(given[i])):
+                kept[np.isin(codes[:, i], column.withheld), i] = np.nan
+        return kept
+
     def hide(self, x: Tensor, unhidden: int, uniform: Tensor) -> Tensor:
         """Hide random cells of a batch, with a different random rate for each row.
 
@@ -198,7 +257,9 @@ def fit_cells(columns: Sequence[Column], codes: Array) -> Cells:
         if column.kind in CATEGORICAL:
             known = len(column.categories) + bool(column.rare)
             share = tuple(column.log_share().tolist())
-            found.append(Categories(n_categories=column.n_categories, known=known, log_share=share))
+            found.append(
+                Categories(n_categories=column.n_categories, known=known, log_share=share, withheld=column.withheld)
+            )
         else:
             found.append(fit_marginal(column, code[~np.isnan(code)]))
     numbers = [column for column in found if isinstance(column, Marginal)]

@@ -106,19 +106,6 @@ def _cells_of(values: Sequence[Any], column: Column) -> Any:
         return pa.array([None if value is None else str(value) for value in plain], pa.string())
 
 
-def draw_rare(
-    codes: npt.NDArray[np.float64], columns: Sequence[Column], uniform: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
-    """Replace the shared category of rare values by one of these values, drawn at random.
-
-    Args:
-        codes: sampled codes, shape (..., C).
-        columns: the modelled columns.
-        uniform: numbers in (0, 1) of the same shape.
-    """
-    return np.stack([c.draw_rare(codes[..., i], uniform[..., i]) for i, c in enumerate(columns)], -1)
-
-
 def write_back(codes: npt.NDArray[np.float64], table: Sequence[Column], raw: pa.Table | None = None) -> pa.Table:
     """Decode encoded rows to a table with the original column names, order and types.
 

@@ -50,6 +50,7 @@ LARGEST = 1e30
 
 Array = npt.NDArray[np.float64]
 Category = bool | float | str
+Bounds = tuple[float | None, float | None]
 
 
 def numbered_names(count: int) -> tuple[str, ...]:
@@ -86,6 +87,9 @@ class Column(BaseModel):
         written: whether it came from a text file, where spaces around cells are ignored and words mean missing cells.
         lowest: the least possible value, if it is known.
         highest: the greatest possible value, if it is known.
+        drawn: the least and the greatest number that is drawn; None to draw as far as `lowest` and `highest`.
+        withheld: codes of the values that too few rows have to be drawn (`data.least_count`).
+        draws: what is drawn, in words, for `vaekit describe`; empty if everything is.
         value: the only value of a constant column (None if all cells are missing).
         reason: why the kind was chosen, for `vaekit describe`.
         note: what the user should know about its cells, as a clause; empty if there is nothing to say.
@@ -111,6 +115,9 @@ class Column(BaseModel):
     written: bool = False
     lowest: float | None = None
     highest: float | None = None
+    drawn: Bounds = (None, None)
+    withheld: tuple[int, ...] = ()
+    draws: str = ""
     value: Category | None = None
     reason: str = ""
     note: str = ""
@@ -127,6 +134,12 @@ class Column(BaseModel):
         if all(not mark for mark, _ in self.missing):
             return ()
         return tuple((f"'{mark}'" if mark else "empty", count) for mark, count in self.missing[:MOST_WORDS])
+
+    @property
+    def bounds(self) -> Bounds:
+        """Return the least and the greatest number that is drawn; None at an open end."""
+        low, high = self.drawn
+        return self.lowest if low is None else low, self.highest if high is None else high
 
     @property
     def n_categories(self) -> int:
@@ -266,19 +279,6 @@ class Column(BaseModel):
         if spacing and self.kind != "datetime" and abs(code / spacing - round(code / spacing)) > NEAR:
             return f"a multiple of {spacing:g}"
         return None
-
-    def draw_rare(self, codes: Array, uniform: Array) -> Array:
-        """Replace the shared category in codes by rare values, drawn in proportion to their counts.
-
-        Args:
-            codes: sampled codes, any shape; the shared category has the code `len(categories)`.
-            uniform: numbers in [0, 1) of the same shape.
-        """
-        if self.kind not in CATEGORICAL or len(self.rare) < 2:
-            return codes
-        reached = np.cumsum([count for _, count in self.rare])
-        rare = np.searchsorted(reached, uniform * reached[-1], side="right").clip(max=len(reached) - 1)
-        return np.where(codes == len(self.categories), codes + rare, codes)
 
     def log_share(self) -> Array:
         """Return log P(value | category) for each code; it is 0 for a value that has its own category."""

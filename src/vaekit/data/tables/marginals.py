@@ -23,7 +23,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from scipy.special import ndtri
 
-from vaekit.data.tables.columns import NEAR, Column, round_to
+from vaekit.data.tables.columns import NEAR, Bounds, Column, round_to
 
 Array = npt.NDArray[np.float64]
 
@@ -52,7 +52,7 @@ class Marginal(BaseModel):
     """Maps the numbers of a column to normal scores, and back.
 
     Args:
-        bounds: the least and the greatest possible value, if they are known; samples stay between them.
+        bounds: the least and the greatest number that is drawn, point masses aside; None for no bound.
         knots: values, increasing.
         scores: the scores of these values, increasing.
         tails: slopes before the first and after the last knot, > 0.
@@ -63,7 +63,7 @@ class Marginal(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, ignored_types=(cached_property,))
 
-    bounds: tuple[float | None, float | None] = (None, None)
+    bounds: Bounds = (None, None)
     knots: tuple[float, ...] = Field(min_length=2)
     scores: tuple[float, ...] = Field(min_length=2)
     tails: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
@@ -143,9 +143,7 @@ class Marginal(BaseModel):
 
     @property
     def edge_scores(self) -> tuple[float, float]:
-        """Return the scores of the least and the greatest possible value on the grid; ±inf at an unbounded end."""
-        if not self.spacing:
-            return -np.inf, np.inf
+        """Return the scores of the bounds; ±inf at an unbounded end."""
         ends = [
             outside if end is None else float(self.score_cells(np.array([end]))[0][0])
             for end, outside in zip(self.bounds, (-np.inf, np.inf), strict=True)
@@ -185,7 +183,7 @@ def fit_marginal(column: Column, x: Array) -> Marginal:
     scores = ndtri(np.clip(share, low, 1 - low))
     scores = np.maximum.accumulate(scores) + 1e-6 * np.arange(len(scores))
     return Marginal(
-        bounds=(column.lowest, column.highest),
+        bounds=_within_masses(column.bounds, point_masses, spacing),
         knots=tuple(knots.tolist()),
         scores=tuple(scores.tolist()),
         tails=(_tail(knots, scores, share <= OUTER), _tail(knots, scores, share >= 1 - OUTER)),
@@ -193,6 +191,18 @@ def fit_marginal(column: Column, x: Array) -> Marginal:
         point_masses=tuple(point_masses.tolist()),
         resolution=_resolution(values) if len(point_masses) and not spacing else 1.0,
     )
+
+
+def _within_masses(bounds: Bounds, masses: Array, spacing: float) -> Bounds:
+    """Return the bounds of the numbers that are no point masses: on a grid, a bound that is a point mass moves inwards."""
+    low, high = bounds
+    if not spacing:
+        return bounds
+    while low is not None and np.isclose(masses, low, rtol=0, atol=NEAR * spacing).any():
+        low = float(round_to(np.array(low + spacing), spacing))
+    while high is not None and np.isclose(masses, high, rtol=0, atol=NEAR * spacing).any():
+        high = float(round_to(np.array(high - spacing), spacing))
+    return bounds if low is not None and high is not None and low > high else (low, high)
 
 
 def _stands_out(values: Array, counts: npt.NDArray[np.int64], spacing: float) -> npt.NDArray[np.bool_]:

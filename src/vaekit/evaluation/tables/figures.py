@@ -12,6 +12,7 @@ from vaekit.evaluation.tables.associations import Associations, measure_associat
 from vaekit.evaluation.tables.hidden import HiddenCells, measure_hidden
 from vaekit.evaluation.tables.marginals import MarginalDistance, compare_marginals
 from vaekit.evaluation.tables.model import TableModel
+from vaekit.evaluation.tables.privacy import Privacy, measure_privacy
 from vaekit.evaluation.tables.rows import ComparedRows, Sampler, codes_of
 
 MOST_ROWS = 20_000
@@ -48,6 +49,7 @@ class TableFigures(Record):
         marginals: for each column, the distance between held-out and generated cells.
         associations: associations between columns; None if the training rows are not available.
         hidden: how well cells are predicted from the rest of their row; None if the training rows are not available.
+        privacy: whether the model gives away training rows; None if these are not available.
     """
 
     columns: tuple[str, ...]
@@ -56,6 +58,7 @@ class TableFigures(Record):
     marginals: tuple[MarginalDistance, ...]
     associations: Associations | None
     hidden: tuple[HiddenCells, ...] | None
+    privacy: Privacy | None
 
     def rows(self) -> list[tuple[str, str]]:
         """Return the lines that `vaekit evaluate` prints, each as a name and a text."""
@@ -72,6 +75,8 @@ class TableFigures(Record):
             )
             named = f"; not {', '.join(others[:WORST])}{' …' if others[WORST:] else ''}" if others else ""
             found.append(("hidden cells", text + named))
+        if self.privacy is not None:
+            found.append(("privacy", str(self.privacy)))
         return found
 
 
@@ -81,7 +86,7 @@ def measure_tables(model: TableModel, rows: Rows, train: Rows | None, sample: Sa
     Args:
         model: the model.
         rows: held-out rows.
-        train: training rows; if None, associations and hidden cells are not measured.
+        train: training rows; if None, associations, hidden cells and privacy are not measured.
         sample: draws n coded rows from the model, given the context of each row.
 
     Returns:
@@ -95,6 +100,7 @@ def measure_tables(model: TableModel, rows: Rows, train: Rows | None, sample: Sa
         compare_marginals(compared),
         None if train is None else measure_associations(compared),
         None if train is None else measure_hidden(model, rows, train),
+        None if train is None else measure_privacy(model, rows, train, sample),
     )
 
 

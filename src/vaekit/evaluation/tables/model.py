@@ -12,7 +12,6 @@ from torch import Tensor
 
 from vaekit.data import RowNoise, Rows, RowStream, SeedStream, seeded
 from vaekit.data.tables.cells import Categories
-from vaekit.data.tables.coding import draw_rare
 from vaekit.distributions import TableCells
 from vaekit.evaluation.bounds import BUDGET, block_rows, evaluating, widest
 from vaekit.evaluation.tables.posterior import TablePosterior, Weighted
@@ -139,7 +138,7 @@ class TableModel(TablePosterior):
         seen = drawn_from.draw(uniform.to(z.device), found.observed)
         codes = self.cells.inverse(seen.cpu()).numpy()
         rare = noise.uniform(codes.shape[::2], RowStream.RARE).movedim(1, 0).numpy()
-        return draw_rare(codes, self.schema.modelled, rare)
+        return self.cells.draw_rare(codes, rare, common=False)
 
     def condition(self, row: Array, n: int, seed: int, context: Tensor | None = None) -> tuple[Array, float]:
         """Draw complete rows given the values of some cells, by importance resampling.
@@ -173,13 +172,13 @@ class TableModel(TablePosterior):
             parts = chosen.split(block_rows(width))
             drawn = torch.cat([self._complete(model.decoder(part).base_dist, given) for part in parts])
             codes = self.cells.inverse(drawn.cpu()).numpy()
-            codes = draw_rare(codes, self.schema.modelled, SeedStream.CONDITION_RARE.rng(seed).random(codes.shape))
+            codes = self.cells.draw_rare(codes, SeedStream.CONDITION_RARE.rng(seed).random(codes.shape))
         return np.where(np.isnan(row), codes, row), float(1 / weights.square().sum())
 
     @staticmethod
     def _complete(likelihood: TableCells, given: Tensor) -> Tensor:
         shape, device = likelihood.batch_shape, given.device
-        return likelihood.plain.draw(torch.rand([*shape, 2], device=device), given)
+        return likelihood.plain.common().draw(torch.rand([*shape, 2], device=device), given)
 
     def explain(self, rows: Rows) -> Array:
         """Measure how much more surprising each cell is than expected, given the other cells of its row.

@@ -151,9 +151,11 @@ class AutoregressiveMixed(Mixed):
         parameters = slice(begin, begin + head.shape[1])
         output = features @ head + decoded[..., parameters] + self.offset[parameters]
         if cell < len(self.layout.sizes):
-            logits = output.masked_fill(self.absent[parameters], -torch.inf)
-            return TableCells([CategoryGroup(slice(0, 1), logits.log_softmax(-1).unsqueeze(-2))], [], 1)
-        mixture, own = make_mixture(output.unflatten(-1, (1, 3, self.components))), slice(place, place + 1)
+            logits = output.masked_fill(self.absent[parameters], -torch.inf).log_softmax(-1)
+            category = CategoryGroup(slice(0, 1), logits.unsqueeze(-2), self.drawn[parameters].unsqueeze(0))
+            return TableCells([category], [], 1)
+        own, limits = slice(place, place + 1), self.limits(place, place + 1)
+        mixture = make_mixture(output.unflatten(-1, (1, 3, self.components)), limits)
         if self.neighbours is not None:
             mixture = self.neighbours(mixture, features.unsqueeze(-2), self.nearby(seen, place), own)
         edges = self.edges[:, own] if self.layout.on_grid[place] else None

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from vaekit.data import Layout
 from vaekit.distributions import CategoryGroup, LogisticMixture, MaskedCells, Missingness, NumberGroup, TableCells
+from vaekit.distributions.logistic_mixture import FARTHEST
 from vaekit.models.likelihoods.base import Likelihood
 from vaekit.networks.layers import soft_clamp
 from vaekit.parts import PartOptions, Plan
@@ -62,6 +63,7 @@ class Mixed(Likelihood):
         return cls(plan.layout, **options.values())
 
     absent: Tensor
+    drawn: Tensor
     edges: Tensor
     selectors: Tensor
 
@@ -73,12 +75,17 @@ class Mixed(Likelihood):
         super().__init__(())
         absent = [torch.arange(max(group)) >= torch.tensor(group).unsqueeze(1) for group in self.groups]
         self.register_buffer("absent", torch.cat([a.flatten() for a in absent] or [torch.zeros(0)]) > 0, False)
+        widths = [max(group) for group in self.groups for _ in group]
+        every = layout.drawn or [(True,) * size for size in layout.sizes]
+        drawn = [one for own, width in zip(every, widths, strict=True) for one in (*own, *[False] * (width - len(own)))]
+        self.register_buffer("drawn", torch.tensor(drawn, dtype=torch.bool), False)
         self.models_missing = missing == "modelled"
         if self.models_missing:
             self.missing_places = nn.Parameter(torch.zeros(self.logit_count))
             self.missing_lines = nn.Parameter(torch.zeros(self.numbers, 2))
         self.register_buffer("selectors", torch.tensor(layout.lists, dtype=torch.long), False)
-        self.register_buffer("edges", torch.tensor(layout.edges).reshape(-1, 2).float().T.contiguous(), False)
+        edges = torch.tensor(layout.edges, dtype=torch.float64).reshape(-1, 2).T.clamp(-FARTHEST, FARTHEST)
+        self.register_buffer("edges", edges.contiguous(), False)
 
     @property
     def parameters_per_feature(self) -> int:
@@ -126,15 +133,17 @@ class Mixed(Likelihood):
         categories, begin, cell = [], 0, 0
         for group in self.groups:
             end = begin + len(group) * max(group)
-            own = logits[..., begin:end].unflatten(-1, (len(group), max(group)))
-            categories.append(CategoryGroup(slice(cell, cell + len(group)), own.log_softmax(-1)))
+            own, drawn = (
+                x.unflatten(-1, (len(group), max(group))) for x in (logits[..., begin:end], self.drawn[begin:end])
+            )
+            categories.append(CategoryGroup(slice(cell, cell + len(group)), own.log_softmax(-1), drawn))
             begin, cell = end, cell + len(group)
         mixtures = parameters[..., self.logit_count :].unflatten(-1, (self.numbers, 3, self.components))
         on_grid = sum(self.layout.on_grid)
         numbers = [
             NumberGroup(
                 slice(cell + first, cell + last),
-                make_mixture(mixtures[..., first:last, :, :]),
+                make_mixture(mixtures[..., first:last, :, :], self.limits(first, last)),
                 self.edges[:, :last] if grid else None,
             )
             for first, last, grid in ((0, on_grid, True), (on_grid, self.numbers, False))
@@ -142,6 +151,11 @@ class Mixed(Likelihood):
         ]
         cells = TableCells(categories, numbers, self.layout.slots)
         return MaskedCells(cells, self._missingness()) if self.models_missing else cells
+
+    def limits(self, first: int, last: int) -> Tensor | None:
+        """Return the bounds of some real numbers, shape (2, last − first); None on a grid, or if there are no bounds."""
+        bounded = any(math.isfinite(end) for ends in self.layout.edges[first:last] for end in ends)
+        return self.edges[:, first:last] if bounded and not self.layout.on_grid[first] else None
 
     def _missingness(self) -> Missingness:
         begin, categories = 0, []
@@ -152,10 +166,10 @@ class Mixed(Likelihood):
         return Missingness(categories, self.missing_lines, self.selectors)
 
 
-def make_mixture(parameters: Tensor) -> LogisticMixture:
-    """Return mixtures of logistics from weights, locations and log-scales, shape (..., 3, M)."""
+def make_mixture(parameters: Tensor, limits: Tensor | None) -> LogisticMixture:
+    """Return mixtures of logistics from weights, locations and log-scales, shape (..., r, 3, M), and bounds (2, r)."""
     logits, location, log_scale = parameters.unbind(-2)
-    return LogisticMixture(logits, location, soft_clamp(log_scale, *LOG_SCALE))
+    return LogisticMixture(logits, location, soft_clamp(log_scale, *LOG_SCALE), limits)
 
 
 def _groups(sizes: tuple[int, ...]) -> list[list[int]]:

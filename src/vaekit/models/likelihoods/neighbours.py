@@ -95,6 +95,6 @@ class Neighbours(nn.Module):
             )
         )
         if own.start >= self.on_grid:
-            return LogisticMixture(logits, location, log_scale)
+            return LogisticMixture(logits, location, log_scale, mixture.limits)
         copied = torch.where(self.copies[own], nearby, torch.nan)
         return CopyMixture(logits, location, log_scale, given[..., COPY, :], copied)

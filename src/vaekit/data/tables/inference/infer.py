@@ -15,6 +15,7 @@ from vaekit.data.tables.columns import LEFT_OUT, Column, ColumnKind
 from vaekit.data.tables.dates import date_text
 from vaekit.data.tables.frame import Frame
 from vaekit.data.tables.inference.declared import declare
+from vaekit.data.tables.inference.draws import End, check_names, limit_draws
 from vaekit.data.tables.inference.kinds import (
     is_coded,
     make_categorical,
@@ -60,7 +61,11 @@ _ID = re.compile(r"(?i:(^|[\W_])(id|uuid|guid|key|row_?id|row_?names?|index)$|^u
 
 
 def infer_columns(
-    frame: Frame, declared: Mapping[str, str] | None = None, context: Sequence[str] = ()
+    frame: Frame,
+    declared: Mapping[str, str] | None = None,
+    context: Sequence[str] = (),
+    ranges: Mapping[str, tuple[End, End]] | None = None,
+    least_count: int = 1,
 ) -> tuple[Column, ...]:
     """Infer the kind and the categories of each column of a table.
 
@@ -68,13 +73,15 @@ def infer_columns(
         frame: the rows, which are all read once.
         declared: declared kinds of columns by name, which replace inferred kinds; `ignore` leaves a column out.
         context: names of columns that the model is conditional on and does not model.
+        ranges: declared ranges of columns by name, with an empty text for an open end.
+        least_count: least number of rows with a category that is drawn.
 
     Returns:
         A description of each column of the frame, in order.
 
     Raises:
-        DataError: if a declared kind or a column is unknown, cells do not fit a declared kind, a number is infinite, a few
-            cells among numbers or dates are something else, or a column of the context is not modelled.
+        DataError: if a declared kind or a column is unknown, cells do not fit a declared kind or range, a number is
+            infinite, a few cells among numbers or dates are something else, or a column of the context is not modelled.
 
     Examples:
         >>> import pyarrow as pa
@@ -86,10 +93,13 @@ def infer_columns(
         age count (90 whole numbers from 0 to 89)
         city categorical (3 text values)
     """
-    kinds = _checked(dict(declared or {}), frame)
+    kinds, ranges = _checked(dict(declared or {}), frame), ranges or {}
+    check_names(ranges, frame.names)
     tallies = tally_columns(frame, {name for name, kind in kinds.items() if kind == IGNORE})
     inference = _Inference(frame, tallies, kinds)
-    columns = [inference.column(tally) for tally in tallies]
+    columns = [
+        limit_draws(frame, tally, inference.column(tally), ranges.get(tally.name), least_count) for tally in tallies
+    ]
     for name in context:
         _check_context(name, columns)
     return tuple(c.model_copy(update={"context": True}) if c.name in context else c for c in columns)

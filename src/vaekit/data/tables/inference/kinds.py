@@ -74,7 +74,8 @@ def make_datetime(tally: Tally) -> Column:
     first, last = (str(np.datetime64(int(end), "us")) for end in (tally.low, tally.high))
     days = tally.rounding % DAY == 0
     reason = " to ".join(end[:10] if days else end[:19] for end in (first, last))
-    return make_column(tally, "datetime", reason, spacing=tally.spacing, rounding=tally.rounding)
+    drawn = (tally.low, tally.high)
+    return make_column(tally, "datetime", reason, spacing=tally.spacing, rounding=tally.rounding, drawn=drawn)
 
 
 def make_number(tally: Tally) -> Column:

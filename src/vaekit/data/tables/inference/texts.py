@@ -196,6 +196,7 @@ def make_text_dates(tally: Tally, form: str) -> Column:
         spacing=drop_if_fine(rounding, spread),
         rounding=rounding,
         form=form,
+        drawn=(float(moments.min()), float(moments.max())) if tally.exact else (None, None),
     )
 
 

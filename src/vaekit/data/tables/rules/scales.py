@@ -73,8 +73,8 @@ class Numbers(Scale):
     def __init__(self, column: Column) -> None:
         super().__init__(column)
         self.sort = "date" if column.kind == "datetime" else "number"
-        self.low = -LARGEST if column.lowest is None else column.lowest
-        self.high = LARGEST if column.highest is None else column.highest
+        low, high = column.bounds
+        self.low, self.high = -LARGEST if low is None else low, LARGEST if high is None else high
 
     @property
     def step(self) -> float:
