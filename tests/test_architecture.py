@@ -47,7 +47,7 @@ DATA = (
     "tables",
     *("source", "part", "options"),
     "readers",
-    *("disguise", "schema", "description", "encoding"),
+    *("blanks", "disguise", "schema", "description", "encoding"),
     *("split", "transforms", "batches", "known_rows"),
 )
 """The chapters of the data, in the order in which rows meet them; each may import those before it, and its own files."""
@@ -161,6 +161,7 @@ DRAWN = {
     "SeedStream.RULE_CODES": {"_draw_codes"},
     "SeedStream.RULE_AGAIN": {"_seed_again"},
     "SeedStream.PRIVACY_RARE": {"measure_privacy"},
+    "SeedStream.SAMPLE_MISSING": {"TableRun._with_missing"},
 }
 """Where each stream is drawn from: a stream drawn for two things would tie the one to the other."""
 

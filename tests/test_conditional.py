@@ -221,14 +221,14 @@ def test_the_bound_of_a_table_is_near_the_conditional_entropy(table_run):
 
 def test_rows_are_drawn_at_their_covariates(table_run):
     for age, sex in ((30, "f"), (75, "m")):
-        drawn = table_run.sample(1000, given={"age": age, "sex": sex})
+        drawn = table_run.sample(1000, given={"age": age, "sex": sex}, complete=True)
         assert drawn.column_names == ["age", "sex", "income", "work"]
         assert set(drawn["age"].to_pylist()) == {age}
         assert set(drawn["sex"].to_pylist()) == {sex}
         assert abs(np.mean(drawn["income"].to_numpy()) - 2 * age - 30 * (sex == "m")) < 4
         retired = np.mean(np.array(drawn["work"].to_pylist()) == "retired")
         assert abs(retired - 1 / (1 + math.exp(-(age - 50) / 5))) < 0.1
-    both, size = table_run.condition(300, {"age": 50, "sex": "f", "work": "farm"})
+    both, size = table_run.condition(300, {"age": 50, "sex": "f", "work": "farm"}, complete=True)
     assert set(both["work"].to_pylist()) == {"farm"}
     assert size > 300
     assert abs(np.mean(both["income"].to_numpy()) - 100) < 5

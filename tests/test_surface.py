@@ -30,8 +30,8 @@ VERBS = {
     "encode": {"run", "source", "--out"},
     "reconstruct": {"run", "source", "--out"},
     "score": {"run", "source", "--out", "--samples", "--explain"},
-    "impute": {"run", "source", "--out", "--draws", "--uncertainty", "--samples", "--seed"},
-    "sample": {"run", "--out", "-n", "--seed", "--mean", "--given"},
+    "impute": {"run", "source", "--out", "--draws", "--uncertainty", "--blanks", "--samples", "--seed"},
+    "sample": {"run", "--out", "-n", "--seed", "--mean", "--given", "--complete"},
     "report": {"run", "source", "--beside"},
     "compare": {"runs", "--rows", "--samples"},
     "describe": {"what", "--set"},
@@ -116,7 +116,7 @@ def test_the_python_twins_of_the_verbs():
         "score": ["self", "X", "samples"],
         "score_samples": ["self", "X", "samples"],
         "save": ["self", "path"],
-        "sample": ["self", "n", "seed", "mean", "given"],
+        "sample": ["self", "n", "seed", "mean", "given", "complete"],
         "evaluate": [
             "self",
             "X",
@@ -137,11 +137,11 @@ def test_the_python_twins_of_the_verbs():
 
 def test_what_a_run_on_a_mixed_table_can_do_besides():
     methods = {
-        "sample": ["self", "n", "seed", "mean", "given"],
-        "condition": ["self", "n", "given", "seed"],
-        "impute": ["self", "X", "samples", "columns", "where"],
-        "uncertainty": ["self", "X", "samples"],
-        "impute_draws": ["self", "X", "draws", "samples", "seed", "columns", "where"],
+        "sample": ["self", "n", "seed", "mean", "given", "complete"],
+        "condition": ["self", "n", "given", "seed", "complete"],
+        "impute": ["self", "X", "samples", "columns", "where", "blanks"],
+        "uncertainty": ["self", "X", "samples", "blanks"],
+        "impute_draws": ["self", "X", "draws", "samples", "seed", "columns", "where", "blanks"],
         "explain": ["self", "X", "samples"],
     }
     for name, parameters in methods.items():
@@ -172,7 +172,7 @@ def test_the_estimator_has_the_names_of_scikit_learn():
     methods = {
         "score": ["self", "X", "y"],
         "score_samples": ["self", "X"],
-        "sample": ["self", "n_samples", "random_state", "given"],
+        "sample": ["self", "n_samples", "random_state", "given", "complete"],
     }
     for name, parameters in methods.items():
         assert list(inspect.signature(getattr(vaekit.VAE, name)).parameters) == parameters

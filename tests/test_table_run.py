@@ -103,7 +103,7 @@ def test_what_the_columns_are(run):
 
 
 def test_samples_are_tables_like_the_data(run):
-    drawn = run.sample(500, seed=3)
+    drawn = run.sample(500, seed=3, complete=True)
     wanted = [name for name in TABLE.column_names if name not in LEFT_OUT]  # names cannot be made up
     assert drawn.column_names == wanted
     assert drawn.schema.types == [TABLE.schema.field(name).type for name in wanted]
@@ -351,7 +351,7 @@ def test_given_cells_hold_in_all_rows(run):
     free, size = run.condition(10, {})
     assert free.num_rows == 10
     assert size <= 20_000
-    assert len(set(cells(run.sample(50, given={"member": True}))["height"])) == 50
+    assert len(set(cells(run.sample(50, given={"member": True}, complete=True))["height"])) == 50
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,8 @@ def test_they_are_modelled_as_seconds(run):
     assert run.sample(3, given={"stay": dt.timedelta(hours=1)})["stay"].tolist() == [pd.Timedelta("1h")] * 3
     drawn = run.sample(40)
     assert [kind.kind for kind in drawn.dtypes[1:]] == ["m", "m", "O"]
+    drawn = run.sample(40, complete=True)
+    assert [kind.kind for kind in drawn.dtypes[1:]] == ["m", "m", "O"]
     assert all(length.total_seconds() % 20 == 0 for length in drawn["stay"])  # the grid of whole minutes
 
 

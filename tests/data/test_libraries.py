@@ -526,7 +526,7 @@ def test_odd_types_are_modelled_and_filled(odd, odd_run):
 
 
 def test_a_run_draws_labels_and_first_moments(odd_run):
-    drawn = odd_run.sample(20).to_dict("list")
+    drawn = odd_run.sample(20, complete=True).to_dict("list")
     assert set(map(str, drawn["band"])) <= {"(-9.0, -0.5]", "(-0.5, 0.5]", "(0.5, 9.0]"}
     assert set(map(str, drawn["bin"])) <= set(map(str, BINS))
     assert set(map(str, drawn["quarter"])) <= {"2020Q1", "2020Q4"}

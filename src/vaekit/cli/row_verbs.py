@@ -72,6 +72,13 @@ def impute(
             help="Also write the standard deviation (for dates in days) or the probability of each filled cell.",
         ),
     ] = None,
+    blanks: Annotated[
+        bool,
+        typer.Option(
+            "--blanks",
+            help="Also fill cells that are empty because of the cell of another column (`vaekit describe` names them).",
+        ),
+    ] = False,
     samples: SamplesOption = None,
     seed: SeedOption = 0,
 ) -> None:
@@ -89,11 +96,11 @@ def impute(
         )
     loaded = load(run).as_table_run()
     if draws is None:
-        write(loaded, out, lambda rows: loaded.impute(rows, samples), source, "table")
+        write(loaded, out, lambda rows: loaded.impute(rows, samples, blanks=blanks), source, "table")
     else:
-        write(loaded, out, lambda rows: stack_draws(loaded, rows, draws, samples, seed), source, "table")
+        write(loaded, out, lambda rows: stack_draws(loaded, rows, draws, samples, seed, blanks), source, "table")
     if uncertainty is not None:
-        write(loaded, uncertainty, lambda rows: loaded.uncertainty(as_arrow(rows), samples), source, "table")
+        write(loaded, uncertainty, lambda rows: loaded.uncertainty(as_arrow(rows), samples, blanks), source, "table")
 
 
 def sample(
@@ -116,6 +123,13 @@ def sample(
             help="Fix a column of a mixed table, or the input of a conditional model (label=7). Can be repeated.",
         ),
     ] = None,
+    complete: Annotated[
+        bool,
+        typer.Option(
+            "--complete",
+            help="Draw complete rows of a mixed table. By default, cells are missing as in the training rows.",
+        ),
+    ] = False,
 ) -> None:
     """Draw new rows from the model."""
     from vaekit.cli.writing import draw_rows, write
@@ -125,4 +139,4 @@ def sample(
     if mean is None and out.suffix.lower() == ".png" and loaded.model.has_likelihood:
         mean = True
         typer.echo("The pictures are means of p(x|z); use --no-mean for draws from it.", file=sys.stderr)
-    write(loaded, out, lambda _: draw_rows(loaded, n, given or [], seed, bool(mean)), None, "data")
+    write(loaded, out, lambda _: draw_rows(loaded, n, given or [], seed, bool(mean), complete), None, "data")

@@ -78,10 +78,10 @@ def as_arrow(rows: Frame) -> Frame:
     return replace(rows, library=PlainLibrary(), array=False)
 
 
-def stack_draws(run: TableRun, rows: Frame, draws: int, samples: int | None, seed: int) -> pa.Table:
+def stack_draws(run: TableRun, rows: Frame, draws: int, samples: int | None, seed: int, blanks: bool) -> pa.Table:
     """Impute rows several times, and return one table with a new first column for the number of the draw."""
     tables = []
-    for i, table in enumerate(run.impute_draws(rows, draws, samples, seed)):
+    for i, table in enumerate(run.impute_draws(rows, draws, samples, seed, blanks=blanks)):
         found = table if isinstance(table, pa.Table) else pa.table(dict(zip(rows.names, table.T, strict=True)))
         name = find_free_name("draw", found.column_names)
         tables.append(found.add_column(0, name, pa.array([i + 1] * len(found))))
@@ -101,7 +101,7 @@ def find_free_name(name: str, taken: Collection[str]) -> str:
     return next(each for each in names if each not in taken)
 
 
-def draw_rows(run: Run, n: int, given: list[str], seed: int, mean: bool) -> Any:
+def draw_rows(run: Run, n: int, given: list[str], seed: int, mean: bool, complete: bool) -> Any:
     """Draw new rows with given values in some columns, and print the effective sample size if rows are resampled."""
     run = replace(run, row=None)  # files are written from Arrow tables, whatever library the run was trained with
     pairs = [text.partition("=") for text in given]
@@ -111,7 +111,7 @@ def draw_rows(run: Run, n: int, given: list[str], seed: int, mean: bool) -> Any:
     values = {name.strip(): value.strip() for name, _, value in pairs}
     others = set(values) - {column.name for column in run.schema.context}
     if mean or not others or not run.reads_tables:
-        return run.sample(n, seed, mean, values)
-    table, size = run.as_table_run().condition(n, values, seed)
+        return run.sample(n, seed, mean, values, complete)
+    table, size = run.as_table_run().condition(n, values, seed, complete)
     typer.echo(f"Effective sample size: {size:,.0f} for {n} rows.", file=sys.stderr)
     return table

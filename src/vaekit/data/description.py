@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from vaekit.data.blanks import find_blanks
 from vaekit.data.disguise import find_disguise, refuse_disguise
 from vaekit.data.part import Part, all_rows
 from vaekit.data.schema import Kind, Schema, check_finite
@@ -143,7 +144,9 @@ def make_schema(
         DataError: in the cases of `infer_schema` and `add_rules`, and if no column of a mixed table can be modelled.
     """
     if source.frame is not None:
-        return add_rules(table_schema(source.table, source.frame.array), train, rules)
+        schema = table_schema(source.table, source.frame.array)
+        schema = schema.model_copy(update={"table": find_blanks(train, schema.table)})
+        return add_rules(schema, train, rules)
     picture, levels, columns = source.picture, source.levels, source.columns
     everything = all_rows(source)
     schema = infer_schema(train, picture=picture, levels=levels, columns=columns, kind=kind, everything=everything)

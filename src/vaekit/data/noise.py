@@ -97,6 +97,9 @@ class SeedStream(IntEnum):
     PRIVACY_RARE = 13
     """Chooses rare categories of generated rows that are compared with training rows."""
 
+    SAMPLE_MISSING = 14
+    """Draws which cells of sampled rows are missing."""
+
     def rng(self, seed: int, *more: int) -> np.random.Generator:
         """Make a random generator from a seed and the number of this stream.
 

@@ -66,6 +66,11 @@ class Schema(BaseModel):
             raise ValueError("constant columns that do not exist")
         if {name for rule in self.rules for name in rule.columns} - {column.name for column in self.modelled}:
             raise ValueError("rules of columns that do not exist")
+        categories = {column.name: column.categories for column in (*self.modelled, *self.context)}
+        for column in self.table:
+            name, values = column.blank_where or ("", ())
+            if values and not set(values) <= set(categories.get(name, ())):
+                raise ValueError(f"structural blanks of '{column.name}' that no column explains")
         return self
 
     @property

@@ -98,15 +98,15 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, TakesRows):  # type: ig
             X: rows as in `fit`.
 
         Returns:
-            The rows in the form of X; all other cells are unchanged.
+            The rows in the form of X; all other cells are unchanged. Structural blanks are filled, too.
         """
         check_is_fitted(self, "estimator_")
         X = self._given(X, reset=False)
         columns = self.columns if isinstance(self.columns, str | None) else self._names(self.columns)
         if self.draws:
-            (found,) = self.estimator_.impute(X, draws=1, columns=columns)
+            (found,) = self.estimator_.impute(X, draws=1, columns=columns, blanks=True)
         else:
-            found = self.estimator_.impute(X, columns=columns)
+            found = self.estimator_.impute(X, columns=columns, blanks=True)
         if not self.add_indicator:
             return found
         missing = _missing(X)[:, self._indicated]

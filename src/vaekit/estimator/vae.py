@@ -188,6 +188,7 @@ class VAE(Fitted):
         n_samples: int = 1,
         random_state: int | np.random.RandomState | None = None,
         given: Mapping[Any, Any] | None = None,
+        complete: bool = False,
     ) -> Any:
         """Draw new rows from the model.
 
@@ -195,6 +196,7 @@ class VAE(Fitted):
             n_samples: number of rows.
             random_state: determines the draws; by default the estimator's own.
             given: a value for each given column, by name (in an array, by number).
+            complete: whether to draw complete rows of a table. By default, cells are missing as in the training rows.
 
         Returns:
             Rows in the form of the training data, as in `inverse_transform`.
@@ -202,7 +204,7 @@ class VAE(Fitted):
         check_is_fitted(self)
         seed = draw_seed(self.random_state if random_state is None else random_state)
         values = name_columns(given or {}, self.schema_.array)
-        return to_trained_types(self.run_.sample(n_samples, seed, given=values), self.run_)
+        return to_trained_types(self.run_.sample(n_samples, seed, given=values, complete=complete), self.run_)
 
     def reconstruct(self, X: object) -> Any:
         """Decode the posterior mean of each row to a typical row.
@@ -222,6 +224,7 @@ class VAE(Fitted):
         draws: int | None = None,
         columns: Collection[str] | None = None,
         where: object | None = None,
+        blanks: bool = False,
     ) -> Any:
         """Fill the missing cells of rows with conditional means and likeliest categories, or with draws.
 
@@ -230,6 +233,7 @@ class VAE(Fitted):
             draws: number M of tables for multiple imputation; each missing cell is then drawn given the rest of its row.
             columns: names of the columns to fill; missing cells of other columns stay missing. All by default.
             where: truth values that say which cells may be filled, shape (n,) or (n, columns), or a data frame of them.
+            blanks: whether to fill structural blanks, too: cells that are empty because of the cell of another column.
 
         Returns:
             n rows in the form of X, with all other cells unchanged; with `draws`, a list of M such tables.
@@ -237,9 +241,9 @@ class VAE(Fitted):
         given, rows = self._check(X)
         run = in_float64(self.run_).as_table_run()
         if draws is None:
-            return match_type(run.impute(rows, columns=columns, where=where), given)
+            return match_type(run.impute(rows, columns=columns, where=where, blanks=blanks), given)
         seed = draw_seed(self.random_state)
-        return [match_type(m, given) for m in run.impute_draws(rows, draws, None, seed, columns, where)]
+        return [match_type(m, given) for m in run.impute_draws(rows, draws, None, seed, columns, where, blanks)]
 
     def explain(self, X: object) -> Any:
         """Return how strange each cell is: −log p(cell|rest of row) minus the column's usual value, in nats.

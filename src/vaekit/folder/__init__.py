@@ -4,6 +4,7 @@ recipe.toml           the complete recipe, with every default written out
 schema.json           description of the data, and the transform that was fitted to them
 weights.safetensors   the best weights
 rows.safetensors      hashes of the training rows
+missing.safetensors   the model of the pattern of missing cells, if training rows have missing cells
 state/                everything that resuming needs
 metrics.csv           a row for each validation
 provenance.json       versions, seed, command, choices with their reasons, and a fingerprint of the data
@@ -15,6 +16,6 @@ detected.
 """
 
 from vaekit.folder.provenance import Count, Provenance
-from vaekit.folder.run_folder import COPY, FORMAT, KNOWN, ROW, WEIGHTS, RunFolder
+from vaekit.folder.run_folder import COPY, FORMAT, KNOWN, MISSING, ROW, WEIGHTS, RunFolder
 
-__all__ = ["COPY", "FORMAT", "KNOWN", "ROW", "WEIGHTS", "Count", "Provenance", "RunFolder"]
+__all__ = ["COPY", "FORMAT", "KNOWN", "MISSING", "ROW", "WEIGHTS", "Count", "Provenance", "RunFolder"]

@@ -43,6 +43,7 @@ class Provenance(BaseModel):
         start: path of the run that gave the initial weights.
         library: library of the data frame that an estimator was fitted to.
         pattern: digest of row.parquet.
+        incomplete: names of the columns with missing cells in training, in the order of missing.safetensors.
     """
 
     model_config = ConfigDict(strict=True, frozen=True)
@@ -61,3 +62,4 @@ class Provenance(BaseModel):
     start: Text | None = None
     library: Annotated[str, StringConstraints(max_length=40)] | None = None
     pattern: Text | None = None
+    incomplete: list[Text] = []

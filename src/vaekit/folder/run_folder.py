@@ -27,7 +27,8 @@ from vaekit.folder.provenance import Provenance
 
 FORMAT = 3
 """Version of the folder's format; folders of other versions are refused."""
-WEIGHTS, KNOWN, ROW, LOCK = "weights.safetensors", "rows.safetensors", "row.parquet", "training.lock"
+WEIGHTS, KNOWN, MISSING = "weights.safetensors", "rows.safetensors", "missing.safetensors"
+ROW, LOCK = "row.parquet", "training.lock"
 MOST_BYTES = {"recipe.toml": 1 << 20, "metrics.csv": 1 << 26, "schema.json": 1 << 26} | {
     "provenance.json": 1 << 24, ROW: 1 << 26,
 }  # fmt: skip
@@ -42,6 +43,7 @@ FILES = {
     "vaekit",
     WEIGHTS,
     KNOWN,
+    MISSING,
     ROW,
     LOCK,
 }

@@ -65,7 +65,7 @@ def marginal_section(table: TableFigures, columns: tuple[Column, ...], whose: st
     )
     missing = table.missing.held_out
     if sum(missing) / len(missing) > SOME_MISSING:
-        text += " Generated rows are complete, so the two may rightly differ where cells are not missing at random."
+        text += " Generated rows are compared before cells are made empty, so the two may rightly differ where cells are not missing at random."
     names = [f"{cut(m.column)} ({m.distance:.2f})" for m in far]
     further = [cut(m.column) for m in table.marginals[MOST_COLUMNS:]]
     notes = [
@@ -224,6 +224,8 @@ def columns_section(subject: Subject) -> Section:
         + ("" if missing.train else f"{NO_TRAINING_ROWS} ")
         + (MODELLED if subject.run.recipe.models_missing else IGNORED)
     )
+    if (pattern := subject.table.pattern) is not None:
+        text += f" A model of its own draws which cells of new rows are missing; of held-out rows it has {pattern}."
     notes = _names("Left out of the model:", left_out)
     if len(rows) > MOST_NAMED:
         notes.append((f"The first {MOST_NAMED} of {len(rows):,} columns are listed.", []))
@@ -235,6 +237,6 @@ def columns_section(subject: Subject) -> Section:
 def _column_row(column: Column, missing: tuple[float, ...]) -> list[str | Meter]:
     if not missing:
         kind = f"{column.kind}, {'given' if column.context else 'left out'}"
-        return [cut(column.name), kind, MISSING, MISSING, cut(column.reason)]
+        return [cut(column.name), kind, MISSING, MISSING, cut(column.full_reason)]
     shares: list[str | Meter] = [Meter(percent(share), share) for share in missing]
-    return [cut(column.name), column.kind, *shares, *[MISSING] * (2 - len(shares)), cut(column.reason)]
+    return [cut(column.name), column.kind, *shares, *[MISSING] * (2 - len(shares)), cut(column.full_reason)]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from vaekit.data import (
@@ -30,8 +31,9 @@ from vaekit.data.tables.coding import code_values
 from vaekit.data.tables.frame import Library, PlainLibrary
 from vaekit.errors import DataError, RecipeError, RunError, did_you_mean
 from vaekit.evaluation import Remedy
-from vaekit.folder import KNOWN, ROW, WEIGHTS, RunFolder
+from vaekit.folder import KNOWN, MISSING, ROW, WEIGHTS, RunFolder
 from vaekit.models import LatentModel
+from vaekit.models.missing_pattern import MissingPattern
 from vaekit.recipe import Recipe, load_recipe, resolve
 from vaekit.runs.pattern import read_pattern
 from vaekit.training.state import GOOD, LATEST
@@ -64,6 +66,7 @@ class KeptRun:
         known: hashes of the training rows; None in an estimator that was pickled.
         row: a typical row in the library and types of the training data frame, as the content of a Parquet file; None if
             the data were no data frame. Without it new rows are Arrow tables.
+        missing: p(m|x), the model of the pattern of missing cells; None if no training row has missing cells.
         history: figures of the training; None if they are read from the folder when they are needed.
         objects: the parts that training was given as Python objects, by section.
     """
@@ -76,6 +79,7 @@ class KeptRun:
     provenance: dict[str, Any]
     known: KnownRows | None = None
     row: bytes | None = None
+    missing: MissingPattern | None = None
     history: History | None = None
     objects: dict[str, Any] = field(default_factory=dict)
 
@@ -150,6 +154,8 @@ class KeptRun:
                 made.write_tensors(KNOWN, {"hashes": torch.from_numpy(hashes)}, notes)
             if self.row is not None:
                 made.write(ROW, self.row)
+            if self.missing is not None:
+                made.write_tensors(MISSING, self.missing.state_dict())
             further(made)
 
         described = {"schema": self.schema.model_dump(mode="json"), "transform": self.transform.model_dump(mode="json")}
@@ -311,12 +317,14 @@ class KeptRun:
                 f"The model is conditional on {', '.join(names)}, but '{missing[0]}' is missing",
                 mend=f"Give it, as in `given={{{missing[0]!r}: VALUE}}`",
             )
-        if not names:
-            return None
-        codes = [
-            code_values(column, repeat_value(column.name, given[column.name], n)) for column in self.schema.context
-        ]
-        return self.transform.encode_context(torch.from_numpy(np.stack(codes, 1))).float()
+        codes = self.context_codes(given, n)
+        return None if codes is None else self.transform.encode_context(torch.from_numpy(codes)).float()
+
+    def context_codes(self, given: Mapping[str, Any], n: int) -> npt.NDArray[np.float64] | None:
+        """Return the codes of the given columns of n rows, shape (n, columns); None for a model that is not conditional."""
+        context = self.schema.context
+        codes = [code_values(column, repeat_value(column.name, given[column.name], n)) for column in context]
+        return np.stack(codes, 1) if codes else None
 
 
 def repeat_value(name: str, value: Any, n: int) -> list[Any]:

@@ -135,5 +135,5 @@ def describe_column(column: Column) -> tuple[str, str, str, str]:
     """Return a column's name, its kind, why it has this kind and what is drawn, and its missing cells by their words."""
     total = sum(count for _, count in column.missing)
     missing = ", ".join(f"{count} {word}" for word, count in column.words) or (str(total) if total else "")
-    because = f"{column.reason}; {column.draws}" if column.draws and not column.context else column.reason
-    return column.name, f"{column.kind}, given" if column.context else column.kind, because, missing
+    kind = f"{column.kind}, given" if column.context else column.kind
+    return column.name, kind, column.full_reason, missing

@@ -14,9 +14,11 @@ from torch.overrides import TorchFunctionMode
 
 from vaekit.data import KnownRows, Schema, Transform, seeded
 from vaekit.errors import RunError, shorten
-from vaekit.folder import KNOWN, ROW, WEIGHTS, RunFolder
+from vaekit.folder import KNOWN, MISSING, ROW, WEIGHTS, RunFolder
+from vaekit.models.missing_pattern import MissingPattern
 from vaekit.recipe import Recipe, build_model, load_recipe
 from vaekit.recipe.objects import adapt_model, check_known, check_objects
+from vaekit.runs.missing import make_pattern
 from vaekit.runs.run import Run
 from vaekit.runs.table_run import TableRun
 from vaekit.training.state import GOOD
@@ -85,6 +87,7 @@ def read_run(folder: RunFolder, objects: Mapping[str, Any] | None = None) -> Run
         told = f"{files} in '{folder.path}' is damaged, or was changed after it was written: {shorten(said)}"
         raise RunError(told, mend="Restore these files from a copy") from error
     run.known, run.row = _read_known(folder), _read_row(folder, provenance)
+    run.missing = _read_missing(run)
     return run
 
 
@@ -141,3 +144,16 @@ def _read_row(folder: RunFolder, provenance: Mapping[str, Any]) -> bytes | None:
     if provenance.get("pattern") != hashlib.sha256(content).hexdigest():
         raise folder.change_error(ROW)
     return content
+
+
+def _read_missing(run: Run) -> MissingPattern | None:
+    """Return the model of the pattern of missing cells, or None if the training rows had no missing cells."""
+    names, incomplete = list(run.schema.columns), run.provenance.get("incomplete", [])
+    if not incomplete:
+        return None
+    try:
+        pattern = make_pattern(run.schema, run.transform, [names.index(name) for name in incomplete])
+    except (ValueError, TypeError) as error:
+        raise run.folder.damage_error("provenance.json", error) from error
+    pattern.load_state_dict(run.folder.read_tensors(MISSING, like=pattern.state_dict())[0])
+    return pattern

@@ -247,7 +247,14 @@ class Run(KeptRun):
         """
         return measure(self.model, self.rows(X), self._samples(samples)).score
 
-    def sample(self, n: int, seed: int = 0, mean: bool = False, given: Mapping[str, Any] | None = None) -> Array:
+    def sample(
+        self,
+        n: int,
+        seed: int = 0,
+        mean: bool = False,
+        given: Mapping[str, Any] | None = None,
+        complete: bool = False,  # noqa: ARG002
+    ) -> Array:
         """Draw new rows: z ~ p(z), then x ~ p(x|z), or x ~ p(x|z, c) for a conditional model.
 
         Args:
@@ -255,6 +262,7 @@ class Run(KeptRun):
             seed: the same seed gives the same rows.
             mean: whether to return the mean of p(x|z) rather than a draw from it; an autoencoder always returns it.
             given: a value, or a list of n values, for each column that the model is conditional on.
+            complete: whether the rows of a mixed table have no missing cells; other rows never have any.
 
         Returns:
             Array (n, *shape) in the units of the data; draws have the type of the data.

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 import torch
 
 from vaekit.data import Rows, SeedStream, Source, open_source
+from vaekit.data.blanks import blank_cells
 from vaekit.data.tables.arrays import LABEL, ArrayLibrary
 from vaekit.data.tables.cells import Cells
 from vaekit.data.tables.coding import code_values, fill, write_back
@@ -26,8 +27,8 @@ from vaekit.data.tables.rules import RuleSet
 from vaekit.errors import DataError, VaekitError, at_least_one, did_you_mean, shorten
 from vaekit.evaluation import TableFigures, TableModel, measure_tables
 from vaekit.models import VariationalAutoEncoder
-from vaekit.runs.base import repeat_value
 from vaekit.runs.cells import fillable_cells
+from vaekit.runs.missing import blank_rows
 from vaekit.runs.pattern import write_pattern
 from vaekit.runs.rules import condition, draw_new, fill_draws, fill_means
 from vaekit.runs.run import Run
@@ -102,8 +103,17 @@ class TableRun(Run):
         """Decode latent vectors, shape (n, latent_dim), to a table with a typical row for each."""
         return self._own(self.rules.settle(super().decode(z, given))[0], given or {})
 
-    def sample(self, n: int, seed: int = 0, mean: bool = False, given: Mapping[str, Any] | None = None) -> Any:
-        """Draw new rows: z ~ p(z), then every cell from p(x|z). Rows that break a rule (`data.rules`) are drawn again.
+    def sample(
+        self,
+        n: int,
+        seed: int = 0,
+        mean: bool = False,
+        given: Mapping[str, Any] | None = None,
+        complete: bool = False,
+    ) -> Any:
+        """Draw new rows: z ~ p(z), then every cell from p(x|z), and then which cells are missing.
+
+        Rows that break a rule (`data.rules`) are drawn again.
 
         Numbers stay within the bounds of their columns. A text or category that fewer than `data.least_count` rows have is
         not drawn. Identifiers and long texts are left out.
@@ -114,6 +124,8 @@ class TableRun(Run):
             mean: whether to return typical rows rather than draws.
             given: a value for each given column, as in `condition`. A column that the model is conditional on may also
                 have a list of n values.
+            complete: whether to draw complete rows. By default cells are missing as in the training rows, except given ones;
+                typical rows are always complete.
 
         Returns:
             A table of n rows.
@@ -124,15 +136,15 @@ class TableRun(Run):
                 raise VaekitError(
                     "`mean=True` cannot be used together with `given`", mend="For conditional means use `impute`"
                 )
-            return self.condition(n, given, seed)[0]
-        if self.schema.rules and not mean:
-            return self._own(self._draw_obeying(n, seed, given), given)
-        codes = super().sample(n, seed, mean, given)
+            return self.condition(n, given, seed, complete)[0]
         if mean:
-            codes = self.rules.settle(codes)[0]
+            return self._own(self.rules.settle(super().sample(n, seed, mean, given))[0], given)
+        if self.schema.rules:
+            codes = self._draw_obeying(n, seed, given)
         else:
+            codes = super().sample(n, seed, mean, given)
             codes = self._cells.draw_rare(codes, SeedStream.SAMPLE_RARE.rng(seed).random(codes.shape))
-        return self._own(codes, given)
+        return self._own(codes if complete else self._with_missing(codes, given, seed), given)
 
     def _draw_obeying(self, n: int, seed: int, given: Mapping[str, Any]) -> npt.NDArray[np.float64]:
         """Draw codes of n new rows that obey the rules."""
@@ -143,13 +155,24 @@ class TableRun(Run):
 
         return draw_new(self._table_model(None), self.rules, n, seed, blocks)
 
-    def condition(self, n: int, given: Mapping[str, Any], seed: int = 0) -> tuple[Any, float]:
+    def _with_missing(
+        self, codes: npt.NDArray[np.float64], given: Mapping[str, Any], seed: int
+    ) -> npt.NDArray[np.float64]:
+        """Draw which cells of drawn rows are missing; given cells are not."""
+        if self.missing is None:
+            return codes
+        uniform = SeedStream.SAMPLE_MISSING.rng(seed).random((len(codes), len(self.missing.order)))
+        kept = {i for i, name in enumerate(self.schema.columns) if name in given}
+        return blank_rows(self.missing, self.transform, codes, self.context_codes(given, len(codes)), uniform, kept)
+
+    def condition(self, n: int, given: Mapping[str, Any], seed: int = 0, complete: bool = False) -> tuple[Any, float]:
         """Draw new rows with some cells given, by importance resampling from the joint distribution.
 
         Args:
             n: number of rows, ≥ 1.
             given: values of any columns; they must include all columns that the model is conditional on.
             seed: the same seed gives the same rows.
+            complete: whether to draw complete rows, as in `sample`.
 
         Returns:
             A table of n rows, and its effective sample size. If that is far below n, many rows share a latent vector.
@@ -166,7 +189,7 @@ class TableRun(Run):
         model, encoded = self._table_model(None), self.context(context, 1)
         codes, size = condition(self.rules, row, n, seed, lambda m, own: model.condition(row, m, own, encoded))
         self._warn_of(given, row, size, n)
-        return self._own(codes, context, row), size
+        return self._own(codes if complete else self._with_missing(codes, given, seed), context, row), size
 
     def _warn_of(self, given: Mapping[str, Any], row: npt.NDArray[np.float64], size: float, n: int) -> None:
         """Warn if the model knows little of a condition: few effective draws, or a combination that no training row has."""
@@ -200,6 +223,7 @@ class TableRun(Run):
         samples: int | None = None,
         columns: Collection[str] | None = None,
         where: object | None = None,
+        blanks: bool = False,
     ) -> Any:
         """Fill the missing cells of rows: numbers with the conditional mean, categories with the likeliest category.
 
@@ -211,6 +235,7 @@ class TableRun(Run):
             columns: names of the columns to fill; missing cells of other columns stay missing. All by default.
             where: truth values that say which cells may be filled: one for each row, shape (n,), or an array or a data
                 frame with one for each cell of X.
+            blanks: whether to fill structural blanks, too: cells that are empty because of the cell of another column.
 
         Returns:
             A table of n rows.
@@ -224,14 +249,15 @@ class TableRun(Run):
         source, model = self.open(X), self._table_model(samples)
         allowed = fillable_cells(self._frame_of(source).names, len(source.values), columns, where)
         codes = model.cells.round(model.impute(self.prepare(source))[0])
-        return self._filled(fill_means(self.rules, codes, source.values), source, allowed)
+        return self._filled(fill_means(self.rules, codes, source.values), source, allowed, blanks)
 
-    def uncertainty(self, X: object, samples: int | None = None) -> Any:
+    def uncertainty(self, X: object, samples: int | None = None, blanks: bool = False) -> Any:
         """Return the uncertainty of each cell that `impute` fills.
 
         Args:
             X: rows, as in `encode`.
             samples: number of draws K, as in `impute`.
+            blanks: whether structural blanks are filled, as in `impute`.
 
         Returns:
             A table of n rows with the modelled columns: standard deviations of filled numbers (of dates in days),
@@ -239,7 +265,9 @@ class TableRun(Run):
             columns.
         """
         source = self.open(X)
-        spread = self._table_model(samples).impute(self.prepare(source))[1]
+        codes, spread = self._table_model(samples).impute(self.prepare(source))
+        if not blanks:
+            spread = np.where(blank_cells(self.schema.table, codes, source.context), np.nan, spread)
         days = np.array([1 / DAY if column.kind == "datetime" else 1.0 for column in self.schema.modelled])
         return self._figures(spread * days, source)
 
@@ -251,6 +279,7 @@ class TableRun(Run):
         seed: int = 0,
         columns: Collection[str] | None = None,
         where: object | None = None,
+        blanks: bool = False,
     ) -> list[Any]:
         """Return complete tables with missing cells drawn from p(x_missing|x_observed), for multiple imputation.
 
@@ -261,6 +290,7 @@ class TableRun(Run):
             seed: another seed gives other draws.
             columns: names of the columns to fill, as in `impute`.
             where: which cells may be filled, as in `impute`.
+            blanks: whether structural blanks are filled, as in `impute`.
 
         Returns:
             M tables of n rows.
@@ -269,7 +299,7 @@ class TableRun(Run):
         allowed = fillable_cells(self._frame_of(source).names, len(source.values), columns, where)
         rows, n_draws = self.prepare(source), at_least_one(draws, "draws")
         codes = fill_draws(self.rules, self._table_model(samples), rows, n_draws, seed)
-        return [self._filled(each, source, allowed) for each in codes]
+        return [self._filled(each, source, allowed, blanks) for each in codes]
 
     def explain(self, X: object, samples: int | None = None) -> Any:
         """Return how strange each cell is given the rest of its row, in nats.
@@ -295,7 +325,7 @@ class TableRun(Run):
             train: training rows; None if they are not available.
             samples: draws K; the recipe's `evaluation.samples` by default.
         """
-        return measure_tables(self._table_model(samples), rows, train, self.sample_at)
+        return measure_tables(self._table_model(samples), rows, train, self.sample_at, self.missing)
 
     def _table_model(self, samples: int | None) -> TableModel:
         if not isinstance(self.model, VariationalAutoEncoder):
@@ -331,10 +361,8 @@ class TableRun(Run):
             row: codes of given cells, NaN elsewhere, shape (C,).
         """
         codes = self._cells.withhold(codes, row)
-        cells = {
-            column.name: column.decode(code_values(column, repeat_value(column.name, given[column.name], len(codes))))
-            for column in self.schema.context
-        }
+        context = self.context_codes(given, len(codes))
+        cells = {c.name: c.decode(context[:, i]) for i, c in enumerate(self.schema.context) if context is not None}
         if not self.schema.array:
             return self.library.convert(write_back(codes, self.schema.table, pa.table(cells)))
         unknown = {c.name: pa.nulls(len(codes)) for c in self.schema.table if c.kind in ("identifier", "text")}
@@ -352,7 +380,11 @@ class TableRun(Run):
         return ordered.library.answer(write_back(codes, self.schema.table, ordered.table().select(kept)))
 
     def _filled(
-        self, codes: npt.NDArray[np.float64], source: Source, allowed: Mapping[str, npt.NDArray[np.bool_]]
+        self,
+        codes: npt.NDArray[np.float64],
+        source: Source,
+        allowed: Mapping[str, npt.NDArray[np.bool_]],
+        blanks: bool,
     ) -> Any:
         """Fill missing cells of the rows that the user passed with codes of shape (n, C); all other cells stay.
 
@@ -360,7 +392,11 @@ class TableRun(Run):
             codes: numeric codes, shape (n, C).
             source: the rows that the user passed.
             allowed: for some columns, which of their cells may be filled; all missing cells of other columns are.
+            blanks: whether structural blanks are filled, too.
         """
+        if not blanks:
+            stay = zip(self.schema.columns, blank_cells(self.schema.table, codes, source.context).T, strict=True)
+            allowed = {**allowed, **{name: ~blank & allowed.get(name, True) for name, blank in stay}}
         ordered = self._frame_of(source)
         given, kept = ordered.table(), self._kept(ordered)
         found = write_back(codes, self.schema.table, given.select(kept))

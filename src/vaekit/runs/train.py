@@ -39,6 +39,7 @@ from vaekit.recipe import Recipe, check_fit, check_kind, is_density, load_recipe
 from vaekit.recipe.objects import adapt_model, sort_parts
 from vaekit.reporters import Reporter, choose_reporter
 from vaekit.runs.load import make_run, read_run
+from vaekit.runs.missing import fit_pattern
 from vaekit.runs.pace import fit_budget, make_trainer
 from vaekit.runs.run import Run
 from vaekit.training.accelerator import processes
@@ -177,6 +178,9 @@ def train(
     }
     run.known = KnownRows.of(split.train, schema.dtype)
     run.record_types(opened, start)
+    if schema.kind == "mixed" and (found := fit_pattern(split, schema, transform, plan.seed)):
+        run.missing = found
+        run.provenance["incomplete"] = [schema.columns[j] for j in found.order]
     processes().wait_for_everyone()
     if processes().is_main_process:
         if overwrite:

@@ -94,6 +94,8 @@ class Column(BaseModel):
         reason: why the kind was chosen, for `vaekit describe`.
         note: what the user should know about its cells, as a clause; empty if there is nothing to say.
         context: whether the model is conditional on the column (a covariate) and does not model it.
+        blank_where: name and values of a categorical column; this column is empty in all training rows with such a value
+            (structural blanks). None if it has no structural blanks.
 
     Examples:
         >>> colour = Column(name="colour", kind="categorical", type="string", categories=("blue", "red"))
@@ -122,6 +124,7 @@ class Column(BaseModel):
     reason: str = ""
     note: str = ""
     context: bool = False
+    blank_where: tuple[str, tuple[Category, ...]] | None = None
 
     @property
     def modelled(self) -> bool:
@@ -140,6 +143,17 @@ class Column(BaseModel):
         """Return the least and the greatest number that is drawn; None at an open end."""
         low, high = self.drawn
         return self.lowest if low is None else low, self.highest if high is None else high
+
+    @property
+    def full_reason(self) -> str:
+        """Return why the column has its kind, what is drawn, and where it has structural blanks, as text."""
+        clauses = [self.reason, "" if self.context else self.draws]
+        if self.blank_where is not None:
+            name, values = self.blank_where
+            shown = [f"{value:g}" if isinstance(value, float) else str(value) for value in values]
+            more = f" or {len(shown) - MOST_WORDS} more" if len(shown) > MOST_WORDS else ""
+            clauses.append(f"empty in all rows where {name} = {' or '.join(shown[:MOST_WORDS])}{more}")
+        return "; ".join(filter(None, clauses))
 
     @property
     def n_categories(self) -> int:

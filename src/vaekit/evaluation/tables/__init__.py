@@ -1,7 +1,7 @@
 """Metrics for the columns of a mixed table: marginals, associations, hidden cells, missing cells, privacy."""
 
 from vaekit.evaluation.tables.associations import Associations
-from vaekit.evaluation.tables.figures import MissingCells, TableFigures, measure_tables
+from vaekit.evaluation.tables.figures import MissingCells, PatternFit, TableFigures, measure_tables
 from vaekit.evaluation.tables.hidden import HiddenCells
 from vaekit.evaluation.tables.marginals import MarginalDistance
 from vaekit.evaluation.tables.model import TableModel
@@ -13,6 +13,7 @@ __all__ = [
     "HiddenCells",
     "MarginalDistance",
     "MissingCells",
+    "PatternFit",
     "Privacy",
     "TableFigures",
     "TableModel",
