@@ -265,6 +265,25 @@ def test_rows_that_never_obey_are_constructed():
     assert codes.tolist() == [[7, 9, 16], [7, 11, 18], [7, 13, 20]]
 
 
+def test_where_a_draw_cannot_be_mended_another_one_is(monkeypatch):
+    rules = rule_set(["a < b"], (whole("a"), whole("b")), [[0, 1], [2, 3]])
+    made = rules._finish
+
+    def finish(codes, given, uniform):
+        codes, broken = made(codes, given, uniform)
+        return codes, broken | (codes[:, 0] > 5)  # no way from here
+
+    def draw(rows, attempt):
+        first = np.where((rows == 1) & (attempt < ATTEMPTS + 3), 7.0, 4.0)
+        return np.column_stack([first, first])
+
+    monkeypatch.setattr(rules, "_finish", finish)
+    codes, broken = rules.draw(draw, np.full((2, 2), NAN), half(rules))
+    assert not broken.any()
+    assert codes[:, 0].tolist() == [4, 4]
+    assert (codes[:, 1] > 4).all()
+
+
 def test_combinations_are_constructed_in_proportion_to_their_counts():
     columns = (words("p", "u", "v"), words("q", "k", "l", "m"))
     rules = rule_set(["fixed(p, q)"], columns, [[0, 0]] * 3 + [[0, 1]] + [[1, 2]] * 4)

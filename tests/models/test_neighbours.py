@@ -70,11 +70,11 @@ def test_the_mixture_has_components_near_neighbours_and_copies_of_them(real):
     with torch.no_grad():
         part.head.add_(0.5 * torch.randn_like(part.head))
         found = part(mixture, features, nearby, own)
-    given = (features[0] @ part.head[own][0]).reshape(4, 2) + part.offset[own][0]
-    logit, shift, scale, copy = given.detach().numpy()
+    given = ((features[0] @ part.head[own][0]).reshape(7, 2) + part.offset[own][0]).detach().numpy()
+    logit, shift, scale, copy = given[:2].ravel(), given[2:4].ravel(), given[4:6].ravel(), given[6]
     plain = mixture.log_weights[0].numpy(), mixture.location[0].numpy(), mixture.log_scale[0].numpy()
     weights = softmax(np.append(plain[0], logit))
-    location = np.append(plain[1], nearby[0].numpy() + 0.3 * shift)
+    location = np.append(plain[1], np.tile(nearby[0].numpy(), 2) + 0.3 * shift)
     scales = np.exp(np.append(plain[2], -9 + np.logaddexp(0, scale + 9) - np.logaddexp(0, scale - 1)))
 
     def reached(y):

@@ -112,6 +112,13 @@ def test_few_rows_of_a_table_take_a_step_each_in_batches_of_a_quarter(rows, batc
     assert (training.batch_size, training.epochs, training.validations) == (batch, epochs, validations)
 
 
+def test_a_network_of_cells_takes_half_the_steps():
+    plain, own = (
+        choose(TABLE, f"likelihood={n}", rows=100_000)[0].training.epochs for n in ("mixed", "autoregressive_mixed")
+    )
+    assert own == round(plain / 2)
+
+
 def test_an_optimiser_that_says_nothing_of_its_steps_takes_as_many_as_adamw(monkeypatch):
     monkeypatch.setattr(Optimizer, "known", dict(Optimizer.known))
 

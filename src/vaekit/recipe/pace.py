@@ -57,6 +57,8 @@ def set_pace(content: dict[str, Any], plan: Plan) -> list[str]:
     if training["epochs"] == "auto":
         numbers = batch * math.prod(plan.event_shape) * samples
         planned = getattr(plan.part("optimizer"), "planned_steps", Optimizer.planned_steps)
+        if "likelihood" in plan.sections and plan.part("likelihood").own_network:
+            planned //= 2  # each row teaches the network of its cells all of their conditionals
         by_rows = max(FEWEST_STEPS[table], STEPS_PER_ROW[table] * plan.rows)
         aim = min(planned, by_rows, max(300, PLANNED_NUMBERS // numbers))
         training["epochs"] = max(10, round(aim / per_epoch))

@@ -25,6 +25,8 @@ from vaekit.parts import PartOptions, Plan
 
 ALONE = 0.25
 """Share of the training rows whose cells see no other cells, so that z must carry what the cells have in common."""
+DROPOUT = 0.1
+"""Share of the units of the network of cells that are left out in training."""
 SHUFFLED = 0.5
 """Share of the training rows whose cells come in a random order, so that the network also learns p(x_j | z, any cells)."""
 
@@ -164,7 +166,8 @@ class AutoregressiveMixed(Mixed):
     def _features(self, context: Tensor) -> Tensor:
         """Return features of cells from their contexts (..., width)."""
         seen = F.silu(context)
-        return F.silu(self.last(seen + F.silu(self.inner(seen))))
+        inner = F.dropout(seen + F.silu(self.inner(seen)), DROPOUT, self.training)
+        return F.silu(self.last(inner))
 
     def last_category(self, cell: int) -> int:
         """Return the last category of a cell, which means that a number is there."""

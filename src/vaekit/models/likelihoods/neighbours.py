@@ -10,10 +10,10 @@ from vaekit.data.tables.score_maps import ScoreMaps
 from vaekit.distributions import CopyMixture, LogisticMixture
 from vaekit.networks.layers import soft_clamp
 
-NEAR, SHIFT, SCALE, COPY = range(4)
-"""What the network gives for each neighbour: the logit, shift and log-scale of a component nearby it, and the logit of a copy."""
-START = (-1.0, 0.0, -3.0, -3.0)
-"""Their values at the start."""
+NEAR, SHIFT, SCALE, COPY = slice(0, 2), slice(2, 4), slice(4, 6), 6
+"""What the network gives for each neighbour: logits, shifts and log-scales of two components near it, and the logit of a copy."""
+START = (-1.0, -1.0, 0.0, 0.0, -2.5, -4.5, -3.0)
+"""Their values at the start: one component is narrow, the other wide."""
 STRIDE = 0.3
 """Normal scores by which a shift of 1 moves a component."""
 NARROWEST, WIDEST = -9.0, 1.0
@@ -21,11 +21,11 @@ NARROWEST, WIDEST = -9.0, 1.0
 
 
 class Neighbours(nn.Module):
-    """Add to the mixture of each number a component near each of its neighbours, and an exact copy of the neighbour.
+    """Add to the mixture of each number two components near each of its neighbours, and an exact copy of the neighbour.
 
         y_c = t(x_c)                                      normal score of the neighbour's value in the column itself;
                                                           the value may be one of its point masses
-        components   logistic(y; y_c + δ_c, s_c)          with a learned weight, shift and scale
+        components   logistic(y; y_c + δ_c, s_c)          two, each with a learned weight, shift and scale
         copies       x = x_c                              on a grid, with a learned weight
 
     Args:
@@ -51,7 +51,7 @@ class Neighbours(nn.Module):
         )
         self.register_buffer("targets", torch.arange(numbers).unsqueeze(-1).expand(-1, most), persistent=False)
         self.register_buffer("copies", torch.tensor(layout.exact).unsqueeze(-1), persistent=False)
-        self.head = nn.Parameter(0.1 / width**0.5 * torch.randn(numbers, width, 4 * most))
+        self.head = nn.Parameter(0.1 / width**0.5 * torch.randn(numbers, width, len(START) * most))
         self.offset = nn.Parameter(torch.tensor(START).unsqueeze(-1).repeat(numbers, 1, most))
 
     def nearby(self, cells: Tensor, number: int | None = None) -> Tensor:
@@ -80,12 +80,12 @@ class Neighbours(nn.Module):
             own: which of the numbers these are; all are on a grid, or all are real.
         """
         output = torch.einsum("...rh,rhn->...rn", features, self.head[own]).to(self.offset.dtype)
-        given = output.unflatten(-1, (4, -1)) + self.offset[own]
+        given = output.unflatten(-1, (len(START), -1)) + self.offset[own]
         there = ~torch.isnan(nearby)
         own_parameters = (
-            torch.where(there, given[..., NEAR, :], -torch.inf),
-            torch.where(there, nearby, 0.0) + STRIDE * given[..., SHIFT, :],
-            soft_clamp(given[..., SCALE, :], NARROWEST, WIDEST),
+            torch.where(there.unsqueeze(-2), given[..., NEAR, :], -torch.inf).flatten(-2),
+            (torch.where(there, nearby, 0.0).unsqueeze(-2) + STRIDE * given[..., SHIFT, :]).flatten(-2),
+            soft_clamp(given[..., SCALE, :], NARROWEST, WIDEST).flatten(-2),
         )
         leading = torch.broadcast_shapes(mixture.location.shape[:-1], given.shape[:-2])
         logits, location, log_scale = (

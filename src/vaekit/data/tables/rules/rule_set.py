@@ -22,6 +22,8 @@ Drawer = Callable[[npt.NDArray[np.int64], int], Array]
 """A function that draws the rows with given numbers for the k-th time, and returns their codes."""
 ATTEMPTS = 30
 """How often a row is drawn before a row that obeys the rules is constructed."""
+CONSTRUCTED = 30
+"""From how many draws a row that obeys is constructed at most."""
 
 
 class RuleSet:
@@ -173,7 +175,8 @@ class RuleSet:
     ) -> tuple[Array, Truth]:
         """Draw rows until they obey: p(row | the row obeys all rules), with computed columns computed.
 
-        A row that breaks a rule is drawn again, up to 30 times. After that its last draw is changed (`mend`).
+        A row that breaks a rule is drawn again, up to 30 times. After that its last draw is changed (`mend`), and another
+        draw where that does not suffice.
 
         Args:
             draw: draws rows.
@@ -192,5 +195,12 @@ class RuleSet:
             rows = rows[~(self.obeyed(draft) | broken[:, rows]).all(0)]
             if not len(rows):
                 return codes, broken
-        codes[rows], broken[:, rows] = self._finish(codes[rows], given[rows], uniform(rows))
+        hopeless = broken.any(0)
+        for attempt in range(ATTEMPTS, ATTEMPTS + CONSTRUCTED):
+            if attempt > ATTEMPTS:
+                codes[rows] = draw(rows, attempt)
+            codes[rows], broken[:, rows] = self._finish(codes[rows], given[rows], uniform(rows))
+            rows = rows[broken[:, rows].any(0) & ~hopeless[rows]]
+            if not len(rows):
+                break
         return codes, broken
