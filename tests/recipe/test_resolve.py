@@ -114,7 +114,7 @@ def test_few_rows_of_a_table_take_a_step_each_in_batches_of_a_quarter(rows, batc
 
 def test_a_network_of_cells_takes_half_the_steps():
     plain, own = (
-        choose(TABLE, f"likelihood={n}", rows=100_000)[0].training.epochs for n in ("mixed", "autoregressive_mixed")
+        choose(TABLE, f"likelihood={n}", rows=20_000)[0].training.epochs for n in ("mixed", "autoregressive_mixed")
     )
     assert own == round(plain / 2)
 

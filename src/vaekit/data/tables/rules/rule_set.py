@@ -195,7 +195,7 @@ class RuleSet:
             rows = rows[~(self.obeyed(draft) | broken[:, rows]).all(0)]
             if not len(rows):
                 return codes, broken
-        hopeless = broken.any(0)
+        hopeless = np.array(broken.any(0))
         for attempt in range(ATTEMPTS, ATTEMPTS + CONSTRUCTED):
             if attempt > ATTEMPTS:
                 codes[rows] = draw(rows, attempt)
