@@ -13,10 +13,11 @@ from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from vaekit.data import Frame, Schema
 from vaekit.data.readers.libraries import library_of
-from vaekit.errors import DataError, did_you_mean, shorten
+from vaekit.errors import DataError, shorten
 from vaekit.estimator.base import TakesRows
 from vaekit.estimator.rows import collect
 from vaekit.estimator.vae import VAE
+from vaekit.runs.cells import check_columns
 
 INDICATOR = "missingindicator_"
 """Prefix of the names of indicator columns, as in scikit-learn."""
@@ -143,13 +144,10 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, TakesRows):  # type: ig
     def _check_columns(self) -> None:
         """Refuse unknown columns before the model is trained."""
         names = [str(name) for name in getattr(self, "feature_names_in_", range(self.n_features_in_))]
-        if isinstance(self.columns, str):
-            raise DataError("`columns` must be a list of names", f"'{self.columns}'", f"Pass [{self.columns!r}]")
-        for column in self.columns or ():
-            position = isinstance(column, int | np.integer) and 0 <= column < self.n_features_in_
-            if not position and str(column) not in names:
-                must = "a column to fill must be a column of the table"
-                raise DataError(must, f"'{column}'", did_you_mean(str(column), names))
+        columns, positions = self.columns, range(self.n_features_in_)
+        if not isinstance(columns, str | None):
+            columns = [str(c) for c in columns if not (isinstance(c, int | np.integer) and c in positions)]
+        check_columns(columns, names)
 
     def _names(self, columns: Collection[Any]) -> list[str]:
         """Return the names by which the model knows the columns."""

@@ -31,16 +31,25 @@ def fillable_cells(names: Sequence[str], rows: int, columns: Collection[str] | N
         {'a': array([ True, False]), 'b': array([False, False])}
     """
     names = list(names)
-    if isinstance(columns, str):
-        raise DataError("`columns` must be a list of names", f"'{columns}'", f"Pass [{columns!r}]")
-    for name in columns or ():
-        if name not in names:
-            raise DataError("a column to fill must be a column of the table", f"'{name}'", did_you_mean(name, names))
+    check_columns(columns, names)
     found = {} if where is None else _read(where, names, rows)
     if columns is not None:
         nowhere = np.zeros(rows, bool)
         found = {name: found.get(name, np.ones(rows, bool)) if name in columns else nowhere for name in names}
     return found
+
+
+def check_columns(columns: Collection[str] | None, names: Sequence[str]) -> None:
+    """Refuse columns to fill that the table does not have.
+
+    Raises:
+        DataError: if `columns` is a text, or names an unknown column.
+    """
+    if isinstance(columns, str):
+        raise DataError("`columns` must be a list of names", f"'{columns}'", f"Pass [{columns!r}]")
+    for name in columns or ():
+        if name not in names:
+            raise DataError("a column to fill must be a column of the table", f"'{name}'", did_you_mean(name, names))
 
 
 def _read(where: Any, names: list[str], rows: int) -> dict[str, npt.NDArray[np.bool_]]:
