@@ -33,7 +33,7 @@ BUDGET = 1 << 23
 CACHED = 1 << 20
 """Numbers that the widest layer may hold for one chunk of draws: few enough to stay in the processor's caches."""
 
-_WIDTHS: WeakKeyDictionary[LatentModel, int] = WeakKeyDictionary()
+_WIDTHS: WeakKeyDictionary[LatentModel, dict[int, int]] = WeakKeyDictionary()
 
 Array = npt.NDArray[np.float64]
 
@@ -118,27 +118,29 @@ def first_row(rows: Rows) -> tuple[Tensor, Tensor | None]:
     return x, context
 
 
-def widest(model: LatentModel, x: Tensor, context: Tensor | None = None) -> int:
+def widest(model: LatentModel, x: Tensor, context: Tensor | None = None, draws: int = 1) -> int:
     """Return how many numbers the widest tensor of a model holds for each example.
 
     One example goes through the model, then two. The result of each tensor operation grows by what one example needs, and
-    not at all if all examples share it. The width of a model is measured only once.
+    not at all if all examples share it. The width of a model is measured only once for each number of draws.
 
     Args:
         model: in training or evaluation mode, which is restored.
         x: an example as the model sees it, shape (B, *event) with B ≥ 1.
         context: c of the example, if the model is conditional.
+        draws: draws of z for the example. The width for many draws is less than in proportion if they share a network.
     """
-    if model not in _WIDTHS:
+    widths = _WIDTHS.setdefault(model, {})
+    if draws not in widths:
         found = []
         with evaluating(model) as device:
             for count in (1, 2):
                 at = model.given(None if context is None else context[:1].expand(count, *context.shape[1:]))
                 with _Sizes() as sizes:
-                    at.run_once(x[:1].to(device).expand(count, *x.shape[1:]))
+                    at.run_once(x[:1].to(device).expand(count, *x.shape[1:]), draws)
                 found.append(sizes.found)
-        _WIDTHS[model] = max(1, *(two - one for one, two in zip(*found, strict=False)))
-    return _WIDTHS[model]
+        widths[draws] = max(1, *(two - one for one, two in zip(*found, strict=False)))
+    return widths[draws]
 
 
 def block_rows(width: int) -> int:

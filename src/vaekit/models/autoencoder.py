@@ -114,7 +114,7 @@ class Autoencoder(LatentModel):
         start_part(self.encoder, self.rescale.start(x))
         start_part(self.decoder, x)
 
-    def run_once(self, x: Tensor) -> None:
+    def run_once(self, x: Tensor, draws: int = 1) -> None:  # noqa: ARG002 - for models that draw
         """Reconstruct x."""
         self.decode(self.encode(x))
 

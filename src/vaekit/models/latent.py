@@ -52,11 +52,12 @@ class LatentModel(nn.Module, ABC):
         """Return the mean of x at latent vectors, shape (..., *event)."""
 
     @abstractmethod
-    def run_once(self, x: Tensor) -> None:
+    def run_once(self, x: Tensor, draws: int = 1) -> None:
         """Run the model on a batch once, so that the sizes of its tensors can be recorded.
 
         Args:
             x: data as the model sees them, shape (B, *event).
+            draws: draws of z for each row; an autoencoder makes no draws.
         """
 
     @abstractmethod

@@ -249,10 +249,10 @@ class VariationalAutoEncoder(LatentModel):
         if noise is not None:
             likelihood.start_noise(noise)
 
-    def run_once(self, x: Tensor) -> None:
-        """Evaluate the terms of the bound at one z for each x."""
+    def run_once(self, x: Tensor, draws: int = 1) -> None:
+        """Evaluate the terms of the bound at some draws of z for each x."""
         posterior = self.encoder(x)
-        noise = x.new_full((1, len(x), *posterior.event_shape), 0.5)
+        noise = x.new_full((draws, len(x), *posterior.event_shape), 0.5)
         self.draw(x, noise=noise, posterior=posterior).log_weights()
 
     def encode(self, x: Tensor) -> Tensor:

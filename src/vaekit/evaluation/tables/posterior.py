@@ -77,8 +77,8 @@ class TablePosterior:
 
     def blocks(self, rows: Rows) -> Iterator[tuple[Self, Tensor, Array, RowNoise]]:
         """Yield the posterior, inputs, codes and noise of each block of rows, as a tuple."""
-        width = widest(self.model, *first_row(rows))
-        size = max(1, min(block_rows(width), BUDGET // (8 * self.samples * width)))
+        width = widest(self.model, *first_row(rows), draws=self.samples)
+        size = max(1, min(block_rows(1), BUDGET // (4 * width)))  # of each draw of z, a few values are drawn
         start = 0
         for x, noise, context in rows.blocks(size):
             codes = rows.part.take(start, start + len(x))
