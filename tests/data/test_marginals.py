@@ -166,6 +166,8 @@ def test_atoms_are_values_that_many_rows_share():
     assert fit(x).point_masses == (0.0, 7.5)  # half, a fiftieth; nine rows are too few
     assert fit(np.repeat(x, 3)[:3000]).point_masses[:1] == (0.0,)
     assert fit(RNG.normal(size=1000)).point_masses == ()
+    fractions = np.concatenate([RNG.random(9851), np.repeat([1 / 3, 1 / 7, 1 / 9], [100, 40, 9])])
+    assert fit(fractions).point_masses == (1 / 7, 1 / 3)  # not what nine of ten thousand rows share
     counts = RNG.poisson(1.0, 2000).astype(float)  # each level has its knot: only what is common is an atom
     assert fit(counts, 1.0).point_masses == (0.0, 1.0, 2.0, 3.0)
     assert fit(stats.nbinom(8, 0.1).rvs(9000, random_state=0), 1.0).point_masses == ()
@@ -180,9 +182,9 @@ def test_the_commonest_of_many_levels_is_no_atom_for_that():
 
 
 def test_no_more_atoms_than_can_be_told_apart():
-    x = np.concatenate([np.repeat(np.arange(90.0) * 1.37, 50 + np.arange(90) % 7), RNG.normal(500, 1, 10)])
+    x = np.concatenate([np.repeat(np.arange(250.0) * 1.37, 50 + np.arange(250) % 7), RNG.normal(500, 1, 10)])
     atoms = fit(x).point_masses
-    assert len(atoms) == 40
+    assert len(atoms) == 200
     assert list(atoms) == sorted(atoms)
     assert min((x == a).sum() for a in atoms) >= 50
 

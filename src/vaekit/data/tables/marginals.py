@@ -27,11 +27,11 @@ from vaekit.data.tables.columns import NEAR, Bounds, Column, round_to
 
 Array = npt.NDArray[np.float64]
 
-MOST_MASSES, MOST_SHARED, LEAST_COUNT = 200, 40, 10
-"""Most point masses on a grid and in a real column, and least rows for one."""
-RARE_MASS, SHARED_MASS, COMMON_MASS = 0.001, 0.01, 0.05
-"""Least share of the rows for a point mass: of a value on a grid that stands out, such as a round amount, of a value in a
-real column, and in a column with knots for each value."""
+MOST_MASSES, LEAST_COUNT = 200, 10
+"""Most point masses of a column, and least rows for one."""
+RARE_MASS, COMMON_MASS = 0.001, 0.05
+"""Least share of the rows for a point mass: of a value that stands out, such as a round amount or a simple fraction among
+reals, and in a column with knots for each value."""
 NEIGHBOURS, PROMINENT = 5, 3
 """A point mass on a grid has `PROMINENT` times as many rows as the mean of `NEIGHBOURS` values on either side."""
 FEW_VALUES = 256
@@ -170,11 +170,11 @@ def fit_marginal(column: Column, x: Array) -> Marginal:
     coarse = column.spacing >= FINEST * np.spacing(np.abs(values).max())  # else x ± spacing/2 would be x itself
     spacing = column.spacing if coarse else 0.0
     few = spacing > 0 and len(values) <= FEW_VALUES and len(x) >= 10 * len(values)
-    least = COMMON_MASS if few else RARE_MASS if spacing else SHARED_MASS
+    least = COMMON_MASS if few else RARE_MASS
     shared = counts >= max(LEAST_COUNT, least * len(x))
     if spacing and not few:
         shared &= _stands_out(values, counts, spacing)
-    point_masses = np.sort(values[shared][np.argsort(-counts[shared])][: MOST_MASSES if spacing else MOST_SHARED])
+    point_masses = np.sort(values[shared][np.argsort(-counts[shared])][:MOST_MASSES])
     between = ~np.isin(values, point_masses)
     if between.sum() >= 2:
         values, counts = values[between], counts[between]
