@@ -165,6 +165,7 @@ def test_a_recipe_does_not_change():
         ("encoder.hidden=8", "'encoder.hidden' must be"),
         ("encoder.channels=[]", "'encoder.channels' must be a list of one number or more. Got [] instead."),
         ("layers=4", "'layers' must be a list, as in [64, 32]. Got 4 instead."),
+        ("data.rules='a <= b'", "'data.rules' must be a list, as in [\"a <= b\"]. Got 'a <= b' instead."),
         ("posterior.hidden=[-5]", "'posterior.hidden' must be greater than or equal to 1. Got -5 instead."),
         ("posterior.hidden=[0]", "'posterior.hidden' must be greater than or equal to 1. Got 0 instead."),
         ("encoder=big", "There is no encoder 'big'. Choose from: "),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -11,8 +12,8 @@ from vaekit.errors import RecipeError, did_you_mean, shorten
 from vaekit.parts import unknown
 from vaekit.recipe.recipe import SECTIONS, Recipe, recipe_keys
 
-LISTS = {"tuple_type": "must be a list, as in [64, 32]", "too_short": "must be a list of one number or more"}
-"""Clauses in TOML's terms for errors that pydantic states in Python's terms."""
+LISTS = {"tuple_type": "must be a list, as in {}", "too_short": "must be a list of one number or more"}
+"""Clauses in TOML's terms for errors that pydantic states in Python's terms, with an example in the place of {}."""
 
 
 def check_recipe(content: Mapping[str, Any], errors: Iterable[str] = ()) -> Recipe:
@@ -70,10 +71,11 @@ def _misplaced(section: str, key: str, name: str) -> RecipeError:
 
 def _must(key: str, problem: Any, before: str) -> str:
     """Return a clause, in TOML's terms, that says what a value must be."""
+    example = json.dumps([shorten(problem["input"])] if isinstance(problem["input"], str) else [64, 32])
     must = (
         "must have the form HxW, height and width in pixels"
         if key == "data.size"
-        else LISTS.get(problem["type"])
+        else LISTS.get(problem["type"], "").replace("{}", example)
         or problem["msg"]
         .replace("Input should be", "must be")
         .replace("String should", "must")
