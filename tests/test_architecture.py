@@ -26,6 +26,7 @@ ROOMS = (
     "models",
     "objectives",
     "evaluation",
+    "auditing",
     "folder",
     "training",
     "recipe",
@@ -162,6 +163,16 @@ DRAWN = {
     "SeedStream.RULE_AGAIN": {"_seed_again"},
     "SeedStream.PRIVACY_RARE": {"measure_privacy"},
     "SeedStream.SAMPLE_MISSING": {"TableRun._with_missing"},
+    "SeedStream.AUDIT_ROWS": {
+        "Subject.few",
+        "Precision.judge",
+        "Batches._replace",
+        "_arranged",
+        "Total.judge",
+        "Units._spread",
+    },
+    "SeedStream.AUDIT_PROPOSAL": {"Total._sample"},
+    "SeedStream.AUDIT_REFIT": {"Refit.judge"},
 }
 """Where each stream is drawn from: a stream drawn for two things would tie the one to the other."""
 

@@ -26,6 +26,7 @@ VERBS = {
         "--examples",
         "--json",
     },
+    "audit": {"run", "--samples", "--evaluations", "--seed", "--json"},
     "remedy": {"run", "--out"},
     "encode": {"run", "source", "--out"},
     "reconstruct": {"run", "source", "--out"},
@@ -41,6 +42,7 @@ VERBS = {
 NAMES = {
     "__version__",
     "VAEImputer",
+    "audit",
     "compare",
     "describe",
     "train",
@@ -130,6 +132,7 @@ def test_the_python_twins_of_the_verbs():
             "examples",
         ],
         "report": ["self", "X", "beside"],
+        "audit": ["self", "samples", "evaluations", "seed"],
     }
     for name, parameters in methods.items():
         assert list(inspect.signature(getattr(vaekit.Run, name)).parameters) == parameters

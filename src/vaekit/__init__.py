@@ -11,6 +11,7 @@ _HOMES = {
     "load": "vaekit.runs.load",
     "fit": "vaekit.runs.by_hand",
     "evaluate": "vaekit.runs.by_hand",
+    "audit": "vaekit.auditing",
     "compare": "vaekit.runs.compare",
     "describe": "vaekit.runs.describe",
     "remedy": "vaekit.runs.remedy",
@@ -34,6 +35,7 @@ _HOMES = {
 __all__ = ["__version__", *_HOMES]
 
 if TYPE_CHECKING:
+    from vaekit.auditing import audit as audit
     from vaekit.errors import VaekitError as VaekitError
     from vaekit.estimator import VAE as VAE
     from vaekit.estimator import VAEImputer as VAEImputer

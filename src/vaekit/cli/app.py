@@ -13,12 +13,13 @@ from typer.core import TyperGroup
 
 from vaekit.cli.options import ImportOption
 from vaekit.cli.row_verbs import encode, impute, reconstruct, sample, score
-from vaekit.cli.run_verbs import compare, describe, evaluate, recipes, remedy, report, train
+from vaekit.cli.run_verbs import audit, compare, describe, evaluate, recipes, remedy, report, train
 from vaekit.errors import Interrupted
 
 VERBS: dict[Callable[..., None], str] = {
     train: "vaekit train digits --recipe digits --out runs/digits",
     evaluate: "vaekit evaluate runs/digits --samples 1000",
+    audit: "vaekit audit runs/digits --samples 8",
     remedy: "vaekit remedy runs/digits --out runs/better",
     encode: "vaekit encode runs/digits digits --out codes.npy",
     reconstruct: "vaekit reconstruct runs/digits digits --out sheet.png",

@@ -136,6 +136,29 @@ def evaluate(
     show_figures(loaded, figures)
 
 
+def audit(
+    run: RunArgument,
+    samples: Annotated[
+        int, typer.Option("--samples", min=1, help="Draws K in the bound; its validity does not depend on K.")
+    ] = 4,
+    evaluations: Annotated[
+        int, typer.Option("--evaluations", min=1, help="Greatest number of rows that one sum evaluates.")
+    ] = 1 << 17,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Check whether log p(x) is a log-likelihood, or a bound.
+
+    The exit code is 1 if there are findings, 0 if there are not, 2 after an error.
+    """
+    from vaekit.runs.load import load
+
+    found = load(run).audit(samples, evaluations, seed)
+    typer.echo(json.dumps(found.as_json(), indent=2) if as_json else str(found), file=sys.stdout)
+    if found.findings:
+        raise typer.Exit(1)
+
+
 def remedy(run: RunArgument, out: NewRunOption = None) -> None:
     """Retrain with the first suggested fix and compare the runs."""
     from vaekit.cli.tables import show_trial

@@ -99,6 +99,12 @@ class SeedStream(IntEnum):
 
     SAMPLE_MISSING = 14
     """Draws which cells of sampled rows are missing."""
+    AUDIT_ROWS = 40
+    """Makes up rows for an audit, and orders them."""
+    AUDIT_PROPOSAL = 41
+    """Draws rows for an audit by importance sampling."""
+    AUDIT_REFIT = 42
+    """Draws linear-Gaussian data, on which an audited model is trained again."""
 
     def rng(self, seed: int, *more: int) -> np.random.Generator:
         """Make a random generator from a seed and the number of this stream.

@@ -1,6 +1,6 @@
 """Evaluation: held-out bounds with standard errors, the parts of the rate, simple models for comparison, and advice."""
 
-from vaekit.evaluation.annealing import Annealed, anneal, annealed_bound, bracket
+from vaekit.evaluation.annealing import Annealed, anneal, annealed_bound, bracket, simulate
 from vaekit.evaluation.baselines import Baselines, LinearBaselines, TableBaselines, measure_baselines
 from vaekit.evaluation.bounds import Bounds, Errors, Measured, block_rows, evaluating, first_row, measure, widest
 from vaekit.evaluation.decomposition import RateParts, active_units, decompose_rate
@@ -62,6 +62,7 @@ __all__ = [
     "mig",
     "rate_distortion",
     "sap",
+    "simulate",
     "unfinished",
     "widest",
 ]

@@ -238,6 +238,27 @@ def annealed_bound(model: VariationalAutoEncoder, rows: Rows, chains: int, tempe
     return torch.cat(found).cpu().numpy() + rows.transform.log_det()
 
 
+def simulate(
+    model: VariationalAutoEncoder, examples: int, seed: int = 0, context: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Draw rows from the model, each with the z that it was drawn from: z ~ p(z), x ~ p(x|z).
+
+    Args:
+        model: the model.
+        examples: how many rows to draw.
+        seed: the same seed gives the same rows.
+        context: c of each row if the model is conditional, shape (examples, ...).
+
+    Returns:
+        z, shape (examples, latent_dim), and x as the model sees it, shape (examples, *event).
+    """
+    given = repeat(None) if context is None else context.split(SIMULATED)
+    with evaluating(model), seeded(seed):
+        z = model.prior().sample((examples,))
+        parts = zip(z.split(SIMULATED), given, strict=False)
+        return z, torch.cat([model.given(c).decoder(part).sample() for part, c in parts])
+
+
 def bracket(
     model: VariationalAutoEncoder,
     examples: int,
@@ -260,13 +281,8 @@ def bracket(
         The lower and the upper bound, shape (examples,) each. They hold in expectation, for data in the model's units.
     """
     betas, lower, upper = schedule(temperatures), [], []
+    z, x = simulate(model, examples, seed, context)
     with evaluating(model):
-        given = repeat(None) if context is None else context.split(SIMULATED)
-        with seeded(seed):
-            z = model.prior().sample((examples,))
-            x = torch.cat(
-                [model.given(c).decoder(part).sample() for part, c in zip(z.split(SIMULATED), given, strict=False)]
-            )
         size = _block(widest(model, x, context), chains)
         for start in range(0, examples, size):
             some, own = x[start : start + size], z[start : start + size]

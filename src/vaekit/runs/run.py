@@ -13,6 +13,7 @@ import numpy.typing as npt
 import torch
 
 from vaekit import html
+from vaekit.auditing import EVALUATIONS, Audit, run_checks
 from vaekit.data import Part, Rows, Source, seeded
 from vaekit.data.readers.factors import open_factors
 from vaekit.errors import DataError, RunError, VaekitError, at_least_one
@@ -38,6 +39,7 @@ from vaekit.folder import WEIGHTS
 from vaekit.models import LatentModel
 from vaekit.pictures import Scale, make_strip
 from vaekit.runs import doors
+from vaekit.runs.audit import make_subject
 from vaekit.runs.base import KeptRun
 from vaekit.runs.describe import describe_schema
 from vaekit.runs.plots import Plots
@@ -46,6 +48,8 @@ if TYPE_CHECKING:
     from vaekit.runs.table_run import TableRun
 
 Array = npt.NDArray[Any]
+AUDIT_SAMPLES = 4
+"""Draws per row of an audit."""
 EXAMPLES = 100
 """Default number of rows for the slow figures."""
 GAP_SAMPLES = 1000
@@ -367,6 +371,33 @@ class Run(KeptRun):
             **asked,
         )
         return replace(figures, readings=tuple(diagnose(figures, self.accepts)))
+
+    def audit(self, samples: int = AUDIT_SAMPLES, evaluations: int = EVALUATIONS, seed: int = 0) -> Audit:
+        """Audit log p(x): is it a lower bound on a log-likelihood of the data as given?
+
+        It sums p(x) over all rows if there are few enough of them, and makes the other checks of `vaekit.audit`. The
+        validity of a bound does not depend on K, so few draws are enough.
+
+        Args:
+            samples: draws K ≥ 1 of z for each row.
+            evaluations: greatest number of rows that one sum evaluates, ≥ 1.
+            seed: seed of everything random.
+
+        Returns:
+            The record: `findings`, each with its size in nats, `skipped`, with what each would need, and `measured`.
+
+        Raises:
+            VaekitError: if the model has no likelihood, or a number is below 1.
+
+        Examples:
+            >>> import tempfile, vaekit
+            >>> X = np.random.default_rng(0).integers(0, 2, (200, 3, 3))
+            >>> run = vaekit.train(X, settings={"training.epochs": 1}, out=f"{tempfile.mkdtemp()}/run")
+            >>> run.audit(samples=2).findings
+            ()
+        """
+        numbers = at_least_one(samples, "samples"), at_least_one(evaluations, "evaluations")
+        return run_checks(make_subject(self, *numbers, seed))
 
     def to_measure(self, X: object | None, which: str) -> tuple[Rows, Rows | None, MeasuredOn]:
         """Return the rows to measure, the training rows if they are available, and which rows are measured."""

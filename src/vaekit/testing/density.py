@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vaekit.evaluation.grid import Grid
 from vaekit.testing.contract import ContractError, check_close, check_shape, write_numbers
-from vaekit.testing.grid import Grid
 
 Array = npt.NDArray[np.float64]
 

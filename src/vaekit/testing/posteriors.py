@@ -12,6 +12,7 @@ from torch import Tensor
 
 from vaekit.data import seeded
 from vaekit.distributions import Reparameterized
+from vaekit.evaluation.grid import Grid, real_axis
 from vaekit.models import Draws, Posterior, StandardNormal
 from vaekit.testing.contract import (
     Array,
@@ -25,7 +26,6 @@ from vaekit.testing.contract import (
 from vaekit.testing.copies import moved_copy
 from vaekit.testing.density import DRAWS, ERRORS, EXACT, Density
 from vaekit.testing.gradients import check_gradients, check_rows_apart, parameters_of
-from vaekit.testing.grid import Grid, real_axis
 from vaekit.testing.priors import check_latent_dim
 
 ROWS, MEASURED = 3, 2

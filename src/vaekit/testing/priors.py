@@ -10,12 +10,12 @@ from torch.distributions import Distribution
 
 from vaekit.data import seeded
 from vaekit.errors import VaekitError
+from vaekit.evaluation.grid import Grid, real_axis
 from vaekit.models import Prior
 from vaekit.testing.contract import ContractError, check_finite, check_shape, to_array
 from vaekit.testing.copies import moved_copy
 from vaekit.testing.density import DRAWS, Density
 from vaekit.testing.gradients import check_gradients, parameters_of
-from vaekit.testing.grid import Grid, real_axis
 
 FAR = (0.0, 1.0, 3.0, 10.0, 30.0)
 """Distances from the origin at which log p(z) must be finite."""

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from vaekit.data import Layout
 from vaekit.errors import VaekitError
+from vaekit.evaluation.grid import MOST_POINTS, Axis, Grid, listed_axis, real_axis
 from vaekit.models import Likelihood
-from vaekit.testing.grid import MOST_POINTS, Axis, Grid, listed_axis, real_axis
 
 Array = npt.NDArray[np.float64]
 Values = tuple[float, ...] | str

@@ -39,17 +39,18 @@ class Axis:
     coarse: Array
 
 
-def real_axis(draws: Array, dimensions: int) -> Axis:
+def real_axis(draws: Array, dimensions: int, most: int = MOST_POINTS) -> Axis:
     """Return an axis with points that cover the real line, dense where the draws are.
 
     Args:
         draws: draws, which show where most of the mass is, shape (m,).
         dimensions: number of real lines in the grid; more lines have fewer points each.
+        most: greatest number of points of the grid.
 
     Returns:
         An axis with median and half interquartile range of the draws as c and s.
     """
-    count = min(ON_A_LINE, 3 * int(MOST_POINTS ** (1 / dimensions) / 3))
+    count = min(ON_A_LINE, 3 * int(most ** (1 / dimensions) / 3))
     low, centre, high = np.quantile(draws, [0.25, 0.5, 0.75])
     scale = max(0.5 * (high - low), 1e-6 * max(1.0, abs(centre)))
     tangent = np.tan(np.pi * ((np.arange(count) + 0.5) / count - 0.5))
