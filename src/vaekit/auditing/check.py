@@ -39,7 +39,8 @@ class Check(ABC):
 
     def found(self, text: str, size: Estimate) -> Finding:
         """Return a finding, with its size in nats."""
-        return Finding(self.name, text, float(size.value), size.standard_error or None)
+        error = float(size.standard_error) if size.standard_error else None
+        return Finding(self.name, text, float(size.value), error)
 
     def measured(self, text: str) -> Measurement:
         """Return a measurement without a fault."""

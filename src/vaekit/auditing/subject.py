@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
 import random
 from collections.abc import Callable, Iterator
@@ -260,7 +259,7 @@ def check_values(found: Any, X: Array) -> Array:
             str(values.shape),
             _mend(values, X),
         )
-    values = copy.copy(values).astype(np.float64)
+    values = values.astype(np.float64)
     bad = np.isnan(values) | (values == np.inf)
     if bad.any():
         at, row = int(bad.argmax()), np.array2string(X[bad.argmax()].ravel()[:8], separator=", ")

@@ -32,7 +32,7 @@ class Annealed(Check):
         """Yield a finding if log p(x) of simulated rows is above the upper bound."""
         model = subject.decoder
         if model is None:
-            needs = "Pass `model=`, a torch module with `encoder`, `decoder` and `prior` that return distributions."
+            needs = "`vaekit.audit(…, model=…)` takes a torch module with `encoder`, `decoder` and `prior`, which return distributions."
             yield self.skipped("There is no decoder whose rows could be simulated and annealed.", needs)
             return
         context = None if subject.context is None else subject.context.expand(EXAMPLES, *subject.context.shape[1:])

@@ -39,7 +39,7 @@ class Jacobian(Check):
     def judge(self, subject: Subject) -> Iterator[Verdict]:
         """Yield a finding if the log-determinant is not that of the differences."""
         if subject.transform is None:
-            needs = "Pass `transform=`, two functions: rows ↦ transformed rows, and rows ↦ log |det|."
+            needs = "`vaekit.audit(…, transform=…)` takes two functions: rows ↦ transformed rows, and rows ↦ log |det|."
             yield self.skipped("The log-determinant of a transform was not checked.", needs)
             return
         size = len(subject.space.cells)

@@ -33,7 +33,9 @@ class Modes(Check):
         """Yield a finding if modules run in training mode and evaluation mode gives other numbers."""
         module = subject.module
         if module is None:
-            yield self.skipped("Training and evaluation mode were not compared.", "Pass the torch module as `model=`.")
+            yield self.skipped(
+                "Training and evaluation mode were not compared.", "`vaekit.audit(…, model=…)` takes the torch module."
+            )
             return
         with subject.unchanged(), _watched(module) as trained:
             as_is, left = subject.values_and_state(subject.few)

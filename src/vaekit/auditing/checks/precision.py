@@ -37,7 +37,7 @@ class Precision(Check):
         values = subject.values(np.concatenate([subject.few, drawn]))
         values = np.unique(values[np.isfinite(values)])
         if len(values) < LEAST:
-            needs = "Pass rows of different probability as `rows=`."
+            needs = "`vaekit.audit(…, rows=…)` takes rows of different probability."
             yield self.skipped(f"Fewer than {LEAST} different values were seen.", needs)
             return
         step = rounded_to(values)

@@ -45,7 +45,7 @@ class Refinement(Check):
     def judge(self, subject: Subject) -> Iterator[Verdict]:
         """Yield a finding if the bound falls as k grows."""
         if subject.refine is None:
-            needs = "Pass `refine=`, a function (rows, k) ↦ the bound with k times as many points or draws."
+            needs = "`vaekit.audit(…, refine=…)` takes (rows, k) ↦ the bound with k times as many points or draws."
             yield self.skipped("The bound was not computed with more work.", needs)
             return
         refine = subject.refine

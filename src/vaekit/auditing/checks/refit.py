@@ -35,11 +35,11 @@ class Refit(Check):
     def judge(self, subject: Subject) -> Iterator[Verdict]:
         """Yield a finding if the trained model is above the exact value by more than four standard errors."""
         if subject.fit is None:
-            needs = "Pass `fit=`, a function training rows ↦ log_prob of a model trained on them, and `kind='real'`."
+            needs = "`vaekit.audit(…, kind='real', fit=…)` takes training rows ↦ log_prob of a model trained on them."
             yield self.skipped("The model was not trained on data of which log p(x) is known.", needs)
             return
         if not all(cell.real and not cell.values for cell in subject.space.cells):
-            needs = "Pass `kind='real'` with an event of the same shape."
+            needs = "It takes `kind='real'` and an event of the same shape."
             yield self.skipped("Linear-Gaussian data are real numbers, but the rows are not.", needs)
             return
         rng, d = SeedStream.AUDIT_REFIT.rng(subject.seed), len(subject.space.cells)

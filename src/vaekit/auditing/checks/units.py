@@ -40,7 +40,9 @@ class Units(Check):
     def judge(self, subject: Subject) -> Iterator[Verdict]:
         """Yield findings on densities of whole numbers, and on published figures that the rows do not give."""
         if subject.rows is None:
-            yield self.skipped("Units were not checked.", "Pass typical rows, such as test rows, as `rows=`.")
+            yield self.skipped(
+                "Units were not checked.", "`vaekit.audit(…, rows=…)` takes typical rows, such as test rows."
+            )
             return
         rows = subject.rows[:256]
         if all(cell.real and not cell.values for cell in subject.space.cells):
@@ -70,7 +72,7 @@ class Units(Check):
     def _bits(self, subject: Subject) -> Iterator[Verdict]:
         """Recompute bits/dim from log p(x) of the rows."""
         if subject.bits_per_dim is None or subject.rows is None:
-            needs = "Pass the figure as `bits_per_dim=`, with its rows as `rows=`."
+            needs = "`vaekit.audit(…, rows=…, bits_per_dim=…)` takes a figure and its rows."
             yield self.skipped("No figure in bits/dim was given to compare with.", needs)
             return
         size = len(subject.space.cells)
