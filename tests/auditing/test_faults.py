@@ -1,6 +1,7 @@
 """Each fault is found, with its size; the same function without the fault is not accused."""
 
 import math
+import random
 
 import faulty
 import numpy as np
@@ -8,8 +9,10 @@ import pytest
 import torch
 from scipy.special import logsumexp, softmax
 from torch import nn
+from torch.distributions import Bernoulli, Independent, Normal, kl_divergence
 
 import vaekit
+from vaekit.distributions import DiagonalNormal
 from vaekit.models import ProbabilisticPCA
 
 
@@ -179,8 +182,6 @@ def test_figures_that_cannot_be_repeated():
 
 @pytest.mark.parametrize("source", ["torch", "numpy", "python"])
 def test_noise_of_any_generator_is_seeded_and_left_as_it_was(source):
-    import random
-
     def draw():
         return {"torch": lambda: float(torch.rand(())), "numpy": np.random.rand, "python": random.random}[source]()
 
@@ -305,3 +306,98 @@ def test_the_determinant_of_a_rotation_and_scaling_of_tensors():
         transform=(lambda x: x @ turn, lambda x: torch.full((len(x),), math.log(6))),
     )
     assert result.passed
+
+
+class Plain(nn.Module):
+    """A model of torch's own classes; its ELBO can have the divergence added."""
+
+    def __init__(self, sign=1):
+        super().__init__()
+        self.encoder, self.decoder, self.prior = Plain.Encoder(), Plain.Decoder(), Plain.Prior()
+        self.sign = sign
+
+    class Encoder(nn.Module):
+        def forward(self, x):
+            return Normal(x.flatten(1) @ torch.linspace(-1, 1, 8).view(4, 2), 0.5)
+
+    class Decoder(nn.Module):
+        def forward(self, z):
+            logits = z @ torch.linspace(-2, 2, 8).view(2, 4)
+            return Independent(Bernoulli(logits=logits.unflatten(-1, (2, 2))), 2)
+
+    class Prior(nn.Module):
+        def forward(self):
+            return Independent(Normal(torch.zeros(2), 1.0), 1)
+
+    def log_prob(self, x):
+        q = self.encoder(x)
+        divergence = kl_divergence(q, Normal(0.0, 1.0)).sum(1)
+        return self.decoder(q.rsample()).log_prob(x) - self.sign * divergence
+
+
+def test_annealing_brackets_a_model_of_torch():
+    model = Plain()
+    right = vaekit.audit(model.log_prob, (2, 2), model=model)
+    assert right.passed
+    (told,) = [each.text for each in right.measured if each.check == "annealing"]
+    assert "annealing brackets it between" in told
+    wrong = Plain(-1)
+    assert found(vaekit.audit(wrong.log_prob, (2, 2), model=wrong))["annealing"].size > 0.5
+
+
+def test_annealing_agrees_with_the_exact_value():
+    """log p(x) of linear-Gaussian rows lies between the mean bounds, and .3 nats more is accused."""
+    model = vaekit.VariationalAutoEncoder(*linear_gaussian_parts(), prior=1)
+    W, b = np.array([[1.0], [0.5], [-2.0]]), np.zeros(3)
+    exact = ProbabilisticPCA(W, b, 0.5).log_prob
+    right = vaekit.audit(exact, (3,), "real", model=model, dtype=np.float64, exact=True, evaluations=1 << 13)
+    assert right.passed
+    wrong = vaekit.audit(lambda x: exact(x) + 0.3, (3,), "real", model=model, dtype=np.float64, evaluations=1 << 13)
+    assert found(wrong)["annealing"].size == pytest.approx(0.3, abs=0.1)
+
+
+def linear_gaussian_parts():
+    """The exact posterior and the decoder of x = Wz + noise of variance ½."""
+    W = torch.tensor([[1.0], [0.5], [-2.0]])
+    precision = float(W.T @ W) + 0.5
+
+    class Exact(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.gain = nn.Parameter(W / precision)
+
+        def forward(self, x):
+            return DiagonalNormal(x @ self.gain, torch.full((len(x), 1), math.sqrt(0.5 / precision)))
+
+    class Linear(nn.Module):
+        def forward(self, z):
+            return Independent(Normal(z @ W.T, math.sqrt(0.5)), 1)
+
+    return Exact(), Linear()
+
+
+def test_rejection_sampling_is_not_taken_for_a_dependence_on_the_batch():
+    """Each row draws until it accepts, so the rows before it decide which noise it gets."""
+
+    def log_prob(x):
+        chances = 0.2 + 0.6 * x.reshape(len(x), -1).mean(1)
+        waits = []
+        for chance in chances:
+            waits.append(0)
+            while random.random() > chance:
+                waits[-1] += 1
+        return faulty.independent(x) - np.minimum(waits, 5) * 0.1
+
+    assert vaekit.audit(log_prob, (3, 3), evaluations=1 << 12).passed
+
+
+def test_noise_hides_no_dependence_on_the_batch():
+    """The mean of the batch moves each row by thousandths of a nat, below noise of a nat."""
+
+    def log_prob(x):
+        noise = torch.randn(len(x)) - 3
+        return torch.from_numpy(faulty.independent(x.numpy())) + noise.double() + 0.01 * x.mean()
+
+    wrong = found(vaekit.audit(log_prob, (3, 3), dtype=torch.float64))
+    assert list(wrong) == ["batch"]
+    assert 0 < wrong["batch"].size < 0.01

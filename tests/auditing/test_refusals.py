@@ -115,6 +115,21 @@ def test_the_type_of_arrays_can_be_chosen():
     refuse(looked_up, "raised IndexError")
 
 
+def test_parts_that_return_no_distributions_are_said():
+    class Tuples(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.encoder, self.decoder, self.prior = nn.Linear(3, 2), nn.Linear(2, 3), nn.Identity()
+
+        def forward(self, x):
+            return torch.from_numpy(faulty.normal(x.numpy()))
+
+    model = Tuples()
+    result = vaekit.audit(model, (3,), "real", model=model, evaluations=1 << 10)
+    (told,) = [each.text for each in result.skipped if each.check == "annealing"]
+    assert told.startswith("The model's three parts cannot be annealed: An encoder must return torch's Normal")
+
+
 def test_gradients_are_allowed_and_nothing_is_left_on():
     weight = nn.Parameter(torch.zeros(9))
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 import pytest
-from test_recipes import short_for
 
 import vaekit
+from test_recipes import short_for
 from vaekit.auditing import run_checks
 from vaekit.auditing.checks import CHECKS
 from vaekit.auditing.checks.batches import Batches

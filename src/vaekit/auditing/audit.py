@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,8 @@ from vaekit.auditing.check import Check
 from vaekit.auditing.checks import CHECKS
 from vaekit.auditing.record import Audit, Finding, Measurement, Skipped
 from vaekit.auditing.space import Space
-from vaekit.auditing.subject import EVALUATIONS, Subject
-from vaekit.errors import VaekitError, at_least_one
-from vaekit.models import VariationalAutoEncoder
+from vaekit.auditing.subject import EVALUATIONS, RAISED, Subject
+from vaekit.errors import VaekitError, at_least_one, shorten
 from vaekit.models.by_hand import as_latent_model
 
 MOST_ROWS = 4096
@@ -117,7 +117,7 @@ def audit(
         title=f"{_name(log_prob)} over {space.title}",
     )
     if model is not None and all(isinstance(getattr(model, part, None), nn.Module) for part in PARTS):
-        subject.decoder = _as_decoder(model, subject)
+        _add_decoder(subject, model)
     return run_checks(subject)
 
 
@@ -156,9 +156,17 @@ def _as_array(rows: Any) -> npt.NDArray[np.float64]:
     return np.asarray(rows.detach().cpu() if isinstance(rows, Tensor) else rows, dtype=np.float64)
 
 
-def _as_decoder(model: nn.Module, subject: Subject) -> VariationalAutoEncoder:
-    with subject.unchanged():
-        return as_latent_model(model, subject.encode(subject.few)).with_likelihood("annealing")
+def _add_decoder(subject: Subject, model: nn.Module) -> None:
+    """Give the subject its autoencoder, if encoder, decoder and prior return distributions that fit together."""
+    x = replace(subject, dtype=_type_of(model)).encode(subject.few)
+    try:
+        with subject.unchanged(), torch.no_grad():
+            decoder = as_latent_model(model, x).with_likelihood("annealing")
+            decoder.run_once(x)
+    except (VaekitError, *RAISED) as error:
+        subject.obstacle = f"The model's three parts cannot be annealed: {shorten(str(error))}"
+    else:
+        subject.decoder = decoder
 
 
 def _name(log_prob: Any) -> str:

@@ -86,6 +86,7 @@ class Subject:
         exact: whether the function claims to be log p(x) itself, not a lower bound.
         module: the torch module behind the function, or None.
         decoder: a variational autoencoder whose log p(x) the function bounds, for annealing, or None.
+        obstacle: why there is no such autoencoder, in a sentence.
         inner: the function for rows as the decoder draws them; the same function if nothing is transformed.
         context: what the decoder is conditional on, one row, or None.
         refine: (rows, k) ↦ the same bound with k times as much work, or None.
@@ -105,6 +106,7 @@ class Subject:
     exact: bool = False
     module: nn.Module | None = None
     decoder: VariationalAutoEncoder | None = None
+    obstacle: str = "There is no decoder whose rows could be simulated and annealed."
     inner: LogProb | None = None
     context: Tensor | None = None
     refine: LogProb | None = None

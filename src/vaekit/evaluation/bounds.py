@@ -160,7 +160,7 @@ def evaluating(model: torch.nn.Module) -> Iterator[torch.device]:
     try:
         with torch.no_grad():
             model.eval()
-            yield next(model.parameters()).device
+            yield next(model.parameters(), torch.empty(0)).device
     finally:
         for module, training in modes:
             module.training = training

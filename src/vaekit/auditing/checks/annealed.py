@@ -33,7 +33,7 @@ class Annealed(Check):
         model = subject.decoder
         if model is None:
             needs = "`vaekit.audit(…, model=…)` takes a torch module with `encoder`, `decoder` and `prior`, which return distributions."
-            yield self.skipped("There is no decoder whose rows could be simulated and annealed.", needs)
+            yield self.skipped(subject.obstacle, needs)
             return
         context = None if subject.context is None else subject.context.expand(EXAMPLES, *subject.context.shape[1:])
         kept = {}
