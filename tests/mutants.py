@@ -227,6 +227,48 @@ MUTANTS = [
         "if by_chance >= 0 and",
         "tests/data/test_rule_proposals.py::test_an_order_that_follows_from_the_ranges_is_none",
     ),
+    Mutant(
+        "an audit keeps the bias of the exponent",
+        "auditing/checks/total.py",
+        "terms = seeds * whole - (seeds - 1) * others.mean(0)",
+        "terms = whole",
+        "tests/auditing/test_sums.py::test_the_jackknife_removes_the_bias_of_the_exponent",
+    ),
+    Mutant(
+        "an audit's sum over draws has no error of the draws",
+        "auditing/checks/total.py",
+        "variance += (np.square(terms).sum() - total**2 / n) * n / max(n - 1, 1)",
+        "variance += 0",
+        "tests/auditing/test_sums.py::test_the_error_of_a_sample_is_that_of_repeated_samples",
+    ),
+    Mutant(
+        "an audit takes the noise of rejection sampling for a dependence on the batch",
+        "auditing/checks/batches.py",
+        "if left != also_left:",
+        "if False:",
+        "tests/auditing/test_faults.py::test_rejection_sampling_is_not_taken_for_a_dependence_on_the_batch",
+    ),
+    Mutant(
+        "an audit leaves running averages where its batches moved them",
+        "auditing/subject.py",
+        "buffer.copy_(buffers[name])",
+        "buffer.copy_(buffer)",
+        "tests/auditing/test_faults.py::test_batch_normalisation_left_in_training_mode",
+    ),
+    Mutant(
+        "an audit does not sum in pairs",
+        "auditing/checks/total.py",
+        "if coupled and points <= 2 * MOST_CALLS:",
+        "if False:",
+        "tests/auditing/test_faults.py::test_batch_normalisation_left_in_training_mode",
+    ),
+    Mutant(
+        "an audit's proposal forgets the determinant of its whitening",
+        "auditing/proposal.py",
+        "axis=1) - self.at.log_det",
+        "axis=1)",
+        "tests/auditing/test_sums.py::test_importance_sampling_accuses_and_does_not_acquit",
+    ),
 ]
 
 
