@@ -134,6 +134,8 @@ def test_a_determinant_that_was_forgotten(table_run, monkeypatch):
 
 
 def test_the_command_line_and_its_exit_code(call, tmp_path, monkeypatch):
+    monkeypatch.setattr("vaekit.auditing.checks.annealed.TEMPERATURES", 3)  # for speed
+    monkeypatch.setattr("vaekit.auditing.checks.refinement.TIMES", (1, 2))
     run = train_tiny("iwae", tmp_path, 2)
     options = ("audit", run.path, "--samples", 1)
     plain = call(*options)
