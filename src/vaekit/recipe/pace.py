@@ -23,6 +23,9 @@ PLANNED_NUMBERS = 1 << 29
 FEWEST_STEPS, STEPS_PER_ROW = {True: 200, False: 400}, {True: 1, False: 4}
 """Fewest steps with `epochs=auto`, and the most for each training row, of mixed tables and of other data: few rows are
 learned long before the usual steps."""
+COLUMNS_OF_ALL_STEPS = 14
+"""Most columns with which a likelihood with a network of cells gets all steps. With twice as many and more it gets half: such rows
+cost more, and each of them teaches more conditionals."""
 BATCH, BATCH_OF_TABLES, LEAST_BATCH = 128, 256, 32
 """Rows in a batch with `batch_size=auto`; that of tables is at most a quarter of the rows, but at least the last."""
 BATCH_NUMBERS = 1 << 19
@@ -58,7 +61,7 @@ def set_pace(content: dict[str, Any], plan: Plan) -> list[str]:
         numbers = batch * math.prod(plan.event_shape) * samples
         planned = getattr(plan.part("optimizer"), "planned_steps", Optimizer.planned_steps)
         if "likelihood" in plan.sections and plan.part("likelihood").own_network:
-            planned //= 2  # each row teaches the network of its cells all of their conditionals
+            planned = round(planned * min(1, max(0.5, COLUMNS_OF_ALL_STEPS / math.prod(plan.event_shape))))
         by_rows = max(FEWEST_STEPS[table], STEPS_PER_ROW[table] * plan.rows)
         aim = min(planned, by_rows, max(300, PLANNED_NUMBERS // numbers))
         training["epochs"] = max(10, round(aim / per_epoch))
