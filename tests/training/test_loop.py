@@ -11,7 +11,7 @@ import torch
 
 import vaekit
 from vaekit.errors import Interrupted, RunError, TrainingError
-from vaekit.training import loop
+from vaekit.training import loop, validation
 from vaekit.training.state import GOOD, LATEST
 from vaekit.training.step import Step
 
@@ -106,7 +106,7 @@ def test_an_interrupted_run_resumes_bit_for_bit(tmp_path, survive, number, model
 def test_draws_rise_in_training_and_every_held_out_bound_has_them_all(tmp_path, monkeypatch):
     settings = TINY | {"objective": "iwae", "objective.samples": 6, "training.draws_warmup": 0.5}
     trained, measured = [], []
-    evaluate, draw = loop.measure, vaekit.models.VariationalAutoEncoder.draw
+    evaluate, draw = validation.measure, vaekit.models.VariationalAutoEncoder.draw
 
     def counted(model, x, samples=None, noise=None, posterior=None):
         drawn = draw(model, x, samples, noise, posterior)
@@ -115,7 +115,7 @@ def test_draws_rise_in_training_and_every_held_out_bound_has_them_all(tmp_path, 
         return drawn
 
     monkeypatch.setattr(vaekit.models.VariationalAutoEncoder, "draw", counted)
-    monkeypatch.setattr(loop, "measure", lambda *given: measured.append(given[-1]) or evaluate(*given))
+    monkeypatch.setattr(validation, "measure", lambda *given: measured.append(given[-1]) or evaluate(*given))
     run = vaekit.train(table(), settings=settings, out=tmp_path / "run")
     half = len(trained) // 2
     assert sorted(set(trained[:half])) == [1, 4]

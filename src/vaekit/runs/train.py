@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import math
-import os
-import platform
-import sys
 from collections.abc import Iterable, Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -16,31 +11,18 @@ import numpy.typing as npt
 import torch
 
 from vaekit.data import (
-    KnownRows,
-    Part,
-    Rows,
-    Schema,
-    Source,
     Split,
-    Transform,
-    add_rules,
-    choose_transforms,
-    make_notes,
-    make_schema,
     open_both,
-    split_source,
 )
-from vaekit.data.batches import to_tensor
-from vaekit.data.tables.cells import fit_cells
-from vaekit.errors import RecipeError, RunError, VaekitError, shorten
+from vaekit.errors import RunError, VaekitError
 from vaekit.evaluation import measure
 from vaekit.folder import WEIGHTS, RunFolder
-from vaekit.recipe import Recipe, check_fit, check_kind, is_density, load_recipe, make_plan, resolve
-from vaekit.recipe.objects import adapt_model, sort_parts
+from vaekit.recipe import Recipe
+from vaekit.recipe.objects import sort_parts
 from vaekit.reporters import Reporter, choose_reporter
-from vaekit.runs.load import make_run, read_run
-from vaekit.runs.missing import fit_pattern
-from vaekit.runs.pace import fit_budget, make_trainer
+from vaekit.runs.begin import begin, start_model
+from vaekit.runs.load import read_run
+from vaekit.runs.pace import make_trainer
 from vaekit.runs.run import Run
 from vaekit.training.accelerator import processes
 from vaekit.training.state import GOOD, mend_states, read_state
@@ -142,54 +124,17 @@ def train(
     if source is None:
         raise VaekitError("There is no data to train on", mend="Give a file, a folder or 'digits', or a run to resume")
     chosen = [*(settings.items() if isinstance(settings, Mapping) else settings), *named.items()]
-    plan = load_recipe(recipe, chosen, seed)
     folder = RunFolder(out) if out is not None else _new_folder(source)
     folder.check_free("out", overwrite)
-    columns = start.schema.table if start else None
-    mixed = False if objects.keys() & {"likelihood", "model"} else plan.mixed  # custom ones are not for mixed tables
-    opened, held_out = open_both(source, test, plan.data, mixed, columns)
-    opened = opened if weights is None else opened.weighted(weights)
-    opened = opened.in_order(start.schema.columns) if start else opened
-    if opened.frame is not None and recipe == "auto":
-        plan = load_recipe("table", chosen, seed)
-    split = split_source(opened, held_out, plan.seed, plan.data)
-    rules = plan.data.rules
-    schema = (
-        add_rules(start.schema, split.train, rules)
-        if start
-        else make_schema(opened, split.train, plan.data.kind, rules)
-    )
-    if not plan.has_parts("encoder") or "model" in objects:
-        schema = schema.model_copy(update={"constant": {}})  # a custom model has an input for each column
-    objects = adapt_model(objects, schema)
-    parts = (split.train, split.validation, split.test)
-    for part in parts if start else parts[1:]:
-        schema.check_part(part)
-    asked = plan
-    plan, choices = resolve(plan, schema, len(split.train), objects)
-    transform = start.transform if start else _fit_transform(split.train, schema, plan, objects)
-    run = make_run(folder, plan, schema, transform, {"source": opened.origin}, objects)
-    _start(run, split, start)
-    if asked.training.budget:
-        run.recipe, choices = fit_budget(run, split, asked)
-    notes = [*make_notes(opened, schema), *choices]
-    run.provenance |= _provenance(opened, held_out, split, schema.dtype, notes) | {
-        "start": str(start.path) if start else None
-    }
-    run.known = KnownRows.of(split.train, schema.dtype)
-    run.record_types(opened, start)
-    if schema.kind == "mixed" and (found := fit_pattern(split, schema, transform, plan.seed)):
-        run.missing = found
-        run.provenance["incomplete"] = [schema.columns[j] for j in found.order]
+    run, split = begin(folder, source, test, recipe, chosen, seed, weights, start, objects)
     processes().wait_for_everyone()
     if processes().is_main_process:
         if overwrite:
             folder.clear()
         run.write(folder)
     processes().wait_for_everyone()
-    for note in notes:
+    for note in run.provenance["choices"]:
         reporter.say(note)
-    run.source = (opened, held_out)
     with _hold(folder):
         return _fit(run, split, reporter, resume=False)
 
@@ -199,62 +144,6 @@ def _new_folder(source: object) -> RunFolder:
     name = Path(source).expanduser().resolve().stem if isinstance(source, str | Path) else "run"
     candidates = [Path("runs") / name, *(Path("runs") / f"{name}-{i}" for i in range(2, 10_000))]
     return RunFolder(next(path for path in candidates if not path.exists()))
-
-
-def _sample_rows(part: Part, seed: int) -> Part:
-    """Return the subset of training rows that determines shifts, scales and the initial model."""
-    return part.subset(max(2, min(FIT_ROWS, FIT_NUMBERS // math.prod(part.event_shape))), seed)
-
-
-def _start(run: Run, split: Split, start: Run | None = None) -> None:
-    """Initialise a run's model from the data, or with the weights of another run."""
-    if start is not None:
-        try:
-            run.model.load_state_dict(start.model.state_dict())
-        except RuntimeError as error:
-            told = f"The run in `start=` has different networks: {shorten(str(error))}"
-            raise RecipeError(told, mend="Use the recipe of that run") from error
-        return
-    x = Rows(_sample_rows(split.train, run.recipe.seed), run.transform, run.recipe.seed).tensor()
-    if "model" not in run.objects:
-        run.model.start(x)
-    if run.objects:
-        check_kind(run.model, run.schema, run.transform.binarizes)
-    if run.objects and not run.schema.context:
-        check_fit(run.model, x[:2])
-
-
-def _fit_transform(train_part: Part, schema: Schema, recipe: Recipe, objects: Mapping[str, Any]) -> Transform:
-    density = is_density(recipe, make_plan(recipe, schema, 0, objects))
-    some = _sample_rows(train_part, recipe.seed)
-    rows = to_tensor(some.take(0, FIT_ROWS)).double()
-    transform = choose_transforms(
-        schema, rows, binarize=recipe.data.binarize, scaling=recipe.data.scaling, density=density
-    )
-    if (given := some.take_context()) is None:
-        return transform
-    return transform.model_copy(update={"context": (fit_cells(schema.context, given),)})
-
-
-def _provenance(source: Source, test: Source | None, split: Split, dtype: str, notes: list[str]) -> dict[str, Any]:
-    packages = ("vaekit", "torch", "numpy", "accelerate", "safetensors")
-    return {
-        "command": [_in_unicode(word) for word in sys.argv],
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
-        "threads": torch.get_num_threads(),
-        "source": _in_unicode(source.origin),
-        "test_source": _in_unicode(test.origin) if test else None,
-        "fingerprint": split.train.fingerprint(dtype),
-        "validation_fingerprint": split.validation.fingerprint(dtype),
-        "test_fingerprint": split.test.fingerprint(dtype),
-        "rows": {"train": len(split.train), "validation": len(split.validation), "test": len(split.test)},
-        "choices": notes,
-    }
-
-
-def _in_unicode(text: str) -> str:
-    """Replace invalid UTF-8 bytes in a string from the operating system."""
-    return os.fsencode(text).decode(errors="replace")
 
 
 def _hold(folder: RunFolder) -> contextlib.AbstractContextManager[None]:
@@ -287,7 +176,7 @@ def _resume(
                 f"'{folder.path}' was interrupted before its first step",
                 mend=f"Start it again from '{run.provenance['start']}'",
             )
-        _start(run, split)
+        start_model(run, split)
     if torch.get_num_threads() != run.provenance["threads"]:
         reporter.say(
             f"The run began with {run.provenance['threads']} threads and continues with {torch.get_num_threads()}. The last digits may differ."

@@ -15,13 +15,11 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import nn
 
 from vaekit.data import BatchNoise, BatchOrder, BatchStream, Rows, batch_keys, seeded
 from vaekit.errors import Interrupted, TrainingError
-from vaekit.evaluation import active_units, measure
 from vaekit.folder import WEIGHTS, RunFolder
 from vaekit.models import LatentModel
 from vaekit.objectives import Loss, Objective
@@ -33,6 +31,7 @@ from vaekit.training.schedules import draws, kl_weight, learning_rate, validatio
 from vaekit.training.signals import asked_to_stop, hand_on
 from vaekit.training.state import GOOD, LATEST, TrainingState
 from vaekit.training.step import Inputs, Step, Taken
+from vaekit.training.validation import measure_validation
 
 MOST_RECOVERIES = 3
 TIMED_STEPS = 9
@@ -288,30 +287,8 @@ class Trainer:
             self.folder.write_tensors(WEIGHTS, self.model.state_dict(), {"step": str(step)})
 
     def _measure(self) -> tuple[dict[str, float], float | None]:
-        """Measure the validation rows; return a row of metrics and the score that chooses the weights.
-
-        Without validation rows the last weights are kept.
-        """
-        if not len(self.validation):
-            return dict.fromkeys(("elbo", "distortion", "rate", "active_units", "bound"), math.nan), None
-        samples = (
-            self.samples if self.objective.importance_weighted else 1
-        )  # the final number from the start: comparable
-        measured = measure(self.model, self.validation, samples)
-        distortion, rate, bound = (
-            float(np.average(part, weights=self.validation.part.weight()))
-            for part in (measured.distortion, measured.rate, measured.score)
-        )
-        if not self.objective.importance_weighted:  # else the bound that training raises, which has weight 1 as well
-            bound = -(distortion + rate)
-        row = {
-            "elbo": -(distortion + rate),
-            "distortion": distortion,
-            "rate": rate,
-            "active_units": int(active_units(measured.mean).sum()),
-            "bound": bound,
-        }
-        return row, bound if math.isfinite(bound) else -math.inf
+        """Measure the validation rows with the final number of draws from the start, so that bounds can be compared."""
+        return measure_validation(self.model, self.validation, self.objective, self.samples)
 
     def _save(self, name: str) -> None:
         if self.accelerator.is_main_process:
