@@ -83,8 +83,8 @@ MUTANTS = [
     Mutant(
         "rows with hidden cells count in the figures of training",
         "training/loop.py",
-        "counted=self.train.unhidden(len(index))",
-        "counted=len(index)",
+        "counted=unhidden,",
+        "counted=len(index),",
         "tests/training/test_loop_oracle.py::test_rows_with_hidden_cells_do_not_count_in_the_figures_of_training",
     ),
     Mutant(

@@ -30,21 +30,13 @@ needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is 
 class OneProcess:
     """What training asks of Accelerate, for a device that Accelerate does not know."""
 
-    process_index, num_processes, is_main_process = 0, 1, True
+    trackers = ()
 
     def __init__(self, device):
         self.device = torch.device(device)
 
-    def prepare(self, loss):
-        return loss
-
     def log(self, *_, **__):
         pass
-
-    def wait_for_everyone(self):
-        pass
-
-    end_training = wait_for_everyone
 
 
 @pytest.fixture(params=["card", pytest.param("cuda", marks=needs_cuda)])

@@ -14,6 +14,7 @@ from vaekit.data import RowStream, SeedStream
 ROOT = Path(vaekit.__file__).parent
 ROOMS = (
     "errors",
+    "processes",
     "options",
     "parts",
     "files",

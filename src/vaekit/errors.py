@@ -45,6 +45,7 @@ class VaekitError(Exception):
     """
 
     def __init__(self, must: str, given: str = "", mend: str = "") -> None:
+        self.told = False  # whether another process of the training has shown the message
         must = "\n".join(shorten(line, MOST_SAID) for line in must.split("\n"))
         given, mend = shorten(given), shorten(mend, MOST_SAID)
         self.must, self.given, self.mend = must, given, mend

@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+from vaekit.processes import leads
+
 logger = logging.getLogger("vaekit")
 PATIENCE = 2.0
 """Seconds before a bar appears."""
@@ -56,6 +58,13 @@ class Reporter:
 
     def end(self) -> None:
         """Receive the end of training, with or without an error."""
+
+
+class Mute(Reporter):
+    """Tell nobody anything: for the processes that do not speak for all."""
+
+    def say(self, text: str) -> None:
+        """Do nothing."""
 
 
 class BarReporter(Reporter):
@@ -135,7 +144,7 @@ def make_reporter() -> Reporter:
 
 def is_watched() -> bool:
     """Tell whether a person watches: in a terminal or a notebook, but not within a search of scikit-learn or in joblib."""
-    if _QUIET.blocks or not (in_notebook() or in_terminal()):
+    if _QUIET.blocks or not leads() or not (in_notebook() or in_terminal()):
         return False
     frame: FrameType | None = sys._getframe()
     while frame is not None:

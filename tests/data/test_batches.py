@@ -17,7 +17,7 @@ def part(values=GREY):
 
 def training_batch(rows, index, epoch=0):
     """The batch as a step of training makes it."""
-    return rows.prepare(rows.read(index), BatchNoise(batch_keys(0, epoch, index)))
+    return rows.prepare(rows.read(index), BatchNoise(batch_keys(0, epoch, index)), rows.unhidden(len(index)))
 
 
 @given(rows=st.integers(1, 300), batch_size=st.integers(1, 400), seed=st.integers(0, 10**6), epoch=st.integers(0, 5))

@@ -11,7 +11,8 @@ from accelerate.state import AcceleratorState
 
 import vaekit
 from vaekit.errors import TrainingError
-from vaekit.training.accelerator import LAUNCHED, processes
+from vaekit.processes import LAUNCHED
+from vaekit.processes.group import count, together
 
 X = np.random.default_rng(0).normal(size=(100, 3))
 SETTINGS = {"encoder.hidden": [4], "decoder.hidden": [4], "latent_dim": 1, "training.epochs": 1, "data.kind": "real"}
@@ -48,7 +49,8 @@ def test_a_rank_in_the_environment_of_one_process_changes_nothing(tmp_path, envi
     environment(**values)
     before = {name: os.environ.get(name) for name in LAUNCHED}
     run = vaekit.train(X, settings=SETTINGS, out=tmp_path / "run")
-    assert processes().num_processes == 1
+    with together():
+        assert count() == 1
     assert not torch.distributed.is_initialized()
     assert {name: os.environ.get(name) for name in LAUNCHED} == before
     assert np.isfinite(run.score_samples(X)).all()

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import NoReturn
 
+from vaekit.processes import is_launched, leads
+
 _PLAIN = {
     **{"≥": ">=", "≤": "<=", "±": "+-", "−": "-", "–": "-", "·": "*", "…": "...", "×": "x", "→": "->", "√": "sqrt "},
     **{"≈": "~", "≠": "!=", "∞": "inf", "½": "1/2", "²": "^2", "³": "^3", "‖": "||", "’": "'", "“": '"', "”": '"'},
@@ -30,14 +32,14 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):  # files and terminals may have other encodings than UTF-8
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="vaekit-plain")
-    before, warnings.formatwarning = warnings.formatwarning, lambda message, *_, **__: f"vaekit: note: {message}\n"
+    before, warnings.formatwarning = warnings.formatwarning, _note
     try:
         with _signals_raise():
             app()
     except Stopped as stopped:
-        _end(name_flags(str(stopped)), 128 + stopped.signal)
+        _end(name_flags(str(stopped)) if leads() else "", 128 + stopped.signal)
     except VaekitError as error:
-        _end(name_flags(str(error)), 2)
+        _end("" if error.told else name_flags(str(error)), 2)
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output has ended, as `| head` does
         sys.exit(0)
@@ -69,7 +71,14 @@ def _signals_raise() -> Iterator[None]:
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001
     from vaekit.errors import Interrupted
 
+    if is_launched():  # a launcher sends the signal again, while this process ends
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise Interrupted("interrupted before there was anything to save", "", number)
+
+
+def _note(message: Warning | str, *_: object, **__: object) -> str:
+    return f"vaekit: note: {message}\n" if leads() else ""
 
 
 def _replace_signs(error: UnicodeError) -> tuple[str, int]:
@@ -89,5 +98,6 @@ def _to_ascii(sign: str) -> str:
 
 
 def _end(message: str, code: int) -> NoReturn:
-    sys.stderr.write(f"vaekit: {message}\n")
+    if message:
+        sys.stderr.write(f"vaekit: {message}\n")
     sys.exit(code)

@@ -11,6 +11,7 @@ import typer
 
 from vaekit.cli.options import NewRunOption, RowsArgument, RunArgument, SamplesOption, SettingsOption
 from vaekit.errors import VaekitError
+from vaekit.processes import leads
 
 
 def train(
@@ -63,6 +64,8 @@ def train(
         overwrite=overwrite,
         reporter=make_reporter(),
     )
+    if not leads():
+        return
     typer.echo(f"Trained: {run.path}", file=sys.stdout)
     typer.echo(f"See `vaekit evaluate {run.path}` and `vaekit report {run.path}`.", file=sys.stderr)
 
@@ -112,22 +115,26 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Measure bounds, rate, distortion and baselines."""
+    from vaekit.processes.group import together
     from vaekit.runs.load import load
 
     loaded = load(run)
-    if (gap or rate_distortion) and loaded.model.has_likelihood:
+    if (gap or rate_distortion) and loaded.model.has_likelihood and leads():
         typer.echo(f"Fitting a posterior to each of up to {examples} rows. This may take minutes.", file=sys.stderr)
-    figures = loaded.evaluate(
-        source,
-        samples,
-        temperatures,
-        rows=rows,
-        gap=gap,
-        rate_distortion=rate_distortion,
-        tables=tables,
-        factors=factors,
-        examples=examples,
-    )
+    with together():
+        figures = loaded.evaluate(
+            source,
+            samples,
+            temperatures,
+            rows=rows,
+            gap=gap,
+            rate_distortion=rate_distortion,
+            tables=tables,
+            factors=factors,
+            examples=examples,
+        )
+    if not leads():
+        return
     if as_json:
         typer.echo(json.dumps(figures, indent=2, default=lambda record: record.as_json()), file=sys.stdout)
         return

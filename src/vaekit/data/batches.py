@@ -108,18 +108,19 @@ class Rows:
             return self._fixed(rows, RowNoise(rows, self.seed))
         return torch.from_numpy(rows) if rows.dtype == np.uint8 else to_tensor(rows)
 
-    def prepare(self, x: Tensor, noise: BatchNoise) -> Tensor:
-        """Return a training batch as the model sees it, with fresh noise, float32, shape (B, *event).
+    def prepare(self, x: Tensor, noise: BatchNoise, unhidden: int) -> Tensor:
+        """Return rows of a training batch as the model sees them, with fresh noise, float32, shape (B, *event).
 
         Args:
             x: rows from `read`, on any device.
             noise: noise of these rows; fixed binarisation uses the noise of evaluation instead.
+            unhidden: number of rows, from the first, in which no cells are hidden.
         """
         if self._resident is None and self.transform.fresh_noise:
             uniform = noise.uniform(x.shape[1:], BatchStream.TRANSFORM) if self.transform.needs_noise else None
             x = self.transform.forward(x if x.is_floating_point() else x.float(), uniform).float()
         if self.hide and (cells := self.transform.cells) is not None:  # the model learns to predict missing cells
-            x = cells.hide(x, self.unhidden(len(x)), noise.uniform((1 + len(cells.columns),), BatchStream.HIDE))
+            x = cells.hide(x, unhidden, noise.uniform((1 + len(cells.columns),), BatchStream.HIDE))
         return x
 
     def context(self, index: npt.NDArray[np.int64] | slice = slice(None)) -> Tensor | None:

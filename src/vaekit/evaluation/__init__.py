@@ -11,6 +11,7 @@ from vaekit.evaluation.figures import BoundFigures, ErrorFigures, FactorScores, 
 from vaekit.evaluation.gap import GapFigures, InferenceGap, inference_gap
 from vaekit.evaluation.rate_distortion import RateDistortionCurve, RatePoint, rate_distortion
 from vaekit.evaluation.reading import Reading, Remedy
+from vaekit.evaluation.shares import measure_shares
 from vaekit.evaluation.summary import Evaluator
 from vaekit.evaluation.tables import TableFigures, TableModel, measure_tables
 from vaekit.evaluation.unfinished import Unfinished, unfinished
@@ -58,6 +59,7 @@ __all__ = [
     "inference_gap",
     "measure",
     "measure_baselines",
+    "measure_shares",
     "measure_tables",
     "mig",
     "rate_distortion",

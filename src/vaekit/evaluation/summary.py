@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch.distributions import Distribution
@@ -21,6 +22,7 @@ from vaekit.evaluation.bounds import Bounds, measure_bounds, measure_errors
 from vaekit.evaluation.decomposition import active_units, decompose_rate
 from vaekit.evaluation.estimate import Estimate, LogLikelihood
 from vaekit.evaluation.figures import BoundFigures, ErrorFigures, Figures
+from vaekit.evaluation.shares import measure_shares
 from vaekit.models import Autoencoder, LatentModel, VariationalAutoEncoder
 from vaekit.models.by_hand import is_density
 from vaekit.models.likelihoods import Mixed
@@ -57,18 +59,20 @@ class Evaluator:
         return Rows(self.train.part.subset(TRAIN_ROWS, self.train.seed), self.train.transform, self.train.seed)
 
     def _measure_errors(self, model: Autoencoder, rows: Rows) -> ErrorFigures:
-        measured, train = measure_errors(model, rows), self._some_training_rows()
+        measure, train = partial(measure_errors, model), self._some_training_rows()
+        measured = measure_shares(measure, rows)
         return ErrorFigures(
             examples=len(rows),
             measured=measured,
             reconstruction_error=float(measured.distortion.mean()),
-            train_reconstruction_error=float(measure_errors(model, train).distortion.mean()) if train else None,
+            train_reconstruction_error=float(measure_shares(measure, train).distortion.mean()) if train else None,
             active_units=int(active_units(measured.mean).sum()),
             latent_dim=measured.mean.shape[1],
         )
 
     def _measure_bounds(self, model: VariationalAutoEncoder, rows: Rows, samples: int) -> BoundFigures:
-        measured, train = measure_bounds(model, rows, samples), self._some_training_rows()
+        measure, train = partial(measure_bounds, model), self._some_training_rows()
+        measured = measure_shares(partial(measure, samples=samples), rows)
         estimate, parts = Estimate.of(measured.log_likelihood), None
         factorized, per_dimension = None, None
         if measured.independent:  # otherwise q(z) is not a mixture of diagonal Gaussians
@@ -87,7 +91,7 @@ class Evaluator:
             log_likelihood=LogLikelihood(estimate.value, estimate.standard_error, samples, len(rows)),
             bits_per_dim=bits if self.schema.discrete else None,
             effective_beta=self.kl_weight,
-            train_elbo=float(measure_bounds(model, train).elbo.mean()) if train else None,
+            train_elbo=float(measure_shares(measure, train).elbo.mean()) if train else None,
             active_units=int(active_units(measured.mean).sum()),
             latent_dim=measured.mean.shape[1],
             mutual_information=parts.mutual_information if parts else None,

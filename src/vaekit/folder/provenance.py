@@ -37,6 +37,8 @@ class Provenance(BaseModel):
         test_fingerprint: digest of the held-out rows.
         rows: number of rows in each part.
         threads: number of threads when training began.
+        processes: number of processes when training began.
+        launch: name of the launcher's work, by which restarted processes know their run.
         choices: sentences on what was chosen for `auto`, and why.
         command: the command that trained the model.
         versions: versions of the packages.
@@ -56,6 +58,8 @@ class Provenance(BaseModel):
     test_fingerprint: Digest | None = None
     rows: RowCounts
     threads: Annotated[int, Field(ge=1, lt=1 << 20)]
+    processes: Annotated[int, Field(ge=1, lt=1 << 20)] = 1
+    launch: Text | None = None
     choices: list[Text]
     command: list[Text] = []
     versions: dict[Text, Text] = {}

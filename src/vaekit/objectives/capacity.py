@@ -16,6 +16,7 @@ from torch import Tensor
 from vaekit.models import Draws
 from vaekit.objectives.base import Objective, Terms
 from vaekit.parts import Plan
+from vaekit.processes.group import gather
 
 
 class Capacity(Objective):
@@ -62,5 +63,5 @@ class Capacity(Objective):
         """
         distortion, rate = draws.distortion(), draws.rate()
         now = self.capacity * beta / max(self.weight, 1e-30)
-        force = self.weight * (rate.mean() - now).abs()
+        force = self.weight * (gather(rate).mean() - now).abs()
         return Terms(distortion + force, distortion, rate)

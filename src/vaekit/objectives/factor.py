@@ -26,6 +26,7 @@ from vaekit.models import Draws
 from vaekit.networks import MLP
 from vaekit.objectives.base import Objective, Terms
 from vaekit.parts import Plan
+from vaekit.processes.group import gather, of_first, own_rows
 
 HIDDEN = (256, 256)
 """Widths of the discriminator's hidden layers."""
@@ -45,7 +46,7 @@ def shuffled(z: Tensor) -> Tensor:
         >>> torch.equal(shuffled(z).sort(0).values, z)
         True
     """
-    return z.gather(0, torch.rand_like(z).argsort(0))
+    return z.gather(0, of_first(torch.rand_like(z)).argsort(0))
 
 
 class FactorPenalty(Objective):
@@ -93,8 +94,8 @@ class FactorPenalty(Objective):
         correlation: Tensor = functional_call(self.discriminator, fixed, (z,)).squeeze(-1)
         # The paper shuffles codes of a second batch. Codes of the same batch have the same distribution and cost nothing;
         # two dimensions of a code stay together with probability 1/B.
-        codes = z.detach()
-        real, fake = self.discriminator(codes).squeeze(-1), self.discriminator(shuffled(codes)).squeeze(-1)
+        codes, others = z.detach(), own_rows(shuffled(gather(z.detach())))
+        real, fake = self.discriminator(codes).squeeze(-1), self.discriminator(others).squeeze(-1)
         cross_entropy = 0.5 * (softplus(-real) + softplus(fake))
         loss = distortion + beta * rate + self.tc_weight * correlation
         return Terms(loss + (cross_entropy - cross_entropy.detach()), distortion, rate)

@@ -22,6 +22,7 @@ from vaekit.models import Draws
 from vaekit.objectives.base import Objective, Terms
 from vaekit.objectives.elbo import NegativeELBO
 from vaekit.parts import Plan
+from vaekit.processes.group import gather
 
 NEEDED = "prior and posterior must be normal and diagonal for the free_bits objective"
 
@@ -75,6 +76,6 @@ class FreeBits(NegativeELBO):
         each = posterior.kl_per_dimension(prior)
         padded = F.pad(each, (0, -each.shape[-1] % self.free_together))  # a smaller last group gets zeros
         parts = padded.unflatten(-1, (-1, self.free_together)).sum(-1)
-        costs = torch.where(parts.mean(0) > self.free_bits, parts, parts.new_tensor(self.free_bits))
+        costs = torch.where(gather(parts.detach()).mean(0) > self.free_bits, parts, parts.new_tensor(self.free_bits))
         distortion = draws.distortion()
         return Terms(distortion + beta * costs.sum(-1), distortion, parts.sum(-1))

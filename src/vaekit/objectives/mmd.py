@@ -20,6 +20,7 @@ from vaekit.errors import RecipeError
 from vaekit.models import Draws
 from vaekit.objectives.base import Objective, Terms
 from vaekit.parts import Plan
+from vaekit.processes.group import gather, of_first
 
 WIDTHS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 """Widths of the kernel as multiples of 2d, the mean squared distance of two draws from N(0, I)."""
@@ -89,6 +90,6 @@ class MMDPenalty(Objective):
 
     def terms(self, draws: Draws, beta: Tensor) -> Terms:
         """Return three terms: loss, D and R. Each row's loss includes the penalty of the whole batch."""
-        distortion, rate, z = draws.distortion(), draws.rate(), draws.z[0]
-        penalty = squared_mmd(z, draws.prior.sample((len(z),))) if len(z) > 1 else rate.new_zeros(())
+        distortion, rate, z = draws.distortion(), draws.rate(), gather(draws.z[0])
+        penalty = squared_mmd(z, of_first(draws.prior.sample((len(z),)))) if len(z) > 1 else rate.new_zeros(())
         return Terms(distortion + beta * rate + self.mmd_weight * penalty, distortion, rate)

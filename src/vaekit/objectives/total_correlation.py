@@ -21,6 +21,7 @@ from vaekit.errors import RecipeError
 from vaekit.models import Draws
 from vaekit.objectives.base import Objective, Terms
 from vaekit.parts import Plan
+from vaekit.processes.group import gather, own_rows
 
 
 def stratified_log_weights(batch: int, rows: int, like: Tensor) -> Tensor:
@@ -81,12 +82,12 @@ class TotalCorrelation(Objective):
     def terms(self, draws: Draws, beta: Tensor) -> Terms:
         """Return three terms: loss, D and R, where R is the full rate."""
         distortion, rate, z = draws.distortion(), draws.rate(), draws.z[0]
-        if len(z) < 2:
+        mean, std = gather(draws.posterior.mean), gather(draws.posterior.stddev)
+        if len(mean) < 2:
             return Terms(distortion + rate, distortion, rate)
-        mean, std = draws.posterior.mean, draws.posterior.stddev
-        shares = stratified_log_weights(len(z), max(self.rows, len(z)), z)
+        shares = own_rows(stratified_log_weights(len(mean), max(self.rows, len(mean)), z))
         posterior = torch.distributions.Normal(mean, std, validate_args=False)
-        each = posterior.log_prob(z.unsqueeze(1))  # (B of z, B of q, d)
+        each = posterior.log_prob(z.unsqueeze(1))  # (b of z, B of q, d)
         together = torch.logsumexp(each.sum(-1) + shares, 1)
         apart = torch.logsumexp(each + shares.unsqueeze(-1), 1).sum(-1)
         return Terms(distortion + rate + (beta - 1) * (together - apart), distortion, rate)

@@ -227,8 +227,12 @@ class KeptRun:
         """
         split = self._divide(source)
         if split is not None:
-            self.__dict__.update(source=(source, None), _split=split)
+            self.keep_rows((source, None), split)
         return split is not None
+
+    def keep_rows(self, source: tuple[Source, Source | None], split: Split) -> None:
+        """Use rows as the data of the run; the caller has divided them as in training."""
+        self.__dict__.update(source=source, _split=split)
 
     def _divide(self, source: Source, test: Source | None = None) -> Split | None:
         """Divide rows as in training; return None if they are not the rows of the training."""

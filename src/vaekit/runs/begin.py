@@ -7,6 +7,7 @@ import os
 import platform
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from vaekit.data import (
     split_source,
 )
 from vaekit.data.batches import to_tensor
+from vaekit.data.options import DataOptions
 from vaekit.data.tables.cells import fit_cells
 from vaekit.errors import RecipeError, shorten
 from vaekit.folder import RunFolder
@@ -44,43 +46,72 @@ FIT_ROWS, FIT_NUMBERS = 20_000, 1 << 25
 """Most training rows, and most numbers in them, that determine shifts, scales and the initial model."""
 
 
+@dataclass(frozen=True)
+class Given:
+    """Hold the rows that `vaekit.train` is given.
+
+    Args:
+        source: training data; None if a resumed run opens its own.
+        test: held-out data of the same form.
+        weights: weight of each row of the source, shape (n,).
+        start: a run on the same columns, whose schema, transform and weights are used.
+    """
+
+    source: object
+    test: object
+    weights: npt.ArrayLike | None
+    start: Run | None
+
+    def open_as(self, run: Run) -> tuple[Source, Source | None]:
+        """Open the rows as those of a run that is begun."""
+        opened, held_out = open_both(self.source, self.test, run.recipe.data, columns=run.schema.table)
+        return self._weighted(opened), held_out
+
+    def open_new(self, data: DataOptions, mixed: bool | None) -> tuple[Source, Source | None]:
+        """Open the rows for a new run.
+
+        Args:
+            data: how they are read.
+            mixed: whether a table is a mixed table; None if its columns decide.
+        """
+        columns = self.start.schema.table if self.start else None
+        opened, held_out = open_both(self.source, self.test, data, mixed, columns)
+        return self._weighted(opened), held_out
+
+    def _weighted(self, opened: Source) -> Source:
+        opened = opened if self.weights is None else opened.weighted(self.weights)
+        return opened.in_order(self.start.schema.columns) if self.start else opened
+
+
 def begin(
     folder: RunFolder,
-    source: object,
-    test: object,
+    rows: Given,
     recipe: str | Path | Mapping[str, Any] | Recipe,
     settings: Iterable[Any],
     seed: int | None,
-    weights: npt.ArrayLike | None,
-    start: Run | None,
     objects: dict[str, Any],
-) -> tuple[Run, Split]:
+) -> Run:
     """Make a run from data, with an initialised model; nothing is written.
 
     Args:
         folder: the folder that the run will have.
-        source: training data, as `vaekit.train` takes them.
-        test: held-out data of the same form.
+        rows: the data.
         recipe: the recipe, as `vaekit.train` takes it.
         settings: dotted keys and values that replace the recipe's.
         seed: replaces the recipe's seed.
-        weights: weight of each row of the source, shape (n,).
-        start: a run on the same columns, whose schema, transform and weights are used.
         objects: the parts that are given as Python objects, by section.
 
     Returns:
-        The run, and its rows.
+        The run, which holds its rows.
 
     Raises:
         DataError: if the data cannot be used.
         RecipeError: if the recipe has errors, or does not fit the data or the run in `start`.
     """
     plan = load_recipe(recipe, settings, seed)
-    columns = start.schema.table if start else None
+    start = rows.start
     mixed = False if objects.keys() & {"likelihood", "model"} else plan.mixed  # custom ones are not for mixed tables
-    opened, held_out = open_both(source, test, plan.data, mixed, columns)
-    opened = opened if weights is None else opened.weighted(weights)
-    opened = opened.in_order(start.schema.columns) if start else opened
+    opened, held_out = rows.open_new(plan.data, mixed)
     if opened.frame is not None and recipe == "auto":
         plan = load_recipe("table", settings, seed)
     split = split_source(opened, held_out, plan.seed, plan.data)
@@ -112,8 +143,8 @@ def begin(
     if schema.kind == "mixed" and (found := fit_pattern(split, schema, transform, plan.seed)):
         run.missing = found
         run.provenance["incomplete"] = [schema.columns[j] for j in found.order]
-    run.source = (opened, held_out)
-    return run, split
+    run.keep_rows((opened, held_out), split)
+    return run
 
 
 def _sample_rows(part: Part, seed: int) -> Part:

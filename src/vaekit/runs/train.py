@@ -3,32 +3,38 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
 import torch
 
-from vaekit.data import (
-    Split,
-    open_both,
-)
 from vaekit.errors import RunError, VaekitError
-from vaekit.evaluation import measure
+from vaekit.evaluation import measure, measure_shares
 from vaekit.folder import WEIGHTS, RunFolder
+from vaekit.processes import is_restarted, launch_name, leads
+from vaekit.processes.group import count, from_first, in_turn, rank, together
 from vaekit.recipe import Recipe
 from vaekit.recipe.objects import sort_parts
-from vaekit.reporters import Reporter, choose_reporter
-from vaekit.runs.begin import begin, start_model
+from vaekit.reporters import Mute, Reporter, choose_reporter
+from vaekit.runs.begin import Given, begin, start_model
 from vaekit.runs.load import read_run
 from vaekit.runs.pace import make_trainer
 from vaekit.runs.run import Run
-from vaekit.training.accelerator import processes
 from vaekit.training.state import GOOD, mend_states, read_state
 
 FIT_ROWS, FIT_NUMBERS = 20_000, 1 << 25
 """Most training rows, and most numbers in them, that determine shifts, scales and the initial model."""
+
+ONE = {"threads": "thread", "processes": "process"}
+DIFFERS = {
+    "threads": "The last digits may differ.",
+    "processes": "The last digits may differ, and so do dropout and what parts draw by themselves.",
+}
+"""What may differ if a run continues with another number of threads or processes."""
 
 
 def train(
@@ -98,10 +104,6 @@ def train(
         >>> run.sample(2).shape
         (2, 8, 8, 1)
     """
-    if reporter is None:
-        reporter = choose_reporter(progress)
-    if not processes().is_main_process:
-        reporter = Reporter()
     named, objects = sort_parts(
         model=model,
         encoder=encoder,
@@ -112,31 +114,61 @@ def train(
         objective=objective,
         optimizer=optimizer,
     )
-    if resume is not None:
-        if named:
-            raise VaekitError(
-                f"A resumed run keeps its own parts, so {', '.join(named)} cannot be changed",
-                mend="Resume without these arguments",
-            )
-        run = read_run(RunFolder(resume), objects)
-        with _hold(run.folder):
-            return _resume(run, source, test, reporter, weights)
-    if source is None:
+    if resume is not None and named:
+        raise VaekitError(
+            f"A resumed run keeps its own parts, so {', '.join(named)} cannot be changed",
+            mend="Resume without these arguments",
+        )
+    if resume is None and source is None:
         raise VaekitError("There is no data to train on", mend="Give a file, a folder or 'digits', or a run to resume")
-    chosen = [*(settings.items() if isinstance(settings, Mapping) else settings), *named.items()]
-    folder = RunFolder(out) if out is not None else _new_folder(source)
-    folder.check_free("out", overwrite)
-    run, split = begin(folder, source, test, recipe, chosen, seed, weights, start, objects)
-    processes().wait_for_everyone()
-    if processes().is_main_process:
-        if overwrite:
-            folder.clear()
-        run.write(folder)
-    processes().wait_for_everyone()
-    for note in run.provenance["choices"]:
-        reporter.say(note)
-    with _hold(folder):
-        return _fit(run, split, reporter, resume=False)
+    reporter = (reporter or choose_reporter(progress)) if leads() else Mute()
+    rows = Given(source, test, weights, start)
+    with together():
+        if begun := from_first(lambda: str(resume or _find_own(out) or "")):
+            run = in_turn(lambda: read_run(RunFolder(begun), objects))
+            with _hold(run.folder):
+                return _resume(run, rows, reporter)
+        launched = {"processes": count(), "launch": launch_name()}
+        chosen = [*(settings.items() if isinstance(settings, Mapping) else settings), *named.items()]
+
+        def make() -> Run:
+            folder = RunFolder(out) if out is not None else _new_folder(source)
+            folder.check_free("out", overwrite)
+            made = begin(folder, rows, recipe, chosen, seed, objects)
+            made.provenance |= launched
+            if overwrite:
+                folder.clear()
+            made.write(folder)
+            return made
+
+        run = _share(make, rows, objects)
+        for note in run.provenance["choices"]:
+            reporter.say(note)
+        with _hold(run.folder):
+            return _fit(run, reporter, resume=False)
+
+
+def _share(make: Callable[[], Run], rows: Given, objects: Mapping[str, Any]) -> Run:
+    """Return the run that the first process makes; the others read it from its folder."""
+    made: list[Run] = []
+
+    def keep() -> str:
+        made.append(make())
+        return str(made[0].path)
+
+    path = from_first(keep)
+    if made:
+        return made[0]
+    run = read_run(RunFolder(path), objects)
+    run.source = rows.open_as(run)
+    return run
+
+
+def _find_own(out: str | Path | None) -> str | Path | None:
+    """Return the folder `out` if the run in it was begun by these processes, before their launcher restarted them."""
+    if out is None or not is_restarted() or not os.path.lexists(RunFolder(out).path / "provenance.json"):
+        return None
+    return out if RunFolder(out).open().get("launch") == launch_name() else None
 
 
 def _new_folder(source: object) -> RunFolder:
@@ -146,49 +178,51 @@ def _new_folder(source: object) -> RunFolder:
     return RunFolder(next(path for path in candidates if not path.exists()))
 
 
-def _hold(folder: RunFolder) -> contextlib.AbstractContextManager[None]:
-    """Lock a run folder for training, in the main process only."""
-    return folder.hold() if processes().is_main_process else contextlib.nullcontext()
+@contextlib.contextmanager
+def _hold(folder: RunFolder) -> Iterator[None]:
+    """Lock a run folder for training, in the first process only."""
+    with contextlib.ExitStack() as held:
+        from_first(lambda: held.enter_context(folder.hold()) or "")
+        yield
 
 
-def _resume(
-    run: Run,
-    source: object,
-    test: object,
-    reporter: Reporter,
-    weights: npt.ArrayLike | None,
-) -> Run:
+def _resume(run: Run, rows: Given, reporter: Reporter) -> Run:
     """Resume the training of a locked run."""
     folder = run.folder
-    if processes().is_main_process and (said := mend_states(folder)):
+    if said := from_first(lambda: mend_states(folder)):
         reporter.say(said)
-    processes().wait_for_everyone()
-    if source is not None:
-        opened, held_out = open_both(source, test, run.recipe.data, columns=run.schema.table)
-        run.source = (opened if weights is None else opened.weighted(weights), held_out)
+    begun = in_turn(lambda: _reopen(run, rows))
+    for what, now in (("threads", torch.get_num_threads()), ("processes", count())):
+        if (before := run.provenance.get(what, 1)) != now:
+            began, goes_on = (f"{n} {what if n > 1 else ONE[what]}" for n in (before, now))
+            reporter.say(f"The run began with {began} and continues with {goes_on}. {DIFFERS[what]}")
+    return _fit(run, reporter, resume=begun)
+
+
+def _reopen(run: Run, rows: Given) -> bool:
+    """Open the rows of a run that is resumed, check its files, and return whether it has a state."""
+    folder = run.folder
+    if rows.source is not None:
+        run.source = rows.open_as(run)
     split = run.split()
     begun = (folder.path / GOOD).exists()
     if begun and read_state(folder, GOOD)[1].best_step:  # training reads the weights only at its end: check them now
         folder.read_tensors(WEIGHTS, like=run.model.state_dict())
     if not begun:  # otherwise the state holds everything
-        if run.provenance.get("start"):
+        if run.provenance.get("start") and rows.start is None:
             raise RunError(
                 f"'{folder.path}' was interrupted before its first step",
                 mend=f"Start it again from '{run.provenance['start']}'",
             )
-        start_model(run, split)
-    if torch.get_num_threads() != run.provenance["threads"]:
-        reporter.say(
-            f"The run began with {run.provenance['threads']} threads and continues with {torch.get_num_threads()}. The last digits may differ."
-        )
-    return _fit(run, split, reporter, resume=begun)
+        start_model(run, split, rows.start)
+    return begun
 
 
-def _fit(run: Run, split: Split, reporter: Reporter, resume: bool) -> Run:
-    trainer = make_trainer(run, split, reporter)
+def _fit(run: Run, reporter: Reporter, resume: bool) -> Run:
+    trainer = make_trainer(run, run.split(), reporter)
     trainer.run(resume)
-    changed = run.model.finish(lambda: torch.from_numpy(measure(run.model, trainer.train).mean))
-    if changed and processes().is_main_process:
+    codes = partial(measure_shares, partial(measure, run.model), trainer.train)
+    if run.model.finish(lambda: torch.from_numpy(codes().mean)) and rank() == 0:
         chosen = run.folder.read_tensors(WEIGHTS)[1]
         run.folder.write_tensors(WEIGHTS, run.model.state_dict(), chosen)
     return run

@@ -19,12 +19,13 @@ import torch
 from torch import nn
 
 from vaekit.data import BatchNoise, BatchOrder, BatchStream, Rows, batch_keys, seeded
-from vaekit.errors import Interrupted, TrainingError
+from vaekit.errors import Interrupted, RecipeError, TrainingError
 from vaekit.folder import WEIGHTS, RunFolder
 from vaekit.models import LatentModel
 from vaekit.objectives import Loss, Objective
+from vaekit.processes import group
 from vaekit.reporters import Reporter, quiet
-from vaekit.training.accelerator import make_accelerator
+from vaekit.training.accelerator import end_trackers, make_accelerator
 from vaekit.training.optimizers import StepOptimizer
 from vaekit.training.options import TrainingOptions
 from vaekit.training.schedules import draws, kl_weight, learning_rate, validation_steps
@@ -78,6 +79,12 @@ class Trainer:
         batch, weights = int(self.options.batch_size), self.train.part.weight()
         self.order = BatchOrder(len(self.train), batch, self.seed, weights)
         self.steps = int(self.options.epochs) * self.order.steps_per_epoch
+        if self.order.batch_size < group.count():
+            raise RecipeError(
+                "training.batch_size must be at least the number of processes, which divide each batch",
+                f"{self.order.batch_size} for {group.count()} processes",
+                "Choose a larger batch, or start fewer processes",
+            )
         self.accelerator = make_accelerator(self.options, self.folder)
         loss = Loss(self.model, self.objective).to(self.accelerator.device)
         if self.options.compile:
@@ -86,8 +93,7 @@ class Trainer:
         average = {name: p.detach().clone() for name, p in self.model.named_parameters()}
         sums = torch.zeros(3, dtype=torch.float64, device=self.accelerator.device)
         self.state = TrainingState(self.model, loss, average, self.optimizer, sums)
-        prepared = self.accelerator.prepare(loss)  # the optimiser is not wrapped, which would take time
-        self.step = Step(prepared, self.state, self.options, self.reporter.say)
+        self.step = Step(self.state, self.options, self.reporter.say)
         with seeded(0), torch.no_grad():  # a prior may run the encoder, whose dropout draws
             self.latent_dim = self.model.prior().event_shape.numel()
         self.metrics: list[dict[str, float]] = []
@@ -96,7 +102,7 @@ class Trainer:
         """Run the loss once before it is compiled, because the first lookup of a closed-form KL would break the graph."""
         with seeded(0), torch.no_grad():
             index, device = self.order.index(0)[:1], self.accelerator.device
-            x = self.train.prepare(self.train.read(index), BatchNoise(batch_keys(0, 0, index)))
+            x = self.train.prepare(self.train.read(index), BatchNoise(batch_keys(0, 0, index)), len(index))
             loss(x.to(device), torch.ones((), device=device), self.train.context(index), self.samples)
 
     def run(self, resume: bool = False) -> None:
@@ -115,7 +121,7 @@ class Trainer:
             self._start(resume)
             first, began = self.state.counters.step, time.monotonic()
             saved = began
-            while self.state.counters.step < self.steps and not (self.state.counters.finished or stop.signal):
+            while not ((asked := group.greatest(stop.signal)) or self._is_done()):
                 if not self._step(self.state.counters.step):
                     continue
                 if self.state.counters.step == first + TIMED_STEPS:
@@ -125,18 +131,22 @@ class Trainer:
                 elif time.monotonic() - saved > SAVE_SECONDS:
                     self._save(LATEST)
                     saved = time.monotonic()
-            if not stop.signal:
+            if not asked:
                 self._finish()
             elif self.state.counters.step not in validations:  # else it is saved already
                 self._save(LATEST)
-        if stop.signal:
+            group.wait()  # a launcher ends all processes when one ends, and the first may still write
+        if asked := asked or stop.signal:
             hand_on(
                 Interrupted(
                     f"training was asked to stop and has saved its state at step {self.state.counters.step} of {self.steps}",
                     f"Continue with `resume={str(self.folder.path)!r}`",
-                    stop.signal,
+                    asked,
                 )
             )
+
+    def _is_done(self) -> bool:
+        return self.state.counters.finished or self.state.counters.step >= self.steps
 
     def _announce(self, seconds: float, validations: int) -> None:
         """Say how long training will take, if it is long."""
@@ -166,7 +176,7 @@ class Trainer:
             yield
         finally:
             self.reporter.end()
-            self.accelerator.end_training()
+            end_trackers(self.accelerator)
 
     def _start(self, resume: bool) -> None:
         if resume:
@@ -174,24 +184,28 @@ class Trainer:
             self.metrics = [row for row in self.folder.read_metrics() if row["step"] <= self.state.counters.step]
         else:
             self._save(GOOD)
+            group.wait()
+            if group.rank():  # all begin with the weights of the first
+                self.state.load(self.folder, GOOD)
         self.model.train()
         self.reporter.begin(self.state.counters.step, self.steps, self.order.batch_size)
 
     def _step(self, step: int) -> bool:
         """Take one step and return True. If a number is not finite, go back instead and return False."""
-        device = self.accelerator.device
-        mine = slice(self.accelerator.process_index, None, self.accelerator.num_processes)
+        device, mine = self.accelerator.device, group.share(self.order.batch_size)
         index, (epoch, positions) = self.order.index(step)[mine], self.order.positions(step)
+        unhidden = min(max(self.train.unhidden(self.order.batch_size) - mine.start, 0), len(index))
         weight = kl_weight(step, self.steps, self.kl_weight, self.options.kl_warmup, self.options.kl_cycles)
         samples = draws(step, self.steps, self.samples, self.options.draws_warmup)
         noise = BatchNoise(batch_keys(self.seed, epoch, positions[mine]).to(device))
         inputs = Inputs(
-            self.train.prepare(self.train.read(index).to(device), noise),
+            self.train.prepare(self.train.read(index).to(device), noise, unhidden),
             noise.normal((samples, self.latent_dim), BatchStream.POSTERIOR).movedim(1, 0),
             self.train.context(index),
+            self.order.batch_size,
             beta=torch.tensor(weight, device=device),
             lag=torch.tensor(1 - min(self.options.average, (1 + step) / (10 + step)), device=device),
-            counted=self.train.unhidden(len(index)),  # rows with hidden cells would look better than they are
+            counted=unhidden,  # rows with hidden cells would look better than they are
         )
         with seeded(self._noise_seed(step)):  # for dropout, and for what custom parts draw
             taken = self.step(inputs, self._rate(step))
@@ -208,7 +222,7 @@ class Trainer:
 
     def _noise_seed(self, step: int) -> int:
         """Return the seed of torch's global generator in a step."""
-        place = repr((self.seed, step, self.accelerator.process_index)).encode()
+        place = repr((self.seed, step, group.rank())).encode()
         return int.from_bytes(hashlib.blake2b(place, digest_size=8).digest()) >> 1
 
     def _go_back(self, step: int, taken: Taken) -> None:
@@ -222,9 +236,10 @@ class Trainer:
                 mend="Try a smaller training.learning_rate or training.gradient_clip, look for extreme values in the data, or choose a likelihood with heavier tails",
             )
         self.state.load(self.folder, GOOD)
+        group.wait()  # until all have read it
         self.state.counters.recoveries = counters.recoveries
         self.state.counters.rate_scale = 0.5**counters.recoveries
-        self.folder.remove(LATEST)
+        self._remove_latest()
         self._save(GOOD)
         self.reporter.say(
             f"Step {step}: {culprit} was not finite. Training goes back to step {self.state.counters.step}, with {self.state.counters.rate_scale:g} times the learning rate."
@@ -232,7 +247,7 @@ class Trainer:
 
     def _culprit(self, taken: Taken) -> str:
         for name in ("distortion", "rate", "loss"):
-            if not torch.isfinite(getattr(taken.terms, name)).all():
+            if group.greatest(int(not torch.isfinite(getattr(taken.terms, name)).all())):
                 return f"the {name}"
         for name, norm in zip(self.step.names, taken.norms.tolist(), strict=True):
             if not math.isfinite(norm):
@@ -271,8 +286,7 @@ class Trainer:
             self.options.patience and counters.stale >= self.options.patience
         )
         self._save(GOOD)
-        if self.accelerator.is_main_process:
-            self.folder.remove(LATEST)
+        self._remove_latest()
         self.accelerator.log({k: v for k, v in self.metrics[-1].items() if k != "step"}, step=step)
         self.reporter.validated(self.metrics[-1])
 
@@ -283,7 +297,7 @@ class Trainer:
             counters.stale += 1
             return
         counters.best, counters.best_step, counters.stale = score, step, 0
-        if self.accelerator.is_main_process:
+        if group.rank() == 0:
             self.folder.write_tensors(WEIGHTS, self.model.state_dict(), {"step": str(step)})
 
     def _measure(self) -> tuple[dict[str, float], float | None]:
@@ -291,9 +305,13 @@ class Trainer:
         return measure_validation(self.model, self.validation, self.objective, self.samples)
 
     def _save(self, name: str) -> None:
-        if self.accelerator.is_main_process:
+        if group.rank() == 0:
             self.folder.write_metrics(self.metrics)  # first, because resuming drops rows after the saved step
             self.state.save(self.folder, name)
+
+    def _remove_latest(self) -> None:
+        if group.rank() == 0:
+            self.folder.remove(LATEST)
 
     def _finish(self) -> None:
         counters = self.state.counters
@@ -301,5 +319,5 @@ class Trainer:
             self.reporter.say(
                 f"Stopped at step {counters.step} of {self.steps}: the held-out bound has not risen since step {counters.best_step}."
             )
-        self.accelerator.wait_for_everyone()
+        group.wait()
         self.model.load_state_dict(self.folder.read_tensors(WEIGHTS)[0])

@@ -10,6 +10,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from vaekit.errors import Interrupted
+from vaekit.processes import group
 
 _caught: ContextVar[bool] = ContextVar("caught", default=True)
 
@@ -22,9 +23,13 @@ class Stop:
         self.former: dict[int, Callable[[int, FrameType | None], Any] | int] = {}
 
     def __call__(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        """Record the signal, and restore the previous handler, so that a second signal takes effect at once."""
+        """Record the signal, and restore the previous handler, so that a second signal takes effect at once.
+
+        Several processes ignore a second signal, because it may reach some of them only: a launcher repeats what a terminal
+        has sent, and ends processes that take too long.
+        """
         self.signal = number
-        signal.signal(number, self.former[number])
+        signal.signal(number, self.former[number] if group.count() == 1 else signal.SIG_IGN)
 
 
 @contextlib.contextmanager

@@ -1,6 +1,8 @@
 """A step of training, as one function that runs as it is or as one compiled graph.
 
-g = ∇ mean loss(x);   g ← g · min(1, clip/‖g‖);   a step of the optimiser;   ā ← ā + lag·(a − ā);   sums
+g = Σ ∇ loss(x) / B;   g ← g · min(1, clip/‖g‖);   a step of the optimiser;   ā ← ā + lag·(a − ā);   sums
+
+Several processes have a share of the rows each. Gradients and sums are added over all of them, so all take the same step.
 """
 
 from __future__ import annotations
@@ -10,10 +12,11 @@ from contextlib import AbstractContextManager, ExitStack
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from vaekit.errors import shorten
 from vaekit.objectives import Terms
+from vaekit.processes import group
 from vaekit.training.optimizers import StepOptimizer
 from vaekit.training.optimizers.base import States
 from vaekit.training.options import TrainingOptions
@@ -27,17 +30,19 @@ class Inputs(NamedTuple):
     """What a step is given, apart from the weights and the state.
 
     Args:
-        x: data as the model sees them, shape (B, *event).
-        noise: ε, shape (M, B, latent_dim).
-        context: c if the model is conditional, shape (B, ...).
+        x: data as the model sees them, shape (b, *event): this process's share of the B rows of the batch.
+        noise: ε, shape (M, b, latent_dim).
+        context: c if the model is conditional, shape (b, ...).
+        batch: B, the rows of all processes.
         beta: β, a scalar tensor.
         lag: share of the new weights in their average, a scalar tensor.
-        counted: number of rows, from the first, whose terms are added to the sums.
+        counted: number of rows of the share, from the first, whose terms are added to the sums.
     """
 
     x: Tensor
     noise: Tensor
     context: Tensor | None
+    batch: int
     beta: Tensor
     lag: Tensor
     counted: int
@@ -47,7 +52,7 @@ class Taken(NamedTuple):
     """What a step returns: if `norm` is not finite, the weights are not either, and an earlier state must be loaded.
 
     Args:
-        terms: the terms of the objective, each of shape (B,).
+        terms: the terms of the objective for the rows of this process, each of shape (b,).
         norms: norm of the gradient of each parameter, shape (parameters,); zero for a parameter without a gradient.
         norm: norm of the whole gradient before clipping, a scalar tensor.
     """
@@ -64,7 +69,6 @@ class Step:
     with a message.
 
     Args:
-        loss: the model and its objective, wrapped if several processes train together.
         state: the training state.
         options: the `training` section of the recipe.
         say: receives the message.
@@ -72,17 +76,15 @@ class Step:
 
     def __init__(
         self,
-        loss: nn.Module,
         state: TrainingState,
         options: TrainingOptions,
         say: Callable[[str], None],
     ) -> None:
-        self.loss, self.optimizer, self.sums, self.say = loss, state.optimizer, state.sums, say
+        self.loss, self.optimizer, self.sums, self.say = state.loss, state.optimizer, state.sums, say
         self.clip, self.reduced = options.gradient_clip, options.precision == "bfloat16"
         named = {name: p for name, p in state.loss.named_parameters() if p.requires_grad}
         self.names, self.parameters = list(named), list(named.values())
         self.averaged, self.average = state.parameters, list(state.average.values())
-        self.alone = loss is state.loss
         self.states: States = ()
         if isinstance(self.optimizer, StepOptimizer):
             self.states = [self.optimizer.state[parameter] for parameter in self.parameters]
@@ -116,7 +118,7 @@ class Step:
 
     def _obstacle(self) -> str:
         """Return a reason why the step cannot be compiled, or an empty text."""
-        if not self.alone:
+        if group.count() > 1:
             return "several processes train together"
         if not isinstance(self.optimizer, StepOptimizer):
             return f"{type(self.optimizer).__name__} is not a `StepOptimizer`"
@@ -133,8 +135,12 @@ class Step:
         compiling, device = torch.compiler.is_compiling(), inputs.x.device
         with torch.autocast(device.type, torch.bfloat16, enabled=self.reduced):
             terms: Terms = self.loss(inputs.x, inputs.beta, inputs.context, len(inputs.noise), inputs.noise)
-        gradients = self._gradients(terms.loss.mean())
+        gradients = self._gradients(terms.loss.sum() / inputs.batch)
         with torch.no_grad():
+            each = terms.distortion[: inputs.counted], terms.rate[: inputs.counted]
+            sums = torch.stack([*(term.sum() for term in each), inputs.beta.new_tensor(inputs.counted)])
+            if group.count() > 1:
+                gradients = self._add(gradients, sums)
             used = [index for index, gradient in enumerate(gradients) if gradient is not None]
             found = [gradient for gradient in gradients if gradient is not None]
             if compiling:  # fused with the passes that make the gradients
@@ -156,8 +162,7 @@ class Step:
                 self._step_torch(self.optimizer, gradients, rate)
             for average, parameter in zip(self.average, self.averaged, strict=True):
                 average.lerp_(parameter, inputs.lag)
-            each = terms.distortion[: inputs.counted], terms.rate[: inputs.counted]
-            self.sums += torch.stack([*(term.sum() for term in each), inputs.beta.new_tensor(inputs.counted)])
+            self.sums += sums
             every = norms.new_zeros(len(gradients)).index_copy(0, torch.tensor(used, device=device), norms)
         return Taken(Terms(*(term.detach() for term in terms)), every, norm)
 
@@ -167,19 +172,22 @@ class Step:
         A convolution may return the gradient of its weight in another order in memory. The fused kernel of AdamW reads memory in
         order, so it would update the wrong weights.
         """
-        if self.alone:
-            found = torch.autograd.grad(loss, self.parameters, allow_unused=True)
-            return [_laid_out_as(parameter, each) for parameter, each in zip(self.parameters, found, strict=True)]
-        for parameter in self.parameters:
-            parameter.grad = None
-        loss.backward()  # the wrapper averages gradients over processes only here
-        return [parameter.grad for parameter in self.parameters]
+        found = torch.autograd.grad(loss, self.parameters, allow_unused=True)
+        return [_laid_out_as(parameter, each) for parameter, each in zip(self.parameters, found, strict=True)]
+
+    def _add(self, gradients: Sequence[Tensor | None], sums: Tensor) -> Sequence[Tensor | None]:
+        """Add gradients and sums over all processes. A parameter has a gradient if it has one in any process."""
+        pairs = list(zip(self.parameters, gradients, strict=True))
+        whole = [torch.zeros_like(parameter) if each is None else each for parameter, each in pairs]
+        present = sums.new_tensor([float(each is not None) for each in gradients])
+        group.add([*whole, present, sums])
+        return [each if found else None for each, found in zip(whole, present.tolist(), strict=True)]
 
     def _step_torch(self, optimizer: torch.optim.Optimizer, gradients: Sequence[Tensor | None], rate: float) -> None:
         for parameter, gradient in zip(self.parameters, gradients, strict=True):
             parameter.grad = gradient
-        for group in optimizer.param_groups:
-            group["lr"] = rate
+        for each in optimizer.param_groups:
+            each["lr"] = rate
         optimizer.step()
 
 

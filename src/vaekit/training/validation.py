@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from vaekit.data import Rows
-from vaekit.evaluation import active_units, measure
+from vaekit.evaluation import active_units, measure, measure_shares
 from vaekit.models import LatentModel
 from vaekit.objectives import Objective
 
@@ -15,7 +15,7 @@ from vaekit.objectives import Objective
 def measure_validation(
     model: LatentModel, rows: Rows, objective: Objective, samples: int
 ) -> tuple[dict[str, float], float | None]:
-    """Measure the validation rows.
+    """Measure the validation rows; each of several processes measures a share of them.
 
     Args:
         model: the model with the weights to measure.
@@ -28,7 +28,8 @@ def measure_validation(
     """
     if not len(rows):
         return dict.fromkeys(("elbo", "distortion", "rate", "active_units", "bound"), math.nan), None
-    measured = measure(model, rows, samples if objective.importance_weighted else 1)
+    draws = samples if objective.importance_weighted else 1
+    measured = measure_shares(lambda own: measure(model, own, draws), rows)
     distortion, rate, bound = (
         float(np.average(part, weights=rows.part.weight()))
         for part in (measured.distortion, measured.rate, measured.score)
