@@ -64,14 +64,14 @@ def _signals_raise() -> Iterator[None]:
     try:
         yield
     finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)
+        for number, handler in former.items():  # a launcher repeats its signal while a process ends
+            signal.signal(number, signal.SIG_IGN if is_launched() else handler)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001
     from vaekit.errors import Interrupted
 
-    if is_launched():  # a launcher sends the signal again, while this process ends
+    if is_launched():
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise Interrupted("interrupted before there was anything to save", "", number)

@@ -3,6 +3,6 @@
 `launch` reads what the launcher says, without torch; `group` has what processes do together.
 """
 
-from vaekit.processes.launch import LAUNCHED, is_launched, is_restarted, launch_name, leads
+from vaekit.processes.launch import LAUNCHED, is_launched, launch_name, leads, restarts
 
-__all__ = ["LAUNCHED", "is_launched", "is_restarted", "launch_name", "leads"]
+__all__ = ["LAUNCHED", "is_launched", "launch_name", "leads", "restarts"]

@@ -20,7 +20,7 @@ from torch import Tensor, distributed
 
 from vaekit import errors
 from vaekit.errors import TrainingError, VaekitError
-from vaekit.processes.launch import is_launched, local_place
+from vaekit.processes.launch import is_launched, local_place, restarts
 
 T = TypeVar("T")
 PATIENCE = timedelta(minutes=5)
@@ -88,11 +88,18 @@ def _join() -> _Group:
     global _joined
     if _joined is None and (is_launched() or distributed.is_initialized()):
         if not distributed.is_initialized():
-            with _answered():
-                distributed.init_process_group(_backend(), timeout=PATIENCE)
-            atexit.register(_leave)
+            _find_each_other()
         _joined = _Group(distributed.get_rank(), distributed.get_world_size())
     return _joined or _ALONE
+
+
+def _find_each_other() -> None:
+    with _answered():
+        store, number, size = next(distributed.rendezvous("env://", timeout=PATIENCE))  # type: ignore[attr-defined]
+        # a launcher keeps its store, in which the addresses of processes before a restart still stand
+        store = distributed.PrefixStore(f"vaekit/{restarts()}", store)  # type: ignore[attr-defined]
+        distributed.init_process_group(_backend(), store=store, rank=number, world_size=size, timeout=PATIENCE)
+    atexit.register(_leave)
 
 
 def _backend() -> str:

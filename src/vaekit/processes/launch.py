@@ -49,6 +49,6 @@ def launch_name() -> str | None:
     return name
 
 
-def is_restarted() -> bool:
-    """Tell whether the launcher has started these processes again, because one of them had ended with an error."""
-    return os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") not in ("", "0")
+def restarts() -> int:
+    """Return how many times the launcher has started these processes again, because one of them had ended with an error."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT") or 0)

@@ -15,7 +15,7 @@ import torch
 from vaekit.errors import RunError, VaekitError
 from vaekit.evaluation import measure, measure_shares
 from vaekit.folder import WEIGHTS, RunFolder
-from vaekit.processes import is_restarted, launch_name, leads
+from vaekit.processes import launch_name, leads, restarts
 from vaekit.processes.group import count, from_first, in_turn, rank, together
 from vaekit.recipe import Recipe
 from vaekit.recipe.objects import sort_parts
@@ -166,7 +166,7 @@ def _share(make: Callable[[], Run], rows: Given, objects: Mapping[str, Any]) -> 
 
 def _find_own(out: str | Path | None) -> str | Path | None:
     """Return the folder `out` if the run in it was begun by these processes, before their launcher restarted them."""
-    if out is None or not is_restarted() or not os.path.lexists(RunFolder(out).path / "provenance.json"):
+    if out is None or not restarts() or not os.path.lexists(RunFolder(out).path / "provenance.json"):
         return None
     return out if RunFolder(out).open().get("launch") == launch_name() else None
 
