@@ -99,3 +99,4 @@ def test_a_refusal_is_told_once(tmp_path, arguments, sentence):
     assert sentence in first.err
     assert "Traceback" not in first.err
     assert second.err == ""
+    assert not (tmp_path / "run").exists()

@@ -116,9 +116,9 @@ class MaskedCells(TableCells):
     def _log_missing(self, i: int, group: CategoryGroup) -> Tensor:
         """Return log P(missing|category), averaged over the normal score if the category has one."""
         own = F.logsigmoid(self.missingness.categories[i])
-        selects, which = self._selected(group)
-        if not selects.any():
+        if not self.tilted:
             return own
+        selects, which = self._selected(group)
         totals = torch.cat([t.mixture.log_total for t in self.tilted], -1)[..., which]  # type: ignore[attr-defined]
         return torch.where(self._last(group) & selects.unsqueeze(1), totals.unsqueeze(-1), own)
 

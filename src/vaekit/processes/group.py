@@ -239,26 +239,29 @@ def from_first(make: Callable[[], str]) -> str:
         while not store.check([key]):  # a look at a time, so that signals are answered
             time.sleep(PAUSE)
         told = json.loads(store.get(key))
+    wait()
     if "error" in told:
         error: VaekitError = getattr(errors, told["error"], VaekitError)(*told["text"])
         error.told = True
         raise error
-    wait()
     return str(told["value"])
 
 
 def _tell(make: Callable[[], str], store: Any, key: str) -> str:
     """Make something, and tell the other processes what it is, or why it could not be made."""
     told: dict[str, Any] = {"error": "TrainingError", "text": ["The first process has ended with an error"]}
+    failure: VaekitError | None = None
     try:
         with _alone():
             told = {"value": make()}
     except VaekitError as error:
+        failure = error
         told = {"error": type(error).__name__, "text": [error.must, error.given, error.mend]}
-        raise
     finally:
         store.set(key, json.dumps(told))
     wait()  # until all have read it
+    if failure is not None:
+        raise failure
     return str(told["value"])
 
 

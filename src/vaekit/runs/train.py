@@ -12,7 +12,7 @@ from typing import Any
 import numpy.typing as npt
 import torch
 
-from vaekit.errors import RunError, VaekitError
+from vaekit.errors import RecipeError, RunError, VaekitError
 from vaekit.evaluation import measure, measure_shares
 from vaekit.folder import WEIGHTS, RunFolder
 from vaekit.processes import launch_name, leads, restarts
@@ -128,13 +128,14 @@ def train(
             run = in_turn(lambda: read_run(RunFolder(begun), objects))
             with _hold(run.folder):
                 return _resume(run, rows, reporter)
-        launched = {"processes": count(), "launch": launch_name()}
+        launched: dict[str, Any] = {"processes": count(), "launch": launch_name()}
         chosen = [*(settings.items() if isinstance(settings, Mapping) else settings), *named.items()]
 
         def make() -> Run:
             folder = RunFolder(out) if out is not None else _new_folder(source)
             folder.check_free("out", overwrite)
             made = begin(folder, rows, recipe, chosen, seed, objects)
+            _check_batch(made, launched["processes"])
             made.provenance |= launched
             if overwrite:
                 folder.clear()
@@ -178,6 +179,17 @@ def _new_folder(source: object) -> RunFolder:
     return RunFolder(next(path for path in candidates if not path.exists()))
 
 
+def _check_batch(run: Run, processes: int) -> None:
+    """Raise a `RecipeError` if a batch has too few rows for the processes that divide it."""
+    batch = min(int(run.recipe.training.batch_size), run.provenance["rows"]["train"])
+    if batch < processes:
+        raise RecipeError(
+            "training.batch_size must be at least the number of processes, which divide each batch",
+            f"{batch} for {processes} processes",
+            "Choose a larger batch, or start fewer processes",
+        )
+
+
 @contextlib.contextmanager
 def _hold(folder: RunFolder) -> Iterator[None]:
     """Lock a run folder for training, in the first process only."""
@@ -191,7 +203,8 @@ def _resume(run: Run, rows: Given, reporter: Reporter) -> Run:
     folder = run.folder
     if said := from_first(lambda: mend_states(folder)):
         reporter.say(said)
-    begun = in_turn(lambda: _reopen(run, rows))
+    several = count()
+    begun = in_turn(lambda: _reopen(run, rows, several))
     for what, now in (("threads", torch.get_num_threads()), ("processes", count())):
         if (before := run.provenance.get(what, 1)) != now:
             began, goes_on = (f"{n} {what if n > 1 else ONE[what]}" for n in (before, now))
@@ -199,9 +212,10 @@ def _resume(run: Run, rows: Given, reporter: Reporter) -> Run:
     return _fit(run, reporter, resume=begun)
 
 
-def _reopen(run: Run, rows: Given) -> bool:
+def _reopen(run: Run, rows: Given, processes: int) -> bool:
     """Open the rows of a run that is resumed, check its files, and return whether it has a state."""
     folder = run.folder
+    _check_batch(run, processes)
     if rows.source is not None:
         run.source = rows.open_as(run)
     split = run.split()

@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from vaekit.data import BatchNoise, BatchOrder, BatchStream, Rows, batch_keys, seeded
-from vaekit.errors import Interrupted, RecipeError, TrainingError
+from vaekit.errors import Interrupted, TrainingError
 from vaekit.folder import WEIGHTS, RunFolder
 from vaekit.models import LatentModel
 from vaekit.objectives import Loss, Objective
@@ -79,12 +79,6 @@ class Trainer:
         batch, weights = int(self.options.batch_size), self.train.part.weight()
         self.order = BatchOrder(len(self.train), batch, self.seed, weights)
         self.steps = int(self.options.epochs) * self.order.steps_per_epoch
-        if self.order.batch_size < group.count():
-            raise RecipeError(
-                "training.batch_size must be at least the number of processes, which divide each batch",
-                f"{self.order.batch_size} for {group.count()} processes",
-                "Choose a larger batch, or start fewer processes",
-            )
         self.accelerator = make_accelerator(self.options, self.folder)
         loss = Loss(self.model, self.objective).to(self.accelerator.device)
         if self.options.compile:
