@@ -114,10 +114,12 @@ def test_what_is_missing_is_distributed_by_bayes(parts):
     assert stats.kstest(codes[:, 3], lambda x: np.interp(x, grid, untilted)).pvalue < 1e-6  # it makes a difference
 
 
-def test_missingness_that_does_not_look_at_values_changes_nothing_but_by_a_constant():
-    likelihood = Mixed(CELLS.layout, missing="modelled")
-    codes = np.where(RNG.random(CODES.shape) < 0.3, np.nan, CODES)
-    x = CELLS.forward(torch.from_numpy(codes))
+@pytest.mark.parametrize("columns", [len(COLUMNS), 2], ids=["all", "categories alone"])
+def test_missingness_that_does_not_look_at_values_changes_nothing_but_by_a_constant(columns):
+    layout = fit_cells(COLUMNS[:columns], CODES[:, :columns])
+    likelihood = Mixed(layout.layout, missing="modelled")
+    codes = np.where(RNG.random((len(CODES), columns)) < 0.3, np.nan, CODES[:, :columns])
+    x = layout.forward(torch.from_numpy(codes))
     likelihood.start(x)
     with torch.no_grad():
         cells = likelihood(torch.randn(likelihood.parameters_per_feature)).base_dist

@@ -111,7 +111,8 @@ class MaskedCells(TableCells):
         """Return whether each cell has a normal score for its last category, and the index of that score."""
         cells = torch.arange(group.cells.start, group.cells.stop, device=self.missingness.selectors.device)
         same = cells.unsqueeze(1) == self.missingness.selectors.unsqueeze(0)
-        return same.any(1), same.long().argmax(1)
+        which = same.long().argmax(1) if self.numbers else torch.zeros_like(cells)
+        return same.any(1), which
 
     def _log_missing(self, i: int, group: CategoryGroup) -> Tensor:
         """Return log P(missing|category), averaged over the normal score if the category has one."""

@@ -15,6 +15,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from vaekit.data import Frame
+from vaekit.processes.group import together, wait
 from vaekit.recipe import load_recipe
 from vaekit.runs.run import Run
 from vaekit.training.signals import leave_signals_alone
@@ -70,6 +71,8 @@ def choose_folder(out: str | Path | None) -> Iterator[str | Path]:
         return
     with tempfile.TemporaryDirectory(prefix="vaekit-") as name, leave_signals_alone():
         yield Path(name) / "run"
+        with together():  # other processes may still read the folder of the first
+            wait()
 
 
 def in_float64(run: Run) -> Run:
