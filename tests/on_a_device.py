@@ -13,9 +13,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from safetensors.torch import load_file
 
 import card
+import ranks
 import vaekit
+from processes import work
 from test_recipes import data_for, short_for
 from vaekit.data import Rows
 from vaekit.errors import Interrupted
@@ -23,6 +26,7 @@ from vaekit.evaluation import inference_gap, rate_distortion
 from vaekit.recipe import load_recipe, recipe_names
 from vaekit.reporters import Reporter
 from vaekit.training import loop
+from vaekit.training.state import GOOD
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no graphics card")
 
@@ -162,3 +166,18 @@ def test_a_run_that_was_stopped_on_the_card_resumes_bit_for_bit(tmp_path, compil
     resumed = vaekit.train(resume=tmp_path / "part")
     for (name, a), b in zip(whole.model.state_dict().items(), resumed.model.state_dict().values(), strict=True):
         assert torch.equal(a, b), name
+
+
+@needs_cuda
+def test_two_processes_take_the_steps_of_one_on_cards(tmp_path):
+    """On one card they share it, and add by gloo; on two they add by nccl."""
+    ended = ranks.together([work.__file__, "train", tmp_path])
+    assert [each.code for each in ended] == [0, 0], ended
+    (tmp_path / "one").mkdir()
+    work.train_all(tmp_path / "one")
+    for name in (*work.RECIPES, "table"):
+        one, two = (load_file(folder / name / GOOD) for folder in (tmp_path / "one", tmp_path))
+        for key, expected in one.items():
+            torch.testing.assert_close(
+                two[key], expected, rtol=1e-2, atol=1e-3, msg=lambda text, key=key: f"{key}: {text}"
+            )

@@ -221,7 +221,7 @@ class Trainer:
 
     def _go_back(self, step: int, taken: Taken) -> None:
         """Go back to the last good state with half the learning rate, at most three times."""
-        culprit = self._culprit(taken)
+        culprit = self.step.find_culprit(taken)
         counters = copy.copy(self.state.counters)
         counters.recoveries += 1
         if counters.recoveries > MOST_RECOVERIES:
@@ -233,20 +233,12 @@ class Trainer:
         group.wait()  # until all have read it
         self.state.counters.recoveries = counters.recoveries
         self.state.counters.rate_scale = 0.5**counters.recoveries
-        self._remove_latest()
+        if group.rank() == 0:
+            self.folder.remove(LATEST)
         self._save(GOOD)
         self.reporter.say(
             f"Step {step}: {culprit} was not finite. Training goes back to step {self.state.counters.step}, with {self.state.counters.rate_scale:g} times the learning rate."
         )
-
-    def _culprit(self, taken: Taken) -> str:
-        for name in ("distortion", "rate", "loss"):
-            if group.greatest(int(not torch.isfinite(getattr(taken.terms, name)).all())):
-                return f"the {name}"
-        for name, norm in zip(self.step.names, taken.norms.tolist(), strict=True):
-            if not math.isfinite(norm):
-                return f"the gradient of {name.removeprefix('model.')}"
-        return "the norm of the gradient"
 
     def _validate(self, step: int) -> None:
         """Measure the bound with the averaged weights, record it, and keep the weights if they are the best so far."""
@@ -280,7 +272,8 @@ class Trainer:
             self.options.patience and counters.stale >= self.options.patience
         )
         self._save(GOOD)
-        self._remove_latest()
+        if group.rank() == 0:
+            self.folder.remove(LATEST)
         self.accelerator.log({k: v for k, v in self.metrics[-1].items() if k != "step"}, step=step)
         self.reporter.validated(self.metrics[-1])
 
@@ -302,10 +295,6 @@ class Trainer:
         if group.rank() == 0:
             self.folder.write_metrics(self.metrics)  # first, because resuming drops rows after the saved step
             self.state.save(self.folder, name)
-
-    def _remove_latest(self) -> None:
-        if group.rank() == 0:
-            self.folder.remove(LATEST)
 
     def _finish(self) -> None:
         counters = self.state.counters

@@ -7,6 +7,7 @@ Several processes have a share of the rows each. Gradients and sums are added ov
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from typing import NamedTuple
@@ -106,6 +107,16 @@ class Step:
                 self._compiled = None
                 self._refuse(str(error))
         return self._take(inputs, self.states, rate)
+
+    def find_culprit(self, taken: Taken) -> str:
+        """Return what was not finite in a step of all processes, for a message."""
+        for name in ("distortion", "rate", "loss"):
+            if group.greatest(int(not torch.isfinite(getattr(taken.terms, name)).all())):
+                return f"the {name}"
+        for name, norm in zip(self.names, taken.norms.tolist(), strict=True):
+            if not math.isfinite(norm):
+                return f"the gradient of {name.removeprefix('model.')}"
+        return "the norm of the gradient"
 
     def compiler(self) -> AbstractContextManager[object]:
         """Return a context with the compiler's settings, for all steps: entering it at each step would take time."""
