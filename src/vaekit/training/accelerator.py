@@ -48,13 +48,13 @@ def end_trackers(accelerator: Any) -> None:
 
 
 def _on_cpu() -> bool:
-    """Tell whether training takes place on the CPU; Accelerate then joins the processes only if it is told so."""
+    """Tell whether training takes place on the CPU; Accelerate must be told so if several processes were launched."""
     with without_warnings():
         from accelerate import PartialState
 
     # totals are kept in float64, which Apple's accelerator lacks
-    none = torch.backends.mps.is_available() or not torch.accelerator.is_available()
-    return bool(PartialState(cpu=none).device.type == "cpu")
+    cpu = torch.backends.mps.is_available() or (is_launched() and not torch.accelerator.is_available())
+    return bool(PartialState(cpu=cpu).device.type == "cpu")
 
 
 @contextlib.contextmanager
