@@ -102,6 +102,13 @@ MUTANTS = [
         LOOP,
     ),
     Mutant(
+        "rows of a smaller share weigh more",
+        "training/step.py",
+        "terms.loss.sum() / inputs.batch",
+        "terms.loss.mean() / group.count()",
+        "tests/processes/test_together.py::test_two_processes_take_the_steps_of_one",
+    ),
+    Mutant(
         "the gradient's norm is not limited",
         "training/step.py",
         "elif self.clip and norm > self.clip:",
