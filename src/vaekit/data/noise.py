@@ -99,6 +99,10 @@ class SeedStream(IntEnum):
 
     SAMPLE_MISSING = 14
     """Draws which cells of sampled rows are missing."""
+    CALIBRATION = 15
+    """Hides cells, and draws borders and outcomes, to measure calibration."""
+    SIMULATION = 16
+    """Draws rows from the model whose codes are known, to measure calibration."""
     AUDIT_ROWS = 40
     """Makes up rows for an audit, and orders them."""
     AUDIT_PROPOSAL = 41
