@@ -15,7 +15,9 @@ from vaekit.evaluation import TableModel, evaluating
 from vaekit.evaluation.tables.predictive import Predictive, find_intervals, judge
 
 TABLE = (
-    Column(name="colour", kind="categorical", type="string", categories=("blue", "green", "red"), rare=(("x", 2), ("y", 1))),
+    Column(
+        name="colour", kind="categorical", type="string", categories=("blue", "green", "red"), rare=(("x", 2), ("y", 1))
+    ),
     Column(name="level", kind="ordinal", type="int64", categories=(1.0, 2.0, 3.0)),
     Column(name="n", kind="count", type="int64", spacing=1.0, lowest=0.0),
     Column(name="x", kind="real", type="double"),
@@ -115,16 +117,18 @@ def test_positions_against_integration():
     W1, b1, W2, b2 = decoder_weights(vae)
     offset = vae.decoder.likelihood.offset.detach().double().numpy()
     lines = oracles.Line((-0.5, 2.5, 8.5), (-1.5, 0.2, 1.8), (0.5, 0.3), counts=True), oracles.Line(*LINE.values())
-    exact = oracles.MixedTable((W1, b1, W2, b2 + offset), ((4, 0), (lines[0], 4), (lines[1], 10)), 2, np.linspace(-7, 7, 401))
+    exact = oracles.MixedTable(
+        (W1, b1, W2, b2 + offset), ((4, 0), (lines[0], 4), (lines[1], 10)), 2, np.linspace(-7, 7, 201)
+    )
     row = np.array([1.0, 3.0, np.nan])
     rows = Rows(Part(row[None], np.arange(1)), Transform(steps=(cells,)))
-    values = np.linspace(-30, 30, 60_001)
+    values = np.linspace(-30, 30, 3001)
     density = exact.conditional(row, 2, values)
     reached = np.cumsum(density) * (values[1] - values[0])
     for x in (-2.0, 0.5, 3.0):
-        found = judge(TableModel(vae, schema, cells, 20_000), rows, np.array([[1.0, 3.0, x]]))
+        found = judge(TableModel(vae, schema, cells, 5_000), rows, np.array([[1.0, 3.0, x]]))
         expected = np.interp(x, values, reached)
-        assert found.below[0, 2] == found.reached[0, 2] == pytest.approx(expected, abs=0.01)
+        assert found.below[0, 2] == found.reached[0, 2] == pytest.approx(expected, abs=0.02)
 
 
 def test_intervals_hold_their_share_and_no_more_values_than_needed(model):
@@ -141,7 +145,8 @@ def test_intervals_hold_their_share_and_no_more_values_than_needed(model):
     shares, inside = known.probabilities(0), found.sets[0]
     held = (shares * inside).sum(1)
     least = np.where(inside, shares, 1).min(1)
-    assert (held[:2] >= 0.9 - 1e-9).all() and (held[:2] - least[:2] < 0.9).all()
+    assert (held[:2] >= 0.9 - 1e-9).all()
+    assert (held[:2] - least[:2] < 0.9).all()
     assert not inside[2].any()  # the cell is there
 
 

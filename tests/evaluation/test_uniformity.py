@@ -53,7 +53,8 @@ def test_faults_are_said_with_their_sizes(scale, shift, fault):
     """Truths at the quantiles of N(shift, scale²), where the model says N(0, 1)."""
     truth = stats.norm.ppf((np.arange(2000) + 0.5) / 2000, shift, scale)
     found = measure_uniformity("x", stats.norm.cdf(truth))
-    assert found.fault.startswith(fault) and bool(found.fault) == bool(fault)
+    assert found.fault.startswith(fault)
+    assert bool(found.fault) == bool(fault)
     assert found.spread == pytest.approx(scale, rel=0.02)
     assert found.shift == pytest.approx(shift, abs=0.01)
     assert found.distance == pytest.approx(stats.kstest(stats.norm.cdf(truth), "uniform").statistic, abs=1e-12)

@@ -302,4 +302,6 @@ def _fit(run: Run, split: Split, reporter: Reporter, resume: bool) -> Run:
     if changed and processes().is_main_process:
         chosen = run.folder.read_tensors(WEIGHTS)[1]
         run.folder.write_tensors(WEIGHTS, run.model.state_dict(), chosen)
+    if run.reads_tables and run.model.has_likelihood and processes().is_main_process:
+        run.as_table_run().recalibrate(split)
     return run

@@ -7,7 +7,6 @@ intervals as returned, and with their border drawn at random, which is exact. On
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,7 +48,8 @@ def measure_coverage(inside: Array, returned: Array, level: float) -> Coverage:
     """Return the share of cells inside.
 
     Args:
-        inside: 1 where a cell is in the interval with a random border, 0 where it is not, NaN for other cells, shape (n, C).
+        inside: 1 where a cell is in the interval with a random border, 0 where it is not, NaN for other cells, shape (n, …)
+            for n rows.
         returned: the same for the interval as returned.
         level: L.
     """
@@ -58,8 +58,8 @@ def measure_coverage(inside: Array, returned: Array, level: float) -> Coverage:
     if not cells:
         return Coverage(level, 0, math.nan, math.nan, math.nan)
     share = float(inside[there].mean())
-    off = np.where(there, inside - share, 0.0).sum(1)
-    rows = max(int(there.any(1).sum()), 2)
+    off = np.where(there, inside - share, 0.0).reshape(len(inside), -1).sum(1)
+    rows = max(int(there.reshape(len(inside), -1).any(1).sum()), 2)
     by_rows = math.sqrt(np.square(off).sum() * rows / (rows - 1)) / cells
     error = max(math.sqrt(level * (1 - level) / cells), by_rows)
     return Coverage(level, cells, share, error, float(returned[there].mean()))
@@ -111,15 +111,16 @@ def measure_reliability(confidence: Array, hit: Array, seed: int = 0) -> Reliabi
     def error(outcomes: Array) -> float:
         return float(np.abs(np.bincount(bins, outcomes - confidence, CONFIDENCE_BINS)).sum() / len(confidence))
 
-    rng = SeedStream.CALIBRATION.rng(seed, len(confidence))
+    rng = SeedStream.CALIBRATION_OUTCOME.rng(seed)
     chance = [error((rng.random(len(confidence)) < confidence).astype(float)) for _ in range(SIMULATED)]
     with np.errstate(invalid="ignore"):
-        means: Sequence[Array] = [np.bincount(bins, v, CONFIDENCE_BINS) / counts for v in (confidence, hit)]
+        mean, right = (np.bincount(bins, v, CONFIDENCE_BINS) / counts for v in (confidence, hit))
     return Reliability(
         len(confidence),
         tuple(edges.tolist()),
         tuple(counts.tolist()),
-        *(tuple(each.tolist()) for each in means),
+        tuple(mean.tolist()),
+        tuple(right.tolist()),
         error(hit),
         float(np.mean(chance)),
     )

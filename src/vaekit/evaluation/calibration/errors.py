@@ -31,7 +31,7 @@ Array = npt.NDArray[np.float64]
 
 RESAMPLED = 2000
 """Resampled test sets."""
-ROWS, SEEDS, SAMPLES = 100, 10, 100
+ROWS, SEEDS, SAMPLES = 50, 6, 100
 """Most rows that are measured with several seeds, the seeds, and most draws for each."""
 ROUNDING = 1e-5
 """Differences of estimates below this share are rounding errors of single precision."""
@@ -74,7 +74,7 @@ def measure_errors(
         model: the model.
         rows: the measured rows.
         log_likelihood: the estimate of each row, in nats, shape (n,).
-        samples: draws K; at most 100 are made for each of 10 seeds.
+        samples: draws K; at most 100 are made for each of 6 seeds.
 
     Returns:
         The figures; None for fewer than two rows.
@@ -82,7 +82,7 @@ def measure_errors(
     n = len(log_likelihood)
     if n < 2:
         return None
-    rng = SeedStream.CALIBRATION.rng(rows.seed, n)
+    rng = SeedStream.CALIBRATION_ROWS.rng(rows.seed)
     covered = _resample(log_likelihood, rng)
     part, samples = rows.part.subset(ROWS, rows.seed), min(samples, SAMPLES)
     found = [_estimate(model, Rows(part, rows.transform, rows.seed + seed), samples) for seed in range(SEEDS)]

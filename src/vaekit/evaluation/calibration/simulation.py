@@ -36,7 +36,7 @@ Observe = Callable[[VariationalAutoEncoder, Tensor], Tensor]
 
 ROWS = 400
 """Rows drawn from the model."""
-SAMPLES = 200
+SAMPLES = 100
 """Most draws of z for each row."""
 LOG_LIKELIHOOD = "log p(x|z)"
 
@@ -73,7 +73,7 @@ def simulate(
 
     Args:
         model: the model.
-        samples: K, at most 200 draws of z for each row.
+        samples: K, at most 100 draws of z for each row.
         seed: determines the rows.
         observe: draws x ~ p(x|z) as the model sees it.
         context: context of rows, shape (n, ...), for a conditional model; its rows are repeated.
@@ -82,7 +82,7 @@ def simulate(
         The figures.
     """
     samples = min(samples, SAMPLES)
-    rng = SeedStream.SIMULATION.rng(seed)
+    rng = SeedStream.CALIBRATION_CODES.rng(seed)
     with evaluating(model) as device, seeded(int(rng.integers(2**62))):
         truth = model.prior().sample((ROWS,))
         given = None if context is None else context[torch.arange(ROWS) % len(context)]
@@ -98,9 +98,7 @@ def simulate(
     draws = rng.random(weighted.shape)
     names = [*(f"z{j}" for j in range(truth.shape[1])), LOG_LIKELIHOOD]
     both = ((samples * part + draws) / (samples + 1) for part in (weighted, encoder))
-    records = [
-        tuple(measure_uniformity(name, u[:, i], len(names)) for i, name in enumerate(names)) for u in both
-    ]
+    records = [tuple(measure_uniformity(name, u[:, i], len(names)) for i, name in enumerate(names)) for u in both]
     return Simulation(ROWS, samples, float(effective.mean()), *records)
 
 

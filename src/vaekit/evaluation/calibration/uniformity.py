@@ -27,7 +27,7 @@ Array = npt.NDArray[np.float64]
 
 BINS = 20
 """Bins of a histogram of positions."""
-ALPHA = 0.05
+ALPHA = 0.01
 """Probability that a band of uniform numbers is left anywhere."""
 SIMULATED = 10_000
 """Samples of uniform numbers from which γ is found."""

@@ -20,7 +20,7 @@ References:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -38,7 +38,9 @@ from vaekit.evaluation.tables.posterior import TablePosterior, Weighted
 
 Array = npt.NDArray[np.float64]
 
-FARTHEST_SCORE, HALVINGS = 1024.0, 52
+SLACK = 1e-12
+"""Sums of probabilities may miss a level by this much."""
+FARTHEST_SCORE, HALVINGS = 1024.0, 42
 """Where the search of a quantile starts, in normal scores, and how often the stretch is halved."""
 
 
@@ -174,37 +176,59 @@ class Predictive:
             Codes, shape (B, C), NaN for values without order.
         """
         found = np.full((self.found.z.shape[1], len(self.columns)), np.nan)
-        size, layout = len(self.cells.layout.sizes), self.cells.layout
-        lines = [(i, known) for i, known in enumerate(self.cells.columns) if isinstance(known, Marginal)]
-        wanted, steps = np.zeros(len(layout.on_grid)), [np.empty(0)] * len(layout.on_grid)
-        shares = [np.zeros((len(found), 0))] * len(layout.on_grid)
-        for column, known in lines:
-            category, score = self.cells.column_slots[column]
+        size = len(self.cells.layout.sizes)
+        wanted, steps = np.zeros(len(self.cells.layout.on_grid)), {}
+        for column, known in self._lines:
+            _, score = self.cells.column_slots[column]
             wanted[score - size] = u[column]
-            if category >= 0:  # a point mass on a grid begins at the lower edge of its interval
-                own = (self._weights * self._categories[category]).sum(0).cpu().numpy()
-                shares[score - size] = own[:, : len(known.point_masses)]
-                steps[score - size] = known.forward(np.array(known.point_masses) - known.spacing / 2)
-        low = np.full((len(found), len(wanted)), -FARTHEST_SCORE)
+            steps[score - size] = self._steps(column, known)
+        low, high = self._search(wanted, steps)
+        for column, known in self._lines:
+            place = self.cells.column_slots[column][1] - size
+            x = known.inverse(high[:, place])
+            for mass, edge in zip(known.point_masses, steps[place][0].tolist(), strict=True):
+                x = np.where((low[:, place] < edge) & (edge <= high[:, place]), mass, x)
+            found[:, column] = x
+        for column, each in enumerate(self.columns):
+            if each.kind == "ordinal":
+                reached = self.probabilities(column).cumsum(-1)
+                found[:, column] = (reached < u[column] - SLACK).sum(-1).clip(max=reached.shape[1] - 1)
+        return found
+
+    @property
+    def _lines(self) -> list[tuple[int, Marginal]]:
+        """Return the columns of numbers, each with its map to normal scores."""
+        return [(i, known) for i, known in enumerate(self.cells.columns) if isinstance(known, Marginal)]
+
+    def _steps(self, column: int, known: Marginal) -> tuple[Array, Array]:
+        """Return the scores at which the point masses of a column begin, and their probabilities, shape (B, masses)."""
+        category, _ = self.cells.column_slots[column]
+        if category < 0:
+            return np.empty(0), np.empty((self.found.z.shape[1], 0))
+        shares = (self._weights * self._categories[category]).sum(0).cpu().numpy()
+        edges = known.forward(np.array(known.point_masses) - known.spacing / 2)
+        return edges, shares[:, : len(known.point_masses)]
+
+    def _search(self, wanted: Array, steps: dict[int, tuple[Array, Array]]) -> tuple[Array, Array]:
+        """Halve stretches of scores until they hold just the point where each probability is reached.
+
+        Args:
+            wanted: the probability of each number, shape (R,).
+            steps: for each number, the scores of its point masses, and their probabilities.
+
+        Returns:
+            Both ends of the stretches, shape (B, R) each.
+        """
+        low = np.full((self.found.z.shape[1], len(wanted)), -FARTHEST_SCORE)
         high = -low
         for _ in range(HALVINGS):
             middle = (low + high) / 2
             reached = self._below(middle)
-            for place, (step, share) in enumerate(zip(steps, shares, strict=True)):
-                reached[:, place] += (share * (step <= middle[:, place, None])).sum(-1)
+            for place, (edges, shares) in steps.items():
+                reached[:, place] += (shares * (edges <= middle[:, place, None])).sum(-1)
             enough = reached >= wanted
             low, high = np.where(enough, low, middle), np.where(enough, middle, high)
-        for column, known in lines:
-            place = self.cells.column_slots[column][1] - size
-            x = known.inverse(high[:, place])
-            for step, mass in zip(steps[place], known.point_masses, strict=False):
-                x = np.where((low[:, place] < step) & (step <= high[:, place]), mass, x)
-            found[:, column] = x
-        for column, own_column in enumerate(self.columns):
-            if own_column.kind == "ordinal":
-                reached = self.probabilities(column).cumsum(-1)
-                found[:, column] = (reached < min(u[column], 1.0) - 1e-12).sum(-1).clip(max=reached.shape[1] - 1)
-        return found
+        return low, high
 
     def smallest_set(self, column: int, level: float) -> npt.NDArray[np.bool_]:
         """Return which values are in the smallest set of values whose probability reaches the level, shape (B, values)."""
@@ -213,7 +237,7 @@ class Predictive:
         sorted_shares = np.take_along_axis(shares, order, 1)
         before = sorted_shares.cumsum(-1) - sorted_shares
         inside = np.zeros(shares.shape, bool)
-        np.put_along_axis(inside, order, before < level - 1e-12, 1)
+        np.put_along_axis(inside, order, before < level - SLACK, 1)
         return inside
 
 
@@ -288,14 +312,20 @@ def find_intervals(model: TablePosterior, rows: Rows, levels: Array) -> CellInte
         rows: coded rows, NaN where a cell is missing.
         levels: the level of each column, between 0 and 1, shape (C,).
     """
-    lower, upper, sets = [], [], []
+    columns = model.schema.modelled
+    codes = np.asarray(rows.part.take(0, len(rows)), np.float64)
+    lower, upper = np.full(codes.shape, np.nan), np.full(codes.shape, np.nan)
+    unordered = [i for i, column in enumerate(columns) if column.kind in ("binary", "categorical")]
+    sets = {i: np.zeros((len(codes), len(columns[i].categories) + len(columns[i].rare)), bool) for i in unordered}
+    asked = np.flatnonzero(np.isnan(codes).any(1))
+    start, some = 0, Rows(replace(rows.part, index=rows.part.index[asked]), rows.transform, rows.seed)
     with evaluating(model.model) as device:
-        for at, x, codes, noise in model.blocks(rows):
-            known = Predictive(at.draw_weighted(x, noise, device), at.cells, at.schema.modelled)
-            missing = np.isnan(codes)
-            lower.append(np.where(missing, known.quantiles((1 - levels) / 2), np.nan))
-            upper.append(np.where(missing, known.quantiles((1 + levels) / 2), np.nan))
-            unordered = [i for i, c in enumerate(at.schema.modelled) if c.kind in ("binary", "categorical")]
-            sets.append({i: known.smallest_set(i, levels[i]) & missing[:, i : i + 1] for i in unordered})
-    together = {i: np.concatenate([each[i] for each in sets]) for i in sets[0]}
-    return CellIntervals(np.concatenate(lower), np.concatenate(upper), together)
+        for at, x, own, noise in model.blocks(some):
+            place, missing = asked[start : start + len(own)], np.isnan(own)
+            start += len(own)
+            known = Predictive(at.draw_weighted(x, noise, device), at.cells, columns)
+            lower[place] = np.where(missing, known.quantiles((1 - levels) / 2), np.nan)
+            upper[place] = np.where(missing, known.quantiles((1 + levels) / 2), np.nan)
+            for i in unordered:
+                sets[i][place] = known.smallest_set(i, levels[i]) & missing[:, i : i + 1]
+    return CellIntervals(lower, upper, sets)
