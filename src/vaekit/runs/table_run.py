@@ -63,6 +63,12 @@ class TableRun(Run):
         """Return the rules that drawn and filled rows obey (`data.rules`)."""
         return RuleSet(self.schema.modelled, self.schema.rules)
 
+    def facts(self) -> list[tuple[str, str]]:
+        """Return what the run holds as names and texts, as for other data, and whether its intervals are recalibrated."""
+        found = self.recalibration
+        rows = "not recalibrated" if found is None else f"recalibrated on {found.rows} validation rows"
+        return [*super().facts(), ("intervals", rows)]
+
     def as_table_run(self) -> TableRun:
         """Return this run, which is a `TableRun` already."""
         return self

@@ -172,7 +172,7 @@ def _judge_posterior(found: Simulation) -> Iterator[Verdict]:
     size = f"{found.effective:.0f} effective draws of {found.samples}"
     if weighted.fault and weighted.distance > MATERIAL:
         text = f"The importance-weighted posterior is {weighted.fault} ({weighted.name}), with {size}."
-        yield Verdict("posterior", "warning", f"{text} More draws (`samples`) may mend it.")
+        yield Verdict("posterior", "warning", f"{text} More draws (samples) may mend it.")
     else:
         yield Verdict("posterior", "good", f"The importance-weighted posterior is that of the model ({size}).")
     if encoder.fault and encoder.distance > MATERIAL:
