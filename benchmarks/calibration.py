@@ -20,6 +20,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from common import Measure
 from masks import hidden_cells
 from table_data import load_table, some_rows
@@ -74,52 +75,52 @@ def trial(table: str, method: str, seed: int, mechanism: str, most: int | None) 
     return {**found, "minutes": took["seconds"] / 60, **took, "rows": len(train), "tested": len(test)}
 
 
-def coverage(run: Any, masked: Any, full: Any) -> dict[str, Any]:
+def coverage(run: Any, masked: pd.DataFrame, full: pd.DataFrame) -> dict[str, Any]:
     """Return the shares of hidden cells inside intervals and sets, before and after recalibration."""
     from vaekit.evaluation.calibration.recalibration import is_unordered
-    from vaekit.evaluation.tables.predictive import find_intervals, judge
+    from vaekit.evaluation.tables.predictive import judge
 
     rows, truth = run.rows(masked), np.asarray(run.open(full).values, np.float64)
-    codes = np.asarray(rows.part.take(0, len(rows)), np.float64)
-    gone = np.isnan(codes) & ~np.isnan(truth)
-    columns, model = run.schema.modelled, run._table_model(None)
-    judged = judge(model, rows, truth)
+    gone = np.isnan(np.asarray(rows.part.take(0, len(rows)), np.float64)) & ~np.isnan(truth)
+    columns, kept = run.schema.modelled, run.recalibration
+    judged = judge(run._table_model(None), rows, truth)
     below, reached = (np.where(gone, part, np.nan) for part in (judged.below, judged.reached))
-    unordered = np.array([is_unordered(column) for column in columns])
+    sets = np.array([is_unordered(column) for column in columns])
     u = below + np.random.default_rng(0).random(below.shape) * (reached - below)
-    scores = np.where(unordered, u, np.abs(2 * u - 1))
-    returned = np.where(unordered, below, np.maximum(np.maximum(2 * below - 1, 1 - 2 * reached), 0))
-    record: dict[str, Any] = {"cells": int(gone.sum()), "recalibrated_rows": getattr(run.recalibration, "rows", 0)}
+    drawn = np.where(sets, u, np.abs(2 * u - 1))
+    returned = np.where(sets, below, np.maximum(np.maximum(2 * below - 1, 1 - 2 * reached), 0))
+    record: dict[str, Any] = {"cells": int(gone.sum()), "recalibrated_rows": kept.rows if kept else 0}
     for level in LEVELS:
         own = np.full(len(columns), level)
-        after = (
-            own if run.recalibration is None else np.array([run.recalibration.level(i, level) for i in range(len(own))])
-        )
-        for when, levels, at in (("before", own, scores), ("after", after, scores), ("returned", after, returned)):
-            inside = np.where(gone, at < levels, np.nan)
-            for form, chosen in (("numbers", ~unordered), ("categories", unordered)):
+        after = np.array([kept.level(i, level) if kept else level for i in range(len(columns))])
+        for when, levels, scores in (("before", own, drawn), ("after", after, drawn), ("returned", after, returned)):
+            inside = np.where(gone, scores < levels, np.nan)
+            for form, chosen in (("numbers", ~sets), ("categories", sets)):
                 if gone[:, chosen].any():
                     record[f"{form}_{when}_{100 * level:.0f}"] = float(np.nanmean(inside[:, chosen]))
             if level == 0.9 and when != "returned":
-                each = {
-                    c.name: float(np.nanmean(x))
-                    for c, x in zip(columns, inside.T, strict=True)
-                    if (~np.isnan(x)).sum() >= LEAST
-                }
-                record[f"columns_{when}"] = each
+                there = [i for i in range(len(columns)) if gone[:, i].sum() >= LEAST]
+                each = {columns[i].name: float(np.nanmean(inside[:, i])) for i in there}
+                record |= {f"columns_{when}": each}
                 if each:
                     record[f"worst_{when}"] = max(each.values(), key=lambda share: abs(share - level))
-            if level == 0.9 and when == "after":
-                shown = run.rows(masked.iloc[:MOST_SHOWN])
-                ends = find_intervals(model, shown, levels)
-                scale = np.nanstd(truth, 0)
-                scale[scale == 0] = 1.0
-                widths = ((ends.upper - ends.lower) / scale)[:, ~unordered]
-                sizes = [own_set.sum(1)[own_set.any(1)] for own_set in ends.sets.values()]
-                if not np.isnan(widths).all():
-                    record["width"] = float(np.nanmean(widths))
-                if sum(map(len, sizes)):
-                    record["size"] = float(np.concatenate(sizes).mean())
+    return record | sharpness(run, masked.iloc[:MOST_SHOWN], np.nanstd(truth, 0))
+
+
+def sharpness(run: Any, masked: pd.DataFrame, scale: np.ndarray) -> dict[str, float]:
+    """Return the mean width of intervals of 90 % in units of `scale`, and the mean size of sets."""
+    from vaekit.evaluation.tables.predictive import find_intervals
+
+    kept, columns = run.recalibration, run.schema.modelled
+    levels = np.array([kept.level(i, 0.9) if kept else 0.9 for i in range(len(columns))])
+    found, record = find_intervals(run._table_model(None), run.rows(masked), levels), {}
+    widths = (found.upper - found.lower) / np.where(scale > 0, scale, 1.0)
+    widths = np.delete(widths, list(found.sets), 1)
+    sizes = [own.sum(1)[own.any(1)] for own in found.sets.values()]
+    if not np.isnan(widths).all():
+        record["width"] = float(np.nanmean(widths))
+    if sum(map(len, sizes)):
+        record["size"] = float(np.concatenate(sizes).mean())
     return record
 
 
