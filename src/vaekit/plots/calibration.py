@@ -73,13 +73,12 @@ def reliability(ax: Any, confidence: Array, accuracy: Array, counts: Array) -> s
 
     Args:
         ax: the axes to paint on.
-        confidence: mean probabilities of bins, shape (b,), NaN where a bin is empty.
+        confidence: mean probabilities of bins, shape (b,).
         accuracy: shares of true categories, shape (b,).
         counts: cells in each bin, shape (b,).
     """
-    there = counts > 0
-    error = np.sqrt(np.clip(confidence * (1 - confidence), 1e-4, None) / np.maximum(counts, 1))
+    error = np.sqrt(np.clip(confidence * (1 - confidence), 1e-4, None) / counts)
     ax.plot([0, 1], [0, 1], color=ink(), linewidth=1, linestyle="--")
-    ax.errorbar(confidence[there], accuracy[there], yerr=2 * error[there], fmt="o", capsize=3, color=FIRST)
+    ax.errorbar(confidence, accuracy, yerr=2 * error, fmt="o", capsize=3, color=FIRST)
     ax.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel="probability of the likeliest category", ylabel="share that is true")
-    return f"{counts.sum()} cells in {there.sum()} bins of probability"
+    return f"{counts.sum()} cells in {len(counts)} bins of probability"

@@ -45,7 +45,7 @@ class ColumnCalibration(Record):
         column: the name of the column.
         kind: its kind.
         cells: the number of hidden cells.
-        coverage: of the intervals or sets that `intervals` returns, at each level.
+        coverage: of the intervals or sets that `intervals` returns, at each level; empty without cells.
         positions: the positions of the true values in the model's own distributions; None without cells.
     """
 
@@ -226,9 +226,8 @@ def _summarise(
     for i, column in enumerate(columns):
         u = scored.positions[:, i][~np.isnan(scored.positions[:, i])]
         positions = measure_uniformity(column.name, u, tests) if len(u) else None
-        each.append(
-            ColumnCalibration(column.name, column.kind, len(u), covered(used, np.arange(len(columns)) == i), positions)
-        )
+        own_coverage = covered(used, np.arange(len(columns)) == i) if len(u) else ()
+        each.append(ColumnCalibration(column.name, column.kind, len(u), own_coverage, positions))
     listed = np.array([column.kind in CATEGORICAL for column in columns])
     confidence, hit = (part[:, listed][~np.isnan(part[:, listed])] for part in (scored.confidence, scored.hit))
     reliability = measure_reliability(confidence, hit, rows.seed)

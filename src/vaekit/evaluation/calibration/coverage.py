@@ -71,16 +71,14 @@ class Reliability(Record):
 
     Args:
         cells: number of cells.
-        edges: edges of the bins of probability.
-        counts: cells in each bin.
-        confidence: mean probability of the most probable category in each bin; NaN for an empty bin.
+        counts: cells in each of ten equal bins of probability that is not empty.
+        confidence: mean probability of the most probable category in each bin.
         accuracy: share of these that are the true category.
         error: expected calibration error, Σ_b n_b/n |accuracy − confidence|.
         by_chance: its mean if the probabilities were right, from simulated outcomes.
     """
 
     cells: int
-    edges: tuple[float, ...]
     counts: tuple[int, ...]
     confidence: tuple[float, ...]
     accuracy: tuple[float, ...]
@@ -113,12 +111,11 @@ def measure_reliability(confidence: Array, hit: Array, seed: int = 0) -> Reliabi
 
     rng = SeedStream.CALIBRATION_OUTCOME.rng(seed)
     chance = [error((rng.random(len(confidence)) < confidence).astype(float)) for _ in range(SIMULATED)]
-    with np.errstate(invalid="ignore"):
-        mean, right = (np.bincount(bins, v, CONFIDENCE_BINS) / counts for v in (confidence, hit))
+    there = counts > 0
+    mean, right = (np.bincount(bins, v, CONFIDENCE_BINS)[there] / counts[there] for v in (confidence, hit))
     return Reliability(
         len(confidence),
-        tuple(edges.tolist()),
-        tuple(counts.tolist()),
+        tuple(counts[there].tolist()),
         tuple(mean.tolist()),
         tuple(right.tolist()),
         error(hit),

@@ -47,7 +47,7 @@ class StandardErrors(Record):
         test_sets: share of resampled test sets whose interval holds the mean over all rows, at each level.
         seeds: noise seeds that were compared.
         compared_rows: rows that were measured with several seeds.
-        over_seeds: share of these rows and pairs of seeds whose estimates agree, at each level.
+        over_seeds: share of these rows and pairs of seeds whose estimates agree, at each level; empty for a single draw.
         seed_error: standard deviation over seeds of the mean of these rows, in nats: the part of the error that more draws
             would remove.
         effective: mean effective number of draws of a row and seed.
@@ -87,7 +87,7 @@ def measure_errors(
     part, samples = rows.part.subset(ROWS, rows.seed), min(samples, SAMPLES)
     found = [_estimate(model, Rows(part, rows.transform, rows.seed + seed), samples) for seed in range(SEEDS)]
     estimates, errors, sizes = (np.stack(each) for each in zip(*found, strict=True))  # (seeds, rows)
-    agree = _compare(estimates, errors) if samples > 1 else (math.nan,) * len(LEVELS)
+    agree = _compare(estimates, errors) if samples > 1 else ()
     spread = float(estimates.mean(1).std(ddof=1))
     return StandardErrors(LEVELS, n, covered, SEEDS, len(part), agree, spread, float(sizes.mean()), samples)
 

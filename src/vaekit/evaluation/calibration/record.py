@@ -84,10 +84,9 @@ class Calibration(Record):
         text = f"{_fault(weighted)} ({self.posterior.effective:.0f} effective draws of {self.posterior.samples}); q alone: {_fault(encoder)}"
         found.append(("posterior", text))
         if self.errors is not None:
-            sets, seeds = (100 * each[1] for each in (self.errors.test_sets, self.errors.over_seeds))
-            found.append(
-                ("standard errors", f"90 % intervals hold {sets:.0f} % over test sets, {seeds:.0f} % over seeds")
-            )
+            both = (("test sets", self.errors.test_sets), ("seeds", self.errors.over_seeds))
+            parts = [f"{100 * shares[1]:.0f} % over {what}" for what, shares in both if shares]
+            found.append(("standard errors", f"90 % intervals hold {', '.join(parts)}"))
         return found
 
 
@@ -193,7 +192,7 @@ def _judge_errors(found: StandardErrors) -> Iterator[Verdict]:
             f"rows have {found.effective:.0f} effective draws of {found.samples}",
         ),
     ):
-        if not shares[1] >= 0:
+        if not shares:
             continue
         off = shares[1] < found.levels[1] - LOW
         text = f"Intervals of 90 % of log p(x) hold in {100 * shares[1]:.0f} % of {over}"

@@ -12,7 +12,6 @@ References:
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -108,7 +107,7 @@ def measure_uniformity(name: str, u: Array, tests: int = 1) -> Uniformity:
         tuple(upper.tolist()),
         bool(((reached >= lower) & (reached <= upper)).all()),
         float(scores.mean()),
-        float(scores.std(ddof=1)) if n > 1 else math.nan,
+        float(scores.std(ddof=min(1, n - 1))),
         float(max((steps[1:] - ordered).max(), (ordered - steps[:-1]).max())),
     )
 
