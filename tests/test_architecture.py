@@ -135,7 +135,7 @@ def test_streams_of_noise_have_their_numbers_in_one_place():
 
 DRAWN = {
     "RowStream.TRANSFORM": {"Rows._fixed"},
-    "RowStream.POSTERIOR": {"_measure_block", "TablePosterior.draw_weighted"},
+    "RowStream.POSTERIOR": {"_measure_block", "TablePosterior.draw_weighted", "_estimate", "_positions"},
     "RowStream.FILL": {"TableModel._expected", "TableModel._values", "_measure_block"},
     "RowStream.CHOICE": {"TableModel.draw", "TableModel._surprise"},
     "RowStream.RARE": {"TableModel._values"},
@@ -164,6 +164,12 @@ DRAWN = {
     "SeedStream.RULE_AGAIN": {"_seed_again"},
     "SeedStream.PRIVACY_RARE": {"measure_privacy"},
     "SeedStream.SAMPLE_MISSING": {"TableRun._with_missing"},
+    "SeedStream.CALIBRATION_HIDE": {"hide_at_random"},
+    "SeedStream.CALIBRATION_MISSING": {"hide_as_missing"},
+    "SeedStream.CALIBRATION_BORDER": {"score_hidden"},
+    "SeedStream.CALIBRATION_OUTCOME": {"measure_reliability"},
+    "SeedStream.CALIBRATION_ROWS": {"measure_errors"},
+    "SeedStream.CALIBRATION_CODES": {"simulate"},
     "SeedStream.AUDIT_ROWS": {
         "Subject.few",
         "Precision.judge",

@@ -63,6 +63,7 @@ def test_the_keys_of_a_model_with_a_likelihood():
         "of_training_source": True,
         "training_rows": 3,
         "measured_on": "given",
+        "calibration": None,
     }
     assert json.dumps(BOUNDS.as_json()) == json.dumps(expected)  # the order too
     table = replace(BOUNDS, baselines=TableBaselines(-9.0), training_rows=None).as_json()

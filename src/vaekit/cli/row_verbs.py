@@ -72,6 +72,17 @@ def impute(
             help="Also write the standard deviation (for dates in days) or the probability of each filled cell.",
         ),
     ] = None,
+    intervals: Annotated[
+        Path | None,
+        typer.Option(
+            "--intervals",
+            metavar="FILE",
+            help="Also write an interval for each filled number, and the set of likely values for each filled category.",
+        ),
+    ] = None,
+    level: Annotated[
+        float, typer.Option("--level", metavar="L", help="Probability of an interval or a set to hold the true value.")
+    ] = 0.9,
     blanks: Annotated[
         bool,
         typer.Option(
@@ -86,7 +97,7 @@ def impute(
 
     Numbers get conditional means, and categories the likeliest one. With --draws, cells are drawn from the model.
     """
-    from vaekit.cli.writing import as_arrow, stack_draws, write
+    from vaekit.cli.writing import as_arrow, stack_draws, tabulate_intervals, write
     from vaekit.runs.load import load
 
     if draws is not None and uncertainty is not None:
@@ -101,6 +112,15 @@ def impute(
         write(loaded, out, lambda rows: stack_draws(loaded, rows, draws, samples, seed, blanks), source, "table")
     if uncertainty is not None:
         write(loaded, uncertainty, lambda rows: loaded.uncertainty(as_arrow(rows), samples, blanks), source, "table")
+    if intervals is not None:
+        lists = intervals.suffix.lower() != ".csv"
+        write(
+            loaded,
+            intervals,
+            lambda rows: tabulate_intervals(loaded, rows, level, samples, blanks, lists),
+            source,
+            "table",
+        )
 
 
 def sample(

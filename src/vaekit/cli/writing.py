@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import typer
 
 from vaekit.cli.outputs import MOST_ON_A_SHEET, TABLE_ENDINGS, Content, as_table, check_out, write_rows, write_tables
@@ -76,6 +77,20 @@ def explain_scores(run: TableRun, rows: Frame, samples: int | None) -> pa.Table:
 def as_arrow(rows: Frame) -> Frame:
     """Return rows whose results are Arrow tables, also if they are an array."""
     return replace(rows, library=PlainLibrary(), array=False)
+
+
+def tabulate_intervals(
+    run: TableRun, rows: Frame, level: float, samples: int | None, blanks: bool, lists: bool
+) -> pa.Table:
+    """Return the intervals and sets of missing cells; without lists, a set is text with its values between bars."""
+    found: pa.Table = run.intervals(as_arrow(rows), level, samples, blanks)
+    if lists:
+        return found
+    columns = [
+        pc.binary_join(cells.cast(pa.list_(pa.string())), " | ") if pa.types.is_list(cells.type) else cells
+        for cells in found.columns
+    ]
+    return pa.table(dict(zip(found.column_names, columns, strict=True)))
 
 
 def stack_draws(run: TableRun, rows: Frame, draws: int, samples: int | None, seed: int, blanks: bool) -> pa.Table:

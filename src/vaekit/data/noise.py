@@ -99,6 +99,18 @@ class SeedStream(IntEnum):
 
     SAMPLE_MISSING = 14
     """Draws which cells of sampled rows are missing."""
+    CALIBRATION_HIDE = 15
+    """Hides cells at random to measure and to set the coverage of intervals."""
+    CALIBRATION_MISSING = 16
+    """Hides cells as they are missing in training rows, for the same."""
+    CALIBRATION_BORDER = 17
+    """Draws the borders of intervals and sets of values that have probability."""
+    CALIBRATION_OUTCOME = 18
+    """Draws outcomes with given probabilities, to see which calibration error is due to chance."""
+    CALIBRATION_ROWS = 19
+    """Resamples test sets, to see whether standard errors hold."""
+    CALIBRATION_CODES = 20
+    """Draws codes and rows from the model, to judge the posterior."""
     AUDIT_ROWS = 40
     """Makes up rows for an audit, and orders them."""
     AUDIT_PROPOSAL = 41

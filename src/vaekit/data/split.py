@@ -13,6 +13,8 @@ from vaekit.data.source import Source
 from vaekit.errors import DataError
 
 MOST_VALIDATION = 5000
+MOST_CALIBRATION, LEAST_CALIBRATION = 500, 20
+"""Most validation rows that do not choose the weights, and least: fewer all choose."""
 
 
 @dataclass(frozen=True)
@@ -21,13 +23,26 @@ class Split:
 
     Args:
         train: rows that the model is fitted to.
-        validation: rows used to choose the best weights; may be empty.
+        validation: rows used to choose the best weights; may be empty. Some of a mixed table's calibrate its intervals instead.
         test: rows used for evaluation only; may be empty.
     """
 
     train: Part
     validation: Part
     test: Part
+
+    def divide_validation(self) -> tuple[Part, Part]:
+        """Divide the validation rows of a mixed table into those that choose the weights, and those that calibrate intervals.
+
+        Returns:
+            At least half of the rows; and at most 500 rows, spread evenly over them, or no rows if there are fewer than 40.
+        """
+        count = min(len(self.validation) // 2, MOST_CALIBRATION)
+        if count < LEAST_CALIBRATION:
+            return self.validation, self.validation.crop(0, 0)
+        chosen = np.arange(count) * len(self.validation) // count
+        index = self.validation.index
+        return tuple(replace(self.validation, index=own) for own in (np.delete(index, chosen), index[chosen]))  # type: ignore[return-value]
 
 
 def split_source(source: Source, test: Source | None, seed: int, options: DataOptions = DEFAULTS) -> Split:

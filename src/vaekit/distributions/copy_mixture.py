@@ -50,6 +50,11 @@ class CopyMixture(LogisticMixture):
         """Refuse a density, because copies have probabilities."""
         raise NotImplementedError("a mixture with copies has probabilities of intervals, not a density")
 
+    def cdf(self, y: Tensor) -> Tensor:
+        """Return P(Y ≤ y) of draws, shape (...), in double precision."""
+        shares, reached = self.log_shares.double().exp(), self.copied <= y.unsqueeze(-1)
+        return shares[..., -1] * super().cdf(y) + (shares[..., :-1] * reached).sum(-1)
+
     def draw(self, uniform: Tensor) -> Tensor:
         """Map uniform numbers (..., 2) to draws (...): the first chooses a copy or a component."""
         first = uniform[..., :1]

@@ -156,6 +156,20 @@ class LogisticMixture(Distribution):
         within = torch.logsumexp(each + self.log_weights, -1)
         return torch.where((middle < lowest) | (middle > highest), free + LOG_OUTSIDE, within)
 
+    def cdf(self, y: Tensor) -> Tensor:
+        """Return P(Y ≤ y) of draws, shape (...), in double precision."""
+        return (self.bounded_weights.double().exp() * self.component_cdf(y)).sum(-1)
+
+    def component_cdf(self, y: Tensor) -> Tensor:
+        """Return P(Y ≤ y) of the draws of each component, shape (..., M), in double precision."""
+        location, log_scale = self.location.double(), self.log_scale.double()
+        u = (y.double().unsqueeze(-1) - location) * torch.exp(-log_scale)
+        if self.limits is None:
+            return u.sigmoid()
+        low, high = self.ends(location, log_scale)
+        u = torch.clamp(u, low, high)
+        return torch.where(u > low, torch.exp(log_mass(low, u) - log_mass(low, high)), 0.0)
+
     def draw(self, uniform: Tensor) -> Tensor:
         """Map uniform numbers (..., 2) to draws (...): the first chooses a component, the second a quantile of it."""
         return self.quantile(choose(self.bounded_weights, uniform[..., :1]), uniform[..., 1])

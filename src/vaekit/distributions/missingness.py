@@ -70,6 +70,12 @@ class TiltedMixture(LogisticMixture):
         self.log_total = torch.logsumexp(joint, (-2, -1)) - torch.tensor(QUANTILES).log()
         self.log_nodes = joint.flatten(-2).log_softmax(-1)
 
+    def cdf(self, y: Tensor) -> Tensor:
+        """Return P(Y ≤ y) of draws, shape (...), in double precision: each node stands for a slice of its component."""
+        slices = torch.arange(QUANTILES, device=y.device)
+        reached = (QUANTILES * self.component_cdf(y).unsqueeze(-1) - slices).clamp(0, 1)
+        return (self.log_nodes.double().exp() * reached.flatten(-2)).sum(-1)
+
     def draw(self, uniform: Tensor) -> Tensor:
         """Map uniform numbers (..., 2) to draws (...): the first chooses a node, the second a point around it."""
         chosen = choose(self.log_nodes, uniform[..., :1])

@@ -120,6 +120,16 @@ class VAEImputer(OneToOneFeatureMixin, TransformerMixin, TakesRows):  # type: ig
             table = table.append_column(str(name), pa.array(cells))
         return library.answer(table)
 
+    def intervals(self, X: object, level: float = 0.9) -> Any:
+        """Return an interval or a set of values for each missing cell, as `VAE.intervals`.
+
+        Args:
+            X: rows as in `fit`.
+            level: probability, between 0 and 1.
+        """
+        check_is_fitted(self, "estimator_")
+        return self.estimator_.intervals(self._given(X, reset=False), level, blanks=True)
+
     def get_feature_names_out(self, input_features: Any = None) -> Any:
         """Return the names of the columns that `transform` returns.
 

@@ -245,6 +245,21 @@ class VAE(Fitted):
         seed = draw_seed(self.random_state)
         return [match_type(m, given) for m in run.impute_draws(rows, draws, None, seed, columns, where, blanks)]
 
+    def intervals(self, X: object, level: float = 0.9, blanks: bool = False) -> Any:
+        """Return an interval or a set of values for each missing cell, which holds the true value with a given probability.
+
+        Args:
+            X: rows as in `fit`.
+            level: probability, between 0 and 1.
+            blanks: whether structural blanks have intervals, too.
+
+        Returns:
+            A table in the library of X (an Arrow table for an array) with `NAME.lower` and `NAME.upper`, or `NAME.set`, of
+            each column; empty where a cell is not missing.
+        """
+        _, rows = self._check(X)
+        return in_float64(self.run_).as_table_run().intervals(rows, level, blanks=blanks)
+
     def explain(self, X: object) -> Any:
         """Return how strange each cell is: −log p(cell|rest of row) minus the column's usual value, in nats.
 

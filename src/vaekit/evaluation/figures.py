@@ -14,6 +14,7 @@ from vaekit.distributions import DiagonalNormal
 from vaekit.evaluation.annealing import Annealed
 from vaekit.evaluation.baselines import Baselines, LinearBaselines
 from vaekit.evaluation.bounds import Bounds, Errors, Measured
+from vaekit.evaluation.calibration import Calibration
 from vaekit.evaluation.estimate import LogLikelihood
 from vaekit.evaluation.factors import Disentanglement
 from vaekit.evaluation.gap import GapFigures
@@ -140,6 +141,7 @@ class BoundFigures(Figures):
         mutual_information: I_q(x; z); None if the posterior's dimensions are not independent.
         mutual_information_ceiling: log n, the largest possible mutual information; None in the same case.
         marginal_kl: KL(q(z) ‖ p(z)); None in the same case.
+        calibration: coverage of intervals, calibration of the posterior and of standard errors; None if not measured.
         annealed: log p(x) by annealed importance sampling, on request.
         inference_gap: the distance of the ELBO from log p(x), on request.
         rate_distortion: the rate-distortion curve, on request.
@@ -149,7 +151,7 @@ class BoundFigures(Figures):
     KEYS: ClassVar[tuple[str, ...]] = (
         "examples", "given", "elbo", "distortion", "rate", "log_likelihood", "bits_per_dim", "effective_beta", "train_elbo",
         "active_units", "latent_dim", "mutual_information", "mutual_information_ceiling", "marginal_kl", "baselines",
-        "of_training_source", "training_rows", "measured_on",
+        "of_training_source", "training_rows", "measured_on", "calibration",
     )  # fmt: skip
 
     measured: Bounds = field(compare=False)
@@ -164,6 +166,7 @@ class BoundFigures(Figures):
     mutual_information: float | None = None
     mutual_information_ceiling: float | None = None
     marginal_kl: float | None = None
+    calibration: Calibration | None = None
     annealed: Annealed | None = None
     inference_gap: GapFigures | None = None
     rate_distortion: RateDistortionCurve | None = None
@@ -192,6 +195,8 @@ class BoundFigures(Figures):
         if self.train_elbo is not None:
             found.append(("ELBO on training rows", f"{self.train_elbo:.2f} nats"))
         found += [(name, f"{value:.2f} nats") for name, value in self.baselines.known().items()]
+        if self.calibration is not None:
+            found += self.calibration.rows()
         if self.inference_gap is not None:
             found.append(("inference gap", str(self.inference_gap)))
         if self.rate_distortion is not None:

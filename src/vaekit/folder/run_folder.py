@@ -28,9 +28,9 @@ from vaekit.folder.provenance import Provenance
 FORMAT = 3
 """Version of the folder's format; folders of other versions are refused."""
 WEIGHTS, KNOWN, MISSING = "weights.safetensors", "rows.safetensors", "missing.safetensors"
-ROW, LOCK = "row.parquet", "training.lock"
+ROW, LOCK, INTERVALS = "row.parquet", "training.lock", "intervals.json"
 MOST_BYTES = {"recipe.toml": 1 << 20, "metrics.csv": 1 << 26, "schema.json": 1 << 26} | {
-    "provenance.json": 1 << 24, ROW: 1 << 26,
+    "provenance.json": 1 << 24, ROW: 1 << 26, INTERVALS: 1 << 26,
 }  # fmt: skip
 """The largest allowed size of each file of a run, in bytes."""
 FILES = {
@@ -46,6 +46,7 @@ FILES = {
     MISSING,
     ROW,
     LOCK,
+    INTERVALS,
 }
 """Everything that a run folder may hold; `vaekit` is where trackers write."""
 COPY = "Restore it from a copy"

@@ -15,6 +15,7 @@ from jinja2 import Environment, StrictUndefined
 from vaekit.plots.numbers import with_minus
 from vaekit.report import panels
 from vaekit.report.account import account
+from vaekit.report.calibration_section import calibration_sections
 from vaekit.report.panel import Section
 from vaekit.report.subject import Subject
 from vaekit.report.table_panels import table_sections
@@ -94,7 +95,7 @@ def _sections(subjects: list[Subject]) -> list[Section]:
         found += table_sections(subjects)
     elif not subject.run.schema.picture:
         found.append(Section("Columns", panels.column_panels(subjects), _columns_text(subjects)))
-    return [section for section in found if section.panels]
+    return [section for section in [*found, *calibration_sections(subject)] if section.panels]
 
 
 def _columns_text(subjects: list[Subject]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from vaekit.evaluation.calibration import Verdict
 from vaekit.pictures import Strip
 
 
@@ -143,6 +144,7 @@ class Section:
         text: a sentence about all of them.
         names: lists of names from the data, each after its introduction.
         dense: whether panels are small.
+        verdicts: conclusions, above the panels.
     """
 
     title: str
@@ -150,3 +152,4 @@ class Section:
     text: str = ""
     names: list[tuple[str, list[str]]] = field(default_factory=list)
     dense: bool = False
+    verdicts: list[Verdict] = field(default_factory=list)

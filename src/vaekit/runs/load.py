@@ -14,7 +14,8 @@ from torch.overrides import TorchFunctionMode
 
 from vaekit.data import KnownRows, Schema, Transform, seeded
 from vaekit.errors import RunError, shorten
-from vaekit.folder import KNOWN, MISSING, ROW, WEIGHTS, RunFolder
+from vaekit.evaluation.calibration import Recalibration
+from vaekit.folder import INTERVALS, KNOWN, MISSING, ROW, WEIGHTS, RunFolder
 from vaekit.models.missing_pattern import MissingPattern
 from vaekit.recipe import Recipe, build_model, load_recipe
 from vaekit.recipe.objects import adapt_model, check_known, check_objects
@@ -87,7 +88,7 @@ def read_run(folder: RunFolder, objects: Mapping[str, Any] | None = None) -> Run
         told = f"{files} in '{folder.path}' is damaged, or was changed after it was written: {shorten(said)}"
         raise RunError(told, mend="Restore these files from a copy") from error
     run.known, run.row = _read_known(folder), _read_row(folder, provenance)
-    run.missing = _read_missing(run)
+    run.missing, run.recalibration = _read_missing(run), _read_recalibration(run)
     return run
 
 
@@ -157,3 +158,16 @@ def _read_missing(run: Run) -> MissingPattern | None:
         raise run.folder.damage_error("provenance.json", error) from error
     pattern.load_state_dict(run.folder.read_tensors(MISSING, like=pattern.state_dict())[0])
     return pattern
+
+
+def _read_recalibration(run: Run) -> Recalibration | None:
+    """Return the recalibrated levels of intervals, or None if the run has none."""
+    if not os.path.lexists(run.folder.path / INTERVALS):
+        return None
+    try:
+        found = Recalibration.model_validate({k: v for k, v in run.folder.read(INTERVALS).items() if k != "digest"})
+    except ValueError as error:
+        raise run.folder.damage_error(INTERVALS, error) from error
+    if len(found.levels) != len(run.schema.columns):
+        raise run.folder.damage_error(INTERVALS, "it is for another number of columns")
+    return found

@@ -77,7 +77,7 @@ def fit_pattern(split: Split, schema: Schema, transform: Transform, seed: int) -
     """
     if not (order := order_columns(split.train)):
         return None
-    pattern, part, choosing = make_pattern(schema, transform, order, seed), split.train, split.validation
+    pattern, part, choosing = make_pattern(schema, transform, order, seed), split.train, split.divide_validation()[0]
     if not len(choosing):
         tenth = max(1, len(part) // 10)
         part, choosing = part.crop(tenth, len(part)), part.crop(0, tenth)

@@ -28,6 +28,7 @@ def make_trainer(run: Run, split: Split, reporter: Reporter) -> Trainer:
     """
     hide = 0.0 if run.recipe.data.hide == "auto" else run.recipe.data.hide
     train_rows = Rows(split.train, run.transform, run.recipe.seed, hide)
+    choosing = split.divide_validation()[0] if run.reads_tables else split.validation
     plan = make_plan(run.recipe, run.schema, len(train_rows), run.objects)
     with seeded(run.recipe.seed):  # the objective may have weights of its own
         objective = build_part(plan, "objective")
@@ -38,7 +39,7 @@ def make_trainer(run: Run, split: Split, reporter: Reporter) -> Trainer:
         int(run.recipe.objective.samples),
         optimizer_maker(run.recipe, run.objects),
         train_rows,
-        Rows(split.validation, run.transform, run.recipe.seed),
+        Rows(choosing, run.transform, run.recipe.seed),
         run.recipe.training,
         run.recipe.seed,
         run.folder,

@@ -35,6 +35,7 @@ from vaekit.evaluation import (
     widest,
 )
 from vaekit.evaluation import rate_distortion as measure_curve
+from vaekit.evaluation.calibration import Calibration, measure_calibration
 from vaekit.folder import WEIGHTS
 from vaekit.models import LatentModel
 from vaekit.pictures import Scale, make_strip
@@ -363,6 +364,8 @@ class Run(KeptRun):
         if known is not None:
             scores = disentanglement(found.measured.mean, known, self.recipe.seed)
             asked["disentanglement"] = FactorScores(**asdict(scores), factors=known.shape[1], examples=len(chosen))
+        if self.model.has_likelihood:
+            asked["calibration"] = self._measure_calibration(chosen, found.measured.score, self._samples(samples))
         figures = replace(
             found,
             unfinished=self._unfinished(),
@@ -371,6 +374,41 @@ class Run(KeptRun):
             **asked,
         )
         return replace(figures, readings=tuple(diagnose(figures, self.accepts)))
+
+    def calibration(
+        self, X: object | None = None, samples: int | None = None, *, rows: Literal["held-out", "all"] = "held-out"
+    ) -> Calibration:
+        """Measure whether the model's probabilities can be trusted, with a verdict on each figure in words.
+
+        Measured are: whether intervals and sets of hidden cells of a mixed table hold as many true values as they should;
+        whether the importance-weighted posterior, and the encoder's q alone, are the posterior of the model, on rows drawn
+        from it; and whether the standard errors of log p(x) hold, over test sets and over seeds of the noise.
+
+        Args:
+            X: rows, as in `evaluate`.
+            samples: number of draws K; the recipe's `evaluation.samples` by default.
+            rows: which rows of the run's own data are measured, as in `evaluate`.
+
+        Returns:
+            The figures; `verdicts` says what they mean, and `as_json` returns a dictionary.
+
+        Raises:
+            DataError: if rows do not fit.
+            VaekitError: for an autoencoder, which has no probabilities.
+
+        Examples:
+            >>> import tempfile, vaekit
+            >>> settings = {"training.epochs": 1, "latent_dim": 2}
+            >>> run = vaekit.train("digits", settings=settings, out=f"{tempfile.mkdtemp()}/run")
+            >>> [verdict.about for verdict in run.calibration(samples=20).verdicts]
+            ['posterior', 'encoder', 'errors over test sets', 'errors over seeds']
+        """
+        self.model.with_likelihood("calibration")
+        chosen, draws = self.to_measure(X, rows)[0], self._samples(samples)
+        return self._measure_calibration(chosen, measure(self.model, chosen, draws).score, draws)
+
+    def _measure_calibration(self, rows: Rows, scores: Array, samples: int) -> Calibration:
+        return measure_calibration(self.model.with_likelihood("calibration"), rows, scores, samples)
 
     def audit(self, samples: int = AUDIT_SAMPLES, evaluations: int = EVALUATIONS, seed: int = 0) -> Audit:
         """Audit log p(x): is it a lower bound on a log-likelihood of the data as given?

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 
-from vaekit.data import Rows, SeedStream, Source, open_source
+from vaekit.data import Rows, SeedStream, Source, Split, open_source
 from vaekit.data.blanks import blank_cells
 from vaekit.data.tables.arrays import LABEL, ArrayLibrary
 from vaekit.data.tables.cells import Cells
@@ -26,8 +26,11 @@ from vaekit.data.tables.frame import Frame, PlainLibrary
 from vaekit.data.tables.rules import RuleSet
 from vaekit.errors import DataError, VaekitError, at_least_one, did_you_mean, shorten
 from vaekit.evaluation import TableFigures, TableModel, measure_tables
+from vaekit.evaluation.calibration import Calibration, measure_calibration, recalibrate
+from vaekit.folder import INTERVALS
 from vaekit.models import VariationalAutoEncoder
 from vaekit.runs.cells import fillable_cells
+from vaekit.runs.intervals import check_level, fill_intervals, tabulate_intervals
 from vaekit.runs.missing import blank_rows
 from vaekit.runs.pattern import write_pattern
 from vaekit.runs.rules import condition, draw_new, fill_draws, fill_means
@@ -59,6 +62,12 @@ class TableRun(Run):
     def rules(self) -> RuleSet:
         """Return the rules that drawn and filled rows obey (`data.rules`)."""
         return RuleSet(self.schema.modelled, self.schema.rules)
+
+    def facts(self) -> list[tuple[str, str]]:
+        """Return what the run holds as names and texts, as for other data, and whether its intervals are recalibrated."""
+        found = self.recalibration
+        rows = "not recalibrated" if found is None else f"recalibrated on {found.rows} validation rows"
+        return [*super().facts(), ("intervals", rows)]
 
     def as_table_run(self) -> TableRun:
         """Return this run, which is a `TableRun` already."""
@@ -271,6 +280,58 @@ class TableRun(Run):
         days = np.array([1 / DAY if column.kind == "datetime" else 1.0 for column in self.schema.modelled])
         return self._figures(spread * days, source)
 
+    def intervals(self, X: object, level: float = 0.9, samples: int | None = None, blanks: bool = False) -> Any:
+        """Return an interval or a set of values for each missing cell, which holds the true value with a given probability.
+
+            P(lower ≤ x_m ≤ upper | x_o) ≥ level
+
+        An interval of a number, a date or an ordered level has equal tails. A set has the most probable values of a column
+        without order, as few as have the probability together. Both come from the importance-weighted distribution of the
+        cell, Σ_k w_k p(x_m|z_k), by its quantiles and not by draws. Their levels are recalibrated on validation rows that did
+        not choose the weights, if there were enough. Each cell is judged for itself, and rules (`data.rules`) are not used.
+
+        Args:
+            X: rows, as in `encode`.
+            level: probability L, between 0 and 1.
+            samples: number of draws K of z for each row; the recipe's `evaluation.samples` by default.
+            blanks: whether structural blanks have intervals, too.
+
+        Returns:
+            A table of n rows: `NAME.lower` and `NAME.upper` of each column with intervals, in its type, and `NAME.set` with
+            a list of values of each other column; empty where a cell is not missing. Rows of an array get an Arrow table.
+
+        Raises:
+            VaekitError: if the level is not between 0 and 1.
+
+        References:
+            Mattei and Frellsen, "MIWAE", 2019, for the distribution; Vovk, Gammerman and Shafer, "Algorithmic Learning in a
+            Random World", 2005, for the levels.
+
+        Examples:
+            >>> import tempfile, vaekit
+            >>> cells = {"a": [None, *np.linspace(0, 1, 99)], "b": ["x", "y"] * 50}
+            >>> run = vaekit.train(pa.table(cells), settings={"training.epochs": 1}, out=f"{tempfile.mkdtemp()}/run")
+            >>> run.intervals(pa.table(cells)).column_names
+            ['a.lower', 'a.upper', 'b.set']
+        """
+        check_level(level)
+        source, model = self.open(X), self._table_model(samples)
+        found = fill_intervals(model, self.prepare(source), level, self.recalibration, blanks)
+        frame = self._frame_of(source)
+        library = PlainLibrary() if frame.array else frame.library
+        return library.add_labels(tabulate_intervals(found, self.schema.modelled))
+
+    def recalibrate(self, split: Split) -> None:
+        """Recalibrate the levels of intervals on validation rows that did not choose the weights, and record them.
+
+        Args:
+            split: the rows of the run.
+        """
+        rows = Rows(split.divide_validation()[1], self.transform, self.recipe.seed)
+        self.recalibration = recalibrate(self._table_model(None), rows, self.missing)
+        if self.recalibration is not None:
+            self.folder.write(INTERVALS, self.recalibration.model_dump(mode="json"))
+
     def impute_draws(
         self,
         X: object,
@@ -326,6 +387,10 @@ class TableRun(Run):
             samples: draws K; the recipe's `evaluation.samples` by default.
         """
         return measure_tables(self._table_model(samples), rows, train, self.sample_at, self.missing)
+
+    def _measure_calibration(self, rows: Rows, scores: npt.NDArray[Any], samples: int) -> Calibration:
+        table = self._table_model(samples)
+        return measure_calibration(table.model, rows, scores, samples, table, self.missing, self.recalibration)
 
     def _table_model(self, samples: int | None) -> TableModel:
         if not isinstance(self.model, VariationalAutoEncoder):

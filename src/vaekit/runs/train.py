@@ -239,4 +239,6 @@ def _fit(run: Run, reporter: Reporter, resume: bool) -> Run:
     if run.model.finish(lambda: torch.from_numpy(codes().mean)) and rank() == 0:
         chosen = run.folder.read_tensors(WEIGHTS)[1]
         run.folder.write_tensors(WEIGHTS, run.model.state_dict(), chosen)
+    if run.reads_tables and run.model.has_likelihood and processes().is_main_process:
+        run.as_table_run().recalibrate(split)
     return run

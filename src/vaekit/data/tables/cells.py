@@ -115,7 +115,7 @@ class Cells(Step):
     exact: tuple[bool, ...] = ()
 
     @cached_property
-    def _slots(self) -> list[tuple[int, int]]:
+    def column_slots(self) -> list[tuple[int, int]]:
         """Return the category slot and the score slot of each column, with −1 for an absent slot.
 
         Category slots are sorted by number of categories, and scores on a grid come first: each family is a slice.
@@ -131,14 +131,14 @@ class Cells(Step):
     @cached_property
     def slot_columns(self) -> npt.NDArray[np.int64]:
         """Return the index of the column that each slot belongs to, shape (S,)."""
-        pairs = [(slot, i) for i, both in enumerate(self._slots) for slot in both if slot >= 0]
+        pairs = [(slot, i) for i, both in enumerate(self.column_slots) for slot in both if slot >= 0]
         return np.array([column for _, column in sorted(pairs)])
 
     @cached_property
     def layout(self) -> Layout:
         """Return the layout of the slots."""
         sizes = sorted(
-            c.n_categories for c, (category, _) in zip(self.columns, self._slots, strict=True) if category >= 0
+            c.n_categories for c, (category, _) in zip(self.columns, self.column_slots, strict=True) if category >= 0
         )
         given = [c for c in self.columns if isinstance(c, Marginal)]
         order = sorted(range(len(given)), key=lambda i: given[i].spacing == 0)
@@ -148,7 +148,7 @@ class Cells(Step):
             on_grid=tuple(m.spacing > 0 for m in marginals),
             edges=tuple(m.edge_scores for m in marginals),
             marginals=tuple(marginals),
-            lists=tuple(category for _, category in sorted((s, c) for c, s in self._slots if s >= 0)),
+            lists=tuple(category for _, category in sorted((s, c) for c, s in self.column_slots if s >= 0)),
             neighbours=tuple(tuple(place[other] for other in self.neighbours[i]) for i in order if self.neighbours),
             exact=tuple(self.exact[i] for i in order if self.exact),
             drawn=tuple(self._drawn(self.columns[i]) for i in self.slot_columns[: len(sizes)]),
@@ -163,7 +163,7 @@ class Cells(Step):
         """Map the codes (B, C) of a table to slots and log-measures (B, 2S), float32."""
         codes, slots = x.double().numpy(), self.layout.slots
         seen = np.full((len(codes), 2 * slots), np.nan)
-        for column, (category, score), code in zip(self.columns, self._slots, codes.T, strict=True):
+        for column, (category, score), code in zip(self.columns, self.column_slots, codes.T, strict=True):
             here = ~np.isnan(code)
             if isinstance(column, Categories):
                 chosen = code[here]
@@ -190,7 +190,7 @@ class Cells(Step):
         """Map slots (…, S) back to codes (…, C), float64; a shared category becomes its most frequent value."""
         slots = y.double().numpy()
         codes = np.empty((*slots.shape[:-1], len(self.columns)))
-        for i, (column, (category, score)) in enumerate(zip(self.columns, self._slots, strict=True)):
+        for i, (column, (category, score)) in enumerate(zip(self.columns, self.column_slots, strict=True)):
             if isinstance(column, Categories):
                 codes[..., i] = np.minimum(slots[..., category], column.known - 1)
                 continue

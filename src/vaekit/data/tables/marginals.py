@@ -141,6 +141,12 @@ class Marginal(BaseModel):
         index = np.searchsorted(masses, x - slack).clip(max=len(masses) - 1)
         return np.where(np.abs(masses[index] - x) <= slack, index, len(masses))
 
+    def snap(self, x: Array) -> Array:
+        """Replace values that equal a point mass by this point mass; others stay as they are."""
+        masses = np.append(self.point_masses, np.nan)
+        chosen = self.point_mass(x) if self.point_masses else np.zeros(len(x), np.int64)
+        return np.where(chosen < len(self.point_masses), masses[chosen], x)
+
     @property
     def edge_scores(self) -> tuple[float, float]:
         """Return the scores of the bounds; ±inf at an unbounded end."""
