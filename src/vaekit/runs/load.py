@@ -88,7 +88,7 @@ def read_run(folder: RunFolder, objects: Mapping[str, Any] | None = None) -> Run
         told = f"{files} in '{folder.path}' is damaged, or was changed after it was written: {shorten(said)}"
         raise RunError(told, mend="Restore these files from a copy") from error
     run.known, run.row = _read_known(folder), _read_row(folder, provenance)
-    run.missing, run.recalibration = _read_missing(run), _read_recalibration(run)
+    run.missing, run.recalibration = _read_missing(run), read_recalibration(run)
     return run
 
 
@@ -160,7 +160,7 @@ def _read_missing(run: Run) -> MissingPattern | None:
     return pattern
 
 
-def _read_recalibration(run: Run) -> Recalibration | None:
+def read_recalibration(run: Run) -> Recalibration | None:
     """Return the recalibrated levels of intervals, or None if the run has none."""
     if not os.path.lexists(run.folder.path / INTERVALS):
         return None

@@ -321,16 +321,20 @@ class TableRun(Run):
         library = PlainLibrary() if frame.array else frame.library
         return library.add_labels(tabulate_intervals(found, self.schema.modelled))
 
-    def recalibrate(self, split: Split) -> None:
-        """Recalibrate the levels of intervals on validation rows that did not choose the weights, and record them.
+    def recalibrate(self, split: Split) -> str:
+        """Recalibrate the levels of intervals on validation rows that did not choose the weights, and write them.
 
         Args:
             split: the rows of the run.
+
+        Returns:
+            Name of the file in the run folder.
         """
         rows = Rows(split.divide_validation()[1], self.transform, self.recipe.seed)
         self.recalibration = recalibrate(self._table_model(None), rows, self.missing)
         if self.recalibration is not None:
             self.folder.write(INTERVALS, self.recalibration.model_dump(mode="json"))
+        return INTERVALS
 
     def impute_draws(
         self,

@@ -21,7 +21,7 @@ from vaekit.recipe import Recipe
 from vaekit.recipe.objects import sort_parts
 from vaekit.reporters import Mute, Reporter, choose_reporter
 from vaekit.runs.begin import Given, begin, start_model
-from vaekit.runs.load import read_run
+from vaekit.runs.load import read_recalibration, read_run
 from vaekit.runs.pace import make_trainer
 from vaekit.runs.run import Run
 from vaekit.training.state import GOOD, mend_states, read_state
@@ -233,12 +233,14 @@ def _reopen(run: Run, rows: Given, processes: int) -> bool:
 
 
 def _fit(run: Run, reporter: Reporter, resume: bool) -> Run:
-    trainer = make_trainer(run, run.split(), reporter)
+    split = run.split()
+    trainer = make_trainer(run, split, reporter)
     trainer.run(resume)
     codes = partial(measure_shares, partial(measure, run.model), trainer.train)
     if run.model.finish(lambda: torch.from_numpy(codes().mean)) and rank() == 0:
         chosen = run.folder.read_tensors(WEIGHTS)[1]
         run.folder.write_tensors(WEIGHTS, run.model.state_dict(), chosen)
-    if run.reads_tables and run.model.has_likelihood and processes().is_main_process:
-        run.as_table_run().recalibrate(split)
+    if run.reads_tables and run.model.has_likelihood:
+        from_first(lambda: run.as_table_run().recalibrate(split))
+        run.recalibration = read_recalibration(run)
     return run
