@@ -1,0 +1,80 @@
+"""Blurred cells have the distribution that they should have, and rows left out choose its scale."""
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose
+from scipy import stats
+from scipy.special import logsumexp
+
+from vaekit.data.tables.blur import SCALES, blur, choose_scale, left_out
+from vaekit.data.tables.cells import Layout
+
+LAYOUT = Layout(sizes=(2, 4), on_grid=(False, False), edges=((-np.inf, np.inf),) * 2)
+
+
+def noise(n, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(n, 2, generator=generator), torch.rand(n, 4, generator=generator)
+
+
+def test_blurred_numbers_and_categories():
+    n, scale = 40_000, 0.7
+    x = torch.tensor([1.0, 2.0, 0.5, torch.nan, 0.1, 0.2, 0.3, torch.nan]).expand(n, 8)
+    found = blur(x, LAYOUT, scale, *noise(n)).numpy()
+    assert stats.kstest((found[:, 2] - 0.5) / scale, "norm").pvalue > 0.01
+    share = 0.49 / 1.49
+    for slot, own, size in ((0, 1, 2), (1, 2, 4)):
+        expected = np.full(size, share / size)
+        expected[own] += 1 - share
+        counts = np.bincount(found[:, slot].astype(int), minlength=size)
+        assert stats.chisquare(counts, n * expected).pvalue > 0.01
+    assert np.isnan(found[:, 3]).all()
+    assert (found[:, 4:7] == x[:, 4:7].numpy()).all()
+
+
+def test_blur_of_missing_categories_and_of_no_scale():
+    x = torch.tensor([[torch.nan, 3.0, 0.0, 1.0, torch.nan, 0.0, 0.0, 0.0]])
+    found = blur(x, LAYOUT, 1.0, torch.zeros(1, 2), torch.tensor([[0.0, 0.0, 0.0, 0.999]]))
+    assert found.isnan()[0].tolist() == [True, False, False, False, True, False, False, False]
+    assert found[0, 1] == 3
+    assert_allclose(blur(x, LAYOUT, 0.0, *noise(1)), x)
+
+
+def test_density_of_blurred_others_equals_the_sum_over_all_of_them():
+    rng = np.random.default_rng(0)
+    cells = np.column_stack([rng.integers(0, 2, 12), rng.integers(0, 4, 12), rng.normal(size=(12, 2))]).astype(float)
+    cells[1, 0] = cells[2, 3] = cells[3, 1] = np.nan
+    scale, share = 0.4, 0.16 / 1.16
+
+    def kernel(own, other):
+        total = 0.0
+        for slot, size in ((0, 2), (1, 4)):
+            if not np.isnan(own[slot]):
+                spread = 1.0 if np.isnan(other[slot]) else share
+                total += np.log(spread / size + (1 - spread) * (own[slot] == other[slot]))
+        for slot in (2, 3):
+            if not np.isnan(own[slot]):
+                centre, width = (0, np.hypot(1, scale)) if np.isnan(other[slot]) else (other[slot], scale)
+                total += stats.norm(centre, width).logpdf(own[slot])
+        return total
+
+    expected = [
+        logsumexp([kernel(a, b) for j, b in enumerate(cells) if j != i]) - np.log(11) for i, a in enumerate(cells)
+    ]
+    x = torch.from_numpy(np.hstack([cells, np.zeros((12, 4))]))
+    assert_allclose(left_out(x, LAYOUT, scale), expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("rows", [50, 1000])
+def test_chosen_scale_is_near_the_one_that_is_best_for_new_rows(rows):
+    """Normal rows: the expected density of new rows under the kernel estimate is known from many of them."""
+    layout = Layout(sizes=(), on_grid=(False,) * 2, edges=((-np.inf, np.inf),) * 2)
+    rng = np.random.default_rng(rows)
+    seen, new = rng.normal(size=(rows, 2)), rng.normal(size=(4000, 2))
+    square = ((new[:, None] - seen) ** 2).sum(-1)
+    truth = [logsumexp(-square / (2 * s**2), axis=1).mean() - 2 * np.log(s) for s in SCALES]
+    x = torch.from_numpy(np.hstack([seen, np.zeros((rows, 2))]))
+    chosen = choose_scale(x, layout)
+    assert abs(SCALES.index(chosen) - int(np.argmax(truth))) <= 1
+    assert (chosen < 0.5) == (rows == 1000)
