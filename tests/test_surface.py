@@ -43,6 +43,7 @@ NAMES = {
     "__version__",
     "VAEImputer",
     "audit",
+    "VAEOutlierDetector",
     "compare",
     "describe",
     "train",

@@ -7,7 +7,7 @@ from numpy.testing import assert_allclose
 from scipy import stats
 from scipy.special import logsumexp
 
-from vaekit.data.tables.blur import SCALES, blur, choose_scale, left_out
+from vaekit.data.tables.blur import SCALES, BlurredRows, blur, choose_scale
 from vaekit.data.tables.cells import Layout
 
 LAYOUT = Layout(sizes=(2, 4), on_grid=(False, False), edges=((-np.inf, np.inf),) * 2)
@@ -62,8 +62,26 @@ def test_density_of_blurred_others_equals_the_sum_over_all_of_them():
     expected = [
         logsumexp([kernel(a, b) for j, b in enumerate(cells) if j != i]) - np.log(11) for i, a in enumerate(cells)
     ]
-    x = torch.from_numpy(np.hstack([cells, np.zeros((12, 4))]))
-    assert_allclose(left_out(x, LAYOUT, scale), expected, rtol=1e-9)
+    x = torch.from_numpy(cells)
+    assert_allclose(BlurredRows(x, LAYOUT, scale).log_density(x), expected, rtol=1e-9)
+    new = torch.from_numpy(cells[:3] + np.array([0, 0, 0.1, 0.1]))
+    expected = [logsumexp([kernel(a, b) for b in cells]) - np.log(12) for a in new.numpy()]
+    assert_allclose(BlurredRows(x, LAYOUT, scale).log_density(new), expected, rtol=1e-9)
+    assert_allclose(BlurredRows(x[:1], LAYOUT, scale).log_density(x[:1]), kernel(cells[0], cells[0]), rtol=1e-9)
+
+
+def test_each_of_two_equal_rows_is_compared_with_the_other():
+    layout = Layout(sizes=(), on_grid=(False,), edges=((-np.inf, np.inf),))
+    x = torch.tensor([[1.5], [1.5], [3.0]])
+    expected = np.log((stats.norm(1.5, 0.5).pdf(1.5) + stats.norm(3, 0.5).pdf(1.5)) / 2)
+    assert_allclose(BlurredRows(x, layout, 0.5).log_density(x)[:2], expected)
+
+
+def test_density_does_not_depend_on_the_block(monkeypatch):
+    x, layout = torch.randn(50, 2), Layout(sizes=(), on_grid=(False,) * 2, edges=((-np.inf, np.inf),) * 2)
+    whole = BlurredRows(x, layout, 0.3).log_density(x)
+    monkeypatch.setattr("vaekit.data.tables.blur.BLOCK", 7 * 50)
+    assert_allclose(BlurredRows(x, layout, 0.3).log_density(x), whole)
 
 
 @pytest.mark.parametrize("rows", [50, 1000])
@@ -74,7 +92,8 @@ def test_chosen_scale_is_near_the_one_that_is_best_for_new_rows(rows):
     seen, new = rng.normal(size=(rows, 2)), rng.normal(size=(4000, 2))
     square = ((new[:, None] - seen) ** 2).sum(-1)
     truth = [logsumexp(-square / (2 * s**2), axis=1).mean() - 2 * np.log(s) for s in SCALES]
-    x = torch.from_numpy(np.hstack([seen, np.zeros((rows, 2))]))
-    chosen = choose_scale(x, layout)
+    chosen = choose_scale(torch.from_numpy(seen), layout)
+    constant = Layout(sizes=(), on_grid=(False,) * 3, edges=((-np.inf, np.inf),) * 3)
+    assert choose_scale(torch.from_numpy(np.insert(seen, 1, 0.0, axis=1)), constant) == chosen
     assert abs(SCALES.index(chosen) - int(np.argmax(truth))) <= 1
     assert (chosen < 0.5) == (rows == 1000)

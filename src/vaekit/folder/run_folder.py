@@ -28,6 +28,7 @@ from vaekit.folder.provenance import Provenance
 FORMAT = 3
 """Version of the folder's format; folders of other versions are refused."""
 WEIGHTS, KNOWN, MISSING = "weights.safetensors", "rows.safetensors", "missing.safetensors"
+OUTLIERS = "outliers.safetensors"
 ROW, LOCK = "row.parquet", "training.lock"
 MOST_BYTES = {"recipe.toml": 1 << 20, "metrics.csv": 1 << 26, "schema.json": 1 << 26} | {
     "provenance.json": 1 << 24, ROW: 1 << 26,
@@ -44,6 +45,7 @@ FILES = {
     WEIGHTS,
     KNOWN,
     MISSING,
+    OUTLIERS,
     ROW,
     LOCK,
 }

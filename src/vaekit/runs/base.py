@@ -31,7 +31,8 @@ from vaekit.data.tables.coding import code_values
 from vaekit.data.tables.frame import Library, PlainLibrary
 from vaekit.errors import DataError, RecipeError, RunError, did_you_mean
 from vaekit.evaluation import Remedy
-from vaekit.folder import KNOWN, MISSING, ROW, WEIGHTS, RunFolder
+from vaekit.evaluation.outliers import Detection
+from vaekit.folder import KNOWN, MISSING, OUTLIERS, ROW, WEIGHTS, RunFolder
 from vaekit.models import LatentModel
 from vaekit.models.missing_pattern import MissingPattern
 from vaekit.recipe import Recipe, load_recipe, resolve
@@ -67,6 +68,7 @@ class KeptRun:
         row: a typical row in the library and types of the training data frame, as the content of a Parquet file; None if
             the data were no data frame. Without it new rows are Arrow tables.
         missing: p(m|x), the model of the pattern of missing cells; None if no training row has missing cells.
+        detection: score and held-out scores of a detector of outliers; None for other runs.
         history: figures of the training; None if they are read from the folder when they are needed.
         objects: the parts that training was given as Python objects, by section.
     """
@@ -80,6 +82,7 @@ class KeptRun:
     known: KnownRows | None = None
     row: bytes | None = None
     missing: MissingPattern | None = None
+    detection: Detection | None = None
     history: History | None = None
     objects: dict[str, Any] = field(default_factory=dict)
 
@@ -156,6 +159,8 @@ class KeptRun:
                 made.write(ROW, self.row)
             if self.missing is not None:
                 made.write_tensors(MISSING, self.missing.state_dict())
+            if self.detection is not None:
+                made.write_tensors(OUTLIERS, self.detection.tensors())
             further(made)
 
         described = {"schema": self.schema.model_dump(mode="json"), "transform": self.transform.model_dump(mode="json")}

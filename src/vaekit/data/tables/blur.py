@@ -1,9 +1,9 @@
-"""The blur of rows: noise on numbers, and replaced categories, by a scale that held-out rows choose.
+"""The blur of rows: noise on numbers and replaced categories, with a scale that rows left out choose.
 
     y ← y + σ·ε for a score,  P(replaced) = σ²/(1 + σ²) for a category, the share of the noise in the variance of a score
 
-The density of blurred rows gives meaning to distances, and point masses do not stand out. Among n rows it is that of
-the kernel estimator p_σ(x) = (1/n) Σ_i k_σ(x, x_i), whose scale is chosen by the likelihood of rows left out.
+The density of blurred rows gives meaning to distances, and point masses do not stand out in it. The density of the n
+blurred training rows themselves is the kernel estimate p_σ(x) = (1/n) Σ_i k_σ(x, x_i).
 
 References:
     Parzen, "On Estimation of a Probability Density Function and Mode", 1962;
@@ -18,13 +18,16 @@ import math
 
 import torch
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from vaekit.data.tables.cells import Layout
 
 SCALES = (0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
-"""The scales among which held-out rows choose."""
+"""The scales among which rows left out choose."""
 MOST_ROWS = 1000
 """Most rows that choose a scale."""
+BLOCK = 1 << 22
+"""Most pairs of rows at a time."""
 
 
 def replaced_share(scale: float) -> float:
@@ -58,43 +61,86 @@ def blur(x: Tensor, layout: Layout, scale: float, normal: Tensor, uniform: Tenso
 def choose_scale(x: Tensor, layout: Layout) -> float:
     """Return the scale under which each row is likeliest among the blurred others.
 
-        argmax_σ Σ_i log (1/(n − 1)) Σ_{j≠i} k_σ(x_i, x_j)
+        argmax_σ Σ_i log (1/(n − 1)) Σ_{j≠i} k_σ(x_i, x_j), over the columns that vary
 
     Args:
-        x: slots and measures of complete or incomplete rows, shape (n, 2S); the first rows are used.
+        x: slots of rows, shape (n, S); the first rows are used.
         layout: the K categories and R scores of a row.
 
     Returns:
         One of `SCALES`.
     """
     x = x[:MOST_ROWS].double()
-    return max(SCALES, key=lambda scale: float(left_out(x, layout, scale).sum()))
+    x = torch.where((x == x[:1]).all(0), math.nan, x)  # a constant column would choose the least scale
+    return max(SCALES, key=lambda scale: float(BlurredRows(x, layout, scale).log_density(x).sum()))
 
 
-def left_out(x: Tensor, layout: Layout, scale: float) -> Tensor:
-    """Return log p_σ(x_i) of each row among the blurred others, shape (n,).
+class BlurredRows:
+    """The density of blurred rows, a kernel estimate over the cells that a row has.
 
-    A cell that only the other row lacks is drawn from N(0, 1 + σ²), or evenly from all categories.
+        log k(x, x_i) = Σ_numbers log N(y; y_i, σ²) + Σ_categories log ((1 − ρ) 1[c = c_i] + ρ/C),  ρ = σ²/(1 + σ²)
+
+    A cell that only x_i lacks is drawn from N(0, 1 + σ²), or evenly from all C categories.
 
     Args:
-        x: slots and measures, shape (n, 2S).
+        rows: slots of the rows x_i, shape (n, S), NaN where a cell is missing.
         layout: the K categories and R scores of a row.
-        scale: σ.
+        scale: σ > 0.
+
+    Examples:
+        >>> layout = Layout(sizes=(), on_grid=(False,), edges=((-math.inf, math.inf),))
+        >>> blurred = BlurredRows(torch.tensor([[0.0], [0.0], [4.0]]), layout, scale=1.0)
+        >>> round(float(blurred.log_density(torch.tensor([[2.0]]))), 4)  # log N(2; 0, 1)
+        -2.9189
     """
-    share, kernel = replaced_share(scale), x.new_zeros(len(x), len(x))
-    for slot in range(layout.slots):
-        own, other = x[:, None, slot], x[None, :, slot]
-        if slot < len(layout.sizes):
-            even = share / layout.sizes[slot]
-            found = x.new_tensor([even, 1 - share + even]).log()[(own == other).long()]
-            lacking = torch.full_like(own, -math.log(layout.sizes[slot]))
-        else:
-            found, lacking = _log_normal(own - other, scale**2), _log_normal(own, 1 + scale**2)
-        found = torch.where(other.isnan(), lacking, found)
-        kernel += torch.where(own.isnan(), 0.0, found)
-    kernel.fill_diagonal_(-math.inf)
-    return kernel.logsumexp(1) - math.log(len(x) - 1)
 
+    def __init__(self, rows: Tensor, layout: Layout, scale: float) -> None:
+        self.rows, self.layout, self.scale = rows.double(), layout, scale
+        self._features = self._of_rows()
 
-def _log_normal(y: Tensor, variance: float) -> Tensor:
-    return -0.5 * (y**2 / variance + math.log(2 * math.pi * variance))
+    def log_density(self, x: Tensor) -> Tensor:
+        """Return log p_σ(x) of each row; a row that is one of the x_i is compared with the others only.
+
+        Args:
+            x: slots, shape (m, S).
+
+        Returns:
+            Shape (m,), double precision.
+        """
+        blocks = x.double().split(max(1, BLOCK // len(self.rows)))
+        return torch.cat([self._block(block) for block in blocks])
+
+    def _block(self, x: Tensor) -> Tensor:
+        pairs = self._of_new(x) @ self._features.T
+        nearest = pairs.argmax(1)
+        own = ((x == self.rows[nearest]) | (x.isnan() & self.rows[nearest].isnan())).all(1) & (len(self.rows) > 1)
+        pairs[own, nearest[own]] = -math.inf
+        return pairs.logsumexp(1) - torch.log(len(self.rows) - own.double())
+
+    def _of_new(self, x: Tensor) -> Tensor:
+        """Return the features u(x), with u(x)·v(x_i) = log k(x, x_i)."""
+        y, seen, categories = self._split(x)
+        lacking = -0.5 * (y**2 / (1 + self.scale**2) + math.log(2 * math.pi * (1 + self.scale**2)))
+        return torch.cat([y**2 * seen, y * seen, seen, lacking * seen, *categories], 1)
+
+    def _of_rows(self) -> Tensor:
+        """Return the features v(x_i) of the rows."""
+        y, seen, categories = self._split(self.rows)
+        precision, share = 1 / self.scale**2, replaced_share(self.scale)
+        constant = -0.5 * (y**2 * precision + math.log(2 * math.pi * self.scale**2))
+        places = []
+        for known in categories:
+            even = math.log(share / known.shape[1])
+            same = math.log(1 - share + share / known.shape[1]) - even
+            here = known.sum(1, keepdim=True)
+            places.append(known * same + here * even - (1 - here) * math.log(known.shape[1]))
+        return torch.cat([-0.5 * precision * seen, y * precision * seen, constant * seen, 1 - seen, *places], 1)
+
+    def _split(self, x: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """Return scores with 0 where they are missing, 1 where they are not, and the indicators of each category."""
+        count = len(self.layout.sizes)
+        scores, categories = x[:, count : self.layout.slots], []
+        for slot, size in enumerate(self.layout.sizes):
+            cell = x[:, slot]
+            categories.append(one_hot(cell.nan_to_num(size).long(), size + 1)[:, :size].double())
+        return scores.nan_to_num(0.0), (~scores.isnan()).double(), categories

@@ -76,7 +76,7 @@ def infer_columns(
         context: names of columns that the model is conditional on and does not model.
         ranges: declared ranges of columns by name, with an empty text for an open end.
         least_count: least number of rows with a category that is drawn.
-        plain: whether all numbers are real, so that no numbers become categories, counts or dates.
+        plain: whether all numbers are real, so that no numbers become categories, counts or dates, or are left out as constant.
 
     Returns:
         A description of each column of the frame, in order.
@@ -149,7 +149,7 @@ class _Inference:
             if tally.share > UNIQUE:
                 return make_column(tally, "identifier", "whole numbers, almost all different")
             return make_column(tally, "text", "whole numbers too large for a double to tell apart")
-        if tally.distinct == 1 and not tally.huge:
+        if tally.distinct == 1 and not tally.huge and not (self.plain and tally.family == "number"):
             value = next(iter(tally.counts))
             reason = f"always {write_value(value)}" + (", or empty" if tally.missing else "")
             kept = date_text(value, tally.type) if tally.family == "date" else value
