@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import OutlierMixin
+from sklearn.model_selection import train_test_split
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
@@ -37,9 +38,9 @@ SHARE, MOST = 4, 2_500
 class VAEOutlierDetector(OutlierMixin, KeepsRun):  # type: ignore[misc]
     """Detect unusual rows of tables with columns of any kind and missing cells, with a known rate of false alarms.
 
-    A row is unusual if it is unlikely among rows that are blurred by noise, under a variational autoencoder of blurred rows and
-    under the blurred training rows themselves, or if its reconstruction is far from it. These three views are added in
-    units of their spread over training rows. Training rows should be normal; a few outliers among them do little harm.
+    A row is unusual if it is unlikely among rows that are blurred by noise: under a variational autoencoder of blurred rows, and
+    under the blurred training rows themselves. The two log-densities are added in units of their spread over training
+    rows. Training rows should be normal; a few outliers among them do little harm.
 
     Args:
         contamination: share of the rows of `fit` that count as outliers, in (0, 0.5]; it sets `offset_`.
@@ -116,16 +117,18 @@ class VAEOutlierDetector(OutlierMixin, KeepsRun):  # type: ignore[misc]
             DataError: if the rows cannot be used, or are too few for `false_alarm_rate` or `calibration`.
         """
         self._validate_params()
-        rows = self._rows(collect(X), reset=True)
+        X = collect(X)
+        rows = self._rows(X, reset=True)
         if not isinstance(rows, Frame | np.ndarray):
             must = "a detector must be given a data frame or an array"
             raise DataError(must, shorten(repr(X)), "For files use `vaekit.train`, and `vaekit score --p-value`")
         count = rows.rows if isinstance(rows, Frame) else len(rows)
         columns = name_columns(self.columns or {}, isinstance(rows, np.ndarray))
-        own = {"data.test": self._held_out(count) / count} | {f"data.columns.{c}": kind for c, kind in columns.items()}
+        own = {f"data.columns.{name}": kind for name, kind in columns.items()}
         settings, seed = complete_settings(self.recipe, self.settings or {}, own, rows, self.random_state)
+        own_rows, held_out = self._divide(X if isinstance(rows, Frame) else rows, self._held_out(count), seed or 0)
         with choose_folder(None) as folder:
-            run = train(rows, recipe=self.recipe, settings=settings, seed=seed, out=folder)
+            run = train(own_rows, test=held_out, recipe=self.recipe, settings=settings, seed=seed, out=folder)
             exact = in_float64(run)
             run.detection = exact.detection = fit_detection(exact, run.split())
             offset = self._choose_offset(exact, rows)
@@ -140,7 +143,7 @@ class VAEOutlierDetector(OutlierMixin, KeepsRun):  # type: ignore[misc]
             X: rows as in `fit`; missing cells are left out of the score.
 
         Returns:
-            Array (n,), without a unit: about 0 for usual rows, and −3 where each view is one unit above its median.
+            Array (n,), without a unit: about 0 for usual rows, and −2 where both log-densities have their 10 % quantile.
         """
         _, rows = self._check(X)
         return outlier_scores(in_float64(self.run_), rows)
@@ -248,6 +251,11 @@ class VAEOutlierDetector(OutlierMixin, KeepsRun):  # type: ignore[misc]
             )
             raise DataError(told, mend=mend)
         return held_out
+
+    @staticmethod
+    def _divide(X: Any, held_out: int, seed: int) -> tuple[Any, Any]:
+        """Return the rows to train on, and those held out, which are None for none."""
+        return train_test_split(X, test_size=held_out, random_state=seed) if held_out else (X, None)
 
     def _choose_offset(self, run: Any, rows: Any) -> float:
         if self.false_alarm_rate is not None:
