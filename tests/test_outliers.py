@@ -167,6 +167,30 @@ def test_data_frames_with_categories_missing_cells_and_constant_columns():
     assert np.isfinite(found.score_samples(new.assign(height=np.nan, city=None))).all()
 
 
+def test_likely_values_in_the_named_cells_bring_the_score_back():
+    """In each row one of three close columns is exchanged. The column that `explain` names is mended, or another one."""
+    rng = np.random.default_rng(0)
+    z, place = rng.normal(size=(460, 2)), rng.integers(0, 3, 60)
+    X = np.column_stack([z[:, 0], z[:, 0], z[:, 0], z[:, 1]]) + 0.1 * rng.normal(size=(460, 4))
+    X, broken = X[:400], X[400:].copy()
+    broken[np.arange(60), place] = rng.permutation(broken[np.arange(60), place]) + rng.choice([-1.5, 1.5], 60)
+    rates = {"training.epochs": 40, "training.learning_rate": 1e-2, "optimizer": "adamw"}
+    settings = rates | {"encoder.hidden": [16], "decoder.hidden": [16], "evaluation.samples": 20}
+    found = detector(settings=settings, calibration=0).fit(X)
+    named = found.explain(broken).argmax(1)
+    gain = np.empty((60, 4))
+    for column in range(4):
+        mended = broken.copy()
+        mended[:, column] = np.nan
+        mended = found.run_.impute(mended)
+        gain[:, column] = found.score_samples(mended) - found.score_samples(broken)
+    own = gain[np.arange(60), named]
+    others = (gain.sum(1) - own) / 3
+    assert (named == place).mean() > 0.8
+    assert (own > others).mean() > 0.8
+    assert np.median(own) > 3 * np.median(others)
+
+
 def test_files_are_refused(tmp_path):
     with pytest.raises(DataError, match="a detector must be given a data frame or an array"):
         detector().fit(tmp_path / "rows.csv")
