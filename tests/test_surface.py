@@ -30,7 +30,7 @@ VERBS = {
     "remedy": {"run", "--out"},
     "encode": {"run", "source", "--out"},
     "reconstruct": {"run", "source", "--out"},
-    "score": {"run", "source", "--out", "--samples", "--explain"},
+    "score": {"run", "source", "--out", "--samples", "--explain", "--p-value"},
     "impute": {"run", "source", "--out", "--draws", "--uncertainty", "--blanks", "--samples", "--seed"},
     "sample": {"run", "--out", "-n", "--seed", "--mean", "--given", "--complete"},
     "report": {"run", "source", "--beside"},

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -121,7 +120,11 @@ class Rows:
         if self._resident is None and self.transform.fresh_noise:
             uniform = noise.uniform(x.shape[1:], BatchStream.TRANSFORM) if self.transform.needs_noise else None
             x = self.transform.forward(x if x.is_floating_point() else x.float(), uniform).float()
-        x = self._blurred(x, noise, BatchStream)
+        x = self._blurred(
+            x,
+            lambda size: noise.normal((size,), BatchStream.BLUR),
+            lambda size: noise.uniform((size,), BatchStream.REPLACE),
+        )
         if self.hide and (cells := self.transform.cells) is not None:  # the model learns to predict missing cells
             x = cells.hide(x, self.unhidden(len(x)), noise.uniform((1 + len(cells.columns),), BatchStream.HIDE))
         return x
@@ -150,13 +153,21 @@ class Rows:
     def _fixed(self, rows: Values, noise: RowNoise) -> Tensor:
         x = to_tensor(rows)
         uniform = noise.uniform(x.shape[1:], RowStream.TRANSFORM) if self.transform.needs_noise else None
-        return self._blurred(self.transform.forward(x, uniform).float(), noise, RowStream)
+        return self._blurred(
+            self.transform.forward(x, uniform).float(),
+            lambda size: noise.normal((size,), RowStream.BLUR),
+            lambda size: noise.uniform((size,), RowStream.REPLACE),
+        )
 
-    def _blurred(self, x: Tensor, noise: Any, streams: Any) -> Tensor:
-        """Return the rows with blurred cells, if rows are to be blurred."""
+    def _blurred(self, x: Tensor, normal: Callable[[int], Tensor], uniform: Callable[[int], Tensor]) -> Tensor:
+        """Return the rows with blurred cells, if rows are to be blurred.
+
+        Args:
+            x: slots and measures.
+            normal: makes so many normal numbers for each row.
+            uniform: makes so many uniform numbers for each row.
+        """
         if not self.blur or (cells := self.transform.cells) is None:
             return x
         layout, categories = cells.layout, len(cells.layout.sizes)
-        normal = noise.normal((layout.slots - categories,), streams.BLUR)
-        uniform = noise.uniform((2 * categories,), streams.REPLACE).float()
-        return blur(x, layout, self.blur, normal, uniform)
+        return blur(x, layout, self.blur, normal(layout.slots - categories), uniform(2 * categories).float())
