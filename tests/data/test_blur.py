@@ -1,14 +1,19 @@
 """Blurred cells have the distribution that they should have, and rows left out choose its scale."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from numpy.testing import assert_allclose
 from scipy import stats
 from scipy.special import logsumexp
 
+from vaekit.data import Column, Rows, Source, Transform, all_rows
+from vaekit.data.batch_noise import BatchNoise, batch_keys
+from vaekit.data.readers.libraries import open_frame
 from vaekit.data.tables.blur import SCALES, BlurredRows, blur, choose_scale
-from vaekit.data.tables.cells import Layout
+from vaekit.data.tables.cells import Layout, fit_cells
+from vaekit.data.tables.inference import infer_columns
 
 LAYOUT = Layout(sizes=(2, 4), on_grid=(False, False), edges=((-np.inf, np.inf),) * 2)
 
@@ -97,3 +102,46 @@ def test_chosen_scale_is_near_the_one_that_is_best_for_new_rows(rows):
     assert choose_scale(torch.from_numpy(np.insert(seen, 1, 0.0, axis=1)), constant) == chosen
     assert abs(SCALES.index(chosen) - int(np.argmax(truth))) <= 1
     assert (chosen < 0.5) == (rows == 1000)
+
+
+def table_rows(blur=0.0):
+    """Numbers of a table that are shifted and scaled, as rows of a run."""
+    values = np.random.default_rng(0).normal(5, 2, size=(3000, 1))
+    columns = (Column(name="x", kind="real", type="double"),)
+    return Rows(all_rows(Source(values)), Transform(steps=(fit_cells(columns, values, linear=True),)), blur=blur)
+
+
+def test_batches_are_blurred_anew_and_rows_that_are_scored_are_not():
+    plain, blurred = table_rows(), table_rows(blur=0.5)
+    values = plain.part.values[:, 0]
+    assert_allclose(plain.tensor()[:, 0], (values - values.mean()) / values.std(), atol=1e-5)
+    index = np.arange(3000)
+    batches = [blurred.prepare(blurred.read(index), BatchNoise(batch_keys(0, epoch, index))) for epoch in (0, 1)]
+    noise = torch.stack([batch[:, 0] - plain.tensor()[:, 0] for batch in batches]).numpy() / 0.5
+    assert stats.kstest(noise.ravel(), "norm").pvalue > 0.01
+    assert abs(np.corrcoef(noise)[0, 1]) < 0.06
+    validation = blurred.tensor()[:, 0] - plain.tensor()[:, 0]
+    assert stats.kstest(validation.numpy() / 0.5, "norm").pvalue > 0.01
+    assert torch.equal(blurred.tensor(), blurred.tensor())
+
+
+def test_numbers_of_any_kind_are_real_and_linear_under_blur():
+    rng = np.random.default_rng(0)
+    table = pa.table(
+        {
+            "coin": rng.integers(0, 2, 200),
+            "grade": rng.integers(1, 6, 200),
+            "share": rng.choice([0.0, 0.3, 1.0], 200),
+            "one": np.ones(200),
+            "town": rng.choice(["Bonn", "Ulm"], 200),
+        }
+    )
+    kinds = {column.name: column.kind for column in infer_columns(open_frame(table), plain=True)}
+    assert kinds == {"coin": "real", "grade": "real", "share": "real", "one": "real", "town": "binary"}
+    columns = infer_columns(open_frame(table), plain=True)[:4]
+    codes = np.column_stack([table[name].to_numpy() for name in ("coin", "grade", "share", "one")]).astype(float)
+    for marginal, code in zip(fit_cells(columns, codes, linear=True).columns, codes.T, strict=True):
+        scale = code.std() or 1.0
+        x = np.array([-3.0, 0.5, 40.0])
+        assert_allclose(marginal.forward(x), (x - code.mean()) / scale)
+        assert marginal.point_masses == ()

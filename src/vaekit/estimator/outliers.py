@@ -18,12 +18,12 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from vaekit.data import Frame
-from vaekit.errors import DataError, RunError, shorten
+from vaekit.errors import DataError, RecipeError, RunError, shorten
 from vaekit.estimator.base import KeepsRun
 from vaekit.estimator.fitting import choose_folder, complete_settings, in_float64
 from vaekit.estimator.rows import collect, name_columns
 from vaekit.evaluation.conformal import alarm_threshold, rows_needed
-from vaekit.recipe import Recipe
+from vaekit.recipe import Recipe, load_recipe
 from vaekit.runs.alarms import fit_detection, outlier_p_values, outlier_scores
 from vaekit.runs.load import load
 from vaekit.runs.train import train
@@ -115,6 +115,7 @@ class VAEOutlierDetector(OutlierMixin, KeepsRun):  # type: ignore[misc]
 
         Raises:
             DataError: if the rows cannot be used, or are too few for `false_alarm_rate` or `calibration`.
+            RecipeError: if the recipe does not blur the rows of a mixed table.
         """
         self._validate_params()
         X = collect(X)
@@ -126,6 +127,10 @@ class VAEOutlierDetector(OutlierMixin, KeepsRun):  # type: ignore[misc]
         columns = name_columns(self.columns or {}, isinstance(rows, np.ndarray))
         own = {f"data.columns.{name}": kind for name, kind in columns.items()}
         settings, seed = complete_settings(self.recipe, self.settings or {}, own, rows, self.random_state)
+        plan = load_recipe(self.recipe, settings)
+        if plan.data.kind != "mixed" or not plan.data.blurs:
+            must = "a detector's recipe must have data.kind=mixed and data.blur above 0"
+            raise RecipeError(must, f"{plan.data.kind} and {plan.data.blur}", "Use the recipe 'outliers'")
         own_rows, held_out = self._divide(X if isinstance(rows, Frame) else rows, self._held_out(count), seed or 0)
         with choose_folder(None) as folder:
             run = train(own_rows, test=held_out, recipe=self.recipe, settings=settings, seed=seed, out=folder)
