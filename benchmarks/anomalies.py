@@ -24,7 +24,7 @@ from sklearn.metrics import roc_auc_score
 from trials import Contestant, Trials, arguments
 
 from vaekit import VAEOutlierDetector
-from vaekit.evaluation.conformal import alarm_interval, rows_needed
+from vaekit.evaluation import alarm_interval, rows_needed
 
 SETS = [
     *("annthyroid", "campaign", "cardio", "letter", "mammography", "musk"),

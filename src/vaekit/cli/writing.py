@@ -19,7 +19,7 @@ from vaekit.data import Frame
 from vaekit.data.tables.coding import as_written
 from vaekit.data.tables.frame import PlainLibrary
 from vaekit.errors import VaekitError
-from vaekit.evaluation.conformal import p_values
+from vaekit.evaluation import p_values
 from vaekit.runs.alarms import outlier_scores
 from vaekit.runs.run import Run
 from vaekit.runs.table_run import TableRun

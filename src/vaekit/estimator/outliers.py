@@ -22,7 +22,7 @@ from vaekit.errors import DataError, RecipeError, RunError, shorten
 from vaekit.estimator.base import KeepsRun
 from vaekit.estimator.fitting import choose_folder, complete_settings, in_float64
 from vaekit.estimator.rows import collect, name_columns
-from vaekit.evaluation.conformal import alarm_threshold, rows_needed
+from vaekit.evaluation import alarm_threshold, rows_needed
 from vaekit.recipe import Recipe, load_recipe
 from vaekit.runs.alarms import fit_detection, outlier_p_values, outlier_scores
 from vaekit.runs.load import load

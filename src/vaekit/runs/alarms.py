@@ -7,8 +7,7 @@ import numpy.typing as npt
 
 from vaekit.data import Rows, Split
 from vaekit.errors import DataError
-from vaekit.evaluation import measure
-from vaekit.evaluation.conformal import p_values
+from vaekit.evaluation import measure, p_values
 from vaekit.evaluation.outliers import Detection, OutlierScore
 from vaekit.runs.run import Run
 
