@@ -69,6 +69,9 @@ METHODS: dict[str, Callable[[Job], pd.DataFrame]] = {
     "iforest": detector("IForest"),
     "knn": detector("KNN"),
     "pca": detector("PCA"),
+    "kde": detector("KDE"),
+    "ecod": detector("ECOD"),
+    "lunar": detector("LUNAR"),
 }
 
 

@@ -162,6 +162,8 @@ DRAWN = {
     "RowStream.RULE_MEND": {"_mend_noise"},
     "SeedStream.RULE_CODES": {"_draw_codes"},
     "SeedStream.RULE_AGAIN": {"_seed_again"},
+    "RowStream.BLUR": {"Rows._fixed"},
+    "RowStream.REPLACE": {"Rows._fixed"},
     "SeedStream.PRIVACY_RARE": {"measure_privacy"},
     "SeedStream.SAMPLE_MISSING": {"TableRun._with_missing"},
     "SeedStream.CALIBRATION_HIDE": {"hide_at_random"},

@@ -12,7 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import vaekit
-from vaekit import VAE, VAEImputer
+from vaekit import VAE, VAEImputer, VAEOutlierDetector
 from vaekit.errors import DataError
 
 SMALL = {"encoder.hidden": [8], "decoder.hidden": [8], "training.validations": 1, "objective.samples": 2}
@@ -22,7 +22,8 @@ def small():
     return VAE(1, epochs=1, samples=2, settings=SMALL, random_state=0)
 
 
-ESTIMATORS = [small(), VAEImputer(small())]
+FAST = SMALL | {"training.epochs": 1, "evaluation.samples": 2}
+ESTIMATORS = [small(), VAEImputer(small()), VAEOutlierDetector(settings=FAST, random_state=0)]
 
 
 def reasons(estimator):

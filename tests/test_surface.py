@@ -30,7 +30,7 @@ VERBS = {
     "remedy": {"run", "--out"},
     "encode": {"run", "source", "--out"},
     "reconstruct": {"run", "source", "--out"},
-    "score": {"run", "source", "--out", "--samples", "--explain"},
+    "score": {"run", "source", "--out", "--samples", "--explain", "--p-value"},
     "impute": {
         "run",
         "source",
@@ -54,6 +54,7 @@ NAMES = {
     "__version__",
     "VAEImputer",
     "audit",
+    "VAEOutlierDetector",
     "compare",
     "describe",
     "train",

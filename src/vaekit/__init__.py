@@ -18,6 +18,7 @@ _HOMES = {
     "Run": "vaekit.runs.run",
     "VAE": "vaekit.estimator",
     "VAEImputer": "vaekit.estimator",
+    "VAEOutlierDetector": "vaekit.estimator",
     "Recipe": "vaekit.recipe",
     "VariationalAutoEncoder": "vaekit.models",
     "Autoencoder": "vaekit.models",
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from vaekit.errors import VaekitError as VaekitError
     from vaekit.estimator import VAE as VAE
     from vaekit.estimator import VAEImputer as VAEImputer
+    from vaekit.estimator import VAEOutlierDetector as VAEOutlierDetector
     from vaekit.models import Autoencoder as Autoencoder
     from vaekit.models import CouplingPrior as CouplingPrior
     from vaekit.models import Decoder as Decoder

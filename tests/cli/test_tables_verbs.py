@@ -183,6 +183,35 @@ def test_score_explains_the_strange_cell(call, people_run, tmp_path):
     assert int(np.argmin([float(row["log_likelihood"]) for row in rows])) == 2
 
 
+def test_p_values_are_ranks_among_the_rows_held_out(call, people_run, tmp_path, expect_refusal):
+    strange = make_people(5, seed=3).set_column(3, "income", pa.array([1e4, 2e4, 3e9, 2e4, 1e4]))
+    pq.write_table(strange, tmp_path / "new.parquet")
+    done = call("score", people_run, tmp_path / "new.parquet", "--p-value", "--out", tmp_path / "s.csv")
+    assert "multiples of 1/16: 15 rows were held out" in done.err
+    rows, run = read(tmp_path / "s.csv"), vaekit.load(people_run)
+    scores = run.score_samples(strange)
+    held_out = run.score_samples(run.source[0].frame.table().take(run.split().test.index))
+    np.testing.assert_allclose([float(row["log_likelihood"]) for row in rows], scores, rtol=1e-5)
+    expected = [(1 + (held_out <= score).sum()) / 16 for score in scores]
+    assert [float(row["p_value"]) for row in rows] == expected
+    assert expected[2] == 1 / 16
+    wrong = ("score", people_run, tmp_path / "new.parquet", "--out", tmp_path / "t.csv", "--p-value", "--explain")
+    expect_refusal(*wrong, words=("--p-value", "--explain"))
+
+
+def test_p_values_of_a_detector(call, tmp_path):
+    X = np.random.default_rng(0).normal(size=(90, 2))
+    settings = TINY_TABLE | {"training.epochs": 1}
+    detector = vaekit.VAEOutlierDetector(calibration=40, settings=settings, random_state=0).fit(X)
+    detector.save(tmp_path / "run")
+    np.save(tmp_path / "x.npy", X)
+    done = call("score", tmp_path / "run", tmp_path / "x.npy", "--p-value", "--out", tmp_path / "s.csv")
+    assert done.code == 0
+    rows = read(tmp_path / "s.csv")
+    assert [float(row["p_value"]) for row in rows] == detector.p_values(X).tolist()
+    assert [float(row["score"]) for row in rows] == detector.score_samples(X).tolist()
+
+
 def test_encode_and_score_of_a_table_do_not_depend_on_the_order_of_its_columns(call, people, people_run, tmp_path):
     table = make_people(20, seed=5)
     pq.write_table(table, tmp_path / "a.parquet")

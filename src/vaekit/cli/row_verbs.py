@@ -42,13 +42,31 @@ def score(
             help="For a mixed table, also write how strange each cell is given the rest of its row; 0 is usual.",
         ),
     ] = False,
+    p_value: Annotated[
+        bool,
+        typer.Option(
+            "--p-value",
+            help="Write a score and its p-value: the rank of the score among those of the rows held out in training.",
+        ),
+    ] = False,
 ) -> None:
     """Write log p(x) of each row, in nats."""
-    from vaekit.cli.writing import explain_scores, write
+    from vaekit.cli.writing import explain_scores, rank_scores, write
+    from vaekit.estimator.fitting import in_float64
+    from vaekit.runs.alarms import calibration_scores
     from vaekit.runs.load import load
 
+    if p_value and (explain or samples is not None):
+        raise VaekitError("--p-value cannot be used with --explain or --samples", mend="Score the rows twice")
     loaded = load(run)
-    if explain:
+    if p_value:
+        loaded = in_float64(loaded)  # as the estimator scores rows, so that the scores of equal rows are equal
+        held_out = calibration_scores(loaded)
+        write(loaded, out, lambda rows: rank_scores(loaded, rows, held_out), source, "table")
+        typer.echo(
+            f"P-values are multiples of 1/{len(held_out) + 1}: {len(held_out)} rows were held out.", file=sys.stderr
+        )
+    elif explain:
         table = loaded.as_table_run()
         write(table, out, lambda rows: explain_scores(table, rows, samples), source, "table")
     else:

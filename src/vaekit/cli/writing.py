@@ -20,6 +20,8 @@ from vaekit.data import Frame
 from vaekit.data.tables.coding import as_written
 from vaekit.data.tables.frame import PlainLibrary
 from vaekit.errors import VaekitError
+from vaekit.evaluation import p_values
+from vaekit.runs.alarms import outlier_scores
 from vaekit.runs.run import Run
 from vaekit.runs.table_run import TableRun
 
@@ -72,6 +74,13 @@ def explain_scores(run: TableRun, rows: Frame, samples: int | None) -> pa.Table:
     return pa.table(
         {run.model.score_name: run.score_samples(rows, samples), "strangest": pa.array(names, pa.string()), **cells}
     )
+
+
+def rank_scores(run: Run, rows: Any, held_out: Any) -> pa.Table:
+    """Return a table with the score of each row, and its p-value among the scores of held-out rows."""
+    scores = outlier_scores(run, rows)
+    name = run.model.score_name if run.detection is None else "score"
+    return pa.table({name: scores, "p_value": p_values(scores, held_out)})
 
 
 def as_arrow(rows: Frame) -> Frame:

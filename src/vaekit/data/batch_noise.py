@@ -35,6 +35,10 @@ class BatchStream(IntEnum):
     """Hides cells of a mixed table."""
     POSTERIOR = 2
     """Draws ε of z ~ q(z|x)."""
+    BLUR = 3
+    """Draws the noise that is added to numbers of a mixed table."""
+    REPLACE = 4
+    """Replaces categories of a mixed table."""
 
 
 def batch_keys(seed: int, epoch: int, positions: npt.NDArray[np.int64]) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 
 import numpy as np
@@ -15,6 +15,7 @@ from vaekit.data.batch_noise import BatchNoise, BatchStream
 from vaekit.data.noise import RowNoise, RowStream, SeedStream
 from vaekit.data.part import Part
 from vaekit.data.tables.arrays import Values
+from vaekit.data.tables.blur import blur
 from vaekit.data.transforms import Transform
 from vaekit.reporters import track
 
@@ -81,10 +82,11 @@ class Rows:
         transform: the map from data as given to data as the model sees them.
         seed: chooses the noise of evaluation.
         hide: share of the rows in a training batch that have cells hidden at random (mixed tables only).
+        blur: standard deviation of the noise added to cells (mixed tables only).
     """
 
-    def __init__(self, part: Part, transform: Transform, seed: int = 0, hide: float = 0.0) -> None:
-        self.part, self.transform, self.seed, self.hide = part, transform, seed, hide
+    def __init__(self, part: Part, transform: Transform, seed: int = 0, hide: float = 0.0, blur: float = 0.0) -> None:
+        self.part, self.transform, self.seed, self.hide, self.blur = part, transform, seed, hide, blur
 
     def __len__(self) -> int:
         return len(self.part)
@@ -97,7 +99,7 @@ class Rows:
     def _resident(self) -> Tensor | None:
         """Return all transformed rows, or None if the transform is random or the rows need too much memory."""
         still = not self.transform.needs_noise and len(self) * math.prod(self.part.event_shape) <= MOST_RESIDENT
-        return self.tensor() if still else None
+        return self.transform.forward(to_tensor(self.part.take(0, len(self)))).float() if still else None
 
     def read(self, index: npt.NDArray[np.int64]) -> Tensor:
         """Return the rows of a training batch before `prepare`, as they are in every epoch, shape (B, *event)."""
@@ -119,6 +121,11 @@ class Rows:
         if self._resident is None and self.transform.fresh_noise:
             uniform = noise.uniform(x.shape[1:], BatchStream.TRANSFORM) if self.transform.needs_noise else None
             x = self.transform.forward(x if x.is_floating_point() else x.float(), uniform).float()
+        x = self._blurred(
+            x,
+            lambda size: noise.normal((size,), BatchStream.BLUR),
+            lambda size: noise.uniform((size,), BatchStream.REPLACE),
+        )
         if self.hide and (cells := self.transform.cells) is not None:  # the model learns to predict missing cells
             x = cells.hide(x, unhidden, noise.uniform((1 + len(cells.columns),), BatchStream.HIDE))
         return x
@@ -147,4 +154,21 @@ class Rows:
     def _fixed(self, rows: Values, noise: RowNoise) -> Tensor:
         x = to_tensor(rows)
         uniform = noise.uniform(x.shape[1:], RowStream.TRANSFORM) if self.transform.needs_noise else None
-        return self.transform.forward(x, uniform).float()
+        return self._blurred(
+            self.transform.forward(x, uniform).float(),
+            lambda size: noise.normal((size,), RowStream.BLUR),
+            lambda size: noise.uniform((size,), RowStream.REPLACE),
+        )
+
+    def _blurred(self, x: Tensor, normal: Callable[[int], Tensor], uniform: Callable[[int], Tensor]) -> Tensor:
+        """Return the rows with blurred cells, if rows are to be blurred.
+
+        Args:
+            x: slots and measures.
+            normal: makes so many normal numbers for each row.
+            uniform: makes so many uniform numbers for each row.
+        """
+        if not self.blur or (cells := self.transform.cells) is None:
+            return x
+        layout, categories = cells.layout, len(cells.layout.sizes)
+        return blur(x, layout, self.blur, normal(layout.slots - categories), uniform(2 * categories).float())

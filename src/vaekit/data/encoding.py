@@ -74,7 +74,7 @@ def find_columns(source: Source, options: DataOptions, mixed: bool | None = None
     mixed = _looks_mixed(source) if mixed is None else mixed
     if not mixed and not context:
         return ()
-    further = (declared, context, options.ranges, options.least_count)
+    further = (declared, context, options.ranges, options.least_count, options.blurs)
     if not mixed and source.frame is None:
         return infer_columns(source.context_frame(context), *further)
     columns = infer_columns(source.as_frame(LABEL in context), *further)

@@ -66,6 +66,10 @@ class RowStream(IntEnum):
     """Draws ε to fit a posterior to each row."""
     GAP_MEASURE = 21
     """Draws ε to evaluate the posterior fitted to each row."""
+    BLUR = 22
+    """Draws the noise that is added to numbers of validation rows."""
+    REPLACE = 23
+    """Replaces categories of validation rows."""
 
 
 @unique

@@ -59,6 +59,12 @@ class DataOptions(Options):
         "auto",
         description="Share of training rows with cells hidden at random, so that the model learns to predict missing cells (mixed tables only).",
     )
+    blur: Annotated[float, Field(ge=0, le=1)] | Literal["auto"] = Field(
+        0.0,
+        description="Standard deviation of the noise added to the numbers of training rows, in standard deviations of their columns; `auto` "
+        "chooses the one under which each row is likeliest among the blurred others. Categories are replaced with probability "
+        "blur²/(1 + blur²). All numbers are then real (mixed tables only).",
+    )
 
     context: tuple[str, ...] = Field(
         (),
@@ -102,6 +108,11 @@ class DataOptions(Options):
     def marks(self) -> tuple[str, ...]:
         """Return the words that mean a missing cell in a text file."""
         return MISSING if self.missing == "auto" else self.missing
+
+    @property
+    def blurs(self) -> bool:
+        """Return whether training rows are blurred."""
+        return self.blur != 0
 
     @property
     def height_width(self) -> tuple[int, int] | None:

@@ -97,7 +97,9 @@ class Transform(BaseModel):
         return sum(step.log_det() for step in self.steps)
 
 
-def choose_transforms(schema: Schema, rows: Tensor, *, binarize: str, scaling: str, density: bool) -> Transform:
+def choose_transforms(
+    schema: Schema, rows: Tensor, *, binarize: str, scaling: str, density: bool, linear: bool = False
+) -> Transform:
     """Choose the transform for data from their schema and the options.
 
     Args:
@@ -106,12 +108,13 @@ def choose_transforms(schema: Schema, rows: Tensor, *, binarize: str, scaling: s
         binarize: `none`, `dynamic`, `fixed` or `threshold`.
         scaling: `none`, `centre`, `standardize` or `unit` (levels to [0, 1]).
         density: whether the likelihood is a density, so that integers must be dequantised.
+        linear: whether the numbers of a mixed table are only shifted and scaled.
 
     Returns:
         The transform.
     """
     if schema.kind == "mixed":
-        return Transform(steps=(fit_cells(schema.modelled, rows.numpy()),))
+        return Transform(steps=(fit_cells(schema.modelled, rows.numpy(), linear),))
     steps: list[Step] = []
     shape, extra = schema.shape, 0.0
     if schema.constant:

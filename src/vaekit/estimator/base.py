@@ -48,18 +48,16 @@ class TakesRows(BaseEstimator):  # type: ignore[misc]
         return rows.astype(np.float64) if rows.dtype == object else rows  # a list with None becomes an array of objects
 
 
-class Fitted(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, TakesRows):  # type: ignore[misc]
-    """The base class of `VAE`, which keeps the fitted run."""
+class KeepsRun(TakesRows):
+    """The base class of estimators that keep the fitted run."""
+
+    run_: Run
 
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()
         if "run_" in state:  # the model may be on an accelerator that another machine lacks
             state = {**state, "run_": replace(self.run_, model=copy.deepcopy(self.run_.model).cpu(), known=None)}
         return state
-
-    @property
-    def _n_features_out(self) -> int:
-        return int(self.run_.recipe.latent_dim)
 
     def _check(self, X: object) -> tuple[Any, Any]:
         """Check rows against the columns of the training data.
@@ -94,3 +92,11 @@ class Fitted(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, Ta
             self.feature_names_in_ = np.array(names, dtype=object)
         elif hasattr(self, "feature_names_in_"):
             del self.feature_names_in_
+
+
+class Fitted(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, KeepsRun):  # type: ignore[misc]
+    """The base class of `VAE`."""
+
+    @property
+    def _n_features_out(self) -> int:
+        return int(self.run_.recipe.latent_dim)

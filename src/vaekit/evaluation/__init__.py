@@ -3,6 +3,7 @@
 from vaekit.evaluation.annealing import Annealed, anneal, annealed_bound, bracket, simulate
 from vaekit.evaluation.baselines import Baselines, LinearBaselines, TableBaselines, measure_baselines
 from vaekit.evaluation.bounds import Bounds, Errors, Measured, block_rows, evaluating, first_row, measure, widest
+from vaekit.evaluation.conformal import AlarmRate, alarm_interval, alarm_threshold, p_values, rows_needed
 from vaekit.evaluation.decomposition import RateParts, active_units, decompose_rate
 from vaekit.evaluation.diagnosis import diagnose, first_remedy
 from vaekit.evaluation.estimate import Estimate, LogLikelihood
@@ -17,6 +18,7 @@ from vaekit.evaluation.tables import TableFigures, TableModel, measure_tables
 from vaekit.evaluation.unfinished import Unfinished, unfinished
 
 __all__ = [
+    "AlarmRate",
     "Annealed",
     "Baselines",
     "BoundFigures",
@@ -44,6 +46,8 @@ __all__ = [
     "TableModel",
     "Unfinished",
     "active_units",
+    "alarm_interval",
+    "alarm_threshold",
     "anneal",
     "annealed_bound",
     "block_rows",
@@ -62,7 +66,9 @@ __all__ = [
     "measure_shares",
     "measure_tables",
     "mig",
+    "p_values",
     "rate_distortion",
+    "rows_needed",
     "sap",
     "simulate",
     "unfinished",

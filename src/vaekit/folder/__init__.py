@@ -6,6 +6,7 @@ weights.safetensors   the best weights
 rows.safetensors      hashes of the training rows
 missing.safetensors   the model of the pattern of missing cells, if training rows have missing cells
 intervals.json        recalibrated levels of intervals of missing cells, if enough validation rows were left for them
+outliers.safetensors  for a detector of outliers: training rows, units of its score, and scores of held-out rows
 state/                everything that resuming needs
 metrics.csv           a row for each validation
 provenance.json       versions, seed, command, choices with their reasons, and a fingerprint of the data
@@ -17,6 +18,18 @@ detected.
 """
 
 from vaekit.folder.provenance import Count, Provenance
-from vaekit.folder.run_folder import COPY, FORMAT, INTERVALS, KNOWN, MISSING, ROW, WEIGHTS, RunFolder
+from vaekit.folder.run_folder import COPY, FORMAT, INTERVALS, KNOWN, MISSING, OUTLIERS, ROW, WEIGHTS, RunFolder
 
-__all__ = ["COPY", "FORMAT", "INTERVALS", "KNOWN", "MISSING", "ROW", "WEIGHTS", "Count", "Provenance", "RunFolder"]
+__all__ = [
+    "COPY",
+    "FORMAT",
+    "INTERVALS",
+    "KNOWN",
+    "MISSING",
+    "OUTLIERS",
+    "ROW",
+    "WEIGHTS",
+    "Count",
+    "Provenance",
+    "RunFolder",
+]

@@ -57,6 +57,6 @@ def digest_tensors(tensors: Mapping[str, Tensor], notes: Mapping[str, str]) -> s
     described = [[[name, str(value.dtype), list(value.shape)] for name, value in named], sorted(notes.items())]
     digest = hashlib.sha256(json.dumps(described).encode())
     for _, value in named:
-        content: Any = value.reshape(-1).view(torch.uint8).numpy()
+        content: Any = value.reshape(-1).view(torch.uint8).numpy() if value.numel() else b""
         digest.update(content)
     return digest.hexdigest()

@@ -28,7 +28,8 @@ from vaekit.folder.provenance import Provenance
 FORMAT = 3
 """Version of the folder's format; folders of other versions are refused."""
 WEIGHTS, KNOWN, MISSING = "weights.safetensors", "rows.safetensors", "missing.safetensors"
-ROW, LOCK, INTERVALS = "row.parquet", "training.lock", "intervals.json"
+OUTLIERS, INTERVALS = "outliers.safetensors", "intervals.json"
+ROW, LOCK = "row.parquet", "training.lock"
 MOST_BYTES = {"recipe.toml": 1 << 20, "metrics.csv": 1 << 26, "schema.json": 1 << 26} | {
     "provenance.json": 1 << 24, ROW: 1 << 26, INTERVALS: 1 << 26,
 }  # fmt: skip
@@ -44,6 +45,7 @@ FILES = {
     WEIGHTS,
     KNOWN,
     MISSING,
+    OUTLIERS,
     ROW,
     LOCK,
     INTERVALS,

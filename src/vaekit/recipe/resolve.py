@@ -85,6 +85,8 @@ def _for_data(content: dict[str, Any], recipe: Recipe, schema: Schema, objects: 
     notes: list[str] = []
     if schema.kind == "mixed":
         _mixed(content)
+    elif content["data"]["blur"]:
+        raise RecipeError("data.blur must be 0 unless the data are a mixed table", str(content["data"]["blur"]))
     elif recipe.has_parts("likelihood") and "model" not in objects:
         notes += _likelihood(content, schema, objects)
     elif content["data"]["binarize"] == AUTO:

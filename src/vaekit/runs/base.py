@@ -32,7 +32,8 @@ from vaekit.data.tables.frame import Library, PlainLibrary
 from vaekit.errors import DataError, RecipeError, RunError, did_you_mean
 from vaekit.evaluation import Remedy
 from vaekit.evaluation.calibration import Recalibration
-from vaekit.folder import INTERVALS, KNOWN, MISSING, ROW, WEIGHTS, RunFolder
+from vaekit.evaluation.outliers import Detection
+from vaekit.folder import INTERVALS, KNOWN, MISSING, OUTLIERS, ROW, WEIGHTS, RunFolder
 from vaekit.models import LatentModel
 from vaekit.models.missing_pattern import MissingPattern
 from vaekit.recipe import Recipe, load_recipe, resolve
@@ -69,6 +70,7 @@ class KeptRun:
             the data were no data frame. Without it new rows are Arrow tables.
         missing: p(m|x), the model of the pattern of missing cells; None if no training row has missing cells.
         recalibration: recalibrated levels of intervals of a mixed table; None if too few validation rows were left for it.
+        detection: score and held-out scores of a detector of outliers; None for other runs.
         history: figures of the training; None if they are read from the folder when they are needed.
         objects: the parts that training was given as Python objects, by section.
     """
@@ -83,6 +85,7 @@ class KeptRun:
     row: bytes | None = None
     missing: MissingPattern | None = None
     recalibration: Recalibration | None = None
+    detection: Detection | None = None
     history: History | None = None
     objects: dict[str, Any] = field(default_factory=dict)
 
@@ -161,6 +164,8 @@ class KeptRun:
                 made.write_tensors(MISSING, self.missing.state_dict())
             if self.recalibration is not None:
                 made.write(INTERVALS, self.recalibration.model_dump(mode="json"))
+            if self.detection is not None:
+                made.write_tensors(OUTLIERS, self.detection.tensors())
             further(made)
 
         described = {"schema": self.schema.model_dump(mode="json"), "transform": self.transform.model_dump(mode="json")}

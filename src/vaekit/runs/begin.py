@@ -32,6 +32,7 @@ from vaekit.data import (
 )
 from vaekit.data.batches import to_tensor
 from vaekit.data.options import DataOptions
+from vaekit.data.tables.blur import MOST_ROWS, choose_scale
 from vaekit.data.tables.cells import fit_cells
 from vaekit.errors import RecipeError, shorten
 from vaekit.folder import RunFolder
@@ -130,6 +131,7 @@ def begin(
     asked = plan
     plan, choices = resolve(plan, schema, len(split.train), objects)
     transform = start.transform if start else _fit_transform(split.train, schema, plan, objects)
+    plan, choices = _choose_blur(plan, split.train, transform, choices)
     run = make_run(folder, plan, schema, transform, {"source": opened.origin}, objects)
     start_model(run, split, start)
     if asked.training.budget:
@@ -174,12 +176,26 @@ def _fit_transform(train_part: Part, schema: Schema, recipe: Recipe, objects: Ma
     density = is_density(recipe, make_plan(recipe, schema, 0, objects))
     some = _sample_rows(train_part, recipe.seed)
     rows = to_tensor(some.take(0, FIT_ROWS)).double()
+    data = recipe.data
     transform = choose_transforms(
-        schema, rows, binarize=recipe.data.binarize, scaling=recipe.data.scaling, density=density
+        schema, rows, binarize=data.binarize, scaling=data.scaling, density=density, linear=data.blurs
     )
     if (given := some.take_context()) is None:
         return transform
     return transform.model_copy(update={"context": (fit_cells(schema.context, given),)})
+
+
+def _choose_blur(recipe: Recipe, train_part: Part, transform: Transform, notes: list[str]) -> tuple[Recipe, list[str]]:
+    """Replace `data.blur=auto` by the scale that rows left out choose, and add a note."""
+    if recipe.data.blur != "auto" or transform.cells is None:
+        return recipe, notes
+    x = Rows(train_part.subset(MOST_ROWS, recipe.seed), transform, recipe.seed).tensor()
+    scale = choose_scale(x, transform.cells.layout)
+    data = recipe.data.model_copy(update={"blur": scale})
+    return recipe.model_copy(update={"data": data}), [
+        *notes,
+        f"data.blur={scale:g}: each row is likeliest among the blurred others.",
+    ]
 
 
 def _provenance(source: Source, test: Source | None, split: Split, dtype: str, notes: list[str]) -> dict[str, Any]:

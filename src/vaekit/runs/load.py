@@ -15,7 +15,8 @@ from torch.overrides import TorchFunctionMode
 from vaekit.data import KnownRows, Schema, Transform, seeded
 from vaekit.errors import RunError, shorten
 from vaekit.evaluation.calibration import Recalibration
-from vaekit.folder import INTERVALS, KNOWN, MISSING, ROW, WEIGHTS, RunFolder
+from vaekit.evaluation.outliers import Detection
+from vaekit.folder import INTERVALS, KNOWN, MISSING, OUTLIERS, ROW, WEIGHTS, RunFolder
 from vaekit.models.missing_pattern import MissingPattern
 from vaekit.recipe import Recipe, build_model, load_recipe
 from vaekit.recipe.objects import adapt_model, check_known, check_objects
@@ -88,7 +89,7 @@ def read_run(folder: RunFolder, objects: Mapping[str, Any] | None = None) -> Run
         told = f"{files} in '{folder.path}' is damaged, or was changed after it was written: {shorten(said)}"
         raise RunError(told, mend="Restore these files from a copy") from error
     run.known, run.row = _read_known(folder), _read_row(folder, provenance)
-    run.missing, run.recalibration = _read_missing(run), read_recalibration(run)
+    run.missing, run.recalibration, run.detection = _read_missing(run), read_recalibration(run), _read_detection(run)
     return run
 
 
@@ -145,6 +146,18 @@ def _read_row(folder: RunFolder, provenance: Mapping[str, Any]) -> bytes | None:
     if provenance.get("pattern") != hashlib.sha256(content).hexdigest():
         raise folder.change_error(ROW)
     return content
+
+
+def _read_detection(run: Run) -> Detection | None:
+    """Return the score and the held-out scores of a detector, or None for other runs."""
+    folder = run.folder
+    if run.transform.cells is None or not os.path.lexists(folder.path / OUTLIERS):
+        return None
+    tensors, _ = folder.read_tensors(OUTLIERS)
+    try:
+        return Detection.of_tensors(tensors, run.transform.cells.layout.slots)
+    except (KeyError, ValueError) as error:
+        raise folder.damage_error(OUTLIERS, error) from error
 
 
 def _read_missing(run: Run) -> MissingPattern | None:

@@ -26,8 +26,8 @@ def make_trainer(run: Run, split: Split, reporter: Reporter) -> Trainer:
         split: its rows.
         reporter: receives progress.
     """
-    hide = 0.0 if run.recipe.data.hide == "auto" else run.recipe.data.hide
-    train_rows = Rows(split.train, run.transform, run.recipe.seed, hide)
+    hide, blur = (0.0 if share == "auto" else share for share in (run.recipe.data.hide, run.recipe.data.blur))
+    train_rows = Rows(split.train, run.transform, run.recipe.seed, hide, blur)
     choosing = split.divide_validation()[0] if run.reads_tables else split.validation
     plan = make_plan(run.recipe, run.schema, len(train_rows), run.objects)
     with seeded(run.recipe.seed):  # the objective may have weights of its own
@@ -39,7 +39,7 @@ def make_trainer(run: Run, split: Split, reporter: Reporter) -> Trainer:
         int(run.recipe.objective.samples),
         optimizer_maker(run.recipe, run.objects),
         train_rows,
-        Rows(choosing, run.transform, run.recipe.seed),
+        Rows(choosing, run.transform, run.recipe.seed, blur=blur),
         run.recipe.training,
         run.recipe.seed,
         run.folder,

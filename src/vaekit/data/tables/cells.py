@@ -24,7 +24,7 @@ from torch import Tensor
 
 from vaekit.data.steps import Step
 from vaekit.data.tables.columns import CATEGORICAL, Column
-from vaekit.data.tables.marginals import Marginal, fit_marginal
+from vaekit.data.tables.marginals import Marginal, fit_marginal, standardize
 from vaekit.data.tables.neighbours import are_exact, find_neighbours
 
 Array = npt.NDArray[np.float64]
@@ -242,12 +242,13 @@ class Cells(Step):
         return torch.cat([x[:unhidden], torch.where(hidden, torch.nan, x[unhidden:])])
 
 
-def fit_cells(columns: Sequence[Column], codes: Array) -> Cells:
+def fit_cells(columns: Sequence[Column], codes: Array, linear: bool = False) -> Cells:
     """Fit the `Cells` step of a table to encoded training rows.
 
     Args:
         columns: the C modelled columns.
         codes: shape (n, C), NaN where missing.
+        linear: whether numbers are only shifted and scaled, rather than mapped by their distribution function.
 
     Returns:
         The step.
@@ -261,7 +262,8 @@ def fit_cells(columns: Sequence[Column], codes: Array) -> Cells:
                 Categories(n_categories=column.n_categories, known=known, log_share=share, withheld=column.withheld)
             )
         else:
-            found.append(fit_marginal(column, code[~np.isnan(code)]))
+            cells = code[~np.isnan(code)]
+            found.append(standardize(cells) if linear else fit_marginal(column, cells))
     numbers = [column for column in found if isinstance(column, Marginal)]
     own = codes[:, [isinstance(column, Marginal) for column in found]]
     return Cells(columns=tuple(found), neighbours=find_neighbours(numbers, own), exact=are_exact(numbers, own))

@@ -42,6 +42,8 @@ OUTER = 0.1
 """Share of the rows at either end used to measure the slope of a tail."""
 LEAST_GAP = 1e-200
 """Least distance between knots; with a smaller one the slope would overflow."""
+FLAT = 1e-9
+"""A standard deviation of at most this share of the mean is a rounding error."""
 FARTHEST = 1e30
 """Largest score; larger scores would overflow in single precision."""
 FINEST = 8
@@ -155,6 +157,18 @@ class Marginal(BaseModel):
             for end, outside in zip(self.bounds, (-np.inf, np.inf), strict=True)
         ]
         return ends[0], ends[1]
+
+
+def standardize(x: Array) -> Marginal:
+    """Return the map y = (x − mean)/sd, which keeps distances, fitted to the cells of a column of numbers.
+
+    Args:
+        x: the cells that are not missing, shape (n,).
+    """
+    mean, scale = (float(x.mean()), float(x.std())) if len(x) else (0.0, 1.0)
+    if scale <= FLAT * abs(mean):
+        scale = max(abs(mean), 1.0)
+    return Marginal(knots=(mean - scale, mean + scale), scores=(-1.0, 1.0), tails=(1 / scale, 1 / scale))
 
 
 def fit_marginal(column: Column, x: Array) -> Marginal:

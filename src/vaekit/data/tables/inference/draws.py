@@ -147,6 +147,8 @@ def _are_limits(tally: Tally) -> tuple[bool, bool]:
         values, counts = np.array(sorted(tally.counts)), np.array([tally.counts[v] for v in sorted(tally.counts)])
     else:
         values, counts = np.unique(tally.numbers[~np.isnan(tally.numbers)], return_counts=True)
+    if len(values) == 1:
+        return False, False
     few = tally.integer and tally.exact and tally.distinct <= FEW
     least = FEW_ROWS if few else MANY_ROWS
 

@@ -66,6 +66,7 @@ def infer_columns(
     context: Sequence[str] = (),
     ranges: Mapping[str, tuple[End, End]] | None = None,
     least_count: int = 1,
+    plain: bool = False,
 ) -> tuple[Column, ...]:
     """Infer the kind and the categories of each column of a table.
 
@@ -75,6 +76,7 @@ def infer_columns(
         context: names of columns that the model is conditional on and does not model.
         ranges: declared ranges of columns by name, with an empty text for an open end.
         least_count: least number of rows with a category that is drawn.
+        plain: whether all numbers are real, so that no numbers become categories, counts or dates, or are left out as constant.
 
     Returns:
         A description of each column of the frame, in order.
@@ -96,7 +98,7 @@ def infer_columns(
     kinds, ranges = _checked(dict(declared or {}), frame), ranges or {}
     check_names(ranges, frame.names)
     tallies = tally_columns(frame, {name for name, kind in kinds.items() if kind == IGNORE})
-    inference = _Inference(frame, tallies, kinds)
+    inference = _Inference(frame, tallies, kinds, plain)
     columns = [
         limit_draws(frame, tally, inference.column(tally), ranges.get(tally.name), least_count) for tally in tallies
     ]
@@ -130,8 +132,8 @@ def _checked(declared: dict[str, str], frame: Frame) -> dict[str, Any]:
 class _Inference:
     """Infers the kinds of the columns of a table."""
 
-    def __init__(self, frame: Frame, tallies: Sequence[Tally], declared: Mapping[str, Any]) -> None:
-        self.frame, self.tallies, self.declared = frame, tallies, declared
+    def __init__(self, frame: Frame, tallies: Sequence[Tally], declared: Mapping[str, Any], plain: bool) -> None:
+        self.frame, self.tallies, self.declared, self.plain = frame, tallies, declared, plain
         self.sampled = max((len(tally.sample) for tally in tallies if tally.family != "other"), default=0)
 
     def column(self, tally: Tally) -> Column:
@@ -147,7 +149,7 @@ class _Inference:
             if tally.share > UNIQUE:
                 return make_column(tally, "identifier", "whole numbers, almost all different")
             return make_column(tally, "text", "whole numbers too large for a double to tell apart")
-        if tally.distinct == 1 and not tally.huge:
+        if tally.distinct == 1 and not tally.huge and not (self.plain and tally.family == "number"):
             value = next(iter(tally.counts))
             reason = f"always {write_value(value)}" + (", or empty" if tally.missing else "")
             kept = date_text(value, tally.type) if tally.family == "date" else value
@@ -193,6 +195,8 @@ class _Inference:
         return column
 
     def _number(self, tally: Tally) -> Column:
+        if self.plain and not is_coded(tally) and not (tally.integer and _is_identifier(tally)):
+            return make_numbers(tally, "real")
         if tally.distinct == 2 and (tally.integer or is_coded(tally) or tally.rows >= LEAST):
             return make_categorical(tally, "binary")
         if is_coded(tally):
