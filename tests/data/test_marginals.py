@@ -106,6 +106,21 @@ def test_scores_are_normal_where_rows_are_many():
         assert abs(y.std() - 1) < 0.1
 
 
+def test_clusters_have_scores_apart_and_a_single_peak_keeps_normal_scores():
+    """The density between clusters is that of the lower one, at most the mean of the middle: .9/6.7 here, not .01."""
+    rng = np.random.default_rng(5)
+    x = np.concatenate([rng.normal(0, 1, 20_000), rng.normal(5, 1, 20_000)])
+    found = fit(x)
+    middle = found.forward(np.array([3.0])) - found.forward(np.array([2.0]))
+    mean = 0.9 / np.diff(np.quantile(x, [0.05, 0.95]))
+    total = 1 + (mean - stats.norm.pdf(np.linspace(1.4, 3.6, 100), [[0.0], [5.0]]).mean(0)).clip(0).mean() * 2.2
+    assert middle == pytest.approx(mean / total / stats.norm.pdf(0), rel=0.05)
+    for unimodal in (rng.normal(size=5000), rng.exponential(size=5000), rng.lognormal(0, 1.5, 5000)):
+        ranks = (stats.rankdata(unimodal) - 0.5) / 5000
+        inside = (ranks > 0.02) & (ranks < 0.98)
+        np.testing.assert_allclose(fit(unimodal).forward(unimodal)[inside], stats.norm.ppf(ranks[inside]), atol=0.06)
+
+
 @pytest.mark.parametrize("name", LATTICES)
 def test_intervals_of_neighbouring_values_touch(name):
     x, step = LATTICES[name]

@@ -40,6 +40,8 @@ MOST_BINS, ROWS_PER_BIN, ROWS_BEYOND = 32, 50, 5
 """Most bins between quantiles, least rows in a bin, and least rows beyond an outer knot."""
 OUTER = 0.1
 """Share of the rows at either end used to measure the slope of a tail."""
+CENTRAL = (0.05, 0.95)
+"""Shares of the rows below the middle 90 % of a column."""
 LEAST_GAP = 1e-200
 """Least distance between knots; with a smaller one the slope would overflow."""
 FLAT = 1e-9
@@ -198,7 +200,9 @@ def fit_marginal(column: Column, x: Array) -> Marginal:
     between = ~np.isin(values, point_masses)
     if between.sum() >= 2:
         values, counts = values[between], counts[between]
-    knots, share = (_level_knots if few else _quantile_knots)(values, counts, spacing)
+    knots, share = (
+        _level_knots(values, counts, spacing) if few else _keep_gaps(*_quantile_knots(values, counts, spacing))
+    )
     low = 0.5 / max(counts.sum(), ROWS_PER_BIN)  # half a row lies beyond the last knot
     scores = ndtri(np.clip(share, low, 1 - low))
     scores = np.maximum.accumulate(scores) + 1e-6 * np.arange(len(scores))
@@ -274,6 +278,21 @@ def _quantile_knots(values: Array, counts: npt.NDArray[np.int64], spacing: float
     if apart.sum() < 2:
         return values[0] + max(abs(values[0]), 1.0) * np.array([-1e-3, 1e-3]), np.array([0.0, 1.0])
     return knots[apart], share[apart]
+
+
+def _keep_gaps(knots: Array, share: Array) -> tuple[Array, Array]:
+    """Give the gap between two clusters a density, so that the scores of the clusters lie apart.
+
+    Without a gap, the scores of a cluster end as sharply as half a normal distribution, and a mixture of a few logistics strays
+    into the other cluster. The density is that of the lower cluster, but at most the mean density of the middle 90 % of the
+    rows. A column with a single peak stays as it is.
+    """
+    width, (low, high) = np.diff(knots), np.interp(CENTRAL, share, knots)
+    density = np.diff(share) / width
+    peaks = np.minimum(np.maximum.accumulate(density), np.maximum.accumulate(density[::-1])[::-1])
+    mean = (CENTRAL[1] - CENTRAL[0]) / max(high - low, LEAST_GAP)
+    filled = np.append(0.0, np.cumsum(np.maximum(density, np.minimum(peaks, mean)) * width))
+    return knots, filled / filled[-1]
 
 
 def _tail(knots: Array, scores: Array, outer: npt.NDArray[np.bool_]) -> float:
