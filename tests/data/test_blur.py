@@ -116,7 +116,7 @@ def test_batches_are_blurred_anew_and_rows_that_are_scored_are_not():
     values = plain.part.values[:, 0]
     assert_allclose(plain.tensor()[:, 0], (values - values.mean()) / values.std(), atol=1e-5)
     index = np.arange(3000)
-    batches = [blurred.prepare(blurred.read(index), BatchNoise(batch_keys(0, epoch, index))) for epoch in (0, 1)]
+    batches = [blurred.prepare(blurred.read(index), BatchNoise(batch_keys(0, epoch, index)), 0) for epoch in (0, 1)]
     noise = torch.stack([batch[:, 0] - plain.tensor()[:, 0] for batch in batches]).numpy() / 0.5
     assert stats.kstest(noise.ravel(), "norm").pvalue > 0.01
     assert abs(np.corrcoef(noise)[0, 1]) < 0.06

@@ -95,7 +95,7 @@ def test_curves_bars_and_map_say_what_they_show(vae, evaluation, page):
     kl = evaluation.kl_per_dimension
     assert f"KL of 4 latent dimensions, the largest {nats(kl.max())} nats" in shown
     assert any(s.startswith("20 latent means") for s in shown)
-    assert len(shown) == 7
+    assert len(shown) == 9
     held_out = sorted(set(vae.split().test.classes()))
     assert re.findall(r"<li><span[^>]*>.</span> (.*?)</li>", page.html) == [html.escape(name) for name in held_out]
 

@@ -14,6 +14,7 @@ from vaekit.evaluation.calibration.simulation import Simulation
 from vaekit.evaluation.calibration.uniformity import Uniformity
 from vaekit.plots.numbers import cut, percent, with_minus
 from vaekit.report import charts
+from vaekit.report.canvas import NOT_DRAWN
 from vaekit.report.panel import Grid, Meter, Panel, Section
 from vaekit.report.subject import Subject
 
@@ -99,6 +100,8 @@ def _which(found: Uniformity) -> str:
 
 
 def _positions(found: Uniformity, small: bool = False) -> str:
+    if not any(found.counts):
+        return NOT_DRAWN
     draw = charts.column_positions if small else charts.positions
     return draw(*(np.array(part) for part in (found.counts, found.lower, found.upper)))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec
@@ -111,7 +112,7 @@ def to_svg(figure: Any, described: str) -> Markup:
         described: what the figure shows, for readers who cannot see it.
 
     Returns:
-        The element. It shares no names with other figures of the page and refers to nothing outside itself.
+        The element. It shares no names with different figures of the page and refers to nothing outside itself.
     """
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
@@ -123,3 +124,14 @@ def to_svg(figure: Any, described: str) -> Markup:
     svg = re.sub(r'( id="|href="#|url\(#)', rf"\g<1>{prefix}-", svg)
     opening = Markup('<svg class="chart" role="img" aria-label="{}"').format(described)
     return Markup(svg.replace("<svg", str(opening), 1))
+
+
+def rename_equal_charts(page: str) -> str:
+    """Give the second and later ones of equal charts of a page names of their own."""
+    seen: Counter[str] = Counter()
+
+    def rename(chart: re.Match[str]) -> str:
+        seen[chart[1]] += 1
+        return chart[0] if seen[chart[1]] == 1 else chart[0].replace(chart[1], f"{chart[1]}x{seen[chart[1]]}")
+
+    return re.sub(r'<svg class="chart"[^>]*>.*?\bid="(f[0-9a-f]{8})-.*?</svg>', rename, page, flags=re.DOTALL)

@@ -16,6 +16,7 @@ from vaekit.plots.numbers import with_minus
 from vaekit.report import panels
 from vaekit.report.account import account
 from vaekit.report.calibration_section import calibration_sections
+from vaekit.report.canvas import rename_equal_charts
 from vaekit.report.panel import Section
 from vaekit.report.subject import Subject
 from vaekit.report.table_panels import table_sections
@@ -38,7 +39,7 @@ def render(subject: Subject, beside: Subject | None = None) -> str:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string((resources.files("vaekit.report") / "page.html").read_text(encoding="utf-8"))
     run = subject.run
-    return template.render(
+    page = template.render(
         name=subject.name,
         facts=_facts(subject),
         cards=account(subject).cards(),
@@ -51,6 +52,7 @@ def render(subject: Subject, beside: Subject | None = None) -> str:
         recipe=tomli_w.dumps(run.recipe.as_json()),
         provenance=json.dumps(_without_folders(run.folder.read("provenance.json")), indent=2, ensure_ascii=False),
     )
+    return rename_equal_charts(page)
 
 
 def _facts(subject: Subject) -> list[tuple[str, str]]:
