@@ -25,6 +25,8 @@ from vaekit.processes.launch import is_launched, local_place, restarts
 T = TypeVar("T")
 PATIENCE = timedelta(minutes=5)
 """How long a process waits for the others within a step, a validation or the writing of a file."""
+REST = 0.2
+"""Seconds for threads to come to rest before Python ends."""
 PAUSE = 0.02
 """Seconds between two looks whether the first process has done its work."""
 
@@ -114,6 +116,9 @@ def _backend() -> str:
 def _leave() -> None:
     if distributed.is_initialized():
         distributed.destroy_process_group()
+        # Modules of torch that were imported meanwhile may keep the group, and its threads, alive. They need Python to let
+        # go of the last tensors; a thread that asked for Python while it ends would abort the process.
+        time.sleep(REST)
 
 
 @contextmanager
