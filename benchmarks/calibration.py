@@ -24,7 +24,7 @@ import pandas as pd
 from common import Measure
 from masks import hidden_cells
 from table_data import load_table, some_rows
-from trials import Contestant, Trials, arguments, by_table, some_of
+from trials import Contestant, Trials, arguments, by_mechanism, some_of
 
 TABLES = [
     "adult",
@@ -77,6 +77,7 @@ def trial(table: str, method: str, seed: int, mechanism: str, most: int | None) 
 
 def coverage(run: Any, masked: pd.DataFrame, full: pd.DataFrame) -> dict[str, Any]:
     """Return the shares of hidden cells inside intervals and sets, before and after recalibration."""
+    from vaekit.evaluation.calibration.cells import score_positions
     from vaekit.evaluation.calibration.recalibration import is_unordered
     from vaekit.evaluation.tables.predictive import judge
 
@@ -86,9 +87,8 @@ def coverage(run: Any, masked: pd.DataFrame, full: pd.DataFrame) -> dict[str, An
     judged = judge(run._table_model(None), rows, truth)
     below, reached = (np.where(gone, part, np.nan) for part in (judged.below, judged.reached))
     sets = np.array([is_unordered(column) for column in columns])
-    u = below + np.random.default_rng(0).random(below.shape) * (reached - below)
-    drawn = np.where(sets, u, np.abs(2 * u - 1))
-    returned = np.where(sets, below, np.maximum(np.maximum(2 * below - 1, 1 - 2 * reached), 0))
+    border = np.random.default_rng(0).random(below.shape)
+    _, drawn, returned = score_positions(below, reached, border, sets)
     record: dict[str, Any] = {"cells": int(gone.sum()), "recalibrated_rows": kept.rows if kept else 0}
     for level in LEVELS:
         own = np.full(len(columns), level)
@@ -133,10 +133,8 @@ def tasks(trials: Trials, mechanisms: list[str]) -> Iterator[dict[str, Any]]:
 
 def report(trials: Trials) -> str:
     about = __doc__.split("\n", 2)[2].strip()
-    found = {m: by_table(trials, TABLES, METHODS, MEASURES, mechanism=m) for m in MECHANISMS}
-    return "\n".join(
-        [f"# Intervals of missing cells\n\n{about}\n", *(f"# {m}\n\n{text}" for m, text in found.items() if text)]
-    )
+    found = by_mechanism(trials, TABLES, METHODS, MEASURES, MECHANISMS)
+    return f"# Intervals of missing cells\n\n{about}\n\n{found}"
 
 
 def main() -> None:

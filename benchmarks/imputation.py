@@ -50,7 +50,7 @@ from marginals import IndependentColumns
 from masks import MECHANISMS, hidden_cells
 from scores import DRAWS, coverage, energy_score
 from table_data import TABLES, Table, as_codes, dates_as_days, load_table, some_rows
-from trials import Contestant, Trials, arguments, by_table, some_of
+from trials import Contestant, Trials, arguments, by_mechanism, some_of
 from units import find_units
 
 METHODS = ["vaekit", "vaekit autoregressive-table", "mean/mode", "iterative", "missforest", "miceforest", "argn"]
@@ -175,9 +175,9 @@ def tasks(trials: Trials, mechanisms: list[str]) -> Iterator[dict[str, Any]]:
 
 def report(trials: Trials) -> str:
     about = __doc__.split("\n", 2)[2].strip()
-    found = {m: by_table(trials, TABLES, METHODS, MEASURES, mechanism=m) for m in MECHANISMS}
-    parts = [f"# Missing cells\n\n{about}\n", *(f"# {m}\n\n{text}" for m, text in found.items() if text)]
-    return re.sub(rf"^\| ({'|'.join(POINTS)})\b", r"| \1 †", "\n".join(parts), flags=re.MULTILINE)
+    found = by_mechanism(trials, TABLES, METHODS, MEASURES, MECHANISMS)
+    text = f"# Missing cells\n\n{about}\n\n{found}"
+    return re.sub(rf"^\| ({'|'.join(POINTS)})\b", r"| \1 †", text, flags=re.MULTILINE)
 
 
 def main() -> None:

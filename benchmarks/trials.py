@@ -193,6 +193,14 @@ class Trials:
         return "\n\n".join(lines + ([f"Failed: {', '.join(failed)}."] if failed else []))
 
 
+def by_mechanism(
+    trials: Trials, tables: Iterable[str], methods: Iterable[str], measures: list[Measure], mechanisms: Iterable[str]
+) -> str:
+    """Return a part for each mechanism that has trials, with the sections of `by_table`."""
+    found = {m: by_table(trials, tables, methods, measures, mechanism=m) for m in mechanisms}
+    return "\n".join(f"# {mechanism}\n\n{text}" for mechanism, text in found.items() if text)
+
+
 def by_table(
     trials: Trials, tables: Iterable[str], methods: Iterable[str], measures: list[Measure], **further: Any
 ) -> str:

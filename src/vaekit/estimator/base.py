@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from vaekit.data import Frame, Schema, Source
 from vaekit.data.readers.libraries import open_frame
+from vaekit.estimator.fitting import in_float64
 from vaekit.estimator.rows import collect
 from vaekit.runs.run import Run
 
@@ -58,6 +59,18 @@ class KeepsRun(TakesRows):
         if "run_" in state:  # the model may be on an accelerator that another machine lacks
             state = {**state, "run_": replace(self.run_, model=copy.deepcopy(self.run_.model).cpu(), known=None)}
         return state
+
+    def explain(self, X: object) -> Any:
+        """Return how strange each cell is: −log p(cell|rest of row) minus the column's usual value, in nats.
+
+        Args:
+            X: rows as in `fit`.
+
+        Returns:
+            A table of numbers in the library of X: 0 is usual, far above 0 is strange; missing cells stay missing.
+        """
+        _, rows = self._check(X)
+        return in_float64(self.run_).as_table_run().explain(rows)
 
     def _check(self, X: object) -> tuple[Any, Any]:
         """Check rows against the columns of the training data.

@@ -189,18 +189,6 @@ class VAEOutlierDetector(OutlierMixin, KeepsRun):  # type: ignore[misc]
         _, rows = self._check(X)
         return outlier_p_values(in_float64(self.run_), rows)
 
-    def explain(self, X: object) -> Any:
-        """Return how strange each cell is: −log p(cell|rest of row) minus the column's usual value, in nats.
-
-        Args:
-            X: rows as in `fit`.
-
-        Returns:
-            A table of numbers in the library of X: 0 is usual, far above 0 is strange; missing cells stay missing.
-        """
-        _, rows = self._check(X)
-        return in_float64(self.run_).as_table_run().explain(rows)
-
     @property
     def offset_(self) -> float:
         """Return the score below which rows are outliers."""

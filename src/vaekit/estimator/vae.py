@@ -260,18 +260,6 @@ class VAE(Fitted):
         _, rows = self._check(X)
         return in_float64(self.run_).as_table_run().intervals(rows, level, blanks=blanks)
 
-    def explain(self, X: object) -> Any:
-        """Return how strange each cell is: −log p(cell|rest of row) minus the column's usual value, in nats.
-
-        Args:
-            X: rows as in `fit`.
-
-        Returns:
-            A table of numbers in the library of X: 0 is usual, far above 0 is strange; missing cells stay missing.
-        """
-        _, rows = self._check(X)
-        return in_float64(self.run_).as_table_run().explain(rows)
-
     def save(self, path: str | Path) -> None:
         """Save the estimator as a run folder for `VAE.load` and `vaekit.load`.
 

@@ -19,12 +19,12 @@ def is_launched() -> bool:
     Raises:
         TrainingError: if the environment asks for several processes, but does not say how they find each other.
     """
-    rank, size = os.environ.get("LOCAL_RANK"), os.environ.get("WORLD_SIZE", "")
-    if rank is None or size in ("", "0", "1"):
+    if not _asks_for_several():
         return False
     if missing := [name for name in LAUNCHED if not os.environ.get(name)]:
+        asked = ", ".join(f"{name}={os.environ[name]}" for name in ("WORLD_SIZE", "LOCAL_RANK"))
         raise TrainingError(
-            f"The environment asks for several processes (WORLD_SIZE={size}, LOCAL_RANK={rank}), but does not set {', '.join(missing)}",
+            f"The environment asks for several processes ({asked}), but does not set {', '.join(missing)}",
             mend="Use `accelerate launch` or `torchrun`, or unset LOCAL_RANK to train in one process",
         )
     return True
@@ -32,8 +32,11 @@ def is_launched() -> bool:
 
 def leads() -> bool:
     """Tell whether this process speaks for all: it is the first of several, or the only one."""
-    several = os.environ.get("LOCAL_RANK") is not None and os.environ.get("WORLD_SIZE", "") not in ("", "0", "1")
-    return not several or os.environ.get("RANK", "0") == "0"
+    return not _asks_for_several() or os.environ.get("RANK", "0") == "0"
+
+
+def _asks_for_several() -> bool:
+    return os.environ.get("LOCAL_RANK") is not None and os.environ.get("WORLD_SIZE", "") not in ("", "0", "1")
 
 
 def local_place() -> tuple[int, int]:

@@ -331,9 +331,8 @@ class TableRun(Run):
             Name of the file in the run folder.
         """
         rows = Rows(split.divide_validation()[1], self.transform, self.recipe.seed)
-        self.recalibration = recalibrate(self._table_model(None), rows, self.missing)
-        if self.recalibration is not None:
-            self.folder.write(INTERVALS, self.recalibration.model_dump(mode="json"))
+        if (found := recalibrate(self._table_model(None), rows, self.missing)) is not None:
+            self.folder.write(INTERVALS, found.model_dump(mode="json"))
         return INTERVALS
 
     def impute_draws(

@@ -128,12 +128,26 @@ def score_hidden(model: TableModel, rows: Rows, masks: Iterator[Mask]) -> Scored
         seen |= hidden
         below, reached = (np.where(new, part, np.nan) for part in (there.below, there.reached))
         border = SeedStream.CALIBRATION_BORDER.rng(rows.seed, turn).random(codes.shape)
-        u = below + border * (reached - below)
-        scores = np.where(unordered, u, np.abs(2 * u - 1))
-        nearest = np.where(unordered, below, np.maximum(np.maximum(2 * below - 1, 1 - 2 * reached), 0))
         confidence, hit = (np.where(new, part, np.nan) for part in (there.confidence, there.hit))
-        found.append((u, scores, nearest, confidence, hit))
+        found.append((*score_positions(below, reached, border, unordered), confidence, hit))
     return Scored(*(np.stack(each).transpose(1, 0, 2).reshape(-1, codes.shape[1]) for each in zip(*found, strict=True)))
+
+
+def score_positions(
+    below: Array, reached: Array, border: Array, unordered: npt.NDArray[np.bool_]
+) -> tuple[Array, Array, Array]:
+    """Return u, and the least levels at which intervals and sets hold the values: with random borders, and as returned.
+
+    Args:
+        below: P(X < x) of each value, shape (n, C).
+        reached: P(X ≤ x).
+        border: numbers in [0, 1) that draw the borders, shape (n, C).
+        unordered: whether a column has sets rather than intervals, shape (C,).
+    """
+    u = below + border * (reached - below)
+    scores = np.where(unordered, u, np.abs(2 * u - 1))
+    nearest = np.where(unordered, below, np.maximum(np.maximum(2 * below - 1, 1 - 2 * reached), 0))
+    return u, scores, nearest
 
 
 def some_rows(rows: Rows) -> Rows:
