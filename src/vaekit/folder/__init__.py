@@ -18,7 +18,7 @@ detected.
 """
 
 from vaekit.folder.provenance import Count, Provenance
-from vaekit.folder.run_folder import COPY, FORMAT, INTERVALS, KNOWN, MISSING, OUTLIERS, ROW, WEIGHTS, RunFolder
+from vaekit.folder.run_folder import COPY, FORMAT, INTERVALS, KNOWN, MISSING, OUTLIERS, REPORT, ROW, WEIGHTS, RunFolder
 
 __all__ = [
     "COPY",
@@ -27,6 +27,7 @@ __all__ = [
     "KNOWN",
     "MISSING",
     "OUTLIERS",
+    "REPORT",
     "ROW",
     "WEIGHTS",
     "Count",

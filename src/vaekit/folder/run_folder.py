@@ -28,7 +28,7 @@ from vaekit.folder.provenance import Provenance
 FORMAT = 3
 """Version of the folder's format; folders of other versions are refused."""
 WEIGHTS, KNOWN, MISSING = "weights.safetensors", "rows.safetensors", "missing.safetensors"
-OUTLIERS, INTERVALS = "outliers.safetensors", "intervals.json"
+OUTLIERS, INTERVALS, REPORT = "outliers.safetensors", "intervals.json", "report.html"
 ROW, LOCK = "row.parquet", "training.lock"
 MOST_BYTES = {"recipe.toml": 1 << 20, "metrics.csv": 1 << 26, "schema.json": 1 << 26} | {
     "provenance.json": 1 << 24, ROW: 1 << 26, INTERVALS: 1 << 26,
@@ -39,7 +39,7 @@ FILES = {
     "schema.json",
     "provenance.json",
     "metrics.csv",
-    "report.html",
+    REPORT,
     "state",
     "vaekit",
     WEIGHTS,
@@ -68,6 +68,28 @@ class RunFolder:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._continue = f"continue with `resume={str(path)!r}`"
+
+    @property
+    def name(self) -> str:
+        """Return the name of the run, for people."""
+        return self.path.resolve().name
+
+    @property
+    def report(self) -> Path:
+        """Return the file of the run's report."""
+        return self.path / REPORT
+
+    def locate(self, name: str) -> Path:
+        """Return where a file of the run is read."""
+        return self.path / name
+
+    def target(self, name: str) -> Path:
+        """Return where a file of the run is written."""
+        return self.path / name
+
+    def has(self, name: str) -> bool:
+        """Tell whether the run has a file, whatever its content is."""
+        return os.path.lexists(self.locate(name))
 
     def create(
         self,
@@ -138,7 +160,7 @@ class RunFolder:
         Raises:
             RunError: if another process is training it.
         """
-        with hold_lock(self.path / LOCK, f"'{self.path}' is being trained"):
+        with hold_lock(self.target(LOCK), f"'{self.path}' is being trained"):
             for folder in (self.path, self.path / "state"):
                 remove_leftovers(folder)
             yield
@@ -157,7 +179,7 @@ class RunFolder:
         if (self.path / "state").is_symlink():
             raise RunError(f"'{self.path / 'state'}' is a link", mend="Replace it with the folder itself")
         name = "provenance.json"
-        if not os.path.lexists(self.path / name):
+        if not self.has(name):
             fault = f"'{self.path}' is not a run folder: it has no {name}"
             raise RunError(fault, mend="Give a folder that training made")
         version = self._parse(name, self._text(name), parse_json).get("format")
@@ -186,7 +208,7 @@ class RunFolder:
         encoded = content.encode() if isinstance(content, str) else content
         if len(encoded) > (most := MOST_BYTES.get(name, len(encoded))):
             raise RunError(f"{name} must have at most {most:,} bytes", f"{len(encoded):,}", "Use fewer columns")
-        with atomic_path(self.path / name, self._continue) as temporary:
+        with atomic_path(self.target(name), self._continue) as temporary:
             temporary.write_bytes(encoded)
 
     def read(self, name: str) -> dict[str, Any]:
@@ -227,7 +249,7 @@ class RunFolder:
         Raises:
             RunError: if the file is missing, too long, unreadable, or not a plain file.
         """
-        with self._reading(name), open_plain(self.path / name, MOST_BYTES[name]) as file:
+        with self._reading(name), open_plain(self.locate(name), MOST_BYTES[name]) as file:
             return file.read()
 
     @contextlib.contextmanager
@@ -248,7 +270,7 @@ class RunFolder:
         """Write named tensors and notes to a safetensors file, with their digest."""
         stored = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
         notes = notes or {}
-        with atomic_path(self.path / name, self._continue) as temporary:
+        with atomic_path(self.target(name), self._continue) as temporary:
             try:
                 save_file(stored, temporary, {NOTES: json.dumps({"digest": digest_tensors(stored, notes), **notes})})
             except SafetensorError as error:
@@ -268,8 +290,8 @@ class RunFolder:
             RunError: if the file is missing, damaged, or holds other tensors.
         """
         with self._reading(name):
-            open_plain(self.path / name).close()
-            with safe_open(self.path / name, framework="pt") as file:
+            open_plain(self.locate(name)).close()
+            with safe_open(self.locate(name), framework="pt") as file:
                 if like is not None:
                     self._check_alike(name, file, like)
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
@@ -295,12 +317,11 @@ class RunFolder:
 
     def size(self, name: str) -> int:
         """Return the size of a file of the run in bytes, or 0 if it does not exist."""
-        path = self.path / name
-        return os.lstat(path).st_size if os.path.lexists(path) else 0
+        return os.lstat(self.locate(name)).st_size if self.has(name) else 0
 
     def remove(self, name: str) -> None:
         """Delete a file of the run if it exists."""
-        (self.path / name).unlink(missing_ok=True)
+        self.target(name).unlink(missing_ok=True)
 
     def write_metrics(self, rows: list[dict[str, float]]) -> None:
         """Write the metrics of all validations to metrics.csv, if there are any."""
@@ -313,7 +334,7 @@ class RunFolder:
         Returns:
             A row for each validation; an empty list before the first one.
         """
-        if not os.path.lexists(self.path / "metrics.csv"):
+        if not self.has("metrics.csv"):
             return []
         rows: list[dict[str, float]] = self._parse("metrics.csv", self._checked("metrics.csv"), parse_metrics)
         return rows

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from vaekit.folder import REPORT
 from vaekit.report.page import render
 from vaekit.report.subject import Subject
 from vaekit.runs.compare import check_comparable
@@ -30,5 +31,5 @@ def write_report(run: Run, beside: Run | None = None, rows: object | None = None
     if beside is not None:
         check_comparable(run, beside)
     subject = Subject.of(run, rows)
-    run.folder.write("report.html", render(subject, subject.with_run(beside) if beside is not None else None))
-    return run.path / "report.html"
+    run.folder.write(REPORT, render(subject, subject.with_run(beside) if beside is not None else None))
+    return run.folder.report

@@ -71,7 +71,7 @@ class Subject:
     @property
     def name(self) -> str:
         """Return the name of the run folder."""
-        return self.run.path.resolve().name
+        return self.run.folder.name
 
     @property
     def learned_prior(self) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -180,7 +179,7 @@ class KeptRun:
             return {}
         if not all(torch.equal(kept[name], value) for name, value in own.items()):
             return {}
-        names = (name for name in (GOOD, LATEST) if os.path.lexists(self.path / name))
+        names = (name for name in (GOOD, LATEST) if self.folder.has(name))
         return {name: self.folder.read_tensors(name) for name in names}
 
     @cached_property

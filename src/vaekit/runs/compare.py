@@ -159,7 +159,7 @@ def _same_rows(runs: Sequence[Run], figures: Sequence[Figures], X: object | None
 
 def _names(runs: Sequence[Run]) -> tuple[str, ...]:
     """Return the names of the folders, or their paths if two have the same name."""
-    names = tuple(run.path.resolve().name for run in runs)
+    names = tuple(run.folder.name for run in runs)
     return names if len(set(names)) == len(names) else tuple(f"{i + 1}: {run.path}" for i, run in enumerate(runs))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -129,7 +128,7 @@ class _SizeLimit(TorchFunctionMode):
 
 
 def _read_known(folder: RunFolder) -> KnownRows | None:
-    if not os.path.lexists(folder.path / KNOWN):
+    if not folder.has(KNOWN):
         return None
     tensors, notes = folder.read_tensors(KNOWN)
     try:
@@ -151,7 +150,7 @@ def _read_row(folder: RunFolder, provenance: Mapping[str, Any]) -> bytes | None:
 def _read_detection(run: Run) -> Detection | None:
     """Return the score and the held-out scores of a detector, or None for other runs."""
     folder = run.folder
-    if run.transform.cells is None or not os.path.lexists(folder.path / OUTLIERS):
+    if run.transform.cells is None or not folder.has(OUTLIERS):
         return None
     tensors, _ = folder.read_tensors(OUTLIERS)
     try:
@@ -175,7 +174,7 @@ def _read_missing(run: Run) -> MissingPattern | None:
 
 def read_recalibration(run: Run) -> Recalibration | None:
     """Return the recalibrated levels of intervals, or None if the run has none."""
-    if not os.path.lexists(run.folder.path / INTERVALS):
+    if not run.folder.has(INTERVALS):
         return None
     try:
         found = Recalibration.model_validate({k: v for k, v in run.folder.read(INTERVALS).items() if k != "digest"})
