@@ -59,7 +59,7 @@ def _check_context(column: Column, codes: npt.NDArray[np.float64], first: int) -
             f"an empty cell in row {first + missing[0]}",
             "Fill it, or remove the column from data.context",
         )
-    unknown = np.flatnonzero(codes == column.unseen)
+    unknown = np.flatnonzero(codes == column.unlisted)
     if len(unknown) and column.categories and not column.rare:
         fault = f"The model is conditional on column '{column.name}', but its value in row {first + unknown[0]} is not in the training data"
         raise DataError(fault, mend=f"Pass one of: {', '.join(_known(column)[:10])}")
@@ -67,7 +67,8 @@ def _check_context(column: Column, codes: npt.NDArray[np.float64], first: int) -
 
 def _known(column: Column) -> list[str]:
     """Return the categories of a column as text, for messages."""
-    return [str(cell) for cell in column.decode(np.arange(len(column.categories), dtype=np.float64)).to_pylist()]
+    cells = column.decode(np.arange(len(column.categories), dtype=np.float64)).to_pylist()
+    return [str(cell) for cell in cells if cell is not None]
 
 
 def code_values(column: Column, values: Sequence[Any]) -> npt.NDArray[np.float64]:
@@ -85,7 +86,7 @@ def code_values(column: Column, values: Sequence[Any]) -> npt.NDArray[np.float64
     for value, code in zip(values, codes, strict=True):
         if (impossible := column.impossible(code)) is not None:
             raise DataError(f"the value of '{column.name}' must be {impossible}", f"{value!r}")
-        if code == column.unseen and column.categories:
+        if code == column.unlisted and column.categories:
             hint = did_you_mean(str(value), _known(column))
             raise DataError(f"the value of '{column.name}' must be one of its categories", f"{value!r}", hint)
     return codes

@@ -77,8 +77,10 @@ class Column(BaseModel):
         name: its name.
         kind: the kind of its values.
         type: its Arrow type in the training data and in results.
-        categories: the values with their own category, in order of their codes.
-        rare: values that share one further category, with their counts; unseen values share it, too.
+        categories: the values with their own category, in order of their codes; None for a value that was left out when
+            the run was shared.
+        rare: values that share one further category, with their counts; unseen values share it, too. None stands for all
+            values that were left out when the run was shared.
         spacing: distance between neighbouring numbers in the likelihood; 0 for a continuous column.
         rounding: distance between neighbouring numbers in results; 0 if they are not rounded. It can be finer than
             the grid of the likelihood.
@@ -108,8 +110,8 @@ class Column(BaseModel):
     name: str
     kind: ColumnKind
     type: str
-    categories: tuple[Category, ...] = ()
-    rare: tuple[tuple[Category, int], ...] = ()
+    categories: tuple[Category | None, ...] = ()
+    rare: tuple[tuple[Category | None, int], ...] = ()
     spacing: float = 0.0
     rounding: float = 0.0
     form: str = ""
@@ -166,14 +168,24 @@ class Column(BaseModel):
         return len(self.categories) + len(self.rare)
 
     @property
+    def unlisted(self) -> int:
+        """Return the code that a value outside the list of values gets: that of the values left out, if there are any."""
+        rare = [*(value for value, _ in self.rare), None]
+        return len(self.categories) + rare.index(None)
+
+    @property
     def arrow_type(self) -> Any:
         """Return the Arrow type of the column in the training data."""
         return parse_type(self.type)
 
+    @property
+    def listed(self) -> list[Category | None]:
+        """Return the value of each code, without that of unseen values."""
+        return [*self.categories, *(value for value, _ in self.rare)]
+
     @cached_property
     def _codes(self) -> dict[Category, int]:
-        values = [*self.categories, *(value for value, _ in self.rare)]
-        return {value: code for code, value in enumerate(values)}
+        return {value: code for code, value in enumerate(self.listed) if value is not None}
 
     @cached_property
     def reader(self) -> CellReader:
@@ -225,7 +237,7 @@ class Column(BaseModel):
         if narrow is not None:
             positions = {float(narrow(value)): code for value, code in positions.items()}
             values = [float(narrow(value)) for value in values]
-        known = np.array([positions.get(value, self.unseen) for value in values], np.float64)
+        known = np.array([positions.get(value, self.unlisted) for value in values], np.float64)
         present = np.asarray(encoded.indices.is_valid())
         codes[present] = known[np.asarray(encoded.indices.drop_null())]
         return codes
@@ -241,7 +253,7 @@ class Column(BaseModel):
         """
         kind, missing = self.arrow_type, np.isnan(codes)
         if self.kind in CATEGORICAL:
-            values = [*self._codes, None, None]
+            values = [*self.listed, None, None]
             found = pa.array([values[code] for code in np.where(missing, self.unseen, codes).astype(int)])
             return found.cast(kind)
         if self.kind == "datetime":

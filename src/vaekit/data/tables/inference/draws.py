@@ -69,7 +69,7 @@ def limit_draws(frame: Frame, tally: Tally, column: Column, declared: tuple[End,
 
 def _withhold(tally: Tally, column: Column, least: int) -> Column:
     """List the values of a categorical column that too few rows have; ordered numbers and truth values are not names."""
-    values = [*column.categories, *(value for value, _ in column.rare)]
+    values = column.listed
     if column.kind != "categorical" and not any(isinstance(value, str) for value in values):
         return column
     few = tuple(code for code, value in enumerate(values) if tally.counts[value] < least)

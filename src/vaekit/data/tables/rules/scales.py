@@ -128,16 +128,16 @@ class Listed(Scale):
 
     Args:
         column: the column.
-        listed: the value of each code.
+        listed: the value of each code, NaN for a value that was left out when the run was shared.
         sort: the sort of the values.
     """
 
     def __init__(self, column: Column, listed: Array, sort: Sort) -> None:
         super().__init__(column)
         self.listed, self.sort = listed, sort
-        self.order = np.argsort(listed, kind="stable")
+        self.order = np.argsort(listed, kind="stable")[: np.count_nonzero(~np.isnan(listed))]
         self.sorted = listed[self.order]
-        if len(listed):
+        if len(self.sorted):
             self.low, self.high = float(self.sorted[0]), float(self.sorted[-1])
 
     def values(self, codes: Array) -> Array:
@@ -147,7 +147,7 @@ class Listed(Scale):
 
     def codes(self, values: Array) -> Array:
         """Return the code of each value, NaN for a value that is no category of the column."""
-        if not len(self.listed):
+        if not len(self.sorted):
             return np.full(len(values), np.nan)
         place = np.searchsorted(self.sorted, values).clip(max=len(self.sorted) - 1)
         return np.where(self.sorted[place] == values, self.order[place].astype(float), np.nan)
@@ -190,16 +190,17 @@ def make_scales(columns: Sequence[Column]) -> Scales:
         >>> make_scales([grade])["grade"].values(np.array([0.0, 1.0, np.nan])).tolist()
         [1.0, 0.0, nan]
     """
-    categories = {c.name: [*c.categories, *(value for value, _ in c.rare)] for c in columns if c.kind in CATEGORICAL}
+    categories = {c.name: c.listed for c in columns if c.kind in CATEGORICAL}
     texts = sorted({value for values in categories.values() for value in values if isinstance(value, str)})
-    place: dict[Category, float] = {text: float(i) for i, text in enumerate(texts)}
+    place: dict[Category | None, float] = {text: float(i) for i, text in enumerate(texts)}
 
     def scale(column: Column) -> Scale:
         if column.kind not in CATEGORICAL:
             return Numbers(column)
         values = categories[column.name]
         of_text = any(isinstance(value, str) for value in values)
-        listed = np.array([place[value] if of_text else float(value) for value in values], np.float64)
+        numbers = [np.nan if value is None else place[value] if of_text else float(value) for value in values]
+        listed = np.array(numbers, np.float64)
         return Listed(column, listed, "text" if of_text else "number")
 
     return Scales({column.name: scale(column) for column in columns}, tuple(texts))
