@@ -12,25 +12,51 @@ metrics.csv           a row for each validation
 provenance.json       versions, seed, command, choices with their reasons, and a fingerprint of the data
 row.parquet           one row of an estimator's training data
 report.html
+manifest.json         of a shared run: the SHA-256 digest of each of its files
+README.md             of a shared run: its model card
 
 Each file is written atomically, so training may be interrupted at any time. Each file has its own digest, so damage is
 detected.
 """
 
-from vaekit.folder.provenance import Count, Provenance
-from vaekit.folder.run_folder import COPY, FORMAT, INTERVALS, KNOWN, MISSING, OUTLIERS, REPORT, ROW, WEIGHTS, RunFolder
+from vaekit.folder.fetched import FetchedFolder
+from vaekit.folder.manifest import SHARED, check_manifest, write_manifest
+from vaekit.folder.provenance import NOT_SHARED, Count, Provenance
+from vaekit.folder.run_folder import (
+    CARD,
+    COPY,
+    FORMAT,
+    INTERVALS,
+    KNOWN,
+    MANIFEST,
+    METRICS,
+    MISSING,
+    OUTLIERS,
+    REPORT,
+    ROW,
+    WEIGHTS,
+    RunFolder,
+)
 
 __all__ = [
+    "CARD",
     "COPY",
     "FORMAT",
     "INTERVALS",
     "KNOWN",
+    "MANIFEST",
+    "METRICS",
     "MISSING",
+    "NOT_SHARED",
     "OUTLIERS",
     "REPORT",
     "ROW",
+    "SHARED",
     "WEIGHTS",
     "Count",
+    "FetchedFolder",
     "Provenance",
     "RunFolder",
+    "check_manifest",
+    "write_manifest",
 ]

@@ -11,6 +11,10 @@ Digest = Annotated[str, StringConstraints(pattern=r"\A[0-9a-f]{64}\z")]
 Count = Annotated[int, Field(ge=0, lt=1 << 53)]
 
 
+NOT_SHARED = "not shared"
+"""Stands for the source of the rows in a run that was shared."""
+
+
 class RowCounts(BaseModel):
     """The number of rows in each part of the data.
 
@@ -30,9 +34,9 @@ class Provenance(BaseModel):
 
     Args:
         format: version of the folder's format.
-        source: where the rows came from.
+        source: where the rows came from; `not shared` in a run that was shared.
         test_source: where separate held-out rows came from.
-        fingerprint: digest of the training rows.
+        fingerprint: digest of the training rows; None in a run that was shared, as are the other two.
         validation_fingerprint: digest of the validation rows.
         test_fingerprint: digest of the held-out rows.
         rows: number of rows in each part.
@@ -53,11 +57,11 @@ class Provenance(BaseModel):
     format: Annotated[int, Field(ge=1)]
     source: Text
     test_source: Text | None
-    fingerprint: Digest
-    validation_fingerprint: Digest
+    fingerprint: Digest | None
+    validation_fingerprint: Digest | None
     test_fingerprint: Digest | None = None
     rows: RowCounts
-    threads: Annotated[int, Field(ge=1, lt=1 << 20)]
+    threads: Annotated[int, Field(ge=1, lt=1 << 20)] = 1
     processes: Annotated[int, Field(ge=1, lt=1 << 20)] = 1
     launch: Text | None = None
     choices: list[Text]

@@ -29,16 +29,19 @@ FORMAT = 3
 """Version of the folder's format; folders of other versions are refused."""
 WEIGHTS, KNOWN, MISSING = "weights.safetensors", "rows.safetensors", "missing.safetensors"
 OUTLIERS, INTERVALS, REPORT = "outliers.safetensors", "intervals.json", "report.html"
+METRICS, MANIFEST, CARD = "metrics.csv", "manifest.json", "README.md"
 ROW, LOCK = "row.parquet", "training.lock"
-MOST_BYTES = {"recipe.toml": 1 << 20, "metrics.csv": 1 << 26, "schema.json": 1 << 26} | {
-    "provenance.json": 1 << 24, ROW: 1 << 26, INTERVALS: 1 << 26,
+MOST_BYTES = {"recipe.toml": 1 << 20, METRICS: 1 << 26, "schema.json": 1 << 26} | {
+    "provenance.json": 1 << 24, ROW: 1 << 26, INTERVALS: 1 << 26, MANIFEST: 1 << 16,
 }  # fmt: skip
 """The largest allowed size of each file of a run, in bytes."""
 FILES = {
     "recipe.toml",
     "schema.json",
     "provenance.json",
-    "metrics.csv",
+    METRICS,
+    MANIFEST,
+    CARD,
     REPORT,
     "state",
     "vaekit",
@@ -326,7 +329,7 @@ class RunFolder:
     def write_metrics(self, rows: list[dict[str, float]]) -> None:
         """Write the metrics of all validations to metrics.csv, if there are any."""
         if rows:
-            self.write("metrics.csv", seal_text(format_metrics(rows), ".csv"))
+            self.write(METRICS, seal_text(format_metrics(rows), ".csv"))
 
     def read_metrics(self) -> list[dict[str, float]]:
         """Read the metrics of all validations from metrics.csv.
@@ -334,7 +337,7 @@ class RunFolder:
         Returns:
             A row for each validation; an empty list before the first one.
         """
-        if not self.has("metrics.csv"):
+        if not self.has(METRICS):
             return []
-        rows: list[dict[str, float]] = self._parse("metrics.csv", self._checked("metrics.csv"), parse_metrics)
+        rows: list[dict[str, float]] = self._parse(METRICS, self._checked(METRICS), parse_metrics)
         return rows

@@ -77,7 +77,12 @@ def comparison(one: Subject, other: Subject) -> list[str]:
 
 
 def _trained_elsewhere(one: Subject, other: Subject) -> list[str]:
-    if one.run.provenance["fingerprint"] == other.run.provenance["fingerprint"]:
+    prints = [each.run.provenance["fingerprint"] for each in (one, other)]
+    if None in prints:
+        return [
+            "It is not known whether the two runs were trained on the same rows, because one was shared without its data."
+        ]
+    if prints[0] == prints[1]:
         return []
     return [
         f"The runs were trained on different rows. If {other.name} was trained on some of the held-out rows, it looks better "

@@ -32,7 +32,7 @@ from vaekit.errors import DataError, RecipeError, RunError, did_you_mean
 from vaekit.evaluation import Remedy
 from vaekit.evaluation.calibration import Recalibration
 from vaekit.evaluation.outliers import Detection
-from vaekit.folder import INTERVALS, KNOWN, MISSING, OUTLIERS, ROW, WEIGHTS, RunFolder
+from vaekit.folder import INTERVALS, KNOWN, MISSING, NOT_SHARED, OUTLIERS, ROW, WEIGHTS, RunFolder
 from vaekit.models import LatentModel
 from vaekit.models.missing_pattern import MissingPattern
 from vaekit.recipe import Recipe, load_recipe, resolve
@@ -190,6 +190,8 @@ class KeptRun:
             DataError: if a source is missing, or its data have changed since training.
         """
         origin, test = self.provenance["source"], self.provenance["test_source"]
+        if origin == NOT_SHARED:
+            raise DataError("The run was shared without its data", mend="Pass the rows to measure")
         if "memory" in (origin, test):
             raise DataError(
                 "The run was trained on an array or a data frame, which is not kept", mend="Pass the rows again"
@@ -246,6 +248,8 @@ class KeptRun:
     def _divide(self, source: Source, test: Source | None = None) -> Split | None:
         """Divide rows as in training; return None if they are not the rows of the training."""
         counts = self.provenance["rows"]
+        if self.provenance["source"] == NOT_SHARED:
+            return None
         if (test is None) != (self.provenance["test_source"] is None) or len(source.values) < counts["train"]:
             return None
         try:

@@ -15,7 +15,7 @@ from vaekit.data import KnownRows, Schema, Transform, seeded
 from vaekit.errors import RunError, shorten
 from vaekit.evaluation.calibration import Recalibration
 from vaekit.evaluation.outliers import Detection
-from vaekit.folder import INTERVALS, KNOWN, MISSING, OUTLIERS, ROW, WEIGHTS, RunFolder
+from vaekit.folder import INTERVALS, KNOWN, MANIFEST, MISSING, OUTLIERS, ROW, WEIGHTS, RunFolder, check_manifest
 from vaekit.models.missing_pattern import MissingPattern
 from vaekit.recipe import Recipe, build_model, load_recipe
 from vaekit.recipe.objects import adapt_model, check_known, check_objects
@@ -68,6 +68,8 @@ def read_run(folder: RunFolder, objects: Mapping[str, Any] | None = None) -> Run
         objects: the parts that training was given as objects, by section.
     """
     provenance = folder.open()
+    if folder.has(MANIFEST):
+        check_manifest(folder)
     try:
         written = folder.read("recipe.toml")
         if "evaluation" not in written:  # the last section, which training always writes

@@ -46,6 +46,7 @@ from vaekit.runs.describe import describe_schema
 from vaekit.runs.plots import Plots
 
 if TYPE_CHECKING:
+    from vaekit.runs.sharing import Sharing
     from vaekit.runs.table_run import TableRun
 
 Array = npt.NDArray[Any]
@@ -102,6 +103,51 @@ class Run(KeptRun):
             RunError: if the two runs cannot be compared, or the folder cannot be written.
         """
         return doors.write_report(self, beside, X)
+
+    def share(
+        self,
+        folder: str | Path,
+        X: object | None = None,
+        *,
+        least_count: int | None = None,
+        blunt: bool = True,
+        license: str | None = None,  # noqa: A002 - as the Hub calls it
+    ) -> Sharing:
+        """Write a copy of the run that may leave the house, with a model card.
+
+        The copy has only what a run needs to be loaded and used. It has no row hashes, training rows, paths, command line
+        or optimizer state. Values that few rows have are left out, and extremes are moved inwards, which changes the
+        scores of such rows. The record says what was left out, which values of rows remain, and how the scores changed.
+
+        Args:
+            folder: a new or empty folder.
+            X: rows to measure, as in `evaluate`: the data that the run was trained on, if they are not in a file, or others.
+            least_count: least number of rows of a value of a column of categories that is shared, ≥ 1; the run's
+                `data.least_count` by default.
+            blunt: whether the least and greatest values of columns of numbers are moved inwards, until that many rows lie
+                at or beyond each end, and the pseudo-inputs of a VampPrior are replaced by their Gaussians.
+            license: the licence for the model card, such as `apache-2.0`; without one the card says that none is chosen.
+
+        Returns:
+            The record, which prints as a table.
+
+        Raises:
+            RunError: if the folder holds a run or other files already, or cannot be written.
+            DataError: if X cannot be used, or values must be counted and the data are not at hand.
+
+        Examples:
+            >>> import tempfile, vaekit
+            >>> place = tempfile.mkdtemp()
+            >>> run = vaekit.train("digits", settings={"training.epochs": 1}, out=f"{place}/run")
+            >>> record = run.share(f"{place}/shared")
+            >>> record.describe_change()
+            'none: the shared run is the same model'
+            >>> bool((vaekit.load(f"{place}/shared").sample(3) == run.sample(3)).all())
+            True
+        """
+        from vaekit.runs.sharing import share
+
+        return share(self, folder, X, least_count=least_count, blunt=blunt, license=license)
 
     def facts(self) -> list[tuple[str, str]]:
         """Return what the run holds as names and texts: its data, its model and its best weights."""
