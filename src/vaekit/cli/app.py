@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 from vaekit.cli.options import ImportOption
 from vaekit.cli.row_verbs import encode, impute, reconstruct, sample, score
 from vaekit.cli.run_verbs import audit, compare, describe, evaluate, recipes, remedy, report, train
+from vaekit.cli.share_verbs import push, share
 from vaekit.errors import Interrupted
 
 VERBS: dict[Callable[..., None], str] = {
@@ -29,6 +30,8 @@ VERBS: dict[Callable[..., None], str] = {
     compare: "vaekit compare runs/digits runs/better",
     report: "vaekit report runs/digits --beside runs/better",
     describe: "vaekit describe people.csv",
+    share: "vaekit share runs/people --out shared/people --least-count 20",
+    push: "vaekit push runs/people ada/people --license apache-2.0",
     recipes: "vaekit recipes --keys",
 }
 """Each verb with the example at the end of its help."""

@@ -21,11 +21,14 @@ FLAGS = {
             "samples",
             "draws",
             "overwrite",
+            "license",
         )
     },
     "settings": "--set",
     "resume": "vaekit train --resume",
     "n": "-n",
+    "folder": "--out",
+    "private": "--public",
 }
 """The flags by the names of their arguments."""
 ARGUMENT = re.compile(rf"`({'|'.join(FLAGS)})=([^`]*)`")
@@ -44,8 +47,8 @@ def name_flags(message: str) -> str:
 
 
 def _as_word(value: str) -> str:
-    """Write a Python value as the value of a command-line flag; a flag for True needs no value."""
-    if value in ("", "True"):
+    """Write a Python value as the value of a command-line flag; a flag for a truth value needs none."""
+    if value in ("", "True", "False"):
         return ""
     if pair := re.fullmatch(r"\{'(.*)': (\w+)\}", value):
         return f"{pair[1]}={pair[2]}"

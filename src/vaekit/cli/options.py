@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or hf://OWNER/NAME[@REVISION].")]
 SourceArgument = Annotated[
     str,
     typer.Argument(

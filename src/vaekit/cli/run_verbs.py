@@ -209,15 +209,14 @@ def compare(
 
 
 def describe(
-    what: Annotated[str, typer.Argument(metavar="SOURCE|RUN", help="Data, or a run folder.")],
+    what: Annotated[str, typer.Argument(metavar="SOURCE|RUN", help="Data, or a run, as other verbs take it.")],
     settings: SettingsOption = None,
 ) -> None:
     """Show how data would be modelled, or what a run holds."""
     from vaekit.cli.tables import show_run, show_source
+    from vaekit.runs.load import HUB, load
 
-    if (Path(what) / "provenance.json").exists():
-        from vaekit.runs.load import load
-
+    if what.startswith(HUB) or (Path(what) / "provenance.json").exists():
         show_run(load(what))
     else:
         show_source(what, settings or [])

@@ -49,6 +49,7 @@ class Provenance(BaseModel):
         start: path of the run that gave the initial weights.
         library: library of the data frame that an estimator was fitted to.
         pattern: digest of row.parquet.
+        blunted: of a shared run, the number of rows that lie at or beyond each extreme; 0 if extremes were not moved.
         incomplete: names of the columns with missing cells in training, in the order of missing.safetensors.
     """
 
@@ -71,3 +72,4 @@ class Provenance(BaseModel):
     library: Annotated[str, StringConstraints(max_length=40)] | None = None
     pattern: Text | None = None
     incomplete: list[Text] = []
+    blunted: Count = 0

@@ -26,22 +26,26 @@ from vaekit.training.state import GOOD
 
 LARGEST_WEIGHT = 1e18
 """Squares of greater weights overflow float32."""
+HUB = "hf:/"
+"""Beginning of the address of a run on the Hub; a `Path` of it has lost a slash."""
 SPARE = 1 << 26
 """How many bytes building a model may take in addition to its weights."""
 
 
 def load(path: str | Path, **parts: object) -> Run:
-    """Read a run from its folder without running any code from it.
+    """Read a run from its folder, or from the Hub, without running any code from it.
 
     Args:
-        path: the run folder.
+        path: the run folder, or the address of a run on the Hub, `hf://owner/name` or `hf://owner/name@revision`. Its files
+            are downloaded into the cache of `huggingface_hub`, and compared with the digests in its manifest.
         parts: the objects that `vaekit.train` was given as parts, built again, under the same names (`prior=…`).
 
     Returns:
         The run, with its best weights.
 
     Raises:
-        RunError: if the folder is missing, damaged, from another version, or not trained yet.
+        RunError: if the folder is missing, damaged, from another version, or not trained yet; or if the Hub cannot be
+            reached or has no such run.
 
     Examples:
         >>> load("nowhere")
@@ -49,7 +53,7 @@ def load(path: str | Path, **parts: object) -> Run:
         ...
         vaekit.errors.RunError: There is no run folder 'nowhere'.
     """
-    run = read_run(RunFolder(path), parts)
+    run = read_run(_open_folder(path), parts)
     weights, _ = run.folder.read_tensors(WEIGHTS, like=run.model.state_dict())
     if bad := [name for name, value in weights.items() if not (value.double().abs() <= LARGEST_WEIGHT).all()]:
         raise RunError(
@@ -58,6 +62,15 @@ def load(path: str | Path, **parts: object) -> Run:
         )
     run.model.load_state_dict(weights)
     return run
+
+
+def _open_folder(path: str | Path) -> RunFolder:
+    """Return the folder of a run; a run on the Hub is fetched."""
+    if not str(path).startswith(HUB):
+        return RunFolder(path)
+    from vaekit.runs.hub import fetch, parse_address
+
+    return fetch(parse_address(path))
 
 
 def read_run(folder: RunFolder, objects: Mapping[str, Any] | None = None) -> Run:

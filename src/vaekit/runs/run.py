@@ -149,6 +149,44 @@ class Run(KeptRun):
 
         return share(self, folder, X, least_count=least_count, blunt=blunt, license=license)
 
+    def push_to_hub(
+        self,
+        repository: str,
+        X: object | None = None,
+        *,
+        private: bool = True,
+        revision: str | None = None,
+        least_count: int | None = None,
+        blunt: bool = True,
+        license: str | None = None,  # noqa: A002 - as the Hub calls it
+    ) -> Sharing:
+        """Share the run on the Hugging Face Hub, from where `vaekit.load("hf://owner/name")` reads it.
+
+        What is uploaded is what `share` writes. The repository is made if it does not exist. The token is that of
+        `hf auth login`, or of the variable HF_TOKEN.
+
+        Args:
+            repository: `owner/name`.
+            X: rows to measure, as in `share`.
+            private: whether the repository must be private. A public repository is refused then.
+            revision: the branch to write to; the main branch by default.
+            least_count: as in `share`.
+            blunt: as in `share`.
+            license: as in `share`.
+
+        Returns:
+            The record of `share`; its `folder` is the address of the version that was written.
+
+        Raises:
+            RunError: if the name has another form, there is no token or no connection, the Hub refuses, or the
+                repository holds something else.
+            DataError: as in `share`.
+        """
+        from vaekit.runs.hub import push
+
+        options = {"least_count": least_count, "blunt": blunt, "license": license}
+        return push(self, repository, private, revision, X, **options)
+
     def facts(self) -> list[tuple[str, str]]:
         """Return what the run holds as names and texts: its data, its model and its best weights."""
         rows, history = self.provenance["rows"], self.read_history()

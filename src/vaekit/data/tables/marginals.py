@@ -210,7 +210,7 @@ def fit_marginal(column: Column, x: Array) -> Marginal:
         bounds=_within_masses(column.bounds, point_masses, spacing),
         knots=tuple(knots.tolist()),
         scores=tuple(scores.tolist()),
-        tails=(_tail(knots, scores, share <= OUTER), _tail(knots, scores, share >= 1 - OUTER)),
+        tails=(tail_slope(knots, scores, share <= OUTER), tail_slope(knots, scores, share >= 1 - OUTER)),
         spacing=spacing,
         point_masses=tuple(point_masses.tolist()),
         resolution=_resolution(values) if len(point_masses) and not spacing else 1.0,
@@ -295,7 +295,7 @@ def _keep_gaps(knots: Array, share: Array) -> tuple[Array, Array]:
     return knots, filled / filled[-1]
 
 
-def _tail(knots: Array, scores: Array, outer: npt.NDArray[np.bool_]) -> float:
+def tail_slope(knots: Array, scores: Array, outer: npt.NDArray[np.bool_]) -> float:
     """Return the slope of a tail, measured over the outermost tenth of the rows.
 
     If this tenth has only one knot, all rows are used.

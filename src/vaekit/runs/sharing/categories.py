@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from vaekit.data import Column
 from vaekit.data.tables.cells import Categories
+from vaekit.runs.sharing.rebuild import rebuild
 
 Array = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
@@ -89,17 +90,13 @@ def prune(column: Column, categories: Categories, left: Collection[int]) -> Prun
     kept = [pair for i, pair in enumerate(column.rare) if own + i not in left]
     gone = sum(count for i, (_, count) in enumerate(column.rare) if own + i in left)
     shared = any(code >= own for code in left)
-    pruned = column.model_copy(
-        update={
-            "categories": tuple(None if code in left else value for code, value in enumerate(column.categories)),
-            "rare": (*kept, *([(None, gone)] if shared else [])),
-        }
-    )
+    categories_left = tuple(None if code in left else value for code, value in enumerate(column.categories))
+    pruned = rebuild(column, categories=categories_left, rare=(*kept, *([(None, gone)] if shared else [])))
     codes = np.full(column.unseen + 1, float(pruned.unlisted))
     codes[[code for code in range(own) if code not in left]] = [code for code in range(own) if code not in left]
     codes[[own + i for i in range(len(column.rare)) if own + i not in left]] = own + np.arange(len(kept))
     withheld = {int(codes[code]) for code in column.withheld if code not in left}
     withheld |= {code for code in left if code < own} | ({pruned.unlisted} if shared else set())
-    pruned = pruned.model_copy(update={"withheld": tuple(sorted(withheld))})
-    changed = {"log_share": tuple(pruned.log_share().tolist()), "withheld": pruned.withheld}
-    return Pruned(pruned, categories.model_copy(update=changed), codes)
+    pruned = rebuild(pruned, withheld=tuple(sorted(withheld)))
+    share = tuple(pruned.log_share().tolist())
+    return Pruned(pruned, rebuild(categories, log_share=share, withheld=pruned.withheld), codes)

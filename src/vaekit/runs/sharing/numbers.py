@@ -2,7 +2,7 @@
 
 The map of a column has knots at quantiles of the training rows, and the outermost knots are its least and its greatest value.
 The outer knots go until at least k rows lie at or beyond each end. Beyond its last knot, the map continues in a straight
-line.
+line, whose slope is measured again: the slope to the greatest value would give that value away.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import numpy.typing as npt
 from scipy.special import ndtr
 
 from vaekit.data import Column
-from vaekit.data.tables.marginals import Marginal
+from vaekit.data.tables.marginals import OUTER, Marginal, tail_slope
+from vaekit.runs.sharing.rebuild import rebuild
 
 Array = npt.NDArray[np.float64]
 LINEAR = (-1.0, 1.0)
@@ -57,7 +58,9 @@ def blunt_marginal(marginal: Marginal, least: int) -> Marginal | None:
     kept = [i for i in range(first, last + 1) if i in (first, last) or beside[i]]
     if len(kept) < 2:
         return None
-    return marginal.model_copy(update={"knots": tuple(knots[kept].tolist()), "scores": tuple(scores[kept].tolist())})
+    knots, scores, share = knots[kept], scores[kept], below[kept] / rows
+    tails = tail_slope(knots, scores, share <= OUTER), tail_slope(knots, scores, share >= 1 - OUTER)
+    return rebuild(marginal, knots=tuple(knots.tolist()), scores=tuple(scores.tolist()), tails=tails)
 
 
 def _end(knots: Array, below: Array, spacing: float, least: int) -> int:
@@ -81,4 +84,4 @@ def blunt_dates(column: Column, marginal: Marginal) -> tuple[Column, Marginal]:
     ends = np.array([marginal.knots[0] + half, marginal.knots[-1] - half])
     low, high = (marginal.round(ends) if marginal.spacing else ends).tolist()
     bounds = (low, max(low, high))
-    return column.model_copy(update={"drawn": bounds}), marginal.model_copy(update={"bounds": bounds})
+    return rebuild(column, drawn=bounds), rebuild(marginal, bounds=bounds)

@@ -23,6 +23,7 @@ from vaekit.runs.run import Run
 from vaekit.runs.sharing.categories import Pruned, count_values, find_rare, prune
 from vaekit.runs.sharing.numbers import blunt_dates, blunt_marginal, is_linear
 from vaekit.runs.sharing.prior import as_mixture, can_replace, has_pseudo_inputs, mixture_weights
+from vaekit.runs.sharing.rebuild import rebuild
 from vaekit.runs.sharing.record import Item
 from vaekit.runs.sharing.rules import prune_rules
 
@@ -73,7 +74,14 @@ class Plan:
         schema, transform = self._describe()
         recipe, weights = self._model()
         kept = {key: value for key, value in run.provenance.items() if key not in PRIVATE}
-        hidden = dict.fromkeys(("fingerprint", "validation_fingerprint")) | {"choices": [], "test_source": None}
+        hidden: dict[str, Any] = {
+            "fingerprint": None,
+            "validation_fingerprint": None,
+            "test_source": None,
+            "choices": [],
+        }
+        if self.blunt:
+            kept["blunted"] = max(self.least, run.provenance.get("blunted", 0))
         shared = make_run(folder, recipe, schema, transform, {"source": NOT_SHARED, **hidden, **kept}, run.objects)
         shared.model.load_state_dict(weights)
         if run.missing is not None:
@@ -133,8 +141,7 @@ class Plan:
             )
         if run.recipe.data.ranges:
             self.remaining.append(Item("declared ranges", ", ".join(run.recipe.data.ranges)))
-        shared = schema.model_copy(update={"table": columns, "rules": rules})
-        return Schema.model_validate(shared.model_dump()), Transform(steps=steps, context=context)
+        return rebuild(schema, table=columns, rules=rules), Transform(steps=steps, context=context)
 
     def _step(self, step: Any, columns: tuple[Column, ...], which: int, table: dict[str, Column]) -> Any:
         """Return a step of the transform; the columns in `table` are replaced by those that are shared."""
@@ -151,7 +158,7 @@ class Plan:
             )
             table[column.name] = shared
             found.append(part)
-        return step.model_copy(update={"columns": tuple(found)})
+        return Cells(columns=tuple(found), neighbours=step.neighbours, exact=step.exact)
 
     def _categories(self, column: Column, how: Categories, codes: Array | None) -> tuple[Column, Categories]:
         counts = None if codes is None else count_values(column, codes)
@@ -168,14 +175,15 @@ class Plan:
         return pruned.column, pruned.categories
 
     def _numbers(self, column: Column, how: Marginal) -> tuple[Column, Marginal]:
-        name, blunted = f"column '{column.name}'", blunt_marginal(how, self.least) if self.blunt else None
+        name, before = f"column '{column.name}'", self.run.provenance.get("blunted", 0)
+        blunted = how if before else blunt_marginal(how, self.least) if self.blunt else None
         masses = f", and {len(how.point_masses)} values that many rows have" if how.point_masses else ""
         if blunted is None:
             few = " (too few rows to move them inwards)" if self.blunt else ""
             self.remaining.append(Item(name, f"its least and greatest value{few}, quantiles{masses}"))
             return column, how
         self.remaining.append(Item(name, "mean and spread" if is_linear(how) else f"quantiles{masses}"))
-        if column.kind == "datetime":
+        if column.kind == "datetime" and not before:
             column, blunted = blunt_dates(column, blunted)
         if blunted != how:
             moved = f"its extremes moved inwards, so that about {self.least} rows or more lie at or beyond each end"
@@ -193,7 +201,7 @@ class Plan:
             if other in self.pruned:
                 kept = tuple(value for value in values if value in self.pruned[other].column.categories)
             update["blank_where"] = (other, kept) if kept else None
-        return column.model_copy(update=update)
+        return rebuild(column, **update)
 
 
 def _plain(recipe: Recipe) -> Recipe:

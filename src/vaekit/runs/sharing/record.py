@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 from vaekit import html
 from vaekit.evaluation import Figures
-from vaekit.evaluation.record import Record
+from vaekit.evaluation.record import Record, to_json
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,11 @@ class Sharing(Record):
     remaining: tuple[Item, ...]
     change: ScoreChange | None = None
     figures: Figures | None = field(default=None, compare=False)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the record as JSON values; the figures are those of `vaekit evaluate --json`."""
+        found = {each.name: to_json(getattr(self, each.name)) for each in fields(self) if each.name != "figures"}
+        return found | {"figures": None if self.figures is None else self.figures.as_json()}
 
     def sections(self) -> Iterator[tuple[str, tuple[Item, ...]]]:
         """Yield the title and the lines of each part of the record that is not empty."""

@@ -14,6 +14,7 @@ from vaekit.data.tables.rules.combinations import NOWHERE, Combinations, TextSli
 from vaekit.data.tables.rules.order import Order
 from vaekit.data.tables.rules.scales import Scales, make_scales
 from vaekit.runs.sharing.categories import Pruned
+from vaekit.runs.sharing.rebuild import rebuild
 
 Listing = TypeVar("Listing", bound=Combinations)
 
@@ -73,4 +74,4 @@ def _blunt_order(rule: Order, least: int) -> Order:
     cut = min(steps // 2, math.ceil(least / max(rows, 1) * steps))
     inner = np.array(rule.differences)[cut : steps + 1 - cut]
     ends = np.pad(inner, cut, mode="edge")
-    return rule.model_copy(update={"differences": tuple(ends.tolist())})
+    return rebuild(rule, differences=tuple(ends.tolist()))

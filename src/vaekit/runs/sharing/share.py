@@ -85,6 +85,7 @@ def share(
     at_hand = _open(run, X)
     counted = count_rows(run)
     _check_counts(run, counted is not None, least)
+    _check_blunted(run, least)
     plan = Plan(run, least, blunt, counted)
     shared = plan.make(target)
     figures, change = _measure(run, shared, plan, at_hand)
@@ -135,6 +136,14 @@ def _check_counts(run: Run, counted: bool, least: int) -> None:
     if not counted and listed and least > most:
         told = f"A run does not keep how many rows have each value, only which values fewer than {most} rows have, and its data are not at hand"
         raise DataError(told, mend=f"Pass the data that it was trained on, or use a least count of at most {most}")
+
+
+def _check_blunted(run: Run, least: int) -> None:
+    """Refuse to move the extremes of a shared run further inwards, because it does not tell how many rows lie beyond."""
+    before = run.provenance.get("blunted", 0)
+    if 0 < before < least:
+        told = f"'{run.path}' was shared with least_count={before}, so its extremes cannot be moved further inwards"
+        raise DataError(told, mend="Share the original run")
 
 
 def _measure(run: Run, shared: Run, plan: Plan, at_hand: _AtHand | None) -> tuple[Figures | None, ScoreChange | None]:
