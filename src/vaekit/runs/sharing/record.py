@@ -10,6 +10,9 @@ from vaekit import html
 from vaekit.evaluation import Figures
 from vaekit.evaluation.record import Record, to_json
 
+NOTABLE = 0.01
+"""Smaller changes of a score are not counted, in nats."""
+
 
 @dataclass(frozen=True)
 class Item(Record):
@@ -35,7 +38,7 @@ class ScoreChange(Record):
         after: mean score of the shared run.
         difference: mean of after − before over the rows.
         error: its standard error; None for a single row.
-        affected: the number of rows whose score changed.
+        affected: the number of rows whose score changed by more than 0.01.
     """
 
     rows: int
@@ -48,10 +51,10 @@ class ScoreChange(Record):
 
     def __str__(self) -> str:
         if not self.affected:
-            return f"the scores of all {self.rows:,} {self.rows_from} are the same"
+            return f"the score of none of {self.rows:,} {self.rows_from} changed by more than {NOTABLE} nats"
         error = "–" if self.error is None else f"{self.error:.3f}"
-        counted = f"{self.affected:,} of {self.rows:,} {self.rows_from} have another score"
-        return f"{self.before:.3f} → {self.after:.3f} nats, a change of {self.difference:+.3f} ± {error}; {counted}"
+        counted = f"{self.affected:,} of {self.rows:,} {self.rows_from} changed by more than {NOTABLE}"
+        return f"mean {self.before:.3f} → {self.after:.3f} nats ({self.difference:+.3f} ± {error}); {counted}"
 
 
 @dataclass(frozen=True, repr=False)

@@ -15,6 +15,7 @@ from vaekit.folder import (
     CARD,
     KNOWN,
     MANIFEST,
+    NOT_SHARED,
     OUTLIERS,
     REPORT,
     ROW,
@@ -26,7 +27,7 @@ from vaekit.folder import (
 from vaekit.runs.run import Run
 from vaekit.runs.sharing.card import make_card
 from vaekit.runs.sharing.plan import PRIVATE, Plan, count_rows
-from vaekit.runs.sharing.record import Item, ScoreChange, Sharing
+from vaekit.runs.sharing.record import NOTABLE, Item, ScoreChange, Sharing
 
 MOST_MEASURED, MOST_TRAIN = 2000, 20_000
 """Most rows that are scored before and after, and most training rows for simple models."""
@@ -84,8 +85,8 @@ def share(
     least = at_least_one(run.recipe.data.least_count if least_count is None else least_count, "least_count")
     at_hand = _open(run, X)
     counted = count_rows(run)
-    _check_counts(run, counted is not None, least)
     _check_blunted(run, least)
+    _check_counts(run, counted is not None, least)
     plan = Plan(run, least, blunt, counted)
     shared = plan.make(target)
     figures, change = _measure(run, shared, plan, at_hand)
@@ -166,7 +167,7 @@ def _measure(run: Run, shared: Run, plan: Plan, at_hand: _AtHand | None) -> tupl
         after=float(after.mean()),
         difference=difference.value,
         error=difference.standard_error,
-        affected=int(np.count_nonzero(~np.isclose(before, after, rtol=1e-6, atol=1e-5))),
+        affected=int(np.count_nonzero(np.abs(after - before) > NOTABLE)),
     )
     return figures, change
 
@@ -174,7 +175,7 @@ def _measure(run: Run, shared: Run, plan: Plan, at_hand: _AtHand | None) -> tupl
 def _left_out(run: Run) -> list[Item]:
     """List the files of a run, and the keys in its files, that are not shared."""
     found = [Item(name, why) for name, why in WHY.items() if run.folder.has(name)]
-    empty: tuple[Any, ...] = (None, [], "")
+    empty: tuple[Any, ...] = (None, [], "", NOT_SHARED)
     if keys := [key for key in PRIVATE if run.provenance.get(key) not in empty]:
         found.append(Item("provenance.json", f"its keys {', '.join(keys)}"))
     data = run.recipe.data
