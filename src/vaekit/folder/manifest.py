@@ -50,7 +50,7 @@ def check_manifest(folder: RunFolder) -> None:
             raise RunError(f"'{folder.path}' has no {name}, which its manifest names", mend=COPY)
         if _digest(folder, name) != digest:
             told = f"'{folder.path / name}' is not the file that was shared: its SHA-256 differs from {MANIFEST}"
-            raise RunError(told, mend="Download it again, and ask the owner of the run if it still differs")
+            raise RunError(told, mend="Delete it and fetch it again. If it still differs, ask the owner of the run")
 
 
 def _digest(folder: RunFolder, name: str) -> str:
