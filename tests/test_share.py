@@ -331,6 +331,23 @@ def test_pictures_are_the_same_model(digits_run, tmp_path):
     assert record.figures.log_likelihood.value == pytest.approx(digits_run.evaluate().log_likelihood.value)
 
 
+def test_the_classes_of_pictures_are_counted_as_well(tmp_path):
+    """A class that one picture has is left out of the context, and the pixels stay."""
+    rng = np.random.default_rng(0)
+    labels = np.array(["cat", "dog"] * 60, "<U8")
+    labels[5] = "Quorn"
+    source = vaekit.data.Source(
+        rng.integers(0, 2, (120, 3, 3, 1)).astype(np.uint8), labels=labels, picture=True, levels=2
+    )
+    run = vaekit.train(source, recipe="conditional-vae", settings=FAST, out=tmp_path / "run")
+    record = run.share(tmp_path / "out")
+    assert b"Quorn" in b"".join(contents(tmp_path / "run").values())
+    assert b"Quorn" not in b"".join(contents(tmp_path / "out").values())
+    assert {item.what for item in record.changed} == {"column 'label'"}
+    shared = vaekit.load(tmp_path / "out")
+    assert (shared.sample(4, given={"label": "dog"}) == run.sample(4, given={"label": "dog"})).all()
+
+
 def test_rows_in_memory_are_counted_only_when_they_are_passed(tmp_path):
     table = visits()
     vaekit.train(table, settings=FAST, out=tmp_path / "run")

@@ -48,6 +48,18 @@ VERBS = {
     "compare": {"runs", "--rows", "--samples"},
     "describe": {"what", "--set"},
     "recipes": {"--keys"},
+    "share": {"run", "source", "--out", "--least-count", "--blunt", "--license", "--json"},
+    "push": {
+        "run",
+        "repository",
+        "source",
+        "--public",
+        "--revision",
+        "--least-count",
+        "--blunt",
+        "--license",
+        "--json",
+    },
 }
 
 NAMES = {

@@ -74,9 +74,10 @@ def _title(run: Run) -> str:
 
 def _summary(run: Run, license: str | None) -> str:  # noqa: A002
     recipe, rows = run.recipe, run.provenance["rows"]
+    made_by = run.provenance.get("versions", {}).get("vaekit", __version__)
     count = sum(parameter.numel() for parameter in run.model.parameters())
     told = (
-        f"Trained with [vaekit](https://pypi.org/project/vaekit/) {__version__} on {rows['train']:,} rows; {rows['validation']:,} "
+        f"Trained with [vaekit](https://pypi.org/project/vaekit/) {made_by} on {rows['train']:,} rows; {rows['validation']:,} "
         f"further rows chose the weights, and {rows['test']:,} were held out. It has {count:,} parameters: {recipe.latent}, "
         f"{recipe.networks}, likelihood {recipe.likelihood_name}."
     )

@@ -73,6 +73,7 @@ class Plan:
         run = self.run
         schema, transform = self._describe()
         recipe, weights = self._model()
+        self.remaining.append(Item("weights", "fitted to the training rows; what they reveal is not measured here"))
         kept = {key: value for key, value in run.provenance.items() if key not in PRIVATE}
         hidden: dict[str, Any] = {
             "fingerprint": None,
@@ -101,11 +102,14 @@ class Plan:
         return Rows(fresh, transform, rows.seed)
 
     def _recode(self, codes: Any, columns: tuple[Column, ...]) -> Any:
+        """Return codes (n, columns) with those of the shared run; the values of pictures and arrays are no codes."""
+        if not columns:
+            return codes
         own = [
-            self.pruned[c.name].recode(code) if c.name in self.pruned else code
-            for c, code in zip(columns, codes.T, strict=True)
+            self.pruned[column.name].recode(code) if column.name in self.pruned else code
+            for column, code in zip(columns, codes.T, strict=True)
         ]
-        return np.stack(own, 1) if own else codes
+        return np.stack(own, 1)
 
     def _model(self) -> tuple[Recipe, Mapping[str, Tensor]]:
         """Return the recipe and the weights, without pseudo-inputs if they can be replaced."""
@@ -186,7 +190,7 @@ class Plan:
         if column.kind == "datetime" and not before:
             column, blunted = blunt_dates(column, blunted)
         if blunted != how:
-            moved = f"its extremes moved inwards, so that about {self.least} rows or more lie at or beyond each end"
+            moved = f"its extremes moved inwards; about {self.least} rows or more lie at or beyond each end"
             self.changed.append(Item(name, moved))
         return column, blunted
 

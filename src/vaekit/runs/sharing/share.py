@@ -177,11 +177,11 @@ def _left_out(run: Run) -> list[Item]:
     found = [Item(name, why) for name, why in WHY.items() if run.folder.has(name)]
     empty: tuple[Any, ...] = (None, [], "", NOT_SHARED)
     if keys := [key for key in PRIVATE if run.provenance.get(key) not in empty]:
-        found.append(Item("provenance.json", f"its keys {', '.join(keys)}"))
+        found.append(Item("provenance.json", f"the keys {', '.join(keys)}"))
     data = run.recipe.data
     texts = {"description": run.recipe.description, "reference": run.recipe.reference, "data.query": data.query}
     if keys := [key for key, text in texts.items() if text]:
-        found.append(Item("recipe.toml", f"its keys {', '.join(keys)}"))
+        found.append(Item("recipe.toml", f"the keys {', '.join(keys)}"))
     if run.schema.table:
         found.append(Item("schema.json", "why each column has its kind, and the words for its missing cells"))
     return found
