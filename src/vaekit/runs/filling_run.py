@@ -23,7 +23,7 @@ from vaekit.evaluation import TableModel
 from vaekit.evaluation.calibration import recalibrate
 from vaekit.folder import INTERVALS
 from vaekit.models import VariationalAutoEncoder
-from vaekit.runs.cells import fillable_cells
+from vaekit.runs.cells import fillable_cells, row_ids
 from vaekit.runs.intervals import check_level, fill_intervals, tabulate_intervals
 from vaekit.runs.rules import fill_draws, fill_means
 from vaekit.runs.run import Run
@@ -155,8 +155,12 @@ class FillingRun(Run):
         columns: Collection[str] | None = None,
         where: object | None = None,
         blanks: bool = False,
+        ids: str | None = None,
     ) -> list[Any]:
         """Return complete tables with missing cells drawn from p(x_missing|x_observed), for multiple imputation.
+
+        The draws of a row depend on its cells, its identifier and the seed. So rows with equal cells have draws of their
+        own, and a row has the same draws among other rows if it has the same identifier.
 
         Args:
             X: rows, as in `encode`.
@@ -166,14 +170,18 @@ class FillingRun(Run):
             columns: names of the columns to fill, as in `impute`.
             where: which cells may be filled, as in `impute`.
             blanks: whether structural blanks are filled, as in `impute`.
+            ids: name of a column that identifies rows; by default the position of a row, in its file or in X.
 
         Returns:
             M tables of n rows.
+
+        Raises:
+            DataError: if the column of identifiers is missing, or has an empty cell.
         """
         source = self.open(X)
         allowed = fillable_cells(self._frame_of(source).names, len(source.values), columns, where)
         rows, n_draws = self.prepare(source), at_least_one(draws, "draws")
-        codes = fill_draws(self.rules, self._table_model(samples), rows, n_draws, seed)
+        codes = fill_draws(self.rules, self._table_model(samples), rows, n_draws, seed, row_ids(source, ids))
         return [self._filled(each, source, allowed, blanks) for each in codes]
 
     def explain(self, X: object, samples: int | None = None) -> Any:

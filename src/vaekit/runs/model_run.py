@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from vaekit.data import Part, Rows, seeded
+from vaekit.data import Part, Rows, SeedStream, seeded
 from vaekit.errors import RunError, VaekitError, at_least_one
 from vaekit.evaluation import (
-    block_rows,
     evaluating,
     first_row,
     measure,
+    tile_rows,
     widest,
 )
 from vaekit.models import LatentModel
@@ -26,6 +26,14 @@ if TYPE_CHECKING:
 
 
 Array = npt.NDArray[Any]
+
+
+def row_numbers(n: int, start: int, seed: int) -> npt.NDArray[np.int64]:
+    """Return the numbers of n new rows, after checking that such rows can be drawn."""
+    if start < 0 or seed < 0:
+        name, value = ("start", start) if start < 0 else ("seed", seed)
+        raise VaekitError(f"`{name}` must be at least 0", str(value))
+    return np.arange(start, start + at_least_one(n, "n"))
 
 
 class ModelRun(KeptRun):
@@ -116,8 +124,8 @@ class ModelRun(KeptRun):
         if codes.ndim != 2 or codes.shape[1] != self.recipe.latent_dim:
             raise VaekitError(f"z must have shape (n, {self.recipe.latent_dim})", str(tuple(codes.shape)))
         with evaluating(self.model) as device:
-            parts = [self._as_given(model, part.to(device)) for model, part in self._at(codes, context)]
-        return np.concatenate(parts).astype(self.mean_dtype)
+            parts = [self._as_given(model, part.to(device)) for _, model, part in self._tiles(codes, context)]
+        return np.concatenate(parts)[: len(codes)].astype(self.mean_dtype)
 
     def score(self, X: object, samples: int | None = None) -> float:
         """Return the mean of `score_samples`, in nats per row.
@@ -149,36 +157,54 @@ class ModelRun(KeptRun):
         mean: bool = False,
         given: Mapping[str, Any] | None = None,
         complete: bool = False,  # noqa: ARG002
+        start: int = 0,
     ) -> Array:
         """Draw new rows: z ~ p(z), then x ~ p(x|z), or x ~ p(x|z, c) for a conditional model.
 
+        Row i is a function of the seed and i, so the parts of a large sample can be drawn at several places.
+
         Args:
             n: number of rows, ≥ 1.
-            seed: the same seed gives the same rows.
+            seed: the same seed gives the same rows; ≥ 0.
             mean: whether to return the mean of p(x|z) rather than a draw from it; an autoencoder always returns it.
             given: a value, or a list of n values, for each column that the model is conditional on.
             complete: whether the rows of a mixed table have no missing cells; other rows never have any.
+            start: number of the first row, ≥ 0.
 
         Returns:
             Array (n, *shape) in the units of the data; draws have the type of the data.
 
         Raises:
             DataError: if `given` lacks one of these columns, or has another column.
-        """
-        return self.sample_at(self.context(given or {}, at_least_one(n, "n")), n, seed, mean)
 
-    def sample_at(self, context: torch.Tensor | None, n: int, seed: int = 0, mean: bool = False) -> Array:
+        Examples:
+            >>> import tempfile, vaekit
+            >>> run = vaekit.train("digits", settings={"training.epochs": 1}, out=f"{tempfile.mkdtemp()}/run")
+            >>> bool((run.sample(3, seed=1, start=2) == run.sample(5, seed=1)[2:]).all())
+            True
+        """
+        rows = row_numbers(n, start, seed)
+        return self.sample_at(self.context(given or {}, n), n, seed, mean, int(rows[0]))
+
+    def sample_at(
+        self, context: torch.Tensor | None, n: int, seed: int = 0, mean: bool = False, start: int = 0
+    ) -> Array:
         """Draw new rows with an encoded context; return numeric codes for a mixed table."""
-        with evaluating(self.model), seeded(seed):
-            z = self.model.prior().sample((n,))
-            if mean or not self.model.has_likelihood:
-                blocks = [self._as_given(model, part) for model, part in self._at(z, context)]
-                return np.concatenate(blocks).astype(self.mean_dtype)
-            blocks = [
-                self.transform.inverse(model.decoder(part).sample().cpu()).numpy()
-                for model, part in self._at(z, context)
-            ]
-        drawn, dtype = np.concatenate(blocks), np.dtype(self.schema.dtype)
+        blocks, size, mean = [], self._tile, mean or not self.model.has_likelihood
+        first, last = start // size, (start + n - 1) // size
+        with evaluating(self.model):
+            for tile in range(
+                first, last + 1
+            ):  # always whole tiles, so that a row does not depend on the number of rows
+                own = (np.arange(tile * size, (tile + 1) * size) - start).clip(0, n - 1)
+                model = self.model.given(None if context is None else context[own])
+                with seeded(int(SeedStream.SAMPLE_CODES.rng(seed, tile).integers(2**62))):
+                    z = self.model.prior().sample((size,))
+                    x = None if mean else self.transform.inverse(model.decoder(z).sample().cpu()).numpy()
+                blocks.append(self._as_given(model, z) if x is None else x)
+        drawn, dtype = np.concatenate(blocks)[start - first * size :][:n], np.dtype(self.schema.dtype)
+        if mean:
+            return drawn.astype(self.mean_dtype)
         if np.isnan(drawn).any() and not self.reads_tables:
             raise RunError(f"The model in '{self.path}' draws NaN", mend="Train a new run with a smaller learning rate")
         if dtype.kind in "ui":  # a model of counts may draw numbers beyond the type of the data
@@ -187,23 +213,28 @@ class ModelRun(KeptRun):
 
     def _map(self, rows: Rows, function: Any) -> Array:
         with evaluating(self.model) as device:
-            parts = [function(self.model.given(context), x.to(device)) for x, _, context in rows.blocks(self._block)]
-        return np.concatenate([p.cpu().numpy() if isinstance(p, torch.Tensor) else p for p in parts])
+            parts = [function(self.model.given(c), x.to(device)) for _, x, _, c in rows.tiles(self._tile)]
+        return np.concatenate([p.cpu().numpy() if isinstance(p, torch.Tensor) else p for p in parts])[: len(rows)]
 
     @property
-    def _block(self) -> int:
+    def _tile(self) -> int:
         """Return how many rows go through the model at a time; wide models take fewer."""
         given = self.schema.context
         part = Part(
             np.zeros((1, *self.schema.shape)), np.arange(1), context=np.zeros((1, len(given))) if given else None
         )
-        return block_rows(widest(self.model, *first_row(Rows(part, self.transform))))
+        return tile_rows(widest(self.model, *first_row(Rows(part, self.transform))))
 
-    def _at(self, z: torch.Tensor, context: torch.Tensor | None) -> Iterator[tuple[Any, torch.Tensor]]:
-        """Yield blocks of latent vectors, each with a model that is conditioned on the block's context."""
-        for start in range(0, len(z), self._block):
-            part = slice(start, start + self._block)
-            yield self.model.given(None if context is None else context[part]), z[part]
+    def _tiles(
+        self, z: torch.Tensor, context: torch.Tensor | None
+    ) -> Iterator[tuple[npt.NDArray[np.int64], Any, torch.Tensor]]:
+        """Yield the positions and values of latent vectors in tiles, each with a model that is given the tile's context.
+
+        As in `Rows.tiles`, the last tile is filled up with copies.
+        """
+        for start in range(0, len(z), self._tile):
+            part = np.arange(start, start + self._tile).clip(max=len(z) - 1)
+            yield part, self.model.given(None if context is None else context[part]), z[part]
 
     def _there_and_back(self, model: LatentModel, x: torch.Tensor) -> Array:
         return self._as_given(model, model.encode(x))

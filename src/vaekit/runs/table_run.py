@@ -13,16 +13,17 @@ import numpy.typing as npt
 import pyarrow as pa
 import torch
 
-from vaekit.data import Rows, SeedStream, Source, open_source
+from vaekit.data import RowNoise, Rows, RowStream, Source, open_source
 from vaekit.data.tables.arrays import LABEL, ArrayLibrary
 from vaekit.data.tables.coding import code_values, write_back
 from vaekit.data.tables.columns import CATEGORICAL
 from vaekit.data.tables.frame import PlainLibrary
-from vaekit.errors import DataError, VaekitError, at_least_one, did_you_mean, shorten
+from vaekit.errors import DataError, VaekitError, did_you_mean, shorten
 from vaekit.evaluation import TableFigures, measure_tables
 from vaekit.evaluation.calibration import Calibration, measure_calibration
 from vaekit.runs.filling_run import FillingRun
 from vaekit.runs.missing import blank_rows
+from vaekit.runs.model_run import row_numbers
 from vaekit.runs.pattern import write_pattern
 from vaekit.runs.rules import condition, draw_new
 from vaekit.runs.run import Run
@@ -105,10 +106,11 @@ class TableRun(FillingRun):
         mean: bool = False,
         given: Mapping[str, Any] | None = None,
         complete: bool = False,
+        start: int = 0,
     ) -> Any:
         """Draw new rows: z ~ p(z), then every cell from p(x|z), and then which cells are missing.
 
-        Rows that break a rule (`data.rules`) are drawn again.
+        Row i is a function of the seed and i. Rows that break a rule (`data.rules`) are drawn again.
 
         Numbers stay within the bounds of their columns. A text or category that fewer than `data.least_count` rows have is
         not drawn. Identifiers and long texts are left out.
@@ -121,53 +123,63 @@ class TableRun(FillingRun):
                 have a list of n values.
             complete: whether to draw complete rows. By default cells are missing as in the training rows, except given ones;
                 typical rows are always complete.
+            start: number of the first row, ≥ 0.
 
         Returns:
             A table of n rows.
         """
-        given = given or {}
+        given, numbers = given or {}, row_numbers(n, start, seed)
         if set(given) - {column.name for column in self.schema.context}:
             if mean:
                 raise VaekitError(
                     "`mean=True` cannot be used together with `given`", mend="For conditional means use `impute`"
                 )
-            return self.condition(n, given, seed, complete)[0]
+            return self.condition(n, given, seed, complete, start)[0]
         if mean:
-            return self._own(self.rules.settle(super().sample(n, seed, mean, given))[0], given)
+            return self._own(self.rules.settle(super().sample(n, seed, mean, given, start=start))[0], given)
         if self.schema.rules:
-            codes = self._draw_obeying(n, seed, given)
+            codes = self._draw_obeying(numbers, seed, given)
         else:
-            codes = super().sample(n, seed, mean, given)
-            codes = self._cells.draw_rare(codes, SeedStream.SAMPLE_RARE.rng(seed).random(codes.shape))
-        return self._own(codes if complete else self._with_missing(codes, given, seed), given)
+            codes = super().sample(n, seed, mean, given, start=start)
+            uniform = RowNoise(numbers[:, None], seed).uniform((codes.shape[1],), RowStream.SAMPLE_RARE)
+            codes = self._cells.draw_rare(codes, uniform.numpy())
+        return self._own(codes if complete else self._with_missing(codes, numbers, given, seed), given)
 
-    def _draw_obeying(self, n: int, seed: int, given: Mapping[str, Any]) -> npt.NDArray[np.float64]:
-        """Draw codes of n new rows that obey the rules."""
-        context = self.context(given, at_least_one(n, "n"))
+    def _draw_obeying(
+        self, numbers: npt.NDArray[np.int64], seed: int, given: Mapping[str, Any]
+    ) -> npt.NDArray[np.float64]:
+        """Draw codes of new rows that obey the rules."""
+        context = self.context(given, len(numbers))
 
-        def blocks(z: torch.Tensor, rows: npt.NDArray[np.int64]) -> Iterator[Any]:
-            return self._at(z, None if context is None else context[rows])
+        def tiles(z: torch.Tensor, rows: npt.NDArray[np.int64]) -> Iterator[Any]:
+            return self._tiles(z, None if context is None else context[rows])
 
-        return draw_new(self._table_model(None), self.rules, n, seed, blocks)
+        return draw_new(self._table_model(None), self.rules, numbers, seed, tiles)
 
     def _with_missing(
-        self, codes: npt.NDArray[np.float64], given: Mapping[str, Any], seed: int
+        self, codes: npt.NDArray[np.float64], numbers: npt.NDArray[np.int64], given: Mapping[str, Any], seed: int
     ) -> npt.NDArray[np.float64]:
         """Draw which cells of drawn rows are missing; given cells are not."""
         if self.missing is None:
             return codes
-        uniform = SeedStream.SAMPLE_MISSING.rng(seed).random((len(codes), len(self.missing.order)))
+        noise = RowNoise(numbers[:, None], seed)
+        uniform = noise.uniform((len(self.missing.order),), RowStream.SAMPLE_MISSING).numpy()
         kept = {i for i, name in enumerate(self.schema.columns) if name in given}
         return blank_rows(self.missing, self.transform, codes, self.context_codes(given, len(codes)), uniform, kept)
 
-    def condition(self, n: int, given: Mapping[str, Any], seed: int = 0, complete: bool = False) -> tuple[Any, float]:
+    def condition(
+        self, n: int, given: Mapping[str, Any], seed: int = 0, complete: bool = False, start: int = 0
+    ) -> tuple[Any, float]:
         """Draw new rows with some cells given, by importance resampling from the joint distribution.
+
+        Row i is a function of the given cells, the seed and i: every 5,000 rows choose from 20,000 proposals of their own.
 
         Args:
             n: number of rows, ≥ 1.
             given: values of any columns; they must include all columns that the model is conditional on.
             seed: the same seed gives the same rows.
             complete: whether to draw complete rows, as in `sample`.
+            start: number of the first row, ≥ 0.
 
         Returns:
             A table of n rows, and its effective sample size. If that is far below n, many rows share a latent vector.
@@ -178,13 +190,13 @@ class TableRun(FillingRun):
         Raises:
             DataError: for an unknown column, an impossible value, or values that leave no way to obey a rule.
         """
-        at_least_one(n, "n")
+        numbers = row_numbers(n, start, seed)
         context = {column.name: given[column.name] for column in self.schema.context if column.name in given}
         row = self._row({name: value for name, value in given.items() if name not in context})
         model, encoded = self._table_model(None), self.context(context, 1)
-        codes, size = condition(self.rules, row, n, seed, lambda m, own: model.condition(row, m, own, encoded))
+        codes, size = condition(model, self.rules, row, numbers, seed, encoded)
         self._warn_of(given, row, size, n)
-        return self._own(codes if complete else self._with_missing(codes, given, seed), context, row), size
+        return self._own(codes if complete else self._with_missing(codes, numbers, given, seed), context, row), size
 
     def _warn_of(self, given: Mapping[str, Any], row: npt.NDArray[np.float64], size: float, n: int) -> None:
         """Warn if the model knows little of a condition: few effective draws, or a combination that no training row has."""
