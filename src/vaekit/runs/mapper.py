@@ -20,7 +20,6 @@ from vaekit.errors import VaekitError, did_you_mean
 from vaekit.folder import RunFolder
 from vaekit.runs.load import load, read_run
 from vaekit.runs.run import Run
-from vaekit.training.state import GOOD, LATEST
 
 Verb = Literal["score", "encode", "reconstruct", "impute", "explain"]
 VERBS: tuple[str, ...] = get_args(Verb)
@@ -125,10 +124,10 @@ def _cast(cell: Any, kind: pa.DataType) -> Any:
 
 
 def _files(run: Run) -> dict[str, bytes]:
-    """Return the files of a run without its training states, by name."""
+    """Return the files of a run by name, without its training states, which are in a folder of their own."""
     with tempfile.TemporaryDirectory() as place:
         run.save(folder := Path(place) / "run")
-        return {path.name: path.read_bytes() for path in folder.iterdir() if path.name not in (GOOD, LATEST)}
+        return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
 
 def as_table(values: npt.NDArray[Any], schema: Schema, name: str) -> pa.Table:
