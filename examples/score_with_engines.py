@@ -1,12 +1,13 @@
 """Score rows with a run: in this process, and with Ray Data, Spark or Dask, whose results have the same bits.
 
-python score_with_engines.py [FOLDER] [plain|ray|spark|dask]
+python score_with_engines.py [FOLDER] [EPOCHS] [plain|ray|spark|dask]
 """
 
 from __future__ import annotations
 
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,15 +16,16 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 import vaekit
+from vaekit.runs.mapper import Mapper
 
 
-def plain(score, folder):
+def plain(score: Mapper, folder: Path) -> pa.Table:
     """Read record batches, a part at a time, and score each."""
     batches = ds.dataset(folder).to_batches(columns=["id", "age", "work", "income"])
     return pa.concat_tables(add_score(score, batch) for batch in batches)
 
 
-def ray(score, folder):
+def ray(score: Mapper, folder: Path) -> pa.Table:
     """Map batches with Ray Data. Workers of half a processor each leave room for the task that reads."""
     import ray
 
@@ -33,10 +35,10 @@ def ray(score, folder):
     class Score:
         """Holds the mapper in a worker, so that the run is loaded once."""
 
-        def __init__(self, score):
+        def __init__(self, score: Mapper) -> None:
             self.score = score
 
-        def __call__(self, batch):
+        def __call__(self, batch: pa.Table) -> pa.Table:
             return add_score(self.score, batch)
 
     try:
@@ -54,13 +56,13 @@ def ray(score, folder):
         ray.shutdown()
 
 
-def spark(score, folder):
+def spark(score: Mapper, folder: Path) -> pa.Table:
     """Map record batches of each partition with Spark."""
     from pyspark.sql import SparkSession
 
     session = SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false").getOrCreate()
 
-    def scored(batches):
+    def scored(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             yield from add_score(score, batch).to_batches()
 
@@ -71,12 +73,12 @@ def spark(score, folder):
         session.stop()
 
 
-def dask(score, folder):
+def dask(score: Mapper, folder: Path) -> pa.Table:
     """Map partitions, which are pandas frames, with Dask."""
     import dask.dataframe as dd
     import pandas as pd
 
-    def scored(frame):
+    def scored(frame: pd.DataFrame) -> pd.DataFrame:
         return add_score(score, pa.Table.from_pandas(frame, preserve_index=False)).to_pandas()
 
     meta = pd.DataFrame({"id": pd.Series(dtype="int64"), "log_likelihood": pd.Series(dtype="float64")})
@@ -84,13 +86,13 @@ def dask(score, folder):
     return pa.Table.from_pandas(rows.map_partitions(scored, meta=meta).compute(scheduler="sync"), preserve_index=False)
 
 
-def add_score(score, batch):
+def add_score(score: Mapper, batch: pa.RecordBatch | pa.Table) -> pa.Table:
     """Return the identifiers of rows with their scores."""
     columns = batch.select(["age", "work", "income"])
     return pa.table({"id": batch["id"], "log_likelihood": score(columns)["log_likelihood"]})
 
 
-def make_rows(n):
+def make_rows(n: int) -> pa.Table:
     """Make a table of three columns and an identifier."""
     rng = np.random.default_rng(0)
     age = rng.integers(18, 90, n)
@@ -101,11 +103,11 @@ def make_rows(n):
     )
 
 
-def main(folder, engine="plain", *_):
+def main(folder: str | Path, epochs: int = 2, engine: str = "plain") -> None:
     """Train a small run, write its rows as Parquet files, and compare the scores of an engine with those of the whole."""
     folder = Path(folder)
     rows = make_rows(1000)
-    run = vaekit.train(rows.drop_columns(["id"]), settings={"training.epochs": 2}, out=folder / "run")
+    run = vaekit.train(rows.drop_columns(["id"]), settings={"training.epochs": epochs}, out=folder / "run")
     (folder / "rows").mkdir()
     for part in range(7):
         pq.write_table(rows.slice(part * 150, 150), folder / "rows" / f"{part}.parquet")
@@ -117,5 +119,5 @@ def main(folder, engine="plain", *_):
 
 
 if __name__ == "__main__":
-    words = sys.argv[1:] or [tempfile.mkdtemp()]
-    main(words[0], *(word for word in words[1:] if not word.isdigit()))
+    folder, epochs, engine = [*sys.argv[1:], *[tempfile.mkdtemp(), "2", "plain"][len(sys.argv) - 1 :]]
+    main(folder, int(epochs), engine)

@@ -97,7 +97,7 @@ def test_a_pickle_works_in_another_process_without_the_folder(run, tmp_path):
 
 
 def test_what_a_run_cannot_do_is_refused_at_once(run, digits_run, tmp_path):
-    with pytest.raises(vaekit.VaekitError, match="the verb must be one of .* Did you mean 'score'?"):
+    with pytest.raises(vaekit.VaekitError, match=r"the verb must be one of .* Did you mean 'score'\?"):
         vaekit.mapper(run, "scores")
     with pytest.raises(vaekit.VaekitError, match="needs a run on a mixed table"):
         vaekit.mapper(digits_run.path, "impute")
@@ -120,6 +120,6 @@ def test_the_example_gives_the_bits_of_the_whole_with_every_engine(engine, tmp_p
     pytest.importorskip({"spark": "pyspark", "dask": "dask.dataframe"}.get(engine, engine))
     if engine == "spark" and shutil.which("java") is None:
         pytest.skip("Spark needs Java")
-    done = subprocess.run([sys.executable, EXAMPLE, tmp_path, engine], capture_output=True, text=True, timeout=300)
+    done = subprocess.run([sys.executable, EXAMPLE, tmp_path, "1", engine], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     assert f"{engine}: 1000 rows, 0 of them differ from the whole" in done.stdout
