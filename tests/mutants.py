@@ -181,8 +181,8 @@ MUTANTS = [
     Mutant(
         "rare categories of sampled and of conditioned rows are the same",
         "runs/table_run.py",
-        "SeedStream.SAMPLE_RARE",
-        "SeedStream.CONDITION_RARE",
+        "RowStream.SAMPLE_RARE",
+        "RowStream.GIVEN_RARE",
         STREAMS,
     ),
     Mutant(

@@ -15,13 +15,13 @@ from builders import read_numbers
 from vaekit.cli.outputs import (
     MOST_ON_A_SHEET,
     check_out,
-    column_names,
     write_rows,
     write_tables,
 )
 from vaekit.data import Schema
 from vaekit.errors import RunError, VaekitError
 from vaekit.pictures import Scale, tile
+from vaekit.runs.mapper import column_names
 
 RNG = np.random.default_rng(0)
 TABLE = Schema(kind="real", shape=(3,), columns=("a", "b", "c"))

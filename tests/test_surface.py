@@ -142,7 +142,7 @@ def test_the_python_twins_of_the_verbs():
         "score": ["self", "X", "samples"],
         "score_samples": ["self", "X", "samples"],
         "save": ["self", "path"],
-        "sample": ["self", "n", "seed", "mean", "given", "complete"],
+        "sample": ["self", "n", "seed", "mean", "given", "complete", "start"],
         "evaluate": [
             "self",
             "X",
@@ -164,11 +164,11 @@ def test_the_python_twins_of_the_verbs():
 
 def test_what_a_run_on_a_mixed_table_can_do_besides():
     methods = {
-        "sample": ["self", "n", "seed", "mean", "given", "complete"],
-        "condition": ["self", "n", "given", "seed", "complete"],
-        "impute": ["self", "X", "samples", "columns", "where", "blanks"],
+        "sample": ["self", "n", "seed", "mean", "given", "complete", "start"],
+        "condition": ["self", "n", "given", "seed", "complete", "start"],
+        "impute": ["self", "X", "samples", "columns", "where", "blanks", "ids"],
         "uncertainty": ["self", "X", "samples", "blanks"],
-        "impute_draws": ["self", "X", "draws", "samples", "seed", "columns", "where", "blanks"],
+        "impute_draws": ["self", "X", "draws", "samples", "seed", "columns", "where", "blanks", "ids"],
         "explain": ["self", "X", "samples"],
     }
     for name, parameters in methods.items():

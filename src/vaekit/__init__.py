@@ -15,6 +15,7 @@ _HOMES = {
     "compare": "vaekit.runs.compare",
     "describe": "vaekit.runs.describe",
     "remedy": "vaekit.runs.remedy",
+    "mapper": "vaekit.runs.mapper",
     "Run": "vaekit.runs.run",
     "VAE": "vaekit.estimator",
     "VAEImputer": "vaekit.estimator",
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from vaekit.runs.compare import compare as compare
     from vaekit.runs.describe import describe as describe
     from vaekit.runs.load import load as load
+    from vaekit.runs.mapper import mapper as mapper
     from vaekit.runs.remedy import remedy as remedy
     from vaekit.runs.run import Run as Run
     from vaekit.runs.train import train as train

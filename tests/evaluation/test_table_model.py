@@ -239,7 +239,7 @@ def test_equal_rows_have_draws_of_their_own(model, exact):
     np.testing.assert_allclose(observed, p, atol=0.08)  # one set of 1500 z's and 1000 draws: about 0.015 each
 
 
-def test_draws_are_a_function_of_row_and_seed(model):
+def test_draws_are_a_function_of_row_identifier_and_seed(model):
     rows = np.concatenate([ROWS, ROWS[:4]])
     there = table_model(model, 40)
     first, again, other = (there.draw(rows_of(rows), 3, seed) for seed in (5, 5, 6))
@@ -247,10 +247,9 @@ def test_draws_are_a_function_of_row_and_seed(model):
     gone = np.isnan(rows[:, 3])
     assert (first[:, gone, 3] != other[:, gone, 3]).all()
     order = np.random.default_rng(0).permutation(32)  # of rows that differ
-    shuffled = there.draw(rows_of(ROWS[order]), 3, 5)
-    np.testing.assert_allclose(shuffled, first[:, order], rtol=1e-4, atol=1e-4)
-    alone = there.draw(rows_of(ROWS[9]), 3, 5)
-    np.testing.assert_allclose(alone[:, 0], first[:, 9], rtol=1e-4, atol=1e-4)
+    np.testing.assert_array_equal(there.draw(rows_of(ROWS[order]), 3, 5, order), first[:, order])
+    np.testing.assert_array_equal(there.draw(rows_of(ROWS[9]), 3, 5, np.array([9]))[:, 0], first[:, 9])
+    np.testing.assert_array_equal(there.draw(rows_of(ROWS[:5]), 3, 5), first[:, :5])  # positions identify rows
 
 
 # --- conditions ------------------------------------------------------------------------------------------------------
@@ -259,7 +258,8 @@ def test_draws_are_a_function_of_row_and_seed(model):
 @pytest.mark.parametrize("row", [GIVEN, [np.nan, 1.0, np.nan, 2.0], [0.0, 1.0, 0.0, np.nan], np.full(4, np.nan)])
 def test_conditional_rows_follow_the_exact_conditional_distribution(model, exact, row):
     row = np.asarray(row)
-    drawn, size = table_model(model, 1).condition(row, 2000, seed=3)
+    given = table_model(model, 1).propose(row, 3, 0)
+    drawn, size = given.draw(np.arange(2000), 3), given.size
     follows(drawn, exact, row)
     # (Σw)²/Σw² of 20,000 proposals from half q, half prior, whose expectations are integrals over z
     with torch.no_grad():
@@ -280,20 +280,22 @@ def test_where_the_encoder_is_the_prior_and_nothing_is_given_no_proposal_is_lost
             return DiagonalNormal(self.zero.expand(len(x), 1), 1 + self.zero.expand(len(x), 1))
 
     free = type(model)(Standard(), model.decoder, 1)
-    drawn, size = table_model(free, 1).condition(np.full(4, np.nan), 30, 0)
-    assert drawn.shape == (30, 4)
-    assert size == pytest.approx(20_000, rel=1e-4)
-    assert table_model(free, 1).condition(np.full(4, np.nan), 6000, 0)[1] == pytest.approx(24_000, rel=1e-4)
+    given = table_model(free, 1).propose(np.full(4, np.nan), 0, 0)
+    assert given.draw(np.arange(30), 0).shape == (30, 4)
+    assert given.size == pytest.approx(20_000, rel=1e-4)
 
 
-def test_conditional_rows_are_a_function_of_the_seed(model):
-    first, again, other = (table_model(model, 1).condition(GIVEN, 40, seed)[0] for seed in (1, 1, 2))
+def test_conditional_rows_are_a_function_of_the_seed_and_their_number(model):
+    there = table_model(model, 1)
+    first, again, other = (there.propose(GIVEN, seed, 0).draw(np.arange(40), seed) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert (first != other).any()
+    np.testing.assert_array_equal(there.propose(GIVEN, 1, 0).draw(np.array([7, 30]), 1), first[[7, 30]])
+    assert (there.propose(GIVEN, 1, 1).z != there.propose(GIVEN, 1, 0).z).any()  # other rows have other proposals
     torch.manual_seed(9)
     wanted = torch.rand(2)
     torch.manual_seed(9)
-    table_model(model, 1).condition(GIVEN, 5, 0)
+    there.propose(GIVEN, 0, 0).draw(np.arange(5), 0)
     assert torch.equal(torch.rand(2), wanted)  # the global generator is left alone
 
 
@@ -358,9 +360,10 @@ def test_rare_values_are_drawn_by_their_counts_whatever_the_company(shared):
     p = np.array([0.3, 0.3, 0.4 * 0.6, 0.4 * 0.4])
     for each in drawn[..., 0]:
         assert stats.chisquare(np.bincount(each.astype(int), minlength=4), 2000 * p).pvalue > 1e-6  # false alarm 1e-6
-    np.testing.assert_array_equal(shared.draw(rows_of(rows[70:90], cells=SHARED), 2)[..., 0], drawn[:, 70:90, 0])
+    some = shared.draw(rows_of(rows[70:90], cells=SHARED), 2, ids=np.arange(70, 90))
+    np.testing.assert_array_equal(some[..., 0], drawn[:, 70:90, 0])
     rows[:, 0] = 2.0
     some = shared.explain(rows_of(rows[:30], cells=SHARED))
     np.testing.assert_allclose(shared.explain(rows_of(rows[7:9], cells=SHARED)), some[7:9], rtol=1e-3, atol=1e-3)
-    given, _ = shared.condition(np.array([np.nan, 0.0, np.nan, np.nan]), 2000, 0)
+    given = shared.propose(np.array([np.nan, 0.0, np.nan, np.nan]), 0, 0).draw(np.arange(2000), 0)
     assert stats.chisquare(np.bincount(given[:, 0].astype(int), minlength=4), 2000 * p).pvalue > 1e-6

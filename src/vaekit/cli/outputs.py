@@ -19,6 +19,7 @@ from vaekit.data.tables.types import value_type
 from vaekit.errors import DataError, RunError, VaekitError, did_you_mean, shorten
 from vaekit.files import atomic_folder, atomic_path
 from vaekit.pictures import Scale, tile
+from vaekit.runs.mapper import as_table
 
 ENDINGS = (".npy", ".npz", ".csv", ".parquet", ".png")
 TABLE_ENDINGS = (".csv", ".parquet")
@@ -126,20 +127,6 @@ def write_tables(out: Path, tables: Iterable[Any]) -> int:
             rows += len(table)
         stack.close()  # closes the file before it is renamed
     return rows
-
-
-def as_table(values: Array, schema: Schema, name: str) -> pa.Table:
-    """Return rows (n, ...) as an Arrow table with a column for each flattened feature."""
-    columns = values.reshape(len(values), -1).T
-    return pa.table(dict(zip(column_names(values, schema, name), columns, strict=True)))
-
-
-def column_names(values: Array, schema: Schema, name: str) -> list[str]:
-    """Return one column name for each value in a row: the schema's names, or `name` with an index."""
-    count = math.prod(values.shape[1:])
-    if schema.columns and values.shape[1:] == schema.shape:
-        return list(schema.columns)
-    return [name] if count == 1 else [f"{name}{i}" for i in range(count)]
 
 
 class CSVWriter:

@@ -15,13 +15,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import typer
 
-from vaekit.cli.outputs import MOST_ON_A_SHEET, TABLE_ENDINGS, Content, as_table, check_out, write_rows, write_tables
+from vaekit.cli.outputs import MOST_ON_A_SHEET, TABLE_ENDINGS, Content, check_out, write_rows, write_tables
 from vaekit.data import Frame
 from vaekit.data.tables.coding import as_written
 from vaekit.data.tables.frame import PlainLibrary
 from vaekit.errors import VaekitError
 from vaekit.evaluation import p_values
 from vaekit.runs.alarms import outlier_scores
+from vaekit.runs.mapper import as_table
 from vaekit.runs.run import Run
 from vaekit.runs.table_run import TableRun
 

@@ -146,6 +146,20 @@ class Rows:
                 yield self._fixed(rows, noise), noise, self.context(slice(start, start + size))
                 advance(len(rows))
 
+    def tiles(self, size: int) -> Iterator[tuple[npt.NDArray[np.int64], Tensor, RowNoise, Tensor | None]]:
+        """Iterate over the rows in tiles of exactly `size` rows, as (positions, x, noise, context).
+
+        The last tile is filled up with copies of the last row, so results must be cut to the number of rows. Tensors of
+        one size make a row's result the same bits whatever rows come with it (docs/decisions/tiles.md).
+        """
+        with track(len(self)) as advance:
+            for start in range(0, len(self), size):
+                positions = np.arange(start, start + size).clip(max=len(self) - 1)
+                rows = self.part.values[self.part.index[positions]]
+                noise = RowNoise(rows, self.seed)
+                yield positions, self._fixed(rows, noise), noise, self.context(positions)
+                advance(min(size, len(self) - start))
+
     def tensor(self) -> Tensor:
         """Transform all rows with the noise of evaluation, and return them as one tensor."""
         rows = self.part.take(0, len(self))

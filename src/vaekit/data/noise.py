@@ -70,6 +70,16 @@ class RowStream(IntEnum):
     """Draws the noise that is added to numbers of validation rows."""
     REPLACE = 23
     """Replaces categories of validation rows."""
+    GIVEN_CHOICE = 30
+    """Chooses the z of new rows with given cells."""
+    GIVEN_CELLS = 31
+    """Draws values of the other cells of new rows with given cells."""
+    GIVEN_RARE = 32
+    """Chooses rare categories of new rows with given cells."""
+    SAMPLE_RARE = 33
+    """Chooses rare categories of new rows."""
+    SAMPLE_MISSING = 34
+    """Draws which cells of new rows are missing."""
 
 
 @unique
@@ -84,25 +94,18 @@ class SeedStream(IntEnum):
     """Chooses a subset of the rows."""
     BASELINE = 5
     """Dequantises training rows and held-out rows for the linear baselines."""
-    SAMPLE_RARE = 6
-    """Chooses rare categories of sampled rows."""
     HIDE = 7
     """Chooses the cells that the report hides and predicts."""
     FACTOR_ROWS = 8
     """Chooses rows for scoring codes against known factors."""
     FACTOR_VOTES = 9
     """Draws the votes of the FactorVAE score."""
-    CONDITION_RARE = 10
-    """Chooses rare categories of rows that are sampled conditional on some cells."""
     RULE_CODES = 11
     """Draws z of new rows that obey rules."""
     RULE_AGAIN = 12
     """Chooses the seed with which rows that break a rule are drawn again, given some of their cells."""
     PRIVACY_RARE = 13
     """Chooses rare categories of generated rows that are compared with training rows."""
-
-    SAMPLE_MISSING = 14
-    """Draws which cells of sampled rows are missing."""
     CALIBRATION_HIDE = 15
     """Hides cells at random to measure and to set the coverage of intervals."""
     CALIBRATION_MISSING = 16
@@ -115,6 +118,10 @@ class SeedStream(IntEnum):
     """Resamples test sets, to see whether standard errors hold."""
     CALIBRATION_CODES = 20
     """Draws codes and rows from the model, to judge the posterior."""
+    SAMPLE_CODES = 30
+    """Draws z and x of new rows."""
+    GIVEN_CODES = 31
+    """Draws the proposals of z for new rows with given cells."""
     AUDIT_ROWS = 40
     """Makes up rows for an audit, and orders them."""
     AUDIT_PROPOSAL = 41

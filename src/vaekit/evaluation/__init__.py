@@ -2,7 +2,7 @@
 
 from vaekit.evaluation.annealing import Annealed, anneal, annealed_bound, bracket, simulate
 from vaekit.evaluation.baselines import Baselines, LinearBaselines, TableBaselines, measure_baselines
-from vaekit.evaluation.bounds import Bounds, Errors, Measured, block_rows, evaluating, first_row, measure, widest
+from vaekit.evaluation.bounds import Bounds, Errors, Measured, evaluating, first_row, measure, tile_rows, widest
 from vaekit.evaluation.conformal import AlarmRate, alarm_interval, alarm_threshold, p_values, rows_needed
 from vaekit.evaluation.decomposition import RateParts, active_units, decompose_rate
 from vaekit.evaluation.diagnosis import diagnose, first_remedy
@@ -50,7 +50,6 @@ __all__ = [
     "alarm_threshold",
     "anneal",
     "annealed_bound",
-    "block_rows",
     "bracket",
     "dci",
     "decompose_rate",
@@ -71,6 +70,7 @@ __all__ = [
     "rows_needed",
     "sap",
     "simulate",
+    "tile_rows",
     "unfinished",
     "widest",
 ]

@@ -3,8 +3,8 @@
     D = −(1/K) Σ_k log p(x|z_k)      R = KL[q(z|x) ‖ p(z)]      ELBO = −(D + R)
     IWAE_K = log (1/K) Σ_k p(x, z_k)/q(z_k|x)
 
-The noise ε_k of a draw z_k = μ + σ ⊙ ε_k is a function of the row (`RowNoise`), so the order of the rows and the block
-size do not matter. For rescaled data, log |det J| is added, so the bounds hold for data in the user's units.
+The noise ε_k of a draw z_k = μ + σ ⊙ ε_k is a function of the row (`RowNoise`), and rows go through the model in tiles of one
+size, so a row's bounds are the same bits whatever rows come with it. For rescaled data, log |det J| is added, so the bounds hold for data in the user's units.
 """
 
 from __future__ import annotations
@@ -26,10 +26,15 @@ from torch.overrides import TorchFunctionMode
 
 from vaekit.data import RowNoise, Rows, RowStream
 from vaekit.distributions import DiagonalNormal, Reparameterized
+from vaekit.evaluation.even import EvenProducts
 from vaekit.models import Autoencoder, Draws, LatentModel, VariationalAutoEncoder
 
 BUDGET = 1 << 23
 """Numbers that the largest tensor of a block may hold."""
+MIN_TILE, MAX_TILE = 32, 128
+"""Least and most rows of a tile, both powers of two; larger tiles are hardly faster, and cost more for a single row."""
+MANY_DRAWS = 256
+"""As many draws of z make a tile of one row."""
 CACHED = 1 << 20
 """Numbers that the widest layer may hold for one chunk of draws: few enough to stay in the processor's caches."""
 
@@ -153,12 +158,36 @@ def block_rows(width: int) -> int:
     return max(1, min(1024, BUDGET // (4 * width)))
 
 
+def tile_rows(width: int, draws: int = 1) -> int:
+    """Return the number of rows in a tile, if the model's widest tensor has `width` numbers for each row.
+
+    With several draws of z for each row, fewer rows make a tile that is large enough to be fast, and with hundreds of
+    draws a single row does.
+
+    It is a power of two of at least 32, or 1: then no row of a tile falls into the remainder of a vector or of a block of
+    a matrix, which is computed in another way, and a row's result is the same bits at every place in a tile.
+
+    Examples:
+        >>> tile_rows(784), tile_rows(784, draws=100), tile_rows(784, draws=500), tile_rows(1 << 20)
+        (128, 32, 1, 1)
+    """
+    if MIN_TILE * width > BUDGET or draws >= MANY_DRAWS:
+        return 1
+    rows = MAX_TILE
+    while rows > MIN_TILE and (4 * rows * width > BUDGET or rows * draws > MAX_TILE):
+        rows //= 2
+    return rows
+
+
 @contextmanager
 def evaluating(model: torch.nn.Module) -> Iterator[torch.device]:
-    """Turn off dropout and gradients, and yield the model's device; the modules' modes are restored at the end."""
+    """Turn off dropout and gradients, and yield the model's device; the modules' modes are restored at the end.
+
+    Within the block, matrix products are made as `EvenProducts` says.
+    """
     modes = [(module, module.training) for module in model.modules()]
     try:
-        with torch.no_grad():
+        with torch.no_grad(), EvenProducts():
             model.eval()
             yield next(model.parameters(), torch.empty(0)).device
     finally:
@@ -188,10 +217,11 @@ def measure_bounds(model: VariationalAutoEncoder, rows: Rows, samples: int = 1) 
     with evaluating(model) as device:
         parts = [
             _measure_block(model.given(context), x.to(device), noise, samples, width)
-            for x, noise, context in rows.blocks(block_rows(width))
+            for _, x, noise, context in rows.tiles(tile_rows(width, samples))
         ]
     *columns, independent = zip(*parts, strict=True)
-    distortion, rate, log_likelihood, mean, std = (torch.cat(column).double().cpu().numpy() for column in columns)
+    found = (torch.cat(column)[: len(rows)].double().cpu().numpy() for column in columns)
+    distortion, rate, log_likelihood, mean, std = found
     return Bounds(distortion - log_det, rate, mean, std, log_likelihood + log_det, samples, all(independent))
 
 
@@ -285,10 +315,10 @@ def measure_errors(model: Autoencoder, rows: Rows) -> Errors:
     """Measure an autoencoder's code and squared reconstruction error for every row."""
     errors, codes = [], []
     with evaluating(model) as device:
-        for x, _, _ in rows.blocks(block_rows(widest(model, *first_row(rows)))):
+        for _, x, _, _ in rows.tiles(tile_rows(widest(model, *first_row(rows)))):
             x = x.to(device)
             code = model.encode(x)
             errors.append((model.decode(code) - x).square().flatten(1).sum(1))
             codes.append(code)
-    error = torch.cat(errors).double().cpu().numpy()
-    return Errors(error, np.zeros_like(error), torch.cat(codes).double().cpu().numpy())
+    error, mean = (torch.cat(each)[: len(rows)].double().cpu().numpy() for each in (errors, codes))
+    return Errors(error, np.zeros_like(error), mean)

@@ -1,13 +1,15 @@
-"""Which missing cells of a table may be filled."""
+"""Which missing cells of a table may be filled, and what identifies its rows."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from vaekit.data import Source
 from vaekit.data.readers.libraries import open_frame
 from vaekit.errors import DataError, did_you_mean
 
@@ -37,6 +39,29 @@ def fillable_cells(names: Sequence[str], rows: int, columns: Collection[str] | N
         nowhere = np.zeros(rows, bool)
         found = {name: found.get(name, np.ones(rows, bool)) if name in columns else nowhere for name in names}
     return found
+
+
+def row_ids(source: Source, name: str | None) -> npt.NDArray[np.int64]:
+    """Return a number for each row: its position, in the file or in the rows given, or a hash of its cell in a column.
+
+    Args:
+        source: rows of a table.
+        name: name of the column that identifies rows; None for positions.
+
+    Raises:
+        DataError: if there is no such column, or it has an empty cell.
+    """
+    n, frame = len(source.values), source.as_frame()
+    if name is None:
+        return np.arange(frame.first, frame.first + n)
+    if name not in frame.names:
+        raise DataError("`ids` must name a column of the rows", f"'{name}'", did_you_mean(name, frame.names))
+    cells = frame.cells(frame.table(), name).to_pylist()
+    if None in cells:
+        told = f"The column '{name}' of identifiers is empty in row {cells.index(None) + 1}"
+        raise DataError(told, mend="Fill it, or leave out `ids`, so that positions identify rows")
+    hashes = [hashlib.blake2b(str(cell).encode(), digest_size=8).digest() for cell in cells]
+    return np.frombuffer(b"".join(hashes), np.int64)
 
 
 def check_columns(columns: Collection[str] | None, names: Sequence[str]) -> None:

@@ -31,6 +31,8 @@ PRIOR = {"offset": 0.0, "ruled": 0.0, "links": 0.01}
 OTHERS = 20.0
 BLOCK = 4096
 """Rows that go through the network at a time, without gradients."""
+TILE = 1024
+"""Drawn rows that go through it at a time; always as many, so that a row's cells do not depend on other rows."""
 NEWTON = 8
 """Steps of Newton's method."""
 
@@ -158,11 +160,11 @@ def blank_rows(
         The codes, NaN where a cell is missing.
     """
     found = []
-    for start in range(0, len(codes), BLOCK):
-        some = slice(start, start + BLOCK)
+    for start in range(0, len(codes), TILE):
+        some = np.arange(start, start + TILE).clip(max=len(codes) - 1)  # tiles of one size, as in `Rows.tiles`
         x = transform.forward(torch.from_numpy(codes[some])).float()
         c = None if context is None else transform.encode_context(torch.from_numpy(context[some])).float()
         found.append(pattern.draw(x, torch.from_numpy(uniform[some]), c, kept).numpy())
     codes, order = codes.copy(), list(pattern.order)
-    codes[:, order] = np.where(np.concatenate(found), np.nan, codes[:, order])
+    codes[:, order] = np.where(np.concatenate(found)[: len(codes)], np.nan, codes[:, order])
     return codes

@@ -12,32 +12,31 @@ import numpy.typing as npt
 import torch
 
 from vaekit.data import RowNoise, Rows, RowStream, SeedStream, seeded
-from vaekit.data.tables.rules import ATTEMPTS, RuleSet
+from vaekit.data.tables.rules import RuleSet
 from vaekit.data.tables.rules.base import Truth
 from vaekit.errors import DataError, shorten
 from vaekit.evaluation import TableModel, evaluating
+from vaekit.evaluation.tables.proposals import SHARED
 
 Array = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
-Blocks = Callable[[torch.Tensor, Indices], Iterator[tuple[Any, torch.Tensor]]]
+Tiles = Callable[[torch.Tensor, Indices], Iterator[tuple[Indices, Any, torch.Tensor]]]
 CHUNK = 512
-"""Rows that are drawn and decoded together; always as many, so that a row does not depend on the number of rows."""
+"""Rows whose z are drawn together; always as many, so that a row does not depend on the number of rows."""
 AT_ONCE = 10
 """Draws that are made at once for each row whose filled cells are drawn again."""
-MOST_GIVEN = 20_000
-"""Most rows given some cells that are drawn at once."""
 
 
-def draw_new(model: TableModel, rules: RuleSet, n: int, seed: int, blocks: Blocks) -> Array:
+def draw_new(model: TableModel, rules: RuleSet, numbers: Indices, seed: int, tiles: Tiles) -> Array:
     """Draw new rows that obey rules; the noise of row i depends on the seed, i and the attempt alone.
 
     Args:
         model: the model of the table.
         rules: the rules.
-        n: number of rows.
+        numbers: numbers of the rows, which increase, shape (n,).
         seed: the same seed gives the same rows.
-        blocks: divides latent vectors of rows with given numbers into blocks, and yields each with a model that is
-            conditioned on the context of its rows.
+        tiles: divides latent vectors of rows with given positions into tiles, and yields positions, a model that is
+            conditioned on the context of its rows, and latent vectors.
 
     Returns:
         Codes, shape (n, C).
@@ -48,23 +47,20 @@ def draw_new(model: TableModel, rules: RuleSet, n: int, seed: int, blocks: Block
     columns = model.schema.modelled
 
     def draw(rows: Indices, attempt: int) -> Array:
-        noise = RowNoise(np.stack([rows, np.full(len(rows), attempt)], 1), seed)
+        noise = RowNoise(np.stack([numbers[rows], np.full(len(rows), attempt)], 1), seed)
         uniform = noise.uniform((model.cells.layout.slots, 2), RowStream.RULE_CELLS).float()
-        z, made = _draw_codes(model, rows, seed, attempt), []
+        made = []
         with evaluating(model.model):
-            for chosen in np.resize(np.arange(len(rows)), (-(-len(rows) // CHUNK), CHUNK)):
-                start = 0
-                for own, part in blocks(z[chosen], rows[chosen]):
-                    noises = uniform[chosen[start : start + len(part)]].to(part.device)
-                    made.append(own.decoder(part).base_dist.plain.common().draw(noises).cpu())
-                    start += len(part)
-        codes = model.cells.inverse(torch.cat(made)[: len(rows)]).numpy()
+            for chosen, own, z in tiles(_draw_codes(model, numbers[rows], seed, attempt), rows):
+                drawn = own.decoder(z).base_dist.plain.common().draw(uniform[chosen].to(z.device))
+                made.append(model.cells.inverse(drawn.cpu()).numpy())
+        codes = np.concatenate(made)[: len(rows)]
         return model.cells.draw_rare(codes, noise.uniform((len(columns),), RowStream.RULE_RARE).numpy())
 
-    free = np.full((n, len(columns)), np.nan)
-    codes, broken = rules.draw(draw, free, lambda rows: _mend_noise(rows[:, None], rules, seed))
+    free = np.full((len(numbers), len(columns)), np.nan)
+    codes, broken = rules.draw(draw, free, lambda rows: _mend_noise(numbers[rows, None], rules, seed))
     if broken.any():
-        told = f"{broken.any(0).sum()} of {n} rows that the model draws cannot be made to obey"
+        told = f"{broken.any(0).sum()} of {len(numbers)} rows that the model draws cannot be made to obey"
         raise _refuse(rules, broken, told, "Train longer, or leave the rule out")
     return codes
 
@@ -81,19 +77,20 @@ def _draw_codes(model: TableModel, rows: Indices, seed: int, attempt: int) -> to
 
 
 def condition(
-    rules: RuleSet, row: Array, n: int, seed: int, draw: Callable[[int, int], tuple[Array, float]]
+    model: TableModel, rules: RuleSet, row: Array, numbers: Indices, seed: int, context: torch.Tensor | None
 ) -> tuple[Array, float]:
-    """Draw rows given some cells until they obey rules.
+    """Draw rows given some cells until they obey rules; row i is a function of the seed and i.
 
     Args:
+        model: the model of the table.
         rules: the rules.
         row: codes of the given cells, NaN elsewhere, shape (C,).
-        n: number of rows.
+        numbers: numbers of the rows, which increase, shape (n,).
         seed: the same seed gives the same rows.
-        draw: draws rows given the cells, for a number of rows and a seed; returns codes and the effective sample size.
+        context: c, the same for all rows, shape (1, ...); None if the model is not conditional.
 
     Returns:
-        Codes, shape (n, C), and the effective sample size of the first draw.
+        Codes, shape (n, C), and the effective sample size of all proposals.
 
     Raises:
         DataError: if the given cells break a rule, or leave no way to obey it.
@@ -101,23 +98,19 @@ def condition(
     mend = "Give other values, or train without the rule"
     if (broken := rules.broken_by(row[None])).any():
         raise _refuse(rules, broken, "The given values break", mend)
-    first, size = draw(n, seed)
-    spare = np.empty((0, len(row)))
-
-    def again(rows: Indices, attempt: int) -> Array:
-        nonlocal spare
-        if not attempt:
-            return first
-        if len(spare) < len(rows):
-            more = max(len(rows), min(MOST_GIVEN, ATTEMPTS * len(rows)))
-            spare = draw(more, _seed_again(seed, attempt))[0]
-        found, spare = np.split(spare, [len(rows)])
-        return found
-
-    codes, broken = rules.draw(again, np.tile(row, (n, 1)), lambda rows: _mend_noise(rows[:, None], rules, seed))
-    if broken.any():
-        raise _refuse(rules, broken, "The given values leave no way to obey", mend)
-    return codes, size
+    found, size = [], 0.0
+    for chunk in np.unique(numbers // SHARED).tolist():
+        own, given = numbers[numbers // SHARED == chunk], model.propose(row, seed, chunk, context)
+        codes, broken = rules.draw(
+            lambda rows, attempt, own=own, given=given: given.draw(own[rows], seed, attempt),  # type: ignore[misc]
+            np.tile(row, (len(own), 1)),
+            lambda rows, own=own: _mend_noise(own[rows, None], rules, seed),  # type: ignore[misc]
+        )
+        if broken.any():
+            raise _refuse(rules, broken, "The given values leave no way to obey", mend)
+        found.append(codes)
+        size += given.size
+    return np.concatenate(found), size
 
 
 def fill_means(rules: RuleSet, codes: Array, given: Array) -> Array:
@@ -139,7 +132,7 @@ def fill_means(rules: RuleSet, codes: Array, given: Array) -> Array:
     return settled
 
 
-def fill_draws(rules: RuleSet, model: TableModel, rows: Rows, draws: int, seed: int) -> Array:
+def fill_draws(rules: RuleSet, model: TableModel, rows: Rows, draws: int, seed: int, ids: Indices) -> Array:
     """Fill missing cells with draws that obey rules.
 
     Args:
@@ -148,6 +141,7 @@ def fill_draws(rules: RuleSet, model: TableModel, rows: Rows, draws: int, seed: 
         rows: coded rows, NaN where a cell is missing.
         draws: number of tables M.
         seed: the same seed gives the same draws.
+        ids: an identifier of each row, shape (n,); draws of rows with equal cells differ if these do.
 
     Returns:
         Codes, shape (M, n, C).
@@ -156,7 +150,7 @@ def fill_draws(rules: RuleSet, model: TableModel, rows: Rows, draws: int, seed: 
         UserWarning: if given cells break a rule.
     """
     if not rules.rules:
-        return model.draw(rows, draws, seed)
+        return model.draw(rows, draws, seed, ids)
     given = np.asarray(rows.part.take(0, len(rows)), np.float64)
     n, more = len(given), max(1, min(AT_ONCE, 100 // draws))
     kept = np.empty((0, 0, 0)), np.empty(0, np.int64)
@@ -167,12 +161,12 @@ def fill_draws(rules: RuleSet, model: TableModel, rows: Rows, draws: int, seed: 
         own, use = np.unique(chosen % n), max(attempt - 1, 0) % more
         if not use:
             some = Rows(replace(rows.part, index=rows.part.index[own]), rows.transform, rows.seed)
-            kept = model.draw(some, draws * (more if attempt else 1), _seed_again(seed, attempt)), own
+            kept = model.draw(some, draws * (more if attempt else 1), _seed_again(seed, attempt), ids[own]), own
         made, there = kept
         return made[use * draws + chosen // n, np.searchsorted(there, chosen % n)]
 
     def uniform(chosen: Indices) -> Array:
-        return _mend_noise(np.column_stack([given[chosen % n], chosen // n]), rules, seed)
+        return _mend_noise(np.column_stack([given[chosen % n], chosen // n, ids[chosen % n].view(float)]), rules, seed)
 
     codes, broken = rules.draw(draw, np.tile(given, (draws, 1)), uniform)
     _warn(rules, np.logical_or.reduce(broken.reshape(-1, draws, n), 1))

@@ -1,22 +1,19 @@
-"""A trained run: it encodes, reconstructs, samples, scores and evaluates."""
+"""A trained run: it evaluates, calibrates and audits its model, and reports on it."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 import numpy.typing as npt
-import torch
 
 from vaekit import html
 from vaekit.auditing import EVALUATIONS, Audit, run_checks
-from vaekit.data import Part, Rows, Source, seeded
+from vaekit.data import Rows, Source
 from vaekit.data.readers.factors import open_factors
-from vaekit.errors import DataError, RunError, VaekitError, at_least_one
+from vaekit.errors import DataError, VaekitError, at_least_one
 from vaekit.evaluation import (
     Evaluator,
     FactorScores,
@@ -24,30 +21,26 @@ from vaekit.evaluation import (
     MeasuredOn,
     Unfinished,
     anneal,
-    block_rows,
     diagnose,
     disentanglement,
-    evaluating,
-    first_row,
     inference_gap,
     measure,
     unfinished,
-    widest,
 )
 from vaekit.evaluation import rate_distortion as measure_curve
 from vaekit.evaluation.calibration import Calibration, measure_calibration
 from vaekit.folder import WEIGHTS
-from vaekit.models import LatentModel
 from vaekit.pictures import Scale, make_strip
 from vaekit.runs import doors
 from vaekit.runs.audit import make_subject
-from vaekit.runs.base import KeptRun
 from vaekit.runs.describe import describe_schema
+from vaekit.runs.model_run import ModelRun
 from vaekit.runs.plots import Plots
 
 if TYPE_CHECKING:
     from vaekit.runs.sharing import Sharing
     from vaekit.runs.table_run import TableRun
+
 
 Array = npt.NDArray[Any]
 AUDIT_SAMPLES = 4
@@ -62,18 +55,13 @@ BETAS = (0.1, 0.3, 1.0, 3.0, 10.0)
 """Weights β of the distortion at which the rate-distortion curve is measured."""
 
 
-class Run(KeptRun):
+class Run(ModelRun):
     """A trained model with the schema and transform of its data.
 
     `vaekit.train` and `vaekit.load` return a run.
 
     Every method is deterministic: the same row gives the same numbers on every call, whatever the other rows are.
     """
-
-    mean_dtype: ClassVar[type[np.floating[Any]]] = np.float32
-    """The NumPy type of reconstructions and means."""
-    reads_tables: ClassVar[bool] = False
-    """Whether rows come back as tables, with columns of any type and missing cells."""
 
     def __repr__(self) -> str:
         size = "×".join(str(s) for s in self.schema.shape)
@@ -229,155 +217,6 @@ class Run(KeptRun):
             f"This action needs a run on a mixed table, but '{self.path}' was trained on {self.schema.kind} data",
             mend="" if self.schema.picture else "Train with data.kind=mixed",
         )
-
-    def encode(self, X: object) -> Array:
-        """Return the posterior mean E_q[z] of each row, or its code for an autoencoder.
-
-        Args:
-            X: rows as `vaekit.train` takes them: an array (n, *shape), a data frame, or a path.
-
-        Returns:
-            Array (n, latent_dim), float32.
-
-        Raises:
-            DataError: if X does not fit the schema.
-        """
-        return self._map(self.rows(X), lambda model, x: model.encode(x)).astype(np.float32)
-
-    def reconstruct(self, X: object) -> Array:
-        """Return the mean of p(x|z) at the posterior mean of each row, in the units of the data.
-
-        Args:
-            X: rows, as in `encode`.
-
-        Returns:
-            Array (n, *shape), float32.
-        """
-        return self._map(self.rows(X), self._there_and_back).astype(np.float32)
-
-    def decode(self, z: npt.ArrayLike, given: Mapping[str, Any] | None = None) -> Array:
-        """Return the mean of p(x|z) at latent vectors, in the units of the data.
-
-        Args:
-            z: latent vectors, shape (n, latent_dim).
-            given: values for a conditional model, as in `sample`.
-
-        Returns:
-            Array (n, *shape), float32.
-
-        Raises:
-            VaekitError: if z has another shape.
-        """
-        return self.decode_at(z, self.context(given or {}, len(np.atleast_1d(z))))
-
-    def interpolate(self, a: object, b: object, steps: int = 9, given: Mapping[str, Any] | None = None) -> Any:
-        """Decode codes on the straight line between the codes of two rows.
-
-            z_t = (1 − t)·E_q[z|a] + t·E_q[z|b],   t = 0, …, 1
-
-        Args:
-            a: one row, as in `encode`.
-            b: another row.
-            steps: number of codes, ≥ 2; the first is that of a, the last that of b.
-            given: values for a conditional model, as in `sample`.
-
-        Returns:
-            Array (steps, *shape), float32, or a table of that many rows.
-
-        Raises:
-            VaekitError: if a or b is not one row, or there are fewer than two steps.
-
-        Examples:
-            >>> import tempfile, vaekit
-            >>> X = vaekit.data.open_source("digits").values
-            >>> run = vaekit.train(X, settings={"training.epochs": 1}, out=f"{tempfile.mkdtemp()}/run")
-            >>> run.interpolate(X[:1], X[1:2], steps=5).shape
-            (5, 8, 8, 1)
-        """
-        first, last = self.encode(a), self.encode(b)
-        if len(first) != 1 or len(last) != 1:
-            raise VaekitError(
-                "`a` and `b` must be one row each", f"{len(first)} and {len(last)}", "Pass X[:1] and X[1:2]"
-            )
-        if steps < 2:
-            raise VaekitError("`steps` must be at least 2", str(steps))
-        share = np.linspace(0, 1, steps, dtype=np.float32)[:, None]
-        return self.decode((1 - share) * first + share * last, given)
-
-    def decode_at(self, z: npt.ArrayLike, context: torch.Tensor | None) -> Array:
-        """Decode latent vectors with an encoded context; return numeric codes for a mixed table."""
-        codes = torch.as_tensor(np.asarray(z, dtype=np.float32))
-        if codes.ndim != 2 or codes.shape[1] != self.recipe.latent_dim:
-            raise VaekitError(f"z must have shape (n, {self.recipe.latent_dim})", str(tuple(codes.shape)))
-        with evaluating(self.model) as device:
-            parts = [self._as_given(model, part.to(device)) for model, part in self._at(codes, context)]
-        return np.concatenate(parts).astype(self.mean_dtype)
-
-    def score(self, X: object, samples: int | None = None) -> float:
-        """Return the mean of `score_samples`, in nats per row.
-
-        Args:
-            X: rows, as in `encode`.
-            samples: number of draws, as in `score_samples`.
-        """
-        return float(self.score_samples(X, samples).mean())
-
-    def score_samples(self, X: object, samples: int | None = None) -> Array:
-        """Estimate log p(x) of each row with the importance-weighted bound, in nats.
-
-        An autoencoder has no likelihood, so its scores are minus the squared error of each row.
-
-        Args:
-            X: rows, as in `encode`.
-            samples: number of draws K; the recipe's `evaluation.samples` by default.
-
-        Returns:
-            Array (n,), float64, with densities in the units of the data; unusual rows have low scores.
-        """
-        return measure(self.model, self.rows(X), self._samples(samples)).score
-
-    def sample(
-        self,
-        n: int,
-        seed: int = 0,
-        mean: bool = False,
-        given: Mapping[str, Any] | None = None,
-        complete: bool = False,  # noqa: ARG002
-    ) -> Array:
-        """Draw new rows: z ~ p(z), then x ~ p(x|z), or x ~ p(x|z, c) for a conditional model.
-
-        Args:
-            n: number of rows, ≥ 1.
-            seed: the same seed gives the same rows.
-            mean: whether to return the mean of p(x|z) rather than a draw from it; an autoencoder always returns it.
-            given: a value, or a list of n values, for each column that the model is conditional on.
-            complete: whether the rows of a mixed table have no missing cells; other rows never have any.
-
-        Returns:
-            Array (n, *shape) in the units of the data; draws have the type of the data.
-
-        Raises:
-            DataError: if `given` lacks one of these columns, or has another column.
-        """
-        return self.sample_at(self.context(given or {}, at_least_one(n, "n")), n, seed, mean)
-
-    def sample_at(self, context: torch.Tensor | None, n: int, seed: int = 0, mean: bool = False) -> Array:
-        """Draw new rows with an encoded context; return numeric codes for a mixed table."""
-        with evaluating(self.model), seeded(seed):
-            z = self.model.prior().sample((n,))
-            if mean or not self.model.has_likelihood:
-                blocks = [self._as_given(model, part) for model, part in self._at(z, context)]
-                return np.concatenate(blocks).astype(self.mean_dtype)
-            blocks = [
-                self.transform.inverse(model.decoder(part).sample().cpu()).numpy()
-                for model, part in self._at(z, context)
-            ]
-        drawn, dtype = np.concatenate(blocks), np.dtype(self.schema.dtype)
-        if np.isnan(drawn).any() and not self.reads_tables:
-            raise RunError(f"The model in '{self.path}' draws NaN", mend="Train a new run with a smaller learning rate")
-        if dtype.kind in "ui":  # a model of counts may draw numbers beyond the type of the data
-            drawn = drawn.round().clip(np.iinfo(dtype).min, np.iinfo(dtype).max)
-        return drawn.astype(dtype)
 
     def evaluate(
         self,
@@ -559,32 +398,3 @@ class Run(KeptRun):
             return Rows(self.split().train, self.transform, self.recipe.seed)
         except DataError:
             return None
-
-    def _map(self, rows: Rows, function: Any) -> Array:
-        with evaluating(self.model) as device:
-            parts = [function(self.model.given(context), x.to(device)) for x, _, context in rows.blocks(self._block)]
-        return np.concatenate([p.cpu().numpy() if isinstance(p, torch.Tensor) else p for p in parts])
-
-    @property
-    def _block(self) -> int:
-        """Return how many rows go through the model at a time; wide models take fewer."""
-        given = self.schema.context
-        part = Part(
-            np.zeros((1, *self.schema.shape)), np.arange(1), context=np.zeros((1, len(given))) if given else None
-        )
-        return block_rows(widest(self.model, *first_row(Rows(part, self.transform))))
-
-    def _at(self, z: torch.Tensor, context: torch.Tensor | None) -> Iterator[tuple[Any, torch.Tensor]]:
-        """Yield blocks of latent vectors, each with a model that is conditioned on the block's context."""
-        for start in range(0, len(z), self._block):
-            part = slice(start, start + self._block)
-            yield self.model.given(None if context is None else context[part]), z[part]
-
-    def _there_and_back(self, model: LatentModel, x: torch.Tensor) -> Array:
-        return self._as_given(model, model.encode(x))
-
-    def _as_given(self, model: LatentModel, z: torch.Tensor) -> Array:
-        return self.transform.inverse_mean(model.decode(z).cpu()).numpy()
-
-    def _samples(self, samples: int | None) -> int:
-        return at_least_one(self.recipe.evaluation.samples if samples is None else samples, "samples")

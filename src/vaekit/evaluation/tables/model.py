@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy.stats import rankdata
 from torch import Tensor
 
-from vaekit.data import RowNoise, Rows, RowStream, SeedStream, seeded
+from vaekit.data import RowNoise, Rows, RowStream, SeedStream
 from vaekit.data.tables.cells import Categories
-from vaekit.distributions import TableCells
-from vaekit.evaluation.bounds import BUDGET, block_rows, evaluating, widest
+from vaekit.evaluation.bounds import evaluating
 from vaekit.evaluation.tables.posterior import TablePosterior, Weighted
+from vaekit.evaluation.tables.proposals import Proposals, propose
 
 VALUES_PER_DRAW = 4
 """Values drawn from p(x|z) for each z, in order to average over them."""
@@ -46,12 +43,12 @@ class TableModel(TablePosterior):
         """
         filled, certain = [], []
         with evaluating(self.model) as device:
-            for at, x, codes, noise in self.blocks(rows):
+            for at, _, x, codes, noise in self.tiles(rows):
                 value, spread = at._expected(at.draw_weighted(x, noise, device), noise)
                 missing = np.isnan(codes)
                 filled.append(np.where(missing, value, codes))
                 certain.append(np.where(missing, spread, np.nan))
-        return np.concatenate(filled), np.concatenate(certain)
+        return np.concatenate(filled)[: len(rows)], np.concatenate(certain)[: len(rows)]
 
     def predict(self, rows: Rows, truth: Array) -> tuple[Array, Array]:
         """Predict hidden cells of a mixed table, and compute the log-probability of their true values.
@@ -63,15 +60,14 @@ class TableModel(TablePosterior):
         Returns:
             Predicted codes, as `impute` fills them, and log p(x_j|x_o) of each true cell in nats; both have shape (n, C).
         """
-        predicted, log_prob, start = [], [], 0
+        predicted, log_prob = [], []
         with evaluating(self.model) as device:
-            for at, x, codes, noise in self.blocks(rows):
+            for at, positions, x, _, noise in self.tiles(rows):
                 found = at.draw_weighted(x, noise, device, hidden=True)
-                seen = self.see(truth[start : start + len(codes)]).to(device)
-                start += len(codes)
+                seen = self.see(truth[positions]).to(device)
                 predicted.append(at._expected(found, noise)[0])
                 log_prob.append(found.log_prob(seen, self.cells.slot_columns).cpu().numpy())
-        return np.concatenate(predicted), np.concatenate(log_prob)
+        return np.concatenate(predicted)[: len(rows)], np.concatenate(log_prob)[: len(rows)]
 
     def _expected(self, found: Weighted, noise: RowNoise) -> tuple[Array, Array]:
         """Return the predictions of cells and their uncertainties, two arrays of shape (B, C)."""
@@ -103,29 +99,30 @@ class TableModel(TablePosterior):
                     result[column] = probabilities[:, k, : listed.known] * np.exp(listed.log_share[: listed.known])
         return result
 
-    def draw(self, rows: Rows, draws: int, seed: int = 0) -> Array:
+    def draw(self, rows: Rows, draws: int, seed: int = 0, ids: npt.NDArray[np.int64] | None = None) -> Array:
         """Fill missing cells with draws from p(x_m|x_o) to make several complete tables, as in multiple imputation.
 
-        The draws depend only on the row and the seed, but equal rows get different draws.
+        The draws of a row depend only on the row, its identifier and the seed.
 
         Args:
             rows: coded rows, NaN where a cell is missing.
             draws: M ≥ 1, the number of tables.
             seed: the same seed gives the same draws.
+            ids: an identifier of each row, shape (n,), so that rows with equal cells have different draws; by default
+                the position of the row.
 
         Returns:
             Codes, shape (M, n, C).
         """
-        filled, copies, start = [], _copies(rows.part.take(0, len(rows))), 0
+        filled, ids = [], np.arange(len(rows)) if ids is None else ids
         with evaluating(self.model) as device:
-            for at, x, codes, noise in self.blocks(rows):
-                numbered = np.column_stack([codes, copies[start : start + len(codes)]])
-                start += len(codes)
-                found, own = at.draw_weighted(x, noise, device), RowNoise(numbered, seed)
+            for at, positions, x, codes, noise in self.tiles(rows):
+                named = np.column_stack([codes, ids[positions].view(np.float64)])
+                found, own = at.draw_weighted(x, noise, device), RowNoise(named, seed)
                 choice = own.uniform((draws,), RowStream.CHOICE).T.to(device)  # (M, B)
                 value = at._values(found, choice, own, draws)
                 filled.append(np.where(np.isnan(codes), value, codes))
-        return np.concatenate(filled, 1)
+        return np.concatenate(filled, 1)[:, : len(rows)]
 
     def _values(self, found: Weighted, choice: Tensor, noise: RowNoise, draws: int, hidden: bool = False) -> Array:
         """Draw each row M times: choose a z_k by its weight, then draw from p(x|z_k); shape (M, B, C)."""
@@ -140,45 +137,17 @@ class TableModel(TablePosterior):
         rare = noise.uniform(codes.shape[::2], RowStream.RARE).movedim(1, 0).numpy()
         return self.cells.draw_rare(codes, rare, common=False)
 
-    def condition(self, row: Array, n: int, seed: int, context: Tensor | None = None) -> tuple[Array, float]:
-        """Draw complete rows given the values of some cells, by importance resampling.
-
-        Half of the proposals come from q(z|x_o), half from the prior. Their weights are p(x_o, z) divided by the density
-        of this mixture.
+    def propose(self, row: Array, seed: int, chunk: int, context: Tensor | None = None) -> Proposals:
+        """Draw proposals of z for new rows with given values of some cells.
 
         Args:
             row: codes of the given cells, NaN elsewhere, shape (C,).
-            n: the number of rows, ≥ 1.
-            seed: the same seed gives the same rows.
+            seed: the same seed gives the same proposals.
+            chunk: number of the chunk of rows that share the proposals.
             context: c, the same for all rows, shape (1, ...); None if the model is not conditional.
-
-        Returns:
-            Codes, shape (n, C), and the effective sample size (Σ w)²/Σ w² of the proposals.
         """
-        proposals = max(20_000, 4 * n)
-        with evaluating(self.model) as device, seeded(seed):
-            x, model = self.see(row[None]).to(device), self.model.given(context)
-            posterior, prior = model.encoder(x), model.prior()
-            own = posterior.sample((proposals // 2,)).squeeze(1)
-            z = torch.cat([own, prior.sample((proposals - len(own),))])
-            width = widest(self.model, x, context)
-            parts = z.split(max(1, BUDGET // width))
-            log_prior = torch.cat([prior.log_prob(part) for part in parts])
-            mixture = torch.logaddexp(posterior.log_prob(z.unsqueeze(1)).squeeze(1), log_prior) - math.log(2)
-            likelihood = torch.cat([model.decoder(part).base_dist.plain.log_prob(x).sum(-1) for part in parts])
-            weights = (likelihood.double() + log_prior - mixture).softmax(0)
-            chosen = z[torch.multinomial(weights, n, replacement=True)]
-            given = x[:, : self.cells.layout.slots]
-            parts = chosen.split(block_rows(width))
-            drawn = torch.cat([self._complete(model.decoder(part).base_dist, given) for part in parts])
-            codes = self.cells.inverse(drawn.cpu()).numpy()
-            codes = self.cells.draw_rare(codes, SeedStream.CONDITION_RARE.rng(seed).random(codes.shape))
-        return np.where(np.isnan(row), codes, row), float(1 / weights.square().sum())
-
-    @staticmethod
-    def _complete(likelihood: TableCells, given: Tensor) -> Tensor:
-        shape, device = likelihood.batch_shape, given.device
-        return likelihood.plain.common().draw(torch.rand([*shape, 2], device=device), given)
+        own = int(SeedStream.GIVEN_CODES.rng(seed, chunk).integers(2**62))
+        return propose(self.model, self.cells, row, own, context)
 
     def explain(self, rows: Rows) -> Array:
         """Measure how much more surprising each cell is than expected, given the other cells of its row.
@@ -193,14 +162,14 @@ class TableModel(TablePosterior):
         """
         result = []
         with evaluating(self.model) as device:
-            for at, x, codes, noise in self.blocks(rows):
+            for at, _, x, codes, noise in self.tiles(rows):
                 block = np.full(codes.shape, np.nan)
                 for column in range(codes.shape[1]):
                     there = ~np.isnan(codes[:, column])
                     if there.any():
                         block[there, column] = at._surprise(x, codes, noise, column, device)[there]
                 result.append(block)
-        return np.concatenate(result)
+        return np.concatenate(result)[: len(rows)]
 
     def _surprise(self, x: Tensor, codes: Array, noise: RowNoise, column: int, device: torch.device) -> Array:
         parts = torch.from_numpy(np.flatnonzero(self.cells.slot_columns == column))
@@ -220,9 +189,3 @@ class TableModel(TablePosterior):
             usual += log_prob(self.see(changed)) / len(choice)
         surprise: Array = (usual - log_prob(x)).cpu().numpy()
         return surprise
-
-
-def _copies(codes: Array) -> npt.NDArray[np.int64]:
-    """Count for each row how many earlier rows are equal to it, shape (n,)."""
-    keys = RowNoise(codes).keys
-    return (rankdata(keys, "ordinal") - rankdata(keys, "min")).astype(np.int64)

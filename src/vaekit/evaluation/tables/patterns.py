@@ -43,9 +43,9 @@ def measure_marginals(model: TableModel, rows: Rows) -> tuple[Array, Array]:
     """
     found = []
     with evaluating(model.model) as device:
-        for at, x, _, noise in model.blocks(rows):
+        for at, _, x, _, noise in model.tiles(rows):
             found.append(torch.stack(_measure_block(at, x.to(device), noise)).cpu().numpy())
-    factorised, marginal = np.concatenate(found, 1)
+    factorised, marginal = np.concatenate(found, 1)[:, : len(rows)]
     return factorised, marginal
 
 

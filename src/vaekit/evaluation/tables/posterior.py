@@ -23,7 +23,7 @@ from torch import Tensor
 from vaekit.data import RowNoise, Rows, RowStream, Schema
 from vaekit.data.tables.cells import Cells
 from vaekit.distributions import TableCells
-from vaekit.evaluation.bounds import BUDGET, block_rows, first_row, widest
+from vaekit.evaluation.bounds import first_row, tile_rows, widest
 from vaekit.models import VariationalAutoEncoder
 
 Array = npt.NDArray[np.float64]
@@ -75,15 +75,14 @@ class TablePosterior:
     cells: Cells
     samples: int
 
-    def blocks(self, rows: Rows) -> Iterator[tuple[Self, Tensor, Array, RowNoise]]:
-        """Yield the posterior, inputs, codes and noise of each block of rows, as a tuple."""
+    def tiles(self, rows: Rows) -> Iterator[tuple[Self, npt.NDArray[np.int64], Tensor, Array, RowNoise]]:
+        """Yield the posterior, positions, inputs, codes and noise of each tile of rows (`Rows.tiles`), as a tuple."""
+        if not len(rows):
+            return
         width = widest(self.model, *first_row(rows), draws=self.samples)
-        size = max(1, min(block_rows(1), BUDGET // (4 * width)))  # of each draw of z, a few values are drawn
-        start = 0
-        for x, noise, context in rows.blocks(size):
-            codes = rows.part.take(start, start + len(x))
-            start += len(x)
-            yield replace(self, model=self.model.given(context)), x, codes, noise
+        for positions, x, noise, context in rows.tiles(tile_rows(width, self.samples)):
+            codes = rows.part.values[rows.part.index[positions]]
+            yield replace(self, model=self.model.given(context)), positions, x, codes, noise
 
     def draw_weighted(self, x: Tensor, noise: RowNoise, device: torch.device, hidden: bool = False) -> Weighted:
         """Draw z for each row of a block, with importance weights.

@@ -269,12 +269,10 @@ def judge(model: TablePosterior, rows: Rows, truth: Array) -> Judged:
     Returns:
         Arrays of shape (n, C).
     """
-    parts, start = [], 0
+    parts = []
     with evaluating(model.model) as device:
-        for at, x, codes, noise in model.blocks(rows):
-            own = truth[start : start + len(codes)]
-            start += len(codes)
-            asked = np.where(np.isnan(codes), own, np.nan)
+        for at, positions, x, codes, noise in model.tiles(rows):
+            asked = np.where(np.isnan(codes), truth[positions], np.nan)
             found = at.draw_weighted(x, noise, device, hidden=True)
             known = Predictive(found, at.cells, at.schema.modelled)
             below, reached = known.positions(asked)
@@ -286,7 +284,7 @@ def judge(model: TablePosterior, rows: Rows, truth: Array) -> Judged:
                     confidence[there, column] = shares.max(-1)
                     hit[there, column] = shares.argmax(-1) == asked[there, column]
             parts.append((below, reached, confidence, hit))
-    return Judged(*(np.concatenate(each) for each in zip(*parts, strict=True)))
+    return Judged(*(np.concatenate(each)[: len(rows)] for each in zip(*parts, strict=True)))
 
 
 @dataclass(frozen=True)
@@ -318,11 +316,10 @@ def find_intervals(model: TablePosterior, rows: Rows, levels: Array) -> CellInte
     unordered = [i for i, column in enumerate(columns) if column.kind in ("binary", "categorical")]
     sets = {i: np.zeros((len(codes), len(columns[i].categories) + len(columns[i].rare)), bool) for i in unordered}
     asked = np.flatnonzero(np.isnan(codes).any(1))
-    start, some = 0, Rows(replace(rows.part, index=rows.part.index[asked]), rows.transform, rows.seed)
+    some = Rows(replace(rows.part, index=rows.part.index[asked]), rows.transform, rows.seed)
     with evaluating(model.model) as device:
-        for at, x, own, noise in model.blocks(some):
-            place, missing = asked[start : start + len(own)], np.isnan(own)
-            start += len(own)
+        for at, positions, x, own, noise in model.tiles(some):
+            place, missing = asked[positions], np.isnan(own)
             known = Predictive(at.draw_weighted(x, noise, device), at.cells, columns)
             lower[place] = np.where(missing, known.quantiles((1 - levels) / 2), np.nan)
             upper[place] = np.where(missing, known.quantiles((1 + levels) / 2), np.nan)
