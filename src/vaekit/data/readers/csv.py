@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -48,14 +47,7 @@ class CsvShard(Shard):
         return value if value.is_valid else pa.scalar("")
 
 
-def open_csv(path: Path, header: bool | None = None, marks: tuple[str, ...] = MISSING) -> Frame:
-    """Open a CSV file as a table; see `open_csv_shards`."""
-    return open_csv_shards([CsvShard.local(path)], header, marks)
-
-
-def open_csv_shards(
-    shards: Sequence[Shard], header: bool | None = None, marks: tuple[str, ...] = MISSING
-) -> Frame:
+def open_csv(shards: Sequence[Shard], header: bool | None = None, marks: tuple[str, ...] = MISSING) -> Frame:
     """Open CSV files with cells separated by commas, semicolons, tabs or bars, with or without a line of column names.
 
     A column becomes integers, numbers, truth values or dates if all of its cells fit without loss: 02116 stays text.
@@ -102,12 +94,7 @@ def open_csv_shards(
     )
 
 
-def open_written(path: Path, known: Sequence[Column], header: bool | None, marks: tuple[str, ...]) -> Frame:
-    """Open a CSV file as text; see `open_written_shards`."""
-    return open_written_shards([CsvShard.local(path)], known, header, marks)
-
-
-def open_written_shards(
+def open_written(
     shards: Sequence[Shard], known: Sequence[Column], header: bool | None, marks: tuple[str, ...]
 ) -> Frame:
     """Open CSV files as text, with columns that are known from training.
@@ -122,7 +109,7 @@ def open_written_shards(
         Rows of text, each cell as written in the file.
 
     Raises:
-        DataError: in the cases of `open_csv_shards`.
+        DataError: in the cases of `open_csv`.
     """
     text = _Text(find_forms(shards, header, known))
     written = _written(text, sum(map(len, text.read())), marks)
@@ -160,6 +147,8 @@ class _Text:
     def names(self) -> tuple[str, ...]:
         """Return the names of all columns: those of the first file, then those in names of folders."""
         own = {form.shard.address: _names(form) for form in self.forms}
+        for names in own.values():
+            check_columns(pa.schema([(name, pa.string()) for name in names]), 1)
         check_same_columns(own)
         return own[self.forms[0].shard.address]
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet
 
 from vaekit.data.limits import check_size
-from vaekit.data.readers.pieces import PIECE, even_pieces, is_long
+from vaekit.data.readers.pieces import PIECE, even_pieces, is_long, text_lengths
 from vaekit.data.readers.shards import Header, TypedShard
-from vaekit.data.readers.union import open_typed
 from vaekit.data.tables.checks import check_cells
-from vaekit.data.tables.frame import BATCH, Frame
+from vaekit.data.tables.frame import BATCH
 from vaekit.data.tables.types import value_type
 from vaekit.errors import DataError
 
@@ -38,7 +36,7 @@ class ParquetShard(TypedShard):
 
     def cells(self) -> Iterator[Any]:
         """Iterate over the rows as record batches of at most 64 MiB of text; a row with more text is a batch of its own."""
-        row = 0
+        row = text = 0
         with self.open() as source, pyarrow.parquet.ParquetFile(source) as file:
             schema, rows = file.schema_arrow.remove_metadata(), file.metadata.num_rows
             size = _batch_size(file.metadata, schema)
@@ -48,30 +46,15 @@ class ParquetShard(TypedShard):
         with self.open() as source, pyarrow.parquet.ParquetFile(source, **options) as file:
             batches = file.iter_batches(size, use_threads=False)
             for piece in even_pieces(pa.Table.from_batches([batch]).replace_schema_metadata() for batch in batches):
-                columns = [_unpacked(c, f.type) for c, f in zip(piece.columns, schema, strict=True)]
-                piece = pa.table(columns, schema)
+                text += int(text_lengths(piece).sum())
+                check_size(text, f"the text of '{self.name}'", [self.stored])
+                piece = pa.table([_unpacked(c, f.type) for c, f in zip(piece.columns, schema, strict=True)], schema)
                 check_cells(piece, row)
                 row += len(piece)
                 yield from piece.to_batches()
         if row != rows:
             fault = f"'{self.address}' ({row} rows, where its header says {rows})"
             raise DataError("a Parquet file must be undamaged", fault)
-
-
-def open_parquet(path: Path) -> Frame:
-    """Open a Parquet file as a table that is read in batches.
-
-    Args:
-        path: the file.
-
-    Returns:
-        The rows, without an unnamed pandas index.
-
-    Raises:
-        DataError: if the file is damaged, has no rows or columns, two columns with the same name, or more cells or text
-            than may be unpacked.
-    """
-    return open_typed([ParquetShard.local(path)])
 
 
 def _batch_size(metadata: Any, schema: pa.Schema) -> int:

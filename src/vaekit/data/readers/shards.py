@@ -20,21 +20,13 @@ from vaekit.errors import DataError
 PACKAGES = {"memory": "", "file": "", "s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "abfs": "adlfs",
             "abfss": "adlfs", "az": "adlfs", "hf": "huggingface_hub"}  # fmt: skip
 """Schemes of addresses, each with the package that reads it."""
+ERRORS = {"botocore.exceptions": "BotoCoreError", "httpx": "HTTPError", "aiohttp": "ClientError",
+          "google.auth.exceptions": "GoogleAuthError", "azure.core.exceptions": "AzureError"}  # fmt: skip
+"""Modules that stores are read with, and their base classes of errors."""
 EMPTY = "__HIVE_DEFAULT_PARTITION__"
 """How the name of a folder writes a missing value."""
 FAULTS = (pa.ArrowException, OSError, MemoryError, UnicodeDecodeError, OverflowError, EOFError)
 """Errors for a damaged file, which may request any amount of memory."""
-
-
-def is_address(source: str) -> bool:
-    """Return whether a source is the address of files that fsspec reads.
-
-    Examples:
-        >>> is_address("s3://bucket/table/*.parquet"), is_address("table.parquet")
-        (True, False)
-    """
-    scheme, mark, _ = source.partition("://")
-    return bool(mark) and scheme.lower() in PACKAGES
 
 
 def is_pattern(source: str) -> bool:
@@ -100,7 +92,7 @@ class Shard(ABC):
             raise DataError(f"The file '{self.address}' has vanished since it was listed") from error
         except PermissionError as error:
             raise DataError(f"There is no permission to read '{self.address}'", mend="Ask for it") from error
-        except (*FAULTS, *_cloud_faults()) as error:
+        except _faults() as error:
             must = f"{'an' if self.format == 'Arrow' else 'a'} {self.format} file must be undamaged"
             raise DataError(must, f"'{self.address}' ({error!s:.200})") from error
 
@@ -171,9 +163,14 @@ def _formats() -> dict[str, type[Shard]]:
     return {ending: kind for kind in kinds for ending in kind.endings}
 
 
-def _kind_of(name: str) -> type[Shard] | None:
-    formats = _formats()
-    return next((kind for ending, kind in formats.items() if name.lower().endswith(ending)), None)
+def shard_endings() -> tuple[str, ...]:
+    """Return how the names of tables end."""
+    return tuple(_formats())
+
+
+def shard_type(name: str) -> type[Shard] | None:
+    """Return the kind of shard that a file is, judged from its name; None for a file that is not a table."""
+    return next((kind for ending, kind in _formats().items() if name.lower().endswith(ending)), None)
 
 
 def find_shards(address: str) -> tuple[Shard, ...]:
@@ -214,7 +211,7 @@ def find_shards(address: str) -> tuple[Shard, ...]:
         found = _list_files(store, path)
         root = _fixed_part(path) if not found.pop("", None) else path
     named = {name: info for name, info in found.items() if not _is_hidden(name, root)}
-    kinds = {name: kind for name in named if (kind := _kind_of(name)) is not None}
+    kinds = {name: kind for name in named if (kind := shard_type(name)) is not None}
     if not kinds:
         raise _nothing(address, list(named))
     if len({kind.format for kind in kinds.values()}) > 1:
@@ -282,7 +279,9 @@ def _partitions(pairs: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, A
 
 def _nothing(address: str, others: list[str]) -> DataError:
     """Return the refusal of an address without tables."""
-    formats = ", ".join(_formats())
+    formats = ", ".join(shard_endings())
+    if Path(address).is_dir():
+        return DataError(f"The folder '{address}' holds no tables, pictures or IDX files")
     if others:
         first = PurePosixPath(others[0]).name
         return DataError(f"a table must be in files that end in one of {formats}", f"'{first}' in '{address}'")
@@ -298,17 +297,21 @@ def _listing(address: str, scheme: str) -> Iterator[None]:
     except ImportError as error:
         package = PACKAGES.get(scheme) or scheme
         install = "'vaekit[cloud]'" if package == "s3fs" else package
-        raise DataError(f"Reading {scheme}:// needs the package {package}", mend=f"Run: pip install {install}") from error
+        raise DataError(
+            f"Reading {scheme}:// needs the package {package}", mend=f"Run: pip install {install}"
+        ) from error
     except FileNotFoundError as error:
         raise _nothing(address, []) from error
     except PermissionError as error:
         mend = "Check the credentials and the rights of the user"
         raise DataError(f"There is no permission to list '{address}'", mend=mend) from error
-    except (OSError, ValueError, *_cloud_faults()) as error:
+    except ValueError as error:
+        raise DataError("the address of files must be well formed", f"'{address}' ({error!s:.150})") from error
+    except _faults() as error:
         raise DataError("the store of an address must be reachable", f"'{address}' ({error!s:.150})") from error
 
 
-def _cloud_faults() -> tuple[type[BaseException], ...]:
-    """Return the errors of the packages that read stores, of those packages that are imported."""
-    botocore = sys.modules.get("botocore.exceptions")
-    return () if botocore is None else (botocore.BotoCoreError,)
+def _faults() -> tuple[type[BaseException], ...]:
+    """Return the errors for a damaged file, and those of the packages that read stores, as far as they are imported."""
+    known = (getattr(sys.modules.get(module), name, None) for module, name in ERRORS.items())
+    return (*FAULTS, *(error for error in known if isinstance(error, type) and issubclass(error, BaseException)))
