@@ -115,6 +115,8 @@ class SeedStream(IntEnum):
     """Resamples test sets, to see whether standard errors hold."""
     CALIBRATION_CODES = 20
     """Draws codes and rows from the model, to judge the posterior."""
+    BUFFER = 21
+    """Mixes the rows of some blocks of a large file."""
     AUDIT_ROWS = 40
     """Makes up rows for an audit, and orders them."""
     AUDIT_PROPOSAL = 41
