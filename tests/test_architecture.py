@@ -150,6 +150,7 @@ DRAWN = {
     "RowStream.GAP_MEASURE": {"measure_posterior"},
     "SeedStream.SPLIT": {"split_source"},
     "SeedStream.BATCHES": {"BatchOrder.index"},
+    "SeedStream.BUFFER": {"BlockOrder._mix"},
     "SeedStream.SUBSET": {"Part.subset"},
     "SeedStream.BASELINE": {"_matrix"},
     "RowStream.SAMPLE_RARE": {"TableRun.sample"},

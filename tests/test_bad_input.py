@@ -76,12 +76,12 @@ def test_an_empty_file(train, workplace, name):
 
 def test_an_empty_folder(train, workplace):
     (workplace / "empty").mkdir()
-    train("empty", words=["holds neither pictures nor IDX files", "empty"])
+    train("empty", words=["holds no tables, pictures or IDX files", "empty"])
 
 
 def test_a_file_of_an_unknown_kind(train, workplace):
     (workplace / "x.xlsx").write_bytes(b"PK")
-    train("x.xlsx", words=["must end in one of .npy, .npz, .csv, .tsv, .csv.gz, .tsv.gz, .parquet", "'x.xlsx'"])
+    train("x.xlsx", words=["must end in one of .npy, .npz, .parquet, .pq, .csv, .tsv", "'x.xlsx'"])
 
 
 def test_a_test_source_that_is_missing_or_other(train, table, write_csv, workplace):

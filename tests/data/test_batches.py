@@ -1,11 +1,15 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vaekit.data import BatchNoise, BatchOrder, Part, RowNoise, Rows, RowStream, Transform, batch_keys
+from vaekit.data import BatchNoise, BatchOrder, Part, RowNoise, Rows, RowStream, SeedStream, Transform, batch_keys
+from vaekit.data import batches as batches_module
 from vaekit.data.batches import to_tensor
+from vaekit.data.order import BlockOrder
 from vaekit.data.steps import Affine, Binarize, Dequantize, Select
 
 GREY = np.random.default_rng(0).integers(0, 17, (40, 3, 2, 1)).astype(np.uint8)
@@ -41,6 +45,47 @@ def test_the_batch_is_a_function_of_the_step_alone(seed, steps):
     visited = BatchOrder(23, 5, seed)
     for step in steps:  # in any order, with repetitions
         np.testing.assert_array_equal(visited.index(step), BatchOrder(23, 5, seed).index(step))
+
+
+@given(
+    rows=st.integers(1, 200),
+    batch_size=st.integers(1, 60),
+    block=st.integers(1, 20),
+    buffer=st.integers(1, 9),
+    seed=st.integers(0, 99),
+    data=st.data(),
+)
+def test_blocks_are_shuffled_and_then_the_rows_of_some_of_them(rows, batch_size, block, buffer, seed, data):
+    order = BlockOrder(rows, batch_size, seed, block, buffer)
+    epoch, size, count = data.draw(st.integers(0, 3)), min(batch_size, rows), rows // min(batch_size, rows)
+    seen = np.concatenate([order.index(step) for step in range(epoch * count, (epoch + 1) * count)])
+    blocks, reached = SeedStream.BATCHES.rng(seed, epoch).permutation(-(-rows // block)), 0
+    for start in range(0, len(blocks), buffer):  # by brute force
+        wanted = {row for b in blocks[start : start + buffer] for row in range(b * block, min(rows, (b + 1) * block))}
+        part = seen[reached : reached + len(wanted)].tolist()
+        assert len(set(part)) == len(part)
+        assert set(part) <= wanted
+        assert reached + len(wanted) > count * size or set(part) == wanted
+        reached += len(wanted)
+    for step in data.draw(st.lists(st.integers(0, 4 * count), max_size=5)):  # in any order, with repetitions
+        np.testing.assert_array_equal(order.index(step), BlockOrder(rows, batch_size, seed, block, buffer).index(step))
+
+
+def test_rows_of_a_large_file_are_shuffled_in_blocks_unless_they_are_weighted(tmp_path, monkeypatch):
+    monkeypatch.setattr(batches_module, "MOST_IN_MEMORY", 1 << 10)
+    monkeypatch.setattr(batches_module, "BLOCK", 64)
+    np.save(tmp_path / "x.npy", np.zeros((100, 2)))
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    large = Part(mapped, np.arange(100))
+    order = Rows(large, Transform()).order(10, 0)
+    assert isinstance(order, BlockOrder)
+    assert (order.block, order.buffer) == (4, 16)
+    others = (
+        Part(mapped[:], np.arange(64)),
+        Part(np.zeros((100, 2)), np.arange(100)),
+        replace(large, weights=np.ones(100)),
+    )
+    assert {type(Rows(part, Transform()).order(10, 0)) for part in others} == {BatchOrder}
 
 
 def test_epochs_and_seeds_differ_and_no_row_sits_out_for_ever():

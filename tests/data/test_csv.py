@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from tables_on_disk import open_csv, open_written
 from vaekit.data import open_source
-from vaekit.data.readers.csv import open_csv, open_written
 from vaekit.data.tables.inference import infer_columns
 from vaekit.errors import DataError
 

@@ -11,13 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tables_on_disk import open_csv, open_parquet
 from vaekit.data import open_source
 from vaekit.data.readers import csv as csv_module
-from vaekit.data.readers import parquet as parquet_module
-from vaekit.data.readers.csv import open_csv
+from vaekit.data.readers import pieces as pieces_module
 from vaekit.data.readers.headers import is_header
 from vaekit.data.readers.libraries import open_frame
-from vaekit.data.readers.parquet import open_parquet
 from vaekit.data.tables import frame as frame_module
 from vaekit.data.tables import written
 from vaekit.errors import DataError
@@ -102,7 +101,7 @@ def test_types_of_later_blocks_count(write, monkeypatch):
 
 
 def test_batches_are_bounded(write, monkeypatch):
-    monkeypatch.setattr(csv_module, "BATCH", 7)
+    monkeypatch.setattr(pieces_module, "BATCH", 7)
     frame = open_csv(write("a\n" + "".join(f"{i}\n" for i in range(100))))
     sizes = [len(table) for table in frame.read()]
     assert max(sizes) == 7
@@ -222,7 +221,7 @@ def test_parquet_is_read_in_batches_with_its_types(tmp_path, monkeypatch):
     frame = open_parquet(tmp_path / "x.parquet")
     assert frame.table() == table
     assert (frame.rows, frame.named) == (3, True)
-    monkeypatch.setattr(parquet_module, "BATCH", 2)
+    monkeypatch.setattr(pieces_module, "BATCH", 2)
     assert [len(part) for part in frame.read()] == [2, 1]
 
 

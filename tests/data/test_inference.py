@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import datasets
 
-from vaekit.data.readers.csv import open_csv
+from tables_on_disk import open_csv
 from vaekit.data.readers.libraries import open_frame
 from vaekit.data.tables.columns import Column
 from vaekit.data.tables.inference import infer_columns, tally

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from vaekit.data import open_both, open_source
-from vaekit.data.readers import parquet as parquet_module
+from vaekit.data.readers import pieces as pieces_module
 from vaekit.data.tables.checks import check_cells, check_columns
 from vaekit.data.tables.frame import frame_of_table
 from vaekit.data.tables.inference import infer_columns
@@ -138,7 +138,7 @@ def test_rows_without_end_in_a_small_file_are_refused_before_they_are_read(tmp_p
 
 @pytest.mark.parametrize("store", [True, False])
 def test_a_text_that_is_stored_once_and_used_often_is_unpacked_in_pieces(tmp_path, monkeypatch, store):
-    monkeypatch.setattr(parquet_module, "PIECE", 10_000)
+    monkeypatch.setattr(pieces_module, "PIECE", 10_000)
     words = pa.array(["x" * 3000, "y" * 5000, "short", None])
     table = pa.table({"text": words.take(pa.array([0, 1, 2, 3] * 50)).dictionary_encode(), "row": np.arange(200)})
     source = open_source(written(tmp_path, table, store_schema=store))
@@ -148,7 +148,7 @@ def test_a_text_that_is_stored_once_and_used_often_is_unpacked_in_pieces(tmp_pat
     assert pa.concat_tables(pieces)["row"].to_pylist() == list(range(200))
     assert frame.table()["text"].cast(pa.string()).to_pylist() == words.to_pylist() * 50
     monkeypatch.setenv("VAEKIT_LARGEST", "3e5")
-    with pytest.raises(DataError, match=r"Got 3\d\d.\d KiB in the text of 'x.parquet' instead.*VAEKIT_LARGEST"):
+    with pytest.raises(DataError, match=r"Got (29|3\d)\d.\d KiB in the text of 'x.parquet' instead.*VAEKIT_LARGEST"):
         list(open_source(source.origin).frame.read())
 
 
@@ -156,7 +156,9 @@ def test_a_file_that_changes_while_it_is_read(tmp_path):
     path = written(tmp_path, pa.table({"a": np.arange(30)}))
     frame = open_source(path).frame
     written(tmp_path, pa.table({"a": np.arange(20)}))
-    with pytest.raises(DataError, match=r"must be undamaged. Got '.*x.parquet' \(20 rows, where its header says 30\)"):
+    with pytest.raises(
+        DataError, match=r"must not change while it is read. Got '.*x.parquet' \(20 rows, where there were 30\)"
+    ):
         frame.table()
 
 

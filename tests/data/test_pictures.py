@@ -356,7 +356,7 @@ def test_a_picture_that_cannot_be_read_is_named(folder, cache, damage):
 
 
 def test_an_empty_folder_is_refused(folder):
-    with pytest.raises(DataError, match="holds neither pictures nor IDX files"):
+    with pytest.raises(DataError, match="holds no pictures"):
         open_pictures(folder)
 
 

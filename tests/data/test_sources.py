@@ -68,14 +68,16 @@ def test_a_missing_source_offers_the_nearest_name(workplace):
         open_source("measurement.npy")
     with pytest.raises(DataError, match=r"Did you mean 'digits'\?"):
         open_source("digit")
-    with pytest.raises(DataError, match=r"Pass 'digits', a .npy, .npz, .csv or .parquet file, or a folder"):
+    with pytest.raises(
+        DataError, match=r"Pass 'digits', a .npy, .npz, .csv, .parquet or .arrow file, a folder or a pattern"
+    ):
         open_source("nowhere/at/all")
 
 
 def test_unknown_endings_and_empty_files_are_refused(workplace):
     (workplace / "x.txt").write_text("1 2 3")
     with pytest.raises(
-        DataError, match=r"must end in one of .npy, .npz, .csv, .tsv, .csv.gz, .tsv.gz, .parquet. Got 'x.txt'"
+        DataError, match=r"must end in one of .npy, .npz, .parquet, .pq, .csv, .tsv, .*.arrows. Got 'x.txt'"
     ):
         open_source("x.txt")
     for name in ("x.npy", "x.npz", "x.csv", "x.parquet"):

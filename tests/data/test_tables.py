@@ -5,18 +5,17 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
+import tables_on_disk
 from vaekit.data import Source
-from vaekit.data.readers import csv as csv_reader
-from vaekit.data.readers import parquet as parquet_reader
 from vaekit.errors import DataError
 
 
 def open_csv(path):
-    return Source.of_frame(csv_reader.open_csv(path)).as_numbers()
+    return Source.of_frame(tables_on_disk.open_csv(path)).as_numbers()
 
 
 def open_parquet(path):
-    return Source.of_frame(parquet_reader.open_parquet(path)).as_numbers()
+    return Source.of_frame(tables_on_disk.open_parquet(path)).as_numbers()
 
 
 @pytest.fixture

@@ -18,7 +18,8 @@ def train(
     source: Annotated[
         str | None,
         typer.Argument(
-            metavar="SOURCE", help="Training data: `digits`, a file, a folder, or the address of a database."
+            metavar="SOURCE",
+            help="Training data: `digits`, a file, a folder, a pattern such as 'folder/*.parquet', or the address of a store or a database.",
         ),
     ] = None,
     test: Annotated[

@@ -1,11 +1,12 @@
 """Data on the way to a model: readers, schema, split, transforms and batches of tensors."""
 
 from vaekit.data.batch_noise import BatchNoise, BatchStream, batch_keys
-from vaekit.data.batches import BatchOrder, Rows
+from vaekit.data.batches import Rows
 from vaekit.data.description import add_rules, infer_schema, make_notes, make_schema, table_schema
 from vaekit.data.encoding import encode_rows, find_columns, open_both
 from vaekit.data.known_rows import KnownRows
 from vaekit.data.noise import RowNoise, RowStream, SeedStream, seeded
+from vaekit.data.order import BatchOrder
 from vaekit.data.part import Part, all_rows
 from vaekit.data.readers.opening import open_source
 from vaekit.data.schema import Schema

@@ -12,7 +12,9 @@ import torch
 from torch import Tensor
 
 from vaekit.data.batch_noise import BatchNoise, BatchStream
-from vaekit.data.noise import RowNoise, RowStream, SeedStream
+from vaekit.data.limits import MOST_IN_MEMORY
+from vaekit.data.noise import RowNoise, RowStream
+from vaekit.data.order import BatchOrder, BlockOrder
 from vaekit.data.part import Part
 from vaekit.data.tables.arrays import Values
 from vaekit.data.tables.blur import blur
@@ -26,52 +28,10 @@ def to_tensor(rows: Values) -> Tensor:
     return torch.from_numpy(rows.astype(np.float32 if small else np.float64))
 
 
+BLOCK = 1 << 20
+"""Bytes of neighbouring rows that are shuffled together if all rows are in a large file."""
 MOST_RESIDENT = 1 << 23
 """Training rows with at most this many numbers are transformed once and kept in memory."""
-
-
-class BatchOrder:
-    """Chooses the rows of each training batch from the seed and the step alone, so the order need not be stored.
-
-    Rows are shuffled in each epoch. An incomplete last batch is skipped.
-
-    Args:
-        rows: number of training rows.
-        batch_size: number of rows in a batch; a larger number means all rows.
-        seed: decides the order.
-        weights: weight of each row, which is drawn in proportion to it; by default all weights are equal.
-
-    Examples:
-        >>> order = BatchOrder(10, 4, seed=0)
-        >>> order.steps_per_epoch, sorted(np.concatenate([order.index(0), order.index(1)]))[:2] != []
-        (2, True)
-    """
-
-    def __init__(self, rows: int, batch_size: int, seed: int, weights: Values | None = None) -> None:
-        self.rows, self.batch_size, self.seed = rows, min(batch_size, rows), seed
-        self._reached = None if weights is None else np.cumsum(weights) / np.sum(weights)
-        self.steps_per_epoch = rows // self.batch_size
-        self._epoch, self._order = -1, np.empty(0, np.int64)
-
-    def index(self, step: int) -> npt.NDArray[np.int64]:
-        """Return the indices of the rows in the batch of a training step."""
-        epoch, positions = self.positions(step)
-        if epoch != self._epoch:
-            self._epoch, self._order = epoch, self._shuffled(SeedStream.BATCHES.rng(self.seed, epoch))
-        return self._order[positions]
-
-    def positions(self, step: int) -> tuple[int, npt.NDArray[np.int64]]:
-        """Return the epoch of a training step, and the positions of its batch in the order of the epoch."""
-        epoch, batch = divmod(step, self.steps_per_epoch)
-        return epoch, np.arange(batch * self.batch_size, (batch + 1) * self.batch_size)
-
-    def _shuffled(self, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-        """Return row indices in random order, each repeated in proportion to the row's weight (rounded at random)."""
-        order = rng.permutation(self.rows)
-        if self._reached is None:
-            return order
-        positions = (order + rng.random()) / self.rows
-        return np.searchsorted(self._reached, positions, side="right").clip(max=self.rows - 1)
 
 
 class Rows:
@@ -100,6 +60,19 @@ class Rows:
         """Return all transformed rows, or None if the transform is random or the rows need too much memory."""
         still = not self.transform.needs_noise and len(self) * math.prod(self.part.event_shape) <= MOST_RESIDENT
         return self.transform.forward(to_tensor(self.part.take(0, len(self)))).float() if still else None
+
+    def order(self, batch_size: int, seed: int) -> BatchOrder:
+        """Return the order of training batches; rows in a file that is larger than memory may be are shuffled in blocks.
+
+        Args:
+            batch_size: number of rows in a batch.
+            seed: decides the order.
+        """
+        weights, values = self.part.weight(), self.part.values
+        row = values.dtype.itemsize * math.prod(self.part.event_shape)
+        if weights is None and isinstance(values, np.memmap) and row * len(self) > MOST_IN_MEMORY:
+            return BlockOrder(len(self), batch_size, seed, max(1, BLOCK // row), MOST_IN_MEMORY // BLOCK)
+        return BatchOrder(len(self), batch_size, seed, weights)
 
     def read(self, index: npt.NDArray[np.int64]) -> Tensor:
         """Return the rows of a training batch before `prepare`, as they are in every epoch, shape (B, *event)."""

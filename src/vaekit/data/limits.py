@@ -39,13 +39,14 @@ def largest() -> int:
         raise DataError("VAEKIT_LARGEST must be a number of bytes, such as 16e9", f"'{given:.100}'") from None
 
 
-def check_size(needed: int, what: str, files: Iterable[Path] = ()) -> None:
+def check_size(needed: int, what: str, files: Iterable[Path | int] = ()) -> None:
     """Refuse rows that need too much memory.
 
     Args:
         needed: bytes of the unpacked rows (in a stream, so far).
         what: name of the rows in the refusal, such as that of their file.
-        files: the files that the rows come from; `RATIO` times their size on disk is always allowed.
+        files: the files that the rows come from, or their sizes if they are elsewhere; `RATIO` times their size on disk is
+            always allowed.
 
     Raises:
         DataError: if the rows need more bytes than are allowed.
@@ -54,7 +55,7 @@ def check_size(needed: int, what: str, files: Iterable[Path] = ()) -> None:
         >>> check_size(1000, "the array")
     """
     allowed = largest()
-    if needed <= allowed or needed <= RATIO * sum(_on_disk(path) for path in files):
+    if needed <= allowed or needed <= RATIO * sum(map(_on_disk, files)):
         return
     must = f"data must take at most {write_size(allowed)} after unpacking"
     raise DataError(must, f"{write_size(needed)} in {what}", how_to_allow(needed))
@@ -65,9 +66,11 @@ def how_to_allow(needed: int) -> str:
     return f"To allow this, set the environment variable VAEKIT_LARGEST={1 << needed.bit_length()} (bytes)"
 
 
-def _on_disk(path: Path) -> int:
+def _on_disk(file: Path | int) -> int:
     """Return the number of bytes that a file occupies on disk, not counting the holes of a sparse file."""
-    stat = path.stat()
+    if isinstance(file, int):
+        return file
+    stat = file.stat()
     return min(stat.st_size, stat.st_blocks * 512) if hasattr(stat, "st_blocks") else stat.st_size
 
 

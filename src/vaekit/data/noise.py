@@ -118,6 +118,8 @@ class SeedStream(IntEnum):
     """Resamples test sets, to see whether standard errors hold."""
     CALIBRATION_CODES = 20
     """Draws codes and rows from the model, to judge the posterior."""
+    BUFFER = 21
+    """Mixes the rows of some blocks of a large file."""
     SAMPLE_CODES = 30
     """Draws z and x of new rows."""
     GIVEN_CODES = 31

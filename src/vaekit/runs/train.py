@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -174,7 +175,10 @@ def _find_own(out: str | Path | None) -> str | Path | None:
 
 def _new_folder(source: object) -> RunFolder:
     """Return the first free folder of runs/NAME, runs/NAME-2, …"""
-    name = Path(source).expanduser().resolve().stem if isinstance(source, str | Path) else "run"
+    name = "run"
+    if isinstance(source, str | Path):
+        fixed = re.split(r"[*?\[]", str(source))[0]  # of a pattern, the folder before it
+        name = Path(fixed if fixed == str(source) else fixed.rpartition("/")[0]).expanduser().resolve().stem or name
     candidates = [Path("runs") / name, *(Path("runs") / f"{name}-{i}" for i in range(2, 10_000))]
     return RunFolder(next(path for path in candidates if not path.exists()))
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from vaekit.data import BatchNoise, BatchOrder, BatchStream, Rows, batch_keys, seeded
+from vaekit.data import BatchNoise, BatchStream, Rows, batch_keys, seeded
 from vaekit.errors import Interrupted, TrainingError
 from vaekit.folder import WEIGHTS, RunFolder
 from vaekit.models import LatentModel
@@ -76,8 +76,7 @@ class Trainer:
     reporter: Reporter
 
     def __post_init__(self) -> None:
-        batch, weights = int(self.options.batch_size), self.train.part.weight()
-        self.order = BatchOrder(len(self.train), batch, self.seed, weights)
+        self.order = self.train.order(int(self.options.batch_size), self.seed)
         self.steps = int(self.options.epochs) * self.order.steps_per_epoch
         self.accelerator = make_accelerator(self.options, self.folder)
         loss = Loss(self.model, self.objective).to(self.accelerator.device)

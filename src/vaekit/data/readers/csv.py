@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,11 +12,14 @@ import pyarrow as pa
 import pyarrow.csv
 
 from vaekit.data.limits import check_size
-from vaekit.data.readers.headers import Form, bad_encoding, find_form
+from vaekit.data.readers.headers import Form, bad_encoding, find_forms
+from vaekit.data.readers.pieces import even_pieces
+from vaekit.data.readers.shards import Shard
+from vaekit.data.readers.union import check_same_columns
 from vaekit.data.tables.checks import check_columns
 from vaekit.data.tables.coding import as_types
 from vaekit.data.tables.columns import Column
-from vaekit.data.tables.frame import BATCH, Frame, PlainLibrary, Seen
+from vaekit.data.tables.frame import Frame, PlainLibrary, Seen
 from vaekit.data.tables.written import MISSING, Survey, present
 from vaekit.errors import DataError
 
@@ -26,14 +29,32 @@ CELL_BYTES = 4096
 """Bytes that are parsed at once for each column, so that a block of a wide table has enough rows."""
 
 
-def open_csv(path: Path, header: bool | None = None, marks: tuple[str, ...] = MISSING) -> Frame:
-    """Open a CSV file with cells separated by commas, semicolons, tabs or bars, with or without a line of column names.
+class CsvShard(Shard):
+    """A CSV file. Its cells are text."""
+
+    format = "CSV"
+    endings = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
+
+    def cells(self) -> Iterator[Any]:
+        """Iterate over the rows as record batches of text."""
+        [form] = find_forms([self])
+        for block in _blocks(form):
+            yield block.rename_columns(list(form.names))
+
+    def partition_value(self, name: str) -> Any:
+        """Return the value of a folder as text; an empty text if it is missing."""
+        value = self.partitions[name].cast(pa.string())
+        return value if value.is_valid else pa.scalar("")
+
+
+def open_csv(shards: Sequence[Shard], header: bool | None = None, marks: tuple[str, ...] = MISSING) -> Frame:
+    """Open CSV files with cells separated by commas, semicolons, tabs or bars, with or without a line of column names.
 
     A column becomes integers, numbers, truth values or dates if all of its cells fit without loss: 02116 stays text.
     The original text is available as `Frame.written`.
 
     Args:
-        path: the file, which may be gzipped.
+        shards: the files, which may be gzipped, in the order of their rows.
         header: whether the first line names the columns; by default it is inferred.
         marks: words for a missing cell.
 
@@ -41,14 +62,15 @@ def open_csv(path: Path, header: bool | None = None, marks: tuple[str, ...] = MI
         The rows, without an unnamed first column of row numbers.
 
     Raises:
-        DataError: if lines differ in length, two columns have the same name, there are no rows, or the file is not UTF-8.
+        DataError: if lines differ in length, two columns have the same name, there are no rows, a file is not UTF-8, or
+            files differ in their columns.
     """
-    form = find_form(path, header)
-    surveys, rows, counts = _survey(form, marks)
-    written = _written(form, rows, marks)
-    kept = list(form.names[1 if counts and len(surveys) > 1 else 0 :])
-    written = written if len(kept) == len(form.names) else written.in_order(kept)
-    types = {name: survey.type for name, survey in zip(form.names, surveys, strict=True)}
+    text = _Text(find_forms(shards, header))
+    surveys, rows, counts = _survey(text, marks)
+    written = _written(text, rows, marks)
+    kept = list(text.names[1 if counts and len(surveys) > 1 else 0 :])
+    written = written if len(kept) == len(text.names) else written.in_order(kept)
+    types = {name: survey.type for name, survey in zip(text.names, surveys, strict=True)}
     schema = pa.schema([(name, types[name]) for name in kept])
     check_columns(schema, rows)
 
@@ -57,24 +79,28 @@ def open_csv(path: Path, header: bool | None = None, marks: tuple[str, ...] = MI
             try:
                 columns = [present(table[name], marks).cast(types[name]) for name in kept]
             except pa.ArrowInvalid as error:
-                raise DataError(f"The CSV file '{path}' changed while it was read: {error!s:.200}") from error
+                what = f"The CSV file '{shards[0].address}'" if len(shards) == 1 else f"One of {len(shards)} CSV files"
+                raise DataError(f"{what} changed while it was read: {error!s:.200}") from error
             yield pa.Table.from_arrays(columns, schema=schema)
 
+    form = text.forms[0]
     nameless = form.names[:1] if form.nameless else ()
     seen = {
         name: Seen(survey.missing, survey.form, survey.remark, name in nameless, written=True)
-        for name, survey in zip(form.names, surveys, strict=True)
+        for name, survey in zip(text.names, surveys, strict=True)
     }
     return replace(
         written, schema=schema, read=read, marks=None, written=written, seen=seen, said=form.said, notes=form.notes
     )
 
 
-def open_written(path: Path, known: Sequence[Column], header: bool | None, marks: tuple[str, ...]) -> Frame:
-    """Open a CSV file as text, with columns that are known from training.
+def open_written(
+    shards: Sequence[Shard], known: Sequence[Column], header: bool | None, marks: tuple[str, ...]
+) -> Frame:
+    """Open CSV files as text, with columns that are known from training.
 
     Args:
-        path: the file, which may be gzipped.
+        shards: the files, which may be gzipped, in the order of their rows.
         known: the columns.
         header: whether the first line names the columns, if the known names do not decide it.
         marks: words for a missing cell.
@@ -85,8 +111,8 @@ def open_written(path: Path, known: Sequence[Column], header: bool | None, marks
     Raises:
         DataError: in the cases of `open_csv`.
     """
-    form = find_form(path, header, known)
-    written = _written(form, sum(block.num_rows for block in _blocks(form)), marks)
+    text = _Text(find_forms(shards, header, known))
+    written = _written(text, sum(map(len, text.read())), marks)
     return replace(written, library=TypedText(tuple(known), marks))
 
 
@@ -107,30 +133,60 @@ class TypedText(PlainLibrary):
         return as_types(found, self.known, self.marks)
 
 
-def _written(form: Form, rows: int, marks: tuple[str, ...]) -> Frame:
-    schema = pa.schema([(name, pa.string()) for name in form.names])
-    check_columns(schema, rows)
+@dataclass(frozen=True)
+class _Text:
+    """Holds CSV files as one table of text.
 
-    def read() -> Iterator[pa.Table]:
-        for block in _blocks(form):
-            table = pa.Table.from_arrays(block.columns, schema=schema)
-            yield from (table.slice(start, BATCH) for start in range(0, len(table), BATCH))
+    Args:
+        forms: the form of each file.
+    """
 
-    return Frame(schema, rows, read, form.named, marks=marks)
+    forms: Sequence[Form]
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all columns: those of the first file, then those in names of folders."""
+        own = {form.shard.address: _names(form) for form in self.forms}
+        for names in own.values():
+            check_columns(pa.schema([(name, pa.string()) for name in names]), 1)
+        check_same_columns(own)
+        return own[self.forms[0].shard.address]
+
+    def read(self) -> Iterator[pa.Table]:
+        """Read all rows in pieces whose ends do not depend on the files."""
+        names = list(self.names)
+        return even_pieces(table.select(names) for form in self.forms for table in _tables(form))
 
 
-def _survey(form: Form, marks: tuple[str, ...]) -> tuple[list[Survey], int, bool]:
-    """Survey each column of a CSV file, count the rows, and check whether the first column is a row number."""
-    surveys, rows, counts = [Survey(marks) for _ in form.names], 0, form.nameless
-    start = None
+def _names(form: Form) -> tuple[str, ...]:
+    return (*form.names, *(name for name in form.shard.partitions if name not in form.names))
+
+
+def _tables(form: Form) -> Iterator[pa.Table]:
+    """Read a CSV file as tables of text, with the values in names of folders as further columns."""
+    names = list(form.names)
     for block in _blocks(form):
-        for survey, column in zip(surveys, block.columns, strict=True):
-            survey.add(column)
+        yield pa.Table.from_batches([form.shard.with_partitions(block.rename_columns(names))])
+
+
+def _written(text: _Text, rows: int, marks: tuple[str, ...]) -> Frame:
+    schema = pa.schema([(name, pa.string()) for name in text.names])
+    check_columns(schema, rows)
+    return Frame(schema, rows, text.read, text.forms[0].named, marks=marks)
+
+
+def _survey(text: _Text, marks: tuple[str, ...]) -> tuple[list[Survey], int, bool]:
+    """Survey each column of CSV files, count the rows, and check whether the first column is a row number."""
+    surveys, rows, counts = [Survey(marks) for _ in text.names], 0, text.forms[0].nameless
+    start = None
+    for piece in text.read():
+        for survey, column in zip(surveys, piece.columns, strict=True):
+            survey.add(column.combine_chunks())
         if counts := counts and surveys[0].type == pa.int64() and not surveys[0].missing:
-            numbers = present(block.columns[0], marks).cast(pa.int64()).to_numpy()
+            numbers = present(piece.column(0), marks).cast(pa.int64()).to_numpy()
             start = int(numbers[0]) if start is None else start
             counts = start in (0, 1) and np.array_equal(numbers, np.arange(rows, rows + len(numbers)) + start)
-        rows += len(block)
+        rows += len(piece)
     return surveys, rows, counts
 
 
@@ -153,37 +209,36 @@ def _blocks(form: Form) -> Iterator[Any]:
             column_types=dict.fromkeys(numbered, pa.string()), strings_can_be_null=False
         ),
     }
-    packed, size, last = "gzip" if form.path.suffix.lower() == ".gz" else None, 0, None
-    try:
-        with pa.input_stream(str(form.path), compression=packed) as file:
+    shard, size, last = form.shard, 0, None
+    packed = "gzip" if shard.name.lower().endswith(".gz") else None
+    with shard.open(packed) as file:
+        try:
             for block in pyarrow.csv.open_csv(file, **options):
                 size += block.nbytes
-                check_size(size if packed else 0, f"'{form.path.name}'", [form.path])
+                check_size(size if packed else 0, f"'{shard.name}'", [shard.stored])
                 if len(block):
                     last = block.slice(len(block) - 1)
                     yield block
-        if last is not None and any("\n" in column[0].as_py() for column in last.columns):
-            _check_quotes(form.path, packed)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
-        raise _refusal(form.path, error) from error
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            raise _refusal(shard.address, error) from error
+    if last is not None and any("\n" in column[0].as_py() for column in last.columns):
+        _check_quotes(shard, packed)
 
 
-def _check_quotes(path: Path, packed: str | None) -> None:
+def _check_quotes(shard: Shard, packed: str | None) -> None:
     """Refuse a CSV file with an unclosed quote, because one cell would contain all following lines."""
     quotes = 0
-    with pa.input_stream(str(path), compression=packed) as file:
+    with shard.open(packed) as file:
         while chunk := file.read(BLOCK):
             quotes += chunk.count(b'"')
     if quotes % 2:
-        raise DataError(f"The last of the {quotes} quotes in the CSV file '{path}' is not closed")
+        raise DataError(f"The last of the {quotes} quotes in the CSV file '{shard.address}' is not closed")
 
 
-def _refusal(path: Path, error: Exception) -> DataError:
+def _refusal(path: str, error: Exception) -> DataError:
     """Convert Arrow's error for a CSV file to a `DataError` that names the file."""
     if "UTF8" in str(error):
         return bad_encoding(path, error)
     if "straddling" in str(error):
         return DataError(f"a line of a CSV file must be shorter than {BLOCK:,} bytes", f"a longer line in '{path}'")
-    if isinstance(error, pa.ArrowInvalid):
-        return DataError(f"The lines of '{path}' do not all have the same number of cells: {error}")
-    return DataError("a CSV file must be undamaged", f"'{path}' ({error})")
+    return DataError(f"The lines of '{path}' do not all have the same number of cells: {error}")

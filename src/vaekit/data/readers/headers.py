@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
-import gzip
 import io
 import itertools
 import re
-import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, replace
 
+from vaekit.data.readers.shards import Shard
 from vaekit.data.tables.columns import CATEGORICAL, LEFT_OUT, Column, are_numbered, numbered_names
 from vaekit.data.tables.dates import looks_like_date
 from vaekit.data.tables.written import MISSING
@@ -32,7 +30,7 @@ class Form:
     """Describes the form of a CSV file: its separator, column names and first row.
 
     Args:
-        path: the file.
+        shard: the file.
         delimiter: the separator of cells.
         names: names of the columns.
         named: whether the names come from the file.
@@ -41,7 +39,7 @@ class Form:
         doubtful: whether a name also occurs as a cell of its column.
     """
 
-    path: Path
+    shard: Shard
     delimiter: str
     names: tuple[str, ...]
     named: bool
@@ -63,20 +61,54 @@ class Form:
         return (f"{told}. To read it as a row, set data.header=false.",) if self.doubtful else ()
 
 
-def find_form(path: Path, header: bool | None = None, known: Sequence[Column] = ()) -> Form:
-    """Infer the separator, the column names and the first row of a CSV file from its first lines.
+def find_forms(shards: Sequence[Shard], header: bool | None = None, known: Sequence[Column] = ()) -> list[Form]:
+    """Infer the separator, the column names and the first row of CSV files that belong to one table.
+
+    The form of the first file is inferred from its first lines, and from those of further files if it has few; the others must
+    have the same.
 
     Args:
-        path: the file, which is gzipped if its name ends in `.gz`.
-        header: whether the first line names the columns; by default it is inferred.
+        shards: the files, each gzipped if its name ends in `.gz`.
+        header: whether the first lines name the columns; by default it is inferred.
         known: the columns, if they are known.
 
+    Returns:
+        The form of each file that has lines.
+
     Raises:
-        DataError: if the file cannot be read, has no rows, or its first lines differ in form.
+        DataError: if a file cannot be read, none has rows, first lines differ in form, or a file lacks a column.
     """
-    lines = _first_lines(path)
-    if not any(line.strip() for line in lines):
-        raise DataError(f"The source '{path}' is an empty file")
+    first, *others = shards
+    lines = _first_lines(first)
+    if not others:
+        return [_find_form(first, lines, header, known)]
+    more = (_first_lines(shard) for shard in others)
+    title, seen = lines[0], list(lines)
+    while len(seen) < HEAD and (following := next(more, None)) is not None:
+        seen += following[following[0] == title :]
+    form = _find_form(first, seen, header, known)
+    return [form, *(_same_form(shard, form) for shard in others)]
+
+
+def _same_form(shard: Shard, form: Form) -> Form:
+    """Return the form of a CSV file that belongs to a table of known form."""
+    lines = _first_lines(shard)
+    above = 1 if re.fullmatch(r"\s*sep=[\t;|, ]\s*", lines[0]) else 0
+    while above < min(form.skip, len(lines)) and lines[above].startswith("#") and not form.names[0].startswith("#"):
+        above += 1
+    reader = csv.reader(lines[above:], delimiter=form.delimiter)
+    cells = [cell.strip() for cell in next((row for row in reader if row), [])]
+    if len(cells) != len(form.names) and not form.named:
+        fault = f"the files of a table must have as many columns as '{form.shard.name}', {len(form.names)}"
+        raise DataError(fault, f"{len(cells)} in '{shard.address}'")
+    if not form.named:
+        return replace(form, shard=shard, skip=above)
+    return replace(form, shard=shard, skip=above + reader.line_num, names=_named(cells))
+
+
+def _find_form(shard: Shard, lines: list[str], header: bool | None, known: Sequence[Column]) -> Form:
+    """Infer the form of a CSV file from its first lines."""
+    path = shard.address
     try:
         above, delimiter = _above(lines, known)
         reader, start = csv.reader(lines[above:], delimiter=delimiter), above
@@ -92,38 +124,42 @@ def find_form(path: Path, header: bool | None = None, known: Sequence[Column] = 
         raise DataError("a CSV file must have cells of a reasonable length", f"'{path}' ({error})") from error
     _check_first(path, first, rows, skip)
     cells = [cell.strip() for cell in first]
-    named = _names_columns(cells, rows, header, known)
-    if not named:
+    if not _names_columns(cells, rows, header, known):
         start = above if len(cells) == 1 else start  # in a single column, empty lines are rows
-        return Form(path, delimiter, numbered_names(len(cells)), False, start)
+        return Form(shard, delimiter, numbered_names(len(cells)), False, start)
     if not rows and len(cells) > 1:
         raise DataError(f"The source '{path}' has a line of names but no rows")
-    names = tuple(
-        cell or next(n for n in (f"column{i}", f"column{i}_") if n not in cells) for i, cell in enumerate(cells)
-    )
     doubtful = (
         header is None
         and not known
         and any(cell and cell in {row[i] for row in rows if i < len(row)} for i, cell in enumerate(cells))
     )
-    return Form(path, delimiter, names, True, skip, not cells[0] and len(cells) > 1, doubtful)
+    return Form(shard, delimiter, _named(cells), True, skip, not cells[0] and len(cells) > 1, doubtful)
 
 
-def _first_lines(path: Path) -> list[str]:
+def _named(cells: list[str]) -> tuple[str, ...]:
+    """Return the names of columns, with a name for each column without one."""
+    return tuple(
+        cell or next(n for n in (f"column{i}", f"column{i}_") if n not in cells) for i, cell in enumerate(cells)
+    )
+
+
+def _first_lines(shard: Shard) -> list[str]:
     """Read the first lines of a CSV file; the last line may be incomplete."""
-    opened: Any = gzip.open if path.suffix.lower() == ".gz" else open
+    decoder = codecs.getincrementaldecoder("utf-8-sig")()
+    with shard.open("gzip" if shard.name.lower().endswith(".gz") else None) as file:
+        raw: bytes = file.read(HEAD_BYTES)
     try:
-        with opened(path, "rt", encoding="utf-8-sig", newline="") as file:
-            text: str = file.read(HEAD_BYTES)
+        text = decoder.decode(raw, len(raw) < HEAD_BYTES)
     except UnicodeDecodeError as error:
-        raise bad_encoding(path, error) from error
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError("a CSV file must be undamaged", f"'{path}' ({error})") from error
+        raise bad_encoding(shard.address, error) from error
     lines = list(itertools.islice(io.StringIO(text, newline=""), 10 * HEAD))
-    return lines[:-1] if len(text) == HEAD_BYTES and len(lines) > 1 else lines
+    if not any(line.strip() for line in lines):
+        raise DataError(f"The source '{shard.address}' is an empty file")
+    return lines[:-1] if len(raw) == HEAD_BYTES and len(lines) > 1 else lines
 
 
-def bad_encoding(path: Path, error: Exception) -> DataError:
+def bad_encoding(path: str, error: Exception) -> DataError:
     """Return the error for a CSV file that is not encoded in UTF-8."""
     return DataError("a CSV file must be encoded in UTF-8", f"'{path}' ({error})", "Save it as UTF-8")
 
@@ -172,7 +208,7 @@ def _separated_by_spaces(lines: list[str]) -> bool:
     return True
 
 
-def _check_first(path: Path, first: list[str], rows: list[list[str]], line: int) -> None:
+def _check_first(path: str, first: list[str], rows: list[list[str]], line: int) -> None:
     """Refuse a CSV file with a title above the table: a first line with fewer cells than each later line."""
     widths = {len(row) for row in rows}
     if len(rows) > 1 and len(widths) == 1 and len(first) < min(widths):

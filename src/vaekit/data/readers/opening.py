@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import numpy as np
 from vaekit.data.options import DEFAULTS, DataOptions
 from vaekit.data.readers import arrays, idx
 from vaekit.data.readers.addresses import is_database, without_password
+from vaekit.data.readers.shards import Shard, TypedShard, find_shards, is_pattern, shard_endings, shard_type
 from vaekit.data.source import Source
 from vaekit.data.tables.columns import Column
 from vaekit.data.tables.frame import Frame, frame_of_table
@@ -25,9 +26,10 @@ def open_source(
     """Open data from a name, a path, the address of a database, or an object in memory.
 
     Args:
-        source: `digits`; the path of a `.npy`, `.npz`, `.csv` or `.parquet` file, of a folder of IDX files or of
-            pictures, or of a picture; the address of a database; an array, which may be masked or sparse; a data frame;
-            a list of dictionaries or a dictionary of columns; or a `Source` or `Frame`.
+        source: `digits`; the path of a `.npy`, `.npz`, `.csv`, `.parquet` or `.arrow` file, of a folder of such tables, of
+            IDX files or of pictures, or of a picture; a pattern of tables, such as `folder/*.parquet`; an address of tables,
+            such as `s3://bucket/folder`, or of a database; an array, which may be masked or sparse; a data frame; a list of
+            dictionaries or a dictionary of columns; or a `Source` or `Frame`.
         options: how files are read: size of pictures, header and missing cells of text, query of a database.
         known: the columns of a text file if they are known; its cells then stay text.
 
@@ -53,14 +55,19 @@ def open_source(
 
         answer = frame_of_table(database.read_query(str(source), options.query))
         return replace(Source.of_frame(answer), origin=without_password(str(source)))
+    if "://" in str(source):
+        return replace(_open_shards(find_shards(str(source)), options, known), origin=str(source))
     try:
         path = Path(source).expanduser().resolve()
         exists = path.exists()
     except (OSError, RuntimeError) as error:  # the name is too long, or the user unknown
         raise DataError("the source must be a path", f"'{source}' ({error})") from error
-    if not exists:
+    if not exists and not is_pattern(str(source)):
         raise DataError(f"The source '{source}' does not exist", mend=_nearby(path))
-    found = _open_folder(path, options.height_width) if path.is_dir() else _open_file(path, options, known)
+    if not exists:
+        found = _open_shards(find_shards(str(path)), options, known)
+    else:
+        found = _open_folder(path, options, known) if path.is_dir() else _open_file(path, options, known)
     if not len(found.values):
         raise DataError(f"The source '{source}' holds no examples")
     return replace(found, origin=str(path))
@@ -83,7 +90,11 @@ def _open_object(value: object) -> Source:
 def _nearby(path: Path) -> str:
     known = ["digits", *(p.name for p in path.parent.iterdir())] if path.parent.is_dir() else ["digits"]
     hint = did_you_mean(path.name, known)
-    return hint if hint.startswith("Did") else "Pass 'digits', a .npy, .npz, .csv or .parquet file, or a folder"
+    return (
+        hint
+        if hint.startswith("Did")
+        else "Pass 'digits', a .npy, .npz, .csv, .parquet or .arrow file, a folder or a pattern"
+    )
 
 
 def digits() -> Source:
@@ -95,32 +106,35 @@ def digits() -> Source:
 
 
 def _open_file(path: Path, options: DataOptions, known: tuple[Column, ...]) -> Source:
-    from vaekit.data.readers import csv, decoding, parquet, pictures  # slow to import
+    from vaekit.data.readers import decoding, pictures  # slow to import
 
-    header = None if options.header == "auto" else options.header
-
-    def open_text(path: Path) -> Source:
-        frame = csv.open_written(path, known, header, options.marks) if known else None
-        return Source.of_frame(frame or csv.open_csv(path, header, options.marks))
-
-    openers: dict[str, Callable[[Path], Source]] = {
-        ".npy": _open_npy,
-        ".npz": arrays.open_npz,
-        **dict.fromkeys((".csv", ".tsv", ".csv.gz", ".tsv.gz"), open_text),
-        ".parquet": lambda path: Source.of_frame(parquet.open_parquet(path)),
-    }
-    ending = "".join(path.suffixes[-2:]).lower() if path.suffix.lower() == ".gz" else path.suffix.lower()
     if not path.is_file():
         raise DataError("a source must be a file or a folder", f"'{path}' (a pipe or a device)")
     if path.stat().st_size == 0:
         raise DataError(f"The source '{path}' is an empty file")
-    if ending in decoding.ENDINGS:
+    openers: dict[str, Callable[[Path], Source]] = {".npy": _open_npy, ".npz": arrays.open_npz}
+    if path.suffix.lower() in decoding.ENDINGS:
         return pictures.open_pictures(path, options.height_width)
-    if ending not in openers:
-        must = f"the name of a file must end in one of {', '.join(openers)}"
-        mend = "A picture, or a folder of pictures or IDX files, can be passed too"
-        raise DataError(must, f"'{path.name}'", mend)
-    return openers[ending](path)
+    if path.suffix.lower() in openers:
+        return openers[path.suffix.lower()](path)
+    if (kind := shard_type(path.name)) is not None:
+        return _open_shards([kind.local(path)], options, known)
+    must = f"the name of a file must end in one of {', '.join((*openers, *shard_endings()))}"
+    mend = "A picture, or a folder of tables, pictures or IDX files, can be passed too"
+    raise DataError(must, f"'{path.name}'", mend)
+
+
+def _open_shards(shards: Sequence[Shard], options: DataOptions, known: tuple[Column, ...]) -> Source:
+    """Open the files of a table, which all have the same format."""
+    from vaekit.data.readers import csv, union  # slow to import
+
+    typed = [shard for shard in shards if isinstance(shard, TypedShard)]
+    if typed:
+        return Source.of_frame(union.open_typed(typed))
+    header = None if options.header == "auto" else options.header
+    if known:
+        return Source.of_frame(csv.open_written(shards, known, header, options.marks))
+    return Source.of_frame(csv.open_csv(shards, header, options.marks))
 
 
 def _open_npy(path: Path) -> Source:
@@ -140,28 +154,44 @@ PARTS = {
 """Names of the folders of training, validation and test pictures, in lower case."""
 
 
-def _open_folder(path: Path, size: tuple[int, int] | None) -> Source:
-    """Open a folder of IDX files or pictures; pictures may be in sub-folders such as train and test."""
-    from vaekit.data.readers import pictures
-
+def _open_folder(path: Path, options: DataOptions, known: tuple[Column, ...]) -> Source:
+    """Open a folder of IDX files, pictures or tables; pictures and tables may be in sub-folders such as train and test."""
     if idx.is_idx_folder(path):
         return idx.open_idx(path)
     parts = _parts(path)
     if not parts:
-        return pictures.open_pictures(path, size)
+        return _open_part(path, (), options, known)
     training = parts.pop("train", path)
-    train = pictures.open_pictures(training, size, without=list(parts.values()))
-    others = {name: pictures.open_pictures(part, size) for name, part in parts.items()}
-    told = [f"{len(source.values)} pictures of '{parts[name].name}'" for name, source in others.items()]
+    train = _open_part(training, tuple(parts.values()), options, known)
+    others = {name: _open_part(part, (), options, known) for name, part in parts.items()}
+    what = "pictures" if train.picture else "rows"
+    told = [f"{len(source.values)} {what} of '{parts[name].name}'" for name, source in others.items()]
     notes = [*train.notes, *(note for source in others.values() for note in source.notes)]
     if "validation" in parts:
         notes.append(f"The {told[list(parts).index('validation')]} are used to choose the best weights.")
-    if training != path and (aside := len(pictures.picture_files(path, [training, *parts.values()]))):
-        notes.append(f"Skipped {aside} pictures in '{path.name}' that are outside of its parts.")
+    if train.picture:
+        notes += _left_aside(path, training, list(parts.values()))
     levels = max(source.levels for source in (train, *others.values())) if train.levels > 256 else train.levels
     return replace(
         train, levels=levels, validation=others.get("validation"), test=others.get("test"), notes=tuple(notes)
     )
+
+
+def _open_part(path: Path, without: tuple[Path, ...], options: DataOptions, known: tuple[Column, ...]) -> Source:
+    """Open a folder of pictures or, if it holds none, of the files of a table."""
+    from vaekit.data.readers import pictures
+
+    if any(True for _ in pictures.list_pictures(path, without)):
+        return pictures.open_pictures(path, options.height_width, without=without)
+    return _open_shards(find_shards(str(path)), options, known)
+
+
+def _left_aside(path: Path, training: Path, others: list[Path]) -> list[str]:
+    """Return a note on the pictures of a folder that are in none of its parts."""
+    from vaekit.data.readers import pictures
+
+    aside = 0 if training == path else sum(1 for _ in pictures.list_pictures(path, [training, *others]))
+    return [f"Skipped {aside} pictures in '{path.name}' that are outside of its parts."] if aside else []
 
 
 def _parts(path: Path) -> dict[str, Path]:

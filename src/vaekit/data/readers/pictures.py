@@ -8,7 +8,7 @@ import math
 import os
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from pathlib import Path
@@ -35,16 +35,16 @@ def cache_folder() -> Path:
     return Path(os.environ.get("VAEKIT_CACHE") or Path(base) / "vaekit")
 
 
-def picture_files(folder: Path, without: Sequence[Path] = ()) -> list[Path]:
-    """Return the picture files below a folder, sorted by path, except hidden files and the folders in `without`."""
-    return sorted(
-        p
-        for p in folder.rglob("*")
-        if p.suffix.lower() in ENDINGS
-        and not any(part.startswith(".") for part in p.relative_to(folder).parts)
-        and not any(left_out in p.parents for left_out in without)
-        and p.is_file()
-    )
+def list_pictures(folder: Path, without: Sequence[Path] = ()) -> Iterator[Path]:
+    """Iterate over the picture files below a folder, except hidden files and the folders in `without`."""
+    for path in folder.rglob("*"):
+        if (
+            path.suffix.lower() in ENDINGS
+            and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+            and not any(left_out in path.parents for left_out in without)
+            and path.is_file()
+        ):
+            yield path
 
 
 def open_pictures(source: Path, size: Size | None = None, without: Sequence[Path] = ()) -> Source:
@@ -62,9 +62,9 @@ def open_pictures(source: Path, size: Size | None = None, without: Sequence[Path
         DataError: if there are no pictures, one cannot be read, sizes differ, or they would take too much memory.
     """
     folder = source if source.is_dir() else source.parent
-    files = picture_files(folder, without) if source.is_dir() else [source]
+    files = sorted(list_pictures(folder, without)) if source.is_dir() else [source]
     if not files:
-        raise DataError(f"The folder '{folder}' holds neither pictures nor IDX files")
+        raise DataError(f"The folder '{folder}' holds no pictures")
     with warnings.catch_warnings():  # Pillow warns of large pictures, whose sizes are checked here
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         return _open_files(folder, files, size)

@@ -18,6 +18,7 @@ from vaekit.data.tables.frame import Frame
 from vaekit.data.tables.types import family
 from vaekit.data.tables.written import present
 from vaekit.errors import DataError, did_you_mean
+from vaekit.reporters import track
 
 Values = npt.NDArray[Any]
 
@@ -41,11 +42,13 @@ def encode_frame(frame: Frame, columns: Sequence[Column]) -> tuple[Values, Value
     ordered = as_written.in_order([c.name for c in ([*modelled, *context] if frame.named else columns)])
     values, beside = (allocate((frame.rows, len(some)), np.float64) for some in (modelled, context))
     row = 0
-    for piece in ordered.read():
-        for codes, some in ((values, modelled), (beside, context)):
-            for i, column in enumerate(some):
-                codes[row : row + len(piece), i] = column.code(ordered.cells(piece, column.name), frame.first + row)
-        row += len(piece)
+    with track(frame.rows) as advance:
+        for piece in ordered.read():
+            for codes, some in ((values, modelled), (beside, context)):
+                for i, column in enumerate(some):
+                    codes[row : row + len(piece), i] = column.code(ordered.cells(piece, column.name), frame.first + row)
+            row += len(piece)
+            advance(len(piece))
     for i, column in enumerate(context):
         _check_context(column, beside[:, i], frame.first)
     return values, beside if context else None

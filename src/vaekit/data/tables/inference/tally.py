@@ -17,6 +17,7 @@ from vaekit.data.tables.inference.grid import GridFinder, drop_if_fine
 from vaekit.data.tables.types import family, to_plain
 from vaekit.data.tables.written import EXACT
 from vaekit.errors import DataError
+from vaekit.reporters import track
 
 DISTINCT = 20_000
 """Most different values of a column that are counted; of more values, the most frequent are counted."""
@@ -229,10 +230,12 @@ def tally_columns(frame: Frame, ignored: set[str]) -> list[Tally]:
     size = min(SAMPLE, max(SAMPLE_CELLS // len(tallies), 1000), frame.rows)
     drawn = np.sort(np.random.default_rng(0).choice(frame.rows, size, replace=False))
     row = 0
-    for table in frame.read():
-        here = drawn[(drawn >= row) & (drawn < row + len(table))] - row
-        for tally, cells in zip(tallies, table.columns, strict=True):
-            if tally.name not in ignored:
-                tally.add(cells, row, here)
-        row += len(table)
+    with track(frame.rows) as advance:
+        for table in frame.read():
+            here = drawn[(drawn >= row) & (drawn < row + len(table))] - row
+            for tally, cells in zip(tallies, table.columns, strict=True):
+                if tally.name not in ignored:
+                    tally.add(cells, row, here)
+            row += len(table)
+            advance(len(table))
     return tallies
