@@ -21,6 +21,7 @@ FLAGS = {
             "samples",
             "draws",
             "overwrite",
+            "port",
         )
     },
     "settings": "--set",
