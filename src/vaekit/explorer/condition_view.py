@@ -30,12 +30,16 @@ class ConditionView:
         self.explorer, self.run = explorer, explorer.run.as_table_run()
         self.context = CellWidgets(self.run.schema.context, self.show, explorer.default_context)
         self.cells = CellWidgets(self.run.schema.modelled, self.show, {})
-        self.clear = pn.widgets.Button(name="Clear all", width=100, margin=(22, 8))
-        self.clear.on_click(lambda _: self.cells.clear())
+        self.clear = pn.widgets.Button(label="Clear all", width=100, margin=(22, 8))
+        self.clear.on_click(self._clear)
         self.said, self.charts = html(), html()
         guide = "Set one column or more: the charts then show the other columns of rows that the model draws with these values."
         widgets = (*self.context.widgets.values(), *self.cells.widgets.values(), self.clear)
         self.layout = pn.Column(html(guide), pn.FlexBox(*widgets), self.said, self.charts, sizing_mode="stretch_width")
+
+    def _clear(self, _: Any) -> None:
+        self.cells.clear()
+        self.show()
 
     def fill(self) -> None:
         """Show the distributions, if they are not shown yet."""

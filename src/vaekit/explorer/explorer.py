@@ -75,7 +75,7 @@ class Explorer:
 
     Examples:
         >>> import tempfile, vaekit
-        >>> settings = {"training.epochs": 1, "latent_dim": 3}
+        >>> settings = {"training.epochs": 1, "latent_dim": 3, "encoder.hidden": [9], "decoder.hidden": [9]}
         >>> run = vaekit.train("digits", settings=settings, out=f"{tempfile.mkdtemp()}/run")
         >>> explorer = Explorer(run)
         >>> explorer.codes.shape, explorer.decode(explorer.codes[0]).shape, explorer.nearest(explorer.codes[5], 1)[0][0]

@@ -42,13 +42,13 @@ class MapView:
         self.explorer, self._setting = explorer, False
         self.z: Array = explorer.codes[0].copy()
         size = {"width": 200, "margin": (4, 8)}
-        self.planes = pn.widgets.Select(name="Map", options={v: k for k, v in explorer.planes().items()}, **size)
+        self.planes = pn.widgets.Select(label="Map", options={v: k for k, v in explorer.planes().items()}, **size)
         axes = {d.label: d.index for d in explorer.dimensions}
         first = list(axes.values())[:2]
-        self.x = pn.widgets.Select(name="From left to right", options=axes, value=first[0], **size)
-        self.y = pn.widgets.Select(name="From bottom to top", options=axes, value=first[-1], **size)
-        self.colours = pn.widgets.Select(name="Colour", options=explorer.colourings(), **size)
-        self.clicks = pn.widgets.RadioButtonGroup(name="A click chooses", options=[ROW, POINT], margin=(4, 8))
+        self.x = pn.widgets.Select(label="From left to right", options=axes, value=first[0], **size)
+        self.y = pn.widgets.Select(label="From bottom to top", options=axes, value=first[-1], **size)
+        self.colours = pn.widgets.Select(label="Colour", options=explorer.colourings(), **size)
+        self.clicks = pn.widgets.RadioButtonGroup(label="A click chooses", options=[ROW, POINT], margin=(4, 8))
         self.sliders = {d.index: _make_slider(d, self.z) for d in explorer.dimensions[:MOST_SLIDERS]}
         self.context = CellWidgets(explorer.run.schema.context, self._moved, explorer.default_context)
         self.legend, self.decoded, self.near = html(), html(), html()
@@ -79,8 +79,8 @@ class MapView:
         self.z, self._setting = z, True  # the widgets move once, and not again for each of them
         for index, slider in self.sliders.items():
             slider.value = float(np.clip(z[index], slider.start, slider.end))
-        self.context.write(context)
         self._setting = False
+        self.context.write(context)
         self._decode()
 
     def _moved(self, _: Any) -> None:
@@ -206,6 +206,6 @@ class MapView:
 def _make_slider(dimension: Any, z: Array) -> Any:
     low, high = dimension.low, dimension.high
     return pn.widgets.FloatSlider(
-        name=dimension.label, start=low, end=high, step=(high - low) / 400, format="0.00", sizing_mode="stretch_width",
+        label=dimension.label, start=low, end=high, step=(high - low) / 400, format="0.00", sizing_mode="stretch_width",
         value=float(np.clip(z[dimension.index], low, high)), margin=(2, 8),
     )  # fmt: skip

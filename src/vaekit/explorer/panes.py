@@ -34,15 +34,16 @@ class CellWidgets:
 
     Args:
         columns: the columns.
-        changed: called after each change.
+        changed: called after each change by the user.
         values: values to begin with, by column. A column without one may stay unset.
     """
 
     def __init__(self, columns: tuple[Column, ...], changed: Callable[[Any], None], values: Mapping[str, Any]) -> None:
         self.widgets = {column.name: _make_widget(column, values.get(column.name)) for column in columns}
         self.choices = {column.name: bool(column.categories) for column in columns}
+        self._quiet = False
         for widget in self.widgets.values():
-            widget.param.watch(changed, "value")
+            widget.param.watch(lambda event: None if self._quiet else changed(event), "value")
 
     def read(self) -> dict[str, Any]:
         """Return the values that are set, by column; texts are read as a cell of a text file is."""
@@ -50,14 +51,15 @@ class CellWidgets:
         return {name: value for name, value in found.items() if value is not UNSET and (self.choices[name] or value)}
 
     def write(self, values: Mapping[str, Any]) -> None:
-        """Set widgets to the values of a row."""
+        """Set widgets to some values, which does not count as a change by the user."""
+        self._quiet = True
         for name, value in values.items():
             self.widgets[name].value = value if self.choices[name] else str(value)
+        self._quiet = False
 
     def clear(self) -> None:
-        """Set no column."""
-        for name, widget in self.widgets.items():
-            widget.value = UNSET if self.choices[name] else ""
+        """Set no column, which does not count as a change by the user."""
+        self.write({name: UNSET if chosen else "" for name, chosen in self.choices.items()})
 
 
 def _make_widget(column: Column, value: Any) -> Any:
@@ -66,8 +68,8 @@ def _make_widget(column: Column, value: Any) -> Any:
         cells = column.decode(np.arange(len(column.categories), dtype=np.float64)).to_pylist()
         named = ({} if value is not None else {"(any)": UNSET}) | {cut(str(cell)): cell for cell in cells}
         chosen = UNSET if value is None else value
-        return pn.widgets.Select(name=name, options=named, value=chosen, **options)
+        return pn.widgets.Select(label=name, options=named, value=chosen, **options)
     ends = [limit for limit in column.bounds if limit is not None]
     hint = "year-month-day" if column.kind == "datetime" else " to ".join(write_value(column, end) for end in ends)
     text = "" if value is None else str(value)
-    return pn.widgets.TextInput(name=name, value=text, placeholder=hint if len(ends) != 1 else "a number", **options)
+    return pn.widgets.TextInput(label=name, value=text, placeholder=hint if len(ends) != 1 else "a number", **options)

@@ -150,6 +150,8 @@ def draw_part(run: Run, n: int) -> Part:
     drawn = run.sample(n, given=cells)
     if run.reads_tables:
         return run.as_rows(run.check(run.open(drawn))).part
+    if run.schema.discrete:  # an autoencoder has means and no draws
+        drawn = drawn.round().clip(0, run.schema.levels - 1 if run.schema.levels else None)
     context = codes if cells else None
     source = run.check(Source(drawn, columns=run.schema.columns, picture=run.schema.picture))
     return run.as_rows(replace(source, context=context)).part

@@ -72,7 +72,7 @@ class StrangeView:
             )
         else:
             body += pieces.profile(row.reconstruction, given, "as given")
-        button = pn.widgets.Button(name="Show on the map", width=140, margin=(0, 8, 10, 8))
+        button = pn.widgets.Button(label="Show on the map", width=140, margin=(0, 8, 10, 8))
         button.on_click(lambda _: self.show(row.position))
         text = Markup('<div class="strange"><b>{}</b><br>{}{}</div>').format(name, score, body)
         return box(html(text), button, width=290, most=430)
