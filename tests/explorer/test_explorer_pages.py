@@ -36,7 +36,10 @@ KINDS = {
     "a table": (make_frame(200), SMALL),
     "no missing cells": (FULL[:200], SMALL),
     "a conditional table": (make_frame(200), SMALL | {"data.context": ["group", "day"]}),
-    "an array of mixed columns": (np.column_stack([REALS, COUNTS[:, 0], COUNTS[:, 0] > 2]), SMALL | {"data.kind": "mixed"}),
+    "an array of mixed columns": (
+        np.column_stack([REALS, COUNTS[:, 0], COUNTS[:, 0] > 2]),
+        SMALL | {"data.kind": "mixed"},
+    ),
 }
 
 

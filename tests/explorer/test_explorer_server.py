@@ -47,7 +47,12 @@ def ask(address, path, **headers):
     return answer.status
 
 
-SOCKET = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec_WebSocket_Version": "13", "Sec_WebSocket_Key": "MTIzNDU2Nzg5MDEyMzQ1Ng=="}
+SOCKET = {
+    "Upgrade": "websocket",
+    "Connection": "Upgrade",
+    "Sec_WebSocket_Version": "13",
+    "Sec_WebSocket_Key": "MTIzNDU2Nzg5MDEyMzQ1Ng==",
+}
 
 
 @pytest.mark.parametrize(
@@ -99,12 +104,17 @@ def test_without_panel_it_says_what_to_install(digits_run, call, monkeypatch):
     monkeypatch.setitem(sys.modules, "panel", None)
     outcome = call("explore", digits_run.path)
     assert outcome.code == 2
-    assert outcome.err == "vaekit: The package panel, which the explorer needs, is not installed. Run: pip install 'vaekit[explore]'.\n"
+    assert (
+        outcome.err
+        == "vaekit: The package panel, which the explorer needs, is not installed. Run: pip install 'vaekit[explore]'.\n"
+    )
 
 
 @pytest.fixture(scope="module")
 def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="a browser is driven by playwright (pip install playwright)")
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="a browser is driven by playwright (pip install playwright)"
+    )
     if BROWSER is None:
         pytest.skip("no Chromium is installed")
     with playwright.sync_playwright() as driver:
@@ -147,7 +157,11 @@ def test_in_a_browser_a_click_and_a_slider_change_the_picture(address, browser, 
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert said == []
     assert asked != []
-    assert [url for url in asked if not url.startswith((f"http://{host}:{port}/{token}/", "data:", f"blob:http://{host}:{port}/"))] == []
+    assert [
+        url
+        for url in asked
+        if not url.startswith((f"http://{host}:{port}/{token}/", "data:", f"blob:http://{host}:{port}/"))
+    ] == []
     page.goto(f"http://{host}:{port}/")
     assert "has a token" in page.content()
     page.close()

@@ -26,7 +26,11 @@ def people(n=400, seed=3):
     age = np.round(rng.normal(50, 10, n))
     work = np.where(age + rng.normal(0, 3, n) > 50, "old", "young")
     return pa.table(
-        {"age": pa.array(age, mask=rng.random(n) < 0.2), "work": work, "score": np.round(age * 2 + rng.normal(0, 2, n), 1)}
+        {
+            "age": pa.array(age, mask=rng.random(n) < 0.2),
+            "work": work,
+            "score": np.round(age * 2 + rng.normal(0, 2, n), 1),
+        }
     )
 
 
@@ -126,7 +130,9 @@ def test_fuller_cells_are_more_opaque_and_missing_values_grey():
     colouring = Colouring.of_classes("x", np.array(["b", "a", "a"]))
     assert colouring.classes == ("a", "b")
     painted = colouring.paint(Bins(np.array([[0, 1, 9, 3]]), np.array([[np.nan, 0, 1, np.nan]])))
-    np.testing.assert_array_equal(painted[0, 1:3, :3], [[31, 119, 180], [255, 127, 14]])  # the first colours of matplotlib
+    np.testing.assert_array_equal(
+        painted[0, 1:3, :3], [[31, 119, 180], [255, 127, 14]]
+    )  # the first colours of matplotlib
     assert tuple(painted[0, 3, :3]) == GREY
     assert painted[0, 0, 3] == 0 < painted[0, 1, 3] < painted[0, 3, 3] < painted[0, 2, 3] == 255
 
@@ -157,7 +163,10 @@ def test_colours_of_columns_are_their_cells(people_run):
 def test_more_rows_than_are_shown_are_a_seeded_subset(digits_run):
     few, again = Explorer(digits_run, most=100), Explorer(digits_run, most=100)
     assert len(few.rows) <= 103
-    assert few.rows.note == f"The map shows {len(few.rows)} of 1,797 rows of the data that the run was trained on, chosen at random."
+    assert (
+        few.rows.note
+        == f"The map shows {len(few.rows)} of 1,797 rows of the data that the run was trained on, chosen at random."
+    )
     np.testing.assert_array_equal(few.codes, again.codes)
     assert [few.rows.name(i) for i in range(9)] == [again.rows.name(i) for i in range(9)]
     given = Explorer(digits_run, vaekit.data.open_source("digits").values[:50])
@@ -168,7 +177,9 @@ def test_more_rows_than_are_shown_are_a_seeded_subset(digits_run):
 def test_without_data_the_rows_are_drawn_and_it_says_so(people_run, tmp_path):
     people_run.save(tmp_path / "run")
     explorer = Explorer(vaekit.load(tmp_path / "run"))
-    assert explorer.rows.note.startswith("The map shows 2,000 rows drawn from the model, not data. The run was trained on")
+    assert explorer.rows.note.startswith(
+        "The map shows 2,000 rows drawn from the model, not data. The run was trained on"
+    )
     assert explorer.rows.drawn
     drawn = people_run.open(people_run.sample(2000)).values
     np.testing.assert_array_equal(explorer.rows.column(0), drawn[:, 0])

@@ -62,8 +62,8 @@ def _say(found: Conditional) -> Markup:
     if found.size is None:
         return pieces.keys([(pieces.WITHOUT, f"{DRAWS:,} rows drawn from the model")])
     shown = ", ".join(f"{name} = {value}" for name, value in found.given.items())
-    few = " This is little: the charts are uncertain." if found.size < FEW else ""
-    size = f"Effective sample size: {found.size:,.0f} codes behind {DRAWS:,} drawn rows.{few}"
+    few = " This is little, so the charts are uncertain." if found.size < FEW else ""
+    size = f"Effective sample size: {found.size:,.0f}. The charts count {DRAWS:,} rows drawn from these codes.{few}"
     legend = pieces.keys([(pieces.WITHOUT, "without the condition"), (pieces.WITH, f"given {shown}")])
     notes = Markup("").join(Markup("<p>{}</p>").format(note) for note in found.notes)
     hidden = len(found.changed) - MOST_CHARTS

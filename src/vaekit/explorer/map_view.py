@@ -188,7 +188,7 @@ class MapView:
         unit = self.explorer.dimensions[0].unit
         order = "mean KL to the prior" if unit == "nats" else "variance of their codes"
         controls = pn.FlexBox(self.planes, self.x, self.y, self.colours)
-        chosen = pn.Row(html("A click chooses", sizing_mode=None, width=105), self.clicks)
+        chosen = pn.Row(html("A click chooses", sizing_mode=None, width=120), self.clicks)
         left = box(
             controls, chosen, pn.pane.Bokeh(self.figure, sizing_mode="scale_width"), self.legend, width=560, most=680
         )

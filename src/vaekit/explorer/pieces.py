@@ -12,7 +12,7 @@ from markupsafe import Markup
 from vaekit.explorer.colours import GREY, Colouring
 from vaekit.explorer.conditions import Changed
 from vaekit.explorer.explorer import Explorer
-from vaekit.pictures import make_strip
+from vaekit.pictures import embed, tile, to_rgba
 from vaekit.plots.numbers import cut, percent, write_value
 from vaekit.plots.tables import write_short
 
@@ -27,9 +27,9 @@ LONGEST_CELL = 40
 
 def picture(explorer: Explorer, examples: Sequence[Array], label: str, columns: int, width: int) -> Markup:
     """Return pictures side by side, in one picture of at most `width` pixels."""
-    strip = make_strip(label, np.stack(examples), explorer.scale, columns)
+    sheet = tile(to_rgba(explorer.scale.bytes(np.stack(examples))), columns, zoom=1, gap=1)  # the browser enlarges it
     style = f"width:min({width}px,100%);image-rendering:pixelated;display:block;margin-bottom:6px"
-    return Markup('<img src="{}" style="{}" alt="{}">').format(strip.source, style, label)
+    return Markup('<img src="{}" style="{}" alt="{}">').format(embed(sheet), style, label)
 
 
 def columns_table(names: Sequence[str], columns: Mapping[str, Sequence[str]]) -> Markup:

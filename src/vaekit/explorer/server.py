@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import secrets
+import socket
 import webbrowser
 from typing import Any
 from urllib.parse import urlsplit
@@ -84,20 +86,15 @@ class ExplorerServer:
             page.add_panel("page", View(explorer, served=True).layout)
             return page
 
-        try:
-            self._server = pn.io.server.get_server(
-                {"/": make_page},
-                port=port,
-                address=ADDRESS,
-                prefix=f"/{self.token}",
-                websocket_origin="*",  # origins are compared with the host before, whatever port a tunnel has
-                title=f"{explorer.run.path.resolve().name} – vaekit",
-            )
-        except OSError as error:
-            if error.errno not in (errno.EADDRINUSE, errno.EACCES):
-                raise
-            fault = "in use" if error.errno == errno.EADDRINUSE else "reserved for the system"
-            raise VaekitError(f"The port {port} is {fault}", mend="Choose another `port=`, or leave it out") from error
+        _check_port(port)
+        self._server = pn.io.server.get_server(
+            {"/": make_page},
+            port=port,
+            address=ADDRESS,
+            prefix=f"/{self.token}",
+            websocket_origin="*",  # origins are compared with the host before, whatever port a tunnel has
+            title=f"{explorer.run.path.resolve().name} – vaekit",
+        )
         self._server._tornado.default_router.rules.insert(0, Rule(_Strangers(self.token), _Refuse))
 
     @property
@@ -119,3 +116,17 @@ class ExplorerServer:
         finally:
             self._server.stop()
             self._server._http.stop()
+
+
+def _check_port(port: int) -> None:
+    """Raise an error if a port is in use, or reserved for the system."""
+    with socket.socket() as probe:
+        if os.name == "posix":  # as the server does: a port that was closed a moment ago is free
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((ADDRESS, port))
+        except OSError as error:
+            if error.errno not in (errno.EADDRINUSE, errno.EACCES):
+                raise
+            fault = "in use" if error.errno == errno.EADDRINUSE else "reserved for the system"
+            raise VaekitError(f"The port {port} is {fault}", mend="Choose another `port=`, or leave it out") from error

@@ -12,7 +12,7 @@ from vaekit.data import Source
 from vaekit.evaluation import TableModel, measure
 from vaekit.explorer.explorer import Explorer
 from vaekit.models import VariationalAutoEncoder
-from vaekit.plots.numbers import nats, significant
+from vaekit.plots.numbers import nats
 
 Array = npt.NDArray[Any]
 CANDIDATES = 5
@@ -79,7 +79,7 @@ def _explain(explorer: Explorer, positions: list[int], made: list[Array]) -> lis
     sizes = np.abs(errors).reshape(len(errors), -1) / _usual_errors(explorer)
     return [
         tuple(
-            f"{name} = {text}, reconstructed as {other} ({significant(size)} times the usual error)"
+            f"{name} = {text}, reconstructed as {other} ({size:.1f} times the usual error)"
             for (name, text, size), other in zip(reasons, _others(explorer, reasons, y), strict=True)
         )
         for reasons, y in zip(_strongest(explorer, positions, sizes, LEAST_ERROR), made, strict=True)

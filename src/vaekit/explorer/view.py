@@ -34,7 +34,7 @@ class View:
         if explorer.run.reads_tables and isinstance(explorer.run.model, VariationalAutoEncoder):
             self.condition = ConditionView(explorer)
             named.insert(1, ("Set columns", self.condition.layout))
-        self.tabs = pn.Tabs(*named, sizing_mode="stretch_width", dynamic=True, stylesheets=[TABS])
+        self.tabs = pn.Tabs(*named, sizing_mode="stretch_width", stylesheets=[TABS])
         self.tabs.param.watch(self._open, "active")
         theme = "light" if pn.config.theme == "dark" else "dark"
         link = Markup(' · <a href="?theme={}">{} page</a>').format(theme, theme) if served else ""
