@@ -90,6 +90,7 @@ def test_a_click_moves_a_code_within_the_plane(explorer, plane):
     np.testing.assert_allclose(plane.project(moved), point)
     rest = np.eye(4) - plane.axes.T @ plane.axes
     np.testing.assert_allclose(rest @ moved, rest @ z, atol=1e-12)
+    np.testing.assert_allclose([plane.project(code) for code in explorer.codes], plane.points, atol=1e-12)
     chosen = plane.points[123] + 1e-9
     assert plane.nearest(chosen, plane.window()) == 123
 
