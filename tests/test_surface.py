@@ -46,6 +46,7 @@ VERBS = {
     "sample": {"run", "--out", "-n", "--seed", "--mean", "--given", "--complete"},
     "report": {"run", "source", "--beside"},
     "compare": {"runs", "--rows", "--samples"},
+    "explore": {"run", "source", "--port", "--no-browser"},
     "describe": {"what", "--set"},
     "recipes": {"--keys"},
     "share": {"run", "source", "--out", "--least-count", "--blunt", "--license", "--json"},

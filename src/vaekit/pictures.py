@@ -101,12 +101,21 @@ def make_strip(label: str, pictures: Array, scale: Scale, columns: int) -> Strip
     """Make a strip from pictures of shape (n, H, W, C), with `columns` pictures in each row."""
     zoom = max(1, round(SHEET / (columns * pictures.shape[2])))
     sheet = tile(to_rgba(scale.bytes(pictures)), columns, zoom, GAP)
+    return Strip(label, embed(sheet, optimize=True), sheet.shape[1], sheet.shape[0])
+
+
+def embed(sheet: npt.NDArray[np.uint8], optimize: bool = False) -> str:
+    """Return a picture (H, W, 4) as a PNG in a data URI.
+
+    Args:
+        sheet: the picture.
+        optimize: whether to look longer for a smaller file.
+    """
     from PIL import Image  # slow to import
 
     buffer = io.BytesIO()
-    Image.fromarray(sheet).save(buffer, "PNG", optimize=True)
-    encoded = base64.b64encode(buffer.getvalue()).decode()
-    return Strip(label, f"data:image/png;base64,{encoded}", sheet.shape[1], sheet.shape[0])
+    Image.fromarray(sheet).save(buffer, "PNG", optimize=optimize)
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def to_rgba(pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, get_type_hints
 import typer
 from typer.core import TyperGroup
 
+from vaekit.cli.explore_verb import explore
 from vaekit.cli.options import ImportOption
 from vaekit.cli.row_verbs import encode, impute, reconstruct, sample, score
 from vaekit.cli.run_verbs import audit, compare, describe, evaluate, recipes, remedy, report, train
@@ -29,6 +30,7 @@ VERBS: dict[Callable[..., None], str] = {
     sample: "vaekit sample runs/people --given work=farm -n 50 --out new.csv",
     compare: "vaekit compare runs/digits runs/better",
     report: "vaekit report runs/digits --beside runs/better",
+    explore: "vaekit explore runs/digits",
     describe: "vaekit describe people.csv",
     share: "vaekit share runs/people --out shared/people --least-count 20",
     push: "vaekit push runs/people ada/people --license apache-2.0",

@@ -22,6 +22,7 @@ FLAGS = {
             "draws",
             "overwrite",
             "license",
+            "port",
         )
     },
     "settings": "--set",

@@ -13,7 +13,7 @@ from vaekit.evaluation.gap import GapFigures, InferenceGap, inference_gap
 from vaekit.evaluation.rate_distortion import RateDistortionCurve, RatePoint, rate_distortion
 from vaekit.evaluation.reading import Reading, Remedy
 from vaekit.evaluation.shares import measure_shares
-from vaekit.evaluation.summary import Evaluator
+from vaekit.evaluation.summary import Evaluator, factorize
 from vaekit.evaluation.tables import TableFigures, TableModel, measure_tables
 from vaekit.evaluation.unfinished import Unfinished, unfinished
 
@@ -57,6 +57,7 @@ __all__ = [
     "disentanglement",
     "evaluating",
     "factor_vae",
+    "factorize",
     "first_remedy",
     "first_row",
     "inference_gap",

@@ -78,7 +78,7 @@ class Evaluator:
         if measured.independent:  # otherwise q(z) is not a mixture of diagonal Gaussians
             parts = decompose_rate(measured.mean, measured.std, measured.rate)
             posterior = DiagonalNormal(torch.from_numpy(measured.mean), torch.from_numpy(measured.std))
-            factorized = _factorize(model.prior(), posterior)
+            factorized = factorize(model.prior(), posterior)
             per_dimension = posterior.kl_per_dimension(factorized).mean(0).numpy()
         bits = -estimate.value / (math.log(2) * math.prod(self.schema.event_shape))
         return BoundFigures(
@@ -114,7 +114,7 @@ class Evaluator:
         return measure_picture_baselines(self.train, rows, self.schema, linear)
 
 
-def _factorize(prior: Distribution, posterior: DiagonalNormal) -> DiagonalNormal:
+def factorize(prior: Distribution, posterior: DiagonalNormal) -> DiagonalNormal:
     """Return the prior if it is a diagonal Gaussian, else a diagonal Gaussian with the mean and variance of q(z)."""
     if isinstance(prior, DiagonalNormal):
         return DiagonalNormal(prior.mean.cpu(), prior.stddev.cpu())  # where the measurements are

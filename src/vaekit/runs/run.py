@@ -174,6 +174,24 @@ class Run(ModelRun):
 
         options = {"least_count": least_count, "blunt": blunt, "license": license}
         return push(self, repository, private, revision, X, **options)
+    def explore(self, X: object | None = None) -> Any:
+        """Return a page that explores the run, which a notebook shows: a map of codes, sliders, and strange rows.
+
+        For a mixed table the page also shows the columns of new rows given the values of some columns. `vaekit explore`
+        opens the same page in a browser. It writes nothing.
+
+        Args:
+            X: rows to explore, as in `encode`. By default they are all rows that the run was trained on or, if these are
+                not at hand, rows drawn from the model.
+
+        Returns:
+            A Panel object.
+
+        Raises:
+            DataError: if X does not fit the schema.
+            VaekitError: if Panel is not installed (`pip install 'vaekit[explore]'`).
+        """
+        return doors.explore(self, X)
 
     def facts(self) -> list[tuple[str, str]]:
         """Return what the run holds as names and texts: its data, its model and its best weights."""
