@@ -58,8 +58,8 @@ def draw_new(model: TableModel, rules: RuleSet, n: int, seed: int, blocks: Block
                     noises = uniform[chosen[start : start + len(part)]].to(part.device)
                     made.append(own.decoder(part).base_dist.plain.common().draw(noises).cpu())
                     start += len(part)
-        codes = model.cells.inverse(torch.cat(made)[: len(rows)]).numpy()
-        return model.cells.draw_rare(codes, noise.uniform((len(columns),), RowStream.RULE_RARE).numpy())
+        codes = model.cells.inverse(torch.cat(made)[: len(rows)])
+        return model.cells.draw_rare(codes, noise.uniform((len(columns),), RowStream.RULE_RARE)).numpy()
 
     free = np.full((n, len(columns)), np.nan)
     codes, broken = rules.draw(draw, free, lambda rows: _mend_noise(rows[:, None], rules, seed))

@@ -152,7 +152,8 @@ class TableRun(Run):
             codes = self._draw_obeying(n, seed, given)
         else:
             codes = super().sample(n, seed, mean, given)
-            codes = self._cells.draw_rare(codes, SeedStream.SAMPLE_RARE.rng(seed).random(codes.shape))
+            rare = torch.from_numpy(SeedStream.SAMPLE_RARE.rng(seed).random(codes.shape))
+            codes = self._cells.draw_rare(torch.from_numpy(codes), rare).numpy()
         return self._own(codes if complete else self._with_missing(codes, given, seed), given)
 
     def _draw_obeying(self, n: int, seed: int, given: Mapping[str, Any]) -> npt.NDArray[np.float64]:
@@ -257,7 +258,7 @@ class TableRun(Run):
         """
         source, model = self.open(X), self._table_model(samples)
         allowed = fillable_cells(self._frame_of(source).names, len(source.values), columns, where)
-        codes = model.cells.round(model.impute(self.prepare(source))[0])
+        codes = model.cells.round(torch.from_numpy(model.impute(self.prepare(source))[0])).numpy()
         return self._filled(fill_means(self.rules, codes, source.values), source, allowed, blanks)
 
     def uncertainty(self, X: object, samples: int | None = None, blanks: bool = False) -> Any:
