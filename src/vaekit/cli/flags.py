@@ -21,6 +21,8 @@ FLAGS = {
             "samples",
             "draws",
             "overwrite",
+            "part",
+            "to",
         )
     },
     "settings": "--set",

@@ -36,6 +36,7 @@ from vaekit.evaluation import (
 )
 from vaekit.evaluation import rate_distortion as measure_curve
 from vaekit.evaluation.calibration import Calibration, measure_calibration
+from vaekit.export import MOST_SAMPLES, Subject, make_part, write_part
 from vaekit.folder import WEIGHTS
 from vaekit.models import LatentModel
 from vaekit.pictures import Scale, make_strip
@@ -294,6 +295,35 @@ class Run(KeptRun):
         if dtype.kind in "ui":  # a model of counts may draw numbers beyond the type of the data
             drawn = drawn.round().clip(np.iinfo(dtype).min, np.iinfo(dtype).max)
         return drawn.astype(dtype)
+
+    def export(self, file: str | Path, part: str = "encode", to: str = "onnx", samples: int = MOST_SAMPLES) -> Path:
+        """Write a part of the model as one file that runs without vaekit, from the units of the data back to them.
+
+        The metadata of the file hold the names and kinds of columns, the tables of categories, and how noise belongs to a
+        row; `vaekit.row_noise` makes the noise with NumPy alone. The numbers are those of the method of the same name (of
+        `score`: `score_samples`), up to rounding in single precision.
+
+        Args:
+            file: the file to write; an earlier one is replaced.
+            part: `encode`, `decode` or `score`; of a mixed table also `impute` or `sample`.
+            to: `onnx`, or `torch` for a program that `torch.export.load` reads.
+            samples: number of draws K of `score` and `impute`, from 1 to 20.
+
+        Returns:
+            Path of the file.
+
+        Raises:
+            VaekitError: if the model does not have the part, or the part cannot be exported.
+            RunError: if the file cannot be written.
+
+        Examples:
+            >>> import tempfile, vaekit
+            >>> run = vaekit.train("digits", settings={"training.epochs": 1}, out=f"{tempfile.mkdtemp()}/run")
+            >>> run.export(run.path / "encode.pt2", to="torch").name
+            'encode.pt2'
+        """
+        subject = Subject(self.model, self.schema, self.transform, samples, self.recipe.seed)
+        return write_part(make_part(part, subject), file, to)
 
     def evaluate(
         self,
