@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import logging
 import warnings
@@ -51,7 +52,7 @@ def write_part(part: ExportedPart, path: str | Path, to: str = "onnx") -> Path:
         if to == "onnx":
             _write_onnx(part, program, temporary, described)
         else:
-            torch.export.save(program, temporary, extra_files={f"{ENTRY}.json": described})
+            _write_program(program, temporary, described)
     return path
 
 
@@ -98,6 +99,16 @@ def _write_onnx(part: ExportedPart, program: Any, path: Path, described: str) ->
     for node in found.model.graph.all_nodes():
         node.metadata_props.clear()  # traces of the exporter, with paths of this machine
     found.save(path)
+
+
+def _write_program(program: Any, path: Path, described: str) -> None:
+    """Write a program without the places in source files that its operations come from, which are paths of this machine."""
+    for module in program.graph_module.modules():
+        for node in getattr(module, "graph", torch.fx.Graph()).nodes:
+            node.meta.pop("stack_trace", None)
+    content = io.BytesIO()  # a file would give its name, and that of this machine, to every entry
+    torch.export.save(program, content, extra_files={f"{ENTRY}.json": described})
+    path.write_bytes(content.getvalue())
 
 
 def describe_part(part: ExportedPart) -> dict[str, Any]:
