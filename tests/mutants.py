@@ -194,9 +194,9 @@ MUTANTS = [
     ),
     Mutant(
         "the resolution's sign in a marginal",
-        "data/tables/marginals.py",
-        "+ np.log(self.resolution)",
-        "- np.log(self.resolution)",
+        "data/tables/score_maps.py",
+        "+ math.log(m.resolution)",
+        "- math.log(m.resolution)",
         "tests/data/test_marginals.py::test_the_measure_of_a_real_cell_is_an_interval_as_wide_as_neighbours_are_apart",
     ),
     Mutant(

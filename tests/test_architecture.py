@@ -21,12 +21,14 @@ ROOMS = (
     "reporters",
     "pictures",
     "html",
+    "row_noise",
     "data",
     "distributions",
     "networks",
     "models",
     "objectives",
     "evaluation",
+    "export",
     "auditing",
     "folder",
     "training",
@@ -135,9 +137,15 @@ def test_streams_of_noise_have_their_numbers_in_one_place():
 
 
 DRAWN = {
-    "RowStream.TRANSFORM": {"Rows._fixed"},
-    "RowStream.POSTERIOR": {"_measure_block", "TablePosterior.draw_weighted", "_estimate", "_positions"},
-    "RowStream.FILL": {"TableModel._expected", "TableModel._values", "_measure_block"},
+    "RowStream.TRANSFORM": {"Rows._fixed", "ExportedPart.rows"},
+    "RowStream.POSTERIOR": {
+        "_measure_block",
+        "TablePosterior.draw_weighted",
+        "_estimate",
+        "_positions",
+        "ExportedPart.posterior_noise",
+    },
+    "RowStream.FILL": {"Impute.inputs", "TableModel._expected", "TableModel._values", "_measure_block"},
     "RowStream.CHOICE": {"TableModel.draw", "TableModel._surprise"},
     "RowStream.RARE": {"TableModel._values"},
     "RowStream.AGGREGATE": {"decompose_rate"},

@@ -45,6 +45,7 @@ VERBS = {
     },
     "sample": {"run", "--out", "-n", "--seed", "--mean", "--given", "--complete"},
     "report": {"run", "source", "--beside"},
+    "export": {"run", "--out", "--part", "--to", "--samples"},
     "compare": {"runs", "--rows", "--samples"},
     "explore": {"run", "source", "--port", "--no-browser"},
     "describe": {"what", "--set"},

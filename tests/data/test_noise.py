@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from vaekit.data import RowNoise, RowStream, SeedStream, noise, open_source, split_source
+from vaekit import row_noise as noise
+from vaekit.data import RowNoise, RowStream, SeedStream, open_source, split_source
 from vaekit.data.options import DataOptions
 
 rows = st.integers(0, 2**31).map(lambda seed: np.random.default_rng(seed).integers(0, 256, (6, 3)).astype(np.uint8))

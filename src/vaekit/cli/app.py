@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 
 from vaekit.cli.explore_verb import explore
 from vaekit.cli.options import ImportOption
-from vaekit.cli.row_verbs import encode, impute, reconstruct, sample, score
+from vaekit.cli.row_verbs import encode, export, impute, reconstruct, sample, score
 from vaekit.cli.run_verbs import audit, compare, describe, evaluate, recipes, remedy, report, train
 from vaekit.cli.share_verbs import push, share
 from vaekit.errors import Interrupted
@@ -28,6 +28,7 @@ VERBS: dict[Callable[..., None], str] = {
     score: "vaekit score runs/people people.csv --out scores.csv --explain",
     impute: "vaekit impute runs/people people.csv --out filled.csv",
     sample: "vaekit sample runs/people --given work=farm -n 50 --out new.csv",
+    export: "vaekit export runs/digits --part score --samples 10 --out score.onnx",
     compare: "vaekit compare runs/digits runs/better",
     report: "vaekit report runs/digits --beside runs/better",
     explore: "vaekit explore runs/digits",

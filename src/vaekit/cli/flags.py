@@ -23,6 +23,8 @@ FLAGS = {
             "overwrite",
             "license",
             "port",
+            "part",
+            "to",
         )
     },
     "settings": "--set",

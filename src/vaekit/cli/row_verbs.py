@@ -178,3 +178,19 @@ def sample(
         mean = True
         typer.echo("The pictures are means of p(x|z); use --no-mean for draws from it.", file=sys.stderr)
     write(loaded, out, lambda _: draw_rows(loaded, n, given or [], seed, bool(mean), complete), None, "data")
+
+
+def export(
+    run: RunArgument,
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The file to write, usually .onnx or .pt2.")],
+    part: Annotated[
+        str, typer.Option("--part", help="`encode`, `decode` or `score`; of a mixed table also `impute` or `sample`.")
+    ] = "encode",
+    to: Annotated[str, typer.Option("--to", help="`onnx`, or `torch` for a program of torch.export.")] = "onnx",
+    samples: Annotated[int, typer.Option("--samples", help="Draws K of `score` and `impute`, from 1 to 20.")] = 20,
+) -> None:
+    """Write a part of the model as an ONNX or torch file."""
+    from vaekit.runs.load import load
+
+    made = load(run).export(out, part, to, samples)
+    typer.echo(f"Wrote {part} ({made.stat().st_size:,} bytes): {made}", file=sys.stdout)

@@ -19,7 +19,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from vaekit.data.noise import GOLDEN, mix
+from vaekit.row_noise import GOLDEN, mix
 
 STRIDE = -1640531527
 """An odd number (2³² divided by the golden ratio, as a signed integer) between the counters of neighbouring elements."""

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from vaekit.data.noise import RowNoise, mix
+from vaekit.data.noise import RowNoise
 from vaekit.data.part import Part, normalise
+from vaekit.row_noise import mix
 
 MOST_HASHES = 1 << 16
 """Most hashes that are kept (half a megabyte). The smallest are kept, which belong to a random sample of rows."""

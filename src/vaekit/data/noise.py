@@ -1,11 +1,7 @@
 """Noise that is a function of the bytes of a row, so that evaluation is deterministic.
 
-Each row's bytes give a 64-bit key, and the i-th number of a stream is a hash of the key and i. So a row has the same
-noise in every call, at every position and in every batch: `score(x)` is a function of x.
-
-References:
-    Salmon, Moraes, Dror and Shaw, "Parallel Random Numbers: As Easy as 1, 2, 3", 2011, for counter-based generators;
-    Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators", 2014, for the mixing function.
+The numbers are those of `vaekit.row_noise`. So a row has the same noise in every call, at every position and in every
+batch: `score(x)` is a function of x.
 
 `RowStream` lists all streams of noise for a row, `SeedStream` all streams from a seed alone. Each use has its own
 number. The noise of training is not listed: it depends on seed, step and process.
@@ -13,7 +9,6 @@ number. The noise of training is not listed: it depends on seed, step and proces
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,8 +19,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-UInt = npt.NDArray[np.uint64]
-GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+from vaekit.row_noise import UInt, row_keys, row_uniform
 
 
 @unique
@@ -145,13 +139,6 @@ class SeedStream(IntEnum):
         return np.random.default_rng([seed, self, *more])
 
 
-def mix(value: UInt) -> UInt:
-    """Hash 64-bit integers with the finalizer of splitmix64, which is a bijection."""
-    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return value ^ (value >> np.uint64(31))
-
-
 _GENERATOR = threading.RLock()
 """Lock held by the thread that draws from torch's global generator."""
 
@@ -196,10 +183,7 @@ class RowNoise:
     """
 
     def __init__(self, rows: npt.NDArray[np.generic], seed: int = 0) -> None:
-        rows = np.ascontiguousarray(rows)
-        salt = int(seed).to_bytes(8, "little", signed=True)
-        digests = b"".join(hashlib.blake2b(row.tobytes(), digest_size=8, key=salt).digest() for row in rows)
-        self.keys: UInt = np.frombuffer(digests, dtype=np.uint64)
+        self.keys: UInt = row_keys(rows, seed)
 
     def uniform(self, shape: Sequence[int], stream: RowStream, start: int = 0) -> Tensor:
         """Return uniform noise in the open interval (0, 1) for each row, shape (B, *shape), float64.
@@ -209,12 +193,7 @@ class RowNoise:
             stream: purpose of the noise; different streams are independent.
             start: how many numbers of the stream to skip.
         """
-        count = int(np.prod(shape, dtype=np.int64))
-        with np.errstate(over="ignore"):
-            keys = mix(self.keys + mix(np.uint64(stream + 1) * GOLDEN + np.zeros(1, np.uint64)))
-            counters = np.arange(start + 1, start + count + 1, dtype=np.uint64) * GOLDEN
-            bits = mix(keys[:, None] + counters[None, :]) >> np.uint64(12)
-        return torch.from_numpy((bits.astype(np.float64) + 0.5) * 2.0**-52).reshape(len(keys), *shape)
+        return torch.from_numpy(row_uniform(self.keys, shape, stream, start))
 
     def normal(self, shape: Sequence[int], stream: RowStream, start: int = 0) -> Tensor:
         """Return standard normal noise for each row, shape (B, *shape), float32; for the arguments see `uniform`."""

@@ -20,7 +20,7 @@ from vaekit.distributions.table_cells import TableCells
 class CellNetwork(Protocol):
     """Gives the distributions of cells from the sum of the vectors of other cells."""
 
-    selectors: Tensor
+    lists: tuple[int, ...]
     """For each number, the cell that says whether the number is there, or −1."""
     sources: Tensor
     """For each number, the cells that give the values of `nearby`: a number and its choice of a point mass, (R, C, 2)."""
@@ -134,16 +134,16 @@ class AutoregressiveCells(TableCells):
         if given is not None:
             found = given.to(found).expand_as(found).clone()
         context = self.network.vectors(found).sum(-2)
-        first = self.count - len(self.network.selectors)
+        first = self.count - len(self.network.lists)
         for cell in range(self.count):
             known = ~torch.isnan(found[..., cell])
-            if bool(known.all()):
+            if given is not None and bool(known.all()):
                 continue
             one = self.network.cell(cell, context, self.decoded, found)
             one = one.common() if self.only_common else one
             value = self.network.settle(cell, choose(one, cell)[..., 0].to(found))
             found[..., cell] = torch.where(known, found[..., cell], value)
-            selector = int(self.network.selectors[cell - first]) if cell >= first else -1
+            selector = self.network.lists[cell - first] if cell >= first else -1
             if selector >= 0:  # the number is not there where a point mass was chosen
                 last = self.network.last_category(selector)
                 value = torch.where(found[..., selector] == last, value, torch.nan)

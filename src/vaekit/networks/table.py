@@ -44,7 +44,7 @@ class TableInput(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, 2S) to (B, width)."""
         categories, numbers = x[:, : self.categories], x[:, self.categories : self.categories + self.numbers]
-        features = x.new_zeros(len(x), self.width)
+        features = x.new_zeros(x.shape[0], self.width)  # not `len(x)`, which an export takes for a constant
         if self.scores is not None:
             observed = ~torch.isnan(numbers)
             clamped = torch.where(observed, numbers.clamp(-REACH, REACH), 0.0)

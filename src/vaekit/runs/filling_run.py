@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+import torch
 
 from vaekit.data import Rows, Source, Split
 from vaekit.data.blanks import blank_cells
@@ -68,7 +69,7 @@ class FillingRun(Run):
         """
         source, model = self.open(X), self._table_model(samples)
         allowed = fillable_cells(self._frame_of(source).names, len(source.values), columns, where)
-        codes = model.cells.round(model.impute(self.prepare(source))[0])
+        codes = model.cells.round(torch.from_numpy(model.impute(self.prepare(source))[0])).numpy()
         return self._filled(fill_means(self.rules, codes, source.values), source, allowed, blanks)
 
     def uncertainty(self, X: object, samples: int | None = None, blanks: bool = False) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,10 +20,6 @@ from vaekit.evaluation import (
 )
 from vaekit.models import LatentModel
 from vaekit.runs.base import KeptRun
-
-if TYPE_CHECKING:
-    pass
-
 
 Array = npt.NDArray[Any]
 

@@ -53,9 +53,9 @@ def draw_new(model: TableModel, rules: RuleSet, numbers: Indices, seed: int, til
         with evaluating(model.model):
             for chosen, own, z in tiles(_draw_codes(model, numbers[rows], seed, attempt), rows):
                 drawn = own.decoder(z).base_dist.plain.common().draw(uniform[chosen].to(z.device))
-                made.append(model.cells.inverse(drawn.cpu()).numpy())
-        codes = np.concatenate(made)[: len(rows)]
-        return model.cells.draw_rare(codes, noise.uniform((len(columns),), RowStream.RULE_RARE).numpy())
+                made.append(model.cells.inverse(drawn.cpu()))
+        codes = torch.cat(made)[: len(rows)]
+        return model.cells.draw_rare(codes, noise.uniform((len(columns),), RowStream.RULE_RARE)).numpy()
 
     free = np.full((len(numbers), len(columns)), np.nan)
     codes, broken = rules.draw(draw, free, lambda rows: _mend_noise(numbers[rows, None], rules, seed))

@@ -29,6 +29,7 @@ from vaekit.evaluation import (
 )
 from vaekit.evaluation import rate_distortion as measure_curve
 from vaekit.evaluation.calibration import Calibration, measure_calibration
+from vaekit.export import MOST_SAMPLES, Subject, make_part, write_part
 from vaekit.folder import WEIGHTS
 from vaekit.pictures import Scale, make_strip
 from vaekit.runs import doors
@@ -174,6 +175,7 @@ class Run(ModelRun):
 
         options = {"least_count": least_count, "blunt": blunt, "license": license}
         return push(self, repository, private, revision, X, **options)
+
     def explore(self, X: object | None = None) -> Any:
         """Return a page that explores the run, which a notebook shows: a map of codes, sliders, and strange rows.
 
@@ -235,6 +237,35 @@ class Run(ModelRun):
             f"This action needs a run on a mixed table, but '{self.path}' was trained on {self.schema.kind} data",
             mend="" if self.schema.picture else "Train with data.kind=mixed",
         )
+
+    def export(self, file: str | Path, part: str = "encode", to: str = "onnx", samples: int = MOST_SAMPLES) -> Path:
+        """Write a part of the model as one file that runs without vaekit, from the units of the data back to them.
+
+        The metadata of the file hold the names and kinds of columns, the tables of categories, and how noise belongs to a
+        row; `vaekit.row_noise` makes the noise with NumPy alone. The numbers are those of the method of the same name (of
+        `score`: `score_samples`), up to rounding in single precision.
+
+        Args:
+            file: the file to write; an earlier one is replaced.
+            part: `encode`, `decode` or `score`; of a mixed table also `impute` or `sample`.
+            to: `onnx`, or `torch` for a program that `torch.export.load` reads.
+            samples: number of draws K of `score` and `impute`, from 1 to 20.
+
+        Returns:
+            Path of the file.
+
+        Raises:
+            VaekitError: if the model does not have the part, or the part cannot be exported.
+            RunError: if the file cannot be written.
+
+        Examples:
+            >>> import tempfile, vaekit
+            >>> run = vaekit.train("digits", settings={"training.epochs": 1}, out=f"{tempfile.mkdtemp()}/run")
+            >>> run.export(run.path / "encode.pt2", to="torch").name
+            'encode.pt2'
+        """
+        subject = Subject(self.model, self.schema, self.transform, samples, self.recipe.seed)
+        return write_part(make_part(part, subject), file, to)
 
     def evaluate(
         self,

@@ -142,7 +142,7 @@ class TableRun(FillingRun):
         else:
             codes = super().sample(n, seed, mean, given, start=start)
             uniform = RowNoise(numbers[:, None], seed).uniform((codes.shape[1],), RowStream.SAMPLE_RARE)
-            codes = self._cells.draw_rare(codes, uniform.numpy())
+            codes = self._cells.draw_rare(torch.from_numpy(codes), uniform).numpy()
         return self._own(codes if complete else self._with_missing(codes, numbers, given, seed), given)
 
     def _draw_obeying(

@@ -24,7 +24,8 @@ from torch import Tensor
 
 from vaekit.data.steps import Step
 from vaekit.data.tables.columns import CATEGORICAL, Column
-from vaekit.data.tables.marginals import Marginal, fit_marginal, standardize
+from vaekit.data.tables.families import Families
+from vaekit.data.tables.marginals import MOST_MASSES, Marginal, fit_marginal, standardize
 from vaekit.data.tables.neighbours import are_exact, find_neighbours
 
 Array = npt.NDArray[np.float64]
@@ -54,19 +55,19 @@ class Categories(BaseModel):
         named, shared = set(range(last)) - set(self.withheld), set(range(last, values)) - set(self.withheld)
         return (*(code in named for code in range(last)), bool(shared))
 
-    def draw_rare(self, codes: Array, uniform: Array, common: bool) -> Array:
+    def draw_rare(self, codes: Tensor, uniform: Tensor, common: bool) -> Tensor:
         """Replace the shared category in codes by one of its values, drawn by its share; arguments as in `Cells.draw_rare`."""
         last, values = self.n_categories - 1, len(self.log_share) - 1
         share = np.exp(self.log_share[last:values])
         if common:
             share[[code - last for code in self.withheld if code >= last]] = 0
             if not any(self.drawn):
-                return np.full(codes.shape, np.nan)
+                return torch.full_like(codes, torch.nan)
         if not share.any():
             return codes
-        reached = np.cumsum(share)
-        rare = np.searchsorted(reached, uniform * reached[-1], side="right").clip(max=np.flatnonzero(share)[-1])
-        return np.where(codes == last, codes + rare, codes)
+        reached = torch.from_numpy(np.cumsum(share))
+        rare = torch.searchsorted(reached, (uniform * reached[-1]).contiguous(), right=True)
+        return torch.where(codes == last, codes + rare.clamp(max=int(np.flatnonzero(share)[-1])), codes)
 
 
 class Layout(BaseModel):
@@ -159,49 +160,50 @@ class Cells(Step):
         every = (True,) * column.n_categories
         return column.drawn if isinstance(column, Categories) and any(column.drawn) else every
 
+    @cached_property
+    def _families(self) -> Families:
+        """Return the columns of both families, as tensors."""
+        return Families(self.columns, self.column_slots)
+
     def forward(self, x: Tensor, uniform: Tensor | None = None) -> Tensor:  # noqa: ARG002
         """Map the codes (B, C) of a table to slots and log-measures (B, 2S), float32."""
-        codes, slots = x.double().numpy(), self.layout.slots
-        seen = np.full((len(codes), 2 * slots), np.nan)
-        for column, (category, score), code in zip(self.columns, self.column_slots, codes.T, strict=True):
-            here = ~np.isnan(code)
-            if isinstance(column, Categories):
-                chosen = code[here]
-                seen[here, category] = np.minimum(chosen, column.n_categories - 1)
-                seen[here, slots + category] = np.array(column.log_share)[chosen.astype(np.int64)]
-                continue
-            if category >= 0:
-                mass = column.point_mass(code)
-                seen[here, category] = mass[here]
-                seen[here, slots + category] = 0.0
-                here &= mass == len(column.point_masses)
-            seen[here, score], seen[here, slots + score] = column.score_cells(code[here])
-        return torch.from_numpy(seen).float()
-
-    def round(self, codes: Array) -> Array:
-        """Round numbers (n, C) to values that their columns can take, such as whole years or cents."""
-        columns = [
-            c.round(x) if isinstance(c, Marginal) and c.spacing else x
-            for c, x in zip(self.columns, codes.T, strict=True)
+        own, codes = self._families, x.double().T.contiguous()  # rows of columns, which lie together in memory
+        chosen, numbers = codes.index_select(0, own.categories), codes.index_select(0, own.numbers)
+        missing, absent = chosen.isnan(), numbers.isnan()
+        share = own.log_share[chosen.nan_to_num().long() + own.first]
+        score, measure = (found.T for found in own.maps.score_cells(numbers.T, own.every))
+        mass = own.maps.point_mass(numbers.T, own.every).T
+        no_number = absent | (mass < own.maps.counts.unsqueeze(-1))
+        slots = [
+            torch.minimum(chosen, own.last).masked_fill(missing, torch.nan),  # one NaN, of the same bits
+            mass.double().masked_fill(absent, torch.nan),
+            score.masked_fill(no_number, torch.nan),
         ]
-        return np.stack(columns, 1) if columns else codes
+        measures = [
+            share.masked_fill(missing, torch.nan),
+            torch.zeros_like(numbers).masked_fill(absent, torch.nan),
+            measure.masked_fill(no_number, torch.nan),
+        ]
+        seen = [torch.cat(parts).index_select(0, own.order) for parts in (slots, measures)]
+        return torch.cat(seen).float().T.contiguous()
+
+    def round(self, codes: Tensor) -> Tensor:
+        """Round numbers (n, C) to values that their columns can take, such as whole years or cents."""
+        own = self._families
+        numbers = own.maps.to_grid(codes[:, own.numbers], own.every)
+        return torch.cat([codes[:, own.categories], numbers], 1)[:, own.columns]
 
     def inverse(self, y: Tensor) -> Tensor:
         """Map slots (…, S) back to codes (…, C), float64; a shared category becomes its most frequent value."""
-        slots = y.double().numpy()
-        codes = np.empty((*slots.shape[:-1], len(self.columns)))
-        for i, (column, (category, score)) in enumerate(zip(self.columns, self.column_slots, strict=True)):
-            if isinstance(column, Categories):
-                codes[..., i] = np.minimum(slots[..., category], column.known - 1)
-                continue
-            codes[..., i] = column.inverse(slots[..., score])
-            if category >= 0:
-                mass, values = slots[..., category], np.append(column.point_masses, np.nan)
-                chosen = values[np.nan_to_num(mass).astype(np.int64)]
-                codes[..., i] = np.where(mass < len(column.point_masses), chosen, codes[..., i])
-        return torch.from_numpy(codes)
+        own, slots = self._families, y.double().reshape(-1, y.shape[-1]).T.contiguous()
+        chosen = torch.minimum(slots.index_select(0, own.category_slots), own.known - 1)
+        values = own.maps.values(slots.index_select(0, own.score_slots).T, own.every)
+        mass = torch.where(own.has_masses, slots.index_select(0, own.mass_slots), torch.nan)
+        values = own.maps.mass(mass.nan_to_num(MOST_MASSES).long().T, own.every, values)
+        codes = torch.cat([chosen, values.T]).index_select(0, own.columns)
+        return codes.T.reshape(*y.shape[:-1], len(self.columns))
 
-    def draw_rare(self, codes: Array, uniform: Array, common: bool = True) -> Array:
+    def draw_rare(self, codes: Tensor, uniform: Tensor, common: bool = True) -> Tensor:
         """Replace the shared category of rare values by one of these values, drawn by its share.
 
         Args:
@@ -212,9 +214,9 @@ class Cells(Step):
         """
         columns = [
             c.draw_rare(x, u, common) if isinstance(c, Categories) else x
-            for c, x, u in zip(self.columns, np.moveaxis(codes, -1, 0), np.moveaxis(uniform, -1, 0), strict=True)
+            for c, x, u in zip(self.columns, codes.unbind(-1), uniform.unbind(-1), strict=True)
         ]
-        return np.stack(columns, -1)
+        return torch.stack(columns, -1)
 
     def withhold(self, codes: Array, given: Array | None = None) -> Array:
         """Empty the cells of new rows that hold a value of too few rows, which a rule may have put there.

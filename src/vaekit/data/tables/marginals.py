@@ -15,15 +15,19 @@ width of this interval is the resolution of the column, the median distance betw
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from scipy.special import ndtri
+from torch import Tensor
 
 from vaekit.data.tables.columns import NEAR, Bounds, Column, round_to
+from vaekit.data.tables.score_maps import ScoreMaps
 
 Array = npt.NDArray[np.float64]
 
@@ -46,10 +50,10 @@ LEAST_GAP = 1e-200
 """Least distance between knots; with a smaller one the slope would overflow."""
 FLAT = 1e-9
 """A standard deviation of at most this share of the mean is a rounding error."""
-FARTHEST = 1e30
-"""Largest score; larger scores would overflow in single precision."""
 FINEST = 8
 """Least spacing of a grid in units in the last place of its greatest number; a finer grid counts as continuous."""
+FIRST = torch.zeros(1, dtype=torch.long)
+"""The position of the only column among the maps of one."""
 
 
 class Marginal(BaseModel):
@@ -92,22 +96,17 @@ class Marginal(BaseModel):
         return [self.tails[0], *(np.diff(self.scores) / np.diff(self.knots)).tolist(), self.tails[1]]
 
     @cached_property
-    def _lines(self) -> tuple[Array, Array, Array]:
-        """Return the knots, their scores, and the slopes before, between and after the knots."""
-        return np.array(self.knots), np.array(self.scores), np.array(self.slopes)
+    def _maps(self) -> ScoreMaps:
+        return ScoreMaps([self])
+
+    @staticmethod
+    def _apply(found: Callable[[Tensor, Tensor], Tensor], x: Array) -> Any:
+        """Apply a function of `ScoreMaps` to numbers of any shape."""
+        return found(torch.from_numpy(np.array(x, np.float64)).unsqueeze(-1), FIRST).squeeze(-1).numpy()
 
     def forward(self, x: Array) -> Array:
         """Map values x of any shape to normal scores t(x)."""
-        knots, scores, slopes = self._lines
-        piece = np.searchsorted(knots, x, side="right")
-        anchor = np.maximum(piece - 1, 0)
-        return scores[anchor] + (x - knots[anchor]) * slopes[piece]
-
-    def log_slope(self, x: Array) -> Array:
-        """Return log t'(x), the log-slope of the map at values x."""
-        knots, _, slopes = self._lines
-        found: Array = np.log(slopes[np.searchsorted(knots, x, side="right")])
-        return found
+        return self._apply(self._maps, x)
 
     def score_cells(self, x: Array) -> tuple[Array, Array]:
         """Return the score and the log-measure of each cell.
@@ -115,22 +114,12 @@ class Marginal(BaseModel):
         In a real column, these are y and log(t′ · resolution). On a grid, they are the middle and the log width of the
         interval of scores that belongs to the value.
         """
-        if not self.spacing:
-            return self.forward(x).clip(-FARTHEST, FARTHEST), self.log_slope(x) + np.log(self.resolution)
-        below, above = self.forward(x - self.spacing / 2), self.forward(x + self.spacing / 2)
-        cancelled = self.spacing * np.exp(self.log_slope(x))  # far out, x ± spacing/2 rounds to x
-        width = np.where(above > below, above - below, cancelled)
-        return ((below + above) / 2).clip(-FARTHEST, FARTHEST), np.log(width)
+        both = self._apply(lambda *cells: torch.stack(self._maps.score_cells(*cells)), x)
+        return both[0], both[1]
 
     def inverse(self, y: Array) -> Array:
         """Map scores back to values, on the grid and within the bounds of the column."""
-        knots, scores, slopes = self._lines
-        piece = np.searchsorted(scores, y, side="right")
-        anchor = np.maximum(piece - 1, 0)
-        x = knots[anchor] + (y - scores[anchor]) / slopes[piece]
-        if self.spacing:
-            x = self.round(x)
-        return x if self.bounds == (None, None) else np.clip(x, *self.bounds)
+        return self._apply(self._maps.values, y)
 
     def round(self, x: Array) -> Array:
         """Round numbers to the nearest value on the grid."""
@@ -141,14 +130,12 @@ class Marginal(BaseModel):
 
         Values that equal no point mass get the number of point masses as their index.
         """
-        masses, slack = np.array(self.point_masses), NEAR * self.spacing
-        index = np.searchsorted(masses, x - slack).clip(max=len(masses) - 1)
-        return np.where(np.abs(masses[index] - x) <= slack, index, len(masses))
+        return self._apply(self._maps.point_mass, x)
 
     def snap(self, x: Array) -> Array:
         """Replace values that equal a point mass by this point mass; others stay as they are."""
         masses = np.append(self.point_masses, np.nan)
-        chosen = self.point_mass(x) if self.point_masses else np.zeros(len(x), np.int64)
+        chosen = self.point_mass(x)
         return np.where(chosen < len(self.point_masses), masses[chosen], x)
 
     @property

@@ -71,32 +71,46 @@ class TableModel(TablePosterior):
 
     def _expected(self, found: Weighted, noise: RowNoise) -> tuple[Array, Array]:
         """Return the predictions of cells and their uncertainties, two arrays of shape (B, C)."""
-        count, block = found.log_weights.shape
-        uniform = noise.uniform((VALUES_PER_DRAW * count, self.cells.layout.slots, 2), RowStream.FILL)
-        uniform = uniform.movedim(1, 0).unflatten(0, (VALUES_PER_DRAW, count)).float().to(found.z.device)
-        drawn = self.cells.inverse(found.likelihood.of_missing().draw(uniform).cpu()).numpy()  # (values, K, B, C)
-        weights = found.log_weights.exp().cpu().numpy()[None, :, :, None] / VALUES_PER_DRAW
-        mean = (weights * drawn).sum((0, 1))
-        spread = np.sqrt(np.maximum((weights * np.square(drawn - mean)).sum((0, 1)), 0))
-        modelled = self.schema.modelled
-        for column, probabilities in self._categories(found).items():
-            reached = probabilities.cumsum(-1)
-            ordered = modelled[column].kind == "ordinal"
-            chosen = (reached < 0.5 * reached[:, -1:]).sum(-1) if ordered else probabilities.argmax(-1)
-            mean[:, column] = chosen
-            spread[:, column] = probabilities[np.arange(block), chosen]
-        return mean, spread
+        shape = (VALUES_PER_DRAW * len(found.log_weights), self.cells.layout.slots, 2)
+        mean, spread = self.expect(found, noise.uniform(shape, RowStream.FILL).float().to(found.z.device))
+        return mean.cpu().numpy(), spread.cpu().numpy()
 
-    def _categories(self, found: Weighted) -> dict[int, Array]:
+    def expect(self, found: Weighted, uniform: Tensor) -> tuple[Tensor, Tensor]:
+        """Predict every cell, and measure the uncertainty of the prediction, as `impute` does.
+
+        Args:
+            found: K weighted draws of z for each row.
+            uniform: noise in (0, 1), from which values of cells are drawn, shape (B, 4·K, S, 2).
+
+        Returns:
+            Codes, and their standard deviations or probabilities; both have shape (B, C), double precision.
+        """
+        noise = uniform.movedim(1, 0).unflatten(0, (VALUES_PER_DRAW, len(found.log_weights)))
+        drawn = self.cells.inverse(found.likelihood.of_missing().draw(noise).cpu())  # (values, K, B, C)
+        weights = found.log_weights.exp().cpu().unsqueeze(-1) / VALUES_PER_DRAW
+        mean = (weights * drawn).sum((0, 1))
+        spread = (weights * (drawn - mean).square()).sum((0, 1)).clamp(min=0).sqrt()
+        listed = self._categories(found)
+        means, spreads = list(mean.unbind(-1)), list(spread.unbind(-1))
+        for column, probabilities in listed.items():
+            reached = probabilities.cumsum(-1)
+            ordered = self.schema.modelled[column].kind == "ordinal"
+            chosen = (reached < 0.5 * reached[:, -1:]).sum(-1) if ordered else probabilities.argmax(-1)
+            means[column] = chosen.to(mean)
+            spreads[column] = probabilities.gather(-1, chosen.unsqueeze(-1)).squeeze(-1)
+        return torch.stack(means, -1), torch.stack(spreads, -1)
+
+    def _categories(self, found: Weighted) -> dict[int, Tensor]:
         """Return p(category|x_o) of each categorical column's known categories, shape (B, known categories)."""
         weights = found.log_weights.exp()[..., None, None]
         result = {}
         for group in found.likelihood.of_missing().categories:
-            probabilities = (weights * group.log_probs.double().exp()).sum(0).cpu().numpy()
+            probabilities = (weights * group.log_probs.double().exp()).sum(0).cpu()
             for k, column in enumerate(self.cells.slot_columns[group.cells].tolist()):
                 listed = self.cells.columns[column]
                 if isinstance(listed, Categories):  # the shared category stands for its most frequent value
-                    result[column] = probabilities[:, k, : listed.known] * np.exp(listed.log_share[: listed.known])
+                    share = torch.tensor(listed.log_share[: listed.known], dtype=torch.float64).exp()
+                    result[column] = probabilities[:, k, : listed.known] * share
         return result
 
     def draw(self, rows: Rows, draws: int, seed: int = 0, ids: npt.NDArray[np.int64] | None = None) -> Array:
@@ -133,9 +147,9 @@ class TableModel(TablePosterior):
         likelihood = self.model.decoder(z).base_dist
         drawn_from = likelihood.plain if hidden else likelihood.of_missing()
         seen = drawn_from.draw(uniform.to(z.device), found.observed)
-        codes = self.cells.inverse(seen.cpu()).numpy()
-        rare = noise.uniform(codes.shape[::2], RowStream.RARE).movedim(1, 0).numpy()
-        return self.cells.draw_rare(codes, rare, common=False)
+        codes = self.cells.inverse(seen.cpu())
+        rare = noise.uniform(codes.shape[::2], RowStream.RARE).movedim(1, 0)
+        return self.cells.draw_rare(codes, rare, common=False).numpy()
 
     def propose(self, row: Array, seed: int, chunk: int, context: Tensor | None = None) -> Proposals:
         """Draw proposals of z for new rows with given values of some cells.

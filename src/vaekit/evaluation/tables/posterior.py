@@ -85,28 +85,31 @@ class TablePosterior:
             yield replace(self, model=self.model.given(context)), positions, x, codes, noise
 
     def draw_weighted(self, x: Tensor, noise: RowNoise, device: torch.device, hidden: bool = False) -> Weighted:
+        """Draw z for each row of a block, with importance weights, from the noise of these rows; the rest as in `weigh`."""
+        latent_dim = self.model.prior().event_shape[0]
+        epsilon = noise.normal((self.samples, latent_dim), RowStream.POSTERIOR).movedim(1, 0)
+        return self.weigh(x.to(device), epsilon.to(device), hidden)
+
+    def weigh(self, x: Tensor, epsilon: Tensor, hidden: bool = False) -> Weighted:
         """Draw z for each row of a block, with importance weights.
 
         Args:
             x: rows as the model sees them, NaN where a cell is missing, shape (B, 2S).
-            noise: the noise of these rows.
-            device: where the model is.
+            epsilon: standard normal noise, shape (K, B, latent_dim).
             hidden: whether cells were hidden on purpose; the pattern of missing cells is then ignored.
 
         Returns:
             K weighted draws for each row.
         """
-        latent_dim = self.model.prior().event_shape[0]
-        epsilon = noise.normal((self.samples, latent_dim), RowStream.POSTERIOR).movedim(1, 0)
-        joint = self.model.draw(x.to(device), noise=epsilon.to(device))
+        joint = self.model.draw(x, noise=epsilon)
         likelihood = joint.likelihood.base_dist
         if not isinstance(likelihood, TableCells):
             raise TypeError(f"the likelihood must be TableCells, not {type(likelihood).__name__}")
         log_weights = joint.log_weights()
         if hidden and likelihood.plain is not likelihood:
             likelihood = likelihood.plain
-            log_weights = log_weights - joint.log_likelihood + likelihood.log_prob(x.to(device)).sum(-1)
-        observed = x[:, : self.cells.layout.slots].to(device)
+            log_weights = log_weights - joint.log_likelihood + likelihood.log_prob(x).sum(-1)
+        observed = x[:, : self.cells.layout.slots]
         return Weighted(joint.z, log_weights.double().log_softmax(0), likelihood.given(observed), observed)
 
     def see(self, codes: Array) -> Tensor:

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from scipy.stats import rankdata
 
 from vaekit.data import Rows, SeedStream
@@ -118,7 +119,8 @@ def measure_privacy(model: TableModel, rows: Rows, train: Rows, sample: Sampler)
     most = min(MOST_ROWS, math.isqrt(int(MOST_COMPARISONS / len(columns))), len(rows), len(train))
     part = rows.part.subset(most, rows.seed)
     made = np.asarray(sample(Rows(part, rows.transform, rows.seed).context(), most), np.float64)
-    generated = model.cells.draw_rare(made, SeedStream.PRIVACY_RARE.rng(rows.seed).random(made.shape))
+    rare = torch.from_numpy(SeedStream.PRIVACY_RARE.rng(rows.seed).random(made.shape))
+    generated = model.cells.draw_rare(torch.from_numpy(made), rare).numpy()
     held_out, known = codes_of(rows, most), codes_of(train, most)
     drawn, others, trained = (_place(model, codes) for codes in (generated, held_out, known))
     listed = np.array([column.kind in CATEGORICAL for column in columns])

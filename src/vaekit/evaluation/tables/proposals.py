@@ -73,9 +73,9 @@ class Proposals:
                 own = np.arange(start, start + self.tile).clip(max=len(rows) - 1)
                 common = self.model.decoder(self.z[chosen[own]]).base_dist.plain.common()
                 drawn = common.draw(uniform[own].to(device), self.x[:, :slots])
-                found.append(self.cells.inverse(drawn.cpu()).numpy())
-        codes = np.concatenate(found)[: len(rows)]
-        codes = self.cells.draw_rare(codes, noise.uniform((codes.shape[1],), RowStream.GIVEN_RARE).numpy())
+                found.append(self.cells.inverse(drawn.cpu()))
+        made = torch.cat(found)[: len(rows)]
+        codes = self.cells.draw_rare(made, noise.uniform((made.shape[1],), RowStream.GIVEN_RARE)).numpy()
         return np.where(np.isnan(self.row), codes, self.row)
 
 
