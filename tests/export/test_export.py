@@ -275,6 +275,22 @@ def own_numbers(run, X, part, inputs):
     return run.decode(inputs["z"], given=given)
 
 
+def test_onnxruntime_fills_missing_cells_as_the_run_does(table, tmp_path):
+    part, X = make(table, "impute"), people()
+    given = all_noise(part, rows_of(table, X))
+    runtime = session(part, table.export(tmp_path / "impute.onnx", "impute", samples=K))
+    expected = rows_of(table, table.impute(X, samples=K))["x"]
+    spread = np.nanstd(expected, 0)
+    for rows in (1, 7, 300):
+        filled, mean, uncertainty = runtime.run(None, {port.name: given[port.name][:rows] for port in part.inputs})
+        own = compute(part, {name: each[:rows] for name, each in given.items()})
+        np.testing.assert_array_equal(np.isnan(filled), np.isnan(expected[:rows]))
+        # noise at the border of two components, or halfway between two values, may be read either way
+        apart = [np.abs(mean - own[1]) > 1e-4 * spread, np.abs(filled - expected[:rows]) > 1e-4 * spread]
+        assert np.mean(apart) < 0.002
+        assert np.mean(np.abs(uncertainty - own[2]) > 1e-4 * np.maximum(spread, 1)) < 0.002
+
+
 @pytest.mark.parametrize("name", ONNX)
 def test_onnxruntime_gives_the_numbers_of_the_run(name, request, tmp_path, digits_run):
     fixture, parts = ONNX[name]

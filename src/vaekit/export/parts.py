@@ -129,9 +129,9 @@ class ExportedPart(nn.Module, ABC):
         meaning = "values that the model is conditional on, as `context` describes"
         return (Port("context", torch.float64, (columns,), meaning),) if columns else ()
 
-    def row(self, meaning: str) -> Port:
+    def row(self, meaning: str, name: str = "x") -> Port:
         """Return the port of rows in the units of the data."""
-        return Port("x", self.units.dtype, self.subject.schema.shape, meaning)
+        return Port(name, self.units.dtype, self.subject.schema.shape, meaning)
 
     @property
     def rows(self) -> tuple[Port, ...]:

@@ -55,7 +55,7 @@ class Impute(TablePart):
         """Return filled rows, means before rounding, and their uncertainty."""
         shape = self.subject.schema.shape
         return (
-            self.row("the rows, with their missing cells filled; structural blanks stay NaN"),
+            self.row("the rows, with their missing cells filled; structural blanks stay NaN", "filled"),
             Port("mean", torch.float64, shape, "what every cell is predicted to be, before rounding"),
             Port("uncertainty", torch.float64, shape, "standard deviations of numbers, probabilities of categories"),
         )
