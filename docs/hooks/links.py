@@ -9,7 +9,9 @@ from urllib.parse import unquote, urlsplit
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
+from mkdocs.plugins import get_plugin_logger
 
+LOG = get_plugin_logger("links")
 LOADED = {"script": "src", "img": "src", "link": "href", "iframe": "src", "source": "src"}
 
 
@@ -56,4 +58,4 @@ def on_post_build(config: MkDocsConfig, **_: Any) -> None:
         faults += [f"{style.relative_to(site)} loads from elsewhere" for text in ("url(http", "url(//", "@import") if text in style.read_text(encoding="utf-8")]  # fmt: skip
     if faults:
         raise PluginError("\n".join(faults))
-    print(f"{len(pages)} pages, {checked:,} links: all lead somewhere, and nothing is loaded from elsewhere.")
+    LOG.info("%d pages, %d links: all lead somewhere, and nothing is loaded from elsewhere", len(pages), checked)

@@ -14,7 +14,7 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[2]
-LINK = re.compile(r"(?<!!)\]\((?!\w+:|#)([^)\s#]+)(#[^)\s]*)?\)")
+LINK = re.compile(r"\]\((?!\w+:|#)([^)\s#]+)(#[^)\s]*)?\)")
 FOLDER = "repository"
 """Where the site keeps the files that lie outside of docs."""
 
@@ -28,9 +28,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     while waiting:
         uri = waiting.pop()
         if files.get_file_from_path(uri) is None:
-            file = File.generated(config, uri, content=_content(uri))
+            file = _shown(uri, config)
             files.append(file)
-            waiting += _outside(uri, file.content_string)
+            waiting += _outside(uri, file.content_string) if uri.endswith(".md") else []
     known = {file.src_uri for file in files.documentation_pages()}
     config.nav = _expand(config.nav or [], known)
     return files
@@ -68,17 +68,19 @@ def _outside(uri: str, markdown: str) -> list[str]:
     return [each for each in found if each.startswith(f"{FOLDER}/")]
 
 
-def _content(uri: str) -> str:
-    """Return the text of a page that shows a file of the repository: Markdown as it is, code and data in a block."""
+def _shown(uri: str, config: MkDocsConfig) -> File:
+    """Return a file of the repository as one of the site: Markdown and pictures as they are, code and data in a block."""
     path = ROOT / uri.removeprefix(f"{FOLDER}/")
     if path.exists():
-        return path.read_text(encoding="utf-8")
+        return File.generated(config, uri, abs_src_path=str(path))
     path = path.with_suffix("")
     if path.is_dir():
         files = (each.relative_to(path.parent).as_posix() for each in sorted(path.glob("*.py")))
-        return f"# {path.name}\n\n" + "".join(f"- [{each}]({each})\n" for each in files)
+        return File.generated(
+            config, uri, content=f"# {path.name}\n\n" + "".join(f"- [{each}]({each})\n" for each in files)
+        )
     block = f"``` {{ .{path.suffix[1:].replace('py', 'python')} }}\n{path.read_text(encoding='utf-8')}\n```"
-    return f"# {path.relative_to(ROOT).as_posix()}\n\n{block}\n"
+    return File.generated(config, uri, content=f"# {path.relative_to(ROOT).as_posix()}\n\n{block}\n")
 
 
 def _leaves(item: Any) -> Iterable[str]:
