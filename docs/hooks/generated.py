@@ -20,7 +20,6 @@ API = {
     "vaekit.evaluation": "Bounds on log p(x), and all other figures.",
     "vaekit.auditing": "Checks of a log-likelihood.",
     "vaekit.testing": "Checks of parts of your own.",
-    "vaekit.data": "Data on their way into a model.",
     "vaekit.recipe": "Recipes and their keys.",
 }
 WHOLE = {"vaekit.Run": ["vaekit.runs.table_run.TableRun"]}
@@ -53,11 +52,22 @@ def api(module: str) -> Callable[[], str]:
         names = sorted(import_module(module).__all__, key=str.lower)
         for name in (each for each in names if not each.startswith("__")):
             for path in [f"{module}.{name}", *WHOLE.get(f"{module}.{name}", [])]:
-                inherited = ["    options:", "      inherited_members: true"] if path.endswith("Run") else []
-                lines += [f"::: {path}", *inherited, ""]
+                options = ["inherited_members: true"] if path.endswith("Run") else []
+                found = getattr(import_module(module), name)
+                if getattr(found, "__module__", "").endswith(f".{name}"):  # the module of this name would be shown
+                    options += [f"heading: {path}", f"toc_label: {name}"]
+                    path = f"{found.__module__}.{name}"
+                if _has_only_fields(found):
+                    options += ["docstring_options: {warn_unknown_params: false, warn_missing_types: false}"]
+                lines += [f"::: {path}", *(["    options:"] if options else []), *(f"      {each}" for each in options), ""]
         return "\n".join(lines)
 
     return make
+
+
+def _has_only_fields(found: object) -> bool:
+    """Tell whether a class has fields in place of a constructor that can be read, so that its arguments cannot be compared."""
+    return isinstance(found, type) and (issubclass(found, tuple) or hasattr(found, "model_fields"))
 
 
 def command_line() -> str:
