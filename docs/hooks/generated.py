@@ -59,7 +59,12 @@ def api(module: str) -> Callable[[], str]:
                     path = f"{found.__module__}.{name}"
                 if _has_only_fields(found):
                     options += ["docstring_options: {warn_unknown_params: false, warn_missing_types: false}"]
-                lines += [f"::: {path}", *(["    options:"] if options else []), *(f"      {each}" for each in options), ""]
+                lines += [
+                    f"::: {path}",
+                    *(["    options:"] if options else []),
+                    *(f"      {each}" for each in options),
+                    "",
+                ]
         return "\n".join(lines)
 
     return make
