@@ -27,6 +27,8 @@ LOG = get_plugin_logger("cells")
 CELL = re.compile(r"^```(python|bash)\n(.*?)^```$(?:\n\n```text\n(.*?)^```$)?", flags=re.DOTALL | re.MULTILINE)
 HIDDEN = re.compile(r"^[ \t]+```(python|bash)$", flags=re.MULTILINE)
 PLACE = re.compile(r'<div data-cell="(\d+)"></div>')
+DRAWN = re.compile(r"\[?<(matplotlib\.|Axes)")
+"""The names of drawings, which say nothing beside the drawing, and change with every build."""
 TIME, PROCESSES = 240, 2
 INK = "#123456"
 """A colour that stands for the colour of the page's text, which is dark or light."""
@@ -82,7 +84,9 @@ def run(file: File, markdown: str) -> list[str]:
         notebook.cells.append(nbformat.v4.new_code_cell(code))
     with tempfile.TemporaryDirectory() as folder:
         place, quiet = {"metadata": {"path": folder}}, ["--Application.log_level=CRITICAL"]
-        client = NotebookClient(notebook, timeout=TIME, kernel_name="python3", resources=place, extra_arguments=quiet)
+        client = NotebookClient(
+            notebook, timeout=TIME, kernel_name="python3", resources=place, extra_arguments=quiet, coalesce_streams=True
+        )
         try:
             client.execute()
         except CellExecutionError as error:
@@ -113,7 +117,8 @@ def show(file: File, output: Any) -> str:
         return f'<div class="figure"><img alt="" src="data:image/png;base64,{encoded}"></div>'
     if "text/html" in data:
         return data["text/html"]
-    return f"<pre>{html.escape(data['text/plain'])}</pre>"
+    text = data["text/plain"]
+    return "" if DRAWN.match(text) else f"<pre>{html.escape(text)}</pre>"
 
 
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
