@@ -29,7 +29,7 @@ HIDDEN = re.compile(r"^[ \t]+```(python|bash)$", flags=re.MULTILINE)
 PLACE = re.compile(r'<div data-cell="(\d+)"></div>')
 DRAWN = re.compile(r"\[?<(matplotlib\.|Axes)")
 """The names of drawings, which say nothing beside the drawing, and change with every build."""
-TIME, PROCESSES = 240, 2
+TIME, PROCESSES = 600, 2
 INK = "#123456"
 """A colour that stands for the colour of the page's text, which is dark or light."""
 SETUP = f"""
@@ -64,10 +64,10 @@ def cells(markdown: str) -> list[re.Match[str]]:
 
 
 def on_files(files: Files, **_: Any) -> Files:
-    """Start to run all pages with cells; the longest pages first."""
+    """Start to run all pages with cells; those with the most code first."""
     os.environ.update(ENVIRONMENT)
     pages = [(file, file.content_string) for file in files.documentation_pages()]
-    for file, markdown in sorted(pages, key=lambda page: -len(cells(page[1]))):
+    for file, markdown in sorted(pages, key=lambda page: -sum(len(cell[2]) for cell in cells(page[1]))):
         if cells(markdown):
             _PAGES[file.src_uri] = _POOL.submit(run, file, markdown)
     return files
