@@ -21,7 +21,7 @@ from mkdocs.plugins import get_plugin_logger
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+from nbclient.exceptions import CellExecutionError, CellTimeoutError
 
 LOG = get_plugin_logger("cells")
 CELL = re.compile(r"^```(python|bash)\n(.*?)^```$(?:\n\n```text\n(.*?)^```$)?", flags=re.DOTALL | re.MULTILINE)
@@ -89,7 +89,7 @@ def run(file: File, markdown: str) -> list[str]:
         )
         try:
             client.execute()
-        except CellExecutionError as error:
+        except (CellExecutionError, CellTimeoutError) as error:
             raise PluginError(f"{file.src_uri}: a cell failed\n{error}") from None
     LOG.info("%s: %d cells in %.0f s", file.src_uri, len(notebook.cells) - 1, time.monotonic() - start)
     results = []
