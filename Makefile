@@ -1,4 +1,4 @@
-# Two commands do everything on a fresh machine: `make demo` and `make test`.
+# Three commands do everything on a fresh machine: `make demo`, `make test` and `make docs`.
 PYTHON ?= python3
 BIN := .venv/bin
 # torch is pinned in the same command as everything that needs it: a bare `torch` may pull gigabytes of CUDA packages.
@@ -6,7 +6,7 @@ PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -
 
 CASES ?= 3000
 
-.PHONY: install demo test test-slow test-processors mutants fuzz lint format bench guard clean
+.PHONY: install demo docs dist test test-slow test-processors mutants fuzz lint format bench guard clean
 
 install: .venv/installed
 
@@ -28,6 +28,22 @@ demo: install
 # A process for each core: one alone would take twice as long on two.
 test: .venv/tested
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal
+
+# Builds the site into build/site. Every block of code on its pages is run, and a warning or a broken link is an error.
+docs: .venv/documented
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
+.venv/documented: .venv/installed
+	$(PIP_INSTALL) --editable '.[docs]'
+	@touch $@
+
+# Builds wheel and sdist into dist, and runs the first lines of the README with the wheel alone.
+dist: .venv/installed
+	$(PIP_INSTALL) --editable '.[dist]'
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+	$(BIN)/python -m twine check --strict dist/*
+	sh tests/first_lines.sh $(PYTHON)
 
 test-slow: .venv/tested
 	$(BIN)/python -m pytest -m slow

@@ -1,4 +1,4 @@
-"""Every command and snippet of the README runs as it stands."""
+"""Every command and snippet of the README, and of the page on the command line, runs as it stands."""
 
 import re
 import shlex
@@ -11,15 +11,16 @@ from vaekit.cli.app import app
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = (ROOT / "docs" / "guides" / "command-line.md").read_text(encoding="utf-8")
 
 
-def blocks(language):
-    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+def blocks(language, text=README):
+    return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
 
 
 def test_the_readme_is_short_and_shows_code_early():
     lines = README.splitlines()
-    assert len(lines) <= 150
+    assert len(lines) <= 100
     assert next(i for i, line in enumerate(lines, 1) if line.startswith("```python")) <= 35
 
 
@@ -31,7 +32,11 @@ def test_snippets_and_commands(tmp_path, monkeypatch):
     names = {}
     for snippet in blocks("python"):
         exec(compile(snippet, "README.md", "exec"), names)
-    commands = [shlex.split(line, comments=True) for block in blocks("bash") for line in block.splitlines()]
+    commands = [
+        shlex.split(line, comments=True)
+        for block in blocks("bash", COMMANDS) + blocks("bash")
+        for line in block.splitlines()
+    ]
     for command in filter(None, commands):
         assert command[0] == "vaekit"
         result = CliRunner().invoke(app, command[1:], catch_exceptions=False)
@@ -61,10 +66,11 @@ def test_recipes_are_known(value):
 def test_likelihoods_of_the_table_are_those_of_the_code():
     from vaekit.models import Likelihood
 
-    table = README.partition("## Likelihoods")[2].partition("Networks:")[0]
+    choosing = (ROOT / "docs" / "choosing.md").read_text(encoding="utf-8")
+    table = choosing.partition("## A likelihood")[2].partition("## A prior")[0].partition("| data |")[2]
     named = {
         name
-        for row in table.splitlines()[4:]
+        for row in table.splitlines()[2:]
         for name in re.findall(r"`(\w+)`", row.split("|")[2] if "|" in row else "")
     }
     assert named == set(Likelihood.known)
