@@ -76,6 +76,7 @@ NAMES = {
     "fit",
     "evaluate",
     "remedy",
+    "mapper",
     "Run",
     "VAE",
     "Recipe",
@@ -168,7 +169,7 @@ def test_what_a_run_on_a_mixed_table_can_do_besides():
     methods = {
         "sample": ["self", "n", "seed", "mean", "given", "complete", "start"],
         "condition": ["self", "n", "given", "seed", "complete", "start"],
-        "impute": ["self", "X", "samples", "columns", "where", "blanks", "ids"],
+        "impute": ["self", "X", "samples", "columns", "where", "blanks"],
         "uncertainty": ["self", "X", "samples", "blanks"],
         "impute_draws": ["self", "X", "draws", "samples", "seed", "columns", "where", "blanks", "ids"],
         "explain": ["self", "X", "samples"],

@@ -129,16 +129,17 @@ def test_the_number_of_draws_is_the_number_made(linear, monkeypatch, budget, sam
     monkeypatch.setattr(bounds, "BUDGET", budget)
     monkeypatch.setattr(bounds, "CACHED", budget)
     found = measure(model, rows_of(X), samples)
-    assert sum(m * n for m, n in made) == samples * len(X)
+    tile = bounds.tile_rows(4, samples)
+    assert sum(m * n for m, n in made) == samples * tile * -(-len(X) // tile)  # the last tile is filled up
     assert max(m * n * 4 for m, n in made) <= max(budget, 4)
     assert found.samples == samples
 
 
 @pytest.mark.parametrize("size", [1, 7, 59, 60, 64])
-def test_the_last_incomplete_block_is_counted(linear, monkeypatch, size):
+def test_the_last_incomplete_tile_is_counted(linear, monkeypatch, size):
     _, X, model = linear
     whole = measure(model, rows_of(X), 3)
-    monkeypatch.setattr(bounds, "block_rows", lambda event: size)
+    monkeypatch.setattr(bounds, "tile_rows", lambda width, draws: size)
     found = measure(model, rows_of(X), 3)
     assert len(found.elbo) == 60
     agree(found, whole)

@@ -61,8 +61,8 @@ def rows_of(codes):
 
 def predictive(model, codes):
     with evaluating(model.model) as device:
-        ((at, x, _, noise),) = model.blocks(rows_of(codes))
-        return Predictive(at.draw_weighted(x, noise, device), CELLS, TABLE)
+        ((x, noise, _),) = rows_of(codes).blocks(len(codes))
+        return Predictive(model.draw_weighted(x, noise, device), CELLS, TABLE)
 
 
 def test_positions_are_those_among_draws(model):
