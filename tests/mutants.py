@@ -96,7 +96,7 @@ MUTANTS = [
     ),
     Mutant(
         "the same order of rows in every epoch",
-        "data/batches.py",
+        "data/order.py",
         "SeedStream.BATCHES.rng(self.seed, epoch)",
         "SeedStream.BATCHES.rng(self.seed)",
         LOOP,

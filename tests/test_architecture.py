@@ -53,7 +53,7 @@ DATA = (
     *("source", "part", "options"),
     "readers",
     *("blanks", "disguise", "schema", "description", "encoding"),
-    *("split", "transforms", "batches", "known_rows"),
+    *("split", "transforms", "order", "batches", "known_rows"),
 )
 """The chapters of the data, in the order in which rows meet them; each may import those before it, and its own files."""
 

@@ -71,6 +71,12 @@ def test_blocks_are_shuffled_and_then_the_rows_of_some_of_them(rows, batch_size,
         np.testing.assert_array_equal(order.index(step), BlockOrder(rows, batch_size, seed, block, buffer).index(step))
 
 
+def test_buffers_and_epochs_are_mixed_anew():
+    order = BlockOrder(120, 60, 0, block=60, buffer=1)  # an epoch has a step for each block
+    mixed = [tuple(order.index(step) % 60) for step in range(20)]
+    assert len(set(mixed)) == 20
+
+
 def test_rows_of_a_large_file_are_shuffled_in_blocks_unless_they_are_weighted(tmp_path, monkeypatch):
     monkeypatch.setattr(batches_module, "MOST_IN_MEMORY", 1 << 10)
     monkeypatch.setattr(batches_module, "BLOCK", 64)
