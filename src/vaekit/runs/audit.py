@@ -15,7 +15,7 @@ from vaekit.data.tables.marginals import Marginal
 from vaekit.evaluation import measure, simulate
 
 if TYPE_CHECKING:
-    from vaekit.runs.run import Run
+    from vaekit.runs.model_run import ModelRun
 
 Array = npt.NDArray[np.float64]
 
@@ -27,7 +27,7 @@ BEYOND = 8.0
 """How far such a column is summed beyond its knots, in normal scores."""
 
 
-def make_subject(run: Run, samples: int, evaluations: int, seed: int) -> Subject:
+def make_subject(run: ModelRun, samples: int, evaluations: int, seed: int) -> Subject:
     """Return log p(x) of a run, as `run.score_samples` computes it, with all that an audit needs to know.
 
     A conditional model is audited at one context, the first category of each column. Where grey levels are binarised at
