@@ -82,7 +82,7 @@ def _forward(transform: Transform) -> Any:
     return lambda X: transform.forward(torch.from_numpy(X), None)
 
 
-def make_space(run: Run, rows: npt.NDArray[Any]) -> Space:
+def make_space(run: ModelRun, rows: npt.NDArray[Any]) -> Space:
     """Describe the rows that the schema of a run allows; `rows` show how large counts are."""
     schema, cells = run.schema, run.transform.cells
     if cells is not None:
