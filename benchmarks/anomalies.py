@@ -136,6 +136,8 @@ def ranking(trials: Trials, names: list[str], title: str) -> str:
     """Return the table of data sets and methods, with the mean of the medians over sets that all methods have."""
     methods = trials.methods(METHODS)
     sets = [name for name in names if all(trials.of(name, method) for method in methods)]
+    if not sets:  # nothing was tried, or no set by all methods
+        return ""
     measure = Measure("auroc", "AUROC")
     medians = {m: [statistics.median(r["auroc"] for r in trials.of(name, m)) for name in sets] for m in methods}
     outside = {m: left_out(trials, sets, m) for m in methods if m.split()[0] == "detector"}
