@@ -10,6 +10,7 @@ import base64
 import html
 import os
 import re
+import sys
 import tempfile
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -50,6 +51,7 @@ matplotlib.rcParams.update({{
 }})
 """
 ENVIRONMENT = {
+    "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",  # the commands of this environment
     "COLUMNS": "100", "NO_COLOR": "1", "OMP_NUM_THREADS": "1", "JUPYTER_PLATFORM_DIRS": "1", "TQDM_DISABLE": "1",
     "PYDEVD_DISABLE_FILE_VALIDATION": "1",
 }  # fmt: skip
