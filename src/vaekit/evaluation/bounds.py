@@ -32,7 +32,7 @@ from vaekit.models import Autoencoder, Draws, LatentModel, VariationalAutoEncode
 BUDGET = 1 << 23
 """Numbers that the largest tensor of a block may hold."""
 MIN_TILE, MAX_TILE = 32, 128
-"""Least and most rows of a tile, both powers of two; larger tiles are hardly faster, and cost more for a single row."""
+"""Least and most rows of a tile, both powers of two; larger ones cost more for a single row (docs/decisions/tiles.md)."""
 MANY_DRAWS = 256
 """As many draws of z make a tile of one row."""
 CACHED = 1 << 20
