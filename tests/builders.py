@@ -18,6 +18,9 @@ from vaekit.models import Decoder, Diagonal, Encoder, VariationalAutoEncoder
 from vaekit.models.likelihoods import Bernoulli, Gaussian, Mixed
 from vaekit.networks import MLP, Concatenated, TableInput
 
+TINY = {"training.epochs": 2, "encoder.hidden": [32], "decoder.hidden": [32]}
+"""Settings of tiny runs."""
+
 
 class AffineEncoder(nn.Module):
     """q(z|x) = N(Vx + c, diag std²) with given V, c, std."""

@@ -12,12 +12,11 @@ import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402
 
+from builders import TINY  # noqa: E402
 from oracles import LinearGaussian  # noqa: E402
 
 settings.register_profile("vaekit", derandomize=True, database=None, deadline=None, max_examples=40)
 settings.load_profile("vaekit")
-
-TINY = {"training.epochs": 2, "encoder.hidden": [32], "decoder.hidden": [32]}
 
 
 @pytest.fixture(autouse=True)

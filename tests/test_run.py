@@ -8,7 +8,7 @@ import torch
 
 import vaekit
 from builders import read_numbers
-from vaekit.data import open_source, split_source
+from vaekit.data import SeedStream, open_source, split_source
 from vaekit.errors import DataError, RunError, VaekitError
 from vaekit.evaluation import LinearBaselines, Remedy, diagnose
 from vaekit.models import ProbabilisticPCA
@@ -95,7 +95,7 @@ def test_reconstructions_are_means_in_units_of_the_data(table_run, table):
     z = torch.from_numpy(table_run.encode(X))
     with torch.no_grad():
         mean = table_run.model.decode(z).double().numpy()
-    np.testing.assert_allclose(y, mean * affine.scale + affine.shift, rtol=1e-5)
+    np.testing.assert_allclose(y, mean * affine.scale + affine.shift, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(np.median(y, 0), np.median(X, 0), atol=2 * X.std(0).max())
     assert (np.abs(y.mean(0) - X.mean(0)) < X.std(0)).all()
 
@@ -176,9 +176,9 @@ def test_the_mean_of_a_sample_is_no_draw(digits_run):
     assert mean.dtype == np.float32
     assert (mean != mean.round()).mean() > 0.9
     with torch.no_grad(), torch.random.fork_rng():
-        torch.manual_seed(2)
-        wanted = digits_run.model.eval().decode(digits_run.model.prior().sample((5,))).numpy()
-    np.testing.assert_allclose(mean, wanted, rtol=1e-5)
+        torch.manual_seed(int(SeedStream.SAMPLE_CODES.rng(2, 0).integers(2**62)))  # the first tile
+        wanted = digits_run.model.eval().decode(digits_run.model.prior().sample((128,))[:5]).numpy()
+    np.testing.assert_allclose(mean, wanted, rtol=1e-5, atol=1e-6)
 
 
 def test_samples_scatter_as_the_data_do(table_run, table):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import vaekit
-from conftest import TINY
+from builders import TINY
 from mixed_frames import HOSTILE, SMALL, make_frame
 from vaekit.explorer import Explorer
 

@@ -11,7 +11,7 @@ from scipy.stats import binned_statistic_2d
 from sklearn.decomposition import PCA
 
 import vaekit
-from conftest import TINY
+from builders import TINY
 from vaekit.explorer import Explorer
 from vaekit.explorer.colours import GREY, Colouring
 from vaekit.explorer.conditions import condition_on

@@ -12,7 +12,7 @@ SourceArgument = Annotated[
     str,
     typer.Argument(
         metavar="SOURCE",
-        help="`digits`, a .npy, .npz, .csv, .parquet or .arrow file, a folder or pattern of such tables, also in s3:// and other stores, a folder of IDX files or pictures, or a database.",
+        help="`digits`, a file, a folder, a pattern such as 'folder/*.csv', or the address of a store or a database.",
     ),
 ]
 RowsArgument = Annotated[

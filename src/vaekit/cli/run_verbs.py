@@ -19,7 +19,7 @@ def train(
         str | None,
         typer.Argument(
             metavar="SOURCE",
-            help="Training data: `digits`, a file, a folder, a pattern such as 'folder/*.parquet', or the address of a store or a database.",
+            help="Training data: `digits`, a file, a folder, a pattern such as 'folder/*.csv', or the address of a store or a database.",
         ),
     ] = None,
     test: Annotated[

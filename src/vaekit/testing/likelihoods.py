@@ -135,7 +135,7 @@ def _check_start(likelihood: Likelihood, x: Tensor) -> None:
     constant = x.new_zeros(*likelihood.event_shape, likelihood.parameters_per_feature)
     before = float(own(constant).log_prob(x).mean())
     own.start(x)
-    for name, values in (*own.named_parameters(), *own.named_buffers()):
+    for name, values in own.state_dict().items():  # what is saved; constants of the data may be infinite
         check_finite(
             likelihood, f"{name} after start(x)", values, "start divides by a spread, or takes the logarithm of 0"
         )
