@@ -1,7 +1,7 @@
 """Data on the way to a model: readers, schema, split, transforms and batches of tensors."""
 
 from vaekit.data.batch_noise import BatchNoise, BatchStream, batch_keys
-from vaekit.data.batches import Rows
+from vaekit.data.batches import Rows, tile_positions
 from vaekit.data.description import add_rules, infer_schema, make_notes, make_schema, table_schema
 from vaekit.data.encoding import encode_rows, find_columns, open_both
 from vaekit.data.known_rows import KnownRows
@@ -49,4 +49,5 @@ __all__ = [
     "seeded",
     "split_source",
     "table_schema",
+    "tile_positions",
 ]

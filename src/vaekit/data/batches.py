@@ -34,6 +34,17 @@ MOST_RESIDENT = 1 << 23
 """Training rows with at most this many numbers are transformed once and kept in memory."""
 
 
+def tile_positions(rows: int, size: int) -> Iterator[npt.NDArray[np.int64]]:
+    """Yield the positions of rows in tiles of exactly `size`; the last tile is filled up with the last row.
+
+    Examples:
+        >>> [tile.tolist() for tile in tile_positions(3, 2)]
+        [[0, 1], [2, 2]]
+    """
+    for start in range(0, rows, size):
+        yield np.arange(start, start + size).clip(max=rows - 1)
+
+
 class Rows:
     """Transforms rows of data into the tensors that a model is trained and evaluated on.
 
@@ -126,12 +137,11 @@ class Rows:
         one size make a row's result the same bits whatever rows come with it (docs/decisions/tiles.md).
         """
         with track(len(self)) as advance:
-            for start in range(0, len(self), size):
-                positions = np.arange(start, start + size).clip(max=len(self) - 1)
+            for positions in tile_positions(len(self), size):
                 rows = self.part.values[self.part.index[positions]]
                 noise = RowNoise(rows, self.seed)
                 yield positions, self._fixed(rows, noise), noise, self.context(positions)
-                advance(min(size, len(self) - start))
+                advance(int(positions[-1] - positions[0]) + 1)
 
     def tensor(self) -> Tensor:
         """Transform all rows with the noise of evaluation, and return them as one tensor."""

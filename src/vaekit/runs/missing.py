@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from vaekit.data import BatchOrder, Cells, Part, Rows, Schema, Split, Transform, seeded
+from vaekit.data import BatchOrder, Cells, Part, Rows, Schema, Split, Transform, seeded, tile_positions
 from vaekit.data.blanks import blank_rules
 from vaekit.models.missing_pattern import MissingPattern
 from vaekit.training.optimizers.adamw import FusedAdamW
@@ -160,8 +160,7 @@ def blank_rows(
         The codes, NaN where a cell is missing.
     """
     found = []
-    for start in range(0, len(codes), TILE):
-        some = np.arange(start, start + TILE).clip(max=len(codes) - 1)  # tiles of one size, as in `Rows.tiles`
+    for some in tile_positions(len(codes), TILE):
         x = transform.forward(torch.from_numpy(codes[some])).float()
         c = None if context is None else transform.encode_context(torch.from_numpy(context[some])).float()
         found.append(pattern.draw(x, torch.from_numpy(uniform[some]), c, kept).numpy())

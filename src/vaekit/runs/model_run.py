@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from vaekit.data import Part, Rows, SeedStream, seeded
+from vaekit.data import Part, Rows, SeedStream, seeded, tile_positions
 from vaekit.errors import RunError, VaekitError, at_least_one
 from vaekit.evaluation import (
     evaluating,
@@ -228,8 +228,7 @@ class ModelRun(KeptRun):
 
         As in `Rows.tiles`, the last tile is filled up with copies.
         """
-        for start in range(0, len(z), self._tile):
-            part = np.arange(start, start + self._tile).clip(max=len(z) - 1)
+        for part in tile_positions(len(z), self._tile):
             yield part, self.model.given(None if context is None else context[part]), z[part]
 
     def _there_and_back(self, model: LatentModel, x: torch.Tensor) -> Array:

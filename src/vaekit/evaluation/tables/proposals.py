@@ -17,7 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from vaekit.data import RowNoise, RowStream, seeded
+from vaekit.data import RowNoise, RowStream, seeded, tile_positions
 from vaekit.data.tables.cells import Cells
 from vaekit.evaluation.bounds import BUDGET, evaluating, tile_rows, widest
 from vaekit.models import VariationalAutoEncoder
@@ -69,8 +69,7 @@ class Proposals:
         choice = noise.uniform((), RowStream.GIVEN_CHOICE).to(self.reached.device)
         chosen = torch.searchsorted(self.reached, choice, right=True).clamp(max=len(self.z) - 1)
         with evaluating(self.model) as device:
-            for start in range(0, len(rows), self.tile):
-                own = np.arange(start, start + self.tile).clip(max=len(rows) - 1)
+            for own in tile_positions(len(rows), self.tile):
                 common = self.model.decoder(self.z[chosen[own]]).base_dist.plain.common()
                 drawn = common.draw(uniform[own].to(device), self.x[:, :slots])
                 found.append(self.cells.inverse(drawn.cpu()))
