@@ -3,7 +3,6 @@
 import itertools
 import re
 import shlex
-import signal
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 
 import vaekit
+from test_save import StopAt
 from vaekit.data import batches, limits
 from vaekit.data.order import BlockOrder
 from vaekit.errors import DataError, Interrupted
-from vaekit.reporters import Reporter
 
 ROWS = 600
 SETTINGS = {
@@ -55,15 +54,6 @@ def on_disk(monkeypatch):
     monkeypatch.setattr(batches, "MOST_IN_MEMORY", 1 << 12)
     monkeypatch.setattr(batches, "BLOCK", 1 << 9)
     monkeypatch.setattr(batches, "MOST_RESIDENT", 0)
-
-
-class StopAt(Reporter):
-    def __init__(self, step):
-        self.step = step
-
-    def advance(self, step):
-        if step == self.step:
-            signal.raise_signal(signal.SIGINT)
 
 
 def train(source, out, **options):

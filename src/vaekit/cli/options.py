@@ -41,6 +41,7 @@ SamplesOption = Annotated[
     typer.Option("--samples", min=1, help="Draws K in the importance-weighted bound; the recipe's number by default."),
 ]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of the draws: the same seed gives the same rows.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 ImportOption = Annotated[
     list[str] | None,
     typer.Option(

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from vaekit.cli.options import NewRunOption, RowsArgument, RunArgument, SamplesOption, SettingsOption
+from vaekit.cli.options import JsonOption, NewRunOption, RowsArgument, RunArgument, SamplesOption, SettingsOption
 from vaekit.errors import VaekitError
 from vaekit.processes import leads
 
@@ -113,7 +113,7 @@ def evaluate(
             "--examples", min=1, help="Rows used by --temperatures, --gap and --rate-distortion, which are slow."
         ),
     ] = 100,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Measure bounds, rate, distortion and baselines."""
     from vaekit.processes.group import together
@@ -153,7 +153,7 @@ def audit(
         int, typer.Option("--evaluations", min=1, help="Greatest number of rows that one sum evaluates.")
     ] = 1 << 17,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Check whether log p(x) is a log-likelihood, or a bound.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vaekit.cli.options import RowsArgument, RunArgument
+from vaekit.cli.options import JsonOption, RowsArgument, RunArgument
 
 if TYPE_CHECKING:
     from vaekit.runs.sharing import Sharing
@@ -33,7 +33,6 @@ BluntOption = Annotated[
 LicenseOption = Annotated[
     str | None, typer.Option("--license", metavar="NAME", help="The licence in the model card, such as apache-2.0.")
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 def share(
