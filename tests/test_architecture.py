@@ -35,6 +35,7 @@ ROOMS = (
     "recipe",
     "plots",
     "runs",
+    "jobs",
     "estimator",
     "report",
     "explorer",

@@ -21,7 +21,7 @@ from vaekit.cli.outputs import (
 from vaekit.data import Schema
 from vaekit.errors import RunError, VaekitError
 from vaekit.pictures import Scale, tile
-from vaekit.runs.mapper import column_names
+from vaekit.runs.verbs import column_names
 
 RNG = np.random.default_rng(0)
 TABLE = Schema(kind="real", shape=(3,), columns=("a", "b", "c"))

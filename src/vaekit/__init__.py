@@ -16,6 +16,8 @@ _HOMES = {
     "describe": "vaekit.runs.describe",
     "remedy": "vaekit.runs.remedy",
     "mapper": "vaekit.runs.mapper",
+    "map_files": "vaekit.jobs",
+    "sample_files": "vaekit.jobs",
     "Run": "vaekit.runs.run",
     "VAE": "vaekit.estimator",
     "VAEImputer": "vaekit.estimator",
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
     from vaekit.estimator import VAE as VAE
     from vaekit.estimator import VAEImputer as VAEImputer
     from vaekit.estimator import VAEOutlierDetector as VAEOutlierDetector
+    from vaekit.jobs import map_files as map_files
+    from vaekit.jobs import sample_files as sample_files
     from vaekit.models import Autoencoder as Autoencoder
     from vaekit.models import CouplingPrior as CouplingPrior
     from vaekit.models import Decoder as Decoder

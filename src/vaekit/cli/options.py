@@ -26,7 +26,15 @@ OutOption = Annotated[
     Path,
     typer.Option(
         "--out",
-        help="The file to write: .npy, .npz, .csv, .parquet, or .png (a contact sheet); or a folder, for PNG files.",
+        help="The .npy, .npz, .csv, .parquet or .png file (a contact sheet) to write, or a folder of PNG or Parquet files.",
+    ),
+]
+EngineOption = Annotated[
+    str | None,
+    typer.Option(
+        "--engine",
+        metavar="ENGINE",
+        help="What makes a folder of Parquet files: `local` (this process, by default) or `ray` (many workers).",
     ),
 ]
 NewRunOption = Annotated[

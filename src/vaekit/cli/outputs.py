@@ -6,7 +6,7 @@ import contextlib
 import math
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,7 @@ from vaekit.data.tables.types import value_type
 from vaekit.errors import DataError, RunError, VaekitError, did_you_mean, shorten
 from vaekit.files import atomic_folder, atomic_path
 from vaekit.pictures import Scale, tile
-from vaekit.runs.mapper import as_table
+from vaekit.runs.verbs import Content, as_table
 
 ENDINGS = (".npy", ".npz", ".csv", ".parquet", ".png")
 TABLE_ENDINGS = (".csv", ".parquet")
@@ -28,8 +28,6 @@ CSV_BLOCK = 1 << 14
 """How many rows of a CSV file are formatted at once."""
 
 Array = npt.NDArray[Any]
-Content = Literal["data", "numbers", "table"]
-"""The content of a file: rows like the data, numbers such as codes, or a table with columns of any type."""
 
 
 def check_out(out: Path, schema: Schema, content: Content) -> None:

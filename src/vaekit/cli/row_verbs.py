@@ -8,26 +8,26 @@ from typing import Annotated
 
 import typer
 
-from vaekit.cli.options import OutOption, RunArgument, SamplesOption, SeedOption, SourceArgument
+from vaekit.cli.options import EngineOption, OutOption, RunArgument, SamplesOption, SeedOption, SourceArgument
 from vaekit.errors import VaekitError
 
 
-def encode(run: RunArgument, source: SourceArgument, out: OutOption) -> None:
+def encode(run: RunArgument, source: SourceArgument, out: OutOption, engine: EngineOption = None) -> None:
     """Write the latent code (posterior mean) of each row."""
     from vaekit.cli.writing import write
     from vaekit.runs.load import load
+    from vaekit.runs.verbs import Encode
 
-    loaded = load(run)
-    write(loaded, out, loaded.encode, source, "numbers", "z")
+    write(load(run), out, Encode(), source, engine)
 
 
-def reconstruct(run: RunArgument, source: SourceArgument, out: OutOption) -> None:
+def reconstruct(run: RunArgument, source: SourceArgument, out: OutOption, engine: EngineOption = None) -> None:
     """Write the model's reconstruction of each row."""
     from vaekit.cli.writing import write
     from vaekit.runs.load import load
+    from vaekit.runs.verbs import Reconstruct
 
-    loaded = load(run)
-    write(loaded, out, loaded.reconstruct, source, "data")
+    write(load(run), out, Reconstruct(), source, engine)
 
 
 def score(
@@ -49,29 +49,26 @@ def score(
             help="Write a score and its p-value: the rank of the score among those of the rows held out in training.",
         ),
     ] = False,
+    engine: EngineOption = None,
 ) -> None:
     """Write log p(x) of each row, in nats."""
-    from vaekit.cli.writing import explain_scores, rank_scores, write
-    from vaekit.estimator.fitting import in_float64
+    from vaekit.cli.writing import write
     from vaekit.runs.alarms import calibration_scores
+    from vaekit.runs.doubles import in_float64
     from vaekit.runs.load import load
+    from vaekit.runs.verbs import ExplainedScore, RankedScore, Score
 
     if p_value and (explain or samples is not None):
         raise VaekitError("--p-value cannot be used with --explain or --samples", mend="Score the rows twice")
     loaded = load(run)
     if p_value:
-        loaded = in_float64(loaded)  # as the estimator scores rows, so that the scores of equal rows are equal
-        held_out = calibration_scores(loaded)
-        write(loaded, out, lambda rows: rank_scores(loaded, rows, held_out), source, "table")
+        held_out = tuple(sorted(calibration_scores(in_float64(loaded)).tolist()))
+        write(loaded, out, RankedScore(held_out), source, engine)
         typer.echo(
             f"P-values are multiples of 1/{len(held_out) + 1}: {len(held_out)} rows were held out.", file=sys.stderr
         )
-    elif explain:
-        table = loaded.as_table_run()
-        write(table, out, lambda rows: explain_scores(table, rows, samples), source, "table")
     else:
-        name = loaded.model.score_name
-        write(loaded, out, lambda rows: loaded.score_samples(rows, samples)[:, None], source, "numbers", name)
+        write(loaded, out, ExplainedScore(samples) if explain else Score(samples), source, engine)
 
 
 def impute(
@@ -110,35 +107,29 @@ def impute(
     ] = False,
     samples: SamplesOption = None,
     seed: SeedOption = 0,
+    engine: EngineOption = None,
 ) -> None:
     """Fill the missing cells of a mixed table.
 
     Numbers get conditional means, and categories the likeliest one. With --draws, cells are drawn from the model.
     """
-    from vaekit.cli.writing import as_arrow, stack_draws, tabulate_intervals, write
+    from vaekit.cli.writing import write
     from vaekit.runs.load import load
+    from vaekit.runs.verbs import Impute, ImputeDraws, Intervals, Uncertainty
 
     if draws is not None and uncertainty is not None:
         raise VaekitError(
             "--uncertainty cannot be used with --draws",
             mend="Leave out --uncertainty: the draws themselves show how uncertain the cells are",
         )
-    loaded = load(run).as_table_run()
-    if draws is None:
-        write(loaded, out, lambda rows: loaded.impute(rows, samples, blanks=blanks), source, "table")
-    else:
-        write(loaded, out, lambda rows: stack_draws(loaded, rows, draws, samples, seed, blanks), source, "table")
+    loaded = load(run)
+    filled = Impute(samples, blanks) if draws is None else ImputeDraws(draws, samples, seed, blanks)
+    write(loaded, out, filled, source, engine)
     if uncertainty is not None:
-        write(loaded, uncertainty, lambda rows: loaded.uncertainty(as_arrow(rows), samples, blanks), source, "table")
+        write(loaded, uncertainty, Uncertainty(samples, blanks), source, engine)
     if intervals is not None:
         lists = intervals.suffix.lower() != ".csv"
-        write(
-            loaded,
-            intervals,
-            lambda rows: tabulate_intervals(loaded, rows, level, samples, blanks, lists),
-            source,
-            "table",
-        )
+        write(loaded, intervals, Intervals(level, samples, blanks, lists), source, engine)
 
 
 def sample(
@@ -168,16 +159,25 @@ def sample(
             help="Draw complete rows of a mixed table. By default, cells are missing as in the training rows.",
         ),
     ] = False,
+    engine: EngineOption = None,
 ) -> None:
     """Draw new rows from the model."""
-    from vaekit.cli.writing import draw_rows, write
+    from vaekit.cli.writing import draw_rows, is_job, parse_given, told, write_results
     from vaekit.runs.load import load
 
-    loaded = load(run)
+    loaded, values = load(run), parse_given(given or [])
+    if is_job(loaded, out, "data", engine):
+        from vaekit.jobs import sample_files
+
+        if mean is not None:
+            raise VaekitError("--mean cannot be used for a folder of Parquet files", mend="Write a single file")
+        told(sample_files(loaded, n, out, seed, values, complete, engine or "local"), out)
+        return
     if mean is None and out.suffix.lower() == ".png" and loaded.model.has_likelihood:
         mean = True
         typer.echo("The pictures are means of p(x|z); use --no-mean for draws from it.", file=sys.stderr)
-    write(loaded, out, lambda _: draw_rows(loaded, n, given or [], seed, bool(mean), complete), None, "data")
+    made = (draw_rows(loaded, n, values, seed, bool(mean), complete) for _ in range(1))
+    write_results(loaded, out, "data", "x", made)
 
 
 def export(

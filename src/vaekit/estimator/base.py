@@ -15,8 +15,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from vaekit.data import Frame, Schema, Source
 from vaekit.data.readers.libraries import open_frame
-from vaekit.estimator.fitting import in_float64
 from vaekit.estimator.rows import collect
+from vaekit.runs.doubles import in_float64
 from vaekit.runs.run import Run
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,6 @@ from sklearn.utils import check_random_state
 from vaekit.data import Frame
 from vaekit.processes.group import together, wait
 from vaekit.recipe import load_recipe
-from vaekit.runs.run import Run
 from vaekit.training.signals import leave_signals_alone
 
 SEEDS = 2**31 - 1
@@ -73,13 +70,3 @@ def choose_folder(out: str | Path | None) -> Iterator[str | Path]:
         yield Path(name) / "run"
         with together():  # other processes may still read the folder of the first
             wait()
-
-
-def in_float64(run: Run) -> Run:
-    """Return the run in double precision, so that a row's results do not depend on its batch."""
-    if next(run.model.parameters()).device.type != "cpu":  # doubles may take many times as long there, or be unknown
-        return run
-    model = copy.deepcopy(run.model).double()
-    for part in (model.encoder, model.decoder):
-        part.register_forward_pre_hook(lambda _, inputs: tuple(x.double() for x in inputs))
-    return replace(run, model=model)

@@ -20,11 +20,12 @@ from sklearn.utils.validation import check_is_fitted
 from vaekit.data import Frame
 from vaekit.errors import DataError, RecipeError, RunError, shorten
 from vaekit.estimator.base import KeepsRun
-from vaekit.estimator.fitting import choose_folder, complete_settings, in_float64
+from vaekit.estimator.fitting import choose_folder, complete_settings
 from vaekit.estimator.rows import collect, name_columns
 from vaekit.evaluation import alarm_threshold, rows_needed
 from vaekit.recipe import Recipe, load_recipe
 from vaekit.runs.alarms import fit_detection, outlier_p_values, outlier_scores
+from vaekit.runs.doubles import in_float64
 from vaekit.runs.load import load
 from vaekit.runs.train import train
 

@@ -20,10 +20,10 @@ from vaekit.estimator.fitting import (
     choose_folder,
     complete_settings,
     draw_seed,
-    in_float64,
 )
 from vaekit.estimator.rows import collect, match_type, name_columns, to_trained_types
 from vaekit.recipe import Recipe
+from vaekit.runs.doubles import in_float64
 from vaekit.runs.load import load
 from vaekit.runs.train import train
 

@@ -171,6 +171,8 @@ def _tables(form: Form) -> Iterator[pa.Table]:
 
 def _written(text: _Text, rows: int, marks: tuple[str, ...]) -> Frame:
     schema = pa.schema([(name, pa.string()) for name in text.names])
+    if not rows and len(text.forms) == 1:
+        raise DataError(f"The source '{text.forms[0].shard.address}' has a line of names but no rows")
     check_columns(schema, rows)
     return Frame(schema, rows, text.read, text.forms[0].named, marks=marks)
 

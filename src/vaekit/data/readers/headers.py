@@ -127,8 +127,6 @@ def _find_form(shard: Shard, lines: list[str], header: bool | None, known: Seque
     if not _names_columns(cells, rows, header, known):
         start = above if len(cells) == 1 else start  # in a single column, empty lines are rows
         return Form(shard, delimiter, numbered_names(len(cells)), False, start)
-    if not rows and len(cells) > 1:
-        raise DataError(f"The source '{path}' has a line of names but no rows")
     doubtful = (
         header is None
         and not known

@@ -56,7 +56,7 @@ def open_source(
         answer = frame_of_table(database.read_query(str(source), options.query))
         return replace(Source.of_frame(answer), origin=without_password(str(source)))
     if "://" in str(source):
-        return replace(_open_shards(find_shards(str(source)), options, known), origin=str(source))
+        return replace(open_shards(find_shards(str(source)), options, known), origin=str(source))
     try:
         path = Path(source).expanduser().resolve()
         exists = path.exists()
@@ -65,7 +65,7 @@ def open_source(
     if not exists and not is_pattern(str(source)):
         raise DataError(f"The source '{source}' does not exist", mend=_nearby(path))
     if not exists:
-        found = _open_shards(find_shards(str(path)), options, known)
+        found = open_shards(find_shards(str(path)), options, known)
     else:
         found = _open_folder(path, options, known) if path.is_dir() else _open_file(path, options, known)
     if not len(found.values):
@@ -118,14 +118,23 @@ def _open_file(path: Path, options: DataOptions, known: tuple[Column, ...]) -> S
     if path.suffix.lower() in openers:
         return openers[path.suffix.lower()](path)
     if (kind := shard_type(path.name)) is not None:
-        return _open_shards([kind.local(path)], options, known)
+        return open_shards([kind.local(path)], options, known)
     must = f"the name of a file must end in one of {', '.join((*openers, *shard_endings()))}"
     mend = "A picture, or a folder of tables, pictures or IDX files, can be passed too"
     raise DataError(must, f"'{path.name}'", mend)
 
 
-def _open_shards(shards: Sequence[Shard], options: DataOptions, known: tuple[Column, ...]) -> Source:
-    """Open the files of a table, which all have the same format."""
+def open_shards(shards: Sequence[Shard], options: DataOptions, known: tuple[Column, ...]) -> Source:
+    """Open the files of a table, which all have the same format.
+
+    Args:
+        shards: the files, in the order of their rows.
+        options: how text files are read.
+        known: the columns if they are known; cells of text files then stay text.
+
+    Raises:
+        DataError: if a file is damaged, there are no rows, or files differ in their columns.
+    """
     from vaekit.data.readers import csv, union  # slow to import
 
     typed = [shard for shard in shards if isinstance(shard, TypedShard)]
@@ -183,7 +192,7 @@ def _open_part(path: Path, without: tuple[Path, ...], options: DataOptions, know
 
     if any(True for _ in pictures.list_pictures(path, without)):
         return pictures.open_pictures(path, options.height_width, without=without)
-    return _open_shards(find_shards(str(path)), options, known)
+    return open_shards(find_shards(str(path)), options, known)
 
 
 def _left_aside(path: Path, training: Path, others: list[Path]) -> list[str]:

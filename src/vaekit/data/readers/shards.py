@@ -25,6 +25,8 @@ ERRORS = {"botocore.exceptions": "BotoCoreError", "httpx": "HTTPError", "aiohttp
 """Modules that stores are read with, and their base classes of errors."""
 EMPTY = "__HIVE_DEFAULT_PARTITION__"
 """How the name of a folder writes a missing value."""
+VERSIONS = ("ETag", "etag", "md5Hash", "content_md5", "mtime", "LastModified", "last_modified", "created")
+"""What stores call the version of a file, the most exact ones first."""
 FAULTS = (pa.ArrowException, OSError, MemoryError, UnicodeDecodeError, OverflowError, EOFError)
 """Errors for a damaged file, which may request any amount of memory."""
 
@@ -43,6 +45,7 @@ class Shard(ABC):
         filesystem: the file system of pyarrow that it is on.
         path: its path on this file system.
         size: its size in bytes.
+        version: what the file system says about its version, such as the time of its last change.
         partitions: the values that the folders above it write as `name=value`; they are columns of its rows.
     """
 
@@ -50,6 +53,7 @@ class Shard(ABC):
     filesystem: Any
     path: str
     size: int = 0
+    version: str = ""
     partitions: Mapping[str, Any] = field(default_factory=dict)
 
     format: ClassVar[str]
@@ -60,7 +64,8 @@ class Shard(ABC):
     @classmethod
     def local(cls, path: Path) -> Shard:
         """Return a local file as the only shard of a table."""
-        return cls(str(path), pyarrow.fs.LocalFileSystem(), str(path), path.stat().st_size)
+        found = path.stat()
+        return cls(str(path), pyarrow.fs.LocalFileSystem(), str(path), found.st_size, str(found.st_mtime_ns))
 
     @property
     def name(self) -> str:
@@ -103,6 +108,14 @@ class Shard(ABC):
         Raises:
             DataError: if the file is damaged, has vanished, or may not be read; the message names it.
         """
+
+    def count_rows(self) -> int:
+        """Return the number of rows.
+
+        Raises:
+            DataError: as `cells`.
+        """
+        return sum(map(len, self.cells()))
 
     def batches(self) -> Iterator[Any]:
         """Iterate over the rows as Arrow record batches of bounded size, with the values of folders as last columns.
@@ -153,6 +166,10 @@ class TypedShard(Shard):
         Raises:
             DataError: if the file is damaged, has vanished, or may not be read.
         """
+
+    def count_rows(self) -> int:
+        """Return the number of rows that the file says it has."""
+        return self.header().rows
 
 
 def _formats() -> dict[str, type[Shard]]:
@@ -229,6 +246,7 @@ def find_shards(address: str) -> tuple[Shard, ...]:
             filesystem,
             name,
             int(named[name].get("size") or 0),
+            next((str(named[name][key]) for key in VERSIONS if named[name].get(key)), ""),
             partitions[name],
         )
         for name, kind in kinds.items()
