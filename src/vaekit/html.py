@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 from markupsafe import Markup, escape
@@ -42,9 +43,18 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], title: str = "") -
 
 
 def notes(texts: Iterable[str]) -> Markup:
-    """Return a list of sentences, or nothing if there are none."""
-    items = [Markup("<li>{}</li>").format(text) for text in texts]
+    """Return a list of sentences, or nothing if there are none; words between backquotes are set as code.
+
+    Examples:
+        >>> print(notes(["`a < b` holds in all rows"]))
+        <ul><li><code>a &lt; b</code> holds in all rows</li></ul>
+    """
+    items = [Markup("<li>{}</li>").format(_with_code(text)) for text in texts]
     return Markup("<ul>{}</ul>").format(Markup("").join(items)) if items else Markup("")
+
+
+def _with_code(text: str) -> Markup:
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
 def picture(source: str, width: int, label: str) -> Markup:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from typing import Annotated
 
@@ -29,4 +30,5 @@ def explore(
     server = serve(load(run), source, port)
     typer.echo(f"The explorer is at {server.url} (Ctrl-C ends it)", file=sys.stdout)
     sys.stdout.flush()
-    server.run(browser=not no_browser)
+    with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C and SIGTERM are the usual ends
+        server.run(browser=not no_browser)
