@@ -13,6 +13,7 @@ import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402
 
 from builders import TINY  # noqa: E402
+from forks import Server  # noqa: E402
 from oracles import LinearGaussian  # noqa: E402
 from vaekit.runs.missing import MOST_STEPS  # noqa: E402
 
@@ -39,6 +40,14 @@ def whole_patterns(_short_patterns):
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("vaekit.runs.missing.MOST_STEPS", MOST_STEPS)
         yield
+
+
+@pytest.fixture(scope="session")
+def fork_server():
+    """Runs scripts and modules in processes of their own, without the seconds that an import of torch takes."""
+    server = Server()
+    yield server
+    server.close()
 
 
 @pytest.fixture(scope="session")

@@ -68,7 +68,7 @@ def serve() -> None:
     for line in sys.stdin:
         if not (child := os.fork()):
             return begin(*json.loads(line))
-        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)  # noqa: T201
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
     return None
 
 
