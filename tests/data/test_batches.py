@@ -129,6 +129,15 @@ def test_noise_of_evaluation_belongs_to_the_row_not_to_its_place(dynamic):
     whole = Rows(part(), transform, seed=3)
     for size in (1, 7, 40):
         assert torch.equal(torch.cat([x for x, _, _ in whole.blocks(size)]), whole.tensor())
+
+
+@pytest.mark.parametrize("numbers", [1, 6 * 7, 6 * 39, 6 * 40])
+def test_all_rows_are_the_same_tensor_piece_by_piece(numbers, monkeypatch):
+    rows = Rows(part(), Transform(steps=(Dequantize(highest=16),)), 3)
+    whole = rows.tensor()
+    assert len(whole) == 40
+    monkeypatch.setattr(batches_module, "PIECE", numbers)
+    assert torch.equal(rows.tensor(), whole)
     backwards = Rows(Part(GREY, np.arange(40)[::-1]), transform, seed=3)
     assert torch.equal(backwards.tensor().flip(0), whole.tensor())
     assert not torch.equal(Rows(part(), transform, seed=4).tensor(), whole.tensor())
