@@ -3,11 +3,13 @@
 import re
 import shlex
 import subprocess
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from vaekit.cli.app import app
+from vaekit.evaluation import inference_gap
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -34,6 +36,7 @@ def test_snippets_and_commands(tmp_path, monkeypatch):
     from typer.testing import CliRunner
 
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("vaekit.runs.measured_run.inference_gap", partial(inference_gap, steps=10))
     names = {}
     for snippet in blocks("python"):
         exec(compile(short(snippet), "README.md", "exec"), names)

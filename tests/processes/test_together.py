@@ -70,7 +70,9 @@ def test_all_processes_stop_at_the_step_at_which_one_is_asked_to_and_resume_to_t
 
 
 def test_the_command_line_trains_in_two_processes_and_only_one_of_them_speaks(fork_server, tmp_path):
-    first, second = ranks.together([*TRAIN, "--out", tmp_path / "run", *SMALL, "--set", "objective=elbo"], server=fork_server)
+    first, second = ranks.together(
+        [*TRAIN, "--out", tmp_path / "run", *SMALL, "--set", "objective=elbo"], server=fork_server
+    )
     assert (first.code, first.out) == (0, f"Trained: {tmp_path / 'run'}\n"), first
     assert "100 %  bound" in first.err
     assert (second.code, second.out, second.err) == (0, "", "")
