@@ -32,7 +32,8 @@ def bits(stream=BatchStream.TRANSFORM, **key):
 def independent(a, b):
     """Each bit of a against each of b: how often they agree, in standard errors, at a level corrected for 16² tests."""
     limit = stats.norm.isf(LEVEL / BITS**2)
-    one, two = ((2 * ((x.ravel() >> np.arange(BITS)[:, None]) & 1) - 1).astype(np.float32) for x in (a, b))
+    shifts = np.arange(BITS, dtype=np.uint16)[:, None]
+    one, two = (2 * ((x.ravel().astype(np.uint16) >> shifts) & 1).astype(np.float32) - 1 for x in (a, b))
     difference = one @ two.T  # agreements less disagreements, whole numbers below 2²⁴
     assert np.abs(difference).max() / np.sqrt(a.size) < limit
 
