@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -109,10 +110,14 @@ def serve() -> None:
         if "wait" in request:
             pid, status = os.waitpid(request["wait"], os.WNOHANG)
             print(json.dumps(os.waitstatus_to_exitcode(status) if pid else None), flush=True)
-        elif child := os.fork():
-            print(child, flush=True)
-        else:
+            continue
+        with warnings.catch_warnings(
+            action="ignore", category=DeprecationWarning
+        ):  # an idle thread of pyarrow may be there
+            child = os.fork()
+        if not child:
             return begin(**request)
+        print(child, flush=True)
     return None
 
 
