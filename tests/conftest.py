@@ -13,7 +13,9 @@ import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402
 
 from builders import TINY  # noqa: E402
+from forks import Server  # noqa: E402
 from oracles import LinearGaussian  # noqa: E402
+from vaekit.runs.missing import MOST_STEPS  # noqa: E402
 
 settings.register_profile("vaekit", derandomize=True, database=None, deadline=None, max_examples=40)
 settings.load_profile("vaekit")
@@ -22,6 +24,30 @@ settings.load_profile("vaekit")
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("VAEKIT_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _short_patterns():
+    """Fit patterns of missing cells in few steps; small runs would spend nearly all of their time there."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("vaekit.runs.missing.MOST_STEPS", 25)
+        yield
+
+
+@pytest.fixture(scope="module")
+def whole_patterns(_short_patterns):
+    """Fit them as users do."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("vaekit.runs.missing.MOST_STEPS", MOST_STEPS)
+        yield
+
+
+@pytest.fixture(scope="session")
+def fork_server():
+    """Runs scripts and modules in processes of their own, without the seconds that an import of torch takes."""
+    server = Server()
+    yield server
+    server.close()
 
 
 @pytest.fixture(scope="session")

@@ -27,8 +27,8 @@ def own_signals():
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-def start(arguments, count=2, **variables):
-    """Start `count` processes of Python with these arguments, each with its rank."""
+def start(arguments, count=2, server=None, **variables):
+    """Start `count` processes of Python with these arguments, each with its rank; as forks, if there is a server of forks."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -41,11 +41,14 @@ def start(arguments, count=2, **variables):
     }
     processes = []
     for rank in range(count):
-        own = {name: str(value) for name, value in (shared | {"RANK": rank, "LOCAL_RANK": rank}).items()}
+        own = {name: str(value) for name, value in (shared | {"RANK": rank, "LOCAL_RANK": rank}).items()} | ALONE
+        if server is not None:
+            processes.append(server.start(*arguments, **own))
+            continue
         processes.append(
             subprocess.Popen(
                 [sys.executable, *map(str, arguments)],
-                env={**os.environ, **ALONE, **own},
+                env={**os.environ, **own},
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
@@ -65,6 +68,6 @@ def end(processes, timeout=120):
             process.kill()
 
 
-def together(arguments, count=2, **variables):
+def together(arguments, count=2, server=None, **variables):
     """Run a script in several processes, and wait until all have ended."""
-    return end(start(arguments, count, **variables))
+    return end(start(arguments, count, server, **variables))

@@ -7,8 +7,6 @@ import importlib
 import math
 import pkgutil
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -529,14 +527,15 @@ def test_a_part_is_left_as_it_was():
     assert all(torch.equal(value, before[name]) for name, value in prior.state_dict().items())
 
 
-def test_the_page_on_parts_of_your_own_runs_as_it_stands(tmp_path):
+def test_the_page_on_parts_of_your_own_runs_as_it_stands(fork_server, tmp_path):
     """In another process, as its parts would be known to all tests of this one."""
     page = (Path(__file__).parent.parent / "docs" / "own-parts.md").read_text(encoding="utf-8")
     code = "\n".join(re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL))
     assert code.count("\ncheck_") == 10
-    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    (tmp_path / "page.py").write_text(code, encoding="utf-8")
+    done = fork_server.run(tmp_path / "page.py", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
-    assert not list(tmp_path.iterdir())
+    assert [path.name for path in tmp_path.iterdir()] == ["page.py"]
 
 
 @pytest.mark.parametrize("name", [module.name for module in pkgutil.iter_modules(vaekit.testing.__path__)])

@@ -17,6 +17,7 @@ from vaekit.data.transforms import Transform
 from vaekit.errors import RunError
 from vaekit.runs.missing import blank_rows, fit_pattern
 
+pytestmark = pytest.mark.usefixtures("whole_patterns")
 ROWS, DRAWN = 1500, 20_000
 SETTINGS = {
     "training.epochs": 15,
@@ -70,7 +71,7 @@ FRAME = blanked(complete())
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def run(whole_patterns, tmp_path_factory):
     return vaekit.train(FRAME, settings=SETTINGS, out=tmp_path_factory.mktemp("runs") / "mixed")
 
 

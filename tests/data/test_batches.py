@@ -129,11 +129,21 @@ def test_noise_of_evaluation_belongs_to_the_row_not_to_its_place(dynamic):
     whole = Rows(part(), transform, seed=3)
     for size in (1, 7, 40):
         assert torch.equal(torch.cat([x for x, _, _ in whole.blocks(size)]), whole.tensor())
+
     backwards = Rows(Part(GREY, np.arange(40)[::-1]), transform, seed=3)
     assert torch.equal(backwards.tensor().flip(0), whole.tensor())
     assert not torch.equal(Rows(part(), transform, seed=4).tensor(), whole.tensor())
     noise = RowNoise(GREY, 3).uniform((3, 2, 1), RowStream.TRANSFORM)
     assert torch.equal(whole.tensor(), (noise < torch.from_numpy(GREY / 16)).float())
+
+
+@pytest.mark.parametrize("numbers", [1, 6 * 7, 6 * 39, 6 * 40])
+def test_all_rows_are_the_same_tensor_piece_by_piece(numbers, monkeypatch):
+    rows = Rows(part(), Transform(steps=(Dequantize(highest=16),)), 3)
+    whole = rows.tensor()
+    assert len(whole) == 40
+    monkeypatch.setattr(batches_module, "PIECE", numbers)
+    assert torch.equal(rows.tensor(), whole)
 
 
 def test_dynamic_binarisation_is_drawn_anew_and_fixed_is_always_the_same():

@@ -61,7 +61,7 @@ def test_bounds_of_a_wrong_posterior_lie_below_and_reach_the_likelihood(known):
     assert abs(elbo + (distortion + rate).mean()) < 0.05
     assert elbo < means[1] < means[2] < exact.mean() + 0.01
     assert means[2] > exact.mean() - 0.1
-    annealed = annealed_bound(model, rows, 32, 300)
+    annealed = annealed_bound(model, rows, 32, 60)
     assert abs((annealed - exact).mean()) < 0.03
 
 

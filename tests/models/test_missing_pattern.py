@@ -11,7 +11,7 @@ from vaekit.data import Cells, seeded
 from vaekit.data.tables.cells import Categories
 from vaekit.data.tables.columns import Column
 from vaekit.data.tables.marginals import fit_marginal
-from vaekit.models.missing_pattern import MissingPattern
+from vaekit.models.missing_pattern import BLOCK, MissingPattern
 
 ORDER = [3, 0, 2]
 """Columns 3, 0 and 2 have missing cells; 1 and 4 are complete."""
@@ -124,7 +124,8 @@ def test_structural_blanks_are_always_missing_unless_their_reason_is_and_kept_co
     assert kept[:, 2].all()
 
 
-def test_the_start_is_a_tree_of_counts():
+@pytest.mark.parametrize("block", [BLOCK, 7])
+def test_the_start_is_a_tree_of_counts(block, monkeypatch):
     """Column 0 is missing when column 3 is not; column 2 is always missing with category 2, else with column 0 in 3 of 4."""
     made = MissingPattern(make_cells(), ORDER, {2: (1, [2])})
     patterns = [(1, 0, 1)] * 30 + [(1, 0, 0)] * 30 + [(0, 1, 1)] * 60 + [(0, 1, 0)] * 20
@@ -133,6 +134,7 @@ def test_the_start_is_a_tree_of_counts():
     gone = np.array([*patterns, *[(1, 0, 1)] * 20, *[(0, 1, 1)] * 20], bool)
     codes[:, ORDER] = np.where(gone, np.nan, codes[:, ORDER])
     x = make_cells().forward(torch.from_numpy(codes))
+    monkeypatch.setattr("vaekit.models.missing_pattern.BLOCK", block)
     made.start(x)
     p = torch.sigmoid(made(x)).detach().numpy()
     np.testing.assert_allclose(p[:, 0], 80.5 / 181, rtol=1e-5)

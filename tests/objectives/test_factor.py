@@ -115,7 +115,7 @@ def test_shuffling_keeps_each_dimension_and_parts_them():
     assert not torch.equal(shuffled(z), mixed)
 
 
-@pytest.mark.parametrize("correlation", [0.0, 0.5, -0.8])
+@pytest.mark.parametrize("correlation", [0.0, -0.8])
 def test_the_discriminator_finds_the_total_correlation_of_a_gaussian(correlation):
     """q(z) = N(0, Σ) as mixture over rows: posteriors N(x, I/8), x ~ N(0, Σ − I/8); TC = −½ log(1 − ρ²)."""
     torch.manual_seed(0)

@@ -303,7 +303,7 @@ def test_information_total_correlation_and_distance_of_each_dimension_add_up_to_
     oracle, X, V, c, std = linear_gaussian
     X = X[:3]
     mean = X @ V.T + c
-    line = np.linspace(-14, 14, 1401)
+    line = np.linspace(-14, 14, 701)
     step = line[1] - line[0]
     each = stats.norm(mean[:, None], std).pdf(line[:, None])  # (3 rows, line, 2 dimensions)
     joint = np.einsum("rs,rt->st", each[..., 0], each[..., 1]) / 3
@@ -320,7 +320,7 @@ def test_information_total_correlation_and_distance_of_each_dimension_add_up_to_
     assert information + correlation + distance == pytest.approx(rate, rel=1e-6)
     assert correlation > 0.05  # else nothing was tested
 
-    many = np.tile(X, (400, 1))
+    many = np.tile(X, (200, 1))
     objective = Loss(linear_vae(oracle, V, c, std), TotalCorrelation(len(many)))
     with torch.no_grad():
         found = [

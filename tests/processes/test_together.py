@@ -24,10 +24,10 @@ SMALL = [part for key, value in work.DIGITS.items() for part in ("--set", f"{key
 
 
 @pytest.fixture(scope="module")
-def folders(tmp_path_factory):
+def folders(fork_server, tmp_path_factory):
     """The same trainings by one process and by two."""
     one, two = tmp_path_factory.mktemp("one"), tmp_path_factory.mktemp("two")
-    ended = ranks.together([WORK, "train", two])
+    ended = ranks.together([WORK, "train", two], server=fork_server)
     assert [each.code for each in ended] == [0, 0], ended
     work.train_all(one)
     return one, two
@@ -57,8 +57,8 @@ def test_measured_shares_are_the_figures_of_all_rows_in_every_process(folders):
         assert found[name]["examples"] == expected[name]["examples"]
 
 
-def test_all_processes_stop_at_the_step_at_which_one_is_asked_to_and_resume_to_the_same_bytes(tmp_path):
-    ended = ranks.together([WORK, "stop", tmp_path])
+def test_all_processes_stop_at_the_step_at_which_one_is_asked_to_and_resume_to_the_same_bytes(fork_server, tmp_path):
+    ended = ranks.together([WORK, "stop", tmp_path], server=fork_server)
     assert [each.code for each in ended] == [0, 0], ended
     told = [json.loads((tmp_path / f"stopped-{rank}.json").read_text()) for rank in (0, 1)]
     assert told[0] == told[1]
@@ -69,8 +69,10 @@ def test_all_processes_stop_at_the_step_at_which_one_is_asked_to_and_resume_to_t
     assert not (tmp_path / "cut" / LATEST).exists()
 
 
-def test_the_command_line_trains_in_two_processes_and_only_one_of_them_speaks(tmp_path):
-    first, second = ranks.together([*TRAIN, "--out", tmp_path / "run", *SMALL, "--set", "objective=elbo"])
+def test_the_command_line_trains_in_two_processes_and_only_one_of_them_speaks(fork_server, tmp_path):
+    first, second = ranks.together(
+        [*TRAIN, "--out", tmp_path / "run", *SMALL, "--set", "objective=elbo"], server=fork_server
+    )
     assert (first.code, first.out) == (0, f"Trained: {tmp_path / 'run'}\n"), first
     assert "100 %  bound" in first.err
     assert (second.code, second.out, second.err) == (0, "", "")
@@ -92,8 +94,8 @@ def test_the_command_line_trains_in_two_processes_and_only_one_of_them_speaks(tm
         (["--set", "latent_dimm=3"], "Did you mean 'latent_dim'?"),
     ],
 )
-def test_a_refusal_is_told_once(tmp_path, arguments, sentence):
-    first, second = ranks.together([*TRAIN, "--out", tmp_path / "run", *SMALL, *arguments])
+def test_a_refusal_is_told_once(fork_server, tmp_path, arguments, sentence):
+    first, second = ranks.together([*TRAIN, "--out", tmp_path / "run", *SMALL, *arguments], server=fork_server)
     assert (first.code, second.code) == (2, 2)
     assert first.err.splitlines()[-1].startswith("vaekit: ")
     assert sentence in first.err

@@ -30,6 +30,8 @@ def to_tensor(rows: Values) -> Tensor:
 
 BLOCK = 1 << 20
 """Bytes of neighbouring rows that are shuffled together if all rows are in a large file."""
+PIECE = 1 << 18
+"""Most numbers that are transformed at once where all rows are wanted: a transform makes several copies of them."""
 MOST_RESIDENT = 1 << 23
 """Training rows with at most this many numbers are transformed once and kept in memory."""
 
@@ -144,9 +146,10 @@ class Rows:
                 advance(int(positions[-1] - positions[0]) + 1)
 
     def tensor(self) -> Tensor:
-        """Transform all rows with the noise of evaluation, and return them as one tensor."""
-        rows = self.part.take(0, len(self))
-        return self._fixed(rows, RowNoise(rows, self.seed))
+        """Transform all rows with the noise of evaluation, piece by piece, and return them as one tensor."""
+        size = max(1, PIECE // max(1, math.prod(self.part.event_shape)))
+        pieces = (self.part.take(start, start + size) for start in range(0, max(1, len(self)), size))
+        return torch.cat([self._fixed(rows, RowNoise(rows, self.seed)) for rows in pieces])
 
     def _fixed(self, rows: Values, noise: RowNoise) -> Tensor:
         x = to_tensor(rows)

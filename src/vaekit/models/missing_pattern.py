@@ -19,6 +19,8 @@ from vaekit.networks.cell_context import CellVectors
 
 WIDTH = 32
 """Length of the vectors, and units of the network."""
+BLOCK = 4096
+"""Rows that are seen at a time, where all are counted."""
 
 
 class MissingPattern(nn.Module):
@@ -102,20 +104,23 @@ class MissingPattern(nn.Module):
             context: their context, as in `forward`.
             weights: their weights, shape (n,); 1 by default.
         """
-        gone, ruled = self.missing(x).double(), self._ruled(self._shown(x, context)).double()
-        weight = torch.ones(len(x), dtype=torch.float64) if weights is None else weights * len(x) / weights.sum()
-        self.rates.copy_((weight @ gone + 0.5) / (len(x) + 1))
-        for j in range(len(self.order)):
-            free = weight * (1 - ruled[:, j])
-            pairs = torch.stack([
-                torch.stack([(free * mine) @ other for other in (1 - gone[:, :j], gone[:, :j])])
-                for mine in (1 - gone[:, j], gone[:, j])
-            ]) + 0.5  # fmt: skip
-            logits = (pairs[1] / pairs[0]).log()
-            self.offset[j] = ((free @ gone[:, j] + 0.5) / (free @ (1 - gone[:, j]) + 0.5)).log()
-            self.ruled[j] = ((weight @ ruled[:, j] + 0.5) / 0.5).log()
+        n, count = len(x), len(self.order)
+        weight = torch.ones(n, dtype=torch.float64) if weights is None else weights * n / weights.sum()
+        totals, table = torch.zeros(2, count, dtype=torch.float64), torch.zeros(2, 2, count, count, dtype=torch.float64)
+        for some in (slice(start, start + BLOCK) for start in range(0, n, BLOCK)):
+            gone = self.missing(x[some]).double()
+            ruled = self._ruled(self._shown(x[some], None if context is None else context[some])).double()
+            states, free = torch.stack([1 - gone, gone]), weight[some, None] * (1 - ruled)
+            totals += weight[some] @ torch.stack([gone, ruled])
+            table += (free * states).mT.unsqueeze(1) @ states  # [a, b, j, k]: rows with m_j = a and m_k = b
+        self.rates.copy_((totals[0] + 0.5) / (n + 1))
+        self.ruled.copy_(((totals[1] + 0.5) / 0.5).log())
+        table += 0.5
+        for j in range(count):
+            self.offset[j] = (table[1, 1, j, j] / table[0, 0, j, j]).log()
             if j:
-                share = pairs / pairs.sum((0, 1))
+                pairs = table[:, :, j, :j]
+                logits, share = (pairs[1] / pairs[0]).log(), pairs / pairs.sum((0, 1))
                 told = (share * (share / (share.sum(0, keepdim=True) * share.sum(1, keepdim=True))).log()).sum((0, 1))
                 k = int(told.argmax())
                 self.links[j, k] = (logits[1, k] - logits[0, k]) / 2

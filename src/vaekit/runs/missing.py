@@ -12,7 +12,7 @@ from torch import Tensor
 
 from vaekit.data import BatchOrder, Cells, Part, Rows, Schema, Split, Transform, seeded, tile_positions
 from vaekit.data.blanks import blank_rules
-from vaekit.models.missing_pattern import MissingPattern
+from vaekit.models.missing_pattern import BLOCK, MissingPattern
 from vaekit.training.optimizers.adamw import FusedAdamW
 
 Array = npt.NDArray[np.float64]
@@ -29,8 +29,6 @@ EVERY, PATIENCE, MOST_STEPS = 25, 4, 800
 PRIOR = {"offset": 0.0, "ruled": 0.0, "links": 0.01}
 """Weight of ‖θ − start‖² in −log of the prior of parameters; `OTHERS` of all others, so that few rows do not overfit."""
 OTHERS = 20.0
-BLOCK = 4096
-"""Rows that go through the network at a time, without gradients."""
 TILE = 1024
 """Drawn rows that go through it at a time; always as many, so that a row's cells do not depend on other rows."""
 NEWTON = 8
