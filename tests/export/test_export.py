@@ -286,14 +286,13 @@ def draw_with_noise(run, rows):
     """Draw complete rows with the run, and return them with the noise that was used, as a file takes both."""
     with Recorded() as noted:
         drawn = run.sample(rows, seed=3, complete=True)
-    found = noted.found
-    (fill,) = found["rand"]
-    (noise,) = found.get("randn_like") or found["normal"]  # of N(0, I), z is the noise
-    made = {"noise": noise[:rows].numpy(), "fill": fill[:rows].numpy()}
+    found = {name: torch.cat(tiles)[:rows] for name, tiles in noted.found.items()}
+    # of N(0, I), z is the noise
+    made = {"noise": found.get("randn_like", found.get("normal")).numpy(), "fill": found["rand"].numpy()}
     if "multinomial" in found:
         share = run.model.prior().log_weights.exp().double().detach()
         middle = share.cumsum(0) - share / 2
-        made["component"] = middle[found["multinomial"][0][:rows]].float().numpy()
+        made["component"] = middle[found["multinomial"]].float().numpy()
     numbers = np.arange(rows)[:, None]
     made["rare"] = RowNoise(numbers, 3).uniform((len(run.schema.columns),), RowStream.SAMPLE_RARE).numpy()
     return rows_of(run, drawn)["x"], made
@@ -302,7 +301,7 @@ def draw_with_noise(run, rows):
 @pytest.mark.parametrize("fixture", ["table", "autoregressive"])
 def test_a_file_draws_the_rows_of_the_run_from_the_same_noise(fixture, request):
     run = request.getfixturevalue(fixture)
-    expected, noise = draw_with_noise(run, 100)
+    expected, noise = draw_with_noise(run, 300)
     part = make(run, "sample")
     assert {port.name for port in part.inputs} == set(noise)
     assert far(compute(part, noise)[0], expected) < 0.002

@@ -92,7 +92,9 @@ class Sample(TablePart):
         super().check()
         self.units.refuse_many(self.model, self.verb)
         if not isinstance(self.model.prior(), Reparameterized | NormalMixture):
-            told = "Only a prior that maps noise to z, such as N(0, I), a mixture or a flow, can be drawn from in a file"
+            told = (
+                "Only a prior that maps noise to z, such as N(0, I), a mixture or a flow, can be drawn from in a file"
+            )
             raise VaekitError(told, mend="Use run.sample in Python, or train with prior=mixture")
 
     @property

@@ -72,7 +72,9 @@ class Units:
         """Refuse a run with rules, which only Python knows."""
         if self.schema.rules:
             told = "The run has rules (data.rules), and a file cannot draw a row again until it obeys them"
-            raise VaekitError(told, mend=f"Use run.{verb} in Python, or export `encode` or `score`, which need no rules")
+            raise VaekitError(
+                told, mend=f"Use run.{verb} in Python, or export `encode` or `score`, which need no rules"
+            )
 
     def refuse_many(self, model: LatentModel, verb: str) -> None:
         """Refuse to decode many cells one after another."""
