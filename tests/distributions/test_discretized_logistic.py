@@ -74,15 +74,26 @@ def test_expansion_keeps_the_distribution():
     np.testing.assert_allclose(p.log_prob(torch.ones(3, 2).double()).numpy(), expected)
 
 
-@pytest.mark.parametrize("levels", [257, 4096, 65536])
-@pytest.mark.parametrize("scale", [0.116, 1.0, 3.99, 4.0, 30.0, 1e5])
-def test_sixteen_bits_have_probabilities_and_a_mean(levels, scale):
+@pytest.mark.parametrize("levels", [37, 38, 256, 4096, 65536])
+@pytest.mark.parametrize("scale", [0.02, 0.116, 0.999, 1.0, 4.0, 30.0, 1e5])
+def test_any_number_of_levels_has_probabilities_and_a_mean(levels, scale):
     edges = [-90.0, -0.5, 0.0, 0.5, 1.0, levels - 1.5, levels - 1.0, levels + 90.0, 7.0 * levels]
     location = torch.cat([torch.linspace(3, levels, 9, dtype=torch.float64), torch.tensor(edges, dtype=torch.float64)])
     k = torch.arange(levels, dtype=torch.float64)
     by_level = torch.sigmoid((location[:, None] + 0.5 - k[1:]) / scale).sum(1)
     p = DiscretizedLogistic(location, torch.full_like(location, scale), levels)
-    np.testing.assert_allclose(p.mean, by_level, rtol=1e-9, atol=1e-5)
+    np.testing.assert_allclose(p.mean, by_level, rtol=1e-12, atol=1e-6)
     for place in (3.0, levels / 3, levels - 1.0):
         single = DiscretizedLogistic(torch.tensor(place), torch.tensor(scale), levels)
         assert float(single.log_prob(k.float()).double().exp().sum()) == pytest.approx(1, abs=2e-6)
+
+
+@pytest.mark.parametrize("scale", [0.02, 0.7, 1.3, 40.0])
+def test_the_mean_has_the_gradient_of_the_sum_over_levels(scale):
+    location = torch.tensor([-30.0, 0.2, 20.5, 120.0, 254.9, 300.0], dtype=torch.float64, requires_grad=True)
+    spread = torch.full_like(location, scale).requires_grad_()
+    by_level = torch.sigmoid((location[:, None] + 0.5 - torch.arange(1, 256)) / spread[:, None]).sum()
+    expected = torch.autograd.grad(by_level, (location, spread))
+    found = torch.autograd.grad(DiscretizedLogistic(location, spread, 256).mean.sum(), (location, spread))
+    for own, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(own, other, atol=2e-6)

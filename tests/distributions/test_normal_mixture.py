@@ -64,3 +64,13 @@ def test_gradients_reach_all_parameters():
     z = torch.randn(5, 2, dtype=torch.float64, requires_grad=True)
     function = lambda w, m, s, z: NormalMixture(w, m, s).log_prob(z)  # noqa: E731
     assert torch.autograd.gradcheck(function, (log_weights, mean, std, z))
+
+
+def test_noise_chooses_a_component_by_its_share_and_then_a_vector():
+    uniform, noise = (np.arange(1000) + 0.5) / 1000, np.random.default_rng(0).normal(size=(1000, 2))
+    chosen = np.searchsorted(np.cumsum(WEIGHTS), uniform)
+    assert np.bincount(chosen).tolist() == [200, 500, 300]
+    found = mixture(torch.float64).draw(torch.from_numpy(uniform), torch.from_numpy(noise))
+    np.testing.assert_allclose(found, MEAN[chosen] + STD[chosen] * noise, rtol=1e-12)
+    last = mixture().draw(torch.tensor([1.0, 0.0]), torch.zeros(2, 2))  # uniform numbers that were rounded to an end
+    np.testing.assert_allclose(last, MEAN[[2, 0]])

@@ -12,10 +12,14 @@ import torch.nn.functional as F
 from torch import Size, Tensor
 from torch.distributions import Distribution, constraints
 
-FEW = 256
-"""Greatest number of levels that the mean sums one by one."""
-NARROW, REACH = 4.0, 64
+NARROW, REACH = 1.0, 18
 """Below the scale NARROW, P(x ≥ k) is 0 or 1 to within 1e-7 except for the REACH levels on each side of μ."""
+FEW = 2 * REACH + 1
+"""Greatest number of levels that the mean sums one by one."""
+FAR = 20.0
+"""Scales after which σ is 0 or 1 to within 1e-8."""
+MIDPOINT = (1 / 24, -7 / 5760, 31 / 967_680, -127 / 154_828_800)
+"""Coefficients of the Euler–Maclaurin formula for midpoints, for the derivatives 1, 3, 5 and 7 of a function of slope < 0."""
 
 
 class DiscretizedLogistic(Distribution):
@@ -74,29 +78,36 @@ class DiscretizedLogistic(Distribution):
     def mean(self) -> Tensor:
         """Return E[x] = Σ_{k=1}^{L−1} P(x ≥ k).
 
-        The levels are summed one by one, so memory does not grow with L. Above 256 levels, the sum is cut or approximated.
+        Up to 37 levels are summed one by one. More levels are summed near μ if the scale is below 1, and otherwise the sum is
+        an integral with corrections; the error is below 10⁻⁶ levels.
         """
         if self.levels > FEW:
             return torch.where(self.scale < NARROW, self._mean_of_narrow(), self._mean_of_wide())
-        total = torch.zeros_like(self.location)
-        for k in range(1, self.levels):
-            total = total + torch.sigmoid((self.location - (k - 0.5)) / self.scale)
+        return self._sum(torch.zeros_like(self.location), self.levels - 1)
+
+    def _sum(self, first: Tensor, count: int) -> Tensor:
+        """Return first + Σ P(x ≥ k) over `count` levels k after `first`, one by one, so that memory does not grow with them."""
+        total, distance = first, self.location + 0.5 - first
+        for i in range(1, count + 1):
+            total = total + torch.sigmoid((distance - i) / self.scale)
         return total
 
     def _mean_of_narrow(self) -> Tensor:
         """Return E[x] for a small scale: P(x ≥ k) is 0 or 1 far from μ, so only the levels near μ are summed."""
-        middle, most = self.location.round().clamp(-REACH, self.levels + REACH), self.levels - 1
-        total = (middle - REACH).clamp(0, most)
-        for offset in range(1 - REACH, REACH + 1):
-            k = middle + offset
-            total = total + torch.sigmoid((self.location + 0.5 - k) / self.scale) * ((k >= 1) & (k <= most))
-        return total
+        first = (self.location.detach().round() - REACH).clamp(0, self.levels - 1 - 2 * REACH)
+        return self._sum(first, 2 * REACH)
 
     def _mean_of_wide(self) -> Tensor:
-        """Return E[x] for a large scale: the integral of P(x ≥ k) over k, with the first Euler–Maclaurin correction."""
-        low, high = self.location / self.scale, (self.location - self.levels + 1) / self.scale
-        slope = torch.sigmoid(high) * torch.sigmoid(-high) - torch.sigmoid(low) * torch.sigmoid(-low)
-        return self.scale * (F.softplus(low) - F.softplus(high)) + slope / (24 * self.scale)
+        """Return E[x] for a large scale: the integral of P(x ≥ k) over k, with corrections of Euler and Maclaurin."""
+        scale = self.scale.clamp(min=NARROW)
+        outside = FAR * scale  # further away nothing changes, but the integral would cancel
+        location = torch.clamp(self.location, -outside, self.levels - 1 + outside)
+        low, high = location / scale, (location - self.levels + 1) / scale
+        total = scale * (F.softplus(low) - F.softplus(high))
+        pairs = zip(_odd_derivatives(high), _odd_derivatives(low), strict=True)
+        for i, (coefficient, (last, first)) in enumerate(zip(MIDPOINT, pairs, strict=True)):
+            total = total + coefficient * (last - first) / scale ** (2 * i + 1)
+        return total
 
     @property
     def variance(self) -> Tensor:
@@ -105,3 +116,10 @@ class DiscretizedLogistic(Distribution):
         for k in range(1, self.levels):
             second = second + (2 * k - 1) * torch.sigmoid((self.location - (k - 0.5)) / self.scale)
         return second - self.mean.square()
+
+
+def _odd_derivatives(u: Tensor) -> tuple[Tensor, ...]:
+    """Return the derivatives 1, 3, 5 and 7 of σ at u, polynomials in w = σ′(u)."""
+    w = torch.sigmoid(u) * torch.sigmoid(-u)
+    third, fifth = 1 - 6 * w, 1 + w * (-30 + 120 * w)
+    return w, w * third, w * fifth, w * (1 + w * (-126 + w * (1680 - 5040 * w)))

@@ -58,6 +58,20 @@ class NormalMixture(Distribution):
         exponent = z @ (mean * precision).mT - 0.5 * (z.square() @ precision.mT) + (constant + self.log_weights)
         return (exponent.logsumexp(-1) - 0.5 * mean.shape[-1] * math.log(2 * math.pi)).to(value.dtype)
 
+    def draw(self, uniform: Tensor, noise: Tensor) -> Tensor:
+        """Map noise to draws: a component by the quantile function of c, and then a vector from it.
+
+        Args:
+            uniform: a number in (0, 1) for each draw, shape (...).
+            noise: standard normal noise, shape (..., d).
+
+        Returns:
+            Vectors, shape (..., d).
+        """
+        reached = self.log_weights.double().exp().cumsum(0)
+        chosen = (reached <= uniform.double().unsqueeze(-1) * reached[-1]).sum(-1).clamp(max=len(reached) - 1)
+        return self.component_mean[chosen] + self.component_std[chosen] * noise
+
     def sample(self, sample_shape: Size | list[int] | tuple[int, ...] = Size()) -> Tensor:  # noqa: B008
         """Draw a component and then a vector from it, shape (*sample_shape, d), without gradients."""
         with torch.no_grad():

@@ -46,7 +46,7 @@ def trace(part: ExportedPart) -> ExportedProgram:
 
 
 def _is_noise(port: Any) -> bool:
-    return port.name in ("uniform", "noise", "fill", "rare")
+    return port.name in ("uniform", "noise", "component", "fill", "rare")
 
 
 class OnnxOperations(TorchFunctionMode):

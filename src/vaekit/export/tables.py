@@ -9,7 +9,7 @@ from torch.distributions import Independent
 from vaekit.data import RowStream
 from vaekit.data.blanks import blank_rules
 from vaekit.data.tables.cells import Cells
-from vaekit.distributions import Reparameterized, TableCells
+from vaekit.distributions import NormalMixture, Reparameterized, TableCells
 from vaekit.errors import VaekitError
 from vaekit.evaluation import TableModel
 from vaekit.evaluation.tables.model import VALUES_PER_DRAW
@@ -88,19 +88,23 @@ class Sample(TablePart):
     name, verb = "sample", "sample"
 
     def check(self) -> None:
-        """Refuse priors that are no map of normal noise, and tables with too many cells for one graph."""
+        """Refuse priors that do not map noise to z, and tables with too many cells for one graph."""
         super().check()
         self.units.refuse_many(self.model, self.verb)
-        if not isinstance(self.model.prior(), Reparameterized):
-            told = "Only priors that are a map of normal noise, such as N(0, I), can be drawn from in a file"
-            raise VaekitError(told, mend="Draw z in Python, and export `part='decode'`")
+        if not isinstance(self.model.prior(), Reparameterized | NormalMixture):
+            told = (
+                "Only a prior that maps noise to z, such as N(0, I), a mixture or a flow, can be drawn from in a file"
+            )
+            raise VaekitError(told, mend="Use run.sample in Python, or train with prior=mixture")
 
     @property
     def inputs(self) -> tuple[Port, ...]:
         """Return noise, which belongs to no row, and the context."""
         size, slots = self.subject.latent_dim, self.cells.layout.slots
+        choice = Port("component", torch.float32, (), "uniform noise on (0, 1) of the component of z; any generator")
         return (
             Port("noise", torch.float32, (size,), "standard normal noise of z ~ p(z); any generator"),
+            *([choice] if isinstance(self.model.prior(), NormalMixture) else []),
             Port("fill", torch.float32, (slots, 2), "uniform noise on (0, 1) of cells; any generator"),
             Port("rare", torch.float64, self.subject.schema.shape, "uniform noise on (0, 1) of rare values"),
             *self.context,
@@ -113,13 +117,19 @@ class Sample(TablePart):
 
     def compute(self, given: dict[str, Tensor]) -> tuple[Tensor, ...]:
         """Return the new rows."""
-        prior = self.model.prior()
-        if not isinstance(prior, Reparameterized):
-            raise TypeError("check() refuses such priors")
         model = self.at(given).with_likelihood("drawing")
-        likelihood = model.decoder(prior.reparameterize(given["noise"]))
+        likelihood = model.decoder(self._codes(given))
         if not isinstance(likelihood, Independent) or not isinstance(likelihood.base_dist, TableCells):
             raise TypeError("the likelihood of a mixed table has cells")
         drawn = likelihood.base_dist.common().draw(given["fill"])
         codes = self.cells.draw_rare(self.cells.inverse(drawn), given["rare"])
         return (self.units.write(self.units.round(codes)),)
+
+    def _codes(self, given: dict[str, Tensor]) -> Tensor:
+        """Draw z ~ p(z)."""
+        prior = self.model.prior()
+        if isinstance(prior, NormalMixture):
+            return prior.draw(given["component"], given["noise"])
+        if not isinstance(prior, Reparameterized):
+            raise TypeError("check() refuses such priors")
+        return prior.reparameterize(given["noise"])

@@ -71,8 +71,9 @@ class Units:
     def refuse_rules(self, verb: str) -> None:
         """Refuse a run with rules, which only Python knows."""
         if self.schema.rules:
+            told = "The run has rules (data.rules), and a file cannot draw a row again until it obeys them"
             raise VaekitError(
-                "The run has rules (data.rules), which an exported file cannot obey", mend=f"Use run.{verb} in Python"
+                told, mend=f"Use run.{verb} in Python, or export `encode` or `score`, which need no rules"
             )
 
     def refuse_many(self, model: LatentModel, verb: str) -> None:

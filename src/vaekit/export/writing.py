@@ -17,6 +17,7 @@ from vaekit import __version__
 from vaekit.errors import VaekitError, did_you_mean
 from vaekit.export.graph import trace
 from vaekit.export.parts import ExportedPart, Port
+from vaekit.export.ranks import raise_ranks
 from vaekit.export.units import constants
 from vaekit.files import atomic_path
 
@@ -95,6 +96,7 @@ def _write_onnx(part: ExportedPart, program: Any, path: Path, described: str) ->
         raise VaekitError(told, mend=f"Use `to='torch'`, or run.{part.verb} in Python") from error
     if found is None:
         raise TypeError("torch.onnx.export returned no program")
+    raise_ranks(found.model.graph)
     found.model.metadata_props[ENTRY] = described
     for node in found.model.graph.all_nodes():
         node.metadata_props.clear()  # traces of the exporter, with paths of this machine
