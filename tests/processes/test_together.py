@@ -25,8 +25,9 @@ SMALL = [part for key, value in work.DIGITS.items() for part in ("--set", f"{key
 
 @pytest.fixture(scope="module")
 def folders(fork_server, tmp_path_factory):
-    """The same trainings by one process and by two."""
+    """The same trainings by one process and by two, which read the table from three files."""
     one, two = tmp_path_factory.mktemp("one"), tmp_path_factory.mktemp("two")
+    work.write_shards(two / "rows")
     ended = ranks.together([WORK, "train", two], server=fork_server)
     assert [each.code for each in ended] == [0, 0], ended
     work.train_all(one)

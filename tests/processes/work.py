@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 import vaekit
 from vaekit.errors import Interrupted
@@ -50,6 +51,13 @@ def table():
     return pa.table({"a": np.where(numbers > 1, np.nan, numbers), **columns})
 
 
+def write_shards(folder):
+    """Write the table as files of unequal sizes."""
+    folder.mkdir()
+    for i, (start, rows) in enumerate([(0, 20), (20, 97), (117, 83)]):
+        pq.write_table(table().slice(start, rows), folder / f"{i}.parquet")
+
+
 def send_signal(at_step):
     """Make this process send itself a signal before a step."""
     original = Trainer._step
@@ -63,10 +71,11 @@ def send_signal(at_step):
 
 
 def train_all(folder):
-    """Train every recipe, and measure two runs."""
+    """Train every recipe, and measure two runs; the table is in memory, or in the files of the folder `rows`."""
+    rows = folder / "rows"
     for name, own in RECIPES.items():
         vaekit.train("digits", recipe=name, settings=DIGITS | own, out=folder / name)
-    run = vaekit.train(table(), recipe="table", settings=SETTINGS, out=folder / "table")
+    run = vaekit.train(rows if rows.exists() else table(), recipe="table", settings=SETTINGS, out=folder / "table")
     figures = {}
     with together():
         for name, measured in (("table", run), ("autoencoder", vaekit.load(folder / "autoencoder"))):
