@@ -14,6 +14,7 @@ import os
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -81,6 +82,7 @@ def measure(recipe: str, n: int, place: Path) -> dict[str, float]:
         "reconstruct": (Reconstruct(), some),
         "score, K = 1": (Score(1), some),
         f"score, K = {draws}": (Score(), some),
+        "impute, K = 10": (Impute(10), some),
         f"impute, K = {draws}": (Impute(), some),
         "sample": (Draw(), range(2048)),
     }
@@ -95,6 +97,7 @@ def measure(recipe: str, n: int, place: Path) -> dict[str, float]:
 
 def main() -> None:
     n = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000
+    warnings.simplefilter("ignore", UserWarning)  # short training
     with tempfile.TemporaryDirectory() as place:
         found = {recipe: measure(recipe, n, Path(place)) for recipe in RECIPES}
     print(json.dumps({"machine": machine(), "rows": n, "rows per second": found}, indent=1))

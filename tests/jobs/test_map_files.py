@@ -369,3 +369,15 @@ def test_the_command_line_refuses_an_engine_for_a_single_file(run, shards, tmp_p
         write(run, Path(tmp_path / "x.csv"), Score(), str(shards), "ray")
     with pytest.raises(VaekitError, match="would be read as a part of the source"):
         write(run, Path(shards / "x.csv"), Score(), str(shards))
+
+
+def test_a_forgotten_ending_is_told(run, digits_run, shards, tmp_path):
+    """A single file or pictures have no folder of results, unless an engine is named."""
+    from vaekit.cli.writing import write
+
+    with pytest.raises(VaekitError, match="--out must end in"):
+        write(run, tmp_path / "scores", Score(), str(shards / "part=0/0.parquet"))
+    with pytest.raises(VaekitError, match="--out must end in"):
+        write(digits_run, tmp_path / "scores", Score(), "digits")
+    write(run, tmp_path / "scores", Score(), str(shards / "part=0/0.parquet"), "local")
+    assert [path.name for path in (tmp_path / "scores").glob("*.parquet")] == ["0.parquet"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -14,7 +15,9 @@ import pyarrow as pa
 import typer
 
 from vaekit.cli.outputs import ENDINGS, MOST_ON_A_SHEET, TABLE_ENDINGS, check_out, write_rows, write_tables
+from vaekit.data.readers.addresses import is_database
 from vaekit.data.readers.overlap import check_apart
+from vaekit.data.readers.shards import is_pattern
 from vaekit.data.tables.coding import as_written
 from vaekit.errors import VaekitError
 from vaekit.jobs.folder import Manifest
@@ -36,7 +39,7 @@ def write(run: Run, out: Path, verb: RowVerb, source: str, engine: str | None = 
         VaekitError: if `out` cannot hold the results, or would become a part of the source.
     """
     run = verb.prepare(run)
-    if is_job(run, out, verb.content, engine):
+    if is_job(out, engine, not run.schema.picture and has_many_files(source)):
         from vaekit.jobs import map_files
 
         told(map_files(run, verb, source, out, engine or "local"), out)
@@ -48,16 +51,27 @@ def write(run: Run, out: Path, verb: RowVerb, source: str, engine: str | None = 
     )
 
 
-def is_job(run: Run, out: Path, content: Content, engine: str | None) -> bool:
+def has_many_files(source: str) -> bool:
+    """Return whether a source names a folder, a pattern or a store, which may hold many files."""
+    if "://" in source:
+        return not is_database(source)
+    return is_pattern(source) or os.path.isdir(source)  # os.path takes any text, Path does not
+
+
+def is_job(out: Path, engine: str | None, many: bool) -> bool:
     """Return whether results are a folder of Parquet files, and not one file or pictures.
+
+    Args:
+        out: the file or folder to write.
+        engine: the engine that is asked for.
+        many: whether a folder of results is what a user expects without an engine.
 
     Raises:
         VaekitError: if an engine is named for a single file.
     """
     if engine is not None and out.suffix.lower() in ENDINGS:
         raise VaekitError("--engine needs a folder as --out, for a file of results for each part", f"'{out}'")
-    pictures = run.schema.picture and content == "data"
-    return engine is not None or not (out.suffix or pictures)
+    return engine is not None or (many and not out.suffix)
 
 
 def told(made: Manifest, out: Path) -> None:

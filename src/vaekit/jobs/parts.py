@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
+from urllib.parse import unquote
 
 import pyarrow as pa
 
@@ -109,7 +110,7 @@ def shard_parts(shards: Sequence[Shard], by_position: bool) -> list[Part]:
         DataError: for an address with `..`, or if a file cannot be read for its number of rows.
     """
     parts: list[Part] = []
-    root, first = _root([shard.path for shard in shards]), 0
+    root, first = _root(shards), 0
     for shard in shards:
         below = posixpath.relpath(shard.path, root)
         if ".." in PurePosixPath(below).parts:
@@ -119,15 +120,10 @@ def shard_parts(shards: Sequence[Shard], by_position: bool) -> list[Part]:
     return parts
 
 
-def _root(paths: Sequence[str]) -> str:
-    """Return the folder that holds all files, but none that is named `name=value`.
-
-    Examples:
-        >>> _root(["/data/year=2023/a.csv", "/data/year=2023/month=1/b.csv"])
-        '/data'
-    """
-    root = posixpath.commonpath([posixpath.dirname(path) for path in paths])
-    while "=" in posixpath.basename(root):
+def _root(shards: Sequence[Shard]) -> str:
+    """Return the folder that holds all files, above the folders whose names are columns."""
+    root = posixpath.commonpath([posixpath.dirname(shard.path) for shard in shards])
+    while unquote(posixpath.basename(root).partition("=")[0]) in shards[0].partitions:
         root = posixpath.dirname(root)
     return root
 
