@@ -186,6 +186,11 @@ def test_nothing_varies(train, pictures):
     train(pictures, words=["examples are identical"])
 
 
+def test_an_empty_column_alone(train, write_csv, workplace):
+    write_csv(workplace / "x.csv", [["", 7]] * 30, ("a", "b"))
+    train("x.csv", words=["No column of the table can be modelled: no cell of 'a' has a value; 'b' is constant"])
+
+
 @pytest.mark.parametrize(
     ("values", "words"),
     [

@@ -108,7 +108,8 @@ def test_a_name_that_is_gone_is_an_error():
 def test_package_and_changelog_agree_on_the_version():
     newest = re.search(r"^## ([\d.]+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
     assert newest[1] == vaekit.__version__
-    assert f"vaekit-{vaekit.__version__}-py3-none-any.whl" in (ROOT / "README.md").read_text(encoding="utf-8")
+    for page in (ROOT / "README.md", DOCS / "index.md"):
+        assert f"vaekit-{vaekit.__version__}-py3-none-any.whl" in page.read_text(encoding="utf-8")
 
 
 def test_every_block_of_code_starts_at_the_margin():

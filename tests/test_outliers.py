@@ -42,6 +42,13 @@ def test_the_model_of_blurred_rows_has_their_density():
     assert np.corrcoef(log_p, truth.logpdf(new))[0, 1] > 0.95
 
 
+def test_epochs_are_a_parameter_as_in_the_model():
+    found = detector(settings=SMALL, epochs=3, calibration=0).fit(normal_rows(40, 0))
+    assert found.run_.recipe.training.epochs == 3
+    with pytest.raises(ValueError, match="epochs"):
+        detector(epochs=0).fit(normal_rows(40, 0))
+
+
 def test_score_joins_two_densities_in_units_of_training_rows():
     X, new = normal_rows(60, 0), normal_rows(9, 1) * 2
     found = detector(calibration=0).fit(X)

@@ -8,6 +8,7 @@ import pytest
 
 from tables_on_disk import open_csv, open_written
 from vaekit.data import open_source
+from vaekit.data.readers import csv
 from vaekit.data.tables.inference import infer_columns
 from vaekit.errors import DataError
 
@@ -125,14 +126,19 @@ def test_eight_digits_that_are_no_days_are_numbers(write):
 def test_the_cell_that_is_no_date_is_blamed(write, odd, example):
     cells = [f"2021-{1 + i % 12:02d}-{1 + i % 28:02d}" for i in range(200)]
     cells[149] = odd
-    with pytest.raises(DataError, match=f"are dates such as {example}, but the cell in row 149 is '{odd}'"):
+    with pytest.raises(
+        DataError, match=f"are dates such as {example}, but the cell in row 149 \\(line 151 of 'x.csv'\\) is '{odd}'"
+    ):
         infer_columns(open_csv(write(lines("day", cells))))
 
 
 def test_the_cell_that_is_no_date_of_another_form_is_blamed(write):
     cells = [f"{1 + i % 28:02d}.{1 + i % 12:02d}.2021" for i in range(200)]
     cells[17] = "30.02.2021"
-    with pytest.raises(DataError, match=r"are dates such as \d\d.\d\d.2021, but the cell in row 17 is '30.02.2021'"):
+    with pytest.raises(
+        DataError,
+        match=r"are dates such as \d\d.\d\d.2021, but the cell in row 17 \(line 19 of 'x.csv'\) is '30.02.2021'",
+    ):
         infer_columns(open_csv(write(lines("day", cells))))
 
 
@@ -140,9 +146,35 @@ def test_a_cell_without_a_zone_is_blamed(write):
     cells = [f"2021-01-{1 + i % 28:02d}T12:{i % 60:02d}:00Z" for i in range(100)]
     cells[41] = cells[41].rstrip("Z")
     with pytest.raises(
-        DataError, match=r"must all have a time zone, or all be without one.* in row 41 \(without a time zone"
+        DataError,
+        match=r"must all have a time zone, or all be without one.* in row 41 \(line 43 of 'x.csv'\), without a time zone",
     ):
         infer_columns(open_csv(write(lines("t", cells))))
+
+
+def test_a_word_among_numbers_is_named_with_its_line_and_its_remedy(write):
+    """Lines are counted as an editor counts them: with comments, blank lines and cells of several lines."""
+    rows = ["1.5,a", '2.5,"two\nlines"', "", "NA,c", "3.25,d", "n.d.,e", "4.5,f", "n.d.,g", "5.5,h", "?,i"]
+    for name in ("x.csv", "x.csv.gz"):
+        with pytest.raises(DataError) as told:
+            infer_columns(open_csv(write("# a comment\nx,y\n" + "\n".join(rows) + "\n", name)))
+        assert str(told.value) == (
+            "Most cells of column 'x' are numbers such as 12.5, but the cell in row 4 "
+            f"(line 9 of '{name}') is 'n.d.', and 1 further cell is not a number. If 'n.d.' means that the value is missing, "
+            """set data.missing=["NA", "?", "n.d."]. Otherwise correct the cell, or declare data.columns.x=categorical or ignore."""
+        )
+        column, _ = infer_columns(
+            open_csv(write("# a comment\nx,y\n" + "\n".join(rows) + "\n", name), marks=("?", "NA", "n.d."))
+        )
+        assert (column.kind, dict(column.missing)) == ("real", {"n.d.": 2, "NA": 1, "?": 1})
+
+
+def test_the_line_of_a_row_in_several_files(write):
+    first, second = write("x\n1\n2\n\n4\n", "a.csv"), write("x\n5\nsoon\nlater\nnever\n8\n9\n10\n11\n", "b.csv")
+    with pytest.raises(
+        DataError, match=r"in row 5 \(line 3 of 'b.csv'\) is 'soon', and 2 further cells are not numbers"
+    ):
+        infer_columns(csv.open_csv([csv.CsvShard.local(path) for path in (first, second)]))
 
 
 def test_missing_cells_are_counted_with_their_words(write):

@@ -145,8 +145,17 @@ def test_describe_says_what_is_drawn():
     found = describe(table)
     hour, name, _ = (because for _, _, because, _ in found.rows())
     assert hour == "24 whole numbers from 0 to 23; drawn from 0 to 23 (many rows there)"
-    assert name == "3 text values; 2 values of fewer than 5 rows are not drawn"
+    assert name == "3 text values; 2 values of fewer than 5 rows are not drawn; rare: b, c"
     assert (
         "Column 'id' is left out, also of drawn rows: identifier, whole numbers, almost all different." in found.choices
     )
     assert describe(table, {"data.least_count": 1}).rows()[1][2] == "3 text values"
+
+
+def test_describe_names_a_few_rare_values_and_shortens_long_ones():
+    rare = ["a" * 100, *(f"rare {i}" for i in range(7))]
+    table = pa.table({"name": ["usual"] * N + rare, "n": np.arange(N + 8) % 24})
+    because = describe(table).rows()[0][2]
+    shown, more = because.partition("; rare: ")[2].split(" and ")
+    assert more == "3 more"
+    assert shown == f"{'a' * 15}…{'a' * 14}, rare 0, rare 1, rare 2, rare 3"

@@ -106,10 +106,18 @@ class Scaled(nn.Module):
 def test_a_posterior_that_is_too_narrow_is_told(vae, codes):
     broken = copy.deepcopy(vae)
     broken.encoder = Scaled(vae.encoder, 0.05)
-    found = verdicts(calibration(broken, codes))
+    measured = calibration(broken, codes)
+    found, lines = verdicts(measured), dict(measured.rows())
     assert "too narrow" in found["posterior"]
+    assert lines["posterior"].startswith("too narrow by a factor of ")
+    assert lines["posterior"].endswith(f"; 100 weighted draws are worth {measured.posterior.effective:.0f}")
+    assert lines["encoder, without weights"].startswith("too narrow by a factor of ")
+    share, over = measured.errors.test_sets[1], measured.errors.over_seeds[1]
+    assert lines["standard errors"] == (
+        f"90 % intervals of log p(x) are right in {100 * share:.0f} % of resampled test sets and {100 * over:.0f} % of pairs of seeds"
+    )
     assert "effective draws" in found["errors over seeds"]
-    note = verdicts(calibration(broken, codes), "note")["encoder"]
+    note = verdicts(measured, "note")["encoder"]
     assert "too narrow" in note and "do not correct" in note  # noqa: PT018
 
 

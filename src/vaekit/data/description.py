@@ -64,9 +64,15 @@ def table_schema(table: tuple[Column, ...], array: bool) -> Schema:
     """
     names = tuple(column.name for column in table if column.modelled)
     if not names:
-        left_out = "; ".join(f"'{column.name}' is {column.kind}" for column in table[:5])
+        left_out = "; ".join(map(_say_left_out, table[:5]))
         raise DataError(f"No column of the table can be modelled: {left_out}")
     return Schema(kind="mixed", shape=(len(names),), columns=names, table=table, array=array)
+
+
+def _say_left_out(column: Column) -> str:
+    if column.kind == "constant" and column.value is None:
+        return f"no cell of '{column.name}' has a value"
+    return f"'{column.name}' is {column.kind}"
 
 
 def infer_schema(

@@ -53,6 +53,7 @@ class VAEOutlierDetector(OutlierMixin, KeepsRun):  # type: ignore[misc]
         recipe: a bundled recipe's name, a TOML file, a mapping or a `Recipe` of a mixed table with `data.blur`.
         settings: dotted keys and values that replace the recipe's, as `vaekit.train` takes them.
         columns: kinds, or `ignore`, by column name (in an array, by number), instead of the inferred kinds.
+        epochs: number of passes over the training rows.
         random_state: determines everything random; by default the recipe's seed, or a new seed for each fit.
 
     Attributes:
@@ -87,6 +88,7 @@ class VAEOutlierDetector(OutlierMixin, KeepsRun):  # type: ignore[misc]
         "recipe": [str, os.PathLike, Mapping, Recipe],
         "settings": [Mapping, None],
         "columns": [Mapping, None],
+        "epochs": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "random_state": ["random_state"],
     }
 
@@ -99,10 +101,12 @@ class VAEOutlierDetector(OutlierMixin, KeepsRun):  # type: ignore[misc]
         recipe: str | Path | Mapping[str, Any] | Recipe = "outliers",
         settings: Mapping[str, Any] | None = None,
         columns: Mapping[Any, str] | None = None,
+        epochs: int | str = "auto",
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.contamination, self.false_alarm_rate, self.calibration = contamination, false_alarm_rate, calibration
-        self.recipe, self.settings, self.columns, self.random_state = recipe, settings, columns, random_state
+        self.recipe, self.settings, self.columns = recipe, settings, columns
+        self.epochs, self.random_state = epochs, random_state
 
     def fit(self, X: object, y: object = None) -> VAEOutlierDetector:  # noqa: ARG002
         """Train on rows, except on those held out for p-values.
@@ -126,7 +130,7 @@ class VAEOutlierDetector(OutlierMixin, KeepsRun):  # type: ignore[misc]
             raise DataError(must, shorten(repr(X)), "For files use `vaekit.train`, and `vaekit score --p-value`")
         count = rows.rows if isinstance(rows, Frame) else len(rows)
         columns = name_columns(self.columns or {}, isinstance(rows, np.ndarray))
-        own = {f"data.columns.{name}": kind for name, kind in columns.items()}
+        own = {"training.epochs": self.epochs, **{f"data.columns.{name}": kind for name, kind in columns.items()}}
         settings, seed = complete_settings(self.recipe, self.settings or {}, own, rows, self.random_state)
         plan = load_recipe(self.recipe, settings)
         if plan.data.kind != "mixed" or not plan.data.blurs:

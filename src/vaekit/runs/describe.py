@@ -12,10 +12,13 @@ from vaekit import html
 from vaekit.data import Column, Part, Schema, make_notes, make_schema, open_both, split_source
 from vaekit.data.tables.cells import near_columns
 from vaekit.data.tables.rules.proposals import MOST_SEARCHED, Proposal, propose_rules
+from vaekit.errors import shorten
 from vaekit.recipe import load_recipe, resolve
 
 MOST_ROWS = 100_000
 """Most training rows in which columns are compared."""
+MOST_NAMED, LONGEST_NAME = 5, 30
+"""Most values that are named as rare, and the characters of each that are shown."""
 HEAD = ("column", "kind", "because", "missing")
 RULES = ("rule", "holds in")
 ACCEPT = 'No rule is applied unless it is accepted, as in settings={"data.rules": [...]}.'
@@ -132,8 +135,15 @@ def describe_schema(schema: Schema) -> list[tuple[str, str]]:
 
 
 def describe_column(column: Column) -> tuple[str, str, str, str]:
-    """Return a column's name, its kind, why it has this kind and what is drawn, and its missing cells by their words."""
+    """Return a column's name, its kind, why it has this kind and what is drawn, and its missing cells by their words.
+
+    Values that too few rows have are named, since a misspelt word is one of them.
+    """
     total = sum(count for _, count in column.missing)
     missing = ", ".join(f"{count} {word}" for word, count in column.words) or (str(total) if total else "")
     kind = f"{column.kind}, given" if column.context else column.kind
-    return column.name, kind, column.full_reason, missing
+    rare = [column.listed[code] for code in column.withheld]
+    named = [shorten(str(value), LONGEST_NAME) for value in rare if value is not None]
+    more = f" and {len(named) - MOST_NAMED:,} more" if len(named) > MOST_NAMED else ""
+    told = f"rare: {', '.join(named[:MOST_NAMED])}{more}" if named else ""
+    return column.name, kind, "; ".join(filter(None, (column.full_reason, told))), missing

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -90,7 +93,15 @@ def open_csv(shards: Sequence[Shard], header: bool | None = None, marks: tuple[s
         for name, survey in zip(text.names, surveys, strict=True)
     }
     return replace(
-        written, schema=schema, read=read, marks=None, written=written, seen=seen, said=form.said, notes=form.notes
+        written,
+        schema=schema,
+        read=read,
+        marks=None,
+        written=written,
+        seen=seen,
+        line=text.line,
+        said=form.said,
+        notes=form.notes,
     )
 
 
@@ -157,6 +168,15 @@ class _Text:
         names = list(self.names)
         return even_pieces(table.select(names) for form in self.forms for table in _tables(form))
 
+    def line(self, row: int) -> str:
+        """Say on which line of which file a row begins; return an empty text if a line is too long to be counted."""
+        lines = ((form.shard.name, line) for form in self.forms for line in _first_lines(form))
+        try:
+            name, line = next(itertools.islice(lines, row, None))
+        except csv.Error:
+            return ""
+        return f"line {line:,} of '{name}'"
+
 
 def _names(form: Form) -> tuple[str, ...]:
     return (*form.names, *(name for name in form.shard.partitions if name not in form.names))
@@ -167,6 +187,24 @@ def _tables(form: Form) -> Iterator[pa.Table]:
     names = list(form.names)
     for block in _blocks(form):
         yield pa.Table.from_batches([form.shard.with_partitions(block.rename_columns(names))])
+
+
+def _first_lines(form: Form) -> Iterator[int]:
+    """Iterate over the numbers of the lines on which the rows of a CSV file begin, counted from 1."""
+    with form.shard.open(_packing(form.shard)) as file:
+        text = io.TextIOWrapper(file, "utf-8", newline="")
+        for _ in range(form.skip):
+            next(text)
+        reader = csv.reader(text, delimiter=form.delimiter)
+        first = form.skip + 1
+        for row in reader:
+            if row or len(form.names) == 1:  # in a single column, an empty line is a missing cell
+                yield first
+            first = form.skip + reader.line_num + 1
+
+
+def _packing(shard: Shard) -> str | None:
+    return "gzip" if shard.name.lower().endswith(".gz") else None
 
 
 def _written(text: _Text, rows: int, marks: tuple[str, ...]) -> Frame:
@@ -212,7 +250,7 @@ def _blocks(form: Form) -> Iterator[Any]:
         ),
     }
     shard, size, last = form.shard, 0, None
-    packed = "gzip" if shard.name.lower().endswith(".gz") else None
+    packed = _packing(shard)
     with shard.open(packed) as file:
         try:
             for block in pyarrow.csv.open_csv(file, **options):

@@ -128,6 +128,7 @@ class Frame:
         words: words for a missing cell in columns of text, if the model was trained on a text file.
         written: the same rows as text, if they were read from a text file; None for text itself and for a piece.
         seen: what the reader noticed about columns, by name.
+        line: returns the line of a row in a text file, in words; None if the rows have no lines.
         said: how the source was read, in words for the user.
         notes: sentences about the source, for `train` and `describe`.
     """
@@ -143,6 +144,7 @@ class Frame:
     words: tuple[str, ...] | None = None
     written: Frame | None = None
     seen: Mapping[str, Seen] = field(default_factory=dict)
+    line: Callable[[int], str] | None = None
     said: str = ""
     notes: tuple[str, ...] = ()
 
@@ -150,6 +152,16 @@ class Frame:
     def names(self) -> tuple[str, ...]:
         """Return the names of the columns."""
         return tuple(self.schema.names)
+
+    def where(self, row: int) -> str:
+        """Name a row for a message: its number, and its line if it comes from a text file.
+
+        Examples:
+            >>> frame_of_table(pa.table({"age": [31, 7]})).where(1)
+            'row 1'
+        """
+        line = self.line(row) if self.line else ""
+        return f"row {row} ({line})" if line else f"row {row}"
 
     def pieces(self) -> Iterator[Frame]:
         """Iterate over the table in frames of at most `BATCH` rows."""
@@ -162,6 +174,7 @@ class Frame:
                 library=self.library.part(first, len(table)),
                 first=self.first + first,
                 written=None,
+                line=None,
             )
             first += len(table)
 

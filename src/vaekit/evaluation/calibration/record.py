@@ -81,17 +81,18 @@ class Calibration(Record):
             ]
             found.append((f"coverage, hidden {cells.hidden}", "; ".join(parts)))
         weighted, encoder = (Simulation.worst(each) for each in (self.posterior.weighted, self.posterior.encoder))
-        text = f"{_fault(weighted)} ({self.posterior.effective:.0f} effective draws of {self.posterior.samples}); q alone: {_fault(encoder)}"
-        found.append(("posterior", text))
+        draws = f"{self.posterior.samples} weighted draws are worth {self.posterior.effective:.0f}"
+        found.append(("posterior", f"{_fault(weighted)}; {draws}"))
+        found.append(("encoder, without weights", _fault(encoder)))
         if self.errors is not None:
-            both = (("test sets", self.errors.test_sets), ("seeds", self.errors.over_seeds))
-            parts = [f"{100 * shares[1]:.0f} % over {what}" for what, shares in both if shares]
-            found.append(("standard errors", f"90 % intervals hold {', '.join(parts)}"))
+            both = (("resampled test sets", self.errors.test_sets), ("pairs of seeds", self.errors.over_seeds))
+            parts = [f"{100 * shares[1]:.0f} % of {what}" for what, shares in both if shares]
+            found.append(("standard errors", f"90 % intervals of log p(x) are right in {' and '.join(parts)}"))
         return found
 
 
 def _fault(found: Uniformity) -> str:
-    return f"{found.fault} ({found.name})" if found.fault else "calibrated"
+    return f"{found.fault}, judged by {found.name}" if found.fault else "calibrated"
 
 
 def judge_calibration(found: Calibration) -> Iterator[Verdict]:

@@ -81,7 +81,7 @@ def _bounds(tally: Tally) -> tuple[float, float]:
 def _check(frame: Frame, tally: Tally, kind: str, wanted: str, wrong: Callable[[Any], Any]) -> None:
     found = first_cell(frame, tally.name, wrong)
     if found is not None:
-        raise _refusal(tally, kind, wanted, f"{found[1]:g} in row {found[0]}")
+        raise _refusal(tally, kind, wanted, f"{found[1]:g} in {frame.where(found[0])}")
 
 
 def _no_number(frame: Frame, tally: Tally) -> str:
@@ -89,7 +89,7 @@ def _no_number(frame: Frame, tally: Tally) -> str:
     if tally.family != "text":
         return f"cells of type {tally.type}"
     found = first_cell(frame, tally.name, is_no_number)
-    return f"'{found[1]}' in row {found[0]}" if found else "numbers stored as text"
+    return f"'{found[1]}' in {frame.where(found[0])}" if found else "numbers stored as text"
 
 
 def _no_date(frame: Frame, tally: Tally) -> str:
@@ -99,7 +99,7 @@ def _no_date(frame: Frame, tally: Tally) -> str:
     values = pa.array(tally.counts, pa.string())
     form = max(("", *forms_of(list(tally.counts)[:1])), key=lambda form: int(is_date(values, form).sum()))
     found = first_cell(frame, tally.name, lambda x: pa.array(~is_date(x, form)))
-    return f"'{found[1]}' in row {found[0]}" if found else "dates in several formats"
+    return f"'{found[1]}' in {frame.where(found[0])}" if found else "dates in several formats"
 
 
 def _refusal(tally: Tally, kind: str, wanted: str, given: str) -> DataError:

@@ -94,7 +94,7 @@ def _declare(frame: Frame, tally: Tally, column: Column, declared: tuple[End, En
         ends = ", ".join("null" if end == "" else str(end) for end in declared)
         cell = write_value(found[1]) if tally.family == "number" else found[1]
         must = f"every cell of column '{tally.name}' must be within {key}=[{ends}]"
-        raise DataError(must, f"{cell} in row {found[0]}")
+        raise DataError(must, f"{cell} in {frame.where(found[0])}")
     if column.kind in CATEGORICAL:
         return column
     grid = column.spacing or column.rounding

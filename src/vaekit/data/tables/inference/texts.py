@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from functools import partial
@@ -19,7 +20,7 @@ from vaekit.data.tables.inference.grid import drop_if_fine, spacing_of_dates
 from vaekit.data.tables.inference.kinds import make_column
 from vaekit.data.tables.inference.tally import Tally
 from vaekit.data.tables.types import to_plain
-from vaekit.errors import DataError
+from vaekit.errors import DataError, shorten
 
 NUMBER = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
 CODE = r"^\s*(\+|[+-]?0\d|\d{16,})"
@@ -36,6 +37,8 @@ DATELIKE = (
 """Text that may be meant as a date."""
 MOSTLY, MANY = 0.5, 20
 """Least share of the cells, and least number of different cells, for text to be meant as numbers or dates."""
+LONGEST_MARK = 30
+"""Most characters of a word that may mean a missing cell."""
 TRIED = 200
 """Most different cells used to find date formats."""
 WHOLE_DATE, FIRST_DATE, LAST_DATE = "%Y%m%d", 19000101, 21001231
@@ -58,11 +61,8 @@ def check_numbers(frame: Frame, tally: Tally) -> None:
         return
     if not _meant(tally, number | grouped):
         return
-    row, cell = first_cell(frame, tally.name, is_no_number) or (0, next(iter(tally.counts)))
-    mend = "Correct the cell"
-    if re.fullmatch(GROUPED, cell):
-        mend = "Write numbers with a decimal point and nothing else between or after the digits"
-    raise _refusal(tally, "numbers such as 12.5", cell, row, mend)
+    found = first_cell(frame, tally.name, is_no_number) or (0, next(iter(tally.counts)))
+    raise _refusal(frame, tally, "numbers", "12.5", found, _count_cells(tally, ~number))
 
 
 def check_dates(frame: Frame, tally: Tally) -> None:
@@ -91,16 +91,16 @@ def check_dates(frame: Frame, tally: Tally) -> None:
             how = "with" if rare is zoned else "without"
             raise DataError(
                 must,
-                f"{cell!r} in row {row} ({how} a time zone, unlike most cells)",
+                f"{cell!r} in {frame.where(row)}, {how} a time zone, unlike most cells",
                 f"Correct the cell, or {_declare(tally)}",
             )
         if dates.all():
             return
-        row, cell = first_cell(frame, tally.name, lambda x, form=form: pa.array(~is_date(x, form))) or (0, "")  # type: ignore[misc]
+        found = first_cell(frame, tally.name, lambda x, form=form: pa.array(~is_date(x, form))) or (0, "")  # type: ignore[misc]
         example = (
             next(cell for cell, is_one in zip(tally.counts, dates, strict=True) if is_one) if form else "2020-12-31"
         )
-        raise _refusal(tally, f"dates such as {example}", cell, row, "Correct the cell")
+        raise _refusal(frame, tally, "dates", example, found, _count_cells(tally, ~dates))
 
 
 def _count_cells(tally: Tally, which: npt.NDArray[np.bool_]) -> int:
@@ -117,11 +117,28 @@ def _declare(tally: Tally) -> str:
     return f"declare data.columns.{tally.name}=categorical or ignore"
 
 
-def _refusal(tally: Tally, word: str, cell: str, row: int, mend: str) -> DataError:
-    return DataError(
-        f"Most cells of column '{tally.name}' are {word}, but the cell in row {row} is {cell!r}",
-        mend=f"{mend}, or {_declare(tally)}",
-    )
+def _refusal(frame: Frame, tally: Tally, kind: str, example: str, found: tuple[int, str], wrong: int) -> DataError:
+    """Make the error for a column of numbers or dates with other cells, of which the first is named and the others counted."""
+    row, cell = found
+    fault = f"Most cells of column '{tally.name}' are {kind} such as {example}, but the cell in {frame.where(row)} is {shorten(cell)!r}"
+    if wrong > 1:
+        least = "" if tally.exact else "at least "
+        fault += f", and {least}{wrong - 1:,} further {f'cells are not {kind}' if wrong > 2 else f'cell is not a {kind[:-1]}'}"
+    mend = "Correct the cell"
+    if kind == "numbers" and re.fullmatch(GROUPED, cell):
+        mend = "Write numbers with a decimal point and nothing else between or after the digits"
+    elif not any(sign.isdigit() for sign in cell) and len(cell) <= LONGEST_MARK:
+        mend = f"If {cell!r} means that the value is missing, {_mark(frame, tally, cell)}. Otherwise correct the cell"
+    return DataError(fault, mend=f"{mend}, or {_declare(tally)}")
+
+
+def _mark(frame: Frame, tally: Tally, cell: str) -> str:
+    """Say how a word is declared to mean a missing cell, beside the words for missing cells that the file has."""
+    if not tally.seen.written:
+        return "leave the cell empty"
+    known = [word for seen in frame.seen.values() for word, _ in seen.missing if word]
+    words = json.dumps([*dict.fromkeys(known), cell.strip()], ensure_ascii=False)
+    return f"set data.missing={words}"
 
 
 def date_forms(tally: Tally) -> tuple[str, ...] | None:
