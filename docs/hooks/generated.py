@@ -19,6 +19,7 @@ API = {
     "vaekit.objectives": "What training minimises.",
     "vaekit.evaluation": "Bounds on log p(x), and all other figures.",
     "vaekit.auditing": "Checks of a log-likelihood.",
+    "vaekit.jobs": "Large jobs: files to files.",
     "vaekit.testing": "Checks of parts of your own.",
     "vaekit.recipe": "Recipes and their keys.",
 }

@@ -4,8 +4,8 @@ A job is cut into parts, each of which makes one file of results. A part is a fu
 engine may make it, at any time and more than once.
 """
 
-from vaekit.jobs.engines import ENGINES, Engine
+from vaekit.jobs.engines import Engine, Local, Ray
 from vaekit.jobs.folder import Manifest, read_manifest
 from vaekit.jobs.running import map_files, sample_files
 
-__all__ = ["ENGINES", "Engine", "Manifest", "map_files", "read_manifest", "sample_files"]
+__all__ = ["Engine", "Local", "Manifest", "Ray", "map_files", "read_manifest", "sample_files"]

@@ -45,7 +45,7 @@ def map_files(
         source: a file, a folder or a pattern of Parquet, CSV or Arrow files, here or in a store (`s3://…`).
         out: the folder of results, on this computer or one that all workers share: a new one, or one of the same job.
         engine: `local`, which makes one part after the other in this process; `ray`; or an engine object, such as
-            `vaekit.jobs.engines.Ray(workers=8)`.
+            `vaekit.jobs.Ray(workers=8)`.
 
     Returns:
         The manifest.

@@ -250,6 +250,8 @@ def _blocks(form: Form) -> Iterator[Any]:
         ),
     }
     shard, size, last = form.shard, 0, None
+    if form.empty:
+        return
     packed = _packing(shard)
     with shard.open(packed) as file:
         try:

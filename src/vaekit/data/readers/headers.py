@@ -37,6 +37,7 @@ class Form:
         skip: number of lines before the first row.
         nameless: whether only the first column is unnamed.
         doubtful: whether a name also occurs as a cell of its column.
+        empty: whether only a line of names is there.
     """
 
     shard: Shard
@@ -46,6 +47,7 @@ class Form:
     skip: int
     nameless: bool = False
     doubtful: bool = False
+    empty: bool = False
 
     @property
     def said(self) -> str:
@@ -102,8 +104,13 @@ def _same_form(shard: Shard, form: Form) -> Form:
         fault = f"the files of a table must have as many columns as '{form.shard.name}', {len(form.names)}"
         raise DataError(fault, f"{len(cells)} in '{shard.address}'")
     if not form.named:
-        return replace(form, shard=shard, skip=above)
-    return replace(form, shard=shard, skip=above + reader.line_num, names=_named(cells))
+        return replace(form, shard=shard, skip=above, empty=False)
+    skip = above + reader.line_num
+    try:
+        empty = len(cells) > 1 and not any(reader)
+    except csv.Error:  # a row that cannot be read is a row
+        empty = False
+    return replace(form, shard=shard, skip=skip, names=_named(cells), empty=empty)
 
 
 def _find_form(shard: Shard, lines: list[str], header: bool | None, known: Sequence[Column]) -> Form:
@@ -132,7 +139,8 @@ def _find_form(shard: Shard, lines: list[str], header: bool | None, known: Seque
         and not known
         and any(cell and cell in {row[i] for row in rows if i < len(row)} for i, cell in enumerate(cells))
     )
-    return Form(shard, delimiter, _named(cells), True, skip, not cells[0] and len(cells) > 1, doubtful)
+    nameless, empty = not cells[0] and len(cells) > 1, not rows and len(cells) > 1
+    return Form(shard, delimiter, _named(cells), True, skip, nameless, doubtful, empty)
 
 
 def _named(cells: list[str]) -> tuple[str, ...]:
