@@ -101,6 +101,15 @@ def test_a_row_alone_is_the_same_bits(trained):
         assert tokens(getattr(run, verb)(take(rows, np.array([37])))) == [expected[37]]
 
 
+def test_so_is_a_row_in_any_of_several_tiles(trained):
+    """1,100 rows fill more than two of the largest tiles."""
+    run, rows, whole = trained
+    index = np.random.default_rng(5).integers(0, ROWS, 1100)
+    assert tokens(run.encode(take(rows, index))) == [whole["encode"][i] for i in index]
+    scores = tokens(run.score_samples(rows, 1))
+    assert tokens(run.score_samples(take(rows, index), 1)) == [scores[i] for i in index]
+
+
 @pytest.mark.parametrize("draws", [1, 300])
 def test_so_are_scores_with_other_numbers_of_draws(trained, draws):
     run, rows, _ = trained

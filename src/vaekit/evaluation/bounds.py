@@ -31,8 +31,10 @@ from vaekit.models import Autoencoder, Draws, LatentModel, VariationalAutoEncode
 
 BUDGET = 1 << 23
 """Numbers that the largest tensor of a block may hold."""
-MIN_TILE, MAX_TILE = 32, 128
-"""Least and most rows of a tile, both powers of two; larger ones cost more for a single row (docs/decisions/tiles.md)."""
+MIN_TILE, USUAL_TILE, MAX_TILE = 32, 128, 512
+"""Least, usual and most rows of a tile, powers of two; larger ones cost more for a single row (docs/decisions/tiles.md)."""
+NARROW = 1 << 16
+"""Numbers that the widest tensor may hold for a tile of more than the usual number of rows and draws."""
 MANY_DRAWS = 256
 """As many draws of z make a tile of one row."""
 CACHED = 1 << 20
@@ -168,15 +170,21 @@ def tile_rows(width: int, draws: int = 1) -> int:
     a matrix, which is computed in another way, and a row's result is the same bits at every place in a tile.
 
     Examples:
-        >>> tile_rows(784), tile_rows(784, draws=100), tile_rows(784, draws=500), tile_rows(1 << 20)
-        (128, 32, 1, 1)
+        >>> tile_rows(128), tile_rows(784), tile_rows(784, draws=100), tile_rows(784, draws=500), tile_rows(1 << 20)
+        (512, 128, 32, 1, 1)
     """
     if MIN_TILE * width > BUDGET or draws >= MANY_DRAWS:
         return 1
     rows = MAX_TILE
-    while rows > MIN_TILE and (4 * rows * width > BUDGET or rows * draws > MAX_TILE):
+    while rows > MIN_TILE and not _fits(rows, draws, width):
         rows //= 2
     return rows
+
+
+def _fits(rows: int, draws: int, width: int) -> bool:
+    """Return whether a tile is small enough for memory, and for the speed of a single row."""
+    usual = rows * draws <= USUAL_TILE or rows * draws * width <= NARROW
+    return usual and 4 * rows * width <= BUDGET
 
 
 @contextmanager
