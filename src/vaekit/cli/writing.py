@@ -76,7 +76,8 @@ def is_job(out: Path, engine: str | None, many: bool) -> bool:
 
 def told(made: Manifest, out: Path) -> None:
     """Print how many rows a job has written."""
-    typer.echo(f"Wrote {made.rows:,} rows in {len(made.parts):,} files: {out}", file=sys.stdout)
+    files = "1 file" if len(made.parts) == 1 else f"{len(made.parts):,} files"
+    typer.echo(f"Wrote {made.rows:,} rows in {files}: {out}", file=sys.stdout)
 
 
 def write_results(run: Run, out: Path, content: Content, name: str, made: Iterable[Any]) -> None:

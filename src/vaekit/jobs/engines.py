@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, ClassVar
 
-from vaekit.errors import VaekitError
+from vaekit.errors import VaekitError, at_least_one
 from vaekit.jobs.making import Fault, Made, PartMaker
 from vaekit.jobs.parts import Part
 
@@ -44,7 +44,10 @@ class Ray(Engine):
     Each worker has one thread. A worker that is killed is started again, and makes its part anew.
 
     Args:
-        workers: number of workers; by default as many as the cluster has processors.
+        workers: number of workers, ≥ 1; by default as many as the cluster has processors.
+
+    Raises:
+        VaekitError: if the package ray is not installed, or `workers` is below 1.
 
     References:
         Moritz et al., "Ray: A Distributed Framework for Emerging AI Applications", 2018.
@@ -60,7 +63,7 @@ class Ray(Engine):
             told = "The engine ray needs the package ray"
             raise VaekitError(told, mend="Run: pip install 'vaekit[ray]'") from error
         self.ray: Any = ray
-        self.workers = workers
+        self.workers = None if workers is None else at_least_one(workers, "workers")
 
     def run(self, maker: PartMaker, parts: Sequence[Part]) -> Iterator[Made | Fault]:
         """Make the parts in any order."""
