@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import asdict
@@ -19,7 +20,7 @@ import pytest
 
 import vaekit
 from test_bits import TINY, make_table, tokens
-from vaekit.errors import DataError, RunError, VaekitError
+from vaekit.errors import DataError, Interrupted, RunError, VaekitError
 from vaekit.jobs import Engine, map_files, parts, read_manifest, sample_files
 from vaekit.jobs.engines import Local
 from vaekit.runs.verbs import ImputeDraws, Score
@@ -222,6 +223,17 @@ def test_a_full_disk_stops_the_job_and_keeps_finished_parts(run, shards, tmp_pat
     assert not [path for path in out.rglob(".vaekit-*") if path.is_file()]
     monkeypatch.undo()
     assert map_files(run, "score", shards, out).rows == 150
+
+
+def test_an_interrupted_job_says_how_to_go_on(run, shards, tmp_path):
+    def interrupt():
+        raise Interrupted("interrupted", "", signal.SIGTERM)
+
+    told = r"2 of 5 files of results in '.*out' are finished\. To go on, run the same command again"
+    with pytest.raises(Interrupted, match=told) as stopped:
+        map_files(run, "score", shards, tmp_path / "out", Meddling(interrupt))
+    assert stopped.value.signal == signal.SIGTERM
+    assert map_files(run, "score", shards, tmp_path / "out").rows == 150
 
 
 def test_what_is_not_of_this_job_is_refused(run, shards, tmp_path):
