@@ -10,8 +10,11 @@ from scipy.special import expit
 from scipy.stats import rankdata
 from table_data import Table, as_codes
 
-RATE, STRENGTH = 0.2, 2.0
-"""Share of cells to hide, and slope of the logit of this share in standardised ranks."""
+RATE, STRENGTH, MOST = 0.2, 2.0, 0.8
+"""Share of cells to hide, slope of the logit of this share in standardised ranks, and greatest share.
+
+Without the last, a rare category would hide the cells of all of its rows, and no method could know what they are.
+"""
 MECHANISMS = ["MCAR", "MAR", "MNAR"]
 
 
@@ -58,7 +61,7 @@ def by_itself(cells: np.ndarray, random: np.random.Generator) -> np.ndarray:
 
 
 def probabilities(driver: np.ndarray) -> np.ndarray:
-    """Return the logistic function of the driver's standardised rank, with a mean of `RATE` over known values.
+    """Return the logistic function of the driver's standardised rank, at most `MOST`, with a mean of `RATE` over known values.
 
     Args:
         driver: numbers, shape (n,); missing ones have the probability of the middle rank.
@@ -68,5 +71,5 @@ def probabilities(driver: np.ndarray) -> np.ndarray:
     rank[known] = rankdata(driver[known])
     spread = rank[known].std() or 1.0
     rank[known] = STRENGTH * (rank[known] - rank[known].mean()) / spread
-    offset = brentq(lambda a: expit(a + rank[known]).mean() - RATE, -50, 50)
-    return expit(offset + rank)
+    offset = brentq(lambda a: np.minimum(expit(a + rank[known]), MOST).mean() - RATE, -50, 50)
+    return np.minimum(expit(offset + rank), MOST)
