@@ -114,7 +114,7 @@ def show(file: File, output: Any) -> str:
     if "image/svg+xml" in data:
         drawn = data["image/svg+xml"]
         drawn = drawn[drawn.index("<svg") :].replace(INK, "currentColor")
-        return f'<div class="figure">{drawn}</div>'
+        return f'<div class="figure">{drawn.replace("<svg", f"<svg {spoken(drawn)}", 1)}</div>'
     if "image/png" in data:
         encoded = base64.b64encode(base64.b64decode(data["image/png"])).decode()
         return f'<div class="figure"><img alt="" src="data:image/png;base64,{encoded}"></div>'
@@ -122,6 +122,13 @@ def show(file: File, output: Any) -> str:
         return data["text/html"]
     text = data["text/plain"]
     return "" if DRAWN.match(text) else f"<pre>{html.escape(text)}</pre>"
+
+
+def spoken(drawing: str) -> str:
+    """Return attributes of a drawing that a screen reader reads: the words in it, which matplotlib leaves as comments."""
+    texts = dict.fromkeys(re.findall(r"<!-- (.*?) -->", drawing))
+    words = "; ".join(text for text in texts if re.search("[A-Za-z]{2}", text))
+    return f'role="img" aria-label="Drawing: {html.escape(html.unescape(words), quote=True)}"'
 
 
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
