@@ -368,7 +368,7 @@ def test_the_command_line(run, shards, tmp_path):
     done = vaekit_cli("encode", run.path, shards, "--out", tmp_path / "out")
     assert done.returncode == 2
     assert "Choose a new or empty folder with `--out`." in done.stderr
-    assert vaekit_cli("sample", run.path, "-n", 5, "--out", tmp_path / "drawn").stdout.startswith(
+    assert vaekit_cli("sample", run.path, "-n", 5, "--out", tmp_path / "drawn", "--engine", "local").stdout.startswith(
         "Wrote 5 rows in 1 file"
     )
 
@@ -377,7 +377,7 @@ def test_the_command_line_refuses_an_engine_for_a_single_file(run, shards, tmp_p
 
     from vaekit.cli.writing import write
 
-    with pytest.raises(VaekitError, match="--engine needs a folder"):
+    with pytest.raises(VaekitError, match="with --engine, --out must be a folder"):
         write(run, Path(tmp_path / "x.csv"), Score(), str(shards), "ray")
     with pytest.raises(VaekitError, match="would be read as a part of the source"):
         write(run, Path(shards / "x.csv"), Score(), str(shards))

@@ -166,7 +166,7 @@ def sample(
     from vaekit.runs.load import load
 
     loaded, values = load(run), parse_given(given or [])
-    if is_job(out, engine, not loaded.schema.picture):
+    if is_job(out, engine, many=False):
         from vaekit.jobs import sample_files
 
         if mean is not None:

@@ -70,7 +70,8 @@ def is_job(out: Path, engine: str | None, many: bool) -> bool:
         VaekitError: if an engine is named for a single file.
     """
     if engine is not None and out.suffix.lower() in ENDINGS:
-        raise VaekitError("--engine needs a folder as --out, for a file of results for each part", f"'{out}'")
+        must = "with --engine, --out must be a folder, for a file of results for each part"
+        raise VaekitError(must, f"'{out}'")
     return engine is not None or (many and not out.suffix)
 
 

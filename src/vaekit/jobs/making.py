@@ -48,16 +48,12 @@ class Fault:
 
     Args:
         file: its name in the folder of the results.
-        must: what was wrong, as in `VaekitError`.
-        given: the value that was given.
-        mend: what to do.
+        message: what was wrong, and what to do.
         of_rows: whether its rows are at fault, so that other parts can be made.
     """
 
     file: str
-    must: str
-    given: str
-    mend: str
+    message: str
     of_rows: bool
 
 
@@ -84,7 +80,7 @@ class PartMaker:
                 return Made(part.file, 0)
             return self.write(part, itertools.chain([first], tables), first.schema)
         except VaekitError as error:
-            return Fault(part.file, error.must, error.given, error.mend, isinstance(error, DataError))
+            return Fault(part.file, str(error), isinstance(error, DataError))
 
     def write(self, part: Part, tables: Iterator[pa.Table], schema: pa.Schema) -> Made:
         """Write the file of a part.

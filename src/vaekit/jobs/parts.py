@@ -78,7 +78,7 @@ class ShardPart(Part):
         except DataError as error:
             if self.shard.address in str(error):
                 raise
-            raise DataError(f"In the file '{self.shard.address}': {error.must}", error.given, error.mend) from error
+            raise DataError(f"In the file '{self.shard.address}': {error}") from error
 
 
 @dataclass(frozen=True)

@@ -156,16 +156,15 @@ def _make(engine: Engine, maker: PartMaker, parts: Sequence[Part], made: dict[st
                 elif found.of_rows:
                     faults.append(found)
                 else:
-                    raise RunError(found.must, found.given, found.mend)
+                    raise RunError(found.message)
                 advance(1)
     except Interrupted as stop:
         told = f"{len(made):,} of {total:,} files of results in '{maker.folder}' are finished"
         raise Interrupted(told, f"To go on, {GO_ON}", stop.signal) from stop
     if faults:
         first = min(faults, key=lambda fault: fault.file)
-        told = f"{len(faults):,} of {len(parts):,} files could not be read; the first: {first.must}"
-        mend = f"{first.mend or 'Mend the file, or take it away'}. Then {GO_ON}"
-        raise DataError(told, first.given, mend)
+        told = f"{len(faults):,} of {len(parts):,} files could not be read, the first because: {first.message}"
+        raise DataError(told, mend=f"Mend the files, or take them away. Then {GO_ON}")
 
 
 def _write_empty(maker: PartMaker, parts: Sequence[Part], made: dict[str, Made]) -> None:
