@@ -12,6 +12,7 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from datetime import datetime
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
@@ -27,7 +28,7 @@ TEMPORARY = re.compile(r"\.vaekit-.*-\d+-[\w.]+-\w{8}(\..*)?")
 NO_LINK = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
-def open_plain(path: Path, most: int | None = None) -> BinaryIO:
+def open_plain(path: Path, most: int | None = None) -> BufferedReader:
     """Open a plain file for reading, and refuse a link, a device or a pipe.
 
     Args:

@@ -13,8 +13,6 @@ NEEDED = ("provenance.json", "recipe.toml", "schema.json", WEIGHTS)
 """Files without which a run cannot be loaded."""
 SHARED = (*NEEDED, MISSING, INTERVALS, METRICS)
 """All files that a manifest may name: what a run needs to be loaded and used."""
-BLOCK = 1 << 20
-"""Bytes that are read at a time."""
 
 
 def write_manifest(folder: RunFolder) -> None:
@@ -54,8 +52,5 @@ def check_manifest(folder: RunFolder) -> None:
 
 
 def _digest(folder: RunFolder, name: str) -> str:
-    digest = hashlib.sha256()
     with open_plain(folder.locate(name)) as file:
-        while block := file.read(BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -21,8 +21,6 @@ from vaekit.runs.mapper import Mapper
 STAMP = b"vaekit"
 """The key of the metadata of a Parquet file that say which part of which job it is."""
 GO_ON = "run the same command again, which keeps the finished parts"
-BLOCK = 1 << 20
-"""Bytes that are hashed at a time."""
 
 
 @dataclass(frozen=True)
@@ -137,8 +135,5 @@ def read_finished(folder: Path, job: str, part: Part) -> Made | None:
 
 def digest(path: Path) -> str:
     """Return the SHA-256 digest of a file in hexadecimal digits."""
-    found = hashlib.sha256()
     with path.open("rb") as file:
-        while block := file.read(BLOCK):
-            found.update(block)
-    return found.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -70,7 +70,7 @@ class ShardPart(Part):
 
     def tables(self, run: Run, verb: RowVerb) -> Iterator[pa.Table]:
         """Read the file, and yield the results of its rows; a file without rows has none."""
-        if not self.shard.count_rows():
+        if self.shard.is_empty():
             return
         try:
             for rows in run.pieces(open_shards([self.shard], run.recipe.data, run.schema.cells)):

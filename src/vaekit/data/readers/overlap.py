@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from vaekit.data.readers.shards import is_pattern
+from vaekit.data.readers.shards import fixed_part, is_hidden, is_pattern
 from vaekit.errors import VaekitError
 
 
@@ -38,6 +38,6 @@ def check_apart(source: str, out: Path) -> None:
 
         matches = re.compile(glob_translate(read.as_posix()))
         inside = any(matches.match(path.as_posix()) for path in (place, *place.parents))
-    if inside and not any(part.startswith((".", "_")) for part in place.parts[len(read.parts) :]):
+    if inside and not is_hidden(place.as_posix(), fixed_part(read.as_posix())):
         mend = "Choose a file or folder outside of it"
         raise VaekitError(f"`out=` '{out}' would be read as a part of the source '{source}' the next time", mend=mend)

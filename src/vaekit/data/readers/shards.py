@@ -117,6 +117,14 @@ class Shard(ABC):
         """
         return sum(map(len, self.cells()))
 
+    def is_empty(self) -> bool:
+        """Return whether it has no rows, without reading all of them.
+
+        Raises:
+            DataError: as `cells`.
+        """
+        return next(self.batches(), None) is None
+
     def batches(self) -> Iterator[Any]:
         """Iterate over the rows as Arrow record batches of bounded size, with the values of folders as last columns.
 
@@ -170,6 +178,10 @@ class TypedShard(Shard):
     def count_rows(self) -> int:
         """Return the number of rows that the file says it has."""
         return self.header().rows
+
+    def is_empty(self) -> bool:
+        """Return whether the file says that it has no rows."""
+        return not self.count_rows()
 
 
 def _formats() -> dict[str, type[Shard]]:
@@ -226,8 +238,8 @@ def find_shards(address: str) -> tuple[Shard, ...]:
 
         store, path = fsspec.core.url_to_fs(path)
         found = _list_files(store, path)
-        root = _fixed_part(path) if not found.pop("", None) else path
-    named = {name: info for name, info in found.items() if not _is_hidden(name, root)}
+        root = fixed_part(path) if not found.pop("", None) else path
+    named = {name: info for name, info in found.items() if not is_hidden(name, root)}
     kinds = {name: kind for name in named if (kind := shard_type(name)) is not None}
     if not kinds:
         raise _nothing(address, list(named))
@@ -262,7 +274,7 @@ def _list_files(store: Any, path: str) -> dict[str, Any]:
     return files | ({"": True} if fixed else {})
 
 
-def _fixed_part(pattern: str) -> str:
+def fixed_part(pattern: str) -> str:
     """Return the folder above the first part of a pattern that is not a plain name."""
     parts = pattern.split("/")
     return "/".join(parts[: next((i for i, part in enumerate(parts) if is_pattern(part)), len(parts))])
@@ -273,7 +285,8 @@ def _below(path: str, root: str) -> list[str]:
     return path[len(root) :].strip("/").split("/") if path != root else [path.rpartition("/")[2]]
 
 
-def _is_hidden(path: str, root: str) -> bool:
+def is_hidden(path: str, root: str) -> bool:
+    """Return whether a file or folder is skipped because of its name, or that of a folder between it and the root."""
     return any(part.startswith((".", "_")) and "=" not in part for part in _below(path, root))
 
 
