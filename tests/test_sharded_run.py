@@ -1,14 +1,17 @@
 """Runs on tables in many files: the same bytes from any cut, exact resumption, every verb, and a stand-in for S3."""
 
+import io
 import itertools
 import re
 import shlex
+import tarfile
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 import vaekit
 from test_save import StopAt
@@ -119,6 +122,7 @@ def bucket(monkeypatch):
     store = s3fs.S3FileSystem()
     store.mkdir("bucket")
     yield store
+    store.rm("bucket", recursive=True)  # the next server of this process would have it, too
     s3fs.S3FileSystem.clear_instance_cache()
     running.stop()
 
@@ -142,3 +146,25 @@ def test_a_table_in_a_store_of_objects(tmp_path, bucket):
     with pytest.raises(DataError, match=r"must be undamaged. Got 's3://bucket/parts/part-001.parquet'"):
         train("s3://bucket/parts", tmp_path / "none")
     assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
+def test_tars_of_pictures_in_a_store_of_objects(tmp_path, bucket, monkeypatch):
+    monkeypatch.setenv("VAEKIT_CACHE", str(tmp_path / "cache"))
+    pixels = np.random.default_rng(0).integers(0, 256, (600, 4, 4)).astype(np.uint8)
+    for start in (0, 500):
+        with tarfile.open(tmp_path / "made.tar", "w") as tar:
+            for i in range(start, min(start + 500, 600)):
+                content = io.BytesIO()
+                Image.fromarray(pixels[i]).save(content, "PNG")
+                for name, body in ((f"{i}.png", content.getvalue()), (f"{i}.cls", str(i % 3).encode())):
+                    info = tarfile.TarInfo(name)
+                    info.size = len(body)
+                    tar.addfile(info, io.BytesIO(body))
+        bucket.put(str(tmp_path / "made.tar"), f"bucket/tars/{start:03d}.tar")
+    source = vaekit.data.open_source("s3://bucket/tars/*.tar")
+    np.testing.assert_array_equal(source.values[..., 0], pixels)
+    assert source.labels.tolist() == [i % 3 for i in range(600)]
+    bucket.pipe("bucket/tars/500.tar", (tmp_path / "made.tar").read_bytes()[:700])
+    with pytest.raises(DataError, match=r"a tar must be undamaged.*s3://bucket/tars/500\.tar"):
+        vaekit.data.open_source("s3://bucket/tars/*.tar")

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from vaekit.data import open_both, open_source
 from vaekit.data.readers import pieces
+from vaekit.data.readers.opening import find_source
 from vaekit.data.readers.pieces import even_pieces
-from vaekit.data.readers.shards import find_shards
 from vaekit.data.tables.inference import tally
 from vaekit.errors import DataError
 
@@ -186,7 +186,7 @@ def test_values_of_folders_that_are_codes_stay_text():
 def test_shards_are_sorted_and_say_what_they_are(tmp_path):
     for name in ("b.parquet", "a.parquet", "c.pq"):
         pq.write_table(pa.table({"x": [name]}), tmp_path / name)
-    shards = find_shards(str(tmp_path))
+    shards = find_source(str(tmp_path))
     assert [shard.address for shard in shards] == [str(tmp_path / n) for n in ("a.parquet", "b.parquet", "c.pq")]
     assert {shard.format for shard in shards} == {"Parquet"}
     again = pickle.loads(pickle.dumps(shards[1]))  # an engine sends them to its workers
@@ -196,7 +196,7 @@ def test_shards_are_sorted_and_say_what_they_are(tmp_path):
 def test_an_empty_shard_has_no_batches_and_is_counted(tmp_path):
     pq.write_table(TABLE.slice(0, 0), tmp_path / "a.parquet")
     pq.write_table(TABLE, tmp_path / "b.parquet")
-    assert list(find_shards(str(tmp_path))[0].batches()) == []
+    assert list(find_source(str(tmp_path))[0].batches()) == []
     source = open_source(tmp_path)
     assert source.frame.rows == len(TABLE)
     assert source.notes == ("1 of 2 files have no rows, such as 'a.parquet'.",)
@@ -327,9 +327,9 @@ def test_a_package_that_is_not_installed_is_named(monkeypatch):
 
     monkeypatch.setattr(fsspec.core, "get_filesystem_class", lack)
     with pytest.raises(DataError, match=r"Reading s3:// needs the package s3fs. Run: pip install 'vaekit\[cloud\]'"):
-        find_shards("s3://bucket/x.parquet")
+        find_source("s3://bucket/x.parquet")
     with pytest.raises(DataError, match=r"gs:// needs the package gcsfs. Run: pip install gcsfs"):
-        find_shards("gs://bucket/x.parquet")
+        find_source("gs://bucket/x.parquet")
 
 
 def test_a_folder_with_parts_has_its_own_test_rows(tmp_path):

@@ -77,7 +77,7 @@ def test_a_missing_source_offers_the_nearest_name(workplace):
 def test_unknown_endings_and_empty_files_are_refused(workplace):
     (workplace / "x.txt").write_text("1 2 3")
     with pytest.raises(
-        DataError, match=r"must end in one of .npy, .npz, .parquet, .pq, .csv, .tsv, .*.arrows. Got 'x.txt'"
+        DataError, match=r"must end in one of .npy, .npz, .parquet, .pq, .csv, .tsv, .*.arrows, .tar. Got 'x.txt'"
     ):
         open_source("x.txt")
     for name in ("x.npy", "x.npz", "x.csv", "x.parquet"):

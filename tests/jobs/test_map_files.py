@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 import signal
 import subprocess
 import sys
+import tarfile
 from dataclasses import asdict
 from pathlib import Path
 
@@ -17,6 +19,7 @@ import pyarrow.csv
 import pyarrow.feather
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 import vaekit
 from test_bits import TINY, make_table, tokens
@@ -393,3 +396,32 @@ def test_a_forgotten_ending_is_told(run, digits_run, shards, tmp_path):
         write(digits_run, tmp_path / "scores", Score(), "digits")
     write(run, tmp_path / "scores", Score(), str(shards / "part=0/0.parquet"), "local")
     assert [path.name for path in (tmp_path / "scores").glob("*.parquet")] == ["0.parquet"]
+
+
+def test_pictures_in_tars(digits_run, tmp_path, monkeypatch):
+    """The score of a picture is the same bits from the array and from any tar; a tar without pictures has no rows."""
+    from sklearn.datasets import load_digits
+
+    monkeypatch.setenv("VAEKIT_CACHE", str(tmp_path / "cache"))
+    pictures = (load_digits().images[:20]).astype(np.uint8)
+    for i, rows in enumerate((range(12), range(0), range(12, 20))):
+        (tmp_path / "tars").mkdir(exist_ok=True)
+        with tarfile.open(tmp_path / "tars" / f"{i}.tar", "w") as tar:
+            for row in rows:
+                content = io.BytesIO()
+                Image.fromarray(pictures[row]).save(content, "PNG")
+                info = tarfile.TarInfo(f"{row:02d}.png")
+                info.size = content.tell()
+                tar.addfile(info, io.BytesIO(content.getvalue()))
+    made = map_files(digits_run, "score", tmp_path / "tars", tmp_path / "scores")
+    assert [part.rows for part in made.parts] == [12, 0, 8]
+    assert [part.file for part in made.parts] == ["0.tar.parquet", "1.tar.parquet", "2.tar.parquet"]
+    scores = results(tmp_path / "scores")["log_likelihood"].to_numpy()
+    np.testing.assert_array_equal(scores, digits_run.score_samples(pictures))
+    (tmp_path / "tars" / "2.tar").write_bytes((tmp_path / "tars" / "2.tar").read_bytes()[:900])
+    with pytest.raises(DataError, match=r"a tar must be undamaged.*2\.tar"):
+        map_files(digits_run, "score", tmp_path / "tars", tmp_path / "again")
+    (tmp_path / "pictures").mkdir()
+    Image.fromarray(pictures[0]).save(tmp_path / "pictures" / "0.png")
+    with pytest.raises(DataError, match=r"needs tables, or pictures in tars. Got pictures in .*--out x\.parquet"):
+        map_files(digits_run, "score", tmp_path / "pictures", tmp_path / "none")

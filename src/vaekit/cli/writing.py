@@ -17,7 +17,7 @@ import typer
 from vaekit.cli.outputs import ENDINGS, MOST_ON_A_SHEET, TABLE_ENDINGS, check_out, write_rows, write_tables
 from vaekit.data.readers.addresses import is_database
 from vaekit.data.readers.overlap import check_apart
-from vaekit.data.readers.shards import is_pattern
+from vaekit.data.readers.stored import is_pattern
 from vaekit.data.tables.coding import as_written
 from vaekit.errors import VaekitError
 from vaekit.jobs.folder import Manifest
@@ -39,7 +39,8 @@ def write(run: Run, out: Path, verb: RowVerb, source: str, engine: str | None = 
         VaekitError: if `out` cannot hold the results, or would become a part of the source.
     """
     run = verb.prepare(run)
-    if is_job(out, engine, not run.schema.picture and has_many_files(source)):
+    pictures = run.schema.picture and verb.content == "data"
+    if is_job(out, engine, not pictures and has_many_files(source)):
         from vaekit.jobs import map_files
 
         told(map_files(run, verb, source, out, engine or "local"), out)

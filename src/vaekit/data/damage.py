@@ -20,11 +20,11 @@ RAISED: tuple[type[Exception], ...] = (
 
 
 @contextlib.contextmanager
-def naming(path: Path, must: str, mend: str = "", also: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+def naming(path: Path | str, must: str, mend: str = "", also: tuple[type[Exception], ...] = ()) -> Iterator[None]:
     """Convert any error raised while reading a file to a `DataError` that names the file.
 
     Args:
-        path: the file that is read.
+        path: the file that is read, or its name.
         must: the rule that the file breaks.
         mend: what the user can do.
         also: further errors that the library raises.

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import posixpath
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
 from typing import Any
-from urllib.parse import unquote
 
 import pyarrow as pa
 
 from vaekit.data import Frame
-from vaekit.data.readers.opening import open_shards
-from vaekit.data.readers.shards import Shard
+from vaekit.data.readers.opening import open_stored
+from vaekit.data.readers.stored import StoredFile
 from vaekit.data.tables.frame import BATCH
 from vaekit.errors import DataError
 from vaekit.runs.run import Run
@@ -51,34 +48,34 @@ class Part(ABC):
 
 
 @dataclass(frozen=True)
-class ShardPart(Part):
-    """The rows of a file.
+class FilePart(Part):
+    """The rows of a table file, or the pictures of a tar.
 
     Args:
-        shard: the file.
+        source: the file.
         first: position of its first row in the whole source; 0 if positions do not matter.
     """
 
-    shard: Shard
+    source: StoredFile
     first: int = 0
 
     @property
     def identity(self) -> dict[str, Any]:
         """Return the address, size and version of the file."""
-        shard = self.shard
-        return {"address": shard.address, "size": shard.size, "version": shard.version, "first": self.first}
+        source = self.source
+        return {"address": source.address, "size": source.size, "version": source.version, "first": self.first}
 
     def tables(self, run: Run, verb: RowVerb) -> Iterator[pa.Table]:
         """Read the file, and yield the results of its rows; a file without rows has none."""
-        if self.shard.is_empty():
+        if self.source.is_empty():
             return
         try:
-            for rows in run.pieces(open_shards([self.shard], run.recipe.data, run.schema.cells)):
+            for rows in run.pieces(open_stored([self.source], run.recipe.data, run.schema.cells)):
                 yield verb.table(run, replace(rows, first=rows.first + self.first) if isinstance(rows, Frame) else rows)
         except DataError as error:
-            if self.shard.address in str(error):
+            if self.source.address in str(error):
                 raise
-            raise DataError(f"In the file '{self.shard.address}': {error}") from error
+            raise DataError(f"In the file '{self.source.address}': {error}") from error
 
 
 @dataclass(frozen=True)
@@ -99,33 +96,25 @@ class RangePart(Part):
             yield verb.table(run, range(start, min(start + BATCH, self.stop)))
 
 
-def shard_parts(shards: Sequence[Shard], by_position: bool) -> list[Part]:
+def file_parts(files: Sequence[StoredFile], by_position: bool) -> list[Part]:
     """Return a part for each file; its results have the file's name, below the same sub-folders.
 
     Args:
-        shards: the files.
+        files: the files of a table, or tars of pictures.
         by_position: whether results depend on the position of a row in the source, so that rows are counted first.
 
     Raises:
         DataError: for an address with `..`, or if a file cannot be read for its number of rows.
     """
     parts: list[Part] = []
-    root, first = _root(shards), 0
-    for shard in shards:
-        below = posixpath.relpath(shard.path, root)
-        if ".." in PurePosixPath(below).parts:
-            raise DataError("the address of a file must have no '..'", f"'{shard.address}'")
-        parts.append(ShardPart(below if below.endswith(ENDING) else below + ENDING, shard, first))
-        first += shard.count_rows() if by_position else 0
+    first = 0
+    for file in files:
+        if ".." in file.below:
+            raise DataError("the address of a file must have no '..'", f"'{file.address}'")
+        below = "/".join(file.below)
+        parts.append(FilePart(below if below.endswith(ENDING) else below + ENDING, file, first))
+        first += file.count_rows() if by_position else 0
     return parts
-
-
-def _root(shards: Sequence[Shard]) -> str:
-    """Return the folder that holds all files, above the folders whose names are columns."""
-    root = posixpath.commonpath([posixpath.dirname(shard.path) for shard in shards])
-    while unquote(posixpath.basename(root).partition("=")[0]) in shards[0].partitions:
-        root = posixpath.dirname(root)
-    return root
 
 
 def range_parts(rows: int) -> list[Part]:

@@ -11,13 +11,13 @@ import pyarrow.parquet as pq
 import torch
 
 import vaekit
+from vaekit.data.readers.opening import find_source
 from vaekit.data.readers.overlap import check_apart
-from vaekit.data.readers.shards import find_shards
 from vaekit.errors import DataError, Interrupted, RunError, VaekitError, at_least_one, did_you_mean
 from vaekit.jobs.engines import ENGINES, Engine
 from vaekit.jobs.folder import JobFolder, Manifest
 from vaekit.jobs.making import GO_ON, Fault, Made, PartMaker
-from vaekit.jobs.parts import Part, range_parts, shard_parts
+from vaekit.jobs.parts import Part, file_parts, range_parts
 from vaekit.reporters import track
 from vaekit.runs.load import load
 from vaekit.runs.mapper import Mapper, Verb, find_verb, run_files
@@ -32,7 +32,7 @@ def map_files(
     out: str | Path,
     engine: str | Engine = "local",
 ) -> Manifest:
-    """Do with every file of a table what a verb says, and write a Parquet file of results for each.
+    """Do with every file of a table, or with every tar of pictures, what a verb says, and write a Parquet file of results for each.
 
     A file of results has the name of its file and its rows in the same order, below the same sub-folders. It appears in one
     step. Files of results that are finished stay, so an interrupted job goes on when it is called again. When all are
@@ -42,7 +42,7 @@ def map_files(
     Args:
         run: a run, or its folder or address.
         verb: `score`, `encode`, `reconstruct`, `impute` or `explain`, or an object of `vaekit.runs.verbs`.
-        source: a file, a folder or a pattern of Parquet, CSV or Arrow files, here or in a store (`s3://…`).
+        source: a file, a folder or a pattern of Parquet, CSV or Arrow files or of tars, here or in a store (`s3://…`).
         out: the folder of results, on this computer or one that all workers share: a new one, or one of the same job.
         engine: `local`, which makes one part after the other in this process; `ray`; or an engine object, such as
             `vaekit.jobs.Ray(workers=8)`.
@@ -71,7 +71,7 @@ def map_files(
     check_apart(str(source), out)
     loaded = run if isinstance(run, Run) else load(run)
     chosen.prepare(loaded)
-    parts = shard_parts(find_shards(str(source)), chosen.by_position)
+    parts = file_parts(find_source(str(source)), chosen.by_position)
     return _run_job(loaded, chosen, parts, {"source": _address(source)}, out, made_by)
 
 

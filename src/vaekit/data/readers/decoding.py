@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -36,67 +34,66 @@ Size = tuple[int, int]
 BOMBS: tuple[type[Exception], ...] = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 
 
-@dataclass(frozen=True)
-class Page:
+class Page(NamedTuple):
     """Describes one picture (page) in a file.
 
     Args:
-        path: the file.
         frame: its position in the file.
         size: its height and width in the right orientation.
         form: its form.
     """
 
-    path: Path
     frame: int
     size: Size
     form: Form
 
 
-def _named(path: Path) -> AbstractContextManager[None]:
+def readable(name: str) -> AbstractContextManager[None]:
     """Turn an error of Pillow into a refusal that names the picture file."""
-    return naming(path, "every picture must be readable", "Repair or remove it", BOMBS)
+    return naming(name, "every picture must be readable", "Repair or remove it", BOMBS)
 
 
-def pages_of(path: Path) -> list[Page]:
+def pages_of(file: IO[bytes], name: str, stored: Path | int) -> tuple[Page, ...]:
     """Find the pictures in a file, without decoding them.
 
     Each page of a TIFF and each frame of an animation is a picture. Previews, masks and the
     further pictures in a JPEG are skipped.
 
     Args:
-        path: the file.
+        file: the opened file.
+        name: its name in a refusal.
+        stored: its path if it is on this computer, else its size in bytes (see `check_size`).
 
     Raises:
         DataError: if the file is damaged, too large, or has too many bits.
     """
-    with _named(path), Image.open(path) as picture:
+    with readable(name), Image.open(file) as picture:
         frames = 1 if picture.format == "MPO" else getattr(picture, "n_frames", 1)
-        check_size(frames * (picture.width * picture.height + PAGE), f"the {frames} pictures of '{path.name}'", [path])
+        check_size(frames * (picture.width * picture.height + PAGE), f"the {frames} pictures of '{name}'", [stored])
         several = frames > 1 and picture.format == "TIFF"
-        first = _page(path, picture, 0, animated=frames > 1 and not several)
+        first = _page(name, picture, 0, animated=frames > 1 and not several)
         if not several:  # all frames of an animation have the form of the first
             start = int(frames > 1 and bool(picture.info.get("default_image")))
-            return [Page(path, frame, first.size, first.form) for frame in range(start, frames)]
+            return tuple(Page(frame, first.size, first.form) for frame in range(start, frames))
         pages = []
         for frame in range(frames):
             picture.seek(frame)
             if not getattr(picture, "tag_v2", {}).get(SUBFILE, 0) & PREVIEW_OR_MASK:
-                pages.append(_page(path, picture, frame))
-        return pages or [first]
+                pages.append(_page(name, picture, frame))
+        return tuple(pages) or (first,)
 
 
-def _page(path: Path, picture: Image.Image, frame: int, animated: bool = False) -> Page:
+def _page(name: str, picture: Image.Image, frame: int, animated: bool = False) -> Page:
     pixels = picture.width * picture.height
     if pixels > largest() // PIXELS:
         must = f"a picture must have at most {largest() // PIXELS:,} pixels"
-        raise DataError(must, f"{picture.height}x{picture.width} in '{path}'", how_to_allow(pixels * PIXELS))
-    form = form_of(picture, f"'{path}'")
+        raise DataError(must, f"{picture.height}x{picture.width} in '{name}'", how_to_allow(pixels * PIXELS))
+    form = form_of(picture, f"'{name}'")
     if animated and picture.format == "GIF":  # each frame may have its own colours
         form = "colour"
     turned = _orientation(picture) >= 5  # a quarter turn
     size = (picture.width, picture.height) if turned else (picture.height, picture.width)
-    return Page(path, frame, size, form)
+    return Page(frame, size, form)
 
 
 def _orientation(picture: Image.Image) -> int:
@@ -107,16 +104,15 @@ def _orientation(picture: Image.Image) -> int:
 
 def _exif_at_the_end(picture: Image.Image) -> bool:
     """Return whether a PNG file has EXIF data after its pixels, by reading only the headers of its chunks."""
-    path = getattr(picture, "filename", "")
-    if not path or getattr(picture, "is_animated", False):
+    file = getattr(picture, "fp", None)  # None once all is decoded
+    if file is None or file.closed or getattr(picture, "is_animated", False):
         return False
-    with contextlib.suppress(OSError), open(path, "rb") as file:  # the file of an opened picture may be gone
-        file.seek(8)
-        while len(head := file.read(8)) == 8:
-            if head[4:] == b"eXIf":
-                return True
-            file.seek(4 + int.from_bytes(head[:4], "big"), 1)
-    return False
+    place, head = file.tell(), b""
+    file.seek(8)
+    while head[4:] != b"eXIf" and len(head := file.read(8)) == 8:
+        file.seek(4 + int.from_bytes(head[:4], "big"), 1)
+    file.seek(place)
+    return head[4:] == b"eXIf"
 
 
 def form_of(picture: Image.Image, name: str) -> Form:
@@ -150,21 +146,22 @@ def _maxval(picture: Image.Image) -> int:
     return args[1] if isinstance(args, tuple) and len(args) == 2 and isinstance(args[1], int) else 0
 
 
-def common_form(pages: Sequence[Page]) -> Form:
+def common_form(forms: Mapping[Form, str]) -> Form:
     """Return one form (bits and channels) for all pictures; grey pictures among colour pictures become colour.
+
+    Args:
+        forms: their forms, each with the name of a picture that has it.
 
     Raises:
         DataError: if only some pictures have 16 bits.
     """
-    forms = {page.form for page in pages}
     if len(forms) == 1:
-        return pages[0].form
+        return next(iter(forms))
     if "deep" in forms:
-        deep = next(page for page in pages if page.form == "deep")
-        flat = next(page for page in pages if page.form != "deep")
+        flat = next(form for form in forms if form != "deep")
         raise DataError(
             "all pictures must have 8 bits for each channel, or all must have 16 bits and one channel",
-            f"'{flat.path.name}' ({1 if flat.form == 'bit' else 8} bits) and '{deep.path.name}' (16 bits)",
+            f"'{forms[flat]}' ({1 if flat == 'bit' else 8} bits) and '{forms['deep']}' (16 bits)",
             "Save all pictures with the same number of bits",
         )
     return "colour" if "colour" in forms else "grey"
@@ -177,19 +174,22 @@ def depth(form: Form, values: npt.NDArray[np.generic]) -> int:
     return 2 if form == "bit" else 256
 
 
-def decode(pages: Sequence[Page], size: Size, form: Form) -> Iterator[npt.NDArray[np.generic]]:
+def decode(
+    file: IO[bytes], name: str, pages: Sequence[Page], size: Size, form: Form
+) -> Iterator[npt.NDArray[np.generic]]:
     """Decode pages of a picture file, in order, and yield the pixels of each.
 
     Args:
-        pages: pages of one file, in order.
+        file: the opened file.
+        name: its name in a refusal.
+        pages: pages of the file, in order.
         size: size that pages are resampled to.
         form: form of the result.
 
     Yields:
         Pixels (H, W, C): uint16 for 16 bits, zeros and ones for one bit, else bytes.
     """
-    path = pages[0].path
-    with _named(path), Image.open(path) as picture:
+    with readable(name), Image.open(file) as picture:
         for page in pages:
             if page.frame:
                 picture.seek(page.frame)

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from vaekit.data.limits import allocate, check_size
 from vaekit.data.part import CHUNK
-from vaekit.data.readers.decoding import ENDINGS, Page, common_form, depth, form_of, pixels_of
+from vaekit.data.readers.decoding import ENDINGS, common_form, depth, form_of, pixels_of
 from vaekit.data.source import Source
 from vaekit.data.tables.arrays import Values
 from vaekit.data.tables.columns import numbered_names
@@ -125,14 +125,12 @@ def _array_of_list(value: Sequence[Any]) -> Any:
 
 def _source_of_pictures(pictures: Sequence[Any]) -> Source:
     """Open a list of Pillow pictures as a source, in the same way as picture files."""
-    pages = [
-        Page(Path(f"picture {i}"), 0, (p.height, p.width), form_of(p, f"picture {i}")) for i, p in enumerate(pictures)
-    ]
-    other = next((page for page in pages if page.size != pages[0].size), None)
+    sizes = [(picture.height, picture.width) for picture in pictures]
+    other = next((i for i, size in enumerate(sizes) if size != sizes[0]), None)
     if other is not None:
-        raise DataError("all pictures must have the same size", f"{pages[0].size} and {other.size} ({other.path})")
-    form = common_form(pages)
-    values = np.stack([pixels_of(picture, pages[0].size, form) for picture in pictures])
+        raise DataError("all pictures must have the same size", f"{sizes[0]} and {sizes[other]} (picture {other})")
+    form = common_form({form_of(p, f"picture {i}"): f"picture {i}" for i, p in enumerate(pictures)})
+    values = np.stack([pixels_of(picture, sizes[0], form) for picture in pictures])
     return Source(values, picture=True, levels=depth(form, values))
 
 

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from vaekit.data.options import DEFAULTS, DataOptions
 from vaekit.data.readers import arrays, idx
 from vaekit.data.readers.addresses import is_database, without_password
-from vaekit.data.readers.shards import Shard, TypedShard, find_shards, is_pattern, shard_endings, shard_type
+from vaekit.data.readers.shards import Shard, TypedShard, as_shards
+from vaekit.data.readers.stored import StoredFile, file_type, file_types, find_files, is_pattern
 from vaekit.data.source import Source
 from vaekit.data.tables.columns import Column
 from vaekit.data.tables.frame import Frame, frame_of_table
 from vaekit.errors import DataError, did_you_mean
+
+if TYPE_CHECKING:
+    from vaekit.data.readers.tars import Tar
+
+PACKED_TAR = re.compile(r"\.(tar\.\w+|tgz|tbz2?|txz|tzst)$", re.IGNORECASE)
+"""Names of compressed tars."""
 
 
 def open_source(
@@ -56,7 +65,7 @@ def open_source(
         answer = frame_of_table(database.read_query(str(source), options.query))
         return replace(Source.of_frame(answer), origin=without_password(str(source)))
     if "://" in str(source):
-        return replace(open_shards(find_shards(str(source)), options, known), origin=str(source))
+        return replace(open_stored(find_source(str(source)), options, known), origin=str(source))
     try:
         path = Path(source).expanduser().resolve()
         exists = path.exists()
@@ -65,7 +74,7 @@ def open_source(
     if not exists and not is_pattern(str(source)):
         raise DataError(f"The source '{source}' does not exist", mend=_nearby(path))
     if not exists:
-        found = open_shards(find_shards(str(path)), options, known)
+        found = open_stored(find_source(str(path)), options, known)
     else:
         found = _open_folder(path, options, known) if path.is_dir() else _open_file(path, options, known)
     if not len(found.values):
@@ -114,14 +123,49 @@ def _open_file(path: Path, options: DataOptions, known: tuple[Column, ...]) -> S
         raise DataError(f"The source '{path}' is an empty file")
     openers: dict[str, Callable[[Path], Source]] = {".npy": _open_npy, ".npz": arrays.open_npz}
     if path.suffix.lower() in decoding.ENDINGS:
-        return pictures.open_pictures(path, options.height_width)
+        return pictures.open_folder(path, options.height_width)
     if path.suffix.lower() in openers:
         return openers[path.suffix.lower()](path)
-    if (kind := shard_type(path.name)) is not None:
-        return open_shards([kind.local(path)], options, known)
-    must = f"the name of a file must end in one of {', '.join((*openers, *shard_endings()))}"
+    if (kind := file_type(path.name)) is not None:
+        return open_stored([kind.local(path)], options, known)
+    must = f"the name of a file must end in one of {', '.join((*openers, *file_types()))}"
     mend = "A picture, or a folder of tables, pictures or IDX files, can be passed too"
+    if PACKED_TAR.search(path.name):
+        mend = f"Unpack it into a .tar file, as with gunzip '{path.name}'"
     raise DataError(must, f"'{path.name}'", mend)
+
+
+def find_source(address: str) -> tuple[StoredFile, ...]:
+    """Find the files of a table, with the values of folders, or tars of pictures.
+
+    Args:
+        address: as in `find_files`.
+
+    Raises:
+        DataError: as in `find_files`.
+    """
+    files = find_files(address)
+    return as_shards(files) or files
+
+
+def open_stored(files: Sequence[StoredFile], options: DataOptions, known: tuple[Column, ...]) -> Source:
+    """Open the files of a table, or tars of pictures.
+
+    Args:
+        files: the files, in the order of their rows.
+        options: how they are read.
+        known: as in `open_shards`.
+
+    Raises:
+        DataError: as `open_shards` and `open_pictures`.
+    """
+    from vaekit.data.readers import pictures, tars  # slow to import
+
+    found = [file for file in files if isinstance(file, tars.Tar)]
+    if found:
+        parts = {name: pictures.open_pictures(own, options.height_width) for name, own in _part_of_names(found).items()}
+        return _joined(parts, {name: name for name in parts})
+    return open_shards([file for file in files if isinstance(file, Shard)], options, known)
 
 
 def open_shards(shards: Sequence[Shard], options: DataOptions, known: tuple[Column, ...]) -> Source:
@@ -171,35 +215,49 @@ def _open_folder(path: Path, options: DataOptions, known: tuple[Column, ...]) ->
     if not parts:
         return _open_part(path, (), options, known)
     training = parts.pop("train", path)
-    train = _open_part(training, tuple(parts.values()), options, known)
-    others = {name: _open_part(part, (), options, known) for name, part in parts.items()}
-    what = "pictures" if train.picture else "rows"
-    told = [f"{len(source.values)} {what} of '{parts[name].name}'" for name, source in others.items()]
-    notes = [*train.notes, *(note for source in others.values() for note in source.notes)]
-    if "validation" in parts:
-        notes.append(f"The {told[list(parts).index('validation')]} are used to choose the best weights.")
-    if train.picture:
-        notes += _left_aside(path, training, list(parts.values()))
-    levels = max(source.levels for source in (train, *others.values())) if train.levels > 256 else train.levels
-    return replace(
-        train, levels=levels, validation=others.get("validation"), test=others.get("test"), notes=tuple(notes)
-    )
+    opened = {"train": _open_part(training, tuple(parts.values()), options, known)}
+    opened |= {name: _open_part(part, (), options, known) for name, part in parts.items()}
+    joined = _joined(opened, {name: part.name for name, part in parts.items()})
+    aside = _left_aside(path, training, list(parts.values())) if joined.picture else []
+    return replace(joined, notes=(*joined.notes, *aside))
+
+
+def _joined(parts: Mapping[str, Source], names: Mapping[str, str]) -> Source:
+    """Join the parts `train`, `validation` and `test` to one source; `names` are what the user calls them."""
+    train, validation = parts["train"], parts.get("validation")
+    notes = [note for source in parts.values() for note in source.notes]
+    if validation is not None:
+        told = f"{len(validation.values)} {'pictures' if train.picture else 'rows'} of '{names['validation']}'"
+        notes.append(f"The {told} are used to choose the best weights.")
+    levels = max(source.levels for source in parts.values()) if train.levels > 256 else train.levels
+    return replace(train, levels=levels, validation=validation, test=parts.get("test"), notes=tuple(notes))
+
+
+def _part_of_names(tars: Sequence[Tar]) -> dict[str, list[Tar]]:
+    """Divide tars by names such as `train-0001.tar` and `val-0001.tar`; without one for training, all are training data."""
+    found: dict[str, list[Tar]] = {}
+    for tar in tars:
+        words = re.split(r"[^a-z]+", tar.name.lower())
+        part = next((part for part, names in PARTS.items() if set(names) & set(words)), "")
+        found.setdefault(part, []).append(tar)
+    return found if set(found) <= set(PARTS) and "train" in found else {"train": list(tars)}
 
 
 def _open_part(path: Path, without: tuple[Path, ...], options: DataOptions, known: tuple[Column, ...]) -> Source:
-    """Open a folder of pictures or, if it holds none, of the files of a table."""
-    from vaekit.data.readers import pictures
+    """Open a folder of pictures or, if it holds none, of the files of a table or of tars."""
+    from vaekit.data.readers import containers, pictures  # slow to import
 
-    if any(True for _ in pictures.list_pictures(path, without)):
-        return pictures.open_pictures(path, options.height_width, without=without)
-    return open_shards(find_shards(str(path)), options, known)
+    if containers.Folder(path, without).holds_pictures():
+        return pictures.open_folder(path, options.height_width, without)
+    files = [file for file in find_source(str(path)) if not any(Path(file.path).is_relative_to(p) for p in without)]
+    return open_stored(files, options, known)
 
 
 def _left_aside(path: Path, training: Path, others: list[Path]) -> list[str]:
     """Return a note on the pictures of a folder that are in none of its parts."""
-    from vaekit.data.readers import pictures
+    from vaekit.data.readers.containers import Folder  # slow to import
 
-    aside = 0 if training == path else sum(1 for _ in pictures.list_pictures(path, [training, *others]))
+    aside = 0 if training == path else len(Folder(path, [training, *others]).listing().files)
     return [f"Skipped {aside} pictures in '{path.name}' that are outside of its parts."] if aside else []
 
 

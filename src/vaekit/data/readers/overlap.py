@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from vaekit.data.readers.shards import fixed_part, is_hidden, is_pattern
+from vaekit.data.readers.stored import fixed_part, is_hidden, is_pattern
 from vaekit.errors import VaekitError
 
 

@@ -1,168 +1,228 @@
-"""A reader of folders of pictures. The pictures are decoded once, in parallel, into a memory-mapped cache."""
+"""A reader of pictures in folders and tars. They are decoded once, in parallel, into a memory-mapped cache."""
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import math
 import os
+import posixpath
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import groupby
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from vaekit.data.limits import MOST_IN_MEMORY, check_size, largest, take_space
-from vaekit.data.readers.decoding import ENDINGS, NUMBERS, Form, Page, Size, common_form, decode, depth, pages_of
+from vaekit.data.limits import MOST_IN_MEMORY, check_size, largest
+from vaekit.data.readers.containers import TAR, Container, Folder, Listing, PictureFile
+from vaekit.data.readers.decoding import NUMBERS, Form, Page, Size, common_form, decode, depth, pages_of
+from vaekit.data.readers.picture_cache import key_of, read_cached, write_cached
 from vaekit.data.source import Source
 from vaekit.errors import DataError
-from vaekit.files import atomic_path, remove_leftovers
 from vaekit.reporters import track
 
 COPIES = 16
 """Bytes of memory for each pixel while it is decoded, converted and resampled."""
+MOST_FILES, BLOCKS = 256, 16
+"""Most files that a thread reads one after the other, and how many such blocks each thread gets if there are few files."""
+MOST_KINDS = 5
+"""Most endings of other files that a note names."""
 
 
-def cache_folder() -> Path:
-    """Return the folder for decoded pictures: `$VAEKIT_CACHE`, or `vaekit` in the user's cache folder."""
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(os.environ.get("VAEKIT_CACHE") or Path(base) / "vaekit")
+class Block(NamedTuple):
+    """Files of a container that are read one after the other, and the pages of each once they are known."""
+
+    container: Container
+    files: Sequence[PictureFile]
+    pages: Sequence[tuple[Page, ...]] = ()
 
 
-def list_pictures(folder: Path, without: Sequence[Path] = ()) -> Iterator[Path]:
-    """Iterate over the picture files below a folder, except hidden files and the folders in `without`."""
-    for path in folder.rglob("*"):
-        if (
-            path.suffix.lower() in ENDINGS
-            and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-            and not any(left_out in path.parents for left_out in without)
-            and path.is_file()
-        ):
-            yield path
+def open_pictures(containers: Sequence[Container], size: Size | None = None) -> Source:
+    """Open all pictures in folders or tars as an array (n, H, W, C), with their classes as labels.
 
-
-def open_pictures(source: Path, size: Size | None = None, without: Sequence[Path] = ()) -> Source:
-    """Open all pictures in a file or below a folder as an array (n, H, W, C), with the names of sub-folders as labels.
+    Each page of a file is a picture. A class is what the container says, or the name of the first folder that differs.
 
     Args:
-        source: a folder, which is searched with its sub-folders, or a file. Each page of a file is a picture.
+        containers: the folders or tars, in the order of their rows.
         size: (H, W) that pictures are resampled to; by default all must have the same size.
-        without: folders to skip.
 
     Returns:
         The source: bytes, with C = 3 unless all pictures are grey; uint16 for 16 bits; zeros and ones for one bit.
 
     Raises:
         DataError: if there are no pictures, one cannot be read, sizes differ, or they would take too much memory.
+
+    Examples:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as place:
+        ...     for i in range(3):
+        ...         Image.new("L", (4, 2), 80 * i).save(Path(place, f"{i}.png"))
+        ...     source = open_pictures([Folder(Path(place))])
+        ...     source.values.shape, source.values[:, 0, 0, 0].tolist()
+        ((3, 2, 4, 1), [0, 80, 160])
     """
-    folder = source if source.is_dir() else source.parent
-    files = sorted(list_pictures(folder, without)) if source.is_dir() else [source]
-    if not files:
-        raise DataError(f"The folder '{folder}' holds no pictures")
+    identity = chain([("pictures", 1, size)], *(container.identity() for container in containers))
+    key = key_of(identity)
     with warnings.catch_warnings():  # Pillow warns of large pictures, whose sizes are checked here
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        return _open_files(folder, files, size)
+        return read_cached(key) or _decoded(key, containers, size)
 
 
-def _open_files(folder: Path, files: list[Path], size: Size | None) -> Source:
-    with ThreadPoolExecutor() as pool:
-        pages = [page for found in pool.map(pages_of, files) for page in found]
-    size = size or _one_size(pages)
-    form = common_form(pages)
-    if form == "bit" and any(page.size != size for page in pages):  # resampling gives greys
+def open_folder(path: Path, size: Size | None = None, without: Sequence[Path] = ()) -> Source:
+    """Open the pictures in a file, or below a folder.
+
+    Args:
+        path: the folder or file.
+        size: as in `open_pictures`.
+        without: folders to skip.
+
+    Raises:
+        DataError: as in `open_pictures`.
+    """
+    return open_pictures([Folder(path, without) if path.is_dir() else Folder(path.parent, only=path.name)], size)
+
+
+def _decoded(key: str, containers: Sequence[Container], size: Size | None) -> Source:
+    """Find and decode all pictures, and keep them in the cache."""
+    with ThreadPoolExecutor() as pool, track(len(containers), "folders and tars") as advance:
+        listings = []
+        for listing in pool.map(lambda container: container.listing(), containers):
+            listings.append(listing)
+            advance(1)
+    files = [file for listing in listings for file in listing.files]
+    if not files:
+        raise DataError(f"{_named(containers)} holds no pictures")
+    blocks = _with_pages(list(_blocks(containers, listings)))
+    named = [
+        (file, page) for block in blocks for file, own in zip(block.files, block.pages, strict=True) for page in own
+    ]
+    size = size or _one_size(named)
+    form = common_form({page.form: file.short for file, page in reversed(named)})
+    if form == "bit" and any(page.size != size for _, page in named):  # resampling gives greys
         form = "grey"
-    _check_row(pages[0].path, size, form)
-    values = _cached(folder, files, pages, size, form)
-    classes = np.array([_class(page.path, folder) for page in pages])
-    labels = classes if len(set(classes.tolist())) > 1 else None
-    return Source(values, labels, picture=True, levels=depth(form, values), notes=_notes(pages))
+    _check_row(named[0][0].short, size, form)
+    shape = (len(named), *size, 3 if form == "colour" else 1)
+    dtype = np.dtype(np.uint16 if form == "deep" else np.uint8)
+    stored = (
+        container.on_disk(file) for container, own in zip(containers, listings, strict=True) for file in own.files
+    )
+    check_size(math.prod(shape) * dtype.itemsize, f"the {len(named)} pictures of {_named(containers)}", stored)
+    most = max(math.prod(page.size) for _, page in named) * COPIES
+
+    def fill(values: npt.NDArray[Any]) -> Source:
+        _decode_all(values, blocks, size, form, max(1, min(os.cpu_count() or 1, MOST_IN_MEMORY // most)))
+        labels, note = _labels([file for file, _ in named])
+        notes = (*_notes(blocks, listings), *note)
+        return Source(values, labels, picture=True, levels=depth(form, values), notes=notes)
+
+    return write_cached(key, shape, dtype, fill)
 
 
-def _class(path: Path, folder: Path) -> str:
-    return path.relative_to(folder).parts[0] if path.parent != folder else ""
+def _named(containers: Sequence[Container]) -> str:
+    first = f"'{containers[0].place}'"
+    return first if len(containers) == 1 else f"none of the {len(containers)} files such as {first}"
 
 
-def _notes(pages: list[Page]) -> tuple[str, ...]:
-    counts = [count for count in Counter(page.path for page in pages).values() if count > 1]
-    if not counts:
-        return ()
-    told = f"{len(counts)} files hold" if len(counts) > 1 else "One file holds"
-    return (f"{told} several pictures, {sum(counts)} in all. Each picture is a row.",)
+def _blocks(containers: Sequence[Container], listings: Sequence[Listing]) -> Iterator[Block]:
+    """Divide the files into blocks, so that all threads have work."""
+    count = sum(len(listing.files) for listing in listings)
+    step = min(MOST_FILES, max(1, count // (BLOCKS * (os.cpu_count() or 1))))
+    for container, listing in zip(containers, listings, strict=True):
+        for start in range(0, len(listing.files), step):
+            yield Block(container, listing.files[start : start + step])
 
 
-def _one_size(pages: list[Page]) -> Size:
-    first = pages[0]
-    other = next((page for page in pages if page.size != first.size), None)
+def _with_pages(blocks: Sequence[Block]) -> list[Block]:
+    """Find the pages of all files, without decoding them."""
+    known: dict[tuple[Page, ...], tuple[Page, ...]] = {}  # equal pages are kept once: there may be millions of files
+
+    def look(block: Block) -> Block:
+        opened = block.container.open_files(block.files)
+        found = (
+            pages_of(stream, block.container.full_name(file), block.container.on_disk(file))
+            for file, stream in zip(block.files, opened, strict=True)
+        )
+        return block._replace(pages=[known.setdefault(pages, pages) for pages in found])
+
+    with ThreadPoolExecutor() as pool, track(sum(len(block.files) for block in blocks), "files") as advance:
+        done = []
+        for block in pool.map(look, blocks):
+            done.append(block)
+            advance(len(block.files))
+    return done
+
+
+def _decode_all(values: npt.NDArray[Any], blocks: Sequence[Block], size: Size, form: Form, workers: int) -> None:
+    """Decode all pages into the rows of an array."""
+
+    def fill(first: int, block: Block) -> int:
+        row, opened = first, block.container.open_files(block.files)
+        for file, stream, pages in zip(block.files, opened, block.pages, strict=True):
+            for pixels in decode(stream, block.container.full_name(file), pages, size, form):
+                values[row] = pixels
+                row += 1
+        return row - first
+
+    starts = np.cumsum([0, *(sum(map(len, block.pages)) for block in blocks)]).tolist()
+    with ThreadPoolExecutor(workers) as pool, track(starts[-1], "pictures") as advance:
+        for done in pool.map(fill, starts, blocks):
+            advance(done)
+
+
+def _labels(files: Sequence[PictureFile]) -> tuple[npt.NDArray[Any] | None, tuple[str, ...]]:
+    """Return the class of each picture, or None if there is only one, and a note on pictures without a class."""
+    given = [file.label for file in files]
+    without = sum(label is None for label in given)
+    if without == len(files):
+        folders = [posixpath.dirname(file.name) for file in files]
+        common = posixpath.commonpath(set(folders))
+        given = [folder[len(common) :].lstrip("/").partition("/")[0] for folder in folders]
+    whole = all(isinstance(label, int) and abs(label) < 1 << 63 for label in given)
+    labels = np.array(given, np.int64) if whole else np.array(["" if label is None else str(label) for label in given])
+    note = (f"{without} of {len(files)} pictures have no class.",) if 0 < without < len(files) else ()
+    return labels if len(set(labels.tolist())) > 1 else None, note
+
+
+def _notes(blocks: Sequence[Block], listings: Sequence[Listing]) -> Iterator[str]:
+    """Return notes on files of several pictures, on files that are no pictures, and on containers without pictures."""
+    counts = [len(pages) for block in blocks for pages in block.pages if len(pages) > 1]
+    if counts:
+        told = f"{len(counts)} files hold" if len(counts) > 1 else "One file holds"
+        yield f"{told} several pictures, {sum(counts)} in all. Each picture is a row."
+    skipped: Counter[str] = Counter()
+    for listing in listings:
+        skipped.update(listing.skipped)
+    if skipped:
+        kinds = ", ".join(kind or "no ending" for kind, _ in skipped.most_common(MOST_KINDS))
+        mend = " To read the tars, pass a pattern such as 'folder/*.tar'." if TAR in skipped else ""
+        yield f"Skipped {skipped.total()} files that are no pictures ({kinds}).{mend}"
+    empty = sum(not listing.files for listing in listings)
+    if empty:
+        yield f"{empty} of {len(listings)} tars have no pictures."
+
+
+def _one_size(named: Sequence[tuple[PictureFile, Page]]) -> Size:
+    first, page = named[0]
+    size = page.size
+    other = next(((file, page.size) for file, page in named if page.size != size), None)
     if other is not None:
+        (height, width), file = other[1], other[0]
         raise DataError(
             "all pictures must have the same size",
-            f"{first.size[0]}x{first.size[1]} ('{first.path.name}') and {other.size[0]}x{other.size[1]} ('{other.path.name}')",
-            f"Resample them to one size (height x width) with data.size={first.size[0]}x{first.size[1]}",
+            f"{size[0]}x{size[1]} ('{first.short}') and {height}x{width} ('{file.short}')",
+            f"Resample them to one size (height x width) with data.size={size[0]}x{size[1]}",
         )
-    return first.size
+    return size
 
 
-def _check_row(path: Path, size: Size, form: Form) -> None:
+def _check_row(name: str, size: Size, form: Form) -> None:
     """Refuse pictures that are too large for a model."""
     most, numbers = largest() // NUMBERS, math.prod(size) * (3 if form == "colour" else 1)
     if numbers > most:
         must = f"a row must have at most {most:,} numbers"
         mend = "Resample them to a smaller size (height x width), as with data.size=256x256"
-        raise DataError(must, f"pictures of {size[0]}x{size[1]} such as '{path.name}'", mend)
-
-
-def _cached(folder: Path, files: list[Path], pages: list[Page], size: Size, form: Form) -> npt.NDArray[Any]:
-    shape = (len(pages), *size, 3 if form == "colour" else 1)
-    dtype = np.dtype(np.uint16 if form == "deep" else np.uint8)
-    check_size(math.prod(shape) * dtype.itemsize, f"the {len(pages)} pictures of '{folder}'", files)
-    stats = [(str(p.relative_to(folder)), p.stat().st_size, p.stat().st_mtime_ns) for p in files]
-    key = hashlib.sha256(repr((str(folder), stats, size, form)).encode()).hexdigest()[:24]
-    target = cache_folder() / f"{key}.npy"
-    try:
-        with contextlib.suppress(FileNotFoundError, ValueError, EOFError):  # absent or damaged: decode (again)
-            found = np.load(target, mmap_mode="r", allow_pickle=False)
-            if (found.shape, found.dtype) == (shape, dtype):
-                return found
-        remove_leftovers(target.parent)
-        with atomic_path(target) as part:
-            _decode_all(part, pages, size, form, shape, dtype)
-        return np.load(target, mmap_mode="r", allow_pickle=False)
-    except OSError as error:  # a RunError, too
-        must = "the cache of decoded pictures must be writable"
-        raise DataError(must, f"'{target.parent}' ({error})", "Choose another folder with VAEKIT_CACHE") from error
-
-
-def _decode_all(
-    target: Path,
-    pages: list[Page],
-    size: Size,
-    form: Form,
-    shape: tuple[int, ...],
-    dtype: np.dtype[Any],
-) -> None:
-    with target.open("r+b") as file:
-        header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(file, header)
-        file.flush()
-        take_space(file.fileno(), file.tell() + math.prod(shape) * dtype.itemsize, target.parent)
-    cache = np.lib.format.open_memmap(target, mode="r+")
-
-    def fill(work: tuple[int, list[Page]]) -> int:
-        for i, pixels in enumerate(decode(work[1], size, form)):
-            cache[work[0] + i] = pixels
-        return len(work[1])
-
-    most = max(math.prod(page.size) for page in pages) * COPIES
-    workers = max(1, min(os.cpu_count() or 1, MOST_IN_MEMORY // most))
-    grouped = [list(group) for _, group in groupby(pages, key=lambda page: page.path)]
-    starts = np.cumsum([0, *map(len, grouped)]).tolist()
-    with ThreadPoolExecutor(workers) as pool, track(len(pages), "pictures") as advance:
-        for done in pool.map(fill, zip(starts, grouped, strict=False)):
-            advance(done)
-    cache.flush()
+        raise DataError(must, f"pictures of {size[0]}x{size[1]} such as '{name}'", mend)
