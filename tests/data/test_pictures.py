@@ -486,3 +486,55 @@ def test_pngs_are_not_decoded_to_be_measured(folder, monkeypatch):
     monkeypatch.setattr(PngImageFile, "load", lambda _: pytest.fail("decoded"), raising=False)
     with (folder / "0.png").open("rb") as file:
         assert [page.size for page in decoding.pages_of(file, "0.png", folder / "0.png")] == [(5, 3)]
+
+
+def test_broken_links_are_no_pictures_and_folders_without_permission_are_named(folder):
+    fill(folder)
+    (folder / "gone.png").symlink_to(folder / "nowhere.png")
+    (folder / "loop.png").symlink_to(folder / "loop.png")
+    assert len(open_folder(folder).values) == 3
+    if os.geteuid():
+        (folder / "closed").mkdir(mode=0)
+        with pytest.raises(DataError, match=r"files and folders of pictures must be readable.*closed"):
+            open_folder(folder)
+
+
+def test_deep_folders(folder):
+    deep = str(folder)
+    for _ in range(1200):
+        deep += "/d"
+        os.mkdir(deep)
+    Image.fromarray(grey()).save(f"{deep}/a.png")
+    assert open_folder(folder).labels.tolist() == ["d"]
+
+
+def test_a_tar_beside_pictures_is_seen_when_it_comes(folder):
+    fill(folder)
+    assert open_folder(folder).notes == ()
+    (folder / "a.tar").write_bytes(b"x")
+    assert open_folder(folder).notes[0].startswith("Skipped 1 tar files.")
+
+
+@pytest.mark.parametrize("place", ["a file", "a folder"])
+def test_a_cache_that_cannot_be_used_is_named(folder, tmp_path, monkeypatch, place):
+    fill(folder)
+    if place == "a file":
+        (tmp_path / "plain").write_text("x")
+        monkeypatch.setenv("VAEKIT_CACHE", str(tmp_path / "plain"))
+    else:
+        open_folder(folder)
+        (kept,) = (tmp_path / "cache").glob("*.npz")
+        kept.unlink()
+        kept.mkdir()
+    with pytest.raises(DataError, match="the cache of decoded pictures must be writable"):
+        open_folder(folder)
+
+
+def test_a_changed_header_of_the_cache_is_found(folder, cache):
+    fill(folder)
+    values = np.array(open_folder(folder).values)
+    (kept,) = cache.glob("*.npy")
+    content = kept.read_bytes()
+    for place in range(8, 12):
+        kept.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+        np.testing.assert_array_equal(open_folder(folder).values, values)

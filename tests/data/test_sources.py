@@ -130,7 +130,7 @@ def test_beside_a_test_folder_nothing_vanishes(workplace):
         pictures(workplace / part / "cat", 2, level)
     source = open_source(".")
     assert [firsts(part) for part in (source, source.validation, source.test)] == [
-        [(level, None), (level + 1, None)] for level in (0, 100, 200)
+        [(level, "cat"), (level + 1, "cat")] for level in (0, 100, 200)
     ]
     assert source.notes[-1] == "Skipped 2 pictures in 'workplace' that are outside of its parts."
 
@@ -147,7 +147,7 @@ def test_a_held_out_folder_beside_its_classes_is_no_class(workplace):
     source = open_source(".")
     assert firsts(source) == [(0, "cat"), (10, "dog")]
     assert firsts(source.validation) == [(20, "cat"), (30, "dog")]
-    assert firsts(source.test) == [(40, None)]
+    assert firsts(source.test) == [(40, "dog")]
 
 
 @pytest.mark.parametrize("name", ["train", "val", "test"])

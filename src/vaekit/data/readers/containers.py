@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from vaekit.data.damage import naming
 from vaekit.data.readers.decoding import ENDINGS, readable
 
 TAR = ".tar"
@@ -24,7 +26,7 @@ class PictureFile:
         size: its size in bytes.
         version: the time of its last change in nanoseconds, if it can change alone.
         start: where it begins in its container, if that is one file.
-        label: the class that its container gives it; None if that is the name of its folder.
+        label: its class; None if it has none.
     """
 
     name: str
@@ -46,10 +48,12 @@ class Listing:
     Args:
         files: the files of pictures, in the order of their rows.
         skipped: the number of other files, by the ending of their name, as far as they are counted.
+        notes: sentences for the user.
     """
 
     files: Sequence[PictureFile]
     skipped: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 class Container(ABC):
@@ -85,6 +89,10 @@ class Container(ABC):
         """Return the name of a file in a refusal."""
 
     @abstractmethod
+    def sources(self) -> Iterator[Path | int]:
+        """Iterate over what all of its pictures are read from: paths on this computer, or sizes in bytes."""
+
+    @abstractmethod
     def on_disk(self, file: PictureFile) -> Path | int:
         """Return the path of a file if it is a file on this computer, else its size in bytes (see `check_size`)."""
 
@@ -92,7 +100,8 @@ class Container(ABC):
 class Folder(Container):
     """A folder on this computer with its sub-folders, or a single file in it.
 
-    Hidden files and folders are skipped, and links to folders are not followed.
+    Hidden files and folders are skipped, and links to folders are not followed. The class of a picture is the first folder on
+    its way.
 
     Args:
         path: the folder.
@@ -119,33 +128,49 @@ class Folder(Container):
 
     def identity(self) -> Iterator[tuple[object, ...]]:
         """Iterate over the folder, and the names, sizes and times of all files."""
-        yield (str(self.path),)
+        yield str(self.path), *self.listing().notes
         for file in self.listing().files:
             yield file.name, file.size, file.version
 
     def holds_pictures(self) -> bool:
         """Return whether there is any picture, without listing all of them."""
-        return any(_is_picture(entry) for _, entry in self._walk(str(self.path), ""))
+        return any(_is_picture(entry) for _, entry in self._walk())
+
+    def names(self) -> Iterator[str]:
+        """Iterate over the paths of all files, pictures or not."""
+        return (name for name, _ in self._walk())
 
     def listing(self) -> Listing:
         """List the files of pictures, sorted by the parts of their paths; of other files only tars are counted."""
         if self._listing is None:
-            files, tars = [] if not self.only else [_described(self.only, (self.path / self.only).stat())], 0
-            for name, entry in self._walk(str(self.path), "") if not self.only else ():
+            files, tars = [_described(self.only, (self.path / self.only).stat())] if self.only else [], 0
+            for name, entry in () if self.only else self._walk():
                 if _is_picture(entry):
-                    files.append(_described(name, entry.stat()))
+                    with _listed(entry.path):
+                        files.append(_described(name, entry.stat()))
                 tars += name.lower().endswith(TAR)
-            self._listing = Listing(files, {TAR: tars} if tars else {})
+            hint = f"Skipped {tars} tar files. To read them, pass a pattern such as 'folder/*.tar'."
+            self._listing = Listing(files, notes=(hint,) if tars else ())
         return self._listing
 
-    def _walk(self, folder: str, below: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
-        with os.scandir(folder) as found:
-            entries = sorted((entry for entry in found if not entry.name.startswith(".")), key=lambda entry: entry.name)
-        for entry in entries:
-            if not entry.is_dir(follow_symlinks=False):
-                yield below + entry.name, entry
+    def _walk(self) -> Iterator[tuple[str, os.DirEntry[str]]]:
+        """Iterate over all files with their paths below the folder, sorted by the parts of their paths."""
+        waiting = [iter(_entries(str(self.path)))]
+        below = [""]
+        while waiting:
+            entry = next(waiting[-1], None)
+            if entry is None:
+                waiting.pop()
+                below.pop()
+            elif not entry.is_dir(follow_symlinks=False):
+                yield below[-1] + entry.name, entry
             elif entry.path not in self.without:
-                yield from self._walk(entry.path, f"{below}{entry.name}/")
+                waiting.append(iter(_entries(entry.path)))
+                below.append(f"{below[-1]}{entry.name}/")
+
+    def sources(self) -> Iterator[Path | int]:
+        """Iterate over the paths of all files."""
+        return (self.on_disk(file) for file in self.listing().files)
 
     def open_files(self, files: Sequence[PictureFile]) -> Iterator[IO[bytes]]:
         """Open files one after the other."""
@@ -162,9 +187,20 @@ class Folder(Container):
         return self.path / file.name
 
 
+def _entries(folder: str) -> list[os.DirEntry[str]]:
+    """Return what is in a folder and not hidden, sorted by name."""
+    with _listed(folder), os.scandir(folder) as found:
+        return sorted((entry for entry in found if not entry.name.startswith(".")), key=lambda entry: entry.name)
+
+
+def _listed(path: str) -> AbstractContextManager[None]:
+    return naming(path, "files and folders of pictures must be readable, and must stay while they are listed")
+
+
 def _is_picture(entry: os.DirEntry[str]) -> bool:
-    return os.path.splitext(entry.name)[1].lower() in ENDINGS and entry.is_file()
+    return os.path.splitext(entry.name)[1].lower() in ENDINGS and os.path.isfile(entry.path)  # False for broken links
 
 
 def _described(name: str, stat: os.stat_result) -> PictureFile:
-    return PictureFile(name, stat.st_size, stat.st_mtime_ns)
+    folder, mark, _ = name.partition("/")
+    return PictureFile(name, stat.st_size, stat.st_mtime_ns, label=folder if mark else None)

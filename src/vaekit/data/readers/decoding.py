@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from vaekit.data.damage import naming
 from vaekit.data.limits import check_size, how_to_allow, largest
@@ -48,9 +48,14 @@ class Page(NamedTuple):
     form: Form
 
 
-def readable(name: str) -> AbstractContextManager[None]:
+@contextlib.contextmanager
+def readable(name: str) -> Iterator[None]:
     """Turn an error of Pillow into a refusal that names the picture file."""
-    return naming(name, "every picture must be readable", "Repair or remove it", BOMBS)
+    with naming(name, "every picture must be readable", "Repair or remove it", BOMBS):
+        try:
+            yield
+        except UnidentifiedImageError:  # its message has the address of an object in memory
+            raise ValueError("its content is of no known format of pictures") from None
 
 
 def pages_of(file: IO[bytes], name: str, stored: Path | int) -> tuple[Page, ...]:

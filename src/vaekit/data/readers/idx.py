@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import math
+import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -32,7 +33,9 @@ MOST_RATIO = 1040
 def _files(folder: Path) -> list[Path]:
     """Return the IDX files in a folder, without gzipped files that also exist unpacked."""
     found = sorted(
-        p for p in folder.iterdir() if p.is_file() and NAME.search(p.name) and p.suffix.lower() not in ENDINGS
+        p
+        for p in folder.iterdir()
+        if NAME.search(p.name) and p.suffix.lower() not in ENDINGS and os.path.isfile(p)  # False without permission
     )
     return [p for p in found if p.suffix != ".gz" or p.with_suffix("") not in found]
 

@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,17 +13,20 @@ from vaekit.data.options import DEFAULTS, DataOptions
 from vaekit.data.readers import arrays, idx
 from vaekit.data.readers.addresses import is_database, without_password
 from vaekit.data.readers.shards import Shard, TypedShard, as_shards
-from vaekit.data.readers.stored import StoredFile, file_type, file_types, find_files, is_pattern
+from vaekit.data.readers.stored import (
+    PACKED_TAR,
+    UNPACK,
+    StoredFile,
+    file_type,
+    file_types,
+    find_files,
+    is_hidden,
+    is_pattern,
+)
 from vaekit.data.source import Source
 from vaekit.data.tables.columns import Column
 from vaekit.data.tables.frame import Frame, frame_of_table
 from vaekit.errors import DataError, did_you_mean
-
-if TYPE_CHECKING:
-    from vaekit.data.readers.tars import Tar
-
-PACKED_TAR = re.compile(r"\.(tar\.\w+|tgz|tbz2?|txz|tzst)$", re.IGNORECASE)
-"""Names of compressed tars."""
 
 
 def open_source(
@@ -131,7 +133,7 @@ def _open_file(path: Path, options: DataOptions, known: tuple[Column, ...]) -> S
     must = f"the name of a file must end in one of {', '.join((*openers, *file_types()))}"
     mend = "A picture, or a folder of tables, pictures or IDX files, can be passed too"
     if PACKED_TAR.search(path.name):
-        mend = f"Unpack it into a .tar file, as with gunzip '{path.name}'"
+        mend = UNPACK
     raise DataError(must, f"'{path.name}'", mend)
 
 
@@ -159,12 +161,18 @@ def open_stored(files: Sequence[StoredFile], options: DataOptions, known: tuple[
     Raises:
         DataError: as `open_shards` and `open_pictures`.
     """
+    parts = _parts_of_files(files)
+    aside = parts.pop("", [])
+    joined = _joined({name: _open_files(own, options, known) for name, own in parts.items()}, {p: p for p in parts})
+    return replace(joined, notes=(*joined.notes, *_told_aside(len(aside), "files", files[0].root)))
+
+
+def _open_files(files: Sequence[StoredFile], options: DataOptions, known: tuple[Column, ...]) -> Source:
     from vaekit.data.readers import pictures, tars  # slow to import
 
     found = [file for file in files if isinstance(file, tars.Tar)]
     if found:
-        parts = {name: pictures.open_pictures(own, options.height_width) for name, own in _part_of_names(found).items()}
-        return _joined(parts, {name: name for name in parts})
+        return pictures.open_pictures(found, options.height_width)
     return open_shards([file for file in files if isinstance(file, Shard)], options, known)
 
 
@@ -218,7 +226,7 @@ def _open_folder(path: Path, options: DataOptions, known: tuple[Column, ...]) ->
     opened = {"train": _open_part(training, tuple(parts.values()), options, known)}
     opened |= {name: _open_part(part, (), options, known) for name, part in parts.items()}
     joined = _joined(opened, {name: part.name for name, part in parts.items()})
-    aside = _left_aside(path, training, list(parts.values())) if joined.picture else []
+    aside = [] if training == path else _left_aside(path, [training, *parts.values()])
     return replace(joined, notes=(*joined.notes, *aside))
 
 
@@ -233,14 +241,20 @@ def _joined(parts: Mapping[str, Source], names: Mapping[str, str]) -> Source:
     return replace(train, levels=levels, validation=validation, test=parts.get("test"), notes=tuple(notes))
 
 
-def _part_of_names(tars: Sequence[Tar]) -> dict[str, list[Tar]]:
-    """Divide tars by names such as `train-0001.tar` and `val-0001.tar`; without one for training, all are training data."""
-    found: dict[str, list[Tar]] = {}
-    for tar in tars:
-        words = re.split(r"[^a-z]+", tar.name.lower())
-        part = next((part for part, names in PARTS.items() if set(names) & set(words)), "")
-        found.setdefault(part, []).append(tar)
-    return found if set(found) <= set(PARTS) and "train" in found else {"train": list(tars)}
+def _parts_of_files(files: Sequence[StoredFile]) -> dict[str, list[StoredFile]]:
+    """Divide files by folders named `train`, `val` or `test`, and tars also by names such as `train-0001.tar`.
+
+    Returns:
+        The files of each part, and those of no part under "". All are training data unless there is a part for training
+        and another one.
+    """
+    found: dict[str, list[StoredFile]] = {}
+    for file in files:
+        words = {file.below[0].lower()} if len(file.below) > 1 else set()
+        if file.format == "tar":
+            words |= set(re.split(r"[^a-z]+", file.name.lower()))
+        found.setdefault(next((part for part, names in PARTS.items() if words & set(names)), ""), []).append(file)
+    return found if "train" in found and set(found) - {"train", ""} else {"train": list(files)}
 
 
 def _open_part(path: Path, without: tuple[Path, ...], options: DataOptions, known: tuple[Column, ...]) -> Source:
@@ -253,12 +267,17 @@ def _open_part(path: Path, without: tuple[Path, ...], options: DataOptions, know
     return open_stored(files, options, known)
 
 
-def _left_aside(path: Path, training: Path, others: list[Path]) -> list[str]:
-    """Return a note on the pictures of a folder that are in none of its parts."""
+def _left_aside(path: Path, parts: list[Path]) -> list[str]:
+    """Return a note on the pictures, tables and tars of a folder that are in none of its parts."""
     from vaekit.data.readers.containers import Folder  # slow to import
 
-    aside = 0 if training == path else len(Folder(path, [training, *others]).listing().files)
-    return [f"Skipped {aside} pictures in '{path.name}' that are outside of its parts."] if aside else []
+    outside = Folder(path, parts)
+    files = sum(file_type(name) is not None and not is_hidden(name, "") for name in outside.names())
+    return [*_told_aside(len(outside.listing().files), "pictures", path.name), *_told_aside(files, "files", path.name)]
+
+
+def _told_aside(count: int, what: str, where: str) -> list[str]:
+    return [f"Skipped {count} {what} in '{where}' that are outside of its parts."] if count else []
 
 
 def _parts(path: Path) -> dict[str, Path]:

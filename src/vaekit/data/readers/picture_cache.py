@@ -7,7 +7,6 @@ import hashlib
 import json
 import math
 import os
-import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vaekit.data.damage import RAISED
 from vaekit.data.limits import take_space
 from vaekit.data.source import Source
 from vaekit.errors import DataError
@@ -38,12 +38,12 @@ def key_of(values: Iterable[tuple[object, ...]]) -> str:
 def read_cached(key: str) -> Source | None:
     """Return decoded pictures, or None if they are absent or damaged."""
     target = cache_folder() / f"{key}.npy"
-    with contextlib.suppress(FileNotFoundError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
+    with contextlib.suppress(*RAISED):
         with target.with_suffix(".npz").open("rb") as file, np.load(file, allow_pickle=False) as index:
             known = json.loads(str(index["known"]))
             labels = index["labels"] if known["labelled"] else None
         values = np.load(target, mmap_mode="r", allow_pickle=False)
-        if values.shape == tuple(known["shape"]) and (labels is None or len(labels) == len(values)):
+        if _identity(values, target) == known["array"] and (labels is None or len(labels) == len(values)):
             return Source(values, labels, picture=True, levels=known["levels"], notes=tuple(known["notes"]))
     return None
 
@@ -68,11 +68,10 @@ def write_cached(key: str, shape: tuple[int, ...], dtype: npt.DTypeLike, fill: C
         remove_leftovers(target.parent)
         with atomic_path(target) as part:
             found = fill(_new_array(part, shape, np.dtype(dtype)))
-        known = {"shape": shape, "levels": found.levels, "notes": found.notes, "labelled": found.labels is not None}
-        with (
-            atomic_path(target.with_suffix(".npz")) as part,
-            part.open("wb") as file,
-        ):  # last: it says that all is there
+        array = _identity(np.load(target, mmap_mode="r", allow_pickle=False), target)
+        known = {"array": array, "levels": found.levels, "notes": found.notes, "labelled": found.labels is not None}
+        # This file is written last, and says that all is there.
+        with atomic_path(target.with_suffix(".npz")) as part, part.open("wb") as file:
             np.savez(file, known=json.dumps(known), labels=found.labels if found.labels is not None else ())
         written = read_cached(key)
     except OSError as error:  # a RunError, too
@@ -81,6 +80,11 @@ def write_cached(key: str, shape: tuple[int, ...], dtype: npt.DTypeLike, fill: C
     if written is None:
         raise DataError("the cache of decoded pictures must not be changed by others", f"'{target}'")
     return written
+
+
+def _identity(values: npt.NDArray[Any], path: Path) -> list[object]:
+    """Return the shape, type, beginning and size of a mapped array, which a damaged header would change."""
+    return [list(values.shape), values.dtype.str, int(getattr(values, "offset", 0)), path.stat().st_size]
 
 
 def _new_array(target: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> npt.NDArray[Any]:

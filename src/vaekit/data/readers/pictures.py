@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-import posixpath
+import re
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from vaekit.data.limits import MOST_IN_MEMORY, check_size, largest
-from vaekit.data.readers.containers import TAR, Container, Folder, Listing, PictureFile
+from vaekit.data.readers.containers import Container, Folder, Listing, PictureFile
 from vaekit.data.readers.decoding import NUMBERS, Form, Page, Size, common_form, decode, depth, pages_of
 from vaekit.data.readers.picture_cache import key_of, read_cached, write_cached
 from vaekit.data.source import Source
@@ -31,6 +31,8 @@ MOST_FILES, BLOCKS = 256, 16
 """Most files that a thread reads one after the other, and how many such blocks each thread gets if there are few files."""
 MOST_KINDS = 5
 """Most endings of other files that a note names."""
+KIND = re.compile(r"\.\w{1,10}", re.ASCII)
+"""Endings that a note names."""
 
 
 class Block(NamedTuple):
@@ -44,7 +46,7 @@ class Block(NamedTuple):
 def open_pictures(containers: Sequence[Container], size: Size | None = None) -> Source:
     """Open all pictures in folders or tars as an array (n, H, W, C), with their classes as labels.
 
-    Each page of a file is a picture. A class is what the container says, or the name of the first folder that differs.
+    Each page of a file is a picture. Classes are what the containers say.
 
     Args:
         containers: the folders or tars, in the order of their rows.
@@ -95,7 +97,9 @@ def _decoded(key: str, containers: Sequence[Container], size: Size | None) -> So
             advance(1)
     files = [file for listing in listings for file in listing.files]
     if not files:
-        raise DataError(f"{_named(containers)} holds no pictures")
+        skipped = _skipped(listings)
+        told = f", but {skipped.total()} other files ({_kinds(skipped)})" if skipped else ""
+        raise DataError(f"{_named(containers)} holds no pictures{told}")
     blocks = _with_pages(list(_blocks(containers, listings)))
     named = [
         (file, page) for block in blocks for file, own in zip(block.files, block.pages, strict=True) for page in own
@@ -107,16 +111,13 @@ def _decoded(key: str, containers: Sequence[Container], size: Size | None) -> So
     _check_row(named[0][0].short, size, form)
     shape = (len(named), *size, 3 if form == "colour" else 1)
     dtype = np.dtype(np.uint16 if form == "deep" else np.uint8)
-    stored = (
-        container.on_disk(file) for container, own in zip(containers, listings, strict=True) for file in own.files
-    )
+    stored = (source for container in containers for source in container.sources())
     check_size(math.prod(shape) * dtype.itemsize, f"the {len(named)} pictures of {_named(containers)}", stored)
     most = max(math.prod(page.size) for _, page in named) * COPIES
 
     def fill(values: npt.NDArray[Any]) -> Source:
         _decode_all(values, blocks, size, form, max(1, min(os.cpu_count() or 1, MOST_IN_MEMORY // most)))
-        labels, note = _labels([file for file, _ in named])
-        notes = (*_notes(blocks, listings), *note)
+        labels, notes = _labels([file for file, _ in named]), tuple(_notes(blocks, listings))
         return Source(values, labels, picture=True, levels=depth(form, values), notes=notes)
 
     return write_cached(key, shape, dtype, fill)
@@ -173,36 +174,44 @@ def _decode_all(values: npt.NDArray[Any], blocks: Sequence[Block], size: Size, f
             advance(done)
 
 
-def _labels(files: Sequence[PictureFile]) -> tuple[npt.NDArray[Any] | None, tuple[str, ...]]:
-    """Return the class of each picture, or None if there is only one, and a note on pictures without a class."""
+def _labels(files: Sequence[PictureFile]) -> npt.NDArray[Any] | None:
+    """Return the class of each picture, numbers if all are, or None if no picture has a class."""
     given = [file.label for file in files]
-    without = sum(label is None for label in given)
-    if without == len(files):
-        folders = [posixpath.dirname(file.name) for file in files]
-        common = posixpath.commonpath(set(folders))
-        given = [folder[len(common) :].lstrip("/").partition("/")[0] for folder in folders]
-    whole = all(isinstance(label, int) and abs(label) < 1 << 63 for label in given)
-    labels = np.array(given, np.int64) if whole else np.array(["" if label is None else str(label) for label in given])
-    note = (f"{without} of {len(files)} pictures have no class.",) if 0 < without < len(files) else ()
-    return labels if len(set(labels.tolist())) > 1 else None, note
+    if all(isinstance(label, int) and abs(label) < 1 << 63 for label in given):
+        return np.array(given, np.int64)
+    return np.array(["" if label is None else str(label) for label in given]) if set(given) != {None} else None
 
 
 def _notes(blocks: Sequence[Block], listings: Sequence[Listing]) -> Iterator[str]:
-    """Return notes on files of several pictures, on files that are no pictures, and on containers without pictures."""
+    """Return notes on files of several pictures, pictures without a class, other files, and tars without pictures."""
     counts = [len(pages) for block in blocks for pages in block.pages if len(pages) > 1]
     if counts:
         told = f"{len(counts)} files hold" if len(counts) > 1 else "One file holds"
         yield f"{told} several pictures, {sum(counts)} in all. Each picture is a row."
-    skipped: Counter[str] = Counter()
-    for listing in listings:
-        skipped.update(listing.skipped)
+    files = sum(len(listing.files) for listing in listings)
+    without = sum(file.label is None for listing in listings for file in listing.files)
+    if 0 < without < files:
+        yield f"{without} of {files} files of pictures have no class."
+    skipped = _skipped(listings)
     if skipped:
-        kinds = ", ".join(kind or "no ending" for kind, _ in skipped.most_common(MOST_KINDS))
-        mend = " To read the tars, pass a pattern such as 'folder/*.tar'." if TAR in skipped else ""
-        yield f"Skipped {skipped.total()} files that are no pictures ({kinds}).{mend}"
+        yield f"Skipped {skipped.total()} files that are no pictures ({_kinds(skipped)})."
     empty = sum(not listing.files for listing in listings)
     if empty:
         yield f"{empty} of {len(listings)} tars have no pictures."
+    yield from dict.fromkeys(note for listing in listings for note in listing.notes)
+
+
+def _skipped(listings: Sequence[Listing]) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for listing in listings:
+        found.update(listing.skipped)
+    return found
+
+
+def _kinds(skipped: Counter[str]) -> str:
+    """Return the most frequent endings, as far as they look like one."""
+    named = (kind for kind, _ in skipped.most_common(MOST_KINDS))
+    return ", ".join(dict.fromkeys(kind if KIND.fullmatch(kind) else "others" for kind in named))
 
 
 def _one_size(named: Sequence[tuple[PictureFile, Page]]) -> Size:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import re
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, Self
 
@@ -23,6 +25,9 @@ ERRORS = {"botocore.exceptions": "BotoCoreError", "httpx": "HTTPError", "aiohttp
 """Modules that stores are read with, and their base classes of errors."""
 VERSIONS = ("ETag", "etag", "md5Hash", "content_md5", "mtime", "LastModified", "last_modified", "created", "blob_id")
 """What stores call the version of a file, the most exact ones first."""
+PACKED_TAR = re.compile(r"\.(tar\.\w+|tgz|tbz2?|txz|tzst)$", re.IGNORECASE)
+"""Names of compressed tars."""
+UNPACK = "Unpack it into a .tar file, as with gunzip, bunzip2, unxz or zstd -d"
 FAULTS = (pa.ArrowException, OSError, MemoryError, UnicodeDecodeError, OverflowError, EOFError)
 """Errors for a damaged file, which may request any amount of memory."""
 
@@ -179,9 +184,14 @@ def find_files(address: str) -> tuple[StoredFile, ...]:
         found = _list_files(store, path)
         root = fixed_part(path) if not found.pop("", None) else path
     named = {name: info for name, info in found.items() if not is_hidden(name, root)}
+    if local:  # a pipe would block for ever
+        named = {name: info for name, info in named.items() if os.path.isfile(name)}
     kinds = {name: kind for name in named if (kind := file_type(name)) is not None}
     if not kinds:
         raise _nothing(address, list(named))
+    packed = [name for name in named if PACKED_TAR.search(name)]
+    if packed and any(kind.format == "tar" for kind in kinds.values()):
+        raise DataError("a tar must not be compressed", f"'{packed[0]}'", UNPACK)
     if len({kind.format for kind in kinds.values()}) > 1:
         formats = sorted({kind.format for kind in kinds.values()})
         raise DataError(
@@ -190,18 +200,21 @@ def find_files(address: str) -> tuple[StoredFile, ...]:
             "Pass a pattern such as 'folder/*.parquet'",
         )
     handler = MemoryFiles if scheme.lower() == "memory" else pyarrow.fs.FSSpecHandler
-    filesystem = pyarrow.fs.LocalFileSystem() if local else pyarrow.fs.PyFileSystem(handler(store))
-    files = [
-        kind(
-            name if local else store.unstrip_protocol(name),
-            filesystem,
-            name,
-            int(named[name].get("size") or 0),
-            next((str(named[name][key]) for key in VERSIONS if named[name].get(key)), ""),
-            root,
-        )
-        for name, kind in kinds.items()
-    ]
+    filesystem = pyarrow.fs.PyFileSystem(handler(store))
+    with _listing(address, scheme.lower()):
+        files = [
+            replace(kind.local(Path(name)), root=root)
+            if local
+            else kind(
+                store.unstrip_protocol(name),
+                filesystem,
+                name,
+                int(named[name].get("size") or 0),
+                next((str(named[name][key]) for key in VERSIONS if named[name].get(key)), ""),
+                root,
+            )
+            for name, kind in kinds.items()
+        ]
     return tuple(sorted(files, key=lambda file: file.address))
 
 
@@ -238,7 +251,11 @@ def _nothing(address: str, others: list[str]) -> DataError:
         if Folder(Path(address)).holds_pictures():
             must = "a file of results for each file needs tables, or pictures in tars"
             return DataError(must, f"pictures in '{address}'", "Write one file of results, as with --out x.parquet")
-        return DataError(f"The folder '{address}' holds no tables, pictures, tar files or IDX files")
+        if not any(PACKED_TAR.search(name) for name in others):
+            return DataError(f"The folder '{address}' holds no tables, pictures, tar files or IDX files")
+    packed = [name for name in others if PACKED_TAR.search(name)]
+    if packed:
+        return DataError("a tar must not be compressed", f"'{packed[0]}'", UNPACK)
     if others:
         first = PurePosixPath(others[0]).name
         must = f"tables, and tars of pictures, must be in files that end in one of {formats}"

@@ -8,34 +8,56 @@ import posixpath
 import re
 import tarfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import IO, Any
+from pathlib import Path
+from typing import IO, Any, NamedTuple
 
 from vaekit.data.damage import naming
 from vaekit.data.limits import MOST_IN_MEMORY, write_size
 from vaekit.data.readers.containers import TAR, Container, Listing, PictureFile
 from vaekit.data.readers.decoding import ENDINGS
-from vaekit.data.readers.stored import StoredFile
+from vaekit.data.readers.stored import UNPACK, StoredFile
 from vaekit.errors import DataError
 
 CLASS, RECORD = "cls", "json"
 """Endings of the files of a sample that give its class, as text or as a key of a record."""
 KEYS = ("cls", "class", "label")
 """Keys of a record that give a class."""
-MOST_LABEL = 1 << 16
-"""Bytes that the class or record of a sample may have."""
+MOST_CLASS, MOST_RECORD = 200, 1 << 20
+"""Characters that a class may have, and bytes that a record may have."""
 WHOLE = re.compile(r"0|-?[1-9]\d{0,17}", re.ASCII)
 """Classes that are numbers."""
-PADDING = 1 << 20
-"""Most zeros after the end of a tar."""
+EXTENDED = (
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+    tarfile.SOLARIS_XHDTYPE,
+)
+"""Types of headers that belong to the next header."""
+MOST_HEADERS, MOST_HEADER = 8, 1 << 14
+"""Extended headers that a member may have, and their bytes."""
+PACKED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd")
+"""How files begin that gzip, bzip2, xz and zstd have packed."""
+PIECE = 1 << 20
+"""Bytes after the end of a tar that are read at once."""
+
+
+class Member(NamedTuple):
+    """A file in a tar: its path, size and place, and the opened tar."""
+
+    name: str
+    size: int
+    start: int
+    opened: Any
 
 
 @dataclass(frozen=True)
 class Tar(StoredFile, Container):
     """An uncompressed tar of pictures.
 
-    Files of one sample have the same path up to the first dot of the name, as in WebDataset: `0001.jpg` and `0001.cls`.
+    Files of one sample have the same path up to a dot of the name, as in WebDataset: `0001.jpg` and `0001.cls`.
     """
 
     format = "tar"
@@ -51,67 +73,110 @@ class Tar(StoredFile, Container):
         yield self.address, self.size, self.version
 
     def listing(self) -> Listing:
-        """List the pictures in the order of the tar, with the classes of their samples."""
+        """List the pictures in the order of the tar, with the classes of their samples.
+
+        A class is that of the sample or, in a tar without any, the folder that holds the picture.
+        """
         pictures: dict[str, PictureFile] = {}
         given: dict[str, dict[str, int | str]] = {CLASS: {}, RECORD: {}}
         skipped: Counter[str] = Counter()
-        for member, opened in self._members():
-            name, (key, ending) = member.name, _sample(member.name)
-            if name in pictures:
-                raise DataError("the names in a tar must differ", f"'{name}' twice in '{self.address}'")
-            if (kind := posixpath.splitext(name)[1].lower()) in ENDINGS:
-                first = pictures.get(posixpath.normpath(member.linkname)) if member.islnk() else None
-                size, start = (first.size, first.start) if first else (member.size, member.offset_data)
-                pictures[name] = PictureFile(name, size, start=start)
-            elif ending in given and (label := self._label(ending, member, opened)) is not None:
-                given[ending][key] = label
-            elif ending not in given:
-                skipped[kind] += 1
+        for member in self._members():
+            stem, kind = posixpath.splitext(member.name)
+            if kind.lower() in ENDINGS:
+                pictures[member.name] = PictureFile(member.name, member.size, start=member.start)
+            elif kind[1:].lower() in given:
+                if (label := self._label(member)) is not None:
+                    given[kind[1:].lower()][stem] = label
+            else:
+                skipped[kind.lower()] += 1
         labels = given[RECORD] | given[CLASS]
-        files = [replace(file, label=labels.get(_sample(file.name)[0])) for file in pictures.values()]
-        return Listing(files, skipped)
+        found = {name: _sample_label(name, labels) if labels else _folder(name) for name in pictures}
+        files = [replace(file, label=found[name]) for name, file in pictures.items()]
+        used = {prefix for name in pictures for prefix in _prefixes(name) if prefix in labels}
+        lost = len(labels) - len(used)
+        note = f"{lost} classes in '{self.name}' have no picture of the same name."
+        return Listing(files, skipped, (note,) if lost else ())
 
-    def _members(self) -> Iterator[tuple[tarfile.TarInfo, Any]]:
-        """Iterate over the files that are not hidden, each with the opened tar; symbolic links are no files.
+    def _members(self) -> Iterator[Member]:
+        """Iterate over the files that are not hidden; a link to a file in the tar is this file.
 
         Raises:
             DataError: if the tar is compressed, cut short, or damaged otherwise.
         """
-        must, mend = "a tar must be undamaged and not compressed", "Make it again, as with tar --create"
+        must, mend = "a tar must be undamaged", "Make it again, as with tar --create"
         fault = naming(self.address, must, mend, (tarfile.TarError, SystemError))
-        with self.open() as opened, fault, tarfile.open(fileobj=opened, mode="r:") as tar:
-            last = -1
-            while (member := tar.next()) is not None:
-                if tar.offset <= last or member.size < 0 or member.offset_data + member.size > self.size:
-                    raise tarfile.ReadError(f"'{member.name:.80}' is not within the file")
-                last = tar.offset
-                tar.members = []  # type: ignore[attr-defined]  # else all of them would be kept
-                member.name = posixpath.normpath(member.name).lstrip("/")
-                hidden = any(part.startswith(".") for part in member.name.split("/"))
-                if (member.isreg() or member.islnk()) and not hidden and not member.issparse():
-                    yield member, opened
-            opened.seek(tar.offset)
-            end = opened.read(PADDING + 1)
-            if len(end) < tarfile.BLOCKSIZE or len(end) > PADDING or end.strip(b"\0"):
-                raise tarfile.ReadError("it is cut short" if not end else "there are data after its end")
+        known: dict[str, Member] = {}
+        with self.open() as opened, fault:
+            if opened.read(max(map(len, PACKED))).startswith(PACKED):
+                raise DataError("a tar must not be compressed", f"'{self.address}'", UNPACK)
+            _check_header(opened, 0)
+            opened.seek(0)
+            with tarfile.open(fileobj=opened, mode="r:") as tar:
+                last = -1
+                while (info := tar.next()) is not None:
+                    tar.members = []  # type: ignore[attr-defined]  # else all of them would be kept
+                    name, end = _plain(info.name), tar.offset
+                    if (
+                        end <= last
+                        or info.size < 0
+                        or (not info.issparse() and info.offset_data + info.size > self.size)
+                    ):
+                        raise tarfile.ReadError(f"'{name:.80}' is not within the file")
+                    found = self._member(info, name, opened, known)
+                    if found is not None:
+                        if name in known:
+                            raise tarfile.ReadError(f"it holds '{name:.80}' twice")
+                        known[name] = found
+                        yield found
+                    last = end
+                    _check_header(opened, end)
+                _check_end(opened, tar.offset)
 
-    def _label(self, ending: str, member: tarfile.TarInfo, opened: Any) -> int | str | None:
-        """Read the class of a sample; None if its record has none."""
-        must = f"the class of a sample must be a number or a text of at most {MOST_LABEL:,} bytes"
-        if member.size > MOST_LABEL:
-            raise DataError(must, f"{member.size:,} bytes in '{member.name}' of '{self.address}'")
-        opened.seek(member.offset_data)
-        written = "UTF-8" if ending == CLASS else "JSON"
-        with naming(f"{member.name} in {self.address}", f"a file .{ending} in a tar must be {written}"):
-            text = opened.read(member.size).decode().strip()
-            found = json.loads(text) if ending == RECORD else text
+    def _member(self, info: tarfile.TarInfo, name: str, opened: Any, known: Mapping[str, Member]) -> Member | None:
+        """Return a member that is a file; None for folders, devices and what is hidden."""
+        if any(part.startswith(".") for part in name.split("/")):
+            return None
+        wanted = posixpath.splitext(name)[1].lower() in {*ENDINGS, f".{CLASS}", f".{RECORD}"}
+        if info.issparse() and wanted:
+            raise tarfile.ReadError(f"'{name:.80}' is stored with holes, as tar --sparse does")
+        if info.isreg():
+            return Member(name, info.size, info.offset_data, opened)
+        if not wanted or not (info.islnk() or info.issym()):
+            return None
+        above = posixpath.dirname(name) if info.issym() else ""
+        target = known.get(_plain(posixpath.join(above, info.linkname)))
+        if target is None:
+            raise tarfile.ReadError(
+                f"'{name:.80}' is a link to '{info.linkname:.80}', which is not before it in the tar"
+            )
+        return target._replace(name=name)
+
+    def _label(self, member: Member) -> int | str | None:
+        """Read the class of a sample; None if it has none."""
+        where, record = f"'{member.name}' of '{self.address}'", member.name.lower().endswith(f".{RECORD}")
+        most = MOST_RECORD if record else 4 * MOST_CLASS
+        if member.size > most:
+            must = f"a file of a {'record' if record else 'class'} must have at most {most:,} bytes"
+            raise DataError(must, f"{member.size:,} bytes in {where}", "Make the tar again without it")
+        member.opened.seek(member.start)
+        with naming(
+            self.full_name(member),
+            f"a file .{RECORD if record else CLASS} in a tar must be {'JSON' if record else 'UTF-8'}",
+        ):
+            text = member.opened.read(member.size).decode("utf-8-sig").strip()
+            found = json.loads(text) if record else text
         if isinstance(found, dict):
-            found = next((found[key] for key in KEYS if key in found), None)
-        if ending == CLASS:
-            return int(found) if WHOLE.fullmatch(found) else found
-        if found is not None and (not isinstance(found, int | str) or isinstance(found, bool)):
-            raise DataError(must, f"{found!r:.80} in '{member.name}' of '{self.address}'")
-        return found
+            found = next((found[key] for key in KEYS if found.get(key) is not None), None)
+        if found is None or found == "":
+            return None
+        if not record and WHOLE.fullmatch(found):
+            return int(found)
+        if isinstance(found, int) and not isinstance(found, bool):
+            return found
+        if isinstance(found, str) and len(found) <= MOST_CLASS and _is_text(found):
+            return found
+        must = f"the class of a sample must be a whole number or a text of at most {MOST_CLASS} characters"
+        raise DataError(must, f"{found!r:.80} in {where}", "Write it as text, or leave it out")
 
     def count_rows(self) -> int:
         """Return the number of files of pictures; each may have several pages."""
@@ -131,7 +196,11 @@ class Tar(StoredFile, Container):
                 opened.seek(file.start)
                 yield io.BytesIO(opened.read(file.size))
 
-    def full_name(self, file: PictureFile) -> str:
+    def sources(self) -> Iterator[Path | int]:
+        """Return the tar itself: links to its pictures need no space in it."""
+        yield self.stored
+
+    def full_name(self, file: PictureFile | Member) -> str:
         """Return the name of a file, and the address."""
         return f"{file.name} in {self.address}"
 
@@ -140,8 +209,59 @@ class Tar(StoredFile, Container):
         return file.size
 
 
-def _sample(name: str) -> tuple[str, str]:
-    """Return the path of a file up to the first dot of its name, and what follows this dot."""
+def _check_header(opened: Any, start: int) -> None:
+    """Refuse extended headers that are too long, before tarfile reads them in a time that grows with their square."""
+    size = 0
+    for _ in range(MOST_HEADERS):
+        opened.seek(start)
+        try:
+            info = tarfile.TarInfo.frombuf(opened.read(tarfile.BLOCKSIZE), tarfile.ENCODING, "surrogateescape")
+        except tarfile.TarError:  # the end, or damage that is found later
+            return
+        if info.type not in EXTENDED:
+            return
+        size += max(0, info.size)
+        if size > MOST_HEADER:
+            break
+        start += tarfile.BLOCKSIZE * (1 + -(-info.size // tarfile.BLOCKSIZE))
+    raise tarfile.ReadError("a header is too long")
+
+
+def _check_end(opened: Any, start: int) -> None:
+    """Refuse a tar that was cut short, or that holds data after its end."""
+    opened.seek(start)
+    block = opened.read(PIECE)
+    if len(block) < tarfile.BLOCKSIZE:
+        raise tarfile.ReadError("it is cut short")
+    while block:
+        if block.strip(b"\0"):
+            raise tarfile.ReadError("there is damage in it, or another tar after its end")
+        block = opened.read(PIECE)
+
+
+def _is_text(text: str) -> bool:
+    """Return whether a text can be written to any file."""
+    return "\0" not in text and text == text.encode(errors="ignore").decode()
+
+
+def _plain(name: str) -> str:
+    """Return a path without `.`, `..` and a slash at its beginning, as tar unpacks it."""
+    return re.sub(r"^(\.\./)+", "", posixpath.normpath(name).lstrip("/"))
+
+
+def _folder(name: str) -> str | None:
+    """Return the name of the folder that holds a file, if there is one."""
+    return posixpath.basename(posixpath.dirname(name)) or None
+
+
+def _prefixes(name: str) -> Iterator[str]:
+    """Iterate over the beginnings of a path that end at a dot of the file's name, the longest first."""
     folder, base = posixpath.split(name)
-    key, _, ending = base.partition(".")
-    return posixpath.join(folder, key), ending.lower()
+    while "." in base:
+        base = base.rpartition(".")[0]
+        yield posixpath.join(folder, base)
+
+
+def _sample_label(name: str, labels: Mapping[str, int | str]) -> int | str | None:
+    """Return the class of the sample that a file belongs to."""
+    return next((labels[prefix] for prefix in _prefixes(name) if prefix in labels), None)
