@@ -76,7 +76,7 @@ def test_an_empty_file(train, workplace, name):
 
 def test_an_empty_folder(train, workplace):
     (workplace / "empty").mkdir()
-    train("empty", words=["holds no tables, pictures or IDX files", "empty"])
+    train("empty", words=["holds no tables, pictures, tars or IDX files", "empty"])
 
 
 def test_a_file_of_an_unknown_kind(train, workplace):

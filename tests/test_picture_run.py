@@ -35,7 +35,7 @@ def test_parts_are_the_same_when_a_run_is_opened_again(workplace):
         save(workplace / "set" / name / "dog", values[1::2])
     run = train("set")
     assert run.provenance["rows"] == {"train": 20, "validation": 5, "test": 4}
-    assert "The 5 pictures of 'val' are used to choose the best weights." in run.provenance["choices"]
+    assert "The 5 validation pictures are used to choose the best weights." in run.provenance["choices"]
     again = vaekit.load("run")
     split = again.split()
     np.testing.assert_array_equal(

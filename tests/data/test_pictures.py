@@ -11,10 +11,15 @@ from PIL.PngImagePlugin import PngImageFile
 
 from vaekit.data import limits, open_source
 from vaekit.data.readers import decoding, picture_cache, pictures
-from vaekit.data.readers.pictures import open_folder
+from vaekit.data.readers.containers import Folder, SingleFile
+from vaekit.data.readers.pictures import open_pictures
 from vaekit.errors import DataError
 
 RNG = np.random.default_rng(0)
+
+
+def open_folder(path, size=None):
+    return open_pictures([Folder(path) if path.is_dir() else SingleFile(path)], size)
 
 
 @pytest.fixture(autouse=True)
@@ -357,7 +362,7 @@ def test_a_picture_that_cannot_be_read_is_named(folder, cache, damage):
 
 
 def test_an_empty_folder_is_refused(folder):
-    with pytest.raises(DataError, match="holds no pictures"):
+    with pytest.raises(DataError, match="There are no pictures in"):
         open_folder(folder)
 
 
@@ -500,19 +505,22 @@ def test_broken_links_are_no_pictures_and_folders_without_permission_are_named(f
 
 
 def test_deep_folders(folder):
-    deep = str(folder)
+    deep = [str(folder)]
     for _ in range(1200):
-        deep += "/d"
-        os.mkdir(deep)
-    Image.fromarray(grey()).save(f"{deep}/a.png")
+        deep.append(f"{deep[-1]}/d")
+        os.mkdir(deep[-1])
+    Image.fromarray(grey()).save(f"{deep[-1]}/a.png")
     assert open_folder(folder).labels.tolist() == ["d"]
+    os.unlink(f"{deep[-1]}/a.png")
+    for place in reversed(deep):  # pytest cannot remove so many
+        os.rmdir(place)
 
 
 def test_a_tar_beside_pictures_is_seen_when_it_comes(folder):
     fill(folder)
     assert open_folder(folder).notes == ()
     (folder / "a.tar").write_bytes(b"x")
-    assert open_folder(folder).notes[0].startswith("Skipped 1 tar files.")
+    assert open_folder(folder).notes[0].startswith("Skipped 1 tar.")
 
 
 @pytest.mark.parametrize("place", ["a file", "a folder"])

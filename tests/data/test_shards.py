@@ -339,3 +339,12 @@ def test_a_folder_with_parts_has_its_own_test_rows(tmp_path):
     source = open_both(tmp_path)[0]
     assert (len(source.values), len(source.test.values)) == (400, 100)
     np.testing.assert_array_equal(source.test.values, open_both(TABLE.slice(0, 400), TABLE.slice(400))[1].values)
+
+
+def test_a_pattern_may_match_parts(tmp_path):
+    for i, part in enumerate(("train", "val", "test")):
+        (tmp_path / part).mkdir()
+        pq.write_table(TABLE.slice(10 * i, 10), tmp_path / part / "0.parquet")
+    source = open_source(f"{tmp_path}/*/*.parquet")
+    found = [part.frame.table() for part in (source, source.validation, source.test)]
+    assert found == [TABLE.slice(10 * i, 10).replace_schema_metadata() for i in range(3)]

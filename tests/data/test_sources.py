@@ -69,7 +69,7 @@ def test_a_missing_source_offers_the_nearest_name(workplace):
     with pytest.raises(DataError, match=r"Did you mean 'digits'\?"):
         open_source("digit")
     with pytest.raises(
-        DataError, match=r"Pass 'digits', a .npy, .npz, .csv, .parquet or .arrow file, a folder or a pattern"
+        DataError, match=r"Pass 'digits', a .npy, .npz, .csv, .parquet, .arrow or .tar file, a folder or a pattern"
     ):
         open_source("nowhere/at/all")
 
@@ -122,7 +122,7 @@ def test_a_validation_folder_chooses_the_model_and_classes_are_one_level_down(wo
     assert firsts(source) == [*cats, *dogs]
     assert firsts(source.validation) == [(100, "cat"), (150, "dog")]
     assert source.test is None
-    assert source.notes == (f"The 2 pictures of '{name}' are used to choose the best weights.",)
+    assert source.notes == ("The 2 validation pictures are used to choose the best weights.",)
 
 
 def test_beside_a_test_folder_nothing_vanishes(workplace):

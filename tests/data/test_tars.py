@@ -12,6 +12,7 @@ from PIL import Image
 
 from vaekit.data import limits, open_source
 from vaekit.data.readers import tars
+from vaekit.data.readers.opening import find_source
 from vaekit.data.readers.tars import Tar
 from vaekit.errors import DataError
 
@@ -55,11 +56,12 @@ def pixels_of(source):
 @pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
 def test_samples_with_classes(tmp_path, form):
     long = "x" * 150 + "/y.png"
-    source = open_source(write_tar(tmp_path / "a.tar", [*samples(0, 11), (long, png(PIXELS[11]))], format=form))
+    members = [*samples(0, 11), (long, png(PIXELS[11])), (long.replace("png", "cls"), b"7")]
+    source = open_source(write_tar(tmp_path / "a.tar", members, format=form))
     np.testing.assert_array_equal(pixels_of(source), PIXELS)
     assert (source.picture, source.levels, source.values.dtype) == (True, 256, np.uint8)
-    assert source.labels.tolist() == ["0", "7"] * 5 + ["0", ""]
-    assert source.notes == ("1 of 12 files of pictures have no class.",)
+    assert source.labels.tolist() == [0, 7] * 6
+    assert source.notes == ()
 
 
 @pytest.mark.parametrize("cuts", [[0, 12], [0, 5, 12], [0, 1, 2, 7, 7, 12]])
@@ -71,7 +73,7 @@ def test_the_rows_do_not_depend_on_the_tars(tmp_path, cuts):
     assert source.labels.tolist() == [0, 7] * 6
     assert source.labels.dtype == np.int64
     empty = len(cuts) - 1 - len(set(cuts)) + 1
-    assert source.notes == ((f"{empty} of 5 tars have no pictures.",) if empty else ())
+    assert source.notes == (("Skipped 1 tar without pictures.",) if empty else ())
 
 
 def test_patterns_and_addresses(tmp_path):
@@ -103,7 +105,7 @@ def test_folders_in_a_tar_are_classes(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("record", "label"), [({"label": 3}, 3), ({"cls": "cat", "url": "x"}, "cat"), (7, 7), ({"caption": "a cat"}, None)]
+    ("record", "label"), [({"label": 3}, 3), ({"cls": "cat", "url": "x"}, "cat"), (7, 7), ({"cls": "", "label": 3}, 3)]
 )
 def test_records_give_classes(tmp_path, record, label):
     members = [
@@ -111,9 +113,9 @@ def test_records_give_classes(tmp_path, record, label):
         *(("1.png", png(PIXELS[1])), ("1.json", b'{"label": 9}'), ("1.txt", b"a caption")),
     ]
     source = open_source(write_tar(tmp_path / "a.tar", members))
-    wanted = [label, 9] if isinstance(label, int) else [label or "", "9"]
+    wanted = [label, 9] if isinstance(label, int) else [label, "9"]
     assert source.labels.tolist() == wanted
-    assert "Skipped 1 files that are no pictures (.txt)." in source.notes
+    assert source.notes == ("Skipped 1 file of no picture or class (.txt).",)
 
 
 def test_a_class_goes_before_a_record_and_to_every_picture_of_the_sample(tmp_path):
@@ -140,7 +142,7 @@ def test_other_members_are_skipped(tmp_path):
             tar.addfile(info)
     source = open_source(path)
     np.testing.assert_array_equal(pixels_of(source), PIXELS[:2])
-    assert "Skipped 1 files that are no pictures (.npy)." in source.notes
+    assert source.notes == ("Skipped 1 file of no picture or class (.npy).",)
 
 
 def test_paths_that_leave_the_tar_stay_in_it(tmp_path):
@@ -190,9 +192,9 @@ def test_parts_in_names(tmp_path):
     source = open_source(tmp_path)
     np.testing.assert_array_equal(pixels_of(source), PIXELS[:8])
     np.testing.assert_array_equal(pixels_of(source.validation), PIXELS[8:10])
-    assert source.notes == ("The 2 pictures of 'validation' are used to choose the best weights.",)
+    assert source.notes == ("The 2 validation pictures are used to choose the best weights.",)
     write_tar(tmp_path / "latest.tar", samples(10, 12))  # in no part
-    assert "Skipped 1 files in" in open_source(tmp_path).notes[-1]
+    assert open_source(tmp_path).notes[-1] == f"Skipped 1 file in '{tmp_path}' that is outside of its parts."
     assert len(open_source(f"{tmp_path}/*-val-*.tar").values) == 2
 
 
@@ -254,7 +256,7 @@ def test_a_compressed_tar_is_refused(tmp_path, ending):
 @pytest.mark.parametrize(
     ("members", "told"),
     [
-        ([], "a.tar' holds no pictures"),
+        ([], "There are no pictures in '.*a.tar'"),
         ([("0.png", b"")], r"every picture must be readable.*'0\.png in .*a\.tar'"),
         ([("0.png", png(PIXELS[0])[:60])], r"every picture must be readable.*'0\.png in .*a\.tar'"),
         ([("0.png", png(PIXELS[0]))] * 2, r"it holds '0\.png' twice"),
@@ -262,12 +264,12 @@ def test_a_compressed_tar_is_refused(tmp_path, ending):
         ([("0.png", png(PIXELS[0])), ("0.json", b"{")], r"a file \.json in a tar must be JSON.*0\.json in"),
         (
             [("0.png", png(PIXELS[0])), ("0.json", b'{"label": [1]}')],
-            r"the class of a sample must be.*\[1\] in '0\.json'",
+            r"the class of a sample must be.*\[1\] in '0\.json in",
         ),
         ([("0.png", png(PIXELS[0])), ("0.cls", b"\xff")], r"a file \.cls in a tar must be UTF-8"),
         (
             [("0.png", png(PIXELS[0])), ("0.cls", b"1" * 1_100_000)],
-            r"a file of a class must have at most 800 bytes.*1,100,000 bytes in '0\.cls'",
+            r"a file of a class must have at most 800 bytes.*1,100,000 bytes in '0\.cls in",
         ),
         ([("0.png", png(PIXELS[0])), ("0.json", b"[" * 60_000)], r"a file \.json in a tar must be JSON"),
     ],
@@ -305,7 +307,7 @@ def test_tars_beside_pictures_are_counted(tmp_path):
     (tmp_path / "preview.png").write_bytes(png(PIXELS[3]))
     source = open_source(tmp_path)
     np.testing.assert_array_equal(pixels_of(source), PIXELS[3:4])
-    assert source.notes == ("Skipped 1 tar files. To read them, pass a pattern such as 'folder/*.tar'.",)
+    assert source.notes == ("Skipped 1 tar. To read tars, pass a pattern such as 'folder/*.tar'.",)
 
 
 def test_a_tar_that_vanishes_is_named(tmp_path):
@@ -328,10 +330,10 @@ def test_links_are_what_they_lead_to(tmp_path):
     link(path, "x/1.png", "x/0.png")
     link(path, "x/1.cls", "x/0.cls")
     link(path, "y/2.cls", "../x/0.cls", tarfile.SYMTYPE)
-    link(path, "y/3.png", "./2.png", tarfile.SYMTYPE)
+    link(path, "y/2.again.png", "./2.png", tarfile.SYMTYPE)
     source = open_source(path)
     np.testing.assert_array_equal(pixels_of(source), PIXELS[[0, 2, 0, 2]])
-    assert source.labels.tolist() == ["5", "5", "5", ""]
+    assert source.labels.tolist() == [5, 5, 5, 5]
     link(path, "z.png", "/etc/passwd", tarfile.SYMTYPE)
     with pytest.raises(DataError, match=r"'z\.png' is a link to '/etc/passwd', which is not before it"):
         open_source(path)
@@ -367,10 +369,20 @@ def test_ways_to_write_a_class(tmp_path, files, labels):
 
 
 def test_classes_without_a_picture_are_counted(tmp_path):
-    members = [("0.5.png", png(PIXELS[0])), ("0.5.cls", b"1"), ("b.png", png(PIXELS[1])), ("labels/b.cls", b"2")]
+    members = [("0.5.png", png(PIXELS[0])), ("0.5.cls", b"1"), ("labels/b.cls", b"2"), ("index.json", b"[1, 2]")]
+    members += [("meta.json", b'{"label": 3.5}'), ("README", b"x"), ("README", b"y")]
     source = open_source(write_tar(tmp_path / "a.tar", members))
-    assert source.labels.tolist() == ["1", ""]
-    assert source.notes[-1] == "1 classes in 'a.tar' have no picture of the same name."
+    assert source.labels.tolist() == [1]
+    assert source.notes[-1] == "Skipped 2 files with a class that belongs to no picture."
+
+
+def test_only_some_classes_are_refused(tmp_path):
+    write_tar(tmp_path / "0.tar", samples(0, 2))
+    write_tar(tmp_path / "1.tar", [("cat/2.png", png(PIXELS[2]))])
+    with pytest.raises(
+        DataError, match=r"must have a class, or none. Got 1 of 3 pictures without one, such as '2\.png'"
+    ):
+        open_source(tmp_path)
 
 
 def test_one_class_is_a_class(tmp_path):
@@ -389,7 +401,7 @@ def test_classes_do_not_depend_on_the_part(tmp_path):
         found = [part.labels.tolist() for part in (source, source.validation, source.test)]
         assert found == [["cat", "dog"], ["cat"], ["dog"]]
     write_tar(tmp_path / "other" / "0.tar", samples())
-    assert f"Skipped 1 files in '{tmp_path.name}' that are outside of its parts." in open_source(tmp_path).notes
+    assert f"Skipped 1 file in '{tmp_path.name}' that is outside of its parts." in open_source(tmp_path).notes
 
 
 def test_compressed_tars_beside_others_are_refused(tmp_path):
@@ -445,6 +457,103 @@ def test_a_tar_behind_a_link_is_read_again_when_it_changes(tmp_path):
 def test_names_of_other_files_are_shortened(tmp_path):
     members = [*samples(0, 1), ("a." + "x" * 90, b""), ("b.\n\x1b[2J", b""), ("c.npy", b"")]
     source = open_source(write_tar(tmp_path / "a.tar", members))
-    assert source.notes == ("Skipped 3 files that are no pictures (others, .npy).",)
-    with pytest.raises(DataError, match=r"holds no pictures, but 1 other files \(\.npy\)"):
+    assert source.notes == ("Skipped 3 files of no picture or class (others, .npy).",)
+    with pytest.raises(DataError, match=r"no pictures in '.*b\.tar', but 1 other file \(\.npy\)"):
         open_source(write_tar(tmp_path / "b.tar", [("0.npy", b"")]))
+
+
+def test_a_tar_that_changes_while_it_is_read_is_named_and_not_kept(tmp_path, monkeypatch):
+    path = write_tar(tmp_path / "a.tar", samples(0, 3))
+    listing = Tar.listing
+
+    def swap(self):
+        found = listing(self)
+        stat = path.stat()
+        write_tar(path, samples(3, 6))
+        os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Tar, "listing", swap)
+        with pytest.raises(DataError, match=r"Pictures in '.*a\.tar' changed while they were read"):
+            open_source(path)
+    np.testing.assert_array_equal(pixels_of(open_source(path)), PIXELS[3:6])
+
+
+def test_a_tar_that_vanishes_before_its_pixels_are_read_is_named(tmp_path, monkeypatch):
+    path = write_tar(tmp_path / "a.tar", samples(0, 3))
+    listing = Tar.listing
+
+    def remove(self):
+        found = listing(self)
+        path.unlink()
+        return found
+
+    monkeypatch.setattr(Tar, "listing", remove)
+    with pytest.raises(DataError, match=r"a\.tar' has vanished"):
+        open_source(path)
+
+
+def test_data_are_divided_once(tmp_path):
+    write_tar(tmp_path / "train" / "pets-train-0.tar", samples(0, 2))
+    write_tar(tmp_path / "train" / "pets-val-0.tar", samples(2, 4))
+    write_tar(tmp_path / "test" / "train-0.tar", samples(4, 7))
+    for address in (str(tmp_path), f"{tmp_path}/*/*.tar"):
+        source = open_source(address)
+        np.testing.assert_array_equal(pixels_of(source), PIXELS[:4])
+        np.testing.assert_array_equal(pixels_of(source.test), PIXELS[4:7])
+        assert source.validation is None
+
+
+def test_tars_without_a_word_are_for_training(tmp_path):
+    for i, name in enumerate(("pets-000", "pets-val-000", "pets-test-000")):
+        write_tar(tmp_path / f"{name}.tar", samples(i, i + 1))
+    source = open_source(tmp_path)
+    assert [len(part.values) for part in (source, source.validation, source.test)] == [1, 1, 1]
+    np.testing.assert_array_equal(pixels_of(source.test), PIXELS[2:3])
+    (tmp_path / "pets-000.tar").unlink()
+    assert len(open_source(tmp_path).values) == 2  # to be scored
+
+
+@pytest.mark.parametrize("name", ["a.tar.md5", "a.tar.idx", "a.tar.parquet.txt"])
+def test_what_stands_beside_tars_is_no_compressed_tar(tmp_path, name):
+    write_tar(tmp_path / "a.tar", samples(0, 2))
+    (tmp_path / name).write_text("x")
+    assert len(open_source(tmp_path).values) == 2
+
+
+@pytest.mark.parametrize("held_out", ["test/cat/0.tar", "test/cat/0.png"])
+def test_held_out_data_alone_are_refused(tmp_path, held_out):
+    (tmp_path / "cat").mkdir()
+    write_tar(tmp_path / held_out, samples(0, 2))
+    with pytest.raises(DataError, match=r"no training data|holds no tables, pictures, tars or IDX files"):
+        open_source(tmp_path)
+
+
+def test_a_store_that_fails_while_a_class_is_read_is_named(tmp_path, monkeypatch):
+    path = write_tar(tmp_path / "a.tar", samples(0, 2))
+
+    def fail(*_):
+        raise OSError("the network is down")
+
+    monkeypatch.setattr(Tar, "_label", fail)
+    with pytest.raises(DataError, match=r"a tar file must be undamaged. Got '.*a\.tar' \(the network is down\)"):
+        open_source(path)
+
+
+def test_several_tars_without_pictures(tmp_path):
+    for name in "abc":
+        write_tar(tmp_path / f"{name}.tar", [("x.npy", b"x")])
+    with pytest.raises(DataError, match=r"no pictures in '.*a\.tar' and 2 other files, but 3 other files \(\.npy\)"):
+        open_source(tmp_path)
+
+
+def test_handles_on_files_in_memory_have_positions_of_their_own():
+    fsspec = pytest.importorskip("fsspec")
+    fsspec.filesystem("memory").pipe("/two/a.csv", b"x\n1\n2\n")
+    try:
+        [file] = find_source("memory://two")
+        with file.open() as first, file.open() as second:
+            assert (first.read(3), second.read(3), first.read(3)) == (b"x\n1", b"x\n1", b"\n2\n")
+    finally:
+        fsspec.filesystem("memory").rm("/two", recursive=True)

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from vaekit.data import Frame
 from vaekit.data.readers.opening import open_stored
+from vaekit.data.readers.shards import Shard
 from vaekit.data.readers.stored import StoredFile
 from vaekit.data.tables.frame import BATCH
 from vaekit.errors import DataError
@@ -113,7 +114,7 @@ def file_parts(files: Sequence[StoredFile], by_position: bool) -> list[Part]:
             raise DataError("the address of a file must have no '..'", f"'{file.address}'")
         below = "/".join(file.below)
         parts.append(FilePart(below if below.endswith(ENDING) else below + ENDING, file, first))
-        first += file.count_rows() if by_position else 0
+        first += file.count_rows() if by_position and isinstance(file, Shard) else 0
     return parts
 
 

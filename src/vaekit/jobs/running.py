@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ import pyarrow.parquet as pq
 import torch
 
 import vaekit
+from vaekit.data.readers.containers import Folder
 from vaekit.data.readers.opening import find_source
 from vaekit.data.readers.overlap import check_apart
+from vaekit.data.readers.stored import StoredFile
 from vaekit.errors import DataError, Interrupted, RunError, VaekitError, at_least_one, did_you_mean
 from vaekit.jobs.engines import ENGINES, Engine
 from vaekit.jobs.folder import JobFolder, Manifest
@@ -32,7 +35,7 @@ def map_files(
     out: str | Path,
     engine: str | Engine = "local",
 ) -> Manifest:
-    """Do with every file of a table, or with every tar of pictures, what a verb says, and write a Parquet file of results for each.
+    """Apply a verb to each file of a table or tar of pictures, and write a Parquet file of results for each.
 
     A file of results has the name of its file and its rows in the same order, below the same sub-folders. It appears in one
     step. Files of results that are finished stay, so an interrupted job goes on when it is called again. When all are
@@ -71,8 +74,20 @@ def map_files(
     check_apart(str(source), out)
     loaded = run if isinstance(run, Run) else load(run)
     chosen.prepare(loaded)
-    parts = file_parts(find_source(str(source)), chosen.by_position)
+    parts = file_parts(_find_files(str(source)), chosen.by_position)
     return _run_job(loaded, chosen, parts, {"source": _address(source)}, out, made_by)
+
+
+def _find_files(source: str) -> tuple[StoredFile, ...]:
+    """Return the files of a source, of which each gives a file of results."""
+    try:
+        return find_source(source)
+    except DataError as error:
+        if not os.path.isdir(source) or not Folder(Path(source)).holds_pictures():
+            raise
+        must = "a file of results for each file needs tables, or pictures in tars"
+        mend = "Write one file of results, as with --out x.parquet"
+        raise DataError(must, f"pictures in '{source}'", mend) from error
 
 
 def sample_files(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,9 +24,9 @@ class PictureFile:
     Args:
         name: its path in its container.
         size: its size in bytes.
-        version: the time of its last change in nanoseconds, if it can change alone.
-        start: where it begins in its container, if that is one file.
-        label: its class; None if it has none.
+        version: the time of its last change in nanoseconds; 0 in a tar, which changes as a whole.
+        start: its first byte within the tar; 0 for a file of its own.
+        label: its class; None if the container does not say one.
     """
 
     name: str
@@ -47,13 +47,15 @@ class Listing:
 
     Args:
         files: the files of pictures, in the order of their rows.
-        skipped: the number of other files, by the ending of their name, as far as they are counted.
-        notes: sentences for the user.
+        skipped: the number of other files, by the ending of their name; a folder does not count them.
+        lost: the number of classes that belong to no picture.
+        tars: the number of tars beside the pictures of a folder.
     """
 
     files: Sequence[PictureFile]
     skipped: Mapping[str, int] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
+    lost: int = 0
+    tars: int = 0
 
 
 class Container(ABC):
@@ -66,7 +68,11 @@ class Container(ABC):
 
     @abstractmethod
     def identity(self) -> Iterator[tuple[object, ...]]:
-        """Iterate over values that change whenever a picture changes; only their written forms count."""
+        """Iterate over tuples whose `repr` differs whenever a picture differs, as it is now.
+
+        Raises:
+            DataError: if the container is not there or may not be read.
+        """
 
     @abstractmethod
     def listing(self) -> Listing:
@@ -77,7 +83,7 @@ class Container(ABC):
         """
 
     @abstractmethod
-    def open_files(self, files: Sequence[PictureFile]) -> Iterator[IO[bytes]]:
+    def open_files(self, files: Sequence[PictureFile]) -> Generator[IO[bytes], None, None]:
         """Open some of its files one after the other; each is closed when the next one is asked for.
 
         Raises:
@@ -86,76 +92,71 @@ class Container(ABC):
 
     @abstractmethod
     def full_name(self, file: PictureFile) -> str:
-        """Return the name of a file in a refusal."""
+        """Return how an error names a file."""
 
     @abstractmethod
-    def sources(self) -> Iterator[Path | int]:
-        """Iterate over what all of its pictures are read from: paths on this computer, or sizes in bytes."""
+    def space_of(self, file: PictureFile) -> Path | int:
+        """Return the path of a file if it is one on this computer, else its size in bytes (see `check_size`)."""
 
     @abstractmethod
-    def on_disk(self, file: PictureFile) -> Path | int:
-        """Return the path of a file if it is a file on this computer, else its size in bytes (see `check_size`)."""
+    def sources(self, files: Sequence[PictureFile]) -> Iterator[Path | int]:
+        """Iterate over the space that files take together, as `space_of`."""
 
 
 class Folder(Container):
-    """A folder on this computer with its sub-folders, or a single file in it.
+    """A folder on this computer with its sub-folders.
 
     Hidden files and folders are skipped, and links to folders are not followed. The class of a picture is the first folder on
-    its way.
+    its way, or an empty text.
 
     Args:
         path: the folder.
         without: folders to skip.
-        only: the name of the file, if it is a single file.
 
     Examples:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as place:
         ...     Path(place, "cat").mkdir()
         ...     written = [Path(place, name).write_bytes(b"") for name in ("cat/b.png", "a.jpg", "notes.txt")]
-        ...     [file.name for file in Folder(Path(place)).listing().files]
-        ['a.jpg', 'cat/b.png']
+        ...     [(file.name, file.label) for file in Folder(Path(place)).listing().files]
+        [('a.jpg', ''), ('cat/b.png', 'cat')]
     """
 
-    def __init__(self, path: Path, without: Sequence[Path] = (), only: str = "") -> None:
-        self.path, self.without, self.only = path, frozenset(map(str, without)), only
-        self._listing: Listing | None = None
+    def __init__(self, path: Path, without: Sequence[Path] = ()) -> None:
+        self.path, self.without = path, frozenset(map(str, without))
 
     @property
     def place(self) -> str:
-        """Return the path of the folder, or of the single file."""
-        return str(self.path / self.only)
+        """Return the path of the folder."""
+        return str(self.path)
 
     def identity(self) -> Iterator[tuple[object, ...]]:
         """Iterate over the folder, and the names, sizes and times of all files."""
-        yield str(self.path), *self.listing().notes
-        for file in self.listing().files:
+        found = self.listing()
+        yield self.place, found.tars
+        for file in found.files:
             yield file.name, file.size, file.version
-
-    def holds_pictures(self) -> bool:
-        """Return whether there is any picture, without listing all of them."""
-        return any(_is_picture(entry) for _, entry in self._walk())
 
     def names(self) -> Iterator[str]:
         """Iterate over the paths of all files, pictures or not."""
         return (name for name, _ in self._walk())
 
+    def holds_pictures(self) -> bool:
+        """Return whether there is any picture, without listing all of them."""
+        return any(_is_picture(entry.path) for _, entry in self._walk())
+
     def listing(self) -> Listing:
-        """List the files of pictures, sorted by the parts of their paths; of other files only tars are counted."""
-        if self._listing is None:
-            files, tars = [_described(self.only, (self.path / self.only).stat())] if self.only else [], 0
-            for name, entry in () if self.only else self._walk():
-                if _is_picture(entry):
-                    with _listed(entry.path):
-                        files.append(_described(name, entry.stat()))
-                tars += name.lower().endswith(TAR)
-            hint = f"Skipped {tars} tar files. To read them, pass a pattern such as 'folder/*.tar'."
-            self._listing = Listing(files, notes=(hint,) if tars else ())
-        return self._listing
+        """List the files of pictures, sorted by the parts of their paths."""
+        files, tars = [], 0
+        for name, entry in self._walk():
+            if _is_picture(entry.path):
+                files.append(_described(entry.path, name))
+            tars += name.lower().endswith(TAR)
+        return Listing(files, tars=tars)
 
     def _walk(self) -> Iterator[tuple[str, os.DirEntry[str]]]:
         """Iterate over all files with their paths below the folder, sorted by the parts of their paths."""
-        waiting = [iter(_entries(str(self.path)))]
+        waiting = [iter(_entries(self.place))]
         below = [""]
         while waiting:
             entry = next(waiting[-1], None)
@@ -168,23 +169,44 @@ class Folder(Container):
                 waiting.append(iter(_entries(entry.path)))
                 below.append(f"{below[-1]}{entry.name}/")
 
-    def sources(self) -> Iterator[Path | int]:
-        """Iterate over the paths of all files."""
-        return (self.on_disk(file) for file in self.listing().files)
-
-    def open_files(self, files: Sequence[PictureFile]) -> Iterator[IO[bytes]]:
+    def open_files(self, files: Sequence[PictureFile]) -> Generator[IO[bytes], None, None]:
         """Open files one after the other."""
         for file in files:
-            with readable(self.full_name(file)), (self.path / file.name).open("rb") as opened:
+            with readable(self.full_name(file)), open(self.full_name(file), "rb") as opened:
                 yield opened
 
     def full_name(self, file: PictureFile) -> str:
         """Return the path of a file."""
-        return str(self.on_disk(file))
+        return str(self.path / file.name)
 
-    def on_disk(self, file: PictureFile) -> Path:
+    def space_of(self, file: PictureFile) -> Path | int:
         """Return the path of a file."""
         return self.path / file.name
+
+    def sources(self, files: Sequence[PictureFile]) -> Iterator[Path | int]:
+        """Iterate over the paths of files."""
+        return map(self.space_of, files)
+
+
+class SingleFile(Folder):
+    """A single file of pictures, in its folder.
+
+    Args:
+        path: the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path.parent)
+        self.file = path
+
+    @property
+    def place(self) -> str:
+        """Return the path of the file."""
+        return str(self.file)
+
+    def listing(self) -> Listing:
+        """Return the file alone."""
+        return Listing([_described(self.place, self.file.name)])
 
 
 def _entries(folder: str) -> list[os.DirEntry[str]]:
@@ -197,10 +219,12 @@ def _listed(path: str) -> AbstractContextManager[None]:
     return naming(path, "files and folders of pictures must be readable, and must stay while they are listed")
 
 
-def _is_picture(entry: os.DirEntry[str]) -> bool:
-    return os.path.splitext(entry.name)[1].lower() in ENDINGS and os.path.isfile(entry.path)  # False for broken links
+def _is_picture(path: str) -> bool:
+    return os.path.splitext(path)[1].lower() in ENDINGS and os.path.isfile(path)  # False for broken links
 
 
-def _described(name: str, stat: os.stat_result) -> PictureFile:
+def _described(path: str, name: str) -> PictureFile:
+    with _listed(path):
+        stat = os.stat(path)
     folder, mark, _ = name.partition("/")
-    return PictureFile(name, stat.st_size, stat.st_mtime_ns, label=folder if mark else None)
+    return PictureFile(name, stat.st_size, stat.st_mtime_ns, label=folder if mark else "")

@@ -37,8 +37,8 @@ def open_source(
     """Open data from a name, a path, the address of a database, or an object in memory.
 
     Args:
-        source: `digits`; the path of a `.npy`, `.npz`, `.csv`, `.parquet` or `.arrow` file, of a folder of such tables, of
-            IDX files or of pictures, or of a picture; a pattern of tables, such as `folder/*.parquet`; an address of tables,
+        source: `digits`; the path of a `.npy`, `.npz`, `.csv`, `.parquet`, `.arrow` or `.tar` file, of a folder of such tables,
+            of tars, of IDX files or of pictures, or of a picture; a pattern of tables or tars, such as `folder/*.parquet`; an address of tables,
             such as `s3://bucket/folder`, or of a database; an array, which may be masked or sparse; a data frame; a list of
             dictionaries or a dictionary of columns; or a `Source` or `Frame`.
         options: how files are read: size of pictures, header and missing cells of text, query of a database.
@@ -104,7 +104,7 @@ def _nearby(path: Path) -> str:
     return (
         hint
         if hint.startswith("Did")
-        else "Pass 'digits', a .npy, .npz, .csv, .parquet or .arrow file, a folder or a pattern"
+        else "Pass 'digits', a .npy, .npz, .csv, .parquet, .arrow or .tar file, a folder or a pattern"
     )
 
 
@@ -117,7 +117,7 @@ def digits() -> Source:
 
 
 def _open_file(path: Path, options: DataOptions, known: tuple[Column, ...]) -> Source:
-    from vaekit.data.readers import decoding, pictures  # slow to import
+    from vaekit.data.readers import containers, decoding, pictures  # slow to import
 
     if not path.is_file():
         raise DataError("a source must be a file or a folder", f"'{path}' (a pipe or a device)")
@@ -125,7 +125,7 @@ def _open_file(path: Path, options: DataOptions, known: tuple[Column, ...]) -> S
         raise DataError(f"The source '{path}' is an empty file")
     openers: dict[str, Callable[[Path], Source]] = {".npy": _open_npy, ".npz": arrays.open_npz}
     if path.suffix.lower() in decoding.ENDINGS:
-        return pictures.open_folder(path, options.height_width)
+        return pictures.open_pictures([containers.SingleFile(path)], options.height_width)
     if path.suffix.lower() in openers:
         return openers[path.suffix.lower()](path)
     if (kind := file_type(path.name)) is not None:
@@ -138,10 +138,13 @@ def _open_file(path: Path, options: DataOptions, known: tuple[Column, ...]) -> S
 
 
 def find_source(address: str) -> tuple[StoredFile, ...]:
-    """Find the files of a table, with the values of folders, or tars of pictures.
+    """Find the files of a table, or tars of pictures. Folders named `name=value` give a table columns.
 
     Args:
         address: as in `find_files`.
+
+    Returns:
+        The files, sorted by address.
 
     Raises:
         DataError: as in `find_files`.
@@ -163,8 +166,8 @@ def open_stored(files: Sequence[StoredFile], options: DataOptions, known: tuple[
     """
     parts = _parts_of_files(files)
     aside = parts.pop("", [])
-    joined = _joined({name: _open_files(own, options, known) for name, own in parts.items()}, {p: p for p in parts})
-    return replace(joined, notes=(*joined.notes, *_told_aside(len(aside), "files", files[0].root)))
+    joined = _joined({name: _open_files(own, options, known) for name, own in parts.items()})
+    return replace(joined, notes=(*joined.notes, *_told_aside(len(aside), "file", files[0].root)))
 
 
 def _open_files(files: Sequence[StoredFile], options: DataOptions, known: tuple[Column, ...]) -> Source:
@@ -212,7 +215,7 @@ PARTS = {
     "validation": ("val", "valid", "validation", "dev"),
     "test": ("test", "testing"),
 }
-"""Names of the folders of training, validation and test pictures, in lower case."""
+"""Names of the folders of training, validation and test data, in lower case."""
 
 
 def _open_folder(path: Path, options: DataOptions, known: tuple[Column, ...]) -> Source:
@@ -221,50 +224,61 @@ def _open_folder(path: Path, options: DataOptions, known: tuple[Column, ...]) ->
         return idx.open_idx(path)
     parts = _parts(path)
     if not parts:
-        return _open_part(path, (), options, known)
+        return _open_pictures(path, (), options) or open_stored(find_source(str(path)), options, known)
     training = parts.pop("train", path)
     opened = {"train": _open_part(training, tuple(parts.values()), options, known)}
     opened |= {name: _open_part(part, (), options, known) for name, part in parts.items()}
-    joined = _joined(opened, {name: part.name for name, part in parts.items()})
+    joined = _joined(opened)
     aside = [] if training == path else _left_aside(path, [training, *parts.values()])
     return replace(joined, notes=(*joined.notes, *aside))
 
 
-def _joined(parts: Mapping[str, Source], names: Mapping[str, str]) -> Source:
-    """Join the parts `train`, `validation` and `test` to one source; `names` are what the user calls them."""
+def _joined(parts: Mapping[str, Source]) -> Source:
+    """Join the parts `train`, `validation` and `test` to one source."""
     train, validation = parts["train"], parts.get("validation")
     notes = [note for source in parts.values() for note in source.notes]
     if validation is not None:
-        told = f"{len(validation.values)} {'pictures' if train.picture else 'rows'} of '{names['validation']}'"
+        told = f"{len(validation.values)} validation {'pictures' if train.picture else 'rows'}"
         notes.append(f"The {told} are used to choose the best weights.")
     levels = max(source.levels for source in parts.values()) if train.levels > 256 else train.levels
     return replace(train, levels=levels, validation=validation, test=parts.get("test"), notes=tuple(notes))
 
 
 def _parts_of_files(files: Sequence[StoredFile]) -> dict[str, list[StoredFile]]:
-    """Divide files by folders named `train`, `val` or `test`, and tars also by names such as `train-0001.tar`.
+    """Divide files by folders named `train`, `val` or `test`, and tars else by such words in their names.
 
     Returns:
-        The files of each part, and those of no part under "". All are training data unless there is a part for training
-        and another one.
+        The files of each part. If there are validation or test files, but none for training, the others are for training; else
+        those of no part stand under "". If there is only one part, all files are training data.
     """
     found: dict[str, list[StoredFile]] = {}
     for file in files:
-        words = {file.below[0].lower()} if len(file.below) > 1 else set()
-        if file.format == "tar":
-            words |= set(re.split(r"[^a-z]+", file.name.lower()))
-        found.setdefault(next((part for part, names in PARTS.items() if words & set(names)), ""), []).append(file)
-    return found if "train" in found and set(found) - {"train", ""} else {"train": list(files)}
+        words = re.split(r"[^a-z]+", file.name.lower()) if file.format == "tar" else []
+        places = ([file.below[0].lower()] if len(file.below) > 1 else [], words)
+        matched = (part for words in places for part, names in PARTS.items() if set(words) & set(names))
+        found.setdefault(next(matched, ""), []).append(file)
+    if "train" not in found and "" in found:
+        found["train"] = found.pop("")
+    return found if "train" in found and len(set(found) - {""}) > 1 else {"train": list(files)}
 
 
 def _open_part(path: Path, without: tuple[Path, ...], options: DataOptions, known: tuple[Column, ...]) -> Source:
-    """Open a folder of pictures or, if it holds none, of the files of a table or of tars."""
+    """Open a part of the data: a folder of pictures or, if it holds none, of the files of a table or of tars."""
+    pictures = _open_pictures(path, without, options)
+    if pictures is not None:
+        return pictures
+    files = [file for file in find_source(str(path)) if not any(Path(file.path).is_relative_to(p) for p in without)]
+    if not files:
+        raise DataError(f"The folder '{path}' has test or validation data, but no training data")
+    return _open_files(files, options, known)
+
+
+def _open_pictures(path: Path, without: tuple[Path, ...], options: DataOptions) -> Source | None:
+    """Open a folder of pictures, or return None if it holds none."""
     from vaekit.data.readers import containers, pictures  # slow to import
 
-    if containers.Folder(path, without).holds_pictures():
-        return pictures.open_folder(path, options.height_width, without)
-    files = [file for file in find_source(str(path)) if not any(Path(file.path).is_relative_to(p) for p in without)]
-    return open_stored(files, options, known)
+    folder = containers.Folder(path, without)
+    return pictures.open_pictures([folder], options.height_width) if folder.holds_pictures() else None
 
 
 def _left_aside(path: Path, parts: list[Path]) -> list[str]:
@@ -273,11 +287,13 @@ def _left_aside(path: Path, parts: list[Path]) -> list[str]:
 
     outside = Folder(path, parts)
     files = sum(file_type(name) is not None and not is_hidden(name, "") for name in outside.names())
-    return [*_told_aside(len(outside.listing().files), "pictures", path.name), *_told_aside(files, "files", path.name)]
+    return [*_told_aside(len(outside.listing().files), "picture", path.name), *_told_aside(files, "file", path.name)]
 
 
 def _told_aside(count: int, what: str, where: str) -> list[str]:
-    return [f"Skipped {count} {what} in '{where}' that are outside of its parts."] if count else []
+    plural = "" if count == 1 else "s"
+    told = f"Skipped {count} {what}{plural} in '{where}' that {'is' if count == 1 else 'are'} outside of its parts."
+    return [told] if count else []
 
 
 def _parts(path: Path) -> dict[str, Path]:

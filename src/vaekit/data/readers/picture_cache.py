@@ -31,7 +31,7 @@ def key_of(values: Iterable[tuple[object, ...]]) -> str:
     """Return the name of the cache of given files, from everything that changes whenever a picture changes."""
     found = hashlib.sha256()
     for value in values:
-        found.update(repr(value).encode(errors="surrogatepass"))
+        found.update(repr(value).encode())
     return found.hexdigest()[:24]
 
 
@@ -78,7 +78,8 @@ def write_cached(key: str, shape: tuple[int, ...], dtype: npt.DTypeLike, fill: C
         must = "the cache of decoded pictures must be writable"
         raise DataError(must, f"'{target.parent}' ({error})", "Choose another folder with VAEKIT_CACHE") from error
     if written is None:
-        raise DataError("the cache of decoded pictures must not be changed by others", f"'{target}'")
+        must = "the cache of decoded pictures must stay while it is used"
+        raise DataError(must, f"'{target}' changed", "Try again, or choose another folder with VAEKIT_CACHE")
     return written
 
 

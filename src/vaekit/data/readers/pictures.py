@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import os
+import posixpath
 import re
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from itertools import chain
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +19,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from vaekit.data.limits import MOST_IN_MEMORY, check_size, largest
-from vaekit.data.readers.containers import Container, Folder, Listing, PictureFile
+from vaekit.data.readers.containers import Container, Listing, PictureFile
 from vaekit.data.readers.decoding import NUMBERS, Form, Page, Size, common_form, decode, depth, pages_of
 from vaekit.data.readers.picture_cache import key_of, read_cached, write_cached
 from vaekit.data.source import Source
@@ -27,8 +28,10 @@ from vaekit.reporters import track
 
 COPIES = 16
 """Bytes of memory for each pixel while it is decoded, converted and resampled."""
-MOST_FILES, BLOCKS = 256, 16
-"""Most files that a thread reads one after the other, and how many such blocks each thread gets if there are few files."""
+MOST_FILES = 256
+"""Files in a block, at most."""
+BLOCKS = 16
+"""Blocks for each thread, at least, so that no thread waits."""
 MOST_KINDS = 5
 """Most endings of other files that a note names."""
 KIND = re.compile(r"\.\w{1,10}", re.ASCII)
@@ -67,65 +70,70 @@ def open_pictures(containers: Sequence[Container], size: Size | None = None) -> 
         ...     source.values.shape, source.values[:, 0, 0, 0].tolist()
         ((3, 2, 4, 1), [0, 80, 160])
     """
-    identity = chain([("pictures", 1, size)], *(container.identity() for container in containers))
-    key = key_of(identity)
+    key = _key(containers, size)
     with warnings.catch_warnings():  # Pillow warns of large pictures, whose sizes are checked here
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         return read_cached(key) or _decoded(key, containers, size)
 
 
-def open_folder(path: Path, size: Size | None = None, without: Sequence[Path] = ()) -> Source:
-    """Open the pictures in a file, or below a folder.
-
-    Args:
-        path: the folder or file.
-        size: as in `open_pictures`.
-        without: folders to skip.
-
-    Raises:
-        DataError: as in `open_pictures`.
-    """
-    return open_pictures([Folder(path, without) if path.is_dir() else Folder(path.parent, only=path.name)], size)
+def _key(containers: Sequence[Container], size: Size | None) -> str:
+    return key_of(chain([("pictures", 1, size)], *(container.identity() for container in containers)))
 
 
 def _decoded(key: str, containers: Sequence[Container], size: Size | None) -> Source:
     """Find and decode all pictures, and keep them in the cache."""
-    with ThreadPoolExecutor() as pool, track(len(containers), "folders and tars") as advance:
-        listings = []
-        for listing in pool.map(lambda container: container.listing(), containers):
-            listings.append(listing)
-            advance(1)
-    files = [file for listing in listings for file in listing.files]
-    if not files:
-        skipped = _skipped(listings)
-        told = f", but {skipped.total()} other files ({_kinds(skipped)})" if skipped else ""
-        raise DataError(f"{_named(containers)} holds no pictures{told}")
+    listings = _listings(containers)
     blocks = _with_pages(list(_blocks(containers, listings)))
     named = [
         (file, page) for block in blocks for file, own in zip(block.files, block.pages, strict=True) for page in own
     ]
-    size = size or _one_size(named)
+    given, size = size, size or _one_size(named)
     form = common_form({page.form: file.short for file, page in reversed(named)})
     if form == "bit" and any(page.size != size for _, page in named):  # resampling gives greys
         form = "grey"
     _check_row(named[0][0].short, size, form)
     shape = (len(named), *size, 3 if form == "colour" else 1)
     dtype = np.dtype(np.uint16 if form == "deep" else np.uint8)
-    stored = (source for container in containers for source in container.sources())
+    stored = (place for c, own in zip(containers, listings, strict=True) for place in c.sources(own.files))
     check_size(math.prod(shape) * dtype.itemsize, f"the {len(named)} pictures of {_named(containers)}", stored)
-    most = max(math.prod(page.size) for _, page in named) * COPIES
+    most = max(file.size + math.prod(page.size) * COPIES for file, page in named)
+    labels, notes = _labels([file for file, _ in named]), tuple(_notes(blocks, listings))
 
     def fill(values: npt.NDArray[Any]) -> Source:
-        _decode_all(values, blocks, size, form, max(1, min(os.cpu_count() or 1, MOST_IN_MEMORY // most)))
-        labels, notes = _labels([file for file, _ in named]), tuple(_notes(blocks, listings))
+        _decode_all(values, blocks, size, form, _workers(most))
+        if _key(containers, given) != key:
+            raise DataError(f"Pictures in {_named(containers)} changed while they were read", mend="Try again")
         return Source(values, labels, picture=True, levels=depth(form, values), notes=notes)
 
     return write_cached(key, shape, dtype, fill)
 
 
+def _listings(containers: Sequence[Container]) -> list[Listing]:
+    """List the files of all containers, of which at least one must be a picture."""
+    listings = []
+    with ThreadPoolExecutor() as pool, track(len(containers), "folders and tars") as advance:
+        for listing in pool.map(lambda container: container.listing(), containers):
+            listings.append(listing)
+            advance(1)
+    if not any(listing.files for listing in listings):
+        skipped = _skipped(listings)
+        told = f", but {_counted(skipped.total(), 'other file')} ({_kinds(skipped)})" if skipped else ""
+        raise DataError(f"There are no pictures in {_named(containers)}{told}")
+    return listings
+
+
 def _named(containers: Sequence[Container]) -> str:
-    first = f"'{containers[0].place}'"
-    return first if len(containers) == 1 else f"none of the {len(containers)} files such as {first}"
+    others = f" and {_counted(len(containers) - 1, 'other file')}" if len(containers) > 1 else ""
+    return f"'{containers[0].place}'{others}"
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+def _workers(most: int) -> int:
+    """Return how many threads may work at once if each needs up to the given bytes of memory."""
+    return max(1, min(os.cpu_count() or 1, MOST_IN_MEMORY // most))
 
 
 def _blocks(containers: Sequence[Container], listings: Sequence[Listing]) -> Iterator[Block]:
@@ -142,14 +150,18 @@ def _with_pages(blocks: Sequence[Block]) -> list[Block]:
     known: dict[tuple[Page, ...], tuple[Page, ...]] = {}  # equal pages are kept once: there may be millions of files
 
     def look(block: Block) -> Block:
-        opened = block.container.open_files(block.files)
-        found = (
-            pages_of(stream, block.container.full_name(file), block.container.on_disk(file))
-            for file, stream in zip(block.files, opened, strict=True)
-        )
-        return block._replace(pages=[known.setdefault(pages, pages) for pages in found])
+        with closing(block.container.open_files(block.files)) as opened:
+            found = (
+                pages_of(stream, block.container.full_name(file), block.container.space_of(file))
+                for file, stream in zip(block.files, opened, strict=True)
+            )
+            return block._replace(pages=[known.setdefault(pages, pages) for pages in found])
 
-    with ThreadPoolExecutor() as pool, track(sum(len(block.files) for block in blocks), "files") as advance:
+    most = max(file.size for block in blocks for file in block.files)
+    with (
+        ThreadPoolExecutor(_workers(max(1, most))) as pool,
+        track(sum(len(block.files) for block in blocks), "files") as advance,
+    ):
         done = []
         for block in pool.map(look, blocks):
             done.append(block)
@@ -161,11 +173,12 @@ def _decode_all(values: npt.NDArray[Any], blocks: Sequence[Block], size: Size, f
     """Decode all pages into the rows of an array."""
 
     def fill(first: int, block: Block) -> int:
-        row, opened = first, block.container.open_files(block.files)
-        for file, stream, pages in zip(block.files, opened, block.pages, strict=True):
-            for pixels in decode(stream, block.container.full_name(file), pages, size, form):
-                values[row] = pixels
-                row += 1
+        row = first
+        with closing(block.container.open_files(block.files)) as opened:
+            for file, stream, pages in zip(block.files, opened, block.pages, strict=True):
+                for pixels in decode(stream, block.container.full_name(file), pages, size, form):
+                    values[row] = pixels
+                    row += 1
         return row - first
 
     starts = np.cumsum([0, *(sum(map(len, block.pages)) for block in blocks)]).tolist()
@@ -175,30 +188,42 @@ def _decode_all(values: npt.NDArray[Any], blocks: Sequence[Block], size: Size, f
 
 
 def _labels(files: Sequence[PictureFile]) -> npt.NDArray[Any] | None:
-    """Return the class of each picture, numbers if all are, or None if no picture has a class."""
+    """Return the class of each picture, numbers if all are, or None if no picture has a class.
+
+    In tars without classes, a class is the folder that holds the picture.
+
+    Raises:
+        DataError: if only some pictures of tars have a class.
+    """
     given = [file.label for file in files]
+    if set(given) == {None}:
+        given = [posixpath.basename(posixpath.dirname(file.name)) for file in files]
+    if None in given:
+        must, without = "all pictures of tars must have a class, or none", given.count(None)
+        first = files[given.index(None)].short
+        raise DataError(must, f"{without} of {len(files)} pictures without one, such as '{first}'")
     if all(isinstance(label, int) and abs(label) < 1 << 63 for label in given):
         return np.array(given, np.int64)
-    return np.array(["" if label is None else str(label) for label in given]) if set(given) != {None} else None
+    return np.array([str(label) for label in given]) if set(given) != {""} else None
 
 
 def _notes(blocks: Sequence[Block], listings: Sequence[Listing]) -> Iterator[str]:
-    """Return notes on files of several pictures, pictures without a class, other files, and tars without pictures."""
+    """Return notes on files of several pictures, other files, classes without a picture, and tars."""
     counts = [len(pages) for block in blocks for pages in block.pages if len(pages) > 1]
     if counts:
         told = f"{len(counts)} files hold" if len(counts) > 1 else "One file holds"
         yield f"{told} several pictures, {sum(counts)} in all. Each picture is a row."
-    files = sum(len(listing.files) for listing in listings)
-    without = sum(file.label is None for listing in listings for file in listing.files)
-    if 0 < without < files:
-        yield f"{without} of {files} files of pictures have no class."
-    skipped = _skipped(listings)
+    skipped, lost = _skipped(listings), sum(listing.lost for listing in listings)
     if skipped:
-        yield f"Skipped {skipped.total()} files that are no pictures ({_kinds(skipped)})."
+        yield f"Skipped {_counted(skipped.total(), 'file')} of no picture or class ({_kinds(skipped)})."
+    if lost:
+        yield f"Skipped {_counted(lost, 'file')} with a class that belongs to no picture."
     empty = sum(not listing.files for listing in listings)
     if empty:
-        yield f"{empty} of {len(listings)} tars have no pictures."
-    yield from dict.fromkeys(note for listing in listings for note in listing.notes)
+        yield f"Skipped {_counted(empty, 'tar')} without pictures."
+    tars = sum(listing.tars for listing in listings)
+    if tars:
+        yield f"Skipped {_counted(tars, 'tar')}. To read tars, pass a pattern such as 'folder/*.tar'."
 
 
 def _skipped(listings: Sequence[Listing]) -> Counter[str]:

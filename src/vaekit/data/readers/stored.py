@@ -25,7 +25,7 @@ ERRORS = {"botocore.exceptions": "BotoCoreError", "httpx": "HTTPError", "aiohttp
 """Modules that stores are read with, and their base classes of errors."""
 VERSIONS = ("ETag", "etag", "md5Hash", "content_md5", "mtime", "LastModified", "last_modified", "created", "blob_id")
 """What stores call the version of a file, the most exact ones first."""
-PACKED_TAR = re.compile(r"\.(tar\.\w+|tgz|tbz2?|txz|tzst)$", re.IGNORECASE)
+PACKED_TAR = re.compile(r"\.(tar\.(gz|bz2|xz|zst|lz4|z)|tgz|tbz2?|txz|tzst)$", re.IGNORECASE)
 """Names of compressed tars."""
 UNPACK = "Unpack it into a .tar file, as with gunzip, bunzip2, unxz or zstd -d"
 FAULTS = (pa.ArrowException, OSError, MemoryError, UnicodeDecodeError, OverflowError, EOFError)
@@ -114,19 +114,11 @@ class StoredFile(ABC):
             raise DataError(must, f"'{self.address}' ({error!s:.200})") from error
 
     @abstractmethod
-    def count_rows(self) -> int:
-        """Return the number of rows.
-
-        Raises:
-            DataError: if the file is damaged, has vanished, or may not be read; the message names it.
-        """
-
-    @abstractmethod
     def is_empty(self) -> bool:
         """Return whether it has no rows, without reading all of them.
 
         Raises:
-            DataError: as `count_rows`.
+            DataError: if the file is damaged, has vanished, or may not be read; the message names it.
         """
 
     @property
@@ -186,19 +178,7 @@ def find_files(address: str) -> tuple[StoredFile, ...]:
     named = {name: info for name, info in found.items() if not is_hidden(name, root)}
     if local:  # a pipe would block for ever
         named = {name: info for name, info in named.items() if os.path.isfile(name)}
-    kinds = {name: kind for name in named if (kind := file_type(name)) is not None}
-    if not kinds:
-        raise _nothing(address, list(named))
-    packed = [name for name in named if PACKED_TAR.search(name)]
-    if packed and any(kind.format == "tar" for kind in kinds.values()):
-        raise DataError("a tar must not be compressed", f"'{packed[0]}'", UNPACK)
-    if len({kind.format for kind in kinds.values()}) > 1:
-        formats = sorted({kind.format for kind in kinds.values()})
-        raise DataError(
-            "files that are read together must have one format",
-            f"{' and '.join(formats)} files in '{address}'",
-            "Pass a pattern such as 'folder/*.parquet'",
-        )
+    kinds = _kinds(address, list(named))
     handler = MemoryFiles if scheme.lower() == "memory" else pyarrow.fs.FSSpecHandler
     filesystem = pyarrow.fs.PyFileSystem(handler(store))
     with _listing(address, scheme.lower()):
@@ -216,6 +196,24 @@ def find_files(address: str) -> tuple[StoredFile, ...]:
             for name, kind in kinds.items()
         ]
     return tuple(sorted(files, key=lambda file: file.address))
+
+
+def _kinds(address: str, names: list[str]) -> dict[str, type[StoredFile]]:
+    """Return the kind of each file that is a table or a tar; there must be one, and all must have one format."""
+    kinds = {name: kind for name in names if (kind := file_type(name)) is not None}
+    formats = sorted({kind.format for kind in kinds.values()})
+    packed = [name for name in names if PACKED_TAR.search(name)]
+    if packed and formats in ([], ["tar"]):
+        raise DataError("a tar must not be compressed", f"'{packed[0]}'", UNPACK)
+    if not kinds:
+        raise _nothing(address, names)
+    if len(formats) > 1:
+        raise DataError(
+            "files that are read together must have one format",
+            f"{' and '.join(formats)} files in '{address}'",
+            "Pass a pattern such as 'folder/*.parquet'",
+        )
+    return kinds
 
 
 def _list_files(store: Any, path: str) -> dict[str, Any]:
@@ -246,16 +244,7 @@ def _nothing(address: str, others: list[str]) -> DataError:
     """Return the refusal of an address without tables and tars."""
     formats = ", ".join(file_types())
     if Path(address).is_dir():
-        from vaekit.data.readers.containers import Folder  # slow to import
-
-        if Folder(Path(address)).holds_pictures():
-            must = "a file of results for each file needs tables, or pictures in tars"
-            return DataError(must, f"pictures in '{address}'", "Write one file of results, as with --out x.parquet")
-        if not any(PACKED_TAR.search(name) for name in others):
-            return DataError(f"The folder '{address}' holds no tables, pictures, tar files or IDX files")
-    packed = [name for name in others if PACKED_TAR.search(name)]
-    if packed:
-        return DataError("a tar must not be compressed", f"'{packed[0]}'", UNPACK)
+        return DataError(f"The folder '{address}' holds no tables, pictures, tars or IDX files")
     if others:
         first = PurePosixPath(others[0]).name
         must = f"tables, and tars of pictures, must be in files that end in one of {formats}"

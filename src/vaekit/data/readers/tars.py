@@ -8,7 +8,7 @@ import posixpath
 import re
 import tarfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -44,13 +44,15 @@ PIECE = 1 << 20
 """Bytes after the end of a tar that are read at once."""
 
 
+Label = int | str | None
+
+
 class Member(NamedTuple):
-    """A file in a tar: its path, size and place, and the opened tar."""
+    """Describes a file in a tar: its path, its size, and its first byte."""
 
     name: str
     size: int
     start: int
-    opened: Any
 
 
 @dataclass(frozen=True)
@@ -69,124 +71,98 @@ class Tar(StoredFile, Container):
         return self.address
 
     def identity(self) -> Iterator[tuple[object, ...]]:
-        """Return the address, size and version of the tar."""
-        yield self.address, self.size, self.version
+        """Return the address, size and version of the tar; those of a tar on this computer are looked up again."""
+        if isinstance(self.stored, int):
+            yield self.address, self.size, self.version
+            return
+        with naming(self.address, "a tar must stay while it is read"):
+            now = self.local(self.stored)
+        yield now.address, now.size, now.version
 
     def listing(self) -> Listing:
-        """List the pictures in the order of the tar, with the classes of their samples.
-
-        A class is that of the sample or, in a tar without any, the folder that holds the picture.
-        """
-        pictures: dict[str, PictureFile] = {}
-        given: dict[str, dict[str, int | str]] = {CLASS: {}, RECORD: {}}
+        """List the pictures in the order of the tar, with the classes of their samples."""
+        pictures: list[PictureFile] = []
+        given: dict[str, dict[str, Label | DataError]] = {CLASS: {}, RECORD: {}}
         skipped: Counter[str] = Counter()
-        for member in self._members():
-            stem, kind = posixpath.splitext(member.name)
-            if kind.lower() in ENDINGS:
-                pictures[member.name] = PictureFile(member.name, member.size, start=member.start)
-            elif kind[1:].lower() in given:
-                if (label := self._label(member)) is not None:
-                    given[kind[1:].lower()][stem] = label
-            else:
-                skipped[kind.lower()] += 1
-        labels = given[RECORD] | given[CLASS]
-        found = {name: _sample_label(name, labels) if labels else _folder(name) for name in pictures}
-        files = [replace(file, label=found[name]) for name, file in pictures.items()]
-        used = {prefix for name in pictures for prefix in _prefixes(name) if prefix in labels}
-        lost = len(labels) - len(used)
-        note = f"{lost} classes in '{self.name}' have no picture of the same name."
-        return Listing(files, skipped, (note,) if lost else ())
+        with self.open() as opened:
+            for member in self._members(opened):
+                stem, kind = posixpath.splitext(member.name)
+                if kind.lower() in ENDINGS:
+                    pictures.append(PictureFile(member.name, member.size, start=member.start))
+                elif kind[1:].lower() in given:
+                    given[kind[1:].lower()][stem] = self._label(member, opened)
+                else:
+                    skipped[kind.lower()] += 1
+        files = [replace(file, label=_label_of(file.name, given)) for file in pictures]
+        stems = {prefix for file in files for prefix in _prefixes(file.name)}
+        lost = sum(
+            label is not None and stem not in stems for labels in given.values() for stem, label in labels.items()
+        )
+        return Listing(files, skipped, lost)
 
-    def _members(self) -> Iterator[Member]:
-        """Iterate over the files that are not hidden; a link to a file in the tar is this file.
+    def _members(self, opened: Any) -> Iterator[Member]:
+        """Iterate over the files that are not hidden; a link to an earlier file is this file.
 
         Raises:
             DataError: if the tar is compressed, cut short, or damaged otherwise.
         """
-        must, mend = "a tar must be undamaged", "Make it again, as with tar --create"
-        fault = naming(self.address, must, mend, (tarfile.TarError, SystemError))
+        if opened.read(max(map(len, PACKED))).startswith(PACKED):
+            raise DataError("a tar must not be compressed", f"'{self.address}'", UNPACK)
         known: dict[str, Member] = {}
-        with self.open() as opened, fault:
-            if opened.read(max(map(len, PACKED))).startswith(PACKED):
-                raise DataError("a tar must not be compressed", f"'{self.address}'", UNPACK)
+        must, mend = "a tar must be undamaged", "Make it again, as with tar --create"
+        with naming(self.address, must, mend, (tarfile.TarError, SystemError)):
             _check_header(opened, 0)
             opened.seek(0)
             with tarfile.open(fileobj=opened, mode="r:") as tar:
                 last = -1
                 while (info := tar.next()) is not None:
                     tar.members = []  # type: ignore[attr-defined]  # else all of them would be kept
-                    name, end = _plain(info.name), tar.offset
-                    if (
-                        end <= last
-                        or info.size < 0
-                        or (not info.issparse() and info.offset_data + info.size > self.size)
-                    ):
-                        raise tarfile.ReadError(f"'{name:.80}' is not within the file")
-                    found = self._member(info, name, opened, known)
+                    end = tar.offset
+                    _check_place(info, last, end, self.size)
+                    found = _find_member(info, known)
                     if found is not None:
-                        if name in known:
-                            raise tarfile.ReadError(f"it holds '{name:.80}' twice")
-                        known[name] = found
-                        yield found
+                        known[found.name] = found
+                        if not _is_hidden(found.name):
+                            yield found
                     last = end
                     _check_header(opened, end)
                 _check_end(opened, tar.offset)
 
-    def _member(self, info: tarfile.TarInfo, name: str, opened: Any, known: Mapping[str, Member]) -> Member | None:
-        """Return a member that is a file; None for folders, devices and what is hidden."""
-        if any(part.startswith(".") for part in name.split("/")):
-            return None
-        wanted = posixpath.splitext(name)[1].lower() in {*ENDINGS, f".{CLASS}", f".{RECORD}"}
-        if info.issparse() and wanted:
-            raise tarfile.ReadError(f"'{name:.80}' is stored with holes, as tar --sparse does")
-        if info.isreg():
-            return Member(name, info.size, info.offset_data, opened)
-        if not wanted or not (info.islnk() or info.issym()):
-            return None
-        above = posixpath.dirname(name) if info.issym() else ""
-        target = known.get(_plain(posixpath.join(above, info.linkname)))
-        if target is None:
-            raise tarfile.ReadError(
-                f"'{name:.80}' is a link to '{info.linkname:.80}', which is not before it in the tar"
-            )
-        return target._replace(name=name)
-
-    def _label(self, member: Member) -> int | str | None:
-        """Read the class of a sample; None if it has none."""
-        where, record = f"'{member.name}' of '{self.address}'", member.name.lower().endswith(f".{RECORD}")
+    def _label(self, member: Member, opened: Any) -> Label | DataError:
+        """Read the class of a sample: None if there is none, and the refusal if it is no class."""
+        where, record = f"'{self.full_name(member)}'", member.name.lower().endswith(f".{RECORD}")
         most = MOST_RECORD if record else 4 * MOST_CLASS
         if member.size > most:
             must = f"a file of a {'record' if record else 'class'} must have at most {most:,} bytes"
-            raise DataError(must, f"{member.size:,} bytes in {where}", "Make the tar again without it")
-        member.opened.seek(member.start)
-        with naming(
-            self.full_name(member),
-            f"a file .{RECORD if record else CLASS} in a tar must be {'JSON' if record else 'UTF-8'}",
-        ):
-            text = member.opened.read(member.size).decode("utf-8-sig").strip()
-            found = json.loads(text) if record else text
+            return DataError(must, f"{member.size:,} bytes in {where}", "Make the tar again without it")
+        opened.seek(member.start)
+        content = opened.read(member.size)
+        try:
+            text = content.decode("utf-8-sig").strip()
+            found = json.loads(text) if record else int(text) if WHOLE.fullmatch(text) else text
+        except (ValueError, RecursionError) as error:
+            must = f"a file .{RECORD if record else CLASS} in a tar must be {'JSON' if record else 'UTF-8'}"
+            return DataError(must, f"{where} ({error!s:.100})", "Write it again, or leave it out")
+        if isinstance(found, list):  # no record of a sample
+            return None
         if isinstance(found, dict):
-            found = next((found[key] for key in KEYS if found.get(key) is not None), None)
+            found = next((found[key] for key in KEYS if found.get(key) not in (None, "")), None)
         if found is None or found == "":
             return None
-        if not record and WHOLE.fullmatch(found):
-            return int(found)
         if isinstance(found, int) and not isinstance(found, bool):
             return found
         if isinstance(found, str) and len(found) <= MOST_CLASS and _is_text(found):
             return found
         must = f"the class of a sample must be a whole number or a text of at most {MOST_CLASS} characters"
-        raise DataError(must, f"{found!r:.80} in {where}", "Write it as text, or leave it out")
-
-    def count_rows(self) -> int:
-        """Return the number of files of pictures; each may have several pages."""
-        return len(self.listing().files)
+        return DataError(must, f"{found!r:.80} in {where}", "Write it as text, or leave it out")
 
     def is_empty(self) -> bool:
         """Return whether there is no picture."""
-        return not self.listing().files
+        with self.open() as opened:
+            endings = (posixpath.splitext(member.name)[1].lower() for member in self._members(opened))
+            return not any(ending in ENDINGS for ending in endings)
 
-    def open_files(self, files: Sequence[PictureFile]) -> Iterator[IO[bytes]]:
+    def open_files(self, files: Sequence[PictureFile]) -> Generator[IO[bytes], None, None]:
         """Open the tar once, and read files from it one after the other."""
         with self.open() as opened:
             for file in files:
@@ -196,17 +172,43 @@ class Tar(StoredFile, Container):
                 opened.seek(file.start)
                 yield io.BytesIO(opened.read(file.size))
 
-    def sources(self) -> Iterator[Path | int]:
-        """Return the tar itself: links to its pictures need no space in it."""
-        yield self.stored
-
     def full_name(self, file: PictureFile | Member) -> str:
         """Return the name of a file, and the address."""
         return f"{file.name} in {self.address}"
 
-    def on_disk(self, file: PictureFile) -> int:
+    def space_of(self, file: PictureFile) -> int:
         """Return the size of a file."""
         return file.size
+
+    def sources(self, files: Sequence[PictureFile]) -> Iterator[Path | int]:
+        """Return the tar: links to its pictures need no space in it."""
+        if files:
+            yield self.stored
+
+
+def _find_member(info: tarfile.TarInfo, known: Mapping[str, Member]) -> Member | None:
+    """Return a member that is a file; None for folders, devices, and links that are of no use."""
+    name = _plain(info.name)
+    wanted = posixpath.splitext(name)[1].lower() in {*ENDINGS, f".{CLASS}", f".{RECORD}"}
+    if wanted and info.issparse():
+        raise tarfile.ReadError(f"'{name:.80}' is stored with holes, as tar --sparse does")
+    if wanted and name in known and not _is_hidden(name):
+        raise tarfile.ReadError(f"it holds '{name:.80}' twice")
+    if info.isreg():
+        return Member(name, info.size, info.offset_data)
+    if not wanted or not (info.islnk() or info.issym()):
+        return None
+    above = posixpath.dirname(name) if info.issym() else ""
+    target = known.get(_plain(posixpath.join(above, info.linkname)))
+    if target is None:
+        raise tarfile.ReadError(f"'{name:.80}' is a link to '{info.linkname:.80}', which is not before it in the tar")
+    return target._replace(name=name)
+
+
+def _check_place(info: tarfile.TarInfo, last: int, end: int, size: int) -> None:
+    """Refuse a member that is not within the tar, or that leads back in it."""
+    if end <= last or info.size < 0 or (not info.issparse() and info.offset_data + info.size > size):
+        raise tarfile.ReadError(f"'{info.name:.80}' is not within the file")
 
 
 def _check_header(opened: Any, start: int) -> None:
@@ -249,9 +251,8 @@ def _plain(name: str) -> str:
     return re.sub(r"^(\.\./)+", "", posixpath.normpath(name).lstrip("/"))
 
 
-def _folder(name: str) -> str | None:
-    """Return the name of the folder that holds a file, if there is one."""
-    return posixpath.basename(posixpath.dirname(name)) or None
+def _is_hidden(name: str) -> bool:
+    return any(part.startswith(".") for part in name.split("/"))
 
 
 def _prefixes(name: str) -> Iterator[str]:
@@ -262,6 +263,14 @@ def _prefixes(name: str) -> Iterator[str]:
         yield posixpath.join(folder, base)
 
 
-def _sample_label(name: str, labels: Mapping[str, int | str]) -> int | str | None:
-    """Return the class of the sample that a file belongs to."""
-    return next((labels[prefix] for prefix in _prefixes(name) if prefix in labels), None)
+def _label_of(name: str, given: Mapping[str, Mapping[str, Label | DataError]]) -> Label:
+    """Return the class of the sample that a file belongs to.
+
+    Raises:
+        DataError: if it is no class.
+    """
+    found = (given[kind].get(prefix) for kind in (CLASS, RECORD) for prefix in _prefixes(name))
+    label = next((label for label in found if label is not None), None)
+    if isinstance(label, DataError):
+        raise label
+    return label
