@@ -423,5 +423,7 @@ def test_pictures_in_tars(digits_run, tmp_path, monkeypatch):
         map_files(digits_run, "score", tmp_path / "tars", tmp_path / "again")
     (tmp_path / "pictures").mkdir()
     Image.fromarray(pictures[0]).save(tmp_path / "pictures" / "0.png")
-    with pytest.raises(DataError, match=r"needs tables, or pictures in tars. Got pictures in .*--out x\.parquet"):
+    with pytest.raises(
+        DataError, match=r"must be files of a table, or tars of pictures. Got pictures in .*--out x\.parquet"
+    ):
         map_files(digits_run, "score", tmp_path / "pictures", tmp_path / "none")

@@ -85,7 +85,7 @@ def _find_files(source: str) -> tuple[StoredFile, ...]:
     except DataError as error:
         if not os.path.isdir(source) or not Folder(Path(source)).holds_pictures():
             raise
-        must = "a file of results for each file needs tables, or pictures in tars"
+        must = "the source of a folder of results must be files of a table, or tars of pictures"
         mend = "Write one file of results, as with --out x.parquet"
         raise DataError(must, f"pictures in '{source}'", mend) from error
 

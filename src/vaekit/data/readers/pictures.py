@@ -63,6 +63,8 @@ def open_pictures(containers: Sequence[Container], size: Size | None = None) -> 
 
     Examples:
         >>> import tempfile
+        >>> from pathlib import Path
+        >>> from vaekit.data.readers.containers import Folder
         >>> with tempfile.TemporaryDirectory() as place:
         ...     for i in range(3):
         ...         Image.new("L", (4, 2), 80 * i).save(Path(place, f"{i}.png"))
