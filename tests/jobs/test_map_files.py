@@ -398,6 +398,14 @@ def test_a_forgotten_ending_is_told(run, digits_run, shards, tmp_path):
     assert [path.name for path in (tmp_path / "scores").glob("*.parquet")] == ["0.parquet"]
 
 
+def test_digits_are_not_a_folder_of_this_name(tmp_path, monkeypatch):
+    from vaekit.cli.writing import has_many_files
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "digits").mkdir()
+    assert [has_many_files(source) for source in ("digits", "./digits", "digits/*.tar")] == [False, True, True]
+
+
 def test_pictures_in_tars(digits_run, tmp_path, monkeypatch):
     """The score of a picture is the same bits from the array and from any tar; a tar without pictures has no rows."""
     from sklearn.datasets import load_digits

@@ -56,7 +56,8 @@ def has_many_files(source: str) -> bool:
     """Return whether a source names a folder, a pattern or a store, which may hold many files."""
     if "://" in source:
         return not is_database(source)
-    return is_pattern(source) or os.path.isdir(source)  # os.path takes any text, Path does not
+    folder = source != "digits" and os.path.isdir(source)  # os.path takes any text, Path does not
+    return is_pattern(source) or folder
 
 
 def is_job(out: Path, engine: str | None, many: bool) -> bool:
