@@ -37,10 +37,10 @@ def open_source(
     """Open data from a name, a path, the address of a database, or an object in memory.
 
     Args:
-        source: `digits`; the path of a `.npy`, `.npz`, `.csv`, `.parquet`, `.arrow` or `.tar` file, of a folder of such tables,
-            of tars, of IDX files or of pictures, or of a picture; a pattern of tables or tars, such as `folder/*.parquet`; an address of tables,
-            such as `s3://bucket/folder`, or of a database; an array, which may be masked or sparse; a data frame; a list of
-            dictionaries or a dictionary of columns; or a `Source` or `Frame`.
+        source: `digits`; the path of a `.npy`, `.npz`, `.csv`, `.parquet`, `.arrow` or `.tar` file, of a picture, or of a folder
+            of tables, tars, pictures or IDX files; a pattern of tables or tars, such as `folder/*.parquet`; an address of
+            tables or tars, such as `s3://bucket/folder`, or of a database; an array, which may be masked or sparse; a data
+            frame; a list of dictionaries or a dictionary of columns; or a `Source` or `Frame`.
         options: how files are read: size of pictures, header and missing cells of text, query of a database.
         known: the columns of a text file if they are known; its cells then stay text.
 
