@@ -1,6 +1,7 @@
 """Cheap facts about the site: its navigation, its links, and the code that its pages name. `make docs` builds it and runs all cells."""
 
 import importlib.util
+import itertools
 import re
 import sys
 from pathlib import Path
@@ -76,6 +77,15 @@ def test_links(page):
         assert target.exists() or path.endswith("repository/CHANGELOG.md"), f"{page} links to {path}"
         if anchor and inside:
             assert anchor in anchors_of(inside), f"{page} links to {path}#{anchor}"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_tables_have_as_many_columns_as_their_heads(page):
+    """Otherwise a page shows the bars instead of a table."""
+    lines = prose_of(page).split("\n")
+    for head, rule in itertools.pairwise(re.sub(r"`[^`]*`|\\\|", "", line) for line in lines):
+        if re.fullmatch(r"\s*\|(\s*:?-+:?\s*\|)+\s*", rule):
+            assert head.count("|") == rule.count("|"), head
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if "```source" in text_of(page)])
