@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from vaekit.data.damage import naming
-from vaekit.data.readers.decoding import ENDINGS, readable
+from vaekit.data.readers.decoding import is_picture_name, readable
 
 TAR = ".tar"
 """How names of tars end."""
@@ -220,7 +220,7 @@ def _listed(path: str) -> AbstractContextManager[None]:
 
 
 def _is_picture(path: str) -> bool:
-    return os.path.splitext(path)[1].lower() in ENDINGS and os.path.isfile(path)  # False for broken links
+    return is_picture_name(path) and os.path.isfile(path)  # False for broken links
 
 
 def _described(path: str, name: str) -> PictureFile:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Literal, NamedTuple
@@ -32,6 +33,16 @@ Form = Literal["bit", "grey", "deep", "colour"]
 Size = tuple[int, int]
 """Height and width."""
 BOMBS: tuple[type[Exception], ...] = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+
+
+def is_picture_name(name: str) -> bool:
+    """Return whether the name of a file has the ending of a picture.
+
+    Examples:
+        >>> is_picture_name("cat/1.JPG"), is_picture_name("notes.txt")
+        (True, False)
+    """
+    return os.path.splitext(name)[1].lower() in ENDINGS
 
 
 class Page(NamedTuple):

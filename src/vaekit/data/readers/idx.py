@@ -16,7 +16,7 @@ import numpy.typing as npt
 from vaekit.data.damage import naming
 from vaekit.data.limits import allocate, check_size
 from vaekit.data.readers.arrays import fill, from_array, labels_of
-from vaekit.data.readers.decoding import ENDINGS
+from vaekit.data.readers.decoding import is_picture_name
 from vaekit.data.source import Source
 from vaekit.errors import DataError
 
@@ -35,7 +35,7 @@ def _files(folder: Path) -> list[Path]:
     found = sorted(
         p
         for p in folder.iterdir()
-        if NAME.search(p.name) and p.suffix.lower() not in ENDINGS and os.path.isfile(p)  # False without permission
+        if NAME.search(p.name) and not is_picture_name(p.name) and os.path.isfile(p)  # False without permission
     )
     return [p for p in found if p.suffix != ".gz" or p.with_suffix("") not in found]
 

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from vaekit.data.limits import allocate, check_size
 from vaekit.data.part import CHUNK
-from vaekit.data.readers.decoding import ENDINGS, common_form, depth, form_of, pixels_of
+from vaekit.data.readers.decoding import common_form, depth, form_of, is_picture_name, pixels_of
 from vaekit.data.source import Source
 from vaekit.data.tables.arrays import Values
 from vaekit.data.tables.columns import numbered_names
@@ -103,7 +103,7 @@ def _array_of_list(value: Sequence[Any]) -> Any:
     first = value[0] if value else None
     if type(first).__module__.partition(".")[0] == "PIL":
         return _source_of_pictures(value)
-    if isinstance(first, str | Path) and Path(str(first)).suffix.lower() in ENDINGS:
+    if isinstance(first, str | Path) and is_picture_name(str(first)):
         raise DataError(
             "pictures must be passed as a folder, or as opened pictures",
             f"a list of {len(value)} paths ('{Path(str(first)).name:.100}', …)",

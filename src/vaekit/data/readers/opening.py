@@ -124,7 +124,7 @@ def _open_file(path: Path, options: DataOptions, known: tuple[Column, ...]) -> S
     if path.stat().st_size == 0:
         raise DataError(f"The source '{path}' is an empty file")
     openers: dict[str, Callable[[Path], Source]] = {".npy": _open_npy, ".npz": arrays.open_npz}
-    if path.suffix.lower() in decoding.ENDINGS:
+    if decoding.is_picture_name(path.name):
         return pictures.open_pictures([containers.SingleFile(path)], options.height_width)
     if path.suffix.lower() in openers:
         return openers[path.suffix.lower()](path)

@@ -16,7 +16,7 @@ from typing import IO, Any, NamedTuple
 from vaekit.data.damage import naming
 from vaekit.data.limits import MOST_IN_MEMORY, write_size
 from vaekit.data.readers.containers import TAR, Container, Listing, PictureFile
-from vaekit.data.readers.decoding import ENDINGS
+from vaekit.data.readers.decoding import is_picture_name
 from vaekit.data.readers.stored import UNPACK, StoredFile
 from vaekit.errors import DataError
 
@@ -87,7 +87,7 @@ class Tar(StoredFile, Container):
         with self.open() as opened:
             for member in self._members(opened):
                 stem, kind = posixpath.splitext(member.name)
-                if kind.lower() in ENDINGS:
+                if is_picture_name(member.name):
                     pictures.append(PictureFile(member.name, member.size, start=member.start))
                 elif kind[1:].lower() in given:
                     given[kind[1:].lower()][stem] = self._label(member, opened)
@@ -159,8 +159,7 @@ class Tar(StoredFile, Container):
     def is_empty(self) -> bool:
         """Return whether there is no picture."""
         with self.open() as opened:
-            endings = (posixpath.splitext(member.name)[1].lower() for member in self._members(opened))
-            return not any(ending in ENDINGS for ending in endings)
+            return not any(is_picture_name(member.name) for member in self._members(opened))
 
     def open_files(self, files: Sequence[PictureFile]) -> Generator[IO[bytes], None, None]:
         """Open the tar once, and read files from it one after the other."""
@@ -189,7 +188,7 @@ class Tar(StoredFile, Container):
 def _find_member(info: tarfile.TarInfo, known: Mapping[str, Member]) -> Member | None:
     """Return a member that is a file; None for folders, devices, and links that are of no use."""
     name = _plain(info.name)
-    wanted = posixpath.splitext(name)[1].lower() in {*ENDINGS, f".{CLASS}", f".{RECORD}"}
+    wanted = is_picture_name(name) or posixpath.splitext(name)[1].lower() in {f".{CLASS}", f".{RECORD}"}
     if wanted and info.issparse():
         raise tarfile.ReadError(f"'{name:.80}' is stored with holes, as tar --sparse does")
     if wanted and name in known and not _is_hidden(name):
