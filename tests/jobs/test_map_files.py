@@ -435,3 +435,11 @@ def test_pictures_in_tars(digits_run, tmp_path, monkeypatch):
         DataError, match=r"must be files of a table, or tars of pictures. Got pictures in .*--out x\.parquet"
     ):
         map_files(digits_run, "score", tmp_path / "pictures", tmp_path / "none")
+
+
+def test_the_name_of_the_digits_is_never_a_folder(run, shards, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shards.rename(tmp_path / "digits")
+    with pytest.raises(DataError, match=r"Got 'digits', the handwritten digits.*pass '\./digits'"):
+        map_files(run, "score", "digits", tmp_path / "scores")
+    assert map_files(run, "score", "./digits", tmp_path / "scores").rows > 0

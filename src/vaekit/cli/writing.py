@@ -16,6 +16,7 @@ import typer
 
 from vaekit.cli.outputs import ENDINGS, MOST_ON_A_SHEET, TABLE_ENDINGS, check_out, write_rows, write_tables
 from vaekit.data.readers.addresses import is_database
+from vaekit.data.readers.opening import DIGITS
 from vaekit.data.readers.overlap import check_apart
 from vaekit.data.readers.stored import is_pattern
 from vaekit.data.tables.coding import as_written
@@ -56,7 +57,7 @@ def has_many_files(source: str) -> bool:
     """Return whether a source names a folder, a pattern or a store, which may hold many files."""
     if "://" in source:
         return not is_database(source)
-    folder = source != "digits" and os.path.isdir(source)  # os.path takes any text, Path does not
+    folder = source != DIGITS and os.path.isdir(source)  # os.path takes any text, Path does not
     return is_pattern(source) or folder
 
 

@@ -13,7 +13,7 @@ import torch
 
 import vaekit
 from vaekit.data.readers.containers import Folder
-from vaekit.data.readers.opening import find_source
+from vaekit.data.readers.opening import DIGITS, find_source
 from vaekit.data.readers.overlap import check_apart
 from vaekit.data.readers.stored import StoredFile
 from vaekit.errors import DataError, Interrupted, RunError, VaekitError, at_least_one, did_you_mean
@@ -80,12 +80,14 @@ def map_files(
 
 def _find_files(source: str) -> tuple[StoredFile, ...]:
     """Return the files of a source, of which each gives a file of results."""
+    must = "the source of a folder of results must be files of a table, or tars of pictures"
+    if source == DIGITS:
+        raise DataError(must, f"'{DIGITS}', the handwritten digits", f"For a folder of this name, pass './{DIGITS}'")
     try:
         return find_source(source)
     except DataError as error:
         if not os.path.isdir(source) or not Folder(Path(source)).holds_pictures():
             raise
-        must = "the source of a folder of results must be files of a table, or tars of pictures"
         mend = "Write one file of results, as with --out x.parquet"
         raise DataError(must, f"pictures in '{source}'", mend) from error
 

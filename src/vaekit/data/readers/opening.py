@@ -28,6 +28,9 @@ from vaekit.data.tables.columns import Column
 from vaekit.data.tables.frame import Frame, frame_of_table
 from vaekit.errors import DataError, did_you_mean
 
+DIGITS = "digits"
+"""The name of the handwritten digits, also beside a file or folder of this name."""
+
 
 def open_source(
     source: object,
@@ -59,7 +62,7 @@ def open_source(
     if not str(source).strip():
         fault = "The name of the source is empty"
         raise DataError(fault, mend="Pass 'digits', a file or a folder ('.' is the current folder)")
-    if str(source) == "digits":
+    if str(source) == DIGITS:
         return digits()
     if is_database(str(source)):
         from vaekit.data.readers import database  # slow to import
