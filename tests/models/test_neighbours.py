@@ -15,7 +15,7 @@ from vaekit.data.tables.marginals import Marginal
 from vaekit.data.tables.score_maps import ScoreMaps
 from vaekit.distributions import LogisticMixture
 from vaekit.models.likelihoods import AutoregressiveMixed
-from vaekit.models.likelihoods.neighbours import Neighbours
+from vaekit.models.likelihoods.neighbours import COPY, Neighbours, PairVectors, nearness_features
 
 WHOLE = Marginal(bounds=(0, 3), knots=(-0.5, 3.5), scores=(-1.5, 1.5), tails=(1.0, 1.0), spacing=1.0)
 SHIFTED = Marginal(
@@ -93,6 +93,107 @@ def test_the_mixture_has_components_near_neighbours_and_copies_of_them(real):
     assert found.mean.item() == pytest.approx(mean)
 
 
+def test_a_pair_shows_how_near_its_numbers_are():
+    torch.manual_seed(5)
+    pairs = PairVectors(LAYOUT, ScoreMaps(MARGINALS), 4).double()
+    # the second column has its point mass, 2; the others have 3 and 1.3
+    cells = torch.tensor([0, WHOLE.score_cells(np.array([3.0]))[0][0], torch.nan, LINE.forward(np.array([1.3]))[0]])
+    two, three = (SHIFTED.score_cells(np.array([value]))[0][0] for value in (2.0, 3.0))
+    on_line = LINE.forward(np.array([1.3, 3.0]))
+    d = np.array([two - three, on_line[0] - on_line[1], on_line[0] - LINE.forward(np.array([2.0]))[0]])
+    features = np.stack([*(np.exp(-0.5 * (d / w) ** 2) for w in (0.01, 0.1, 0.5)), np.tanh(d / 0.05), np.tanh(d / 0.5)])
+    features = np.vstack([features, d == 0])
+    expected = np.einsum("fp,pfh->ph", features, pairs.values.detach().numpy())
+    np.testing.assert_allclose(pairs(cells.double()).detach(), expected, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(pairs(cells.double(), [1]).detach(), expected[1:2], rtol=1e-6, atol=1e-9)
+    assert pairs.members.tolist() == [[1, 0], [2, 0], [2, 1]]
+    assert pairs.pairs_with == [[0, 1], [0, 2], [1, 2]]
+    for equal in (1.0, 2.0, 3.0):
+        mass = torch.tensor([float(equal != 2.0)])
+        values = [WHOLE.score_cells(np.array([equal]))[0][0], SHIFTED.score_cells(np.array([equal]))[0][0], torch.nan]
+        found = pairs(torch.cat([mass, torch.tensor(values)]).double()).detach()[0]
+        same = pairs.values[0, [0, 1, 2, 5]].sum(0).detach()
+        np.testing.assert_allclose(found, same, rtol=1e-6)
+    unknown = pairs(torch.tensor([torch.nan, cells[1], torch.nan, torch.nan]).double())
+    assert unknown.abs().max().item() == 0
+
+
+HALVES = Marginal(bounds=(0, 4), knots=(-0.25, 4.25), scores=(-1.0, 1.0), tails=(1.0, 1.0), spacing=0.5)
+FOUR = Layout(
+    sizes=(2,),
+    on_grid=(True, True, True, False),
+    edges=(HALVES.edge_scores, WHOLE.edge_scores, SHIFTED.edge_scores, LINE.edge_scores),
+    lists=(-1, -1, 0, -1),
+    marginals=(HALVES, WHOLE, SHIFTED, LINE),
+    neighbours=((1, 2, 3), (0, 2), (0, 1, 3), (0, 2)),
+    exact=(True, True, True, False),
+)
+"""Four numbers; the third may be at a point mass, and this is chosen before the first number is drawn."""
+SLOTS = FOUR.slots
+
+
+def four_numbers(seed):
+    """Rows of a category and four numbers with their log-measures, and the distribution of each."""
+    rng, likelihood = np.random.default_rng(seed), moved(seed, FOUR)
+    rows = np.full((8, 2 * SLOTS), np.nan)
+    for at, row in enumerate(rows):
+        whole = rng.integers(0, 4)
+        values = rng.choice([0.0, 0.5, 1.0, 2.5, 3.0]), whole, (2.0 if at % 2 else 3.0), whole + rng.uniform(0, 0.2)
+        row[0], row[SLOTS] = values[2] != 2, 0
+        for place, (value, marginal) in enumerate(zip(values, FOUR.marginals, strict=True), 1):
+            if place != 3 or value != 2:
+                (row[place],), (row[SLOTS + place],) = marginal.score_cells(np.array([float(value)]))
+    p = likelihood(torch.randn(8, likelihood.parameters_per_feature).double()).base_dist
+    return p, torch.from_numpy(rows)
+
+
+def test_a_pair_is_compared_on_the_grid_of_the_first():
+    pairs = PairVectors(FOUR, ScoreMaps(FOUR.marginals), 4).double()
+    half, (two, three) = HALVES.score_cells(np.array([2.5]))[0][0], WHOLE.score_cells(np.array([2.0, 3.0]))[0]
+    assert pairs.members[0].tolist() == [1, 0]
+    found = pairs(torch.tensor([torch.nan, half, three, torch.nan, torch.nan]).double())[0]
+    features = nearness_features(torch.tensor(three - two).double())  # 2.5 rounds to 2
+    np.testing.assert_allclose(found.detach(), (features @ pairs.values[0]).detach(), rtol=1e-6)
+
+
+def test_cells_that_see_no_others_see_no_pairs():
+    p, rows = four_numbers(8)
+    changed, usual = rows.clone(), p.log_prob(rows).detach()
+    changed[:, 1:3] = rows.roll(1, 0)[:, 1:3]
+    p.alone = torch.arange(8).reshape(8, 1, 1) % 2 == 0
+    found, other = p.log_prob(rows).detach(), p.log_prob(changed).detach()
+    np.testing.assert_allclose(found[1::2], usual[1::2], rtol=1e-9)
+    np.testing.assert_allclose(found[::2, 4], other[::2, 4], rtol=1e-9)
+    assert not np.isclose(found[1::2, 4], other[1::2, 4]).any()
+
+
+def test_a_cell_drawn_in_order_has_the_distribution_of_log_prob():
+    p, rows = four_numbers(6)
+    measured = []
+
+    def choose(one, cell):
+        measured.append(one.log_prob(rows[:, [cell, SLOTS + cell]])[:, 0])
+        return torch.nan_to_num(rows[:, cell : cell + 1])
+
+    p._in_order((8,), None, choose)
+    np.testing.assert_allclose(torch.stack(measured, -1), p.log_prob(rows).detach(), rtol=1e-6)
+    given = rows[:, :SLOTS].clone()
+    given[:, 1] = torch.nan  # the first number comes after the others, and sees the pairs that they are
+    measured.clear()
+    p._in_order((8,), given, choose)
+    np.testing.assert_allclose(measured[0], p.with_first(given).log_prob(rows).detach()[:, 1], rtol=1e-6)
+
+
+def test_a_cell_given_the_others_sees_the_pairs_of_the_others():
+    p, rows = four_numbers(7)
+    for cell in range(1, SLOTS):
+        order = [c for c in range(SLOTS) if c != cell] + [cell]
+        p.orders = torch.tensor(order).argsort().expand(8, SLOTS)
+        there = ~torch.isnan(rows[:, cell])
+        found = p.given(rows[:, :SLOTS]).log_prob(rows)[:, cell]
+        np.testing.assert_allclose(found.detach()[there], p.log_prob(rows).detach()[there, cell], rtol=1e-6)
+
+
 GRID = Layout(
     sizes=(2,),
     on_grid=(True, True),
@@ -136,7 +237,7 @@ def test_a_number_is_equal_to_its_neighbour_as_often_as_the_copy_and_the_mixture
     # two tests of goodness of fit at 1e-6
     likelihood = moved(3, GRID)
     with torch.no_grad():
-        likelihood.neighbours.offset[:, 3] += 3.0  # copies become frequent
+        likelihood.neighbours.offset[:, COPY] += 5.0  # copies become frequent
     p = likelihood(torch.randn(likelihood.parameters_per_feature).double()).base_dist
     torch.manual_seed(0)
     drawn = p.sample((20_000,))

@@ -20,13 +20,20 @@ from vaekit.distributions.table_cells import TableCells
 class CellNetwork(Protocol):
     """Gives the distributions of cells from the sum of the vectors of other cells."""
 
-    lists: tuple[int, ...]
-    """For each number, the cell that says whether the number is there, or −1."""
+    slots: Tensor
+    """The cells that say what each number is: its score, and its choice of a point mass if it has one, shape (R, 2)."""
+    masses: Tensor
+    """How many point masses each number has, shape (R,)."""
     sources: Tensor
-    """For each number, the cells that give the values of `nearby`: a number and its choice of a point mass, (R, C, 2)."""
+    """For each number, the numbers that give the values of `nearby`, shape (R, C)."""
+    members: Tensor
+    """The pairs of numbers that are often near each other, shape (P, 2)."""
 
     def vectors(self, cells: Tensor) -> Tensor:
         """Map cells (..., S) to vectors (..., S, H), 0 where a cell is NaN."""
+
+    def pairs(self, cells: Tensor, only: list[int] | None = None) -> Tensor:
+        """Map cells (..., S) to vectors of all pairs or of only some (..., P, H), 0 where a number is not there."""
 
     def vector(self, cell: int, value: Tensor) -> Tensor:
         """Map the values of one cell (...) to vectors (..., H)."""
@@ -40,8 +47,11 @@ class CellNetwork(Protocol):
     def cell(self, cell: int, context: Tensor, decoded: Tensor, seen: Tensor) -> TableCells:
         """Return the distribution of one cell, as a row of one cell, from its context (..., H) and the cells seen."""
 
-    def last_category(self, cell: int) -> int:
-        """Return the last category of a cell, which means that a number is there."""
+    def number(self, cell: int) -> tuple[int, bool]:
+        """Return of which number a cell tells, or −1, and whether the cell is its score and not its choice of a point mass."""
+
+    def pairs_with(self, number: int) -> list[int]:
+        """Return the positions of the pairs with a number."""
 
     def settle(self, cell: int, value: Tensor) -> Tensor:
         """Round the values (...) of a cell to values that its column can have."""
@@ -80,15 +90,28 @@ class AutoregressiveCells(TableCells):
         Args:
             value: the S cells, then the logarithms of their S measures, shape (..., 2S).
         """
-        cells, sources = value[..., : self.count], self.network.sources
-        vectors, nearby = self.network.vectors(cells), self.network.nearby(cells)
-        targets = torch.arange(self.count - len(sources), self.count, device=sources.device).unsqueeze(-1)
-        places = torch.arange(self.count, device=sources.device) if self.orders is None else self.orders
+        cells, network = value[..., : self.count], self.network
+        places = torch.arange(self.count, device=cells.device) if self.orders is None else self.orders
+        known = self._known_at(cells, places)
         sees = places.unsqueeze(-2) < places.unsqueeze(-1)  # (..., S, S): whether a cell sees another one
+        sees_pair = known[..., network.members].amax(-1).unsqueeze(-2) < places.unsqueeze(-1)  # (..., S, P)
+        sees_source = known[..., network.sources] < places[..., network.slots[:, :1]]  # (..., R, C)
         if self.alone is not None:
-            sees = sees & ~self.alone
-        nearby = torch.where(sees[..., targets.unsqueeze(-1), sources].all(-1), nearby, torch.nan)
-        return self.network.cells(sees.to(vectors.dtype) @ vectors, self.decoded, nearby).log_prob(value)
+            sees, sees_pair, sees_source = (each & ~self.alone for each in (sees, sees_pair, sees_source))
+        vectors = network.vectors(cells)
+        context = sees.to(vectors.dtype) @ vectors + sees_pair.to(vectors.dtype) @ network.pairs(cells)
+        nearby = torch.where(sees_source, network.nearby(cells), torch.nan)
+        return network.cells(context, self.decoded, nearby).log_prob(value)
+
+    def _known_at(self, cells: Tensor, places: Tensor) -> Tensor:
+        """Return the place in the order at which each number is known, shape (..., R): a point mass as soon as it is chosen."""
+        own, choice = (places[..., slots] for slots in self.network.slots.unbind(-1))
+        return torch.where(self._at_point_mass(cells), choice, torch.maximum(own, choice))
+
+    def _at_point_mass(self, cells: Tensor) -> Tensor:
+        """Return whether each number of rows (..., S) is one of its column's point masses, shape (..., R)."""
+        own, choice = self.network.slots.unbind(-1)
+        return (choice != own) & (cells[..., choice] < self.network.masses)
 
     def given(self, cells: Tensor) -> TableCells:
         """Return p(x_j | z, the other given cells) for every cell, as independent cells.
@@ -96,8 +119,10 @@ class AutoregressiveCells(TableCells):
         Args:
             cells: the given cells, NaN elsewhere, shape (..., S).
         """
-        vectors = self.network.vectors(cells)
-        return self.network.cells(vectors.sum(-2, keepdim=True) - vectors, self.decoded, self.network.nearby(cells))
+        vectors, own = self.network.vectors(cells), torch.arange(self.count, device=cells.device)
+        without = (self.network.slots[self.network.members] != own[:, None, None, None]).all(-1).all(-1)  # (S, P)
+        context = vectors.sum(-2, keepdim=True) - vectors + without.to(vectors.dtype) @ self.network.pairs(cells)
+        return self.network.cells(context, self.decoded, self.network.nearby(cells))
 
     def with_first(self, given: Tensor) -> AutoregressiveCells:
         """Return the same cells in another order: first the given ones, shape (..., S), and then those that are NaN there."""
@@ -130,22 +155,27 @@ class AutoregressiveCells(TableCells):
 
     @torch.no_grad()
     def _in_order(self, shape: Size, given: Tensor | None, choose: Callable[[TableCells, int], Tensor]) -> Tensor:
+        network = self.network
         found = self.decoded.new_full((*shape, self.count), torch.nan)
         if given is not None:
             found = given.to(found).expand_as(found).clone()
-        context = self.network.vectors(found).sum(-2)
-        first = self.count - len(self.network.lists)
+        numbers = self._at_point_mass(found) | ~torch.isnan(found[..., network.slots[:, 0]])
+        context = network.vectors(found).sum(-2) + network.pairs(found).sum(-2)
         for cell in range(self.count):
             known = ~torch.isnan(found[..., cell])
             if given is not None and bool(known.all()):
                 continue
-            one = self.network.cell(cell, context, self.decoded, found)
+            one = network.cell(cell, context, self.decoded, found)
             one = one.common() if self.only_common else one
-            value = self.network.settle(cell, choose(one, cell)[..., 0].to(found))
+            value = network.settle(cell, choose(one, cell)[..., 0].to(found))
             found[..., cell] = torch.where(known, found[..., cell], value)
-            selector = self.network.lists[cell - first] if cell >= first else -1
-            if selector >= 0:  # the number is not there where a point mass was chosen
-                last = self.network.last_category(selector)
-                value = torch.where(found[..., selector] == last, value, torch.nan)
-            context = context + torch.where(known.unsqueeze(-1), 0.0, self.network.vector(cell, value))
+            number, own = network.number(cell)
+            if number >= 0:
+                at_mass = self._at_point_mass(found)[..., number]
+                if own:  # the number is not there where a point mass was chosen
+                    value = value.masked_fill(at_mass, torch.nan)
+                new = (at_mass | own) & ~numbers[..., number]
+                completed = network.pairs(found, network.pairs_with(number)).sum(-2)  # 0 where the other is not known
+                context, numbers[..., number] = context + new.unsqueeze(-1) * completed, numbers[..., number] | new
+            context = context + torch.where(known.unsqueeze(-1), 0.0, network.vector(cell, value))
         return found

@@ -18,7 +18,7 @@ from vaekit.data import Layout
 from vaekit.data.tables.score_maps import ScoreMaps
 from vaekit.distributions import AutoregressiveCells, CategoryGroup, NumberGroup, TableCells
 from vaekit.models.likelihoods.mixed import Mixed, make_mixture
-from vaekit.models.likelihoods.neighbours import Neighbours
+from vaekit.models.likelihoods.neighbours import Neighbours, PairVectors, number_slots
 from vaekit.networks.cell_context import CellVectors
 from vaekit.options import Width
 from vaekit.parts import PartOptions, Plan
@@ -59,6 +59,9 @@ class AutoregressiveMixed(Mixed):
     name = "autoregressive_mixed"
     own_network = True
     sources: Tensor
+    members: Tensor
+    slots: Tensor
+    masses: Tensor
 
     class Options(PartOptions):
         """Options of the likelihood."""
@@ -82,13 +85,17 @@ class AutoregressiveMixed(Mixed):
         self.places = [(group, place) for group, size in enumerate(sizes) for place in range(size[0])]
         self.heads = nn.ParameterList(0.1 / width**0.5 * torch.randn(size) for size in sizes)
         self.maps = ScoreMaps(layout.marginals) if layout.marginals else None
-        self.neighbours = None
-        sources = torch.zeros(self.numbers, 0, 2, dtype=torch.long)
+        self.neighbours = self.near = None
+        sources, members = torch.zeros(self.numbers, 0, dtype=torch.long), torch.zeros(0, 2, dtype=torch.long)
         if self.maps is not None and any(layout.neighbours):
             self.neighbours = Neighbours(layout, self.maps, width)
-            numbers, lists = self.neighbours.sources + len(layout.sizes), self.neighbours.lists
-            sources = torch.stack([numbers, torch.where(lists >= 0, lists, numbers)], -1)
+            self.near = PairVectors(layout, self.maps, width)
+            sources, members = self.neighbours.sources, self.near.members
         self.register_buffer("sources", sources, persistent=False)
+        self.register_buffer("members", members, persistent=False)
+        self.register_buffer("slots", number_slots(layout), persistent=False)
+        masses = [layout.sizes[selector] - 1 if selector >= 0 else 0 for selector in layout.lists]
+        self.register_buffer("masses", torch.tensor(masses or [0] * self.numbers), persistent=False)
 
     def forward(self, raw: Tensor) -> Independent[Distribution]:
         """Return the distribution over x from the decoder's output, shape (..., width)."""
@@ -118,6 +125,13 @@ class AutoregressiveMixed(Mixed):
         if self.neighbours is None:
             return cells.new_empty(*cells.shape[:-1], self.numbers if number is None else 1, 0)
         return self.neighbours.nearby(cells, number)
+
+    def pairs(self, cells: Tensor, only: list[int] | None = None) -> Tensor:
+        """Map cells (..., S) to vectors of pairs of numbers (..., P, width), or of only some of them."""
+        if self.near is None:
+            return self.own.new_empty(*cells.shape[:-1], 0, self.own.shape[-1])
+        found: Tensor = self.near(cells, only)
+        return found
 
     def cells(self, context: Tensor, decoded: Tensor, nearby: Tensor) -> TableCells:
         """Return the distribution of all cells.
@@ -169,9 +183,15 @@ class AutoregressiveMixed(Mixed):
         inner = F.dropout(seen + F.silu(self.inner(seen)), DROPOUT, self.training)
         return F.silu(self.last(inner))
 
-    def last_category(self, cell: int) -> int:
-        """Return the last category of a cell, which means that a number is there."""
-        return self.layout.sizes[cell] - 1
+    def number(self, cell: int) -> tuple[int, bool]:
+        """Return of which number a cell tells, or −1, and whether the cell is its score and not its choice of a point mass."""
+        if cell >= len(self.layout.sizes):
+            return cell - len(self.layout.sizes), True
+        return self.lists.index(cell) if cell in self.lists else -1, False
+
+    def pairs_with(self, number: int) -> list[int]:
+        """Return the positions of the pairs with a number."""
+        return self.near.pairs_with[number] if self.near is not None else []
 
     def settle(self, cell: int, value: Tensor) -> Tensor:
         """Round a normal score (...) to that of a value which its column can have; a category stays as it is."""

@@ -1,6 +1,8 @@
-"""Numbers that are near a cell of another column in the same row, or equal to it."""
+"""Numbers that are near a cell of another column in the same row, or equal to it: as outcomes, and as what other cells see."""
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +22,105 @@ NARROWEST, WIDEST = -9.0, 1.0
 """Bounds of the log-scale of a component near a neighbour."""
 
 
+BUMPS = (0.01, 0.1, 0.5)
+"""Widths of the bumps that show how near two numbers are, in normal scores."""
+STEPS = (0.05, 0.5)
+"""Normal scores over which smooth steps show which of two numbers is greater."""
+
+
+FEATURES = len(BUMPS) + len(STEPS) + 1
+
+
+def number_slots(layout: Layout) -> Tensor:
+    """Return the cells that say what each number is: its score, and its choice of a point mass or again its score, (R, 2)."""
+    own = torch.arange(len(layout.sizes), layout.slots)
+    lists = torch.tensor(layout.lists or [-1] * len(own), dtype=torch.long)
+    return torch.stack([own, torch.where(lists >= 0, lists, own)], -1)
+
+
+class NumberValues(nn.Module):
+    """Read the numbers of rows from their cells, also where a number is one of its column's point masses.
+
+    Args:
+        layout: the cells of a row.
+        maps: the maps of the numbers to normal scores.
+    """
+
+    slots: Tensor
+
+    def __init__(self, layout: Layout, maps: ScoreMaps) -> None:
+        super().__init__()
+        self.maps = maps
+        self.register_buffer("slots", number_slots(layout), persistent=False)
+
+    def forward(self, cells: Tensor, which: Tensor) -> Tensor:
+        """Return numbers in their own unit, NaN where not seen.
+
+        Args:
+            cells: the cells of rows, NaN where not seen, shape (..., S).
+            which: positions of the numbers, shape (P,).
+
+        Returns:
+            Shape (..., P), double precision.
+        """
+        own, lists = self.slots[which].unbind(-1)
+        scores = cells[..., own]
+        values = self.maps.values(torch.nan_to_num(scores), which).masked_fill(torch.isnan(scores), torch.nan)
+        chosen = torch.where(lists == own, -1.0, torch.nan_to_num(cells[..., lists], nan=-1.0)).long()
+        return torch.where(chosen >= 0, self.maps.mass(chosen, which, values), values)
+
+
+def nearness_features(difference: Tensor) -> Tensor:
+    """Return features of differences d of normal scores, shape (..., 6), 0 where a difference is NaN.
+
+    They are bumps exp(−½(d/w)²), smooth steps tanh(d/w), and whether d = 0.
+    """
+    there = ~torch.isnan(difference).unsqueeze(-1)
+    d = torch.nan_to_num(difference).unsqueeze(-1)
+    bumps, steps = d.new_tensor(BUMPS), d.new_tensor(STEPS)
+    return torch.cat([torch.exp(-0.5 * (d / bumps).square()), torch.tanh(d / steps), (d == 0).to(d)], -1) * there
+
+
+class PairVectors(nn.Module):
+    """Map each pair of neighbours in a row to a vector that tells the other cells how near the two numbers are.
+
+        d = y − t(x′)      normal scores of a number and of its neighbour's value in the number's column
+
+    A sum of vectors of single cells shows each number only roughly, and so not whether two of them are equal. A pair of
+    which a cell is missing has the vector 0.
+
+    Args:
+        layout: the cells of a row, with the neighbours of each number.
+        maps: the maps of the numbers to normal scores.
+        width: numbers in a vector.
+    """
+
+    members: Tensor
+    """The two numbers of each pair, (P, 2)."""
+
+    def __init__(self, layout: Layout, maps: ScoreMaps, width: int) -> None:
+        super().__init__()
+        self.maps, self.numbers, listed = maps, NumberValues(layout, maps), layout.neighbours
+        pairs = [(i, j) for i, own in enumerate(listed) for j in own if j < i or i not in listed[j]]
+        self.register_buffer("members", torch.tensor(pairs), persistent=False)
+        self.pairs_with = [[at for at, pair in enumerate(pairs) if n in pair] for n in range(len(listed))]
+        spread = 1 / math.sqrt(layout.slots * FEATURES)
+        self.values = nn.Parameter(spread * torch.randn(len(pairs), FEATURES, width))
+
+    def forward(self, cells: Tensor, only: list[int] | None = None) -> Tensor:
+        """Map cells (..., S) to vectors of pairs, shape (..., P, width).
+
+        Args:
+            cells: the cells of rows, NaN where not seen, shape (..., S).
+            only: positions of the pairs that are wanted; all by default.
+        """
+        chosen = slice(None) if only is None else only
+        (targets, sources), values = self.members[chosen].unbind(-1), self.values[chosen]
+        own = self.maps.scores(self.numbers(cells, targets), targets)
+        other = self.maps.scores(self.maps.to_grid(self.numbers(cells, sources), targets), targets)
+        return torch.einsum("...pf,pfh->...ph", nearness_features(own - other).to(values.dtype), values)
+
+
 class Neighbours(nn.Module):
     """Add to the mixture of each number two components near each of its neighbours, and an exact copy of the neighbour.
 
@@ -35,20 +136,15 @@ class Neighbours(nn.Module):
     """
 
     sources: Tensor
-    lists: Tensor
     targets: Tensor
     copies: Tensor
 
     def __init__(self, layout: Layout, maps: ScoreMaps, width: int) -> None:
         super().__init__()
         numbers, most = len(layout.neighbours), max(map(len, layout.neighbours))
-        self.maps, self.on_grid = maps, sum(layout.on_grid)
+        self.maps, self.values, self.on_grid = maps, NumberValues(layout, maps), sum(layout.on_grid)
         listed = torch.tensor([[*own, *[-1] * (most - len(own))] for own in layout.neighbours])
-        self.first = len(layout.sizes)
         self.register_buffer("sources", listed, persistent=False)
-        self.register_buffer(
-            "lists", torch.where(listed >= 0, torch.tensor(layout.lists)[listed], -1), persistent=False
-        )
         self.register_buffer("targets", torch.arange(numbers).unsqueeze(-1).expand(-1, most), persistent=False)
         self.register_buffer("copies", torch.tensor(layout.exact).unsqueeze(-1), persistent=False)
         self.head = nn.Parameter(0.1 / width**0.5 * torch.randn(numbers, width, len(START) * most))
@@ -63,11 +159,7 @@ class Neighbours(nn.Module):
         """
         own = slice(None) if number is None else slice(number, number + 1)
         shape, sources, targets = self.sources[own].shape, self.sources[own].flatten(), self.targets[own].flatten()
-        scores, lists = cells[..., self.first + sources], self.lists[own].flatten()
-        values = self.maps.values(torch.nan_to_num(scores), sources).masked_fill(torch.isnan(scores), torch.nan)
-        chosen = torch.where(lists >= 0, torch.nan_to_num(cells[..., lists], nan=-1.0), -1.0).long()
-        values = torch.where(chosen >= 0, self.maps.mass(chosen, sources, values), values)
-        scores = self.maps.scores(self.maps.round(values, targets), targets)
+        scores = self.maps.scores(self.maps.round(self.values(cells, sources), targets), targets)
         return scores.masked_fill(sources < 0, torch.nan).unflatten(-1, shape).to(cells)
 
     def forward(self, mixture: LogisticMixture, features: Tensor, nearby: Tensor, own: slice) -> LogisticMixture:
