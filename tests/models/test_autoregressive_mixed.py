@@ -15,6 +15,7 @@ import vaekit
 from vaekit.data import Layout
 from vaekit.data.tables.marginals import Marginal
 from vaekit.models.likelihoods import AutoregressiveMixed
+from vaekit.models.likelihoods.autoregressive_mixed import ALONE, FEWEST, ORDERED
 
 LEVELS = (0, 1, 2)
 MARGINAL = Marginal(bounds=(0, 2), knots=(-0.5, 2.5), scores=(-1.5, 1.5), tails=(1.0, 1.0), spacing=1.0)
@@ -81,15 +82,18 @@ def value_index(cell, value):
     return int(value) if cell < 2 else int(np.abs(SCORES - value).argmin())
 
 
-def by_hand(likelihood, z, row, order=(0, 1, 2), alone=False):
-    """log p of each observed cell, given z and the observed cells before it in an order."""
+BEFORE = np.tril(np.ones((3, 3)), -1)
+"""Each cell sees those before it."""
+
+
+def by_hand(likelihood, z, row, sees=BEFORE):
+    """log p of each observed cell, given z and the observed cells that it sees."""
     w = {name: value.detach().numpy() for name, value in likelihood.state_dict().items()}
-    own, context, found = vectors(w, row), np.zeros(6), np.zeros(3)
-    for cell in order:
+    own, found = vectors(w, row), np.zeros(3)
+    for cell in range(3):
         if not np.isnan(row[cell]):
-            seen = np.zeros(6) if alone else context
-            found[cell] = np.log(cell_probabilities(likelihood, z, cell, seen)[value_index(cell, row[cell])])
-        context = context + own[cell]
+            probabilities = cell_probabilities(likelihood, z, cell, sees[cell] @ own)
+            found[cell] = np.log(probabilities[value_index(cell, row[cell])])
     return found
 
 
@@ -159,20 +163,30 @@ def test_a_cell_given_all_others_does_not_see_itself():
         np.testing.assert_allclose(found, cell_probabilities(likelihood, z[0], cell, context), rtol=1e-9)
 
 
-def test_in_training_rows_come_in_their_own_order_or_see_no_other_cells(monkeypatch):
+def test_in_training_cells_see_those_before_them_or_a_subset(monkeypatch):
     monkeypatch.setattr(sys.modules[AutoregressiveMixed.__module__], "DROPOUT", 0.0)
     likelihood, z = made(3)
     torch.manual_seed(0)
     p = likelihood.train()(z.expand(40, 2, 12).reshape(80, 12)).base_dist
     rows = ROWS[np.arange(80) % 18]
     found = p.log_prob(measured(rows)).detach().numpy()
-    seen = set()
-    for i, (row, places, alone) in enumerate(zip(rows, p.orders.tolist(), p.alone.flatten().tolist(), strict=True)):
-        order = tuple(np.argsort(places))
-        seen.add((order, alone))
-        np.testing.assert_allclose(found[i], by_hand(likelihood, z[i % 2], row, order, alone), rtol=1e-9)
-    assert len({order for order, _ in seen}) > 3
-    assert len({alone for _, alone in seen}) == 2
+    ordered, subsets = p.subsets.ordered.flatten().numpy(), p.subsets.cells.numpy()
+    for i, (row, kept) in enumerate(zip(rows, subsets, strict=True)):
+        sees = BEFORE if ordered[i] else kept * (1 - np.eye(3))
+        np.testing.assert_allclose(found[i], by_hand(likelihood, z[i % 2], row, sees), rtol=1e-9)
+    assert len({tuple(kept) for kept in subsets[~ordered]}) > 4
+
+
+def test_shares_of_ordered_rows_and_of_subsets():
+    likelihood, _ = made(3)
+    torch.manual_seed(0)
+    rows = 20_000
+    ordered, kept = likelihood._subsets(rows)
+    found, sizes = ordered.flatten().numpy(), np.bincount(kept.sum(-1).numpy()[~ordered.flatten().numpy()], minlength=4)
+    assert stats.binomtest(int(found.sum()), rows, ORDERED).pvalue > 1e-6
+    share = (np.arange(20_000) + 0.5) / 20_000 * (1 - FEWEST) + FEWEST  # of the columns, uniform from FEWEST to 1
+    subset = stats.binom.pmf(np.arange(4)[:, None], 3, share).mean(1) * (1 - ORDERED - ALONE) / (1 - ORDERED)
+    assert stats.chisquare(sizes, sizes.sum() * (subset + np.eye(4)[0] * ALONE / (1 - ORDERED))).pvalue > 1e-6
 
 
 def test_a_column_that_repeats_another_is_drawn_and_filled_as_such(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from itertools import product
 
 import numpy as np
@@ -13,7 +14,7 @@ from scipy.special import log_softmax, softmax
 from vaekit.data import Layout
 from vaekit.data.tables.marginals import Marginal
 from vaekit.data.tables.score_maps import ScoreMaps
-from vaekit.distributions import LogisticMixture
+from vaekit.distributions import LogisticMixture, Subsets
 from vaekit.models.likelihoods import AutoregressiveMixed
 from vaekit.models.likelihoods.neighbours import COPY, Neighbours, PairVectors, nearness_features
 
@@ -160,11 +161,32 @@ def test_cells_that_see_no_others_see_no_pairs():
     p, rows = four_numbers(8)
     changed, usual = rows.clone(), p.log_prob(rows).detach()
     changed[:, 1:3] = rows.roll(1, 0)[:, 1:3]
-    p.alone = torch.arange(8).reshape(8, 1, 1) % 2 == 0
+    some = torch.arange(8).reshape(8, 1, 1) % 2 == 1
+    p.subsets = Subsets(some, torch.zeros(8, SLOTS, dtype=torch.bool))
     found, other = p.log_prob(rows).detach(), p.log_prob(changed).detach()
     np.testing.assert_allclose(found[1::2], usual[1::2], rtol=1e-9)
     np.testing.assert_allclose(found[::2, 4], other[::2, 4], rtol=1e-9)
     assert not np.isclose(found[1::2, 4], other[1::2, 4]).any()
+
+
+def test_a_cell_sees_the_pairs_and_neighbours_within_a_subset_of_other_columns():
+    p, rows = four_numbers(9)
+    columns = [3, 1, 2, 3, 4]  # the first cell says whether the third number is at its point mass
+    for kept in ([1, 2], [2, 4], [0, 1, 3], [0, 3, 4], range(SLOTS)):
+        subset = torch.zeros(8, SLOTS, dtype=torch.bool)
+        subset[:, list(kept)] = True
+        p.subsets = Subsets(torch.zeros(8, 1, 1, dtype=torch.bool), subset)
+        found = p.log_prob(rows).detach()
+        for cell in range(SLOTS):
+            alone = torch.full_like(rows, torch.nan)
+            seen = [k for k in kept if columns[k] != columns[cell]]
+            alone[:, seen] = rows[:, seen]
+            alone[:, SLOTS:] = rows[:, SLOTS:]
+            last, there = copy(p), ~torch.isnan(rows[:, cell])
+            last.subsets, last.orders = None, torch.tensor([*seen, cell, *set(range(SLOTS)) - {*seen, cell}]).argsort()
+            alone[:, cell] = rows[:, cell]
+            expected = last.log_prob(alone).detach()[:, cell]
+            np.testing.assert_allclose(found[there, cell], expected[there], rtol=1e-6)
 
 
 def test_a_cell_drawn_in_order_has_the_distribution_of_log_prob():
@@ -187,7 +209,7 @@ def test_a_cell_drawn_in_order_has_the_distribution_of_log_prob():
 def test_a_cell_given_the_others_sees_the_pairs_of_the_others():
     p, rows = four_numbers(7)
     for cell in range(1, SLOTS):
-        order = [c for c in range(SLOTS) if c != cell] + [cell]
+        order = [*(c for c in range(SLOTS) if c != cell), cell]
         p.orders = torch.tensor(order).argsort().expand(8, SLOTS)
         there = ~torch.isnan(rows[:, cell])
         found = p.given(rows[:, :SLOTS]).log_prob(rows)[:, cell]

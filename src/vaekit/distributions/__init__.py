@@ -1,7 +1,7 @@
 """Probability distributions that extend or replace those of `torch.distributions`."""
 
 from vaekit.distributions.autoregressive_bernoulli import AutoregressiveBernoulli
-from vaekit.distributions.autoregressive_cells import AutoregressiveCells
+from vaekit.distributions.autoregressive_cells import AutoregressiveCells, Subsets
 from vaekit.distributions.autoregressive_logistic import AutoregressiveLogistic
 from vaekit.distributions.cholesky_normal import CholeskyNormal
 from vaekit.distributions.copy_mixture import CopyMixture
@@ -41,6 +41,7 @@ __all__ = [
     "NumberGroup",
     "OrderedCategorical",
     "Reparameterized",
+    "Subsets",
     "TableCells",
     "VonMisesFisher",
 ]

@@ -7,9 +7,9 @@ The same network gives p(x_j | z, given cells) for any given cells, from which m
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import copy
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Size, Tensor
@@ -28,6 +28,8 @@ class CellNetwork(Protocol):
     """For each number, the numbers that give the values of `nearby`, shape (R, C)."""
     members: Tensor
     """The pairs of numbers that are often near each other, shape (P, 2)."""
+    columns: Tensor
+    """A number that the cells of a column have in common, shape (S,)."""
 
     def vectors(self, cells: Tensor) -> Tensor:
         """Map cells (..., S) to vectors (..., S, H), 0 where a cell is NaN."""
@@ -47,14 +49,26 @@ class CellNetwork(Protocol):
     def cell(self, cell: int, context: Tensor, decoded: Tensor, seen: Tensor) -> TableCells:
         """Return the distribution of one cell, as a row of one cell, from its context (..., H) and the cells seen."""
 
-    def number(self, cell: int) -> tuple[int, bool]:
-        """Return of which number a cell tells, or −1, and whether the cell is its score and not its choice of a point mass."""
+    def number(self, cell: int) -> tuple[int, int]:
+        """Return of which number a cell tells, or −1, and which cell chooses its point mass, or −1."""
 
     def pairs_with(self, number: int) -> list[int]:
         """Return the positions of the pairs with a number."""
 
     def settle(self, cell: int, value: Tensor) -> Tensor:
         """Round the values (...) of a cell to values that its column can have."""
+
+
+class Subsets(NamedTuple):
+    """Which cells the cells of each row see in training.
+
+    Args:
+        ordered: whether a cell sees the cells before it, shape (B, 1, 1), and not those of the subset.
+        cells: the subset, shape (B, S); a cell sees those of other columns.
+    """
+
+    ordered: Tensor
+    cells: Tensor
 
 
 class AutoregressiveCells(TableCells):
@@ -65,7 +79,7 @@ class AutoregressiveCells(TableCells):
         decoded: the decoder's output, shape (..., H).
         count: number S of cells.
         orders: places of the cells in an order of each row's own, shape (B, S); by default the cells' own order.
-        alone: whether the cells of a row see no other cells, shape (B, 1, 1); by default they do.
+        subsets: which cells are seen instead of those before; by default these.
 
     References:
         Uria, Murray and Larochelle, "A Deep and Tractable Density Estimator", 2014.
@@ -77,11 +91,11 @@ class AutoregressiveCells(TableCells):
         decoded: Tensor,
         count: int,
         orders: Tensor | None = None,
-        alone: Tensor | None = None,
+        subsets: Subsets | None = None,
     ) -> None:
         torch.distributions.Distribution.__init__(self, Size([*decoded.shape[:-1], count]), validate_args=False)
         self.network, self.decoded, self.count = network, decoded, count
-        self.orders, self.alone, self.only_common = orders, alone, False
+        self.orders, self.subsets, self.only_common = orders, subsets, False
         self.plain = self
 
     def log_prob(self, value: Tensor) -> Tensor:
@@ -90,18 +104,46 @@ class AutoregressiveCells(TableCells):
         Args:
             value: the S cells, then the logarithms of their S measures, shape (..., 2S).
         """
-        cells, network = value[..., : self.count], self.network
+        cells = value[..., : self.count]
+        sees = self._before(cells)
+        if self.subsets is not None:
+            ordered, kept = self.subsets
+            sees = [torch.where(ordered, a, b) for a, b in zip(sees, self._within(kept), strict=True)]
+        return self._see(cells, sees).log_prob(value)
+
+    def given(self, cells: Tensor) -> TableCells:
+        """Return p(x_j | z, the given cells of other columns) for every cell, as independent cells.
+
+        Args:
+            cells: the given cells, NaN elsewhere, shape (..., S).
+        """
+        return self._see(cells, self._within(torch.ones(self.count, dtype=torch.bool, device=cells.device)))
+
+    def _see(self, cells: Tensor, sees: Sequence[Tensor]) -> TableCells:
+        """Return the distribution of every cell from the other cells, pairs and neighbours that it sees."""
+        other, pair, source = sees
+        vectors, nearby = self.network.vectors(cells), torch.where(source, self.network.nearby(cells), torch.nan)
+        context = other.to(vectors.dtype) @ vectors + pair.to(vectors.dtype) @ self.network.pairs(cells)
+        return self.network.cells(context, self.decoded, nearby)
+
+    def _before(self, cells: Tensor) -> list[Tensor]:
+        """Return whether each cell sees other cells (..., S, S) and pairs (..., S, P), and numbers see sources (..., R, C)."""
         places = torch.arange(self.count, device=cells.device) if self.orders is None else self.orders
-        known = self._known_at(cells, places)
-        sees = places.unsqueeze(-2) < places.unsqueeze(-1)  # (..., S, S): whether a cell sees another one
-        sees_pair = known[..., network.members].amax(-1).unsqueeze(-2) < places.unsqueeze(-1)  # (..., S, P)
-        sees_source = known[..., network.sources] < places[..., network.slots[:, :1]]  # (..., R, C)
-        if self.alone is not None:
-            sees, sees_pair, sees_source = (each & ~self.alone for each in (sees, sees_pair, sees_source))
-        vectors = network.vectors(cells)
-        context = sees.to(vectors.dtype) @ vectors + sees_pair.to(vectors.dtype) @ network.pairs(cells)
-        nearby = torch.where(sees_source, network.nearby(cells), torch.nan)
-        return network.cells(context, self.decoded, nearby).log_prob(value)
+        known, own = self._known_at(cells, places), places.unsqueeze(-1)
+        pairs = known[..., self.network.members].amax(-1)
+        sources = known[..., self.network.sources] < places[..., self.network.slots[:, :1]]
+        return [(places.unsqueeze(-2) < own) & self._different(), pairs.unsqueeze(-2) < own, sources]
+
+    def _within(self, kept: Tensor) -> list[Tensor]:
+        """Return the same for cells that see the cells of a subset (..., S)."""
+        different, numbers = self._different(), self.network.slots[:, 0]
+        members, sources = numbers[self.network.members], numbers[self.network.sources]
+        pairs = kept[..., members].all(-1).unsqueeze(-2) & different[:, members].all(-1)
+        return [kept.unsqueeze(-2) & different, pairs, kept[..., sources]]
+
+    def _different(self) -> Tensor:
+        """Return whether two cells are of different columns, (S, S): a number's distribution holds if it is at no point mass."""
+        return self.network.columns.unsqueeze(-1) != self.network.columns
 
     def _known_at(self, cells: Tensor, places: Tensor) -> Tensor:
         """Return the place in the order at which each number is known, shape (..., R): a point mass as soon as it is chosen."""
@@ -112,17 +154,6 @@ class AutoregressiveCells(TableCells):
         """Return whether each number of rows (..., S) is one of its column's point masses, shape (..., R)."""
         own, choice = self.network.slots.unbind(-1)
         return (choice != own) & (cells[..., choice] < self.network.masses)
-
-    def given(self, cells: Tensor) -> TableCells:
-        """Return p(x_j | z, the other given cells) for every cell, as independent cells.
-
-        Args:
-            cells: the given cells, NaN elsewhere, shape (..., S).
-        """
-        vectors, own = self.network.vectors(cells), torch.arange(self.count, device=cells.device)
-        without = (self.network.slots[self.network.members] != own[:, None, None, None]).all(-1).all(-1)  # (S, P)
-        context = vectors.sum(-2, keepdim=True) - vectors + without.to(vectors.dtype) @ self.network.pairs(cells)
-        return self.network.cells(context, self.decoded, self.network.nearby(cells))
 
     def with_first(self, given: Tensor) -> AutoregressiveCells:
         """Return the same cells in another order: first the given ones, shape (..., S), and then those that are NaN there."""
@@ -165,16 +196,18 @@ class AutoregressiveCells(TableCells):
             known = ~torch.isnan(found[..., cell])
             if given is not None and bool(known.all()):
                 continue
-            one = network.cell(cell, context, self.decoded, found)
+            number, choice = network.number(cell)
+            own = choice not in (-1, cell)  # this number does not see that it is at no point mass
+            seen = context - network.vector(choice, found[..., choice]) if own else context
+            one = network.cell(cell, seen, self.decoded, found)
             one = one.common() if self.only_common else one
             value = network.settle(cell, choose(one, cell)[..., 0].to(found))
             found[..., cell] = torch.where(known, found[..., cell], value)
-            number, own = network.number(cell)
             if number >= 0:
                 at_mass = self._at_point_mass(found)[..., number]
                 if own:  # the number is not there where a point mass was chosen
                     value = value.masked_fill(at_mass, torch.nan)
-                new = (at_mass | own) & ~numbers[..., number]
+                new = (at_mass | (cell != choice)) & ~numbers[..., number]
                 completed = network.pairs(found, network.pairs_with(number)).sum(-2)  # 0 where the other is not known
                 context, numbers[..., number] = context + new.unsqueeze(-1) * completed, numbers[..., number] | new
             context = context + torch.where(known.unsqueeze(-1), 0.0, network.vector(cell, value))

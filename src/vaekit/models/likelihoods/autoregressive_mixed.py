@@ -16,19 +16,22 @@ from torch.distributions import Distribution, Independent
 
 from vaekit.data import Layout
 from vaekit.data.tables.score_maps import ScoreMaps
-from vaekit.distributions import AutoregressiveCells, CategoryGroup, NumberGroup, TableCells
+from vaekit.distributions import AutoregressiveCells, CategoryGroup, NumberGroup, Subsets, TableCells
 from vaekit.models.likelihoods.mixed import Mixed, make_mixture
 from vaekit.models.likelihoods.neighbours import Neighbours, PairVectors, number_slots
 from vaekit.networks.cell_context import CellVectors
 from vaekit.options import Width
 from vaekit.parts import PartOptions, Plan
 
-ALONE = 0.25
+ALONE = 0.3
 """Share of the training rows whose cells see no other cells, so that z must carry what the cells have in common."""
+ORDERED = 0.35
+"""Share of the training rows whose cells see the cells before them. In the rest they see a random subset of the other columns,
+so that the network also learns p(x_j | z, any cells)."""
+FEWEST = 0.3
+"""Least share of the columns of a random subset; the greatest is 1."""
 DROPOUT = 0.1
 """Share of the units of the network of cells that are left out in training."""
-SHUFFLED = 0.5
-"""Share of the training rows whose cells come in a random order, so that the network also learns p(x_j | z, any cells)."""
 
 
 class AutoregressiveMixed(Mixed):
@@ -36,8 +39,8 @@ class AutoregressiveMixed(Mixed):
 
     The cells seen so far are a sum of vectors, one for each; a network maps the sum and the decoder's output to the next
     cell's distribution. So equal columns, functions of other columns and other close dependence need not pass through z. In
-    training half of the rows have their cells in a random order: missing cells are then filled from p(x_j | z, all observed
-    cells).
+    training, cells of some rows see a random subset of the other columns: missing cells are then filled from
+    p(x_j | z, all observed cells).
 
     Args:
         layout: the cells of a row.
@@ -62,6 +65,7 @@ class AutoregressiveMixed(Mixed):
     members: Tensor
     slots: Tensor
     masses: Tensor
+    columns: Tensor
 
     class Options(PartOptions):
         """Options of the likelihood."""
@@ -93,23 +97,23 @@ class AutoregressiveMixed(Mixed):
             sources, members = self.neighbours.sources, self.near.members
         self.register_buffer("sources", sources, persistent=False)
         self.register_buffer("members", members, persistent=False)
-        self.register_buffer("slots", number_slots(layout), persistent=False)
+        self.register_buffer("slots", slots := number_slots(layout), persistent=False)
+        columns = torch.arange(layout.slots).index_copy(0, slots[:, 1], slots[:, 0])
+        self.register_buffer("columns", columns, persistent=False)
         masses = [layout.sizes[selector] - 1 if selector >= 0 else 0 for selector in layout.lists]
         self.register_buffer("masses", torch.tensor(masses or [0] * self.numbers), persistent=False)
 
     def forward(self, raw: Tensor) -> Independent[Distribution]:
         """Return the distribution over x from the decoder's output, shape (..., width)."""
-        orders = alone = None
-        if self.training:
-            rows, slots = raw.shape[-2] if raw.dim() > 1 else 1, self.layout.slots
-            usual = torch.arange(slots, device=raw.device).expand(rows, slots)
-            shuffled = torch.rand(rows, slots, device=raw.device).argsort(-1)
-            chosen = torch.rand(rows, 1, device=raw.device) < SHUFFLED
-            orders = torch.where(chosen, shuffled, usual)
-            alone = torch.rand(rows, 1, 1, device=raw.device) < ALONE
-        return Independent(
-            AutoregressiveCells(self, raw, self.layout.slots, orders, alone), self.event_dims, validate_args=False
-        )
+        subsets = self._subsets(raw.shape[-2] if raw.dim() > 1 else 1) if self.training else None
+        cells = AutoregressiveCells(self, raw, self.layout.slots, subsets=subsets)
+        return Independent(cells, self.event_dims, validate_args=False)
+
+    def _subsets(self, rows: int) -> Subsets:
+        """Choose at random which cells the cells of training rows see."""
+        kind, share = torch.rand(2, rows, 1, device=self.columns.device)
+        kept = torch.rand(rows, self.layout.slots, device=self.columns.device) < FEWEST + (1 - FEWEST) * share
+        return Subsets((kind > 1 - ORDERED).unsqueeze(-1), kept[:, self.columns] & (kind > ALONE))
 
     def vectors(self, cells: Tensor) -> Tensor:
         """Map cells (..., S) to vectors (..., S, width), 0 where a cell is NaN."""
@@ -183,11 +187,12 @@ class AutoregressiveMixed(Mixed):
         inner = F.dropout(seen + F.silu(self.inner(seen)), DROPOUT, self.training)
         return F.silu(self.last(inner))
 
-    def number(self, cell: int) -> tuple[int, bool]:
-        """Return of which number a cell tells, or −1, and whether the cell is its score and not its choice of a point mass."""
-        if cell >= len(self.layout.sizes):
-            return cell - len(self.layout.sizes), True
-        return self.lists.index(cell) if cell in self.lists else -1, False
+    def number(self, cell: int) -> tuple[int, int]:
+        """Return of which number a cell tells, or −1, and which cell chooses its point mass, or −1."""
+        number = cell - len(self.layout.sizes)
+        if number < 0:
+            return (self.lists.index(cell), cell) if cell in self.lists else (-1, -1)
+        return number, self.lists[number] if self.lists else -1
 
     def pairs_with(self, number: int) -> list[int]:
         """Return the positions of the pairs with a number."""
