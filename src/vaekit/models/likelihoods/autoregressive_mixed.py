@@ -97,6 +97,10 @@ class AutoregressiveMixed(Mixed):
             sources, members = self.neighbours.sources, self.near.members
         self.register_buffer("sources", sources, persistent=False)
         self.register_buffer("members", members, persistent=False)
+        self._register_slots(layout)
+
+    def _register_slots(self, layout: Layout) -> None:
+        """Keep which cells say what each number is, how many point masses it has, and which cells are of one column."""
         self.register_buffer("slots", slots := number_slots(layout), persistent=False)
         columns = torch.arange(layout.slots).index_copy(0, slots[:, 1], slots[:, 0])
         self.register_buffer("columns", columns, persistent=False)

@@ -20,15 +20,12 @@ STRIDE = 0.3
 """Normal scores by which a shift of 1 moves a component."""
 NARROWEST, WIDEST = -9.0, 1.0
 """Bounds of the log-scale of a component near a neighbour."""
-
-
 BUMPS = (0.01, 0.1, 0.5)
 """Widths of the bumps that show how near two numbers are, in normal scores."""
 STEPS = (0.05, 0.5)
 """Normal scores over which smooth steps show which of two numbers is greater."""
-
-
 FEATURES = len(BUMPS) + len(STEPS) + 1
+"""Numbers that describe a pair."""
 
 
 def number_slots(layout: Layout) -> Tensor:
@@ -100,7 +97,7 @@ class PairVectors(nn.Module):
 
     def __init__(self, layout: Layout, maps: ScoreMaps, width: int) -> None:
         super().__init__()
-        self.maps, self.numbers, listed = maps, NumberValues(layout, maps), layout.neighbours
+        self.maps, self.read, listed = maps, NumberValues(layout, maps), layout.neighbours
         pairs = [(i, j) for i, own in enumerate(listed) for j in own if j < i or i not in listed[j]]
         self.register_buffer("members", torch.tensor(pairs), persistent=False)
         self.pairs_with = [[at for at, pair in enumerate(pairs) if n in pair] for n in range(len(listed))]
@@ -116,8 +113,8 @@ class PairVectors(nn.Module):
         """
         chosen = slice(None) if only is None else only
         (targets, sources), values = self.members[chosen].unbind(-1), self.values[chosen]
-        own = self.maps.scores(self.numbers(cells, targets), targets)
-        other = self.maps.scores(self.maps.to_grid(self.numbers(cells, sources), targets), targets)
+        own = self.maps.scores(self.read(cells, targets), targets)
+        other = self.maps.scores(self.maps.to_grid(self.read(cells, sources), targets), targets)
         return torch.einsum("...pf,pfh->...ph", nearness_features(own - other).to(values.dtype), values)
 
 
@@ -142,7 +139,7 @@ class Neighbours(nn.Module):
     def __init__(self, layout: Layout, maps: ScoreMaps, width: int) -> None:
         super().__init__()
         numbers, most = len(layout.neighbours), max(map(len, layout.neighbours))
-        self.maps, self.values, self.on_grid = maps, NumberValues(layout, maps), sum(layout.on_grid)
+        self.maps, self.read, self.on_grid = maps, NumberValues(layout, maps), sum(layout.on_grid)
         listed = torch.tensor([[*own, *[-1] * (most - len(own))] for own in layout.neighbours])
         self.register_buffer("sources", listed, persistent=False)
         self.register_buffer("targets", torch.arange(numbers).unsqueeze(-1).expand(-1, most), persistent=False)
@@ -159,7 +156,7 @@ class Neighbours(nn.Module):
         """
         own = slice(None) if number is None else slice(number, number + 1)
         shape, sources, targets = self.sources[own].shape, self.sources[own].flatten(), self.targets[own].flatten()
-        scores = self.maps.scores(self.maps.round(self.values(cells, sources), targets), targets)
+        scores = self.maps.scores(self.maps.round(self.read(cells, sources), targets), targets)
         return scores.masked_fill(sources < 0, torch.nan).unflatten(-1, shape).to(cells)
 
     def forward(self, mixture: LogisticMixture, features: Tensor, nearby: Tensor, own: slice) -> LogisticMixture:
