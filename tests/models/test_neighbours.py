@@ -16,7 +16,7 @@ from vaekit.data.tables.marginals import Marginal
 from vaekit.data.tables.score_maps import ScoreMaps
 from vaekit.distributions import LogisticMixture, Subsets
 from vaekit.models.likelihoods import AutoregressiveMixed
-from vaekit.models.likelihoods.neighbours import COPY, Neighbours, PairVectors, nearness_features
+from vaekit.models.likelihoods.neighbours import COPY, Neighbours, PairVectors, find_pairs, nearness_features
 
 WHOLE = Marginal(bounds=(0, 3), knots=(-0.5, 3.5), scores=(-1.5, 1.5), tails=(1.0, 1.0), spacing=1.0)
 SHIFTED = Marginal(
@@ -146,6 +146,14 @@ def four_numbers(seed):
                 (row[place],), (row[SLOTS + place],) = marginal.score_cells(np.array([float(value)]))
     p = likelihood(torch.randn(8, likelihood.parameters_per_feature).double()).base_dist
     return p, torch.from_numpy(rows)
+
+
+def test_pairs_that_are_high_in_a_list_come_first_and_are_few():
+    assert find_pairs([(2, 1), (0,), (0, 3), ()]) == [(1, 0), (2, 0), (3, 2)]
+    everyone = [tuple(j for j in range(40) if j != i) for i in range(40)]
+    found = find_pairs(everyone)
+    assert len(set(found)) == len(found) == 128
+    assert {0, 1} <= {n for pair in found for n in pair}
 
 
 def test_a_pair_is_compared_on_the_grid_of_the_first():

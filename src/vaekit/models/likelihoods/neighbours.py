@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +27,8 @@ STEPS = (0.05, 0.5)
 """Normal scores over which smooth steps show which of two numbers is greater."""
 FEATURES = len(BUMPS) + len(STEPS) + 1
 """Numbers that describe a pair."""
+MOST_PAIRS = 128
+"""Most pairs that cells see, so that the cost stays linear in the number of columns."""
 
 
 def number_slots(layout: Layout) -> Tensor:
@@ -78,6 +81,24 @@ def nearness_features(difference: Tensor) -> Tensor:
     return torch.cat([torch.exp(-0.5 * (d / bumps).square()), torch.tanh(d / steps), (d == 0).to(d)], -1) * there
 
 
+def find_pairs(neighbours: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
+    """Return the pairs of neighbours, at most `MOST_PAIRS`, those that are high in a list first.
+
+    Args:
+        neighbours: the neighbours of each number, the nearest first.
+
+    Examples:
+        >>> find_pairs([(1, 2), (0,), ()])
+        [(1, 0), (2, 0)]
+    """
+    ranks: dict[tuple[int, int], int] = {}
+    for number, own in enumerate(neighbours):
+        for rank, other in enumerate(own):
+            pair = max(number, other), min(number, other)
+            ranks[pair] = min(rank, ranks.get(pair, rank))
+    return sorted(ranks, key=lambda pair: (ranks[pair], pair))[:MOST_PAIRS]
+
+
 class PairVectors(nn.Module):
     """Map each pair of neighbours in a row to a vector that tells the other cells how near the two numbers are.
 
@@ -97,10 +118,10 @@ class PairVectors(nn.Module):
 
     def __init__(self, layout: Layout, maps: ScoreMaps, width: int) -> None:
         super().__init__()
-        self.maps, self.read, listed = maps, NumberValues(layout, maps), layout.neighbours
-        pairs = [(i, j) for i, own in enumerate(listed) for j in own if j < i or i not in listed[j]]
+        self.maps, self.read = maps, NumberValues(layout, maps)
+        pairs = find_pairs(layout.neighbours)
         self.register_buffer("members", torch.tensor(pairs), persistent=False)
-        self.pairs_with = [[at for at, pair in enumerate(pairs) if n in pair] for n in range(len(listed))]
+        self.pairs_with = [[at for at, pair in enumerate(pairs) if n in pair] for n in range(len(layout.neighbours))]
         spread = 1 / math.sqrt(layout.slots * FEATURES)
         self.values = nn.Parameter(spread * torch.randn(len(pairs), FEATURES, width))
 
