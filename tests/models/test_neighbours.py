@@ -22,6 +22,7 @@ WHOLE = Marginal(bounds=(0, 3), knots=(-0.5, 3.5), scores=(-1.5, 1.5), tails=(1.
 SHIFTED = Marginal(
     bounds=(1, 4), knots=(0.5, 2.0, 4.5), scores=(-2, -0.5, 1), tails=(1, 1), spacing=1.0, point_masses=(2.0,)
 )
+TWICE = SHIFTED.model_copy(update={"point_masses": (2.0, 3.0)})
 LINE = Marginal(knots=(0.0, 4.0), scores=(-1.0, 1.0), tails=(0.5, 0.5))
 MARGINALS = (WHOLE, SHIFTED, LINE)
 LAYOUT = Layout(
@@ -121,15 +122,15 @@ def test_a_pair_shows_how_near_its_numbers_are():
 
 HALVES = Marginal(bounds=(0, 4), knots=(-0.25, 4.25), scores=(-1.0, 1.0), tails=(1.0, 1.0), spacing=0.5)
 FOUR = Layout(
-    sizes=(2,),
+    sizes=(3,),
     on_grid=(True, True, True, False),
-    edges=(HALVES.edge_scores, WHOLE.edge_scores, SHIFTED.edge_scores, LINE.edge_scores),
+    edges=(HALVES.edge_scores, WHOLE.edge_scores, TWICE.edge_scores, LINE.edge_scores),
     lists=(-1, -1, 0, -1),
-    marginals=(HALVES, WHOLE, SHIFTED, LINE),
+    marginals=(HALVES, WHOLE, TWICE, LINE),
     neighbours=((1, 2, 3), (0, 2), (0, 1, 3), (0, 2)),
     exact=(True, True, True, False),
 )
-"""Four numbers; the third may be at a point mass, and this is chosen before the first number is drawn."""
+"""Four numbers; the third may be at one of two point masses, and this is chosen before the first number is drawn."""
 SLOTS = FOUR.slots
 
 
@@ -139,21 +140,22 @@ def four_numbers(seed):
     rows = np.full((8, 2 * SLOTS), np.nan)
     for at, row in enumerate(rows):
         whole = rng.integers(0, 4)
-        values = rng.choice([0.0, 0.5, 1.0, 2.5, 3.0]), whole, (2.0 if at % 2 else 3.0), whole + rng.uniform(0, 0.2)
-        row[0], row[SLOTS] = values[2] != 2, 0
+        values = rng.choice([0.0, 0.5, 1.0, 2.5, 3.0]), whole, (2.0, 4.0, 3.0, 1.0)[at % 4], whole + rng.uniform(0, 0.2)
+        row[0], row[SLOTS] = {2.0: 0, 3.0: 1}.get(values[2], 2), 0
         for place, (value, marginal) in enumerate(zip(values, FOUR.marginals, strict=True), 1):
-            if place != 3 or value != 2:
+            if place != 3 or value not in TWICE.point_masses:
                 (row[place],), (row[SLOTS + place],) = marginal.score_cells(np.array([float(value)]))
     p = likelihood(torch.randn(8, likelihood.parameters_per_feature).double()).base_dist
     return p, torch.from_numpy(rows)
 
 
 def test_pairs_that_are_high_in_a_list_come_first_and_are_few():
-    assert find_pairs([(2, 1), (0,), (0, 3), ()]) == [(1, 0), (2, 0), (3, 2)]
-    everyone = [tuple(j for j in range(40) if j != i) for i in range(40)]
+    assert find_pairs([(3, 1), (0, 2), (3,), (0, 2)]) == [(3, 0), (1, 0), (3, 2), (2, 1)]
+    everyone = [tuple((i + 1 + j) % 40 for j in range(39)) for i in range(40)]
     found = find_pairs(everyone)
     assert len(set(found)) == len(found) == 128
-    assert {0, 1} <= {n for pair in found for n in pair}
+    assert {n for pair in found for n in pair} == set(range(40))
+    assert len(find_pairs([((i + 1) % 300, (i + 2) % 300) for i in range(300)])) == 300  # the first of each number
 
 
 def test_a_pair_is_compared_on_the_grid_of_the_first():
@@ -197,6 +199,30 @@ def test_a_cell_sees_the_pairs_and_neighbours_within_a_subset_of_other_columns()
             np.testing.assert_allclose(found[there, cell], expected[there], rtol=1e-6)
 
 
+def test_subsets_have_all_cells_of_a_column_or_none():
+    torch.manual_seed(0)
+    kept = moved(0, FOUR)._subsets(200).cells
+    assert torch.equal(kept[:, 0], kept[:, 3])
+    assert not torch.equal(kept[:, 1], kept[:, 3])
+
+
+def test_a_layout_without_point_masses_needs_no_lists():
+    plain = FOUR.model_copy(
+        update={"sizes": (), "lists": (), "neighbours": (), "marginals": (HALVES, WHOLE, WHOLE, LINE)}
+    )
+    with_lists = plain.model_copy(update={"lists": (-1,) * 4})
+    rows = torch.randn(3, 8).double()
+    a, b = (
+        moved(1, layout)(torch.zeros(moved(1, layout).parameters_per_feature).double())
+        for layout in (plain, with_lists)
+    )
+    torch.testing.assert_close(a.log_prob(rows), b.log_prob(rows), rtol=0, atol=0)
+    torch.manual_seed(0)
+    drawn = a.base_dist.sample((2,))
+    torch.manual_seed(0)
+    torch.testing.assert_close(drawn, b.base_dist.sample((2,)), rtol=0, atol=0)
+
+
 def test_a_cell_drawn_in_order_has_the_distribution_of_log_prob():
     p, rows = four_numbers(6)
     measured = []
@@ -207,11 +233,26 @@ def test_a_cell_drawn_in_order_has_the_distribution_of_log_prob():
 
     p._in_order((8,), None, choose)
     np.testing.assert_allclose(torch.stack(measured, -1), p.log_prob(rows).detach(), rtol=1e-6)
-    given = rows[:, :SLOTS].clone()
-    given[:, 1] = torch.nan  # the first number comes after the others, and sees the pairs that they are
-    measured.clear()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_missing_cells_are_drawn_in_order_after_the_given_ones(seed):
+    p, rows = four_numbers(seed)
+    columns = np.array([3, 1, 2, 3, 4])  # the first cell chooses the point mass of the third number
+    missing = torch.from_numpy((np.random.default_rng(seed).random((8, 5)) < 0.5)[:, columns])
+    missing[:, 1] |= ~missing.any(-1)
+    given, measured = rows[:, :SLOTS].masked_fill(missing, torch.nan), {}
+
+    def choose(one, cell):
+        measured[cell] = one.log_prob(rows[:, [cell, SLOTS + cell]])[:, 0]
+        return torch.nan_to_num(rows[:, cell : cell + 1])
+
     p._in_order((8,), given, choose)
-    np.testing.assert_allclose(measured[0], p.with_first(given).log_prob(rows).detach()[:, 1], rtol=1e-6)
+    expected = p.with_first(given).log_prob(rows).detach()
+    for cell in range(SLOTS):
+        own = missing[:, cell] & ~torch.isnan(rows[:, cell])
+        if own.any():
+            np.testing.assert_allclose(measured[cell][own], expected[own, cell], rtol=1e-6)
 
 
 def test_a_cell_given_the_others_sees_the_pairs_of_the_others():

@@ -2,12 +2,13 @@
 
     p(x|z) = Π_j p(x_j | z, observed cells before j)          the cells in one fixed order
 
+The distribution of a number is the one that it has if it is at no point mass; the choice of a point mass is a cell before it.
 The same network gives p(x_j | z, given cells) for any given cells, from which missing cells are filled one after another.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from copy import copy
 from typing import NamedTuple, Protocol
 
@@ -29,7 +30,7 @@ class CellNetwork(Protocol):
     members: Tensor
     """The pairs of numbers that are often near each other, shape (P, 2)."""
     columns: Tensor
-    """A number that the cells of a column have in common, shape (S,)."""
+    """The column of each cell, as the index of one of its cells, shape (S,)."""
 
     def vectors(self, cells: Tensor) -> Tensor:
         """Map cells (..., S) to vectors (..., S, H), 0 where a cell is NaN."""
@@ -64,11 +65,25 @@ class Subsets(NamedTuple):
 
     Args:
         ordered: whether a cell sees the cells before it, shape (B, 1, 1), and not those of the subset.
-        cells: the subset, shape (B, S); a cell sees those of other columns.
+        cells: the subset, shape (B, S), which has all cells of a column or none; a cell sees those of other columns.
     """
 
     ordered: Tensor
     cells: Tensor
+
+
+class Seen(NamedTuple):
+    """What each cell sees.
+
+    Args:
+        cells: whether it sees other cells, shape (..., S, S).
+        pairs: whether it sees pairs of numbers, shape (..., S, P).
+        sources: whether a number sees the numbers that it may be near, shape (..., R, C).
+    """
+
+    cells: Tensor
+    pairs: Tensor
+    sources: Tensor
 
 
 class AutoregressiveCells(TableCells):
@@ -79,7 +94,7 @@ class AutoregressiveCells(TableCells):
         decoded: the decoder's output, shape (..., H).
         count: number S of cells.
         orders: places of the cells in an order of each row's own, shape (B, S); by default the cells' own order.
-        subsets: which cells are seen instead of those before; by default these.
+        subsets: in training, which rows see a random subset of the cells; by default, all rows see the cells before.
 
     References:
         Uria, Murray and Larochelle, "A Deep and Tractable Density Estimator", 2014.
@@ -105,11 +120,11 @@ class AutoregressiveCells(TableCells):
             value: the S cells, then the logarithms of their S measures, shape (..., 2S).
         """
         cells = value[..., : self.count]
-        sees = self._before(cells)
+        seen = self._before(cells)
         if self.subsets is not None:
             ordered, kept = self.subsets
-            sees = [torch.where(ordered, a, b) for a, b in zip(sees, self._within(kept), strict=True)]
-        return self._see(cells, sees).log_prob(value)
+            seen = Seen(*(torch.where(ordered, a, b) for a, b in zip(seen, self._within(kept), strict=True)))
+        return self._see(cells, seen).log_prob(value)
 
     def given(self, cells: Tensor) -> TableCells:
         """Return p(x_j | z, the given cells of other columns) for every cell, as independent cells.
@@ -119,30 +134,29 @@ class AutoregressiveCells(TableCells):
         """
         return self._see(cells, self._within(torch.ones(self.count, dtype=torch.bool, device=cells.device)))
 
-    def _see(self, cells: Tensor, sees: Sequence[Tensor]) -> TableCells:
-        """Return the distribution of every cell from the other cells, pairs and neighbours that it sees."""
-        other, pair, source = sees
-        vectors, nearby = self.network.vectors(cells), torch.where(source, self.network.nearby(cells), torch.nan)
-        context = other.to(vectors.dtype) @ vectors + pair.to(vectors.dtype) @ self.network.pairs(cells)
+    def _see(self, cells: Tensor, seen: Seen) -> TableCells:
+        """Return the distribution of every cell from what it sees."""
+        vectors, nearby = self.network.vectors(cells), torch.where(seen.sources, self.network.nearby(cells), torch.nan)
+        context = seen.cells.to(vectors.dtype) @ vectors + seen.pairs.to(vectors.dtype) @ self.network.pairs(cells)
         return self.network.cells(context, self.decoded, nearby)
 
-    def _before(self, cells: Tensor) -> list[Tensor]:
-        """Return whether each cell sees other cells (..., S, S) and pairs (..., S, P), and numbers see sources (..., R, C)."""
+    def _before(self, cells: Tensor) -> Seen:
+        """Return what cells see that see those before them."""
         places = torch.arange(self.count, device=cells.device) if self.orders is None else self.orders
         known, own = self._known_at(cells, places), places.unsqueeze(-1)
         pairs = known[..., self.network.members].amax(-1)
         sources = known[..., self.network.sources] < places[..., self.network.slots[:, :1]]
-        return [(places.unsqueeze(-2) < own) & self._different(), pairs.unsqueeze(-2) < own, sources]
+        return Seen((places.unsqueeze(-2) < own) & self._different(), pairs.unsqueeze(-2) < own, sources)
 
-    def _within(self, kept: Tensor) -> list[Tensor]:
-        """Return the same for cells that see the cells of a subset (..., S)."""
+    def _within(self, kept: Tensor) -> Seen:
+        """Return what cells see that see a subset of the cells (..., S), as in `Subsets`."""
         different, numbers = self._different(), self.network.slots[:, 0]
         members, sources = numbers[self.network.members], numbers[self.network.sources]
         pairs = kept[..., members].all(-1).unsqueeze(-2) & different[:, members].all(-1)
-        return [kept.unsqueeze(-2) & different, pairs, kept[..., sources]]
+        return Seen(kept.unsqueeze(-2) & different, pairs, kept[..., sources])
 
     def _different(self) -> Tensor:
-        """Return whether two cells are of different columns, (S, S): a number's distribution holds if it is at no point mass."""
+        """Return whether two cells are of different columns, shape (S, S)."""
         return self.network.columns.unsqueeze(-1) != self.network.columns
 
     def _known_at(self, cells: Tensor, places: Tensor) -> Tensor:
@@ -165,7 +179,8 @@ class AutoregressiveCells(TableCells):
 
         Args:
             uniform: two numbers in (0, 1) for each cell, shape (..., S, 2).
-            given: cells that stay as they are, NaN elsewhere, shape (..., S); none by default.
+            given: cells that stay as they are, NaN elsewhere, shape (..., S); none by default. A number is given with its
+                choice of a point mass.
         """
         return self._in_order(uniform.shape[:-2], given, lambda one, cell: one.draw(uniform[..., cell : cell + 1, :]))
 
@@ -197,18 +212,20 @@ class AutoregressiveCells(TableCells):
             if given is not None and bool(known.all()):
                 continue
             number, choice = network.number(cell)
-            own = choice not in (-1, cell)  # this number does not see that it is at no point mass
-            seen = context - network.vector(choice, found[..., choice]) if own else context
+            has_choice = choice not in (-1, cell)  # the cell is a number; it does not see that it is at no point mass
+            seen = context - network.vector(choice, found[..., choice]) if has_choice else context
             one = network.cell(cell, seen, self.decoded, found)
             one = one.common() if self.only_common else one
             value = network.settle(cell, choose(one, cell)[..., 0].to(found))
             found[..., cell] = torch.where(known, found[..., cell], value)
             if number >= 0:
                 at_mass = self._at_point_mass(found)[..., number]
-                if own:  # the number is not there where a point mass was chosen
+                if has_choice:  # the number is not there where a point mass was chosen
                     value = value.masked_fill(at_mass, torch.nan)
                 new = (at_mass | (cell != choice)) & ~numbers[..., number]
-                completed = network.pairs(found, network.pairs_with(number)).sum(-2)  # 0 where the other is not known
-                context, numbers[..., number] = context + new.unsqueeze(-1) * completed, numbers[..., number] | new
+                numbers[..., number] |= new
+                if pairs := network.pairs_with(number):
+                    completed = network.pairs(found, pairs).sum(-2)  # 0 where the other number is not known
+                    context = context + new.unsqueeze(-1) * completed
             context = context + torch.where(known.unsqueeze(-1), 0.0, network.vector(cell, value))
         return found

@@ -89,12 +89,12 @@ class AutoregressiveMixed(Mixed):
         self.places = [(group, place) for group, size in enumerate(sizes) for place in range(size[0])]
         self.heads = nn.ParameterList(0.1 / width**0.5 * torch.randn(size) for size in sizes)
         self.maps = ScoreMaps(layout.marginals) if layout.marginals else None
-        self.neighbours = self.near = None
+        self.neighbours = self.pair_vectors = None
         sources, members = torch.zeros(self.numbers, 0, dtype=torch.long), torch.zeros(0, 2, dtype=torch.long)
         if self.maps is not None and any(layout.neighbours):
             self.neighbours = Neighbours(layout, self.maps, width)
-            self.near = PairVectors(layout, self.maps, width)
-            sources, members = self.neighbours.sources, self.near.members
+            self.pair_vectors = PairVectors(layout, self.maps, width)
+            sources, members = self.neighbours.sources, self.pair_vectors.members
         self.register_buffer("sources", sources, persistent=False)
         self.register_buffer("members", members, persistent=False)
         self._register_slots(layout)
@@ -136,9 +136,9 @@ class AutoregressiveMixed(Mixed):
 
     def pairs(self, cells: Tensor, only: list[int] | None = None) -> Tensor:
         """Map cells (..., S) to vectors of pairs of numbers (..., P, width), or of only some of them."""
-        if self.near is None:
+        if self.pair_vectors is None:
             return self.own.new_empty(*cells.shape[:-1], 0, self.own.shape[-1])
-        found: Tensor = self.near(cells, only)
+        found: Tensor = self.pair_vectors(cells, only)
         return found
 
     def cells(self, context: Tensor, decoded: Tensor, nearby: Tensor) -> TableCells:
@@ -200,7 +200,7 @@ class AutoregressiveMixed(Mixed):
 
     def pairs_with(self, number: int) -> list[int]:
         """Return the positions of the pairs with a number."""
-        return self.near.pairs_with[number] if self.near is not None else []
+        return self.pair_vectors.pairs_with[number] if self.pair_vectors is not None else []
 
     def settle(self, cell: int, value: Tensor) -> Tensor:
         """Round a normal score (...) to that of a value which its column can have; a category stays as it is."""

@@ -28,7 +28,7 @@ STEPS = (0.05, 0.5)
 FEATURES = len(BUMPS) + len(STEPS) + 1
 """Numbers that describe a pair."""
 MOST_PAIRS = 128
-"""Most pairs that cells see, so that the cost stays linear in the number of columns."""
+"""Most pairs that cells see in a table of fewer numbers, so that pairs cost little more than the cells themselves."""
 
 
 def number_slots(layout: Layout) -> Tensor:
@@ -63,17 +63,19 @@ class NumberValues(nn.Module):
         Returns:
             Shape (..., P), double precision.
         """
-        own, lists = self.slots[which].unbind(-1)
+        own, choice = self.slots[which].unbind(-1)
         scores = cells[..., own]
         values = self.maps.values(torch.nan_to_num(scores), which).masked_fill(torch.isnan(scores), torch.nan)
-        chosen = torch.where(lists == own, -1.0, torch.nan_to_num(cells[..., lists], nan=-1.0)).long()
+        chosen = torch.nan_to_num(
+            cells[..., choice], nan=-1.0
+        ).long()  # of no meaning, and not used, without point masses
         return torch.where(chosen >= 0, self.maps.mass(chosen, which, values), values)
 
 
 def nearness_features(difference: Tensor) -> Tensor:
     """Return features of differences d of normal scores, shape (..., 6), 0 where a difference is NaN.
 
-    They are bumps exp(−½(d/w)²), smooth steps tanh(d/w), and whether d = 0.
+    They are bumps exp(−½(d/w)²), smooth steps tanh(d/w), and whether d = 0, as for equal values on a grid.
     """
     there = ~torch.isnan(difference).unsqueeze(-1)
     d = torch.nan_to_num(difference).unsqueeze(-1)
@@ -82,21 +84,24 @@ def nearness_features(difference: Tensor) -> Tensor:
 
 
 def find_pairs(neighbours: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
-    """Return the pairs of neighbours, at most `MOST_PAIRS`, those that are high in a list first.
+    """Return the pairs of neighbours: first each number's most frequent one, then each one's second, and so on.
 
     Args:
-        neighbours: the neighbours of each number, the nearest first.
+        neighbours: the neighbours of each number, the most frequent first.
+
+    Returns:
+        At most `MOST_PAIRS` pairs, or as many as there are numbers if they are more.
 
     Examples:
-        >>> find_pairs([(1, 2), (0,), ()])
-        [(1, 0), (2, 0)]
+        >>> find_pairs([(2, 1), (0,), (0,)])
+        [(2, 0), (1, 0)]
     """
-    ranks: dict[tuple[int, int], int] = {}
-    for number, own in enumerate(neighbours):
-        for rank, other in enumerate(own):
-            pair = max(number, other), min(number, other)
-            ranks[pair] = min(rank, ranks.get(pair, rank))
-    return sorted(ranks, key=lambda pair: (ranks[pair], pair))[:MOST_PAIRS]
+    found: dict[tuple[int, int], None] = {}
+    for rank in range(max(map(len, neighbours))):
+        for number, own in enumerate(neighbours):
+            if rank < len(own):
+                found.setdefault((max(number, own[rank]), min(number, own[rank])))
+    return list(found)[: max(MOST_PAIRS, len(neighbours))]
 
 
 class PairVectors(nn.Module):
