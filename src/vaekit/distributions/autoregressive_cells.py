@@ -114,7 +114,7 @@ class AutoregressiveCells(TableCells):
         self.plain = self
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Return log p(x_j | z, observed cells before j) of each cell in nats, or 0 if the cell is unobserved.
+        """Return log p(x_j | z, observed cells that cell j sees) of each cell in nats, or 0 if the cell is unobserved.
 
         Args:
             value: the S cells, then the logarithms of their S measures, shape (..., 2S).
@@ -141,7 +141,7 @@ class AutoregressiveCells(TableCells):
         return self.network.cells(context, self.decoded, nearby)
 
     def _before(self, cells: Tensor) -> Seen:
-        """Return what cells see that see those before them."""
+        """Return what cells see if they see the cells before them."""
         places = torch.arange(self.count, device=cells.device) if self.orders is None else self.orders
         known, own = self._known_at(cells, places), places.unsqueeze(-1)
         pairs = known[..., self.network.members].amax(-1)
@@ -149,7 +149,7 @@ class AutoregressiveCells(TableCells):
         return Seen((places.unsqueeze(-2) < own) & self._different(), pairs.unsqueeze(-2) < own, sources)
 
     def _within(self, kept: Tensor) -> Seen:
-        """Return what cells see that see a subset of the cells (..., S), as in `Subsets`."""
+        """Return what cells see if they see a subset of the cells (..., S), as in `Subsets`."""
         different, numbers = self._different(), self.network.slots[:, 0]
         members, sources = numbers[self.network.members], numbers[self.network.sources]
         pairs = kept[..., members].all(-1).unsqueeze(-2) & different[:, members].all(-1)
