@@ -181,7 +181,7 @@ def test_cells_that_see_no_others_see_no_pairs():
 
 def test_a_cell_sees_the_pairs_and_neighbours_within_a_subset_of_other_columns():
     p, rows = four_numbers(9)
-    columns = [3, 1, 2, 3, 4]  # the first cell says whether the third number is at its point mass
+    columns = [3, 1, 2, 3, 4]  # the first cell chooses the point mass of the third number
     for kept in ([1, 2], [2, 4], [0, 1, 3], [0, 3, 4], range(SLOTS)):
         subset = torch.zeros(8, SLOTS, dtype=torch.bool)
         subset[:, list(kept)] = True

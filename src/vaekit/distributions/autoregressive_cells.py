@@ -2,7 +2,7 @@
 
     p(x|z) = Π_j p(x_j | z, observed cells before j)          the cells in one fixed order
 
-The distribution of a number is the one that it has if it is at no point mass; the choice of a point mass is a cell before it.
+The distribution of a number is conditional on its being at no point mass, which a cell before it decides.
 The same network gives p(x_j | z, given cells) for any given cells, from which missing cells are filled one after another.
 """
 

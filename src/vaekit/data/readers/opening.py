@@ -102,7 +102,7 @@ def _open_object(value: object) -> Source:
 
 
 def _nearby(path: Path) -> str:
-    known = ["digits", *(p.name for p in path.parent.iterdir())] if path.parent.is_dir() else ["digits"]
+    known = [DIGITS, *(p.name for p in path.parent.iterdir())] if path.parent.is_dir() else [DIGITS]
     hint = did_you_mean(path.name, known)
     return (
         hint
@@ -116,7 +116,7 @@ def digits() -> Source:
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
-    return Source(bunch.images.astype(np.uint8)[..., None], bunch.target, picture=True, levels=17, origin="digits")
+    return Source(bunch.images.astype(np.uint8)[..., None], bunch.target, picture=True, levels=17, origin=DIGITS)
 
 
 def _open_file(path: Path, options: DataOptions, known: tuple[Column, ...]) -> Source:

@@ -193,10 +193,10 @@ class AutoregressiveMixed(Mixed):
 
     def number(self, cell: int) -> tuple[int, int]:
         """Return of which number a cell tells, or −1, and which cell chooses its point mass, or −1."""
-        number = cell - len(self.layout.sizes)
+        number, lists = cell - len(self.layout.sizes), self.layout.lists
         if number < 0:
-            return (self.lists.index(cell), cell) if cell in self.lists else (-1, -1)
-        return number, self.lists[number] if self.lists else -1
+            return (lists.index(cell), cell) if cell in lists else (-1, -1)
+        return number, lists[number] if lists else -1
 
     def pairs_with(self, number: int) -> list[int]:
         """Return the positions of the pairs with a number."""

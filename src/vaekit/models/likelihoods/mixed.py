@@ -68,8 +68,7 @@ class Mixed(Likelihood):
     selectors: Tensor
 
     def __init__(self, layout: Layout, components: int = 3, missing: str = "ignored") -> None:
-        self.layout, self.lists = layout, layout.lists
-        self.components, self.missing = components, missing
+        self.layout, self.components, self.missing = layout, components, missing
         self.groups, self.numbers = _groups(layout.sizes), len(layout.on_grid)
         self.logit_count = sum(len(group) * max(group) for group in self.groups)
         super().__init__(())

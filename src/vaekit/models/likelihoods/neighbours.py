@@ -28,7 +28,7 @@ STEPS = (0.05, 0.5)
 FEATURES = len(BUMPS) + len(STEPS) + 1
 """Numbers that describe a pair."""
 MOST_PAIRS = 128
-"""Most pairs that cells see in a table of fewer numbers, so that pairs cost little more than the cells themselves."""
+"""Cells see at most so many pairs, or as many as there are numbers if these are more: pairs cost little more than cells."""
 
 
 def number_slots(layout: Layout) -> Tensor:
@@ -66,9 +66,7 @@ class NumberValues(nn.Module):
         own, choice = self.slots[which].unbind(-1)
         scores = cells[..., own]
         values = self.maps.values(torch.nan_to_num(scores), which).masked_fill(torch.isnan(scores), torch.nan)
-        chosen = torch.nan_to_num(
-            cells[..., choice], nan=-1.0
-        ).long()  # of no meaning, and not used, without point masses
+        chosen = torch.nan_to_num(cells[..., choice], nan=-1.0).long()  # not used by columns without point masses
         return torch.where(chosen >= 0, self.maps.mass(chosen, which, values), values)
 
 
