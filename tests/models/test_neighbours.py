@@ -16,7 +16,14 @@ from vaekit.data.tables.marginals import Marginal
 from vaekit.data.tables.score_maps import ScoreMaps
 from vaekit.distributions import LogisticMixture, Subsets
 from vaekit.models.likelihoods import AutoregressiveMixed
-from vaekit.models.likelihoods.neighbours import COPY, Neighbours, PairVectors, find_pairs, nearness_features
+from vaekit.models.likelihoods.neighbours import (
+    COPY,
+    Neighbours,
+    NumberValues,
+    PairVectors,
+    find_pairs,
+    nearness_features,
+)
 
 WHOLE = Marginal(bounds=(0, 3), knots=(-0.5, 3.5), scores=(-1.5, 1.5), tails=(1.0, 1.0), spacing=1.0)
 SHIFTED = Marginal(
@@ -65,7 +72,7 @@ def test_the_values_of_neighbours_are_scores_in_the_column_itself():
 @pytest.mark.parametrize("real", [False, True])
 def test_the_mixture_has_components_near_neighbours_and_copies_of_them(real):
     torch.manual_seed(1)
-    part = Neighbours(LAYOUT, ScoreMaps(MARGINALS), 4).double()
+    part = Neighbours(LAYOUT, NumberValues(LAYOUT, ScoreMaps(MARGINALS)), 4).double()
     features, own = torch.randn(2, 4).double()[:1], slice(2, 3) if real else slice(0, 1)
     mixture = LogisticMixture(*torch.randn(3, 1, 2).double())
     nearby = torch.tensor([[0.3, -1.2]]).double()
@@ -97,7 +104,7 @@ def test_the_mixture_has_components_near_neighbours_and_copies_of_them(real):
 
 def test_a_pair_shows_how_near_its_numbers_are():
     torch.manual_seed(5)
-    pairs = PairVectors(LAYOUT, ScoreMaps(MARGINALS), 4).double()
+    pairs = PairVectors(LAYOUT, NumberValues(LAYOUT, ScoreMaps(MARGINALS)), 4).double()
     # the second column has its point mass, 2; the others have 3 and 1.3
     cells = torch.tensor([0, WHOLE.score_cells(np.array([3.0]))[0][0], torch.nan, LINE.forward(np.array([1.3]))[0]])
     two, three = (SHIFTED.score_cells(np.array([value]))[0][0] for value in (2.0, 3.0))
@@ -159,7 +166,7 @@ def test_pairs_that_are_high_in_a_list_come_first_and_are_few():
 
 
 def test_a_pair_is_compared_on_the_grid_of_the_first():
-    pairs = PairVectors(FOUR, ScoreMaps(FOUR.marginals), 4).double()
+    pairs = PairVectors(FOUR, NumberValues(FOUR, ScoreMaps(FOUR.marginals)), 4).double()
     half, (two, three) = HALVES.score_cells(np.array([2.5]))[0][0], WHOLE.score_cells(np.array([2.0, 3.0]))[0]
     assert pairs.members[0].tolist() == [1, 0]
     found = pairs(torch.tensor([torch.nan, half, three, torch.nan, torch.nan]).double())[0]

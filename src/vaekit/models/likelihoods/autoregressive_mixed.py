@@ -18,7 +18,7 @@ from vaekit.data import Layout
 from vaekit.data.tables.score_maps import ScoreMaps
 from vaekit.distributions import AutoregressiveCells, CategoryGroup, NumberGroup, Subsets, TableCells
 from vaekit.models.likelihoods.mixed import Mixed, make_mixture
-from vaekit.models.likelihoods.neighbours import Neighbours, PairVectors, number_slots
+from vaekit.models.likelihoods.neighbours import Neighbours, NumberValues, PairVectors, number_slots
 from vaekit.networks.cell_context import CellVectors
 from vaekit.options import Width
 from vaekit.parts import PartOptions, Plan
@@ -92,8 +92,8 @@ class AutoregressiveMixed(Mixed):
         self.neighbours = self.pair_vectors = None
         sources, members = torch.zeros(self.numbers, 0, dtype=torch.long), torch.zeros(0, 2, dtype=torch.long)
         if self.maps is not None and any(layout.neighbours):
-            self.neighbours = Neighbours(layout, self.maps, width)
-            self.pair_vectors = PairVectors(layout, self.maps, width)
+            read = NumberValues(layout, self.maps)
+            self.neighbours, self.pair_vectors = Neighbours(layout, read, width), PairVectors(layout, read, width)
             sources, members = self.neighbours.sources, self.pair_vectors.members
         self.register_buffer("sources", sources, persistent=False)
         self.register_buffer("members", members, persistent=False)

@@ -112,16 +112,16 @@ class PairVectors(nn.Module):
 
     Args:
         layout: the cells of a row, with the neighbours of each number.
-        maps: the maps of the numbers to normal scores.
+        read: gives the numbers of rows in their own unit.
         width: numbers in a vector.
     """
 
     members: Tensor
     """The two numbers of each pair, (P, 2)."""
 
-    def __init__(self, layout: Layout, maps: ScoreMaps, width: int) -> None:
+    def __init__(self, layout: Layout, read: NumberValues, width: int) -> None:
         super().__init__()
-        self.maps, self.read = maps, NumberValues(layout, maps)
+        self.maps, self.read = read.maps, read
         pairs = find_pairs(layout.neighbours)
         self.register_buffer("members", torch.tensor(pairs), persistent=False)
         self.pairs_with = [[at for at, pair in enumerate(pairs) if n in pair] for n in range(len(layout.neighbours))]
@@ -152,7 +152,7 @@ class Neighbours(nn.Module):
 
     Args:
         layout: the cells of a row, with the neighbours of each number.
-        maps: the maps of the numbers to normal scores.
+        read: gives the numbers of rows in their own unit.
         width: number of features of a cell.
     """
 
@@ -160,10 +160,10 @@ class Neighbours(nn.Module):
     targets: Tensor
     copies: Tensor
 
-    def __init__(self, layout: Layout, maps: ScoreMaps, width: int) -> None:
+    def __init__(self, layout: Layout, read: NumberValues, width: int) -> None:
         super().__init__()
         numbers, most = len(layout.neighbours), max(map(len, layout.neighbours))
-        self.maps, self.read, self.on_grid = maps, NumberValues(layout, maps), sum(layout.on_grid)
+        self.maps, self.read, self.on_grid = read.maps, read, sum(layout.on_grid)
         listed = torch.tensor([[*own, *[-1] * (most - len(own))] for own in layout.neighbours])
         self.register_buffer("sources", listed, persistent=False)
         self.register_buffer("targets", torch.arange(numbers).unsqueeze(-1).expand(-1, most), persistent=False)
