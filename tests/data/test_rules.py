@@ -30,6 +30,10 @@ def cents(name):
     return Column(name=name, kind="real", type="double", rounding=0.01)
 
 
+def hundreds(name):
+    return Column(name=name, kind="count", type="int64", spacing=100.0, rounding=100.0, lowest=0.0)
+
+
 def words(name, *texts, rare=()):
     return Column(name=name, kind="categorical", type="string", categories=texts, rare=rare)
 
@@ -90,6 +94,31 @@ def test_a_rule_holds_or_not(text, columns, rows, holds):
     rows = np.array(rows, float)
     rules = rule_set([text], columns, np.repeat(rows[np.array(holds, bool)], 2, 0))
     assert (~rules.broken_by(rows)[0]).astype(int).tolist() == holds
+
+
+LOAN = (hundreds("loan"), *(cents(name).model_copy(update={"lowest": 0.0}) for name in ("balance", "paid")))
+
+
+def test_a_total_that_is_rounded_takes_the_difference_from_a_term():
+    train = [[1000, 800.25, 199.75], [500, 500, 0]]
+    filled, by_hand = [[700, 612.13, 300.9], [0, 30, 0]], [[900, 612.13, 287.87], [0, 0, 0]]
+    codes, broken = settle(["loan == balance + paid"], LOAN, train, filled)
+    np.testing.assert_allclose(codes, by_hand, atol=1e-9)
+    assert broken == [False, False]
+    codes, broken = settle(["loan == balance + paid"], LOAN, train, [[700, 612.13, 300.9]], [[NAN, NAN, 300.9]])
+    np.testing.assert_allclose(codes, [[900, 599.1, 300.9]], atol=1e-9)
+
+
+@pytest.mark.parametrize(("digits", "slips", "tolerance"), [(2, 1, 0.0), (2, 3, 50.0), (0, 1, 1.0), (-2, 1, 50.0)])
+def test_sums_may_differ_by_as_much_as_training_rows_were_rounded(digits, slips, tolerance):
+    """2,000 loans, whose balances are exact, in whole units, or not known in hundreds; some rows are wrong by far more."""
+    rng = np.random.default_rng(0)
+    loan, paid = 100.0 * rng.integers(10, 50, 2000), rng.integers(0, 100_000, 2000) / 100
+    balance = np.round(loan - paid, digits) if digits >= 0 else loan - paid + rng.uniform(-50, 50, 2000)
+    balance[:slips] += 60
+    rule = rule_set(["loan == balance + paid"], LOAN, np.column_stack([loan, balance, paid])).rules[0]
+    assert rule.tolerance == pytest.approx(tolerance, abs=0.02)
+    assert rule.broken == slips
 
 
 def test_lists_of_combinations_come_from_the_training_rows():

@@ -6,8 +6,11 @@ from typing import Literal, Self
 
 import numpy as np
 
-from vaekit.data.tables.rules.base import Array, Rule, Truth, Values, refuse_kind
+from vaekit.data.tables.rules.base import Array, Rule, Truth, Values, complete, refuse_kind
 from vaekit.data.tables.rules.scales import Scales
+
+SLIPS = 1e-3
+"""Share of the training rows whose difference does not count for the tolerance."""
 
 
 class Linear(Rule):
@@ -16,7 +19,8 @@ class Linear(Rule):
     Args:
         total: the column on the left, which the rule computes.
         terms: names and signs of the columns on the right.
-        tolerance: the greatest difference, half a unit of the last digit of the total.
+        tolerance: the greatest difference: up to half the distance of neighbouring totals, where training rows differ by as
+            much because their totals are rounded.
         precision: the greatest difference relative to the sum of the absolute terms, from rounding.
     """
 
@@ -35,18 +39,22 @@ class Linear(Rule):
         """Return the total."""
         return self.total
 
-    def fit(self, values: Values, scales: Scales) -> Self:  # noqa: ARG002
+    def fit(self, values: Values, scales: Scales) -> Self:
         """Return the rule with the differences that come from the digits and the types of its columns."""
+        found = self._differences(values)[complete(values, self.columns)]
+        usual = np.quantile(found, 1 - SLIPS, method="inverted_cdf") if len(found) else np.inf
+        tolerance = min(scales[self.total].step / 2, 2 * float(usual))
         precision = max(scales[name].precision for name in self.columns)
-        return self.model_copy(update={"tolerance": scales[self.total].step / 2, "precision": precision})
+        return self.model_copy(update={"tolerance": tolerance, "precision": precision})
 
     def holds(self, values: Values) -> Truth:
         """Return which rows have the same number on both sides."""
-        difference, size = values[self.total].copy(), np.abs(values[self.total])
-        for name, sign in self.terms:
-            difference -= sign * values[name]
-            size += np.abs(values[name])
-        return ~(np.abs(difference) > self.tolerance + self.precision * size)
+        size = sum((np.abs(values[name]) for name, _ in self.terms), np.abs(values[self.total]))
+        return ~(self._differences(values) > self.tolerance + self.precision * size)
+
+    def _differences(self, values: Values) -> Array:
+        """Return how far the total is from the sum of the terms, shape (n,)."""
+        return np.abs(sum((-sign * values[name] for name, sign in self.terms), values[self.total]))
 
     def solve(self, values: Values, name: str) -> Array:
         """Return the total, or the term that makes up the difference."""

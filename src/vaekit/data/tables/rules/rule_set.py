@@ -77,7 +77,10 @@ class RuleSet:
         for _ in self.computing:
             for rule in self.computing:
                 target = str(rule.target)
-                draft.put(target, rule.solve(draft.values, target), np.ones(len(draft), bool))
+                done = draft.put(target, rule.solve(draft.values, target), np.ones(len(draft), bool))
+                draft.fixed[target] |= done & ~rule.holds(
+                    draft.values
+                )  # it was rounded: a source makes up the difference
             for rule in reversed(self.computing):
                 for name in reversed(rule.sources):
                     wrong = ~rule.holds(draft.values) & draft.fixed[str(rule.target)]
