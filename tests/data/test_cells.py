@@ -41,7 +41,7 @@ def test_the_layout_puts_lists_first_then_lattices_then_reals():
     assert HAND.slot_columns.tolist() == [1, 2, 3, 2, 0]
     (low, high), real = HAND.layout.edges
     assert (low, high) == (pytest.approx(-1.9), math.inf)  # the middle of the interval of 0
-    assert HAND.layout.drawn == ((True, True, True), (True, True, True), (True, True, False))  # no unseen truth value
+    assert HAND.layout.drawn == ((1, 1, pytest.approx(4 / 5)), (1, 1, 1), (1, 1, 0))  # unseen values are not drawn
     assert real == (-math.inf, math.inf)
 
 
@@ -192,14 +192,14 @@ def test_withheld_values_are_drawn_for_missing_cells_alone():
     rng = np.random.default_rng(0)
     codes = np.repeat([0.0, 1.0, 2.0], 500)
     some = column_of(COLOUR, withheld=(0, 3))
-    assert some.drawn == (False, True, True)
+    assert some.drawn == (0, 1, pytest.approx(3 / 5))
     assert set(draw_rare(some, codes, rng.random(1500), common=True)[1000:]) == {2.0}
     assert set(draw_rare(some, codes, np.repeat([0.0, 1 - 1e-16, 0.5], 500), common=True)[1000:]) == {2.0}
     assert set(draw_rare(some, codes, rng.random(1500), common=False)[1000:]) == {2.0, 3.0}
     shared = column_of(COLOUR, withheld=(2, 3))
-    assert shared.drawn == (True, True, False)
+    assert shared.drawn == (1, 1, 0)
     np.testing.assert_array_equal(draw_rare(shared, codes[:1000], rng.random(1000), common=True), codes[:1000])
     everything = fit_cells([COLOUR.model_copy(update={"withheld": (0, 1, 2, 3)})], np.zeros((20, 1)))
-    assert everything.layout.drawn == ((True, True, True),)  # drawn, and then left empty
+    assert everything.layout.drawn == ((1, 1, 1),)  # drawn, and then left empty
     assert np.isnan(draw_rare(everything, codes[:, None], rng.random((1500, 1)))).all()
     assert not np.isnan(draw_rare(everything, codes[:, None], rng.random((1500, 1)), common=False)).any()

@@ -200,7 +200,7 @@ def test_a_cell_sees_the_pairs_and_neighbours_within_a_subset_of_other_columns()
             alone[:, seen] = rows[:, seen]
             alone[:, SLOTS:] = rows[:, SLOTS:]
             last, there = copy(p), ~torch.isnan(rows[:, cell])
-            last.subsets, last.orders = None, torch.tensor([*seen, cell, *set(range(SLOTS)) - {*seen, cell}]).argsort()
+            last.subsets, last.places = None, torch.tensor([*seen, cell, *set(range(SLOTS)) - {*seen, cell}]).argsort()
             alone[:, cell] = rows[:, cell]
             expected = last.log_prob(alone).detach()[:, cell]
             np.testing.assert_allclose(found[there, cell], expected[there], rtol=1e-6)
@@ -266,7 +266,7 @@ def test_a_cell_given_the_others_sees_the_pairs_of_the_others():
     p, rows = four_numbers(7)
     for cell in range(1, SLOTS):
         order = [*(c for c in range(SLOTS) if c != cell), cell]
-        p.orders = torch.tensor(order).argsort().expand(8, SLOTS)
+        p.places = torch.tensor(order).argsort().expand(8, SLOTS)
         there = ~torch.isnan(rows[:, cell])
         found = p.given(rows[:, :SLOTS]).log_prob(rows)[:, cell]
         np.testing.assert_allclose(found.detach()[there], p.log_prob(rows).detach()[there, cell], rtol=1e-6)
@@ -300,7 +300,7 @@ def rows_of(values):
 def test_probabilities_of_the_numbers_that_are_there_sum_to_one(order):
     likelihood = moved(2, GRID)
     p = likelihood(torch.randn(likelihood.parameters_per_feature).double()).base_dist
-    p.orders = None if order is None else torch.tensor(order).expand(1, 3)
+    p.places = p.places if order is None else torch.tensor(order).expand(1, 3)
     there = [v for v in VALUES if v[1] == 1] + [(a, 1, 2) for a in range(4)]  # 2 is on the grid of the number, too
     rows = rows_of(there)
     rows[:, [0, 3]] = torch.nan
@@ -342,6 +342,6 @@ def test_cells_do_not_see_neighbours_that_come_later_in_the_order():
     rows = rows_of([(3, 1, 3), (3, 1, 4)])
     first = p.log_prob(rows)[:, 1]
     assert first[0].item() == pytest.approx(first[1].item(), rel=1e-12)  # kernels differ by the place of a row
-    p.orders = torch.tensor([[0, 2, 1]])
+    p.places = torch.tensor([[0, 2, 1]])
     first = p.log_prob(rows)[:, 1]
     assert first[0].item() != pytest.approx(first[1].item(), rel=1e-6)

@@ -31,6 +31,10 @@ class CellNetwork(Protocol):
     """The pairs of numbers that are often near each other, shape (P, 2)."""
     columns: Tensor
     """The column of each cell, as the index of one of its cells, shape (S,)."""
+    order: tuple[int, ...]
+    """The cells in their order."""
+    places: Tensor
+    """The place of each cell in the order, shape (S,)."""
 
     def vectors(self, cells: Tensor) -> Tensor:
         """Map cells (..., S) to vectors (..., S, H), 0 where a cell is NaN."""
@@ -93,7 +97,7 @@ class AutoregressiveCells(TableCells):
         network: gives the distributions of the cells.
         decoded: the decoder's output, shape (..., H).
         count: number S of cells.
-        orders: places of the cells in an order of each row's own, shape (B, S); by default the cells' own order.
+        places: places of the cells in an order of each row's own, shape (B, S); by default those of the network.
         subsets: in training, which rows see a random subset of the cells; by default, all rows see the cells before.
 
     References:
@@ -105,12 +109,13 @@ class AutoregressiveCells(TableCells):
         network: CellNetwork,
         decoded: Tensor,
         count: int,
-        orders: Tensor | None = None,
+        places: Tensor | None = None,
         subsets: Subsets | None = None,
     ) -> None:
         torch.distributions.Distribution.__init__(self, Size([*decoded.shape[:-1], count]), validate_args=False)
         self.network, self.decoded, self.count = network, decoded, count
-        self.orders, self.subsets, self.only_common = orders, subsets, False
+        self.places = network.places if places is None else places
+        self.subsets, self.only_common = subsets, False
         self.plain = self
 
     def log_prob(self, value: Tensor) -> Tensor:
@@ -142,8 +147,8 @@ class AutoregressiveCells(TableCells):
 
     def _before(self, cells: Tensor) -> Seen:
         """Return what cells see if they see the cells before them."""
-        places = torch.arange(self.count, device=cells.device) if self.orders is None else self.orders
-        known, own = self._known_at(cells, places), places.unsqueeze(-1)
+        places, known = self.places, self._known_at(cells)
+        own = places.unsqueeze(-1)
         pairs = known[..., self.network.members].amax(-1)
         sources = known[..., self.network.sources] < places[..., self.network.slots[:, :1]]
         return Seen((places.unsqueeze(-2) < own) & self._different(), pairs.unsqueeze(-2) < own, sources)
@@ -159,9 +164,9 @@ class AutoregressiveCells(TableCells):
         """Return whether two cells are of different columns, shape (S, S)."""
         return self.network.columns.unsqueeze(-1) != self.network.columns
 
-    def _known_at(self, cells: Tensor, places: Tensor) -> Tensor:
+    def _known_at(self, cells: Tensor) -> Tensor:
         """Return the place in the order at which each number is known, shape (..., R): a point mass as soon as it is chosen."""
-        own, choice = (places[..., slots] for slots in self.network.slots.unbind(-1))
+        own, choice = (self.places[..., slots] for slots in self.network.slots.unbind(-1))
         return torch.where(self._at_point_mass(cells), choice, torch.maximum(own, choice))
 
     def _at_point_mass(self, cells: Tensor) -> Tensor:
@@ -171,8 +176,8 @@ class AutoregressiveCells(TableCells):
 
     def with_first(self, given: Tensor) -> AutoregressiveCells:
         """Return the same cells in another order: first the given ones, shape (..., S), and then those that are NaN there."""
-        order = torch.isnan(given).to(torch.uint8).argsort(dim=-1, stable=True)
-        return AutoregressiveCells(self.network, self.decoded, self.count, order.argsort(-1))
+        late = torch.isnan(given) * self.count + self.network.places
+        return AutoregressiveCells(self.network, self.decoded, self.count, late.argsort(-1).argsort(-1))
 
     def draw(self, uniform: Tensor, given: Tensor | None = None) -> Tensor:
         """Draw cell after cell, each given z, the given cells and those drawn before it.
@@ -207,7 +212,7 @@ class AutoregressiveCells(TableCells):
             found = given.to(found).expand_as(found).clone()
         numbers = self._at_point_mass(found) | ~torch.isnan(found[..., network.slots[:, 0]])
         context = network.vectors(found).sum(-2) + network.pairs(found).sum(-2)
-        for cell in range(self.count):
+        for cell in network.order:
             known = ~torch.isnan(found[..., cell])
             if given is not None and bool(known.all()):
                 continue

@@ -23,7 +23,7 @@ class CategoryGroup:
     Args:
         cells: the k cells.
         log_probs: log-probability of each category, shape (..., k, n) for at most n categories; −∞ where a cell has fewer.
-        drawn: which categories are written into new rows, shape (k, n); all by default.
+        drawn: log-probability that a category's value may be written into new rows, shape (k, n); 0 by default.
     """
 
     cells: slice
@@ -32,12 +32,8 @@ class CategoryGroup:
 
     @property
     def common(self) -> Tensor:
-        """Return the log-probabilities of the categories, given that the category is one for new rows."""
-        return (
-            self.log_probs
-            if self.drawn is None
-            else self.log_probs.masked_fill(~self.drawn, -torch.inf).log_softmax(-1)
-        )
+        """Return the log-probabilities of the categories, given that the value is one for new rows."""
+        return self.log_probs if self.drawn is None else (self.log_probs + self.drawn).log_softmax(-1)
 
 
 @dataclass(frozen=True)

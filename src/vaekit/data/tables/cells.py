@@ -49,11 +49,12 @@ class Categories(BaseModel):
     withheld: tuple[int, ...] = ()
 
     @property
-    def drawn(self) -> tuple[bool, ...]:
-        """Return for each category whether it has a value that may be drawn."""
+    def drawn(self) -> tuple[float, ...]:
+        """Return for each category the probability that its value may be drawn: 0 or 1, except for the shared category."""
         last, values = self.n_categories - 1, len(self.log_share) - 1
-        named, shared = set(range(last)) - set(self.withheld), set(range(last, values)) - set(self.withheld)
-        return (*(code in named for code in range(last)), bool(shared))
+        share = np.exp(self.log_share[:values])
+        share[list(self.withheld)] = 0
+        return (*share[:last].tolist(), float(share[last:].sum()))
 
     def draw_rare(self, codes: Tensor, uniform: Tensor, common: bool) -> Tensor:
         """Replace the shared category in codes by one of its values, drawn by its share; arguments as in `Cells.draw_rare`."""
@@ -81,7 +82,8 @@ class Layout(BaseModel):
         marginals: for each score, the map from the values of its column.
         neighbours: for each score, other scores whose values are often near its own, or equal to it.
         exact: for each score, whether single precision tells its values on the grid apart.
-        drawn: for each of the first K slots, which of its categories may be drawn.
+        drawn: for each of the first K slots, the probability that a value of each of its categories may be drawn.
+        order: the slots in the order in which they follow from each other; by default, in their own.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -93,7 +95,8 @@ class Layout(BaseModel):
     marginals: tuple[Marginal, ...] = ()
     neighbours: tuple[tuple[int, ...], ...] = ()
     exact: tuple[bool, ...] = ()
-    drawn: tuple[tuple[bool, ...], ...] = ()
+    drawn: tuple[tuple[float, ...], ...] = ()
+    order: tuple[int, ...] = ()
 
     @property
     def slots(self) -> int:
@@ -108,12 +111,14 @@ class Cells(Step):
         columns: the map of each column.
         neighbours: for each column of numbers, the positions among them of columns whose cells are often near its own.
         exact: for each column of numbers, whether single precision tells its values on the grid apart.
+        missing: for each column, the share of the training rows whose cell is missing.
     """
 
     kind: Literal["cells"] = "cells"
     columns: tuple[Categories | Marginal, ...]
     neighbours: tuple[tuple[int, ...], ...] = ()
     exact: tuple[bool, ...] = ()
+    missing: tuple[float, ...] = ()
 
     @cached_property
     def column_slots(self) -> list[tuple[int, int]]:
@@ -153,11 +158,19 @@ class Cells(Step):
             neighbours=tuple(tuple(place[other] for other in self.neighbours[i]) for i in order if self.neighbours),
             exact=tuple(self.exact[i] for i in order if self.exact),
             drawn=tuple(self._drawn(self.columns[i]) for i in self.slot_columns[: len(sizes)]),
+            order=self._order(),
+        )
+
+    def _order(self) -> tuple[int, ...]:
+        """Return the slots of complete columns first, then the others by tenths of cells that are missing, the fewest first."""
+        late = [1 + round(10 * share) if share else 0 for share in self.missing]
+        return (
+            tuple(sorted(range(len(self.slot_columns)), key=lambda slot: late[self.slot_columns[slot]])) if late else ()
         )
 
     @staticmethod
-    def _drawn(column: Categories | Marginal) -> tuple[bool, ...]:
-        every = (True,) * column.n_categories
+    def _drawn(column: Categories | Marginal) -> tuple[float, ...]:
+        every = (1.0,) * column.n_categories
         return column.drawn if isinstance(column, Categories) and any(column.drawn) else every
 
     @cached_property
@@ -268,7 +281,12 @@ def fit_cells(columns: Sequence[Column], codes: Array, linear: bool = False) -> 
             found.append(standardize(cells) if linear else fit_marginal(column, cells))
     numbers = [column for column in found if isinstance(column, Marginal)]
     own = codes[:, [isinstance(column, Marginal) for column in found]]
-    return Cells(columns=tuple(found), neighbours=find_neighbours(numbers, own), exact=are_exact(numbers, own))
+    return Cells(
+        columns=tuple(found),
+        neighbours=find_neighbours(numbers, own),
+        exact=are_exact(numbers, own),
+        missing=tuple(np.isnan(codes).mean(0).tolist()),
+    )
 
 
 def near_columns(columns: Sequence[Column], codes: Array) -> list[list[str]]:

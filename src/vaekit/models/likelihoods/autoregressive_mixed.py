@@ -66,6 +66,7 @@ class AutoregressiveMixed(Mixed):
     slots: Tensor
     masses: Tensor
     columns: Tensor
+    places: Tensor
 
     class Options(PartOptions):
         """Options of the likelihood."""
@@ -86,7 +87,7 @@ class AutoregressiveMixed(Mixed):
         sizes = [(len(group), width, max(group)) for group in self.groups]
         if self.numbers:
             sizes.append((self.numbers, width, 3 * components))
-        self.places = [(group, place) for group, size in enumerate(sizes) for place in range(size[0])]
+        self.head_of = [(group, place) for group, size in enumerate(sizes) for place in range(size[0])]
         self.heads = nn.ParameterList(0.1 / width**0.5 * torch.randn(size) for size in sizes)
         self.maps = ScoreMaps(layout.marginals) if layout.marginals else None
         self.neighbours = self.pair_vectors = None
@@ -97,10 +98,12 @@ class AutoregressiveMixed(Mixed):
             sources, members = self.neighbours.sources, self.pair_vectors.members
         self.register_buffer("sources", sources, persistent=False)
         self.register_buffer("members", members, persistent=False)
+        self.order = layout.order or tuple(range(layout.slots))
         self._register_slots(layout)
 
     def _register_slots(self, layout: Layout) -> None:
-        """Keep which cells say what each number is, how many point masses it has, and which cells are of one column."""
+        """Keep the cells' places, which say what each number is, how many point masses it has, and which are of one column."""
+        self.register_buffer("places", torch.tensor(self.order).argsort(), persistent=False)
         self.register_buffer("slots", slots := number_slots(layout), persistent=False)
         columns = torch.arange(layout.slots).index_copy(0, slots[:, 1], slots[:, 0])
         self.register_buffer("columns", columns, persistent=False)
@@ -169,7 +172,7 @@ class AutoregressiveMixed(Mixed):
 
     def cell(self, cell: int, context: Tensor, decoded: Tensor, seen: Tensor) -> TableCells:
         """Return the distribution of one cell, as a row of one cell, from its context (..., width) and the cells seen."""
-        group, place = self.places[cell]
+        group, place = self.head_of[cell]
         features, head = self._features(context + self.own[cell]), self.heads[group][place]
         begin = sum(each.shape[0] * each.shape[2] for each in list(self.heads)[:group]) + place * head.shape[1]
         parameters = slice(begin, begin + head.shape[1])

@@ -75,9 +75,9 @@ class Mixed(Likelihood):
         absent = [torch.arange(max(group)) >= torch.tensor(group).unsqueeze(1) for group in self.groups]
         self.register_buffer("absent", torch.cat([a.flatten() for a in absent] or [torch.zeros(0)]) > 0, False)
         widths = [max(group) for group in self.groups for _ in group]
-        every = layout.drawn or [(True,) * size for size in layout.sizes]
-        drawn = [one for own, width in zip(every, widths, strict=True) for one in (*own, *[False] * (width - len(own)))]
-        self.register_buffer("drawn", torch.tensor(drawn, dtype=torch.bool), False)
+        every = layout.drawn or [(1.0,) * size for size in layout.sizes]
+        drawn = [one for own, width in zip(every, widths, strict=True) for one in (*own, *[0.0] * (width - len(own)))]
+        self.register_buffer("drawn", torch.tensor(drawn).log(), False)
         self.models_missing = missing == "modelled"
         if self.models_missing:
             self.missing_places = nn.Parameter(torch.zeros(self.logit_count))
