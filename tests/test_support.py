@@ -121,6 +121,20 @@ def test_no_drawn_row_has_a_text_of_a_single_row(run):
         assert set(drawn["deputy"].to_pylist()) == {"no"}
 
 
+@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+def test_values_that_share_a_category_with_rare_ones_are_drawn_as_often_as_beside_other_values(likelihood, tmp_path):
+    """150 clerks, 5 smiths and 145 jobs of a single row: new rows have one of the first two, the second in 5 of 155 cases."""
+    jobs = ["clerk"] * 150 + ["smith"] * 5 + [f"job {i}" for i in range(145)]
+    table = pa.table(
+        {"x": np.random.default_rng(0).normal(size=ROWS), "job": np.random.default_rng(1).permutation(jobs)}
+    )
+    settings = SETTINGS | {"likelihood": likelihood, "training.epochs": 20}
+    del settings["data.ranges.score"]
+    new = vaekit.train(table, settings=settings, out=tmp_path / "run").sample(5000)["job"].to_pylist()
+    assert set(new) == {"clerk", "smith"}
+    assert 0.1 < new.count("smith") / 5000 / (5 / 155) < 3
+
+
 def test_missing_cells_may_be_filled_with_any_known_value(run):
     filled = run.impute_draws(HOLES, 40)
     empty = np.array(HOLES["name"].is_null())

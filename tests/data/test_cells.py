@@ -203,3 +203,11 @@ def test_withheld_values_are_drawn_for_missing_cells_alone():
     assert everything.layout.drawn == ((1, 1, 1),)  # drawn, and then left empty
     assert np.isnan(draw_rare(everything, codes[:, None], rng.random((1500, 1)))).all()
     assert not np.isnan(draw_rare(everything, codes[:, None], rng.random((1500, 1)), common=False)).any()
+
+
+@pytest.mark.parametrize("spacing", [0.01, 25.0, 0.3])
+def test_a_number_that_is_rounded_to_nought_is_written_without_a_sign(spacing):
+    column = Column(name="x", kind="real", type="double", rounding=spacing)
+    written = column.decode(np.array([-0.001 * spacing, -spacing]))
+    assert column.write(written).to_pylist()[0] in ("0", "0.0")
+    assert written[1].as_py() == pytest.approx(-spacing)

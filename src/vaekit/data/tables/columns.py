@@ -60,7 +60,7 @@ def numbered_names(count: int) -> tuple[str, ...]:
 
 def round_to(x: Array, spacing: float) -> Array:
     """Round numbers to the nearest multiple of a spacing, without the rounding error of a product such as 3 · 0.1."""
-    count, parts = np.round(x / spacing), reciprocal(spacing)
+    count, parts = np.round(x / spacing) + 0.0, reciprocal(spacing)  # −0 becomes 0
     return count / parts if parts else count * spacing
 
 
