@@ -45,6 +45,15 @@ def test_the_layout_puts_lists_first_then_lattices_then_reals():
     assert real == (-math.inf, math.inf)
 
 
+def test_columns_with_missing_cells_come_last_in_the_order():
+    # slots of the columns 1, 2, 3, 2, 0: the third column has two
+    assert HAND.layout.order == ()
+    assert Cells(columns=HAND.columns, missing=(0.0, 0.0, 0.0, 0.0)).layout.order == (0, 1, 2, 3, 4)
+    assert Cells(columns=HAND.columns, missing=(0.0, 0.01, 0.7, 0.0)).layout.order == (2, 4, 0, 1, 3)
+    assert Cells(columns=HAND.columns, missing=(0.18, 0.22, 0.21, 0.19)).layout.order == (0, 1, 2, 3, 4)
+    assert fit_cells([COLOUR, TRUTH], np.array([[np.nan, 0], [1, 0]])).missing == (0.5, 0.0)
+
+
 def test_lists_are_sorted_by_their_length():
     lengths = (7, 2, 200, 3)
     cells = Cells(columns=tuple(Categories(n_categories=n, known=n, log_share=(0.0,) * (n + 1)) for n in lengths))

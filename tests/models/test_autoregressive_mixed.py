@@ -24,10 +24,10 @@ SCORES, LOG_WIDTHS = MARGINAL.score_cells(np.array(LEVELS, float))
 ROWS = np.array(list(product(range(2), range(3), SCORES)))
 
 
-def made(seed=0):
+def made(seed=0, layout=LAYOUT):
     """A likelihood with random weights in evaluation mode, and the decoder's output for two z."""
     torch.manual_seed(seed)
-    likelihood = AutoregressiveMixed(LAYOUT, components=2, width=6).double().eval()
+    likelihood = AutoregressiveMixed(layout, components=2, width=6).double().eval()
     with torch.no_grad():
         for weight in likelihood.parameters():
             weight.add_(0.5 * torch.randn_like(weight))
@@ -127,6 +127,28 @@ def test_draws_follow_the_joint_distribution_and_keep_given_cells():
         check_counts(found, np.array([one_by_one(likelihood, z[0], given, r) for r in ROWS]))
 
 
+@pytest.mark.parametrize("order", [(1, 2, 0), (2, 0, 1)])
+def test_the_figure_of_a_row_that_lacks_the_last_cells_of_the_order_is_the_marginal(order):
+    # one test of goodness of fit at 1e-6
+    likelihood, z = made(2, LAYOUT.model_copy(update={"order": order}))
+    p = likelihood(z).base_dist
+
+    def probability(rows):
+        return p.log_prob(measured(rows).unsqueeze(1)).sum(-1).exp().detach().numpy()
+
+    whole, total = probability(ROWS), 0.0
+    for lacking in (order[2:], order[1:]):
+        rows = ROWS.copy()
+        rows[:, list(lacking)] = np.nan
+        same = [(np.nan_to_num(rows, nan=9) == row).all(1) for row in np.nan_to_num(rows, nan=9)]
+        np.testing.assert_allclose(probability(rows), np.array([whole[at].sum(0) for at in same]), rtol=1e-9)
+    rows = np.where(np.arange(3) == order[0], np.nan, ROWS)  # not so for the first cell
+    total = np.array([whole[(rows[:, order[1:]] == row).all(1)].sum(0) for row in rows[:, order[1:]]])
+    assert np.abs(probability(rows) / total - 1).max() > 0.01
+    torch.manual_seed(0)
+    check_counts(p.sample((20_000,)).numpy()[:, 0], whole[:, 0])
+
+
 def one_by_one(likelihood, z, given, row):
     """The probability with which cells are drawn in order, each given z, the given cells and those drawn before."""
     if any(not np.isnan(g) and g != r for g, r in zip(given, row, strict=True)):
@@ -203,6 +225,20 @@ def test_a_column_that_repeats_another_is_drawn_and_filled_as_such(tmp_path):
         assert np.mean(np.isclose(np.array(filled[column], float), factor * np.array(X[other][:100]), atol=0.5)) > 0.95
     given = run.sample(200, given={"c": 12})
     assert np.mean(np.array(given["a"]) == 4) > 0.95
+
+
+def test_complete_columns_are_drawn_as_they_are_and_not_as_where_another_one_is_known(tmp_path):
+    """Gusts are recorded in strong wind alone, and come before it in the order of categories."""
+    wind = np.random.default_rng(0).integers(0, 4, 1500)
+    X = {"gust": ["yes" if w == 3 else None for w in wind], "wind": [f"force {w}" for w in wind]}
+    X["gust"][np.flatnonzero(wind == 3)[0]] = "no"
+    settings = {"training.epochs": 25, "likelihood.width": 64, "training.learning_rate": 0.005}
+    run = vaekit.train(X, recipe="autoregressive-table", settings=settings, out=tmp_path / "run")
+    assert run.transform.cells.layout.order == (1, 0)
+    for complete in (True, False):
+        drawn = run.sample(1000, complete=complete)
+        assert np.mean(np.array(drawn["wind"]) == "force 3") == pytest.approx(0.25, abs=0.07)
+    assert np.mean(~np.array(drawn["gust"].is_valid())) == pytest.approx(0.75, abs=0.07)
 
 
 def test_a_number_in_place_of_which_a_point_mass_was_drawn_is_not_seen():
