@@ -67,6 +67,18 @@ def test_settings_as_texts_and_as_a_mapping_are_the_same():
     assert first.decoder.hidden == (256, 256)  # what was not named stays
 
 
+def test_sections_in_a_mapping_are_the_same_as_dotted_keys():
+    nested = {
+        "prior": {"components": 7, "name": "mixture"},
+        "training": {"epochs": 3},
+        "data": {"columns": {"a.b": "count"}},
+    }
+    dotted = {"prior": "mixture", "prior.components": 7, "training.epochs": 3, "data.columns.a.b": "count"}
+    assert load_recipe("auto", nested) == load_recipe("auto", dotted)
+    with pytest.raises(RecipeError, match=r"There is no key 'training\.epoch'\. Did you mean 'training\.epochs'"):
+        load_recipe("auto", {"training": {"epoch": 3}})
+
+
 def test_the_last_setting_counts_and_spaces_do_not():
     assert load_recipe("digits", ["latent_dim=3", " latent_dim = 5 "]).latent_dim == 5
 

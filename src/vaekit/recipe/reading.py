@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ def load_recipe(
     Args:
         recipe: the name of a bundled recipe, a TOML file, a mapping, or a `Recipe`.
         settings: dotted keys with values, as a mapping, as pairs or as `key=value` texts; the name of a section
-            chooses its part (`likelihood=gaussian`).
+            chooses its part (`likelihood=gaussian`). A mapping may have sections as in a TOML file.
         seed: replaces the recipe's seed.
 
     Returns:
@@ -57,7 +57,8 @@ def load_recipe(
         if isinstance(settings, Mapping)
         else [_parse(each) if isinstance(each, str) else each for each in settings]
     )
-    whole = ((f"{key}.name" if key in SECTIONS else key, value) for key, value in pairs)
+    leaves = (leaf for key, value in pairs for leaf in _leaves(key, value))
+    whole = ((f"{key}.name" if key in SECTIONS else key, value) for key, value in leaves)
     # names of parts first, since a new part drops the options of the one that it replaces
     ordered = sorted(whole, key=lambda pair: not pair[0].endswith(".name"))
     errors = [problem for key, value in ordered if (problem := _set(content, key, value))]
@@ -87,6 +88,15 @@ def _parse(text: str) -> tuple[str, Any]:
         return key.strip(), tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
         return key.strip(), value.strip()
+
+
+def _leaves(key: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the settings of a section with their dotted keys; any other setting as it is."""
+    if not isinstance(value, Mapping):
+        yield key, value
+        return
+    for name, own in value.items():
+        yield from _leaves(f"{key}.{name}", own)
 
 
 def _set(content: dict[str, Any], key: str, value: Any) -> str:
