@@ -71,7 +71,7 @@ class AutoregressiveMixed(Mixed):
     class Options(PartOptions):
         """Options of the likelihood."""
 
-        components: int = Field(3, ge=1, le=100, description="Number of mixture components for each number.")
+        components: int = Field(16, ge=1, le=100, description="Number of mixture components for each number.")
         width: Width = Field(256, description="Units of the network of the cells seen so far.")
 
     @classmethod
@@ -79,7 +79,7 @@ class AutoregressiveMixed(Mixed):
         """Return the likelihood for rows with the plan's layout."""
         return cls(plan.layout, **options.values())
 
-    def __init__(self, layout: Layout, components: int = 3, width: int = 256) -> None:
+    def __init__(self, layout: Layout, components: int = 16, width: int = 256) -> None:
         super().__init__(layout, components)
         self.seen = CellVectors(layout, width)
         self.own = nn.Parameter(0.3 * torch.randn(layout.slots, width))
