@@ -457,3 +457,15 @@ def test_scores_of_the_measured_rows_are_those_of_the_run(run):
     assert measure(run.model, rows, 5).score == pytest.approx(
         run.score_samples(visits().take(rows.part.index), 5), abs=1e-5
     )
+
+
+def test_cells_that_depend_on_each_other_keep_their_order(tmp_path):
+    wind = np.random.default_rng(0).integers(0, 4, ROWS)
+    table = {"gust": ["yes" if w == 3 else None for w in wind], "wind": [f"force {w}" for w in wind]}
+    table["gust"][:20] = ["no"] * 20
+    run = vaekit.train(table, recipe="autoregressive-table", settings=FAST, out=tmp_path / "run")
+    assert run.transform.cells.layout.order == (1, 0)
+    run.share(tmp_path / "shared")
+    shared = vaekit.load(tmp_path / "shared")
+    assert shared.transform.cells.layout == run.transform.cells.layout
+    np.testing.assert_array_equal(shared.score_samples(table), run.score_samples(table))

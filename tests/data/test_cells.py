@@ -41,17 +41,20 @@ def test_the_layout_puts_lists_first_then_lattices_then_reals():
     assert HAND.slot_columns.tolist() == [1, 2, 3, 2, 0]
     (low, high), real = HAND.layout.edges
     assert (low, high) == (pytest.approx(-1.9), math.inf)  # the middle of the interval of 0
-    assert HAND.layout.drawn == ((1, 1, pytest.approx(4 / 5)), (1, 1, 1), (1, 1, 0))  # unseen values are not drawn
+    assert HAND.layout.drawable == ((1, 1, 1), (1, 1, 1), (1, 1, 0))  # unseen values are not drawn
     assert real == (-math.inf, math.inf)
 
 
 def test_columns_with_missing_cells_come_last_in_the_order():
     # slots of the columns 1, 2, 3, 2, 0: the third column has two
     assert HAND.layout.order == ()
-    assert Cells(columns=HAND.columns, missing=(0.0, 0.0, 0.0, 0.0)).layout.order == (0, 1, 2, 3, 4)
-    assert Cells(columns=HAND.columns, missing=(0.0, 0.01, 0.7, 0.0)).layout.order == (2, 4, 0, 1, 3)
-    assert Cells(columns=HAND.columns, missing=(0.18, 0.22, 0.21, 0.19)).layout.order == (0, 1, 2, 3, 4)
-    assert fit_cells([COLOUR, TRUTH], np.array([[np.nan, 0], [1, 0]])).missing == (0.5, 0.0)
+    assert Cells(columns=HAND.columns, missing=(0, 0, 0, 0)).layout.order == (0, 1, 2, 3, 4)
+    assert Cells(columns=HAND.columns, missing=(0, 1, 8, 0)).layout.order == (2, 4, 0, 1, 3)
+    assert Cells(columns=HAND.columns, missing=(3, 3, 3, 3)).layout.order == (0, 1, 2, 3, 4)
+    codes = np.zeros((100, 4))
+    codes[:1, 1] = codes[:18, 2] = codes[:22, 3] = np.nan
+    assert fit_cells([COLOUR] * 4, codes).missing == (0, 1, 3, 3)  # tenths, so that a few cells do not decide
+    assert fit_cells([COLOUR], codes[:0, :1]).missing == (0,)
 
 
 def test_lists_are_sorted_by_their_length():
@@ -201,15 +204,15 @@ def test_withheld_values_are_drawn_for_missing_cells_alone():
     rng = np.random.default_rng(0)
     codes = np.repeat([0.0, 1.0, 2.0], 500)
     some = column_of(COLOUR, withheld=(0, 3))
-    assert some.drawn == (0, 1, pytest.approx(3 / 5))
+    assert some.drawable == (0, 1, pytest.approx(3 / 4))
     assert set(draw_rare(some, codes, rng.random(1500), common=True)[1000:]) == {2.0}
     assert set(draw_rare(some, codes, np.repeat([0.0, 1 - 1e-16, 0.5], 500), common=True)[1000:]) == {2.0}
     assert set(draw_rare(some, codes, rng.random(1500), common=False)[1000:]) == {2.0, 3.0}
     shared = column_of(COLOUR, withheld=(2, 3))
-    assert shared.drawn == (1, 1, 0)
+    assert shared.drawable == (1, 1, 0)
     np.testing.assert_array_equal(draw_rare(shared, codes[:1000], rng.random(1000), common=True), codes[:1000])
     everything = fit_cells([COLOUR.model_copy(update={"withheld": (0, 1, 2, 3)})], np.zeros((20, 1)))
-    assert everything.layout.drawn == ((1, 1, 1),)  # drawn, and then left empty
+    assert everything.layout.drawable == ((1, 1, 1),)  # drawn, and then left empty
     assert np.isnan(draw_rare(everything, codes[:, None], rng.random((1500, 1)))).all()
     assert not np.isnan(draw_rare(everything, codes[:, None], rng.random((1500, 1)), common=False)).any()
 

@@ -109,9 +109,10 @@ def test_each_pattern_of_missing_cells_has_the_product_of_its_own_cells_and_sums
     np.testing.assert_allclose(np.exp(each.sum(-1))[different].sum(0), 1, rtol=1e-10)
 
 
-def test_draws_follow_the_joint_distribution_and_keep_given_cells():
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1)])
+def test_draws_follow_the_joint_distribution_and_keep_given_cells(order):
     # five tests of goodness of fit at 1e-6
-    likelihood, z = made(1)
+    likelihood, z = made(1, LAYOUT.model_copy(update={"order": order}))
     p = likelihood(z).base_dist
     whole = p.log_prob(measured(ROWS).unsqueeze(1)).sum(-1).exp().detach().numpy()
     torch.manual_seed(0)
@@ -124,7 +125,11 @@ def test_draws_follow_the_joint_distribution_and_keep_given_cells():
         np.testing.assert_array_equal(
             found[:, ~np.isnan(given)], np.tile(np.array(given)[~np.isnan(given)], (20_000, 1))
         )
-        check_counts(found, np.array([one_by_one(likelihood, z[0], given, r) for r in ROWS]))
+        expected = np.array([one_by_one(likelihood, z[0], given, r, order) for r in ROWS])
+        check_counts(found, expected)
+        proposed = p.with_first(row).log_prob(measured(ROWS).unsqueeze(1))[:, 0].detach().numpy()
+        proposed = np.exp(proposed[:, np.isnan(given)].sum(-1))
+        np.testing.assert_allclose(proposed[expected > 0], expected[expected > 0], rtol=1e-9)
 
 
 @pytest.mark.parametrize("order", [(1, 2, 0), (2, 0, 1)])
@@ -149,13 +154,13 @@ def test_the_figure_of_a_row_that_lacks_the_last_cells_of_the_order_is_the_margi
     check_counts(p.sample((20_000,)).numpy()[:, 0], whole[:, 0])
 
 
-def one_by_one(likelihood, z, given, row):
-    """The probability with which cells are drawn in order, each given z, the given cells and those drawn before."""
+def one_by_one(likelihood, z, given, row, order):
+    """The probability with which cells are drawn in an order, each given z, the given cells and those drawn before."""
     if any(not np.isnan(g) and g != r for g, r in zip(given, row, strict=True)):
         return 0.0
     w = {name: value.detach().numpy() for name, value in likelihood.state_dict().items()}
     context, own, total = vectors(w, np.array(given)).sum(0), vectors(w, row), 1.0
-    for cell in range(3):
+    for cell in order:
         if np.isnan(given[cell]):
             total *= cell_probabilities(likelihood, z, cell, context)[value_index(cell, row[cell])]
             context = context + own[cell]

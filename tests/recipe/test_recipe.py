@@ -77,6 +77,10 @@ def test_sections_in_a_mapping_are_the_same_as_dotted_keys():
     assert load_recipe("auto", nested) == load_recipe("auto", dotted)
     with pytest.raises(RecipeError, match=r"There is no key 'training\.epoch'\. Did you mean 'training\.epochs'"):
         load_recipe("auto", {"training": {"epoch": 3}})
+    with pytest.raises(RecipeError, match="There is no key 'trainnig'"):
+        load_recipe("auto", {"trainnig": {}})
+    cleared = load_recipe({"data": {"columns": {"a": "count"}}}, {"data.columns": {}})
+    assert cleared.data.columns == {}
 
 
 def test_the_last_setting_counts_and_spaces_do_not():

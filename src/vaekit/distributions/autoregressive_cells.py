@@ -1,6 +1,6 @@
 """The distribution of a row of a mixed table whose cells depend on each other.
 
-    p(x|z) = Π_j p(x_j | z, observed cells before j)          the cells in one fixed order
+    p(x|z) = Π_j p(x_j | z, observed cells before j)          the cells in one fixed order (`Layout.order`)
 
 The distribution of a number is conditional on its being at no point mass, which a cell before it decides.
 The same network gives p(x_j | z, given cells) for any given cells, from which missing cells are filled one after another.

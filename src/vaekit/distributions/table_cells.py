@@ -23,17 +23,17 @@ class CategoryGroup:
     Args:
         cells: the k cells.
         log_probs: log-probability of each category, shape (..., k, n) for at most n categories; −∞ where a cell has fewer.
-        drawn: log-probability that a category's value may be written into new rows, shape (k, n); 0 by default.
+        log_drawable: log of the share of each category whose value may be written into new rows, shape (k, n); 0 by default.
     """
 
     cells: slice
     log_probs: Tensor
-    drawn: Tensor | None = None
+    log_drawable: Tensor | None = None
 
     @property
     def common(self) -> Tensor:
         """Return the log-probabilities of the categories, given that the value is one for new rows."""
-        return self.log_probs if self.drawn is None else (self.log_probs + self.drawn).log_softmax(-1)
+        return self.log_probs if self.log_drawable is None else (self.log_probs + self.log_drawable).log_softmax(-1)
 
 
 @dataclass(frozen=True)

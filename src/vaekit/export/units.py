@@ -65,7 +65,8 @@ class Units:
         step, parts = (
             torch.tensor(each, dtype=torch.float64) for each in (self.steps, [reciprocal(step) for step in self.steps])
         )
-        count = torch.round(codes / step)
+        codes = codes + 0.0  # −0 becomes 0
+        count = torch.round(codes / step) + 0.0
         return torch.where(step > 0, torch.where(parts > 0, count / parts, count * step), codes)
 
     def refuse_rules(self, verb: str) -> None:

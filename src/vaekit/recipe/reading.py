@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,8 @@ def load_recipe(
         if isinstance(settings, Mapping)
         else [_parse(each) if isinstance(each, str) else each for each in settings]
     )
-    leaves = (leaf for key, value in pairs for leaf in _leaves(key, value))
+    sections = {key.partition(".")[0] for key in recipe_keys() if "." in key}
+    leaves = (leaf for key, value in pairs for leaf in _leaves(key, value, sections))
     whole = ((f"{key}.name" if key in SECTIONS else key, value) for key, value in leaves)
     # names of parts first, since a new part drops the options of the one that it replaces
     ordered = sorted(whole, key=lambda pair: not pair[0].endswith(".name"))
@@ -90,13 +91,11 @@ def _parse(text: str) -> tuple[str, Any]:
         return key.strip(), value.strip()
 
 
-def _leaves(key: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """Yield the settings of a section with their dotted keys; any other setting as it is."""
-    if not isinstance(value, Mapping):
-        yield key, value
-        return
-    for name, own in value.items():
-        yield from _leaves(f"{key}.{name}", own)
+def _leaves(key: str, value: Any, sections: Container[str]) -> list[tuple[str, Any]]:
+    """Return the settings of a section with their dotted keys; any other setting as it is."""
+    if key in sections and isinstance(value, Mapping):
+        return [(f"{key}.{name}", own) for name, own in value.items()]
+    return [(key, value)]
 
 
 def _set(content: dict[str, Any], key: str, value: Any) -> str:

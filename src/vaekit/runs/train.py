@@ -67,7 +67,7 @@ def train(
         source: `digits`, a path, an array (n, *shape), a data frame or a `Source`; a run on a path resumes without it.
         test: held-out data of the same form; by default the source's own test part, or a share of its rows.
         recipe: a bundled recipe's name, a TOML file, a mapping or a `Recipe`.
-        settings: dotted keys and values that replace the recipe's.
+        settings: dotted keys, or sections as in a TOML file, with values that replace the recipe's.
         out: the run folder to make; by default a new one under `runs/`.
         seed: replaces the recipe's seed.
         overwrite: whether to replace the run that is in the folder `out`.

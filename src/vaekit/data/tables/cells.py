@@ -49,12 +49,13 @@ class Categories(BaseModel):
     withheld: tuple[int, ...] = ()
 
     @property
-    def drawn(self) -> tuple[float, ...]:
-        """Return for each category the probability that its value may be drawn: 0 or 1, except for the shared category."""
+    def drawable(self) -> tuple[float, ...]:
+        """Return for each category the share of its rows whose value may be drawn: 0 or 1, except for the shared category."""
         last, values = self.n_categories - 1, len(self.log_share) - 1
         share = np.exp(self.log_share[:values])
+        known = share[last:].sum()
         share[list(self.withheld)] = 0
-        return (*share[:last].tolist(), float(share[last:].sum()))
+        return (*share[:last].tolist(), float(share[last:].sum() / known) if known else 0.0)
 
     def draw_rare(self, codes: Tensor, uniform: Tensor, common: bool) -> Tensor:
         """Replace the shared category in codes by one of its values, drawn by its share; arguments as in `Cells.draw_rare`."""
@@ -62,7 +63,7 @@ class Categories(BaseModel):
         share = np.exp(self.log_share[last:values])
         if common:
             share[[code - last for code in self.withheld if code >= last]] = 0
-            if not any(self.drawn):
+            if not any(self.drawable):
                 return torch.full_like(codes, torch.nan)
         if not share.any():
             return codes
@@ -82,8 +83,8 @@ class Layout(BaseModel):
         marginals: for each score, the map from the values of its column.
         neighbours: for each score, other scores whose values are often near its own, or equal to it.
         exact: for each score, whether single precision tells its values on the grid apart.
-        drawn: for each of the first K slots, the probability that a value of each of its categories may be drawn.
-        order: the slots in the order in which they follow from each other; by default, in their own.
+        drawable: for each of the first K slots, the share of the rows of each of its categories whose value may be drawn.
+        order: the autoregressive order of the slots, 0 … S − 1 by default.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -95,7 +96,7 @@ class Layout(BaseModel):
     marginals: tuple[Marginal, ...] = ()
     neighbours: tuple[tuple[int, ...], ...] = ()
     exact: tuple[bool, ...] = ()
-    drawn: tuple[tuple[float, ...], ...] = ()
+    drawable: tuple[tuple[float, ...], ...] = ()
     order: tuple[int, ...] = ()
 
     @property
@@ -111,14 +112,14 @@ class Cells(Step):
         columns: the map of each column.
         neighbours: for each column of numbers, the positions among them of columns whose cells are often near its own.
         exact: for each column of numbers, whether single precision tells its values on the grid apart.
-        missing: for each column, the share of the training rows whose cell is missing.
+        missing: for each column, 0 if no training cell is missing, else 1 + the tenths of the cells that are.
     """
 
     kind: Literal["cells"] = "cells"
     columns: tuple[Categories | Marginal, ...]
     neighbours: tuple[tuple[int, ...], ...] = ()
     exact: tuple[bool, ...] = ()
-    missing: tuple[float, ...] = ()
+    missing: tuple[int, ...] = ()
 
     @cached_property
     def column_slots(self) -> list[tuple[int, int]]:
@@ -157,21 +158,18 @@ class Cells(Step):
             lists=tuple(category for _, category in sorted((s, c) for c, s in self.column_slots if s >= 0)),
             neighbours=tuple(tuple(place[other] for other in self.neighbours[i]) for i in order if self.neighbours),
             exact=tuple(self.exact[i] for i in order if self.exact),
-            drawn=tuple(self._drawn(self.columns[i]) for i in self.slot_columns[: len(sizes)]),
-            order=self._order(),
+            drawable=tuple(self._drawable(self.columns[i]) for i in self.slot_columns[: len(sizes)]),
+            order=self._order() if self.missing else (),
         )
 
     def _order(self) -> tuple[int, ...]:
-        """Return the slots of complete columns first, then the others by tenths of cells that are missing, the fewest first."""
-        late = [1 + round(10 * share) if share else 0 for share in self.missing]
-        return (
-            tuple(sorted(range(len(self.slot_columns)), key=lambda slot: late[self.slot_columns[slot]])) if late else ()
-        )
+        """Return the slots of complete columns first, then the others by how many cells are missing, the fewest first."""
+        return tuple(sorted(range(len(self.slot_columns)), key=lambda slot: self.missing[self.slot_columns[slot]]))
 
     @staticmethod
-    def _drawn(column: Categories | Marginal) -> tuple[float, ...]:
+    def _drawable(column: Categories | Marginal) -> tuple[float, ...]:
         every = (1.0,) * column.n_categories
-        return column.drawn if isinstance(column, Categories) and any(column.drawn) else every
+        return column.drawable if isinstance(column, Categories) and any(column.drawable) else every
 
     @cached_property
     def _families(self) -> Families:
@@ -285,7 +283,7 @@ def fit_cells(columns: Sequence[Column], codes: Array, linear: bool = False) -> 
         columns=tuple(found),
         neighbours=find_neighbours(numbers, own),
         exact=are_exact(numbers, own),
-        missing=tuple(np.isnan(codes).mean(0).tolist()),
+        missing=tuple(1 + round(10 * float(gone.mean())) if gone.any() else 0 for gone in np.isnan(codes).T),
     )
 
 

@@ -60,7 +60,7 @@ def numbered_names(count: int) -> tuple[str, ...]:
 
 def round_to(x: Array, spacing: float) -> Array:
     """Round numbers to the nearest multiple of a spacing, without the rounding error of a product such as 3 · 0.1."""
-    count, parts = np.round(x / spacing) + 0.0, reciprocal(spacing)  # −0 becomes 0
+    count, parts = np.round(x / spacing), reciprocal(spacing)
     return count / parts if parts else count * spacing
 
 
@@ -265,8 +265,7 @@ class Column(BaseModel):
             if not pa.types.is_temporal(kind):
                 return write_dates(found, spacing, self.form).cast(kind)
             return found.cast(kind, safe=False)
-        if self.rounding:
-            codes = round_to(codes, self.rounding)
+        codes = (round_to(codes, self.rounding) if self.rounding else codes) + 0.0  # −0 becomes 0
         if is_length(kind):
             return length_of(codes, kind)
         if pa.types.is_integer(kind):

@@ -37,6 +37,8 @@ DROPOUT = 0.1
 class AutoregressiveMixed(Mixed):
     """p(x|z) = Π_j p(x_j | z, observed cells before j), each cell with the family that `Mixed` gives it.
 
+    The cells of complete columns come first, then those of the others, the columns of fewest missing cells first.
+
     The cells seen so far are a sum of vectors, one for each; a network maps the sum and the decoder's output to the next
     cell's distribution. So equal columns, functions of other columns and other close dependence need not pass through z. In
     training, cells of some rows see a random subset of the other columns: missing cells are then filled from
@@ -179,7 +181,7 @@ class AutoregressiveMixed(Mixed):
         output = features @ head + decoded[..., parameters] + self.offset[parameters]
         if cell < len(self.layout.sizes):
             logits = output.masked_fill(self.absent[parameters], -torch.inf).log_softmax(-1)
-            category = CategoryGroup(slice(0, 1), logits.unsqueeze(-2), self.drawn[parameters].unsqueeze(0))
+            category = CategoryGroup(slice(0, 1), logits.unsqueeze(-2), self.log_drawable[parameters].unsqueeze(0))
             return TableCells([category], [], 1)
         own, limits = slice(place, place + 1), self.limits(place, place + 1)
         mixture = make_mixture(output.unflatten(-1, (1, 3, self.components)), limits)

@@ -63,7 +63,7 @@ class Mixed(Likelihood):
         return cls(plan.layout, **options.values())
 
     absent: Tensor
-    drawn: Tensor
+    log_drawable: Tensor
     edges: Tensor
     selectors: Tensor
 
@@ -75,9 +75,11 @@ class Mixed(Likelihood):
         absent = [torch.arange(max(group)) >= torch.tensor(group).unsqueeze(1) for group in self.groups]
         self.register_buffer("absent", torch.cat([a.flatten() for a in absent] or [torch.zeros(0)]) > 0, False)
         widths = [max(group) for group in self.groups for _ in group]
-        every = layout.drawn or [(1.0,) * size for size in layout.sizes]
-        drawn = [one for own, width in zip(every, widths, strict=True) for one in (*own, *[0.0] * (width - len(own)))]
-        self.register_buffer("drawn", torch.tensor(drawn).log(), False)
+        every = layout.drawable or [(1.0,) * size for size in layout.sizes]
+        drawable = [
+            one for own, width in zip(every, widths, strict=True) for one in (*own, *[0.0] * (width - len(own)))
+        ]
+        self.register_buffer("log_drawable", torch.tensor(drawable).log(), False)
         self.models_missing = missing == "modelled"
         if self.models_missing:
             self.missing_places = nn.Parameter(torch.zeros(self.logit_count))
@@ -132,10 +134,11 @@ class Mixed(Likelihood):
         categories, begin, cell = [], 0, 0
         for group in self.groups:
             end = begin + len(group) * max(group)
-            own, drawn = (
-                x.unflatten(-1, (len(group), max(group))) for x in (logits[..., begin:end], self.drawn[begin:end])
+            own, drawable = (
+                x.unflatten(-1, (len(group), max(group)))
+                for x in (logits[..., begin:end], self.log_drawable[begin:end])
             )
-            categories.append(CategoryGroup(slice(cell, cell + len(group)), own.log_softmax(-1), drawn))
+            categories.append(CategoryGroup(slice(cell, cell + len(group)), own.log_softmax(-1), drawable))
             begin, cell = end, cell + len(group)
         mixtures = parameters[..., self.logit_count :].unflatten(-1, (self.numbers, 3, self.components))
         on_grid = sum(self.layout.on_grid)

@@ -162,7 +162,7 @@ class Plan:
             )
             table[column.name] = shared
             found.append(part)
-        return Cells(columns=tuple(found), neighbours=step.neighbours, exact=step.exact)
+        return rebuild(step, columns=tuple(found))
 
     def _categories(self, column: Column, how: Categories, codes: Array | None) -> tuple[Column, Categories]:
         counts = None if codes is None else count_values(column, codes)

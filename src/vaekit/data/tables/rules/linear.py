@@ -9,8 +9,8 @@ import numpy as np
 from vaekit.data.tables.rules.base import Array, Rule, Truth, Values, complete, refuse_kind
 from vaekit.data.tables.rules.scales import Scales
 
-SLIPS = 1e-3
-"""Share of the training rows whose difference does not count for the tolerance."""
+OUTLIERS, MARGIN = 0.05, 2.0
+"""Share of the training rows whose difference does not count for the tolerance, and the tolerance as a multiple of the others."""
 
 
 class Linear(Rule):
@@ -19,8 +19,8 @@ class Linear(Rule):
     Args:
         total: the column on the left, which the rule computes.
         terms: names and signs of the columns on the right.
-        tolerance: the greatest difference: up to half the distance of neighbouring totals, where training rows differ by as
-            much because their totals are rounded.
+        tolerance: the greatest difference: twice that of 95 % of the training rows, and at most half the distance of
+            neighbouring totals. It is 0 if sums are exact, and that half if totals were rounded.
         precision: the greatest difference relative to the sum of the absolute terms, from rounding.
     """
 
@@ -42,8 +42,8 @@ class Linear(Rule):
     def fit(self, values: Values, scales: Scales) -> Self:
         """Return the rule with the differences that come from the digits and the types of its columns."""
         found = self._differences(values)[complete(values, self.columns)]
-        usual = np.quantile(found, 1 - SLIPS, method="inverted_cdf") if len(found) else np.inf
-        tolerance = min(scales[self.total].step / 2, 2 * float(usual))
+        usual = float(np.quantile(found, 1 - OUTLIERS, method="inverted_cdf")) if len(found) else np.inf
+        tolerance = min(scales[self.total].step / 2, MARGIN * usual)
         precision = max(scales[name].precision for name in self.columns)
         return self.model_copy(update={"tolerance": tolerance, "precision": precision})
 
@@ -65,7 +65,7 @@ class Linear(Rule):
                 own = sign
             else:
                 rest += sign * values[other]
-        return -own * rest
+        return -own * rest + 0.0  # not −0
 
 
 class Equality(Linear):

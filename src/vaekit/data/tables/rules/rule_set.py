@@ -13,6 +13,7 @@ from vaekit.data.tables.rules.base import Rule, Truth
 from vaekit.data.tables.rules.combinations import Combinations, Fixed
 from vaekit.data.tables.rules.conflicts import sort_computing, sort_ordered
 from vaekit.data.tables.rules.draft import Draft
+from vaekit.data.tables.rules.linear import Linear
 from vaekit.data.tables.rules.mending import choose_combination, move_in_order
 from vaekit.data.tables.rules.order import Order
 from vaekit.data.tables.rules.scales import make_scales
@@ -76,11 +77,9 @@ class RuleSet:
         draft.fixed = {name: cells.copy() for name, cells in fixed.items()}
         for _ in self.computing:
             for rule in self.computing:
-                target = str(rule.target)
-                done = draft.put(target, rule.solve(draft.values, target), np.ones(len(draft), bool))
-                draft.fixed[target] |= done & ~rule.holds(
-                    draft.values
-                )  # it was rounded: a source makes up the difference
+                draft.put(str(rule.target), rule.solve(draft.values, str(rule.target)), np.ones(len(draft), bool))
+                if isinstance(rule, Linear) and self.scales[str(rule.target)].sort != "text":
+                    self._make_up(draft, rule)
             for rule in reversed(self.computing):
                 for name in reversed(rule.sources):
                     wrong = ~rule.holds(draft.values) & draft.fixed[str(rule.target)]
@@ -91,6 +90,23 @@ class RuleSet:
             if all(rule.holds(draft.values).all() for rule in self.computing):
                 break
         draft.solved, draft.fixed = draft.fixed, fixed
+
+    def _make_up(self, draft: Draft, rule: Linear) -> None:
+        """Where a total cannot be the exact sum, take the nearest or the next one, and let a term make up the difference."""
+        scale = self.scales[rule.total]
+        wanted = rule.solve(draft.values, rule.total)
+        low, high = scale.at_most(wanted, strict=False), scale.at_least(wanted, strict=False)
+        off = ~rule.holds(draft.values) & draft.free(rule.total) & np.isfinite(low) & np.isfinite(high)
+        if not off.any():
+            return
+        near, next_one = np.where(wanted - low <= high - wanted, (low, high), (high, low))
+        for total in (near, next_one):
+            tried = draft.put(rule.total, total, off & ~rule.holds(draft.values))
+            for name in reversed([name for name in rule.sources if name not in self.targets]):
+                values = rule.solve(draft.values, name)
+                draft.fixed[name] |= draft.put(name, values, tried & ~rule.holds(draft.values))
+        left = draft.put(rule.total, near, off & ~rule.holds(draft.values))
+        draft.fixed[rule.total] |= left  # terms that are computed themselves may make it up
 
     def _fix_what_follows(self, draft: Draft) -> None:
         """Compute cells that follow from fixed cells alone, and fix them, too."""
@@ -163,9 +179,19 @@ class RuleSet:
                 rows = np.flatnonzero((broken == pattern[:, None]).all(0))
                 others = RuleSet(self.columns, [rule for rule, own in zip(self.rules, pattern, strict=True) if not own])
                 noise = None if uniform is None else uniform[rows][:, ~pattern]
-                codes_mended[rows], left = others._finish(codes[rows], given[rows], noise)
+                start = self._keep_computed(codes[rows], codes_mended[rows], given[rows], pattern)
+                codes_mended[rows], left = others._finish(start, given[rows], noise)
                 broken[np.ix_(~pattern, rows)] = left
         return codes_mended, broken
+
+    def _keep_computed(self, codes: Array, mended: Array, given: Array, broken: Truth) -> Array:
+        """Return the codes with what was computed from given cells, the nearest value, where it breaks its rule."""
+        codes = codes.copy()
+        for rule in (rule for rule, own in zip(self.rules, broken, strict=True) if own and rule.target is not None):
+            follows = ~np.isnan(given[:, [self.places[name] for name in rule.sources]]).any(1)
+            place = self.places[str(rule.target)]
+            codes[:, place] = np.where(follows, mended[:, place], codes[:, place])
+        return codes
 
     def _mended(self, codes: Array, given: Array, uniform: Array | None) -> Draft:
         draft = self.draft(codes, ~np.isnan(given))
