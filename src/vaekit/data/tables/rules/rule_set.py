@@ -185,7 +185,7 @@ class RuleSet:
         return codes_mended, broken
 
     def _keep_computed(self, codes: Array, mended: Array, given: Array, broken: Truth) -> Array:
-        """Return the codes with what was computed from given cells, the nearest value, where it breaks its rule."""
+        """Return the codes, with the nearest value where a column was computed from given cells and still breaks its rule."""
         codes = codes.copy()
         for rule in (rule for rule, own in zip(self.rules, broken, strict=True) if own and rule.target is not None):
             follows = ~np.isnan(given[:, [self.places[name] for name in rule.sources]]).any(1)
