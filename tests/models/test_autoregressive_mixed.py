@@ -141,7 +141,7 @@ def test_the_figure_of_a_row_that_lacks_the_last_cells_of_the_order_is_the_margi
     def probability(rows):
         return p.log_prob(measured(rows).unsqueeze(1)).sum(-1).exp().detach().numpy()
 
-    whole, total = probability(ROWS), 0.0
+    whole = probability(ROWS)
     for lacking in (order[2:], order[1:]):
         rows = ROWS.copy()
         rows[:, list(lacking)] = np.nan

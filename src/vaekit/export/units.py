@@ -65,9 +65,8 @@ class Units:
         step, parts = (
             torch.tensor(each, dtype=torch.float64) for each in (self.steps, [reciprocal(step) for step in self.steps])
         )
-        codes = codes + 0.0  # −0 becomes 0
-        count = torch.round(codes / step) + 0.0
-        return torch.where(step > 0, torch.where(parts > 0, count / parts, count * step), codes)
+        count = torch.round(codes / step)
+        return torch.where(step > 0, torch.where(parts > 0, count / parts, count * step), codes) + 0.0  # −0 becomes 0
 
     def refuse_rules(self, verb: str) -> None:
         """Refuse a run with rules, which only Python knows."""

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from vaekit.errors import RecipeError, did_you_mean, shorten
 from vaekit.parts import unknown
-from vaekit.recipe.recipe import SECTIONS, Recipe, recipe_keys
+from vaekit.recipe.recipe import SECTIONS, Recipe, recipe_keys, section_names
 
 LISTS = {"tuple_type": "must be a list, as in {}", "too_short": "must be a list of one number or more"}
 """Clauses in TOML's terms for errors that pydantic states in Python's terms, with an example in the place of {}."""
@@ -36,8 +36,7 @@ def check_recipe(content: Mapping[str, Any], errors: Iterable[str] = ()) -> Reci
 
 
 def _messages(error: ValidationError) -> list[str]:
-    keys, found = recipe_keys(), {}
-    sections = dict.fromkeys(key.partition(".")[0] for key in keys if "." in key)
+    keys, sections, found = recipe_keys(), section_names(), {}
     for problem in error.errors():
         loc = [str(part) for part in problem["loc"]]
         if loc[0] in SECTIONS and len(loc) > 1:

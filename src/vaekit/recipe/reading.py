@@ -11,7 +11,7 @@ from typing import Any
 from vaekit.errors import RecipeError, did_you_mean, shorten
 from vaekit.parts import PartOptions, import_installed
 from vaekit.recipe.checking import check_recipe
-from vaekit.recipe.recipe import SECTIONS, Recipe, recipe_keys
+from vaekit.recipe.recipe import SECTIONS, Recipe, recipe_keys, section_names
 
 
 def recipe_names() -> list[str]:
@@ -57,7 +57,7 @@ def load_recipe(
         if isinstance(settings, Mapping)
         else [_parse(each) if isinstance(each, str) else each for each in settings]
     )
-    sections = {key.partition(".")[0] for key in recipe_keys() if "." in key}
+    sections = section_names()
     leaves = (leaf for key, value in pairs for leaf in _leaves(key, value, sections))
     whole = ((f"{key}.name" if key in SECTIONS else key, value) for key, value in leaves)
     # names of parts first, since a new part drops the options of the one that it replaces

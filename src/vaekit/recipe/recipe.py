@@ -136,6 +136,11 @@ class Recipe(Options):
 Part.registered.append(lambda: Recipe.model_rebuild(force=True))
 
 
+def section_names() -> dict[str, None]:
+    """Return the names of the sections of a recipe, in the order of definition."""
+    return dict.fromkeys(key.partition(".")[0] for key in recipe_keys() if "." in key)
+
+
 def recipe_keys() -> dict[str, Any]:
     """Return pydantic's field for every dotted key of a recipe, in the order of definition."""
     keys: dict[str, Any] = {}

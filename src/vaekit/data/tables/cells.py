@@ -51,20 +51,22 @@ class Categories(BaseModel):
     @property
     def drawable(self) -> tuple[float, ...]:
         """Return for each category the share of its rows whose value may be drawn: 0 or 1, except for the shared category."""
-        last, values = self.n_categories - 1, len(self.log_share) - 1
-        share = np.exp(self.log_share[:values])
-        known = share[last:].sum()
-        share[list(self.withheld)] = 0
-        return (*share[:last].tolist(), float(share[last:].sum() / known) if known else 0.0)
+        last, share, known = self.n_categories - 1, self._shares(common=True), self._shares(common=False)
+        return (*share[:last].tolist(), float(share[last:].sum() / known[last:].sum()) if len(known) > last else 0.0)
+
+    def _shares(self, common: bool) -> Array:
+        """Return the share of each value among the rows of its category, without unseen values; 0 if common and withheld."""
+        share = np.exp(self.log_share[:-1])
+        if common:
+            share[list(self.withheld)] = 0
+        return share
 
     def draw_rare(self, codes: Tensor, uniform: Tensor, common: bool) -> Tensor:
         """Replace the shared category in codes by one of its values, drawn by its share; arguments as in `Cells.draw_rare`."""
-        last, values = self.n_categories - 1, len(self.log_share) - 1
-        share = np.exp(self.log_share[last:values])
-        if common:
-            share[[code - last for code in self.withheld if code >= last]] = 0
-            if not any(self.drawable):
-                return torch.full_like(codes, torch.nan)
+        last = self.n_categories - 1
+        share = self._shares(common)[last:]
+        if common and not any(self.drawable):
+            return torch.full_like(codes, torch.nan)
         if not share.any():
             return codes
         reached = torch.from_numpy(np.cumsum(share))

@@ -77,8 +77,9 @@ class RuleSet:
         draft.fixed = {name: cells.copy() for name, cells in fixed.items()}
         for _ in self.computing:
             for rule in self.computing:
-                draft.put(str(rule.target), rule.solve(draft.values, str(rule.target)), np.ones(len(draft), bool))
-                if isinstance(rule, Linear) and self.scales[str(rule.target)].sort != "text":
+                target = str(rule.target)
+                draft.put(target, rule.solve(draft.values, target), np.ones(len(draft), bool))
+                if isinstance(rule, Linear) and self.scales[target].sort != "text":
                     self._make_up(draft, rule)
             for rule in reversed(self.computing):
                 for name in reversed(rule.sources):
@@ -93,12 +94,12 @@ class RuleSet:
 
     def _make_up(self, draft: Draft, rule: Linear) -> None:
         """Where a total cannot be the exact sum, take the nearest or the next one, and let a term make up the difference."""
-        scale = self.scales[rule.total]
-        wanted = rule.solve(draft.values, rule.total)
-        low, high = scale.at_most(wanted, strict=False), scale.at_least(wanted, strict=False)
-        off = ~rule.holds(draft.values) & draft.free(rule.total) & np.isfinite(low) & np.isfinite(high)
+        off = ~rule.holds(draft.values) & draft.free(rule.total)
         if not off.any():
             return
+        scale, wanted = self.scales[rule.total], rule.solve(draft.values, rule.total)
+        low, high = scale.at_most(wanted, strict=False), scale.at_least(wanted, strict=False)
+        off &= np.isfinite(low) & np.isfinite(high)
         near, next_one = np.where(wanted - low <= high - wanted, (low, high), (high, low))
         for total in (near, next_one):
             tried = draft.put(rule.total, total, off & ~rule.holds(draft.values))
