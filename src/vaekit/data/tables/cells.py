@@ -51,8 +51,9 @@ class Categories(BaseModel):
     @property
     def drawable(self) -> tuple[float, ...]:
         """Return for each category the share of its rows whose value may be drawn: 0 or 1, except for the shared category."""
-        last, share, known = self.n_categories - 1, self._shares(common=True), self._shares(common=False)
-        return (*share[:last].tolist(), float(share[last:].sum() / known[last:].sum()) if len(known) > last else 0.0)
+        last, share = self.n_categories - 1, self._shares(common=True)
+        known = self._shares(common=False)[last:].sum()
+        return (*share[:last].tolist(), float(share[last:].sum() / known) if known else 0.0)
 
     def _shares(self, common: bool) -> Array:
         """Return the share of each value among the rows of its category, without unseen values; 0 if common and withheld."""
