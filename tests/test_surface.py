@@ -30,7 +30,7 @@ VERBS = {
     "remedy": {"run", "--out"},
     "encode": {"run", "source", "--out", "--engine"},
     "reconstruct": {"run", "source", "--out", "--engine"},
-    "score": {"run", "source", "--out", "--samples", "--explain", "--p-value", "--engine"},
+    "score": {"run", "source", "--out", "--samples", "--explain", "--p-value", "--marginal", "--engine"},
     "impute": {
         "run",
         "source",

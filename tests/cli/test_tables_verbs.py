@@ -196,8 +196,24 @@ def test_p_values_are_ranks_among_the_rows_held_out(call, people_run, tmp_path, 
     expected = [(1 + (held_out <= score).sum()) / 16 for score in scores]
     assert [float(row["p_value"]) for row in rows] == expected
     assert expected[2] == 1 / 16
-    wrong = ("score", people_run, tmp_path / "new.parquet", "--out", tmp_path / "t.csv", "--p-value", "--explain")
-    expect_refusal(*wrong, words=("--p-value", "--explain"))
+    score = ("score", people_run, tmp_path / "new.parquet", "--out", tmp_path / "t.csv")
+    expect_refusal(*score, "--p-value", "--explain", words=("--explain and --p-value",))
+    expect_refusal(*score, "--p-value", "--samples", "5", words=("--p-value and --samples",))
+    expect_refusal(*score, "--marginal", "--explain", words=("--explain and --marginal",))
+
+
+def test_score_sums_missing_cells_out(call, tmp_path):
+    out, people = tmp_path / "run", make_people(80, seed=1)
+    vaekit.train(people, recipe="autoregressive-table", settings=TINY_TABLE, out=out)
+    first = people.slice(0, 4).set_column(0, people.column_names[0], pa.nulls(4, people[0].type))
+    pq.write_table(first, tmp_path / "new.parquet")
+    done = call("score", out, tmp_path / "new.parquet", "--marginal", "--samples", "5", "--out", tmp_path / "s.csv")
+    assert done.code == 0
+    run = vaekit.load(out)
+    summed, plain = (run.score_samples(first, 5, marginal=given) for given in (True, False))
+    found = [float(row["log_likelihood"]) for row in read(tmp_path / "s.csv")]
+    np.testing.assert_allclose(found, summed, rtol=1e-6)
+    assert np.abs(summed - plain).max() > 1e-3
 
 
 def test_p_values_of_a_detector(call, tmp_path):

@@ -49,6 +49,14 @@ def score(
             help="Write a score and its p-value: the rank of the score among those of the rows held out in training.",
         ),
     ] = False,
+    marginal: Annotated[
+        bool,
+        typer.Option(
+            "--marginal",
+            help="For a mixed table whose cells depend on each other: sum missing cells out, by importance weights. It takes "
+            "three to seven times as long.",
+        ),
+    ] = False,
     engine: EngineOption = None,
 ) -> None:
     """Write log p(x) of each row, in nats."""
@@ -56,10 +64,12 @@ def score(
     from vaekit.runs.alarms import calibration_scores
     from vaekit.runs.doubles import in_float64
     from vaekit.runs.load import load
-    from vaekit.runs.verbs import ExplainedScore, RankedScore, Score
+    from vaekit.runs.verbs import ExplainedScore, MarginalScore, RankedScore, Score
 
-    if p_value and (explain or samples is not None):
-        raise VaekitError("--p-value cannot be used with --explain or --samples", mend="Score the rows twice")
+    wanted = {"--explain": explain, "--marginal": marginal, "--p-value": p_value}
+    wanted |= {"--samples": p_value and samples is not None}
+    if len(both := [option for option, given in wanted.items() if given]) > 1:
+        raise VaekitError(f"{' and '.join(both)} cannot be used together", mend="Score the rows twice")
     loaded = load(run)
     if p_value:
         held_out = tuple(sorted(calibration_scores(in_float64(loaded)).tolist()))
@@ -68,7 +78,8 @@ def score(
             f"P-values are multiples of 1/{len(held_out) + 1}: {len(held_out)} rows were held out.", file=sys.stderr
         )
     else:
-        write(loaded, out, ExplainedScore(samples) if explain else Score(samples), source, engine)
+        verb = ExplainedScore if explain else MarginalScore if marginal else Score
+        write(loaded, out, verb(samples), source, engine)
 
 
 def impute(

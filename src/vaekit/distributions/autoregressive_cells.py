@@ -174,6 +174,14 @@ class AutoregressiveCells(TableCells):
         own, choice = self.network.slots.unbind(-1)
         return (choice != own) & (cells[..., choice] < self.network.masses)
 
+    def has_gaps(self, given: Tensor) -> bool:
+        """Return whether a row of the given cells (..., S) has one that comes after a missing cell."""
+        own, choice = self.network.slots.unbind(-1)
+        known = ~torch.isnan(given)
+        known[..., own] |= known[..., choice]  # a number at a point mass has no cell of its own
+        known = known[..., self.network.order]
+        return bool((known[..., 1:] & ~known[..., :-1]).any())
+
     def with_first(self, given: Tensor) -> AutoregressiveCells:
         """Return the same cells in another order: first the given ones, shape (..., S), and then those that are NaN there."""
         late = torch.isnan(given) * self.count + self.network.places
