@@ -180,7 +180,7 @@ DRAWN = {
     "RowStream.BLUR": {"Rows._fixed"},
     "RowStream.REPLACE": {"Rows._fixed"},
     "SeedStream.PRIVACY_RARE": {"measure_privacy"},
-    "RowStream.SAMPLE_MISSING": {"TableRun._with_missing"},
+    "RowStream.SAMPLE_MISSING": {"TableRun._blank"},
     "SeedStream.CALIBRATION_HIDE": {"hide_at_random"},
     "SeedStream.CALIBRATION_MISSING": {"hide_as_missing"},
     "SeedStream.CALIBRATION_BORDER": {"score_hidden"},

@@ -1,6 +1,7 @@
 """Rows that a run draws and fills obey its rules; given cells stay as they are."""
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -215,6 +216,44 @@ def test_the_score_is_that_of_the_model(run):
     rows = TABLE.head(5).copy()
     rows["total"] = 2 * rows["total"]
     assert np.isfinite(run.score_samples(rows)).all()
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory):
+    """Single persons have no joint income, so that their own may be higher than any."""
+    rng = np.random.default_rng(0)
+    single = rng.random(600) < 0.6
+    own = np.where(single, rng.uniform(60, 100, 600), rng.uniform(10, 30, 600)).round()
+    joint = np.where(single, np.nan, own + rng.integers(10, 30, 600))
+    frame = pd.DataFrame({"kind": np.where(single, "single", "joint"), "own": own, "joint": joint})
+    settings = SETTINGS | {"data.rules": ["own <= joint"]}
+    return vaekit.train(frame, settings=settings, out=tmp_path_factory.mktemp("people") / "run")
+
+
+def test_rules_do_not_see_cells_that_stay_empty(people):
+    plain = replace(people, schema=people.schema.model_copy(update={"rules": ()})).sample(8000, seed=2)
+    obeys = plain.joint.isna() | (plain.own <= plain.joint)
+    assert 0.1 < obeys[plain.kind == "joint"].mean() < 0.9
+    expected = (plain.kind == "single")[obeys].mean()
+    drawn, whole = people.sample(8000, seed=1), people.sample(8000, seed=1, complete=True)
+    for table in (drawn, whole):
+        assert (table.own <= table.joint)[table.joint.notna()].all()
+    assert drawn.joint.isna()[drawn.kind == "single"].all()
+    assert (drawn.kind == "single").mean() == pytest.approx(expected, abs=0.03)
+    assert (whole.kind == "single").mean() < expected - 0.1  # their joint incomes are seldom above their own
+
+
+def test_filled_cells_do_not_depend_on_structural_blanks(people):
+    rows = pd.DataFrame({"kind": ["single"] * 50, "own": [np.nan] * 50, "joint": [np.nan] * 50})
+    codes = people._table_model(None).draw(people.rows(rows), 2, 3)
+    for table, expected in zip(people.impute_draws(rows, 2, seed=3), codes, strict=True):
+        assert table.joint.isna().all()
+        np.testing.assert_array_equal(table.own, np.round(expected[:, 1]))
+    for table in people.impute_draws(rows, 2, seed=3, blanks=True):
+        assert (table.own <= table.joint).all()
+    given = pd.DataFrame({"kind": ["single"], "own": [80.0], "joint": [70.0]})  # it has a joint income all the same
+    with pytest.warns(UserWarning, match="own <= joint"):
+        people.impute(given)
 
 
 def test_rules_are_told_and_kept(run):

@@ -297,6 +297,51 @@ def test_rows_drawn_again_have_the_conditional_distribution():
     assert chisquare(counts[obeys], 40_000 * P[obeys] / P[obeys].sum()).pvalue > 1e-3
 
 
+def test_rules_are_tested_on_the_cells_that_stay():
+    rules = rule_set(["a <= b"], (whole("a"), whole("b")), [[0, 1], [2, 3]])
+    gone = np.array([0.9, 0.2, 0.5, 0.7])  # P(b is missing | a)
+
+    def blank(codes, rows, attempt):
+        missing = np.random.default_rng([7, attempt]).random(len(codes)) < gone[codes[:, 0].astype(int)]
+        return np.column_stack([codes[:, 0], np.where(missing, NAN, codes[:, 1])])
+
+    codes, broken = rules.draw(joint(2), np.full((40_000, 2), NAN), half(rules), blank)
+    assert not broken.any()
+    expected = {(a, b): p * (1 - gone[a]) for (a, b), p in zip(PAIRS, P, strict=True) if a <= b}
+    expected |= {(a, -1): gone[a] * P[[pair[0] == a for pair in PAIRS]].sum() for a in range(4)}
+    found = list(zip(codes[:, 0].astype(int).tolist(), np.nan_to_num(codes[:, 1], nan=-1).tolist(), strict=True))
+    counts, shares = np.array([found.count(cell) for cell in expected]), np.array(list(expected.values()))
+    assert counts.sum() == 40_000
+    assert chisquare(counts, 40_000 * shares / shares.sum()).pvalue > 1e-3
+
+
+def test_constructed_rows_may_lack_cells():
+    rules = rule_set(["a < b", "c == a + b"], ABC, [[1, 3, 4], [1, 5, 6], [2, 8, 10]])
+    asked = []
+
+    def blank(codes, rows, attempt):
+        asked.append((attempt, rows.tolist()))
+        return np.where(np.array([[False, False, True], [False, False, False]])[rows], NAN, codes)
+
+    always = np.full((2, 3), NAN)
+    codes, broken = rules.draw(lambda rows, _: np.tile([7.0, 7.0, 0.0], (len(rows), 1)), always, half(rules), blank)
+    assert not broken.any()
+    np.testing.assert_array_equal(codes, [[7, 11, NAN], [7, 11, 18]])  # the middle difference is 4
+    assert asked == [(attempt, [0, 1]) for attempt in range(ATTEMPTS + 1)]
+
+
+def test_a_row_that_lacks_a_cell_of_a_broken_rule_is_kept(monkeypatch):
+    rules = rule_set(["a < b"], (whole("a"), whole("b")), [[0, 1], [2, 3]])
+    monkeypatch.setattr(rules, "_finish", lambda codes, *_: (codes, np.ones((1, len(codes)), bool)))
+
+    def blank(codes, _, attempt):
+        return codes if attempt < ATTEMPTS else np.column_stack([codes[:, 0], np.full(len(codes), NAN)])
+
+    codes, broken = rules.draw(lambda rows, _: np.full((len(rows), 2), 7.0), np.full((1, 2), NAN), half(rules), blank)
+    assert not broken.any()
+    np.testing.assert_array_equal(codes, [[7, NAN]])
+
+
 def test_given_cells_stay_and_the_others_have_the_conditional_distribution():
     rules = rule_set(["a <= b"], (whole("a"), whole("b")), [[0, 1], [2, 3]])
     draw = joint(1)
@@ -333,8 +378,9 @@ def test_where_a_draw_cannot_be_mended_another_one_is(monkeypatch):
     made = rules._finish
 
     def finish(codes, given, uniform):
-        codes, broken = made(codes, given, uniform)
-        return codes, broken | (codes[:, 0] > 5)  # no way from here
+        mended, broken = made(codes, given, uniform)
+        far = codes[:, 0] > 5  # no way from here
+        return np.where(far[:, None], codes, mended), broken | far
 
     def draw(rows, attempt):
         first = np.where((rows == 1) & (attempt < ATTEMPTS + 3), 7.0, 4.0)

@@ -70,6 +70,7 @@ class FillingRun(Run):
         source, model = self.open(X), self._table_model(samples)
         allowed = fillable_cells(self._frame_of(source).names, len(source.values), columns, where)
         codes = model.cells.round(torch.from_numpy(model.impute(self.prepare(source))[0])).numpy()
+        codes = np.where(self._empty(source, blanks), np.nan, codes)
         return self._filled(fill_means(self.rules, codes, source.values), source, allowed, blanks)
 
     def uncertainty(self, X: object, samples: int | None = None, blanks: bool = False) -> Any:
@@ -182,7 +183,8 @@ class FillingRun(Run):
         source = self.open(X)
         allowed = fillable_cells(self._frame_of(source).names, len(source.values), columns, where)
         rows, n_draws = self.prepare(source), at_least_one(draws, "draws")
-        codes = fill_draws(self.rules, self._table_model(samples), rows, n_draws, seed, row_ids(source, ids))
+        empty = self._empty(source, blanks)
+        codes = fill_draws(self.rules, self._table_model(samples), rows, n_draws, seed, row_ids(source, ids), empty)
         return [self._filled(each, source, allowed, blanks) for each in codes]
 
     def explain(self, X: object, samples: int | None = None) -> Any:
@@ -234,6 +236,11 @@ class FillingRun(Run):
         ordered = self._frame_of(source)
         kept = self._kept(ordered, "constant")
         return ordered.library.answer(write_back(codes, self.schema.table, ordered.table().select(kept)))
+
+    def _empty(self, source: Source, blanks: bool) -> npt.NDArray[np.bool_]:
+        """Return which missing cells stay empty because of a given one, unless blanks are filled; rules do not see them."""
+        missing = np.isnan(source.values)
+        return missing & (not blanks) & blank_cells(self.schema.table, source.values, source.context)
 
     def _filled(
         self,

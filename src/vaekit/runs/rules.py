@@ -14,6 +14,7 @@ import torch
 from vaekit.data import RowNoise, Rows, RowStream, SeedStream, seeded
 from vaekit.data.tables.rules import RuleSet
 from vaekit.data.tables.rules.base import Truth
+from vaekit.data.tables.rules.rule_set import Blank
 from vaekit.errors import DataError, shorten
 from vaekit.evaluation import TableModel, evaluating
 from vaekit.evaluation.tables.proposals import SHARED
@@ -27,7 +28,7 @@ AT_ONCE = 10
 """Draws that are made at once for each row whose filled cells are drawn again."""
 
 
-def draw_new(model: TableModel, rules: RuleSet, numbers: Indices, seed: int, tiles: Tiles) -> Array:
+def draw_new(model: TableModel, rules: RuleSet, numbers: Indices, seed: int, tiles: Tiles, blank: Blank) -> Array:
     """Draw new rows that obey rules; the noise of row i depends on the seed, i and the attempt alone.
 
     Args:
@@ -37,9 +38,10 @@ def draw_new(model: TableModel, rules: RuleSet, numbers: Indices, seed: int, til
         seed: the same seed gives the same rows.
         tiles: divides latent vectors of rows with given positions into tiles, and yields positions, a model that is
             conditioned on the context of its rows, and latent vectors.
+        blank: empties cells of the rows.
 
     Returns:
-        Codes, shape (n, C).
+        Codes, shape (n, C), NaN where a cell is missing.
 
     Raises:
         DataError: if rows cannot be made to obey.
@@ -58,7 +60,7 @@ def draw_new(model: TableModel, rules: RuleSet, numbers: Indices, seed: int, til
         return model.cells.draw_rare(codes, noise.uniform((len(columns),), RowStream.RULE_RARE)).numpy()
 
     free = np.full((len(numbers), len(columns)), np.nan)
-    codes, broken = rules.draw(draw, free, lambda rows: _mend_noise(numbers[rows, None], rules, seed))
+    codes, broken = rules.draw(draw, free, lambda rows: _mend_noise(numbers[rows, None], rules, seed), blank)
     if broken.any():
         told = f"{broken.any(0).sum()} of {len(numbers)} rows that the model draws cannot be made to obey"
         raise _refuse(rules, broken, told, "Train longer, or leave the rule out")
@@ -77,7 +79,13 @@ def _draw_codes(model: TableModel, rows: Indices, seed: int, attempt: int) -> to
 
 
 def condition(
-    model: TableModel, rules: RuleSet, row: Array, numbers: Indices, seed: int, context: torch.Tensor | None
+    model: TableModel,
+    rules: RuleSet,
+    row: Array,
+    numbers: Indices,
+    seed: int,
+    context: torch.Tensor | None,
+    blank: Blank,
 ) -> tuple[Array, float]:
     """Draw rows given some cells until they obey rules; row i is a function of the seed and i.
 
@@ -88,9 +96,10 @@ def condition(
         numbers: numbers of the rows, which increase, shape (n,).
         seed: the same seed gives the same rows.
         context: c, the same for all rows, shape (1, ...); None if the model is not conditional.
+        blank: empties cells of the rows.
 
     Returns:
-        Codes, shape (n, C), and the effective sample size of all proposals.
+        Codes, shape (n, C), NaN where a cell is missing, and the effective sample size of all proposals.
 
     Raises:
         DataError: if the given cells break a rule, or leave no way to obey it.
@@ -100,11 +109,13 @@ def condition(
         raise _refuse(rules, broken, "The given values break", mend)
     found, size = [], 0.0
     for chunk in np.unique(numbers // SHARED).tolist():
-        own, given = numbers[numbers // SHARED == chunk], model.propose(row, seed, chunk, context)
+        places, given = np.flatnonzero(numbers // SHARED == chunk), model.propose(row, seed, chunk, context)
+        own = numbers[places]
         codes, broken = rules.draw(
             lambda rows, attempt, own=own, given=given: given.draw(own[rows], seed, attempt),  # type: ignore[misc]
             np.tile(row, (len(own), 1)),
             lambda rows, own=own: _mend_noise(own[rows, None], rules, seed),  # type: ignore[misc]
+            lambda codes, rows, attempt, places=places: blank(codes, places[rows], attempt),  # type: ignore[misc]
         )
         if broken.any():
             raise _refuse(rules, broken, "The given values leave no way to obey", mend)
@@ -132,7 +143,9 @@ def fill_means(rules: RuleSet, codes: Array, given: Array) -> Array:
     return settled
 
 
-def fill_draws(rules: RuleSet, model: TableModel, rows: Rows, draws: int, seed: int, ids: Indices) -> Array:
+def fill_draws(
+    rules: RuleSet, model: TableModel, rows: Rows, draws: int, seed: int, ids: Indices, empty: Truth
+) -> Array:
     """Fill missing cells with draws that obey rules.
 
     Args:
@@ -142,6 +155,7 @@ def fill_draws(rules: RuleSet, model: TableModel, rows: Rows, draws: int, seed: 
         draws: number of tables M.
         seed: the same seed gives the same draws.
         ids: an identifier of each row, shape (n,); draws of rows with equal cells differ if these do.
+        empty: which cells stay empty, shape (n, C).
 
     Returns:
         Codes, shape (M, n, C).
@@ -168,7 +182,10 @@ def fill_draws(rules: RuleSet, model: TableModel, rows: Rows, draws: int, seed: 
     def uniform(chosen: Indices) -> Array:
         return _mend_noise(np.column_stack([given[chosen % n], chosen // n, ids[chosen % n].view(float)]), rules, seed)
 
-    codes, broken = rules.draw(draw, np.tile(given, (draws, 1)), uniform)
+    def blank(codes: Array, chosen: Indices, _: int) -> Array:
+        return np.where(empty[chosen % n], np.nan, codes)
+
+    codes, broken = rules.draw(draw, np.tile(given, (draws, 1)), uniform, blank)
     _warn(rules, np.logical_or.reduce(broken.reshape(-1, draws, n), 1))
     return codes.reshape(draws, *given.shape)
 

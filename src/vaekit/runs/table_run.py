@@ -18,6 +18,7 @@ from vaekit.data.tables.arrays import LABEL, ArrayLibrary
 from vaekit.data.tables.coding import code_values, write_back
 from vaekit.data.tables.columns import CATEGORICAL
 from vaekit.data.tables.frame import PlainLibrary
+from vaekit.data.tables.rules.rule_set import Blank
 from vaekit.errors import DataError, VaekitError, did_you_mean, shorten
 from vaekit.evaluation import TableFigures, measure_tables
 from vaekit.evaluation.calibration import Calibration, measure_calibration
@@ -159,16 +160,16 @@ class TableRun(FillingRun):
             return self.condition(n, given, seed, complete, start)[0]
         if mean:
             return self._own(self.rules.settle(super().sample(n, seed, mean, given, start=start))[0], given)
+        blank = self._blank(numbers, given, seed, complete)
         if self.schema.rules:
-            codes = self._draw_obeying(numbers, seed, given)
-        else:
-            codes = super().sample(n, seed, mean, given, start=start)
-            uniform = RowNoise(numbers[:, None], seed).uniform((codes.shape[1],), RowStream.SAMPLE_RARE)
-            codes = self._cells.draw_rare(torch.from_numpy(codes), uniform).numpy()
-        return self._own(codes if complete else self._with_missing(codes, numbers, given, seed), given)
+            return self._own(self._draw_obeying(numbers, seed, given, blank), given)
+        codes = super().sample(n, seed, mean, given, start=start)
+        uniform = RowNoise(numbers[:, None], seed).uniform((codes.shape[1],), RowStream.SAMPLE_RARE)
+        codes = self._cells.draw_rare(torch.from_numpy(codes), uniform).numpy()
+        return self._own(blank(codes, np.arange(n), 0), given)
 
     def _draw_obeying(
-        self, numbers: npt.NDArray[np.int64], seed: int, given: Mapping[str, Any]
+        self, numbers: npt.NDArray[np.int64], seed: int, given: Mapping[str, Any], blank: Blank
     ) -> npt.NDArray[np.float64]:
         """Draw codes of new rows that obey the rules."""
         context = self.context(given, len(numbers))
@@ -176,18 +177,23 @@ class TableRun(FillingRun):
         def tiles(z: torch.Tensor, rows: npt.NDArray[np.int64]) -> Iterator[Any]:
             return self._tiles(z, None if context is None else context[rows])
 
-        return draw_new(self._table_model(None), self.rules, numbers, seed, tiles)
+        return draw_new(self._table_model(None), self.rules, numbers, seed, tiles, blank)
 
-    def _with_missing(
-        self, codes: npt.NDArray[np.float64], numbers: npt.NDArray[np.int64], given: Mapping[str, Any], seed: int
-    ) -> npt.NDArray[np.float64]:
-        """Draw which cells of drawn rows are missing; given cells are not."""
-        if self.missing is None:
-            return codes
-        noise = RowNoise(numbers[:, None], seed)
-        uniform = noise.uniform((len(self.missing.order),), RowStream.SAMPLE_MISSING).numpy()
+    def _blank(self, numbers: npt.NDArray[np.int64], given: Mapping[str, Any], seed: int, complete: bool) -> Blank:
+        """Return a function that draws which cells of drawn rows are missing; given cells are not."""
+        pattern = self.missing
+        if complete or pattern is None:
+            return lambda codes, *_: codes
         kept = {i for i, name in enumerate(self.schema.columns) if name in given}
-        return blank_rows(self.missing, self.transform, codes, self.context_codes(given, len(codes)), uniform, kept)
+        context = self.context_codes(given, len(numbers))
+
+        def blank(codes: Array, rows: npt.NDArray[np.int64], attempt: int) -> Array:
+            noise = RowNoise(np.stack([numbers[rows], np.full(len(rows), attempt)], 1), seed)
+            uniform = noise.uniform((len(pattern.order),), RowStream.SAMPLE_MISSING).numpy()
+            own = None if context is None else context[rows]
+            return blank_rows(pattern, self.transform, codes, own, uniform, kept)
+
+        return blank
 
     def condition(
         self, n: int, given: Mapping[str, Any], seed: int = 0, complete: bool = False, start: int = 0
@@ -216,9 +222,10 @@ class TableRun(FillingRun):
         context = {column.name: given[column.name] for column in self.schema.context if column.name in given}
         row = self._row({name: value for name, value in given.items() if name not in context})
         model, encoded = self._table_model(None), self.context(context, 1)
-        codes, size = condition(model, self.rules, row, numbers, seed, encoded)
+        blank = self._blank(numbers, given, seed, complete)
+        codes, size = condition(model, self.rules, row, numbers, seed, encoded, blank)
         self._warn_of(given, row, size, n)
-        return self._own(codes if complete else self._with_missing(codes, numbers, given, seed), context, row), size
+        return self._own(codes, context, row), size
 
     def _warn_of(self, given: Mapping[str, Any], row: npt.NDArray[np.float64], size: float, n: int) -> None:
         """Warn if the model knows little of a condition: few effective draws, or a combination that no training row has."""

@@ -21,6 +21,8 @@ from vaekit.data.tables.rules.scales import make_scales
 Array = npt.NDArray[np.float64]
 Drawer = Callable[[npt.NDArray[np.int64], int], Array]
 """A function that draws the rows with given numbers for the k-th time, and returns their codes."""
+Blank = Callable[[Array, npt.NDArray[np.int64], int], Array]
+"""A function that empties cells of codes (n, C) of the rows with given numbers, drawn for the k-th time."""
 ATTEMPTS = 30
 """How often a row is drawn before a row that obeys the rules is constructed."""
 CONSTRUCTED = 30
@@ -201,17 +203,22 @@ class RuleSet:
         return draft
 
     def draw(
-        self, draw: Drawer, given: Array, uniform: Callable[[npt.NDArray[np.int64]], Array]
+        self,
+        draw: Drawer,
+        given: Array,
+        uniform: Callable[[npt.NDArray[np.int64]], Array],
+        blank: Blank = lambda codes, *_: codes,
     ) -> tuple[Array, Truth]:
         """Draw rows until they obey: p(row | the row obeys all rules), with computed columns computed.
 
         A row that breaks a rule is drawn again, up to 30 times. After that its last draw is changed (`mend`), and another
-        draw where that does not suffice.
+        draw where that does not suffice. A row obeys a rule if it lacks one of its cells.
 
         Args:
             draw: draws rows.
             given: codes of the cells that stay, NaN elsewhere, shape (n, C).
             uniform: returns numbers in (0, 1) for rows with given numbers, shape (rows, rules).
+            blank: empties cells of drawn rows with computed columns; none by default.
 
         Returns:
             Codes, and which rules rows still break, because of their given cells, shape (rules, n).
@@ -221,15 +228,19 @@ class RuleSet:
         for attempt in range(ATTEMPTS):
             draft = self.draft(draw(rows, attempt), ~np.isnan(given[rows]))
             self.compute(draft)
-            codes[rows] = draft.codes
-            rows = rows[~(self.obeyed(draft) | broken[:, rows]).all(0)]
+            codes[rows] = blank(draft.codes, rows, attempt)
+            obeyed = self.obeyed(self.draft(codes[rows], ~np.isnan(given[rows])))
+            again = ~(obeyed | broken[:, rows]).all(0)
+            rows, last = rows[again], draft.codes[again]
             if not len(rows):
                 return codes, broken
         hopeless = np.array(broken.any(0))
         for attempt in range(ATTEMPTS, ATTEMPTS + CONSTRUCTED):
             if attempt > ATTEMPTS:
-                codes[rows] = draw(rows, attempt)
-            codes[rows], broken[:, rows] = self._finish(codes[rows], given[rows], uniform(rows))
+                last = draw(rows, attempt)
+            made, left = self._finish(last, given[rows], uniform(rows))
+            codes[rows] = blank(made, rows, attempt)
+            broken[:, rows] = left & ~self.obeyed(self.draft(codes[rows], ~np.isnan(given[rows])))
             rows = rows[broken[:, rows].any(0) & ~hopeless[rows]]
             if not len(rows):
                 break
