@@ -13,6 +13,7 @@ import vaekit
 from vaekit import VAE, VAEImputer
 from vaekit.data import Part, Rows, Split, make_schema, open_both
 from vaekit.data.tables.cells import fit_cells
+from vaekit.data.tables.rules.rule_set import FRESH
 from vaekit.data.transforms import Transform
 from vaekit.errors import RunError
 from vaekit.runs.missing import blank_rows, fit_pattern
@@ -167,6 +168,15 @@ def test_complete_rows_are_the_same_draws_without_missing_cells(run):
     pd.testing.assert_frame_equal(some, run.sample(300, seed=4))
     assert not run.sample(300, seed=5).isna().equals(some.isna())
     assert not run.sample(30, mean=True).isna().any(axis=None)
+
+
+def test_a_row_that_is_drawn_again_keeps_its_pattern(run):
+    codes = run.rows(complete(50, seed=7)).part.take(0, 50)
+    blank = run._blank(np.arange(50), {}, 3, False)
+    first, last, fresh = (np.isnan(blank(codes, np.arange(50), attempt)) for attempt in (0, FRESH - 1, FRESH))
+    np.testing.assert_array_equal(first, last)
+    assert (first != fresh).any()
+    np.testing.assert_array_equal(np.isnan(blank(codes[5:9], np.arange(5, 9), 0)), first[5:9])
 
 
 def test_given_cells_are_never_missing(run):

@@ -8,9 +8,8 @@ import pytest
 from scipy.stats import chisquare
 
 from vaekit.data import Column, Schema
-from vaekit.data.tables.rules import RuleSet
 from vaekit.data.tables.rules.fitting import describe_rule, fit_rules
-from vaekit.data.tables.rules.rule_set import ATTEMPTS
+from vaekit.data.tables.rules.rule_set import ATTEMPTS, PATIENCE, RuleSet
 from vaekit.data.tables.rules.scales import make_scales
 from vaekit.errors import DataError
 
@@ -267,17 +266,20 @@ def test_the_next_value_of_a_column(column):
 
 # ------------------------------------------------------------------ draws
 
-PAIRS = list(itertools.product(range(4), range(4)))
-P = np.array([(1 + a) * (5 - b) ** 2 for a, b in PAIRS], float)
+PAIRS = np.array(list(itertools.product(range(4), range(4))), float)
+A, B = PAIRS.T
+P = (1 + A) * (5 - B) ** 2 + 30 * (A == B)
 P /= P.sum()
 
 
 def joint(seed):
-    """Draws pairs from p(a, b), independently for each attempt."""
+    """Draws pairs from p(a, b | the cells that stay), independently for each attempt."""
 
-    def draw(rows, attempt):
-        chosen = np.random.default_rng([seed, attempt]).choice(len(PAIRS), len(rows), p=P)
-        return np.array(PAIRS, float)[chosen]
+    def draw(rows, attempt, start):
+        fits = (np.isnan(start)[:, None] | (start[:, None] == PAIRS)).all(2)
+        reached = (fits * P).cumsum(1)
+        uniform = np.random.default_rng([seed, attempt]).random((len(rows), 1)) * reached[:, -1:]
+        return PAIRS[(reached <= uniform).sum(1)]
 
     return draw
 
@@ -286,33 +288,56 @@ def half(rules):
     return lambda rows: np.full((len(rows), len(rules.rules)), 0.5)
 
 
-def test_rows_drawn_again_have_the_conditional_distribution():
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_the_cell_that_breaks_a_rule_is_drawn_again(order):
     columns = (whole("a"), whole("b"))
-    rules = rule_set(["a <= b"], columns, [[0, 1], [2, 3]])
+    rules = RuleSet(columns, rule_set(["a <= b"], columns, [[0, 1], [2, 3]]).rules, order)
     codes, broken = rules.draw(joint(0), np.full((40_000, 2), NAN), half(rules))
     assert not broken.any()
-    obeys = np.array([a <= b for a, b in PAIRS])
+    obeys, first = A <= B, PAIRS[:, order[0]]
+    own, share = (np.array([(P * some)[first == value].sum() for value in first]) for some in (np.ones(16), obeys))
+    share = share / own  # P(the rule holds | the first cell)
+    tried = 1 + PATIENCE  # then both cells are drawn again
+    kept = P / share * (1 - (1 - share) ** tried)
+    left = P @ (1 - share) ** tried
+    expected = (kept + left * P / P[obeys].sum())[obeys]
     counts = np.array([(codes == pair).all(1).sum() for pair in PAIRS])
     assert counts[~obeys].sum() == 0
-    assert chisquare(counts[obeys], 40_000 * P[obeys] / P[obeys].sum()).pvalue > 1e-3
+    assert expected.sum() == pytest.approx(1)
+    assert chisquare(counts[obeys], 40_000 * expected).pvalue > 1e-3
+
+
+def test_cells_before_the_one_that_breaks_a_rule_stay():
+    texts, names = ["b <= a", "d == a + b", "c < d", "e <= 5"], "abcde"
+    columns = tuple(map(whole, names))
+    rules = RuleSet(columns, rule_set(texts, columns, [[2, 1, 1, 3, 0], [3, 2, 3, 5, 5]]).rules, (3, 0, 4, 2, 1))
+    assert rules.ends.tolist() == [4, 4, 4, 2]  # d is computed when a and b are known
+    starts = []
+
+    def draw(rows, attempt, start):
+        starts.append(start.copy())
+        made = np.array([[2.0, [7.0, 0.0, 2.0][attempt], 3.0, 5.0, [7.0, 5.0, 4.0][attempt]]])
+        return np.where(np.isnan(start), made, start)
+
+    codes, broken = rules.draw(draw, np.full((1, 5), NAN), half(rules))
+    np.testing.assert_array_equal(starts[1:], [[[2, NAN, NAN, 5, NAN]], [[2, NAN, 3, 5, 5]]])
+    assert codes.tolist() == [[2, 2, 3, 4, 5]]
+    assert not broken.any()
 
 
 def test_rules_are_tested_on_the_cells_that_stay():
     rules = rule_set(["a <= b"], (whole("a"), whole("b")), [[0, 1], [2, 3]])
-    gone = np.array([0.9, 0.2, 0.5, 0.7])  # P(b is missing | a)
+    missing = np.random.default_rng(7).random(40_000) < 0.4
 
-    def blank(codes, rows, attempt):
-        missing = np.random.default_rng([7, attempt]).random(len(codes)) < gone[codes[:, 0].astype(int)]
-        return np.column_stack([codes[:, 0], np.where(missing, NAN, codes[:, 1])])
+    def blank(codes, rows, _):
+        return np.column_stack([codes[:, 0], np.where(missing[rows], NAN, codes[:, 1])])
 
     codes, broken = rules.draw(joint(2), np.full((40_000, 2), NAN), half(rules), blank)
     assert not broken.any()
-    expected = {(a, b): p * (1 - gone[a]) for (a, b), p in zip(PAIRS, P, strict=True) if a <= b}
-    expected |= {(a, -1): gone[a] * P[[pair[0] == a for pair in PAIRS]].sum() for a in range(4)}
-    found = list(zip(codes[:, 0].astype(int).tolist(), np.nan_to_num(codes[:, 1], nan=-1).tolist(), strict=True))
-    counts, shares = np.array([found.count(cell) for cell in expected]), np.array(list(expected.values()))
-    assert counts.sum() == 40_000
-    assert chisquare(counts, 40_000 * shares / shares.sum()).pvalue > 1e-3
+    np.testing.assert_array_equal(np.isnan(codes[:, 1]), missing)
+    counts, free = np.bincount(codes[missing, 0].astype(int)), np.array([P[a == A].sum() for a in range(4)])
+    assert chisquare(counts, missing.sum() * free).pvalue > 1e-3
+    assert (codes[~missing, 0] <= codes[~missing, 1]).all()
 
 
 def test_constructed_rows_may_lack_cells():
@@ -324,7 +349,7 @@ def test_constructed_rows_may_lack_cells():
         return np.where(np.array([[False, False, True], [False, False, False]])[rows], NAN, codes)
 
     always = np.full((2, 3), NAN)
-    codes, broken = rules.draw(lambda rows, _: np.tile([7.0, 7.0, 0.0], (len(rows), 1)), always, half(rules), blank)
+    codes, broken = rules.draw(lambda rows, *_: np.tile([7.0, 7.0, 0.0], (len(rows), 1)), always, half(rules), blank)
     assert not broken.any()
     np.testing.assert_array_equal(codes, [[7, 11, NAN], [7, 11, 18]])  # the middle difference is 4
     assert asked == [(attempt, [0, 1]) for attempt in range(ATTEMPTS + 1)]
@@ -337,31 +362,26 @@ def test_a_row_that_lacks_a_cell_of_a_broken_rule_is_kept(monkeypatch):
     def blank(codes, _, attempt):
         return codes if attempt < ATTEMPTS else np.column_stack([codes[:, 0], np.full(len(codes), NAN)])
 
-    codes, broken = rules.draw(lambda rows, _: np.full((len(rows), 2), 7.0), np.full((1, 2), NAN), half(rules), blank)
+    codes, broken = rules.draw(lambda rows, *_: np.full((len(rows), 2), 7.0), np.full((1, 2), NAN), half(rules), blank)
     assert not broken.any()
     np.testing.assert_array_equal(codes, [[7, NAN]])
 
 
 def test_given_cells_stay_and_the_others_have_the_conditional_distribution():
     rules = rule_set(["a <= b"], (whole("a"), whole("b")), [[0, 1], [2, 3]])
-    draw = joint(1)
-    given = np.tile([NAN, 2.0], (20_000, 1))
-
-    def conditional(rows, attempt):  # p(a) for b = 2, by independence of a and b
-        return np.where(np.isnan(given[rows]), draw(rows, attempt), given[rows])
-
-    codes, broken = rules.draw(conditional, given, half(rules))
+    codes, broken = rules.draw(joint(1), np.tile([NAN, 2.0], (20_000, 1)), half(rules))
     counts = np.bincount(codes[:, 0].astype(int), minlength=4)
     assert not broken.any()
     assert counts[3] == 0
-    assert chisquare(counts[:3], 20_000 * np.array([1, 2, 3]) / 6).pvalue > 1e-3
+    expected = P[(B == 2) & (A <= 2)]
+    assert chisquare(counts[:3], 20_000 * expected / expected.sum()).pvalue > 1e-3
 
 
 def test_rows_that_never_obey_are_constructed():
     rules = rule_set(["a < b", "c == a + b"], ABC, [[1, 3, 4], [1, 5, 6], [2, 8, 10]])
     asked = []
 
-    def draw(rows, attempt):
+    def draw(rows, attempt, _):
         asked.append(attempt)
         return np.tile([7.0, 7.0, 0.0], (len(rows), 1))
 
@@ -382,7 +402,7 @@ def test_where_a_draw_cannot_be_mended_another_one_is(monkeypatch):
         far = codes[:, 0] > 5  # no way from here
         return np.where(far[:, None], codes, mended), broken | far
 
-    def draw(rows, attempt):
+    def draw(rows, attempt, _):
         first = np.where((rows == 1) & (attempt < ATTEMPTS + 3), 7.0, 4.0)
         return np.column_stack([first, first])
 
@@ -398,7 +418,7 @@ def test_combinations_are_constructed_in_proportion_to_their_counts():
     rules = rule_set(["fixed(p, q)"], columns, [[0, 0]] * 3 + [[0, 1]] + [[1, 2]] * 4)
     numbers = (np.arange(400) + 0.5) / 400
     codes, broken = rules.draw(
-        lambda rows, _: np.tile([0.0, 2.0], (len(rows), 1)), np.full((400, 2), NAN), lambda rows: numbers[rows, None]
+        lambda rows, *_: np.tile([0.0, 2.0], (len(rows), 1)), np.full((400, 2), NAN), lambda rows: numbers[rows, None]
     )
     assert not broken.any()
     # each allowed combination keeps one of the two cells: u stays (k or l), or m stays (v)
@@ -412,7 +432,7 @@ def test_impossible_rows_are_told_and_others_are_not_drawn_again_for_them():
     given = np.array([[5, 3, NAN], [1, NAN, NAN]])
     asked = []
 
-    def draw(rows, attempt):
+    def draw(rows, attempt, _):
         asked.append((attempt, rows.tolist()))
         return np.where(np.isnan(given[rows]), 6.0, given[rows])
 

@@ -36,7 +36,8 @@ class FillingRun(Run):
     @cached_property
     def rules(self) -> RuleSet:
         """Return the rules that drawn and filled rows obey (`data.rules`)."""
-        return RuleSet(self.schema.modelled, self.schema.rules)
+        order = [int(self._cells.slot_columns[cell]) for cell in self._cells.layout.order]
+        return RuleSet(self.schema.modelled, self.schema.rules, list(dict.fromkeys(order)))
 
     def impute(
         self,

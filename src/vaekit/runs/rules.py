@@ -14,7 +14,7 @@ import torch
 from vaekit.data import RowNoise, Rows, RowStream, SeedStream, seeded
 from vaekit.data.tables.rules import RuleSet
 from vaekit.data.tables.rules.base import Truth
-from vaekit.data.tables.rules.rule_set import Blank
+from vaekit.data.tables.rules.rule_set import FRESH, Blank
 from vaekit.errors import DataError, shorten
 from vaekit.evaluation import TableModel, evaluating
 from vaekit.evaluation.tables.proposals import SHARED
@@ -48,16 +48,18 @@ def draw_new(model: TableModel, rules: RuleSet, numbers: Indices, seed: int, til
     """
     columns = model.schema.modelled
 
-    def draw(rows: Indices, attempt: int) -> Array:
+    def draw(rows: Indices, attempt: int, start: Array) -> Array:
         noise = RowNoise(np.stack([numbers[rows], np.full(len(rows), attempt)], 1), seed)
         uniform = noise.uniform((model.cells.layout.slots, 2), RowStream.RULE_CELLS).float()
-        made = []
+        given, made = model.see(start)[:, : model.cells.layout.slots], []
         with evaluating(model.model):
-            for chosen, own, z in tiles(_draw_codes(model, numbers[rows], seed, attempt), rows):
-                drawn = own.decoder(z).base_dist.plain.common().draw(uniform[chosen].to(z.device))
+            for chosen, own, z in tiles(_draw_codes(model, numbers[rows], seed, attempt // FRESH), rows):
+                common = own.decoder(z).base_dist.plain.common()
+                drawn = common.draw(uniform[chosen].to(z.device), given[chosen].to(z.device))
                 made.append(model.cells.inverse(drawn.cpu()))
-        codes = torch.cat(made)[: len(rows)]
-        return model.cells.draw_rare(codes, noise.uniform((len(columns),), RowStream.RULE_RARE)).numpy()
+        rare = noise.uniform((len(columns),), RowStream.RULE_RARE)
+        codes = model.cells.draw_rare(torch.cat(made)[: len(rows)], rare).numpy()
+        return np.where(np.isnan(start), codes, start)
 
     free = np.full((len(numbers), len(columns)), np.nan)
     codes, broken = rules.draw(draw, free, lambda rows: _mend_noise(numbers[rows, None], rules, seed), blank)
@@ -112,7 +114,9 @@ def condition(
         places, given = np.flatnonzero(numbers // SHARED == chunk), model.propose(row, seed, chunk, context)
         own = numbers[places]
         codes, broken = rules.draw(
-            lambda rows, attempt, own=own, given=given: given.draw(own[rows], seed, attempt),  # type: ignore[misc]
+            lambda rows, attempt, start, own=own, given=given: given.draw(  # type: ignore[misc]
+                own[rows], seed, attempt, attempt // FRESH, start
+            ),
             np.tile(row, (len(own), 1)),
             lambda rows, own=own: _mend_noise(own[rows, None], rules, seed),  # type: ignore[misc]
             lambda codes, rows, attempt, places=places: blank(codes, places[rows], attempt),  # type: ignore[misc]
@@ -169,7 +173,7 @@ def fill_draws(
     n, more = len(given), max(1, min(AT_ONCE, 100 // draws))
     kept = np.empty((0, 0, 0)), np.empty(0, np.int64)
 
-    def draw(chosen: Indices, attempt: int) -> Array:
+    def draw(chosen: Indices, attempt: int, _: Array) -> Array:
         """Draw cells number table · n + row; further draws are made for several attempts at once."""
         nonlocal kept
         own, use = np.unique(chosen % n), max(attempt - 1, 0) % more

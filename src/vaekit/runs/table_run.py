@@ -18,7 +18,7 @@ from vaekit.data.tables.arrays import LABEL, ArrayLibrary
 from vaekit.data.tables.coding import code_values, write_back
 from vaekit.data.tables.columns import CATEGORICAL
 from vaekit.data.tables.frame import PlainLibrary
-from vaekit.data.tables.rules.rule_set import Blank
+from vaekit.data.tables.rules.rule_set import FRESH, Blank
 from vaekit.errors import DataError, VaekitError, did_you_mean, shorten
 from vaekit.evaluation import TableFigures, measure_tables
 from vaekit.evaluation.calibration import Calibration, measure_calibration
@@ -160,16 +160,15 @@ class TableRun(FillingRun):
             return self.condition(n, given, seed, complete, start)[0]
         if mean:
             return self._own(self.rules.settle(super().sample(n, seed, mean, given, start=start))[0], given)
-        blank = self._blank(numbers, given, seed, complete)
         if self.schema.rules:
-            return self._own(self._draw_obeying(numbers, seed, given, blank), given)
+            return self._own(self._draw_obeying(numbers, seed, given, complete), given)
         codes = super().sample(n, seed, mean, given, start=start)
         uniform = RowNoise(numbers[:, None], seed).uniform((codes.shape[1],), RowStream.SAMPLE_RARE)
         codes = self._cells.draw_rare(torch.from_numpy(codes), uniform).numpy()
-        return self._own(blank(codes, np.arange(n), 0), given)
+        return self._own(self._blank(numbers, given, seed, complete)(codes, np.arange(n), 0), given)
 
     def _draw_obeying(
-        self, numbers: npt.NDArray[np.int64], seed: int, given: Mapping[str, Any], blank: Blank
+        self, numbers: npt.NDArray[np.int64], seed: int, given: Mapping[str, Any], complete: bool
     ) -> npt.NDArray[np.float64]:
         """Draw codes of new rows that obey the rules."""
         context = self.context(given, len(numbers))
@@ -177,6 +176,7 @@ class TableRun(FillingRun):
         def tiles(z: torch.Tensor, rows: npt.NDArray[np.int64]) -> Iterator[Any]:
             return self._tiles(z, None if context is None else context[rows])
 
+        blank = self._blank(numbers, given, seed, complete)
         return draw_new(self._table_model(None), self.rules, numbers, seed, tiles, blank)
 
     def _blank(self, numbers: npt.NDArray[np.int64], given: Mapping[str, Any], seed: int, complete: bool) -> Blank:
@@ -188,7 +188,7 @@ class TableRun(FillingRun):
         context = self.context_codes(given, len(numbers))
 
         def blank(codes: Array, rows: npt.NDArray[np.int64], attempt: int) -> Array:
-            noise = RowNoise(np.stack([numbers[rows], np.full(len(rows), attempt)], 1), seed)
+            noise = RowNoise(np.stack([numbers[rows], np.full(len(rows), attempt // FRESH)], 1), seed)
             uniform = noise.uniform((len(pattern.order),), RowStream.SAMPLE_MISSING).numpy()
             own = None if context is None else context[rows]
             return blank_rows(pattern, self.transform, codes, own, uniform, kept)

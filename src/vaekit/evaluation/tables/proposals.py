@@ -52,13 +52,17 @@ class Proposals:
     size: float
     tile: int
 
-    def draw(self, rows: npt.NDArray[np.int64], seed: int, attempt: int = 0) -> Array:
+    def draw(
+        self, rows: npt.NDArray[np.int64], seed: int, attempt: int = 0, choice: int = 0, start: Array | None = None
+    ) -> Array:
         """Draw complete rows.
 
         Args:
             rows: numbers of the rows, shape (n,).
             seed: the same seed gives the same rows.
-            attempt: another attempt gives other draws.
+            attempt: another attempt gives other cells.
+            choice: another choice gives other z.
+            start: codes of the cells that stay, NaN elsewhere, shape (n, C); by default the given cells.
 
         Returns:
             Codes, shape (n, C).
@@ -66,16 +70,19 @@ class Proposals:
         noise = RowNoise(np.stack([rows, np.full(len(rows), attempt)], 1), seed)
         slots, found = self.cells.layout.slots, []
         uniform = noise.uniform((slots, 2), RowStream.GIVEN_CELLS).float()
-        choice = noise.uniform((), RowStream.GIVEN_CHOICE).to(self.reached.device)
-        chosen = torch.searchsorted(self.reached, choice, right=True).clamp(max=len(self.z) - 1)
+        own_choice = RowNoise(np.stack([rows, np.full(len(rows), choice)], 1), seed)
+        reached = own_choice.uniform((), RowStream.GIVEN_CHOICE).to(self.reached.device)
+        chosen = torch.searchsorted(self.reached, reached, right=True).clamp(max=len(self.z) - 1)
+        start = np.tile(self.row, (len(rows), 1)) if start is None else start
+        given = self.cells.forward(torch.from_numpy(start))[:, :slots]
         with evaluating(self.model) as device:
             for own in tile_positions(len(rows), self.tile):
                 common = self.model.decoder(self.z[chosen[own]]).base_dist.plain.common()
-                drawn = common.draw(uniform[own].to(device), self.x[:, :slots])
+                drawn = common.draw(uniform[own].to(device), given[own].to(device))
                 found.append(self.cells.inverse(drawn.cpu()))
         made = torch.cat(found)[: len(rows)]
         codes = self.cells.draw_rare(made, noise.uniform((made.shape[1],), RowStream.GIVEN_RARE)).numpy()
-        return np.where(np.isnan(self.row), codes, self.row)
+        return np.where(np.isnan(start), codes, start)
 
 
 def propose(

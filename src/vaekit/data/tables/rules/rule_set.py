@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 import numpy.typing as npt
@@ -19,12 +19,15 @@ from vaekit.data.tables.rules.order import Order
 from vaekit.data.tables.rules.scales import make_scales
 
 Array = npt.NDArray[np.float64]
-Drawer = Callable[[npt.NDArray[np.int64], int], Array]
-"""A function that draws the rows with given numbers for the k-th time, and returns their codes."""
+Drawer = Callable[[npt.NDArray[np.int64], int, Array], Array]
+"""A function that draws the rows with given numbers for the k-th time, and returns their codes. The third argument has the
+cells that stay, NaN elsewhere."""
 Blank = Callable[[Array, npt.NDArray[np.int64], int], Array]
 """A function that empties cells of codes (n, C) of the rows with given numbers, drawn for the k-th time."""
-ATTEMPTS = 30
+ATTEMPTS = 60
 """How often a row is drawn before a row that obeys the rules is constructed."""
+FRESH, PATIENCE = 20, 4
+"""After how many draws a row is drawn from its first cell on, and after how many it goes back further (0, 1, 3, 7, 15)."""
 CONSTRUCTED = 30
 """From how many draws a row that obeys is constructed at most."""
 
@@ -35,10 +38,11 @@ class RuleSet:
     Args:
         columns: the modelled columns.
         rules: the rules, fitted to training rows.
+        order: positions of the columns in the order in which their cells are drawn; by default as they are.
     """
 
-    def __init__(self, columns: Sequence[Column], rules: Sequence[Rule]) -> None:
-        self.columns, self.rules = tuple(columns), tuple(rules)
+    def __init__(self, columns: Sequence[Column], rules: Sequence[Rule], order: Sequence[int] = ()) -> None:
+        self.columns, self.rules, self.order = tuple(columns), tuple(rules), tuple(order or range(len(columns)))
         places = {column.name: i for i, column in enumerate(columns)}
         named = dict.fromkeys(name for rule in rules for name in rule.columns)
         self.places = {name: places[name] for name in named}
@@ -49,6 +53,25 @@ class RuleSet:
         self.ordered = sort_ordered(self.orders)
         tables = [rule for rule in reversed(self.computing) if isinstance(rule, Combinations)]
         self.tables = [*(rule for rule in rules if isinstance(rule, Fixed)), *tables]
+
+    @cached_property
+    def ends(self) -> npt.NDArray[np.int64]:
+        """Return the step of drawing at which the last cell of each rule is known, shape (rules,)."""
+        known = dict(zip(self.order, range(len(self.order)), strict=True))
+        steps = {name: known[place] for name, place in self.places.items()}
+        for rule in self.computing:
+            steps[str(rule.target)] = max(steps[name] for name in rule.sources)
+        return np.array([max(steps[name] for name in rule.columns) for rule in self.rules], np.int64)
+
+    def _until(self, broken: Truth, back: int) -> Truth:
+        """Return which cells stay when rows are drawn again, shape (n, C).
+
+        Args:
+            broken: the rules that rows break, shape (rules, n).
+            back: how many steps to go back from the cell that broke the first of them.
+        """
+        step = np.where(broken, self.ends[:, None], len(self.columns)).min(0) - back
+        return np.argsort(self.order) < step[:, None]
 
     def draft(self, codes: Array, given: Truth) -> Draft:
         """Start to change rows: codes (n, C), of which the given cells stay."""
@@ -209,10 +232,14 @@ class RuleSet:
         uniform: Callable[[npt.NDArray[np.int64]], Array],
         blank: Blank = lambda codes, *_: codes,
     ) -> tuple[Array, Truth]:
-        """Draw rows until they obey: p(row | the row obeys all rules), with computed columns computed.
+        """Draw rows that obey, cell after cell, with computed columns computed.
 
-        A row that breaks a rule is drawn again, up to 30 times. After that its last draw is changed (`mend`), and another
-        draw where that does not suffice. A row obeys a rule if it lacks one of its cells.
+            p(x) = Π_j p(x_j | cells before j, the rules whose last cell is j hold)
+
+        A row is drawn again from the cell that broke a rule, so a rule does not change the distribution of the cells before.
+        A row that still breaks one after five such draws goes back further, and after 20 to its first cell. After 60 its
+        last draw is changed (`mend`), and another draw where that does not suffice. A row obeys a rule if it lacks one of
+        its cells.
 
         Args:
             draw: draws rows.
@@ -224,20 +251,23 @@ class RuleSet:
             Codes, and which rules rows still break, because of their given cells, shape (rules, n).
         """
         codes, broken = np.empty(given.shape), self.broken_by(given)
-        rows = np.arange(len(given))
+        rows, start = np.arange(len(given)), given
         for attempt in range(ATTEMPTS):
-            draft = self.draft(draw(rows, attempt), ~np.isnan(given[rows]))
+            drawn = draw(rows, attempt, start)
+            draft = self.draft(drawn, ~np.isnan(given[rows]))
             self.compute(draft)
             codes[rows] = blank(draft.codes, rows, attempt)
-            obeyed = self.obeyed(self.draft(codes[rows], ~np.isnan(given[rows])))
-            again = ~(obeyed | broken[:, rows]).all(0)
+            breaks = ~(self.obeyed(self.draft(codes[rows], ~np.isnan(given[rows]))) | broken[:, rows])
+            again = breaks.any(0)
             rows, last = rows[again], draft.codes[again]
             if not len(rows):
                 return codes, broken
+            back = 2 ** (attempt % FRESH // PATIENCE) - 1 if (attempt + 1) % FRESH else len(self.columns)
+            start = np.where(self._until(breaks[:, again], back), drawn[again], given[rows])
         hopeless = np.array(broken.any(0))
         for attempt in range(ATTEMPTS, ATTEMPTS + CONSTRUCTED):
             if attempt > ATTEMPTS:
-                last = draw(rows, attempt)
+                last = draw(rows, attempt, given[rows])
             made, left = self._finish(last, given[rows], uniform(rows))
             codes[rows] = blank(made, rows, attempt)
             broken[:, rows] = left & ~self.obeyed(self.draft(codes[rows], ~np.isnan(given[rows])))
