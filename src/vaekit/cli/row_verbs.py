@@ -54,7 +54,7 @@ def score(
         typer.Option(
             "--marginal",
             help="For a mixed table whose cells depend on each other: sum missing cells out, by importance weights. It takes "
-            "three to seven times as long.",
+            "up to seven times as long.",
         ),
     ] = False,
     engine: EngineOption = None,

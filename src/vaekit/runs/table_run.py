@@ -95,7 +95,7 @@ class TableRun(FillingRun):
             X: rows, as in `encode`.
             samples: number of draws K; the recipe's `evaluation.samples` by default.
             marginal: whether to compute the marginal of complete rows: missing cells before an observed one are drawn, too,
-                and their importance weights averaged. It takes some three to seven times as long. For other likelihoods
+                and their importance weights averaged. It takes up to seven times as long. For other likelihoods
                 it is the same number.
 
         Returns:
