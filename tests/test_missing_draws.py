@@ -16,6 +16,7 @@ from vaekit.data.tables.cells import fit_cells
 from vaekit.data.tables.rules.rule_set import FRESH
 from vaekit.data.transforms import Transform
 from vaekit.errors import RunError
+from vaekit.runs import rules
 from vaekit.runs.missing import blank_rows, fit_pattern
 
 pytestmark = pytest.mark.usefixtures("whole_patterns")
@@ -179,6 +180,14 @@ def test_a_row_that_is_drawn_again_keeps_its_pattern(run):
     np.testing.assert_array_equal(np.isnan(blank(codes[5:9], np.arange(5, 9), 0)), first[5:9])
 
 
+def test_rows_given_some_cells_depend_on_their_number_alone(run, monkeypatch):
+    monkeypatch.setattr(rules, "SHARED", 50)
+    first, _ = run.condition(100, {"kind": "joint"}, seed=3)
+    last, _ = run.condition(50, {"kind": "joint"}, seed=3, start=50)
+    assert first.tail(50).reset_index(drop=True).equals(last)
+    assert last.isna().to_numpy().any()
+
+
 def test_given_cells_are_never_missing(run):
     given = {"often": 21, "kind": "joint"}
     rows, size = run.condition(400, given, seed=2)
@@ -192,7 +201,7 @@ def test_given_cells_are_never_missing(run):
 
 
 def test_a_covariate_decides_about_structural_blanks(tmp_path):
-    settings = SETTINGS | {"training.epochs": 1, "data.context": ["kind", "speed"]}
+    settings = SETTINGS | {"training.epochs": 1, "data.context": ["kind", "speed"], "data.rules": ["third <= second"]}
     run = vaekit.train(FRAME[:600], settings=settings, out=tmp_path / "run")
     assert vaekit.load(run.path).sample(300, given={"kind": "single", "speed": 0.0}).partner.isna().all()
     rows = run.sample(600, given={"kind": ["joint", "single"] * 300, "speed": 1.5})

@@ -311,7 +311,9 @@ def test_cells_before_the_one_that_breaks_a_rule_stay():
     texts, names = ["b <= a", "d == a + b", "c < d", "e <= 5"], "abcde"
     columns = tuple(map(whole, names))
     rules = RuleSet(columns, rule_set(texts, columns, [[2, 1, 1, 3, 0], [3, 2, 3, 5, 5]]).rules, (3, 0, 4, 2, 1))
-    assert rules.ends.tolist() == [4, 4, 4, 2]  # d is computed when a and b are known
+    given = np.array([[False] * 5, [False, True, True, False, False], [False, False, False, True, False]])
+    assert rules.ends(given[:1]).T.tolist() == [[4, 4, 4, 2]]  # d is computed when a and b are known
+    assert rules.ends(given[1:]).T.tolist() == [[1, 1, 1, 2], [0, 0, 0, 0]]  # a or b may follow from a given d
     starts = []
 
     def draw(rows, attempt, start):
@@ -367,9 +369,18 @@ def test_a_row_that_lacks_a_cell_of_a_broken_rule_is_kept(monkeypatch):
     np.testing.assert_array_equal(codes, [[7, NAN]])
 
 
-def test_given_cells_stay_and_the_others_have_the_conditional_distribution():
-    rules = rule_set(["a <= b"], (whole("a"), whole("b")), [[0, 1], [2, 3]])
-    codes, broken = rules.draw(joint(1), np.tile([NAN, 2.0], (20_000, 1)), half(rules))
+@pytest.mark.parametrize("between", [0, 30])
+def test_given_cells_stay_and_the_others_have_the_conditional_distribution(between):
+    columns = (whole("a"), *(whole(f"c{i}") for i in range(between)), whole("b"))
+    rules = rule_set(["a <= b"], columns, np.tile([[0.0], [2.0]], len(columns)))
+    pairs = joint(1)
+
+    def draw(rows, attempt, start):
+        return np.insert(pairs(rows, attempt, start[:, [0, -1]]), [1] * between, 0.0, axis=1)
+
+    given = np.full((20_000, len(columns)), NAN)
+    given[:, -1] = 2.0
+    codes, broken = rules.draw(draw, given, half(rules))
     counts = np.bincount(codes[:, 0].astype(int), minlength=4)
     assert not broken.any()
     assert counts[3] == 0

@@ -73,6 +73,20 @@ def test_rows_without_a_cell_after_a_missing_one_have_one_figure(run):
         np.testing.assert_allclose(run.score_samples(some, 20, marginal=True), plain, rtol=1e-6)
 
 
+def test_a_complete_row_has_its_score_beside_rows_with_missing_cells(run):
+    rows = {
+        "a": ["u", "q", "v", "w"],
+        "b": ["y", "x", "x", "y"],
+        "c": ["k", "l", "k", "l"],
+        "d": [40.0, 3.0, 5.0, None],
+    }
+    plain, marginal = (run.score_samples(rows, 20, marginal=given) for given in (False, True))
+    np.testing.assert_allclose(marginal[:3], plain[:3], rtol=1e-6)  # an unseen number, an unseen category, a usual row
+    assert np.isfinite(marginal).all()
+    alone = run.score_samples({name: cells[:2] for name, cells in rows.items()}, 20, marginal=True)
+    np.testing.assert_allclose(marginal[:2], alone, rtol=1e-6)
+
+
 def test_a_cell_after_a_missing_one_is_found(run):
     with torch.no_grad():
         cells = run.model.decoder(torch.zeros(1, run.recipe.latent_dim)).base_dist

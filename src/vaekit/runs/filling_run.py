@@ -26,7 +26,7 @@ from vaekit.folder import INTERVALS
 from vaekit.models import VariationalAutoEncoder
 from vaekit.runs.cells import fillable_cells, row_ids
 from vaekit.runs.intervals import check_level, fill_intervals, tabulate_intervals
-from vaekit.runs.rules import fill_draws, fill_means
+from vaekit.runs.rules import Emptier, fill_draws, fill_means
 from vaekit.runs.run import Run
 
 
@@ -36,8 +36,9 @@ class FillingRun(Run):
     @cached_property
     def rules(self) -> RuleSet:
         """Return the rules that drawn and filled rows obey (`data.rules`)."""
-        order = [int(self._cells.slot_columns[cell]) for cell in self._cells.layout.order]
-        return RuleSet(self.schema.modelled, self.schema.rules, list(dict.fromkeys(order)))
+        layout = self._cells.layout
+        last_first = self._cells.slot_columns[list(layout.order or range(layout.slots))][::-1].tolist()
+        return RuleSet(self.schema.modelled, self.schema.rules, list(dict.fromkeys(last_first))[::-1])
 
     def impute(
         self,
@@ -71,7 +72,7 @@ class FillingRun(Run):
         source, model = self.open(X), self._table_model(samples)
         allowed = fillable_cells(self._frame_of(source).names, len(source.values), columns, where)
         codes = model.cells.round(torch.from_numpy(model.impute(self.prepare(source))[0])).numpy()
-        codes = np.where(self._empty(source, blanks), np.nan, codes)
+        codes = self._empty(source, blanks)(codes, np.arange(len(codes)))
         return self._filled(fill_means(self.rules, codes, source.values), source, allowed, blanks)
 
     def uncertainty(self, X: object, samples: int | None = None, blanks: bool = False) -> Any:
@@ -238,10 +239,15 @@ class FillingRun(Run):
         kept = self._kept(ordered, "constant")
         return ordered.library.answer(write_back(codes, self.schema.table, ordered.table().select(kept)))
 
-    def _empty(self, source: Source, blanks: bool) -> npt.NDArray[np.bool_]:
-        """Return which missing cells stay empty because of a given one, unless blanks are filled; rules do not see them."""
-        missing = np.isnan(source.values)
-        return missing & (not blanks) & blank_cells(self.schema.table, source.values, source.context)
+    def _empty(self, source: Source, blanks: bool) -> Emptier:
+        """Return a function that empties structural blanks of filled rows, so that rules do not see them."""
+        missing, context = np.isnan(source.values) & (not blanks), source.context
+
+        def empty(codes: npt.NDArray[np.float64], rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+            own = None if context is None else context[rows]
+            return np.where(missing[rows] & blank_cells(self.schema.table, codes, own), np.nan, codes)
+
+        return empty
 
     def _filled(
         self,

@@ -14,7 +14,7 @@ import torch
 from vaekit.data import RowNoise, Rows, RowStream, SeedStream, seeded
 from vaekit.data.tables.rules import RuleSet
 from vaekit.data.tables.rules.base import Truth
-from vaekit.data.tables.rules.rule_set import FRESH, Blank
+from vaekit.data.tables.rules.rule_set import Blank, round_of
 from vaekit.errors import DataError, shorten
 from vaekit.evaluation import TableModel, evaluating
 from vaekit.evaluation.tables.proposals import SHARED
@@ -24,8 +24,9 @@ Indices = npt.NDArray[np.int64]
 Tiles = Callable[[torch.Tensor, Indices], Iterator[tuple[Indices, Any, torch.Tensor]]]
 CHUNK = 512
 """Rows whose z are drawn together; always as many, so that a row does not depend on the number of rows."""
-AT_ONCE = 10
-"""Draws that are made at once for each row whose filled cells are drawn again."""
+Emptier = Callable[[Array, Indices], Array]
+FILLINGS, AT_ONCE = 30, 10
+"""How often cells are filled before they are constructed, and the draws that are made at once for a row."""
 
 
 def draw_new(model: TableModel, rules: RuleSet, numbers: Indices, seed: int, tiles: Tiles, blank: Blank) -> Array:
@@ -53,7 +54,7 @@ def draw_new(model: TableModel, rules: RuleSet, numbers: Indices, seed: int, til
         uniform = noise.uniform((model.cells.layout.slots, 2), RowStream.RULE_CELLS).float()
         given, made = model.see(start)[:, : model.cells.layout.slots], []
         with evaluating(model.model):
-            for chosen, own, z in tiles(_draw_codes(model, numbers[rows], seed, attempt // FRESH), rows):
+            for chosen, own, z in tiles(_draw_codes(model, numbers[rows], seed, round_of(attempt)), rows):
                 common = own.decoder(z).base_dist.plain.common()
                 drawn = common.draw(uniform[chosen].to(z.device), given[chosen].to(z.device))
                 made.append(model.cells.inverse(drawn.cpu()))
@@ -115,7 +116,7 @@ def condition(
         own = numbers[places]
         codes, broken = rules.draw(
             lambda rows, attempt, start, own=own, given=given: given.draw(  # type: ignore[misc]
-                own[rows], seed, attempt, attempt // FRESH, start
+                own[rows], seed, attempt, round_of(attempt), start
             ),
             np.tile(row, (len(own), 1)),
             lambda rows, own=own: _mend_noise(own[rows, None], rules, seed),  # type: ignore[misc]
@@ -148,9 +149,11 @@ def fill_means(rules: RuleSet, codes: Array, given: Array) -> Array:
 
 
 def fill_draws(
-    rules: RuleSet, model: TableModel, rows: Rows, draws: int, seed: int, ids: Indices, empty: Truth
+    rules: RuleSet, model: TableModel, rows: Rows, draws: int, seed: int, ids: Indices, empty: Emptier
 ) -> Array:
-    """Fill missing cells with draws that obey rules.
+    """Fill missing cells with draws that obey rules: p(missing cells | given cells, the row obeys).
+
+    A row that breaks a rule is filled anew, all cells together.
 
     Args:
         rules: the rules.
@@ -159,7 +162,7 @@ def fill_draws(
         draws: number of tables M.
         seed: the same seed gives the same draws.
         ids: an identifier of each row, shape (n,); draws of rows with equal cells differ if these do.
-        empty: which cells stay empty, shape (n, C).
+        empty: empties the cells that stay empty in codes of some rows.
 
     Returns:
         Codes, shape (M, n, C).
@@ -187,9 +190,9 @@ def fill_draws(
         return _mend_noise(np.column_stack([given[chosen % n], chosen // n, ids[chosen % n].view(float)]), rules, seed)
 
     def blank(codes: Array, chosen: Indices, _: int) -> Array:
-        return np.where(empty[chosen % n], np.nan, codes)
+        return empty(codes, chosen % n)
 
-    codes, broken = rules.draw(draw, np.tile(given, (draws, 1)), uniform, blank)
+    codes, broken = rules.draw(draw, np.tile(given, (draws, 1)), uniform, blank, FILLINGS)
     _warn(rules, np.logical_or.reduce(broken.reshape(-1, draws, n), 1))
     return codes.reshape(draws, *given.shape)
 

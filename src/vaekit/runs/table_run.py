@@ -18,7 +18,7 @@ from vaekit.data.tables.arrays import LABEL, ArrayLibrary
 from vaekit.data.tables.coding import code_values, write_back
 from vaekit.data.tables.columns import CATEGORICAL
 from vaekit.data.tables.frame import PlainLibrary
-from vaekit.data.tables.rules.rule_set import FRESH, Blank
+from vaekit.data.tables.rules.rule_set import Blank, round_of
 from vaekit.errors import DataError, VaekitError, did_you_mean, shorten
 from vaekit.evaluation import TableFigures, measure_tables
 from vaekit.evaluation.calibration import Calibration, measure_calibration
@@ -85,7 +85,7 @@ class TableRun(FillingRun):
         self.provenance |= {"library": frame.library.name, "pattern": hashlib.sha256(self.row).hexdigest()}
 
     def score_samples(self, X: object, samples: int | None = None, marginal: bool = False) -> npt.NDArray[np.float64]:
-        """Estimate log p(x) of each row with the importance-weighted bound, in nats, as for other data.
+        """Estimate log p(x) of each row with the importance-weighted bound, in nats.
 
         Missing cells are left out. If cells depend on each other (`likelihood=autoregressive_mixed`), a cell then sees the
         observed cells before it. This gives a distribution for each pattern of missing cells, but only nearly the marginal
@@ -94,9 +94,8 @@ class TableRun(FillingRun):
         Args:
             X: rows, as in `encode`.
             samples: number of draws K; the recipe's `evaluation.samples` by default.
-            marginal: whether to compute the marginal of complete rows: missing cells before an observed one are drawn, too,
-                and their importance weights averaged. It takes up to seven times as long. For other likelihoods
-                it is the same number.
+            marginal: whether to compute the marginal of complete rows: missing cells are drawn, too, and their importance
+                weights averaged. It takes up to seven times as long. For other likelihoods it is the same number.
 
         Returns:
             Array (n,), float64: lower bounds in expectation, with densities in the units of the data.
@@ -188,7 +187,7 @@ class TableRun(FillingRun):
         context = self.context_codes(given, len(numbers))
 
         def blank(codes: Array, rows: npt.NDArray[np.int64], attempt: int) -> Array:
-            noise = RowNoise(np.stack([numbers[rows], np.full(len(rows), attempt // FRESH)], 1), seed)
+            noise = RowNoise(np.stack([numbers[rows], np.full(len(rows), round_of(attempt))], 1), seed)
             uniform = noise.uniform((len(pattern.order),), RowStream.SAMPLE_MISSING).numpy()
             own = None if context is None else context[rows]
             return blank_rows(pattern, self.transform, codes, own, uniform, kept)

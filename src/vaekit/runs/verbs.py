@@ -92,28 +92,23 @@ class Score(RowVerb):
 
 
 @dataclass(frozen=True)
-class MarginalScore(RowVerb):
-    """Return log p of the observed cells of each row in nats, with its missing cells summed out of complete rows.
+class MarginalScore(Score):
+    """Return the marginal log p of the observed cells of each row of a table, in nats.
 
     Args:
         samples: draws K, as in `Score`.
     """
 
-    samples: int | None = None
-    name, content = "score", "numbers"
+    needs_table = True
 
     @property
     def options(self) -> dict[str, Any]:
         """Return the draws, and that missing cells are summed out."""
         return {"marginal": True, "samples": self.samples}
 
-    def apply(self, run: TableRun, rows: Any) -> Any:
+    def apply(self, run: Run, rows: Any) -> Any:
         """Return the scores, shape (n, 1)."""
-        return run.score_samples(rows, self.samples, marginal=True)[:, None]
-
-    def column(self, run: Run) -> str:
-        """Return what the model calls its score."""
-        return run.model.score_name
+        return run.as_table_run().score_samples(rows, self.samples, marginal=True)[:, None]
 
 
 @dataclass(frozen=True)

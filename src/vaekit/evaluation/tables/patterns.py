@@ -55,14 +55,14 @@ def _measure_block(at: TableModel, x: Tensor, noise: RowNoise) -> tuple[Tensor, 
     if not isinstance(cells, AutoregressiveCells) or not cells.has_gaps(observed):
         return (log_weights.logsumexp(0) - math.log(count),) * 2
     uniform = noise.uniform((count, slots, 2), RowStream.FILL).movedim(1, 0).float().to(x.device)
-    filled = cells.draw(uniform, observed)  # (K, B, S)
+    filled, missing = cells.draw(uniform, observed), torch.isnan(observed)  # (K, B, S), (B, S)
     codes = at.cells.inverse(filled.cpu()).numpy()
-    complete = at.see(codes.reshape(-1, codes.shape[-1])).unflatten(0, codes.shape[:2]).to(x)
+    rebuilt = at.see(codes.reshape(-1, codes.shape[-1])).unflatten(0, codes.shape[:2]).to(x)
+    complete = torch.where(missing.repeat(1, 2), rebuilt, x)
     listed = slice(0, len(at.cells.layout.sizes))
-    impossible = (complete[..., listed] != filled[..., listed]).any(
-        -1
-    )  # the category of values that no training row has
-    proposed = cells.with_first(observed).log_prob(complete).masked_fill(~torch.isnan(observed), 0.0)
+    changed = complete[..., listed] != filled[..., listed]  # the category of values that no training row has
+    impossible = (changed & missing[:, listed]).any(-1)
+    proposed = cells.with_first(observed).log_prob(complete).masked_fill(~missing, 0.0)
     summed = log_weights - joint.log_likelihood + cells.log_prob(complete).sum(-1) - proposed.sum(-1)
     summed = summed.masked_fill(impossible, -torch.inf)
     return tuple(w.logsumexp(0) - math.log(count) for w in (log_weights, summed))  # type: ignore[return-value]

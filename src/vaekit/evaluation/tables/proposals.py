@@ -36,7 +36,6 @@ class Proposals:
         model: the model, given the context of the rows.
         cells: the transform from codes of cells to the model's inputs.
         row: codes of the given cells, NaN elsewhere, shape (C,).
-        x: the same as the model sees them, shape (1, 2S).
         z: the proposals, shape (P, latent_dim).
         reached: cumulative weights, which end at 1, shape (P,).
         size: effective sample size (Σ w)²/Σ w².
@@ -46,7 +45,6 @@ class Proposals:
     model: VariationalAutoEncoder
     cells: Cells
     row: Array
-    x: Tensor
     z: Tensor
     reached: Tensor
     size: float
@@ -71,8 +69,8 @@ class Proposals:
         slots, found = self.cells.layout.slots, []
         uniform = noise.uniform((slots, 2), RowStream.GIVEN_CELLS).float()
         own_choice = RowNoise(np.stack([rows, np.full(len(rows), choice)], 1), seed)
-        reached = own_choice.uniform((), RowStream.GIVEN_CHOICE).to(self.reached.device)
-        chosen = torch.searchsorted(self.reached, reached, right=True).clamp(max=len(self.z) - 1)
+        position = own_choice.uniform((), RowStream.GIVEN_CHOICE).to(self.reached.device)
+        chosen = torch.searchsorted(self.reached, position, right=True).clamp(max=len(self.z) - 1)
         start = np.tile(self.row, (len(rows), 1)) if start is None else start
         given = self.cells.forward(torch.from_numpy(start))[:, :slots]
         with evaluating(self.model) as device:
@@ -109,4 +107,4 @@ def propose(
         weights = (likelihood.double() + log_prior - mixture).softmax(0)
     reached = weights.cumsum(0)
     size = float(1 / weights.square().sum())
-    return Proposals(at, cells, row, x, z, reached / reached[-1], size, tile_rows(width))
+    return Proposals(at, cells, row, z, reached / reached[-1], size, tile_rows(width))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from functools import cached_property, partial
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -24,12 +24,16 @@ Drawer = Callable[[npt.NDArray[np.int64], int, Array], Array]
 cells that stay, NaN elsewhere."""
 Blank = Callable[[Array, npt.NDArray[np.int64], int], Array]
 """A function that empties cells of codes (n, C) of the rows with given numbers, drawn for the k-th time."""
-ATTEMPTS = 60
-"""How often a row is drawn before a row that obeys the rules is constructed."""
-FRESH, PATIENCE = 20, 4
-"""After how many draws a row is drawn from its first cell on, and after how many it goes back further (0, 1, 3, 7, 15)."""
+ATTEMPTS, FRESH, PATIENCE = 80, 40, 8
+"""How often a row is drawn before a row that obeys the rules is constructed; after how many draws it is drawn from its first
+cell on; and after how many it goes back further (0, 1, 3, 7, 15 steps)."""
 CONSTRUCTED = 30
 """From how many draws a row that obeys is constructed at most."""
+
+
+def round_of(attempt: int) -> int:
+    """Return the round of an attempt; z and the pattern of missing cells of a row are those of the round."""
+    return attempt // FRESH if attempt < ATTEMPTS else attempt
 
 
 class RuleSet:
@@ -54,24 +58,31 @@ class RuleSet:
         tables = [rule for rule in reversed(self.computing) if isinstance(rule, Combinations)]
         self.tables = [*(rule for rule in rules if isinstance(rule, Fixed)), *tables]
 
-    @cached_property
-    def ends(self) -> npt.NDArray[np.int64]:
-        """Return the step of drawing at which the last cell of each rule is known, shape (rules,)."""
-        known = dict(zip(self.order, range(len(self.order)), strict=True))
-        steps = {name: known[place] for name, place in self.places.items()}
-        for rule in self.computing:
-            steps[str(rule.target)] = max(steps[name] for name in rule.sources)
-        return np.array([max(steps[name] for name in rule.columns) for rule in self.rules], np.int64)
+    def ends(self, given: Truth) -> npt.NDArray[np.int64]:
+        """Return the step of drawing at which the last free cell of each rule is known, shape (rules, n).
 
-    def _until(self, broken: Truth, back: int) -> Truth:
+        Args:
+            given: which cells are given, shape (n, C). Rows with a given cell that is computed in others have 0
+                everywhere, since then any of its sources may follow from the others.
+        """
+        step = np.argsort(self.order)
+        known = {name: np.where(given[:, place], -1, step[place]) for name, place in self.places.items()}
+        for rule in self.computing:
+            known[str(rule.target)] = np.max([known[name] for name in rule.sources], axis=0)
+        ends = np.array([np.max([known[name] for name in rule.columns], axis=0) for rule in self.rules], np.int64)
+        solved = given[:, [self.places[name] for name in self.targets]].any(1)
+        return np.where(solved, 0, ends.reshape(len(self.rules), len(given)))
+
+    def _until(self, broken: Truth, given: Truth, back: int) -> Truth:
         """Return which cells stay when rows are drawn again, shape (n, C).
 
         Args:
             broken: the rules that rows break, shape (rules, n).
+            given: which cells are given, shape (n, C).
             back: how many steps to go back from the cell that broke the first of them.
         """
-        step = np.where(broken, self.ends[:, None], len(self.columns)).min(0) - back
-        return np.argsort(self.order) < step[:, None]
+        step = np.where(broken, self.ends(given), len(self.columns)).min(0) - back
+        return given | (np.argsort(self.order) < step[:, None])
 
     def draft(self, codes: Array, given: Truth) -> Draft:
         """Start to change rows: codes (n, C), of which the given cells stay."""
@@ -231,28 +242,30 @@ class RuleSet:
         given: Array,
         uniform: Callable[[npt.NDArray[np.int64]], Array],
         blank: Blank = lambda codes, *_: codes,
+        attempts: int = ATTEMPTS,
     ) -> tuple[Array, Truth]:
-        """Draw rows that obey, cell after cell, with computed columns computed.
+        """Draw rows until they obey, with computed columns computed.
 
-            p(x) = Π_j p(x_j | cells before j, the rules whose last cell is j hold)
+            p(x|z) = Π_j p(x_j | z, cells before j, the rules whose last cell is j hold)
 
-        A row is drawn again from the cell that broke a rule, so a rule does not change the distribution of the cells before.
-        A row that still breaks one after five such draws goes back further, and after 20 to its first cell. After 60 its
-        last draw is changed (`mend`), and another draw where that does not suffice. A row obeys a rule if it lacks one of
-        its cells.
+        A row that breaks a rule is drawn again from the rule's last cell on, so a rule does not change the distribution of
+        the cells before. That is so for rows that obey within 8 such draws. Others go back further, and after 40 draws to
+        their first cell. After 80, the last draw is changed (`mend`), and another draw where that does not suffice. A row
+        obeys a rule if it lacks one of its cells.
 
         Args:
             draw: draws rows.
             given: codes of the cells that stay, NaN elsewhere, shape (n, C).
             uniform: returns numbers in (0, 1) for rows with given numbers, shape (rows, rules).
             blank: empties cells of drawn rows with computed columns; none by default.
+            attempts: how often a row is drawn before one is constructed.
 
         Returns:
             Codes, and which rules rows still break, because of their given cells, shape (rules, n).
         """
         codes, broken = np.empty(given.shape), self.broken_by(given)
         rows, start = np.arange(len(given)), given
-        for attempt in range(ATTEMPTS):
+        for attempt in range(attempts):
             drawn = draw(rows, attempt, start)
             draft = self.draft(drawn, ~np.isnan(given[rows]))
             self.compute(draft)
@@ -263,10 +276,10 @@ class RuleSet:
             if not len(rows):
                 return codes, broken
             back = 2 ** (attempt % FRESH // PATIENCE) - 1 if (attempt + 1) % FRESH else len(self.columns)
-            start = np.where(self._until(breaks[:, again], back), drawn[again], given[rows])
+            start = np.where(self._until(breaks[:, again], ~np.isnan(given[rows]), back), drawn[again], given[rows])
         hopeless = np.array(broken.any(0))
-        for attempt in range(ATTEMPTS, ATTEMPTS + CONSTRUCTED):
-            if attempt > ATTEMPTS:
+        for attempt in range(attempts, attempts + CONSTRUCTED):
+            if attempt > attempts:
                 last = draw(rows, attempt, given[rows])
             made, left = self._finish(last, given[rows], uniform(rows))
             codes[rows] = blank(made, rows, attempt)
