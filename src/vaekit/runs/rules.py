@@ -90,7 +90,7 @@ def condition(
     context: torch.Tensor | None,
     blank: Blank,
 ) -> tuple[Array, float]:
-    """Draw rows given some cells until they obey rules; row i is a function of the seed and i.
+    """Draw rows given some cells that obey rules; row i is a function of the seed and i.
 
     Args:
         model: the model of the table.

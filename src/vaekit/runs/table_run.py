@@ -132,7 +132,7 @@ class TableRun(FillingRun):
     ) -> Any:
         """Draw new rows: z ~ p(z), then every cell from p(x|z), and then which cells are missing.
 
-        Row i is a function of the seed and i. Rows that break a rule (`data.rules`) are drawn again.
+        Row i is a function of the seed and i. Cells that break a rule (`data.rules`) are drawn again, unless they are missing.
 
         Numbers stay within the bounds of their columns. A text or category that fewer than `data.least_count` rows have is
         not drawn. Identifiers and long texts are left out.
