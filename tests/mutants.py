@@ -209,7 +209,7 @@ MUTANTS = [
     Mutant(
         "rows that break a rule are changed, not drawn again",
         "data/tables/rules/rule_set.py",
-        "for attempt in range(ATTEMPTS):",
+        "for attempt in range(attempts):",
         "for attempt in range(1):",
         "tests/data/test_rules.py::test_the_cell_that_breaks_a_rule_is_drawn_again",
     ),

@@ -53,8 +53,7 @@ def score(
         bool,
         typer.Option(
             "--marginal",
-            help="For a mixed table whose cells depend on each other: sum missing cells out, by importance weights. It takes "
-            "up to seven times as long.",
+            help="For a mixed table whose cells depend on each other: sum missing cells out, up to seven times slower.",
         ),
     ] = False,
     engine: EngineOption = None,
