@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import IntEnum, unique
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -184,6 +185,11 @@ class RowNoise:
 
     def __init__(self, rows: npt.NDArray[np.generic], seed: int = 0) -> None:
         self.keys: UInt = row_keys(rows, seed)
+
+    @classmethod
+    def of_attempt(cls, numbers: npt.NDArray[np.int64], attempt: int, seed: int) -> Self:
+        """Return the noise of rows with given numbers, shape (B,), for one attempt at drawing them."""
+        return cls(np.stack([numbers, np.full(len(numbers), attempt)], 1), seed)
 
     def uniform(self, shape: Sequence[int], stream: RowStream, start: int = 0) -> Tensor:
         """Return uniform noise in the open interval (0, 1) for each row, shape (B, *shape), float64.

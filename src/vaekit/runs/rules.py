@@ -22,9 +22,10 @@ from vaekit.evaluation.tables.proposals import SHARED
 Array = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 Tiles = Callable[[torch.Tensor, Indices], Iterator[tuple[Indices, Any, torch.Tensor]]]
+Emptier = Callable[[Array, Indices], Array]
+"""A function that empties the cells that stay empty in codes (n, C) of the rows with given numbers."""
 CHUNK = 512
 """Rows whose z are drawn together; always as many, so that a row does not depend on the number of rows."""
-Emptier = Callable[[Array, Indices], Array]
 FILLINGS, AT_ONCE = 30, 10
 """How often cells are filled before they are constructed, and the draws that are made at once for a row."""
 
@@ -50,7 +51,7 @@ def draw_new(model: TableModel, rules: RuleSet, numbers: Indices, seed: int, til
     columns = model.schema.modelled
 
     def draw(rows: Indices, attempt: int, start: Array) -> Array:
-        noise = RowNoise(np.stack([numbers[rows], np.full(len(rows), attempt)], 1), seed)
+        noise = RowNoise.of_attempt(numbers[rows], attempt, seed)
         uniform = noise.uniform((model.cells.layout.slots, 2), RowStream.RULE_CELLS).float()
         given, made = model.see(start)[:, : model.cells.layout.slots], []
         with evaluating(model.model):
@@ -115,9 +116,7 @@ def condition(
         places, given = np.flatnonzero(numbers // SHARED == chunk), model.propose(row, seed, chunk, context)
         own = numbers[places]
         codes, broken = rules.draw(
-            lambda rows, attempt, start, own=own, given=given: given.draw(  # type: ignore[misc]
-                own[rows], seed, attempt, round_of(attempt), start
-            ),
+            lambda rows, attempt, start, own=own, given=given: given.draw(own[rows], seed, attempt, start),  # type: ignore[misc]
             np.tile(row, (len(own), 1)),
             lambda rows, own=own: _mend_noise(own[rows, None], rules, seed),  # type: ignore[misc]
             lambda codes, rows, attempt, places=places: blank(codes, places[rows], attempt),  # type: ignore[misc]

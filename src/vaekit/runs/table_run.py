@@ -18,7 +18,7 @@ from vaekit.data.tables.arrays import LABEL, ArrayLibrary
 from vaekit.data.tables.coding import code_values, write_back
 from vaekit.data.tables.columns import CATEGORICAL
 from vaekit.data.tables.frame import PlainLibrary
-from vaekit.data.tables.rules.rule_set import Blank, round_of
+from vaekit.data.tables.rules.rule_set import Blank, keep, round_of
 from vaekit.errors import DataError, VaekitError, did_you_mean, shorten
 from vaekit.evaluation import TableFigures, measure_tables
 from vaekit.evaluation.calibration import Calibration, measure_calibration
@@ -182,12 +182,12 @@ class TableRun(FillingRun):
         """Return a function that draws which cells of drawn rows are missing; given cells are not."""
         pattern = self.missing
         if complete or pattern is None:
-            return lambda codes, *_: codes
+            return keep
         kept = {i for i, name in enumerate(self.schema.columns) if name in given}
         context = self.context_codes(given, len(numbers))
 
         def blank(codes: Array, rows: npt.NDArray[np.int64], attempt: int) -> Array:
-            noise = RowNoise(np.stack([numbers[rows], np.full(len(rows), round_of(attempt))], 1), seed)
+            noise = RowNoise.of_attempt(numbers[rows], round_of(attempt), seed)
             uniform = noise.uniform((len(pattern.order),), RowStream.SAMPLE_MISSING).numpy()
             own = None if context is None else context[rows]
             return blank_rows(pattern, self.transform, codes, own, uniform, kept)

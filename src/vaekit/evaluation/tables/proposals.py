@@ -19,6 +19,7 @@ from torch import Tensor
 
 from vaekit.data import RowNoise, RowStream, seeded, tile_positions
 from vaekit.data.tables.cells import Cells
+from vaekit.data.tables.rules.rule_set import round_of
 from vaekit.evaluation.bounds import BUDGET, evaluating, tile_rows, widest
 from vaekit.models import VariationalAutoEncoder
 
@@ -50,26 +51,22 @@ class Proposals:
     size: float
     tile: int
 
-    def draw(
-        self, rows: npt.NDArray[np.int64], seed: int, attempt: int = 0, choice: int = 0, start: Array | None = None
-    ) -> Array:
+    def draw(self, rows: npt.NDArray[np.int64], seed: int, attempt: int = 0, start: Array | None = None) -> Array:
         """Draw complete rows.
 
         Args:
             rows: numbers of the rows, shape (n,).
             seed: the same seed gives the same rows.
-            attempt: another attempt gives other cells.
-            choice: another choice gives other z.
+            attempt: another attempt gives other cells, and one of another round (`round_of`) also another z.
             start: codes of the cells that stay, NaN elsewhere, shape (n, C); by default the given cells.
 
         Returns:
             Codes, shape (n, C).
         """
-        noise = RowNoise(np.stack([rows, np.full(len(rows), attempt)], 1), seed)
+        noise, choice = (RowNoise.of_attempt(rows, which, seed) for which in (attempt, round_of(attempt)))
         slots, found = self.cells.layout.slots, []
         uniform = noise.uniform((slots, 2), RowStream.GIVEN_CELLS).float()
-        own_choice = RowNoise(np.stack([rows, np.full(len(rows), choice)], 1), seed)
-        position = own_choice.uniform((), RowStream.GIVEN_CHOICE).to(self.reached.device)
+        position = choice.uniform((), RowStream.GIVEN_CHOICE).to(self.reached.device)
         chosen = torch.searchsorted(self.reached, position, right=True).clamp(max=len(self.z) - 1)
         start = np.tile(self.row, (len(rows), 1)) if start is None else start
         given = self.cells.forward(torch.from_numpy(start))[:, :slots]

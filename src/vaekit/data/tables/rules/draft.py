@@ -59,6 +59,11 @@ class Draft:
         self.codes[done, self.places[name]] = codes[done]
         return done
 
+    def hide(self, cells: Truth) -> None:
+        """Let rules see no value in some cells, shape (n, C); their codes stay."""
+        for name, place in self.places.items():
+            self.values[name] = np.where(cells[:, place], np.nan, self.values[name])
+
     def immovable(self, name: str, computed: Collection[str]) -> Truth:
         """Return in which rows a cell may not be moved, because it is fixed, missing or computed."""
         return ~self.free(name) | (name in computed)

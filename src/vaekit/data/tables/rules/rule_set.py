@@ -31,6 +31,11 @@ CONSTRUCTED = 30
 """From how many draws a row that obeys is constructed at most."""
 
 
+def keep(codes: Array, *_: object) -> Array:
+    """Return codes as they are: a `Blank` for complete rows."""
+    return codes
+
+
 def round_of(attempt: int) -> int:
     """Return the round of an attempt; z and the pattern of missing cells of a row are those of the round."""
     return attempt // FRESH if attempt < ATTEMPTS else attempt
@@ -58,6 +63,11 @@ class RuleSet:
         tables = [rule for rule in reversed(self.computing) if isinstance(rule, Combinations)]
         self.tables = [*(rule for rule in rules if isinstance(rule, Fixed)), *tables]
 
+    @property
+    def steps(self) -> npt.NDArray[np.int64]:
+        """Return at which step the cell of each column is drawn, shape (C,)."""
+        return np.argsort(self.order)
+
     def ends(self, given: Truth) -> npt.NDArray[np.int64]:
         """Return the step of drawing at which the last free cell of each rule is known, shape (rules, n).
 
@@ -65,13 +75,12 @@ class RuleSet:
             given: which cells are given, shape (n, C). Rows with a given cell that is computed in others have 0
                 everywhere, since then any of its sources may follow from the others.
         """
-        step = np.argsort(self.order)
-        known = {name: np.where(given[:, place], -1, step[place]) for name, place in self.places.items()}
+        known = {name: np.where(given[:, place], -1, self.steps[place]) for name, place in self.places.items()}
         for rule in self.computing:
             known[str(rule.target)] = np.max([known[name] for name in rule.sources], axis=0)
-        ends = np.array([np.max([known[name] for name in rule.columns], axis=0) for rule in self.rules], np.int64)
+        ends = np.array([np.max([known[name] for name in rule.columns], axis=0) for rule in self.rules])
         solved = given[:, [self.places[name] for name in self.targets]].any(1)
-        return np.where(solved, 0, ends.reshape(len(self.rules), len(given)))
+        return np.where(solved, 0, ends)
 
     def _until(self, broken: Truth, given: Truth, back: int) -> Truth:
         """Return which cells stay when rows are drawn again, shape (n, C).
@@ -82,7 +91,7 @@ class RuleSet:
             back: how many steps to go back from the cell that broke the first of them.
         """
         step = np.where(broken, self.ends(given), len(self.columns)).min(0) - back
-        return given | (np.argsort(self.order) < step[:, None])
+        return given | (self.steps < step[:, None])
 
     def draft(self, codes: Array, given: Truth) -> Draft:
         """Start to change rows: codes (n, C), of which the given cells stay."""
@@ -241,7 +250,7 @@ class RuleSet:
         draw: Drawer,
         given: Array,
         uniform: Callable[[npt.NDArray[np.int64]], Array],
-        blank: Blank = lambda codes, *_: codes,
+        blank: Blank = keep,
         attempts: int = ATTEMPTS,
     ) -> tuple[Array, Truth]:
         """Draw rows until they obey, with computed columns computed.
@@ -263,27 +272,28 @@ class RuleSet:
         Returns:
             Codes, and which rules rows still break, because of their given cells, shape (rules, n).
         """
-        codes, broken = np.empty(given.shape), self.broken_by(given)
+        codes, broken, fixed = np.empty(given.shape), self.broken_by(given), ~np.isnan(given)
         rows, start = np.arange(len(given)), given
         for attempt in range(attempts):
             drawn = draw(rows, attempt, start)
-            draft = self.draft(drawn, ~np.isnan(given[rows]))
+            draft = self.draft(drawn, fixed[rows])
             self.compute(draft)
             codes[rows] = blank(draft.codes, rows, attempt)
-            breaks = ~(self.obeyed(self.draft(codes[rows], ~np.isnan(given[rows]))) | broken[:, rows])
+            draft.hide(np.isnan(codes[rows]))
+            breaks = ~(self.obeyed(draft) | broken[:, rows])
             again = breaks.any(0)
             rows, last = rows[again], draft.codes[again]
             if not len(rows):
                 return codes, broken
             back = 2 ** (attempt % FRESH // PATIENCE) - 1 if (attempt + 1) % FRESH else len(self.columns)
-            start = np.where(self._until(breaks[:, again], ~np.isnan(given[rows]), back), drawn[again], given[rows])
+            start = np.where(self._until(breaks[:, again], fixed[rows], back), drawn[again], given[rows])
         hopeless = np.array(broken.any(0))
         for attempt in range(attempts, attempts + CONSTRUCTED):
             if attempt > attempts:
                 last = draw(rows, attempt, given[rows])
             made, left = self._finish(last, given[rows], uniform(rows))
             codes[rows] = blank(made, rows, attempt)
-            broken[:, rows] = left & ~self.obeyed(self.draft(codes[rows], ~np.isnan(given[rows])))
+            broken[:, rows] = left & ~self.obeyed(self.draft(codes[rows], fixed[rows]))
             rows = rows[broken[:, rows].any(0) & ~hopeless[rows]]
             if not len(rows):
                 break
